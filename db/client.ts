@@ -1,0 +1,44 @@
+// The one connection pool of a process, made at the first query. Drizzle for statements, the raw postgres.js
+// client for what Drizzle has no words for (LISTEN, the group commit).
+import "server-only";
+import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import postgres from "postgres";
+import * as schema from "./schema";
+
+export type Database = PostgresJsDatabase<typeof schema>;
+/** Inside a transaction the same calls work; pass it on as a Database. */
+export type Pool = { sql: postgres.Sql; db: Database };
+
+// Next bundles each route apart, so a module-level variable would be one pool a route.
+const key = Symbol.for("rivulet.pool");
+const shared = globalThis as { [key]?: Pool };
+
+export function pool(): Pool {
+  shared[key] ??= connect();
+  return shared[key];
+}
+
+/** Drizzle on the shared pool. */
+export function database(): Database {
+  return pool().db;
+}
+
+/** Ends all connections; a later call of pool() opens new ones. For shutdown and tests. */
+export async function closePool(): Promise<void> {
+  const open = shared[key];
+  shared[key] = undefined;
+  await open?.sql.end({ timeout: 5 });
+}
+
+function connect(): Pool {
+  const url = process.env.DATABASE_URL;
+  if (!url) throw new Error("DATABASE_URL is not set. `npm start` sets it for the embedded database.");
+  const sql = postgres(url, {
+    // One for the group commit, one for LISTEN's own connection, the rest for requests.
+    max: 10,
+    connect_timeout: 10,
+    connection: { application_name: "rivulet" },
+    onnotice: () => {},
+  });
+  return { sql, db: drizzle(sql, { schema, casing: "snake_case" }) };
+}

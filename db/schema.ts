@@ -1,0 +1,184 @@
+// The tables. Chats and messages are keyed by (user, id): clients choose those ids, and a namespace per user
+// makes somebody else's id indistinguishable from an unknown one (docs/protocol.md §5).
+// What a model or a client wrote is `json`, never `jsonb`: json keeps key order and \u0000, so a replay has the same bytes.
+import { sql } from "drizzle-orm";
+import {
+  bigint,
+  boolean,
+  customType,
+  foreignKey,
+  index,
+  integer,
+  json,
+  pgTable,
+  primaryKey,
+  text,
+  timestamp,
+  uniqueIndex,
+  uuid,
+} from "drizzle-orm/pg-core";
+
+const instant = () => timestamp({ withTimezone: true });
+const tsvector = customType<{ data: string }>({ dataType: () => "tsvector" });
+
+export const users = pgTable("users", {
+  id: uuid().primaryKey(),
+  /** Lower case. Null: a guest. */
+  email: text().unique(),
+  name: text(),
+  passwordHash: text(),
+  /** Part of every session; raising it ends all sessions of the user. */
+  sessionVersion: integer().notNull().default(1),
+  /** The last small chat number given out. */
+  lastChatNumber: integer().notNull().default(0),
+  createdAt: instant().notNull().defaultNow(),
+});
+
+export const tokens = pgTable(
+  "tokens",
+  {
+    id: uuid().primaryKey(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    name: text().notNull(),
+    /** SHA-256 of the token, hex. The token itself is shown once and never stored. */
+    hash: text().notNull().unique(),
+    createdAt: instant().notNull().defaultNow(),
+    lastUsedAt: instant(),
+    expiresAt: instant(),
+  },
+  (t) => [index().on(t.userId)],
+);
+
+export const chats = pgTable(
+  "chats",
+  {
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    id: text().notNull(),
+    /** The user's own small number for this chat: 1, 2, 3 … */
+    number: integer().notNull(),
+    title: text().notNull(),
+    pinned: boolean().notNull().default(false),
+    createdAt: instant().notNull().defaultNow(),
+    updatedAt: instant().notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userId, t.id] }),
+    uniqueIndex().on(t.userId, t.number),
+    index().on(t.userId, t.updatedAt),
+  ],
+);
+
+export const messages = pgTable(
+  "messages",
+  {
+    userId: uuid().notNull(),
+    id: text().notNull(),
+    chatId: text().notNull(),
+    /** The message this one answers or follows; null for the first. Siblings share a parent. */
+    parentId: text(),
+    /** The turn that writes this message; null for user messages. */
+    turnId: uuid(),
+    role: text().$type<"user" | "assistant">().notNull(),
+    /** `complete` for user messages; an assistant message has the state of its turn. */
+    status: text().notNull().default("complete"),
+    parts: json().notNull(),
+    metadata: json(),
+    /** The plain text of the parts, for full-text search. */
+    text: text().notNull().default(""),
+    /** Order of insertion. Two messages of one transaction share created_at. */
+    position: bigint({ mode: "number" }).notNull().generatedAlwaysAsIdentity(),
+    createdAt: instant().notNull().defaultNow(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.userId, t.id] }),
+    index().on(t.userId, t.chatId, t.position),
+    index().on(t.turnId),
+    foreignKey({ columns: [t.userId, t.chatId], foreignColumns: [chats.userId, chats.id] }).onDelete("cascade"),
+  ],
+);
+
+export const turns = pgTable(
+  "turns",
+  {
+    id: uuid().primaryKey(),
+    userId: uuid().notNull(),
+    chatId: text().notNull(),
+    userMessageId: text().notNull(),
+    /** The assistant message this turn writes. */
+    messageId: text().notNull(),
+    /** Idempotency key: the header, else the user message's id. */
+    clientKey: text().notNull(),
+    /** What was asked for besides the text: {model, searchMode, documentIds}. */
+    request: json().notNull(),
+    state: text().$type<"running" | "complete" | "stopped" | "failed" | "interrupted">().notNull().default("running"),
+    /** Raised by whoever takes the turn over; a writer with an older epoch can no longer append. */
+    epoch: integer().notNull().default(1),
+    leaseUntil: instant().notNull(),
+    stopRequestedAt: instant(),
+    lastSeq: integer().notNull().default(0),
+    error: json(),
+    createdAt: instant().notNull().defaultNow(),
+    endedAt: instant(),
+    /** When the chunks were deleted; from then on the turn is followed from its message. */
+    prunedAt: instant(),
+  },
+  (t) => [
+    uniqueIndex("turns_one_per_key").on(t.userId, t.clientKey),
+    uniqueIndex("turns_one_running_per_chat").on(t.userId, t.chatId).where(sql`state = 'running'`),
+    index("turns_to_prune").on(t.endedAt).where(sql`state <> 'running' and pruned_at is null`),
+    foreignKey({ columns: [t.userId, t.chatId], foreignColumns: [chats.userId, chats.id] }).onDelete("cascade"),
+  ],
+);
+
+/** No foreign key: it would cost a trigger for each chunk. Whoever deletes turns deletes their chunks. */
+export const turnChunks = pgTable(
+  "turn_chunks",
+  {
+    turnId: uuid().notNull(),
+    seq: integer().notNull(),
+    chunk: json().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.turnId, t.seq] })],
+);
+
+export const documents = pgTable(
+  "documents",
+  {
+    id: uuid().primaryKey(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    title: text().notNull(),
+    filename: text().notNull(),
+    mediaType: text().notNull(),
+    bytes: integer().notNull(),
+    passageCount: integer().notNull(),
+    /** Came with Rivulet; the user may delete it like any other. */
+    sample: boolean().notNull().default(false),
+    createdAt: instant().notNull().defaultNow(),
+  },
+  (t) => [index().on(t.userId, t.createdAt)],
+);
+
+export const passages = pgTable(
+  "passages",
+  {
+    id: uuid().primaryKey(),
+    documentId: uuid()
+      .notNull()
+      .references(() => documents.id, { onDelete: "cascade" }),
+    userId: uuid().notNull(),
+    ordinal: integer().notNull(),
+    /** The headings above the passage, outermost first, joined with " › ". */
+    heading: text().notNull().default(""),
+    text: text().notNull(),
+    tsv: tsvector().generatedAlwaysAs(
+      sql`setweight(to_tsvector('english', heading), 'A') || setweight(to_tsvector('english', text), 'B')`,
+    ),
+  },
+  (t) => [index().on(t.userId, t.documentId), index().on(t.documentId, t.ordinal), index().using("gin", t.tsv)],
+);

@@ -1,0 +1,52 @@
+// Every environment variable the server reads, parsed once, with its default (README, configuration table).
+// Read at the first use, never at import: `next build` evaluates modules without a configuration.
+import { z } from "zod";
+
+const milliseconds = (fallback: number) => z.coerce.number().int().positive().max(3_600_000).default(fallback);
+const onOff = z.enum(["on", "off"]).default("on");
+const list = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((value) =>
+      value
+        .split(",")
+        .map((item) => item.trim())
+        .filter(Boolean),
+    );
+
+const schema = z.object({
+  DATABASE_URL: z.string().optional(),
+  AUTH_SECRET: z.string().optional(),
+  MODELS: list(""),
+  OPENAI_API_KEY: z.string().optional(),
+  OPENAI_BASE_URL: z.url().optional(),
+  OPENAI_API: z.enum(["responses", "chat"]).optional(),
+  OLLAMA_BASE_URL: z.url().optional(),
+  GUESTS: onOff,
+  RATE_LIMITS: onOff,
+  HEARTBEAT_MS: milliseconds(15_000),
+  LEASE_MS: milliseconds(10_000),
+  DRAIN_MS: milliseconds(20_000),
+  FIRST_CHUNK_TIMEOUT_MS: milliseconds(60_000),
+  CHUNK_TIMEOUT_MS: milliseconds(60_000),
+  LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
+});
+
+export type Env = z.infer<typeof schema>;
+
+/** Throws with the names of the variables that are wrong. An empty variable counts as unset. */
+export function parseEnv(source: Record<string, string | undefined>): Env {
+  const set = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ""));
+  const result = schema.safeParse(set);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+  throw new Error(`The configuration is not valid. ${problems.join("; ")}`);
+}
+
+let parsed: Env | undefined;
+
+export function env(): Env {
+  parsed ??= parseEnv(process.env);
+  return parsed;
+}

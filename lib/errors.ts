@@ -1,0 +1,47 @@
+// The one error class, and the one table from its codes to HTTP statuses (docs/protocol.md §3).
+// A plain thrown Error is a bug: it is logged once with the request id and shown as "internal".
+
+const statusOf = {
+  bad_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  turn_running: 409,
+  conflict: 409,
+  too_large: 413,
+  rate_limited: 429,
+  internal: 500,
+  unavailable: 503,
+} as const;
+
+export type ErrorCode = keyof typeof statusOf;
+
+type Options = {
+  /** The thing that failed underneath; for the log only, never for the wire. */
+  cause?: unknown;
+  /** Seconds for `Retry-After`. */
+  retryAfter?: number;
+  /** Further public fields of the error body, such as the `turnId` of a running turn. */
+  details?: Record<string, string | number>;
+};
+
+export class AppError extends Error {
+  readonly code: ErrorCode;
+  /** Shown to the client as it is: says what happened, what was kept, what to do next. */
+  readonly publicMessage: string;
+  readonly retryAfter: number | undefined;
+  readonly details: Record<string, string | number> | undefined;
+
+  constructor(code: ErrorCode, publicMessage: string, { cause, retryAfter, details }: Options = {}) {
+    super(publicMessage, { cause });
+    this.name = "AppError";
+    this.code = code;
+    this.publicMessage = publicMessage;
+    this.retryAfter = retryAfter;
+    this.details = details;
+  }
+
+  get status(): number {
+    return statusOf[this.code];
+  }
+}
