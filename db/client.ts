@@ -1,12 +1,14 @@
 // The one connection pool of a process, made at the first query. Drizzle for statements, the raw postgres.js
 // client for what Drizzle has no words for (LISTEN, the group commit).
 import "server-only";
-import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import type { ExtractTablesWithRelations } from "drizzle-orm";
+import type { PgDatabase } from "drizzle-orm/pg-core";
+import { drizzle, type PostgresJsQueryResultHKT } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import * as schema from "./schema";
 
-export type Database = PostgresJsDatabase<typeof schema>;
-/** Inside a transaction the same calls work; pass it on as a Database. */
+/** The pool or a transaction on it: the same calls work on both. */
+export type Database = PgDatabase<PostgresJsQueryResultHKT, typeof schema, ExtractTablesWithRelations<typeof schema>>;
 export type Pool = { sql: postgres.Sql; db: Database };
 
 // Next bundles each route apart, so a module-level variable would be one pool a route.
@@ -41,4 +43,12 @@ function connect(): Pool {
     onnotice: () => {},
   });
   return { sql, db: drizzle(sql, { schema, casing: "snake_case" }) };
+}
+
+/** True for a row that a unique index refused. Looks through Drizzle's wrapping. */
+export function uniqueViolation(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if (cause instanceof postgres.PostgresError) return cause.code === "23505";
+  }
+  return false;
 }

@@ -71,8 +71,8 @@ export type ChatMessage = UIMessage<MessageMetadata, DataParts>;
 /** One event of a turn. */
 export type TurnChunk = InferUIMessageChunk<ChatMessage>;
 
-/** A chunk with its place in the log: seq = 1, 2, 3 … without hole or repeat. */
-export type LoggedChunk = { seq: number; chunk: TurnChunk };
+/** A chunk with its place in the log: seq = 1, 2, 3 … without hole or repeat. `json` is the chunk as stored, encoded once. */
+export type LoggedChunk = { seq: number; chunk: TurnChunk; json: string };
 
 export type Terminal = Extract<TurnChunk, { type: "finish" | "abort" | "error" }>;
 

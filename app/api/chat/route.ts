@@ -1,0 +1,52 @@
+// POST /api/chat: starts a turn and follows it in the AI SDK's format. Stock `useChat` works against it.
+import { after } from "next/server";
+import { v7 as uuidv7 } from "uuid";
+import { z } from "zod";
+import { turnStream } from "@/app/api/turn-stream";
+import { requireUser } from "@/lib/auth";
+import { startTurn } from "@/lib/chats/start";
+import { clientId, idempotencyKey, turnOptions, userMessage } from "@/lib/chats/turn-request";
+import { aiSdk } from "@/lib/dialects/ai-sdk";
+import { AppError } from "@/lib/errors";
+import { parseInput, readJson, route } from "@/lib/http";
+
+export const maxDuration = 300;
+
+const body = z.object({
+  id: clientId.optional(),
+  message: z.unknown().optional(),
+  messages: z.array(z.unknown()).optional(),
+  trigger: z.enum(["submit-message", "regenerate-message"]).default("submit-message"),
+  messageId: z.string().max(64).nullish(),
+  ...turnOptions,
+});
+
+export const POST = route(async (request) => {
+  const user = await requireUser(request);
+  const input = await readJson(request, body);
+  const { trigger, model, searchMode, documentIds } = input;
+  const chatId = input.id ?? uuidv7();
+  const shared = { chatId, model, searchMode, documentIds };
+  const key = idempotencyKey(request);
+  if (trigger === "regenerate-message") {
+    const messageId = input.messageId ?? undefined;
+    const turn = await startTurn(user.id, { ...shared, trigger, messageId, clientKey: key ?? uuidv7() }, keepAlive);
+    return turnStream(request, turn, { dialect: aiSdk });
+  }
+  const message = lastUserMessage(input);
+  const turn = await startTurn(user.id, { ...shared, trigger, message, clientKey: key ?? message.id }, keepAlive);
+  return turnStream(request, turn, { dialect: aiSdk });
+});
+
+/** History comes from the database: of what the client sends only the newest user message counts. */
+function lastUserMessage({ message, messages }: z.output<typeof body>): z.output<typeof userMessage> {
+  if (message !== undefined) return parseInput(z.object({ message: userMessage }), { message }).message;
+  const last = messages?.findLast((candidate) => (candidate as { role?: unknown } | null)?.role === "user");
+  if (last === undefined)
+    throw new AppError("bad_request", "message: a user message is required, as `message` or last in `messages`");
+  return parseInput(z.object({ messages: userMessage }), { messages: last }).messages;
+}
+
+function keepAlive(work: Promise<void>): void {
+  after(() => work);
+}

@@ -1,0 +1,40 @@
+// GET /api/documents: the caller's documents. POST: uploads one (multipart, field `file`).
+import { requireUser } from "@/lib/auth";
+import { spend } from "@/lib/chats/quota";
+import { AppError } from "@/lib/errors";
+import { readBytes, route } from "@/lib/http";
+import { documentBytesLimit, ingestDocument, listDocuments } from "@/lib/retrieval/ingest";
+
+/** What multipart adds around one file. */
+const multipartBytes = 65_536;
+
+export const GET = route(async (request) => {
+  const user = await requireUser(request);
+  return Response.json({ documents: await listDocuments(user.id) });
+});
+
+export const POST = route(async (request) => {
+  const user = await requireUser(request);
+  await spend("upload", user.id);
+  const file = await readFile(request);
+  const document = await ingestDocument(user.id, {
+    filename: file.name,
+    bytes: new Uint8Array(await file.arrayBuffer()),
+  });
+  return Response.json(document, { status: 201 });
+});
+
+async function readFile(request: Request): Promise<File> {
+  const type = request.headers.get("content-type") ?? "";
+  if (!type.toLowerCase().startsWith("multipart/form-data"))
+    throw new AppError("bad_request", "file: send the document as multipart/form-data in the field `file`");
+  const bytes = await readBytes(request, documentBytesLimit + multipartBytes);
+  let file: unknown;
+  try {
+    file = (await new Response(bytes, { headers: { "Content-Type": type } }).formData()).get("file");
+  } catch (cause) {
+    throw new AppError("bad_request", "The body is not valid multipart/form-data.", { cause });
+  }
+  if (!(file instanceof File)) throw new AppError("bad_request", "file: is required");
+  return file;
+}

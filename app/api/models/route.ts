@@ -1,0 +1,9 @@
+// GET /api/models: the catalogue, and which model answers when none is named.
+import { requireUser } from "@/lib/auth";
+import { route } from "@/lib/http";
+import { defaultModelId, listModels } from "@/lib/models/catalogue";
+
+export const GET = route(async (request) => {
+  await requireUser(request);
+  return Response.json({ models: listModels(), default: defaultModelId() });
+});

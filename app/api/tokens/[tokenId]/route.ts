@@ -1,0 +1,10 @@
+// DELETE /api/tokens/{id}: revokes a token at once.
+import { requireUser } from "@/lib/auth";
+import { revokeToken } from "@/lib/chats/users";
+import { route } from "@/lib/http";
+
+export const DELETE = route<{ tokenId: string }>(async (request, { tokenId }) => {
+  const user = await requireUser(request);
+  await revokeToken(user.id, tokenId);
+  return new Response(null, { status: 204 });
+});

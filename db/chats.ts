@@ -1,0 +1,140 @@
+// Statements on chats. Every one names the owner.
+import "server-only";
+import { and, desc, eq, exists, ilike, inArray, or, sql } from "drizzle-orm";
+import { type Database, database } from "./client";
+import { chats, messages, turnChunks, turns, users } from "./schema";
+
+export type ChatRow = typeof chats.$inferSelect;
+export type ListedChat = ChatRow & { liveTurnId: string | null };
+
+// Names are written out: in a select from one table Drizzle leaves the table's name away, and here there are two.
+const liveTurnId = sql<string | null>`(
+  select turns.id from turns
+  where turns.user_id = chats.user_id and turns.chat_id = chats.id and turns.state = 'running'
+)`;
+const columns = {
+  userId: chats.userId,
+  id: chats.id,
+  number: chats.number,
+  title: chats.title,
+  pinned: chats.pinned,
+  createdAt: chats.createdAt,
+  updatedAt: chats.updatedAt,
+  liveTurnId,
+};
+
+export async function findChat(userId: string, id: string, db: Database = database()): Promise<ListedChat | null> {
+  const [row] = await db
+    .select(columns)
+    .from(chats)
+    .where(and(eq(chats.userId, userId), eq(chats.id, id)));
+  return row ?? null;
+}
+
+export async function findChatByNumber(userId: string, number: number): Promise<ListedChat | null> {
+  const [row] = await database()
+    .select(columns)
+    .from(chats)
+    .where(and(eq(chats.userId, userId), eq(chats.number, number)));
+  return row ?? null;
+}
+
+/** Makes the chat with the user's next small number; null when there is one with this id. */
+export async function insertChat(
+  db: Database,
+  chat: { userId: string; id: string; title: string },
+): Promise<ChatRow | null> {
+  // The user's row is the lock that lets parallel sends give out each number once.
+  const [user] = await db
+    .update(users)
+    .set({ lastChatNumber: sql`${users.lastChatNumber} + 1` })
+    .where(eq(users.id, chat.userId))
+    .returning({ number: users.lastChatNumber });
+  const [row] = await db
+    .insert(chats)
+    .values({ ...chat, number: user?.number ?? 0 })
+    .onConflictDoNothing()
+    .returning();
+  return row ?? null;
+}
+
+export async function touchChat(db: Database, userId: string, id: string): Promise<void> {
+  await db
+    .update(chats)
+    .set({ updatedAt: sql`now()` })
+    .where(and(eq(chats.userId, userId), eq(chats.id, id)));
+}
+
+export async function updateChat(
+  userId: string,
+  id: string,
+  change: { title?: string; pinned?: boolean },
+): Promise<boolean> {
+  const rows = await database()
+    .update(chats)
+    .set(change)
+    .where(and(eq(chats.userId, userId), eq(chats.id, id)))
+    .returning({ id: chats.id });
+  return rows.length > 0;
+}
+
+/** With its messages, turns and their chunks. */
+export async function deleteChat(userId: string, id: string): Promise<boolean> {
+  return database().transaction(async (tx) => {
+    const own = await tx
+      .select({ id: turns.id })
+      .from(turns)
+      .where(and(eq(turns.userId, userId), eq(turns.chatId, id)));
+    // The chat goes first: once its turns are gone nobody can append to them, so no chunk is left behind.
+    const rows = await tx
+      .delete(chats)
+      .where(and(eq(chats.userId, userId), eq(chats.id, id)))
+      .returning({ id: chats.id });
+    const turnIds = own.map((turn) => turn.id);
+    if (turnIds.length > 0) await tx.delete(turnChunks).where(inArray(turnChunks.turnId, turnIds));
+    return rows.length > 0;
+  });
+}
+
+/** Where a page of the list ended. */
+export type ChatCursor = { pinned: boolean; updatedAt: string; id: string };
+
+/** Pinned first, then by last use, newest first. `query` looks into titles and messages. */
+export async function listChats(
+  userId: string,
+  { query, after, limit }: { query?: string; after?: ChatCursor; limit: number },
+): Promise<(ListedChat & { cursor: ChatCursor })[]> {
+  const conditions = [eq(chats.userId, userId)];
+  if (query) {
+    const pattern = `%${query.replace(/[\\%_]/g, "\\$&")}%`;
+    const inMessages = database()
+      .select({ one: sql`1` })
+      .from(messages)
+      .where(
+        and(
+          eq(messages.userId, chats.userId),
+          eq(messages.chatId, chats.id),
+          or(
+            sql`to_tsvector('english', ${messages.text}) @@ websearch_to_tsquery('english', ${query})`,
+            ilike(messages.text, pattern),
+          ),
+        ),
+      );
+    conditions.push(or(ilike(chats.title, pattern), exists(inMessages)) as ReturnType<typeof eq>);
+  }
+  if (after)
+    conditions.push(
+      sql`(${chats.pinned}, ${chats.updatedAt}, ${chats.id}) < (${after.pinned}, ${after.updatedAt}::timestamptz, ${after.id})`,
+    );
+  const rows = await database()
+    // The cursor keeps the microseconds that a Date would lose.
+    .select({ ...columns, exactUpdatedAt: sql<string>`${chats.updatedAt}::text` })
+    .from(chats)
+    .where(and(...conditions))
+    .orderBy(desc(chats.pinned), desc(chats.updatedAt), desc(chats.id))
+    .limit(limit);
+  return rows.map(({ exactUpdatedAt, ...chat }) => ({
+    ...chat,
+    cursor: { pinned: chat.pinned, updatedAt: exactUpdatedAt, id: chat.id },
+  }));
+}

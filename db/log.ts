@@ -1,0 +1,154 @@
+// The statements of the durable log. The group commit is one statement for all live turns of a process: the epoch is
+// checked inside it, so a process that lost its lease changes nothing. All times are the database's (docs: RELIABILITY I10, I16).
+import "server-only";
+import type { Sql, TransactionSql } from "postgres";
+import { pool } from "./client";
+
+/** NOTIFY channels. Payloads: turn ids joined with commas; one turn id. */
+export const turnsChannel = "rivulet_turns";
+export const stopsChannel = "rivulet_stops";
+
+export type AppendRow = {
+  turnId: string;
+  epoch: number;
+  /** Seq of the last row in `chunks`; unchanged when only the lease is renewed. */
+  lastSeq: number;
+  chunks: { seq: number; json: string }[];
+  /** With the terminal: the turn's state and its message, in the same statement. */
+  final?: { state: string; error: string | null; parts: string; metadata: string; text: string };
+};
+
+export type AppendResult = { turnId: string; stopRequested: boolean };
+
+/** A payload of NOTIFY holds 8000 bytes; a turn id with its comma takes 37. */
+const idsPerNotify = 200;
+
+/**
+ * Appends, renews the leases, finishes turns and notifies, in one statement. Returns the turns it was allowed to touch;
+ * a turn that is missing has been taken over, has ended or is gone. Repeating a call that may have committed is safe.
+ */
+export async function commitChunks(
+  sql: Sql | TransactionSql,
+  rows: AppendRow[],
+  leaseMs: number,
+): Promise<AppendResult[]> {
+  const added = rows.flatMap((row) => row.chunks.map((chunk) => ({ turnId: row.turnId, ...chunk })));
+  const final = rows.flatMap((row) => (row.final ? [{ turnId: row.turnId, ...row.final }] : []));
+  const result = await sql`
+    with input as (
+      select * from unnest(
+        ${rows.map((row) => row.turnId)}::uuid[], ${rows.map((row) => row.epoch)}::int[], ${rows.map((row) => row.lastSeq)}::int[]
+      ) as input (turn_id, epoch, last_seq)
+    ), final as (
+      select * from unnest(
+        ${final.map((row) => row.turnId)}::uuid[], ${final.map((row) => row.state)}::text[], ${final.map((row) => row.error)}::text[],
+        ${final.map((row) => row.parts)}::text[], ${final.map((row) => row.metadata)}::text[], ${final.map((row) => row.text)}::text[]
+      ) as final (turn_id, state, error, parts, metadata, text)
+    ), live as (
+      update turns set
+        lease_until = now() + ${leaseMs}::int * interval '1 millisecond',
+        last_seq = input.last_seq,
+        state = coalesce(final.state, 'running'),
+        error = final.error::json,
+        ended_at = case when final.turn_id is not null then now() end
+      from input left join final on final.turn_id = input.turn_id
+      where turns.id = input.turn_id and turns.epoch = input.epoch and turns.state = 'running'
+      returning turns.id, turns.stop_requested_at is not null as stop_requested
+    ), added as (
+      insert into turn_chunks (turn_id, seq, chunk)
+      select added.turn_id, added.seq, added.chunk::json
+      from unnest(
+        ${added.map((row) => row.turnId)}::uuid[], ${added.map((row) => row.seq)}::int[], ${added.map((row) => row.json)}::text[]
+      ) as added (turn_id, seq, chunk)
+      join live on live.id = added.turn_id
+      on conflict do nothing
+    ), written as (
+      update messages set parts = final.parts::json, metadata = final.metadata::json, text = final.text, status = final.state
+      from final join live on live.id = final.turn_id
+      where messages.turn_id = final.turn_id
+    ), groups as (
+      select string_agg(id::text, ',') as ids
+      from (select id, (row_number() over () - 1) / ${idsPerNotify}::int as part from live) as numbered
+      group by part
+    ), notified as (
+      select count(pg_notify(${turnsChannel}, ids)) as count from groups
+    )
+    select live.id, live.stop_requested from live, notified`;
+  return result.map((row) => ({ turnId: row.id, stopRequested: row.stop_requested }));
+}
+
+export type TurnPosition = { turnId: string; epoch: number; state: string; lastSeq: number };
+
+/** Where turns stand: to learn what became of a commit whose answer was lost. */
+export async function readPositions(turnIds: string[]): Promise<TurnPosition[]> {
+  const rows = await pool().sql`
+    select id, epoch, state, last_seq from turns where id = any(${turnIds}::uuid[])`;
+  return rows.map((row) => ({ turnId: row.id, epoch: row.epoch, state: row.state, lastSeq: row.last_seq }));
+}
+
+export type ChunkRow = { turnId: string; seq: number; json: string };
+
+/**
+ * The next chunks of several turns, each from its own position; in order within a turn. At most about `maxBytes` a
+ * turn, but always the next chunk, however large.
+ */
+export async function readChunks(after: { turnId: string; seq: number }[], maxBytes: number): Promise<ChunkRow[]> {
+  const rows = await pool().sql`
+    select wanted.turn_id, page.seq, page.chunk
+    from unnest(${after.map((turn) => turn.turnId)}::uuid[], ${after.map((turn) => turn.seq)}::int[]) as wanted (turn_id, seq)
+    cross join lateral (
+      select seq, chunk, sum(octet_length(chunk)) over (order by seq) - octet_length(chunk) as bytes_before
+      from (
+        select seq, chunk::text as chunk from turn_chunks
+        where turn_chunks.turn_id = wanted.turn_id and turn_chunks.seq > wanted.seq
+        order by seq limit 1000
+      ) as next
+    ) as page
+    where page.bytes_before < ${maxBytes}::int
+    order by wanted.turn_id, page.seq`;
+  return rows.map((row) => ({ turnId: row.turn_id, seq: row.seq, json: row.chunk }));
+}
+
+/** Running turns whose lease ran out, longest ago first. */
+export async function listExpiredTurns(limit: number): Promise<string[]> {
+  const rows = await pool().sql`
+    select id from turns where state = 'running' and lease_until < now() order by lease_until limit ${limit}`;
+  return rows.map((row) => row.id);
+}
+
+export type ClaimedTurn = { turnId: string; epoch: number; lastSeq: number; stopRequested: boolean };
+
+/**
+ * Takes over a turn whose lease ran out: from here on its former owner can append nothing. Null when somebody else
+ * was faster or the owner is alive after all. Call inside the transaction that also ends the turn.
+ */
+export async function claimExpiredTurn(sql: TransactionSql, turnId: string): Promise<ClaimedTurn | null> {
+  const [row] = await sql`
+    update turns set epoch = epoch + 1 where id = ${turnId} and state = 'running' and lease_until < now()
+    returning id, epoch, last_seq, stop_requested_at is not null as stop_requested`;
+  return row ? { turnId: row.id, epoch: row.epoch, lastSeq: row.last_seq, stopRequested: row.stop_requested } : null;
+}
+
+/** Every chunk of a turn, for the fold. */
+export async function readAllChunks(sql: Sql | TransactionSql, turnId: string): Promise<ChunkRow[]> {
+  const rows = await sql`select seq, chunk::text as chunk from turn_chunks where turn_id = ${turnId} order by seq`;
+  return rows.map((row) => ({ turnId, seq: row.seq, json: row.chunk }));
+}
+
+/** Deletes the chunks of turns that ended long ago. Returns how many turns that were. */
+export async function pruneChunks(keepMs: number, limit: number): Promise<number> {
+  const rows = await pool().sql`
+    with old as (
+      update turns set pruned_at = now()
+      where id in (
+        select id from turns
+        where state <> 'running' and pruned_at is null and ended_at < now() - ${keepMs}::bigint * interval '1 millisecond'
+        order by ended_at limit ${limit} for update skip locked
+      )
+      returning id
+    ), gone as (
+      delete from turn_chunks using old where turn_chunks.turn_id = old.id
+    )
+    select count(*)::int as count from old`;
+  return rows[0]?.count ?? 0;
+}

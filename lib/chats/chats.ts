@@ -1,0 +1,107 @@
+// The verbs on chats: list, find, create, change, delete. Each takes the owner; unknown and foreign look the same.
+import { v7 as uuidv7 } from "uuid";
+import { z } from "zod";
+import * as rows from "@/db/chats";
+import { database } from "@/db/client";
+import { AppError } from "@/lib/errors";
+import { turnLog } from "@/lib/log/turn-log";
+
+export type Chat = {
+  id: string;
+  /** The user's own small number for it. */
+  number: number;
+  title: string;
+  pinned: boolean;
+  createdAt: string;
+  updatedAt: string;
+  /** The turn that is answering in it, if any. */
+  liveTurnId: string | null;
+};
+
+const pageSize = 50;
+const maxTitleLength = 200;
+export const chatTitle = z.string().trim().min(1).max(maxTitleLength);
+
+const cursorShape = z.object({ pinned: z.boolean(), updatedAt: z.string().max(40), id: z.string().max(64) });
+
+export async function listChats(
+  userId: string,
+  { q, cursor, limit = pageSize }: { q?: string; cursor?: string; limit?: number } = {},
+): Promise<{ chats: Chat[]; nextCursor: string | null }> {
+  const after = cursor === undefined ? undefined : parseListCursor(cursor);
+  const found = await rows.listChats(userId, {
+    ...(q ? { query: q } : {}),
+    ...(after ? { after } : {}),
+    limit: limit + 1,
+  });
+  const page = found.slice(0, limit);
+  const last = found.length > limit ? page.at(-1) : undefined;
+  return {
+    chats: page.map(toChat),
+    nextCursor: last ? Buffer.from(JSON.stringify(last.cursor)).toString("base64url") : null,
+  };
+}
+
+export async function findChat(userId: string, id: string): Promise<Chat | null> {
+  const row = await rows.findChat(userId, id);
+  return row && toChat(row);
+}
+
+export async function requireChat(userId: string, id: string): Promise<Chat> {
+  const chat = await findChat(userId, id);
+  if (!chat) throw notFound();
+  return chat;
+}
+
+/** A chat without messages. Throws conflict when the user has one with this id. */
+export async function createChat(
+  userId: string,
+  { id = uuidv7(), title = "New chat" }: { id?: string; title?: string },
+): Promise<Chat> {
+  const row = await database().transaction((tx) => rows.insertChat(tx, { userId, id, title }));
+  if (!row) throw new AppError("conflict", "id: you have a chat with this id already.");
+  return toChat({ ...row, liveTurnId: null });
+}
+
+export async function changeChat(
+  userId: string,
+  id: string,
+  change: { title?: string; pinned?: boolean },
+): Promise<Chat> {
+  if (Object.keys(change).length > 0 && !(await rows.updateChat(userId, id, change))) throw notFound();
+  return requireChat(userId, id);
+}
+
+/** Deletes the chat with all it holds; a turn that runs in it is stopped. */
+export async function deleteChat(userId: string, id: string): Promise<void> {
+  const { liveTurnId } = await requireChat(userId, id);
+  if (liveTurnId) await turnLog().requestStop(liveTurnId);
+  if (!(await rows.deleteChat(userId, id))) throw notFound();
+}
+
+function parseListCursor(cursor: string): rows.ChatCursor {
+  try {
+    const parsed = cursorShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString()));
+    if (Number.isNaN(Date.parse(parsed.updatedAt))) throw new Error("not a time");
+    return parsed;
+  } catch (cause) {
+    throw new AppError("bad_request", "cursor: is not one that this list gave out", { cause });
+  }
+}
+
+function toChat(row: rows.ListedChat): Chat {
+  const { id, number, title, pinned, liveTurnId } = row;
+  return {
+    id,
+    number,
+    title,
+    pinned,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    liveTurnId,
+  };
+}
+
+function notFound(): AppError {
+  return new AppError("not_found", "There is no such chat.");
+}

@@ -1,0 +1,100 @@
+// Following a turn: the one path for first answer, reload, second tab, second server and foreign clients.
+import { z } from "zod";
+import { findChat } from "@/db/chats";
+import { findMessage } from "@/db/messages";
+import { findRunningTurn, findTurn, type TurnRow } from "@/db/turns";
+import { AppError } from "@/lib/errors";
+import type { LogReader } from "@/lib/log/contract";
+import { turnLog } from "@/lib/log/turn-log";
+import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
+import type { Cursor } from "@/lib/turn/cursor";
+import { unfoldMessage } from "@/lib/turn/fold";
+import { compactChunks } from "@/lib/turn/merge";
+
+/**
+ * A reader of the turn's chunks from behind `afterSeq`. With `compact`, what is stored by now comes with its deltas
+ * joined. Throws not_found for a cursor the log does not know (any more).
+ */
+export async function followTurn(
+  turn: TurnRow,
+  cursor: Cursor | null,
+  afterSeq: number,
+  compact: boolean,
+): Promise<LogReader> {
+  if (cursor && cursor.seq > turn.lastSeq) throw new AppError("not_found", "There is no such position in this turn.");
+  if (turn.prunedAt) return readStored(turn, cursor);
+  const reader = turnLog().read(turn.id, afterSeq);
+  return compact ? compacted(reader, turn.lastSeq) : reader;
+}
+
+/** Turn ids are the server's, so what is no UUID is unknown. */
+const uuid = z.uuid();
+
+export async function requireTurn(userId: string, turnId: string): Promise<TurnRow> {
+  const turn = uuid.safeParse(turnId).success ? await findTurn(userId, turnId) : null;
+  if (!turn) throw new AppError("not_found", "There is no such turn.");
+  return turn;
+}
+
+/** The turn a chat's follower means: the cursor's, else the live one; null when there is nothing to follow. */
+export async function findFollowed(userId: string, chatId: string, cursor: Cursor | null): Promise<TurnRow | null> {
+  if (cursor) {
+    const turn = await requireTurn(userId, cursor.turnId);
+    if (turn.chatId !== chatId) throw new AppError("not_found", "There is no such turn in this chat.");
+    return turn;
+  }
+  const turn = await findRunningTurn(userId, chatId);
+  if (!turn && !(await findChat(userId, chatId))) throw new AppError("not_found", "There is no such chat.");
+  return turn;
+}
+
+/** A turn as the API tells it. */
+export function describeTurn(turn: TurnRow) {
+  return {
+    turnId: turn.id,
+    chatId: turn.chatId,
+    messageId: turn.messageId,
+    userMessageId: turn.userMessageId,
+    status: turn.state,
+    ...(turn.error ? { error: turn.error } : {}),
+    createdAt: turn.createdAt.toISOString(),
+    endedAt: turn.endedAt?.toISOString() ?? null,
+  };
+}
+
+function compacted(reader: LogReader, storedSeq: number): LogReader {
+  return {
+    async next() {
+      const batch = await reader.next();
+      const first = batch?.[0];
+      return batch && first && first.seq <= storedSeq ? compactChunks(batch) : batch;
+    },
+    close: () => reader.close(),
+  };
+}
+
+/** The chunks are pruned, the message is not. Numbered so that the terminal keeps its seq. */
+async function readStored(turn: TurnRow, cursor: Cursor | null): Promise<LogReader> {
+  if (cursor && cursor.seq < turn.lastSeq)
+    throw new AppError(
+      "not_found",
+      "The stream of this turn is no longer kept. Its message is: read the chat's messages.",
+    );
+  const row = await findMessage(turn.userId, turn.messageId);
+  if (!row) throw new AppError("not_found", "There is no such turn.");
+  const chunks = unfoldMessage({ id: row.id, role: row.role, parts: row.parts, metadata: row.metadata } as ChatMessage);
+  const offset = turn.lastSeq - chunks.length;
+  let batch: LoggedChunk[] | null = cursor
+    ? []
+    : chunks.map((chunk, index) => ({ seq: Math.max(1, offset + index + 1), chunk, json: JSON.stringify(chunk) }));
+  return {
+    async next() {
+      const all = batch;
+      batch = null;
+      return all?.length ? all : null;
+    },
+    close() {
+      batch = null;
+    },
+  };
+}

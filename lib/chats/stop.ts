@@ -1,0 +1,39 @@
+// Stopping a turn: a compare-and-set in the database, then waiting for the one terminal. The answer tells what it was:
+// a stop that came too late is not reported as one (RELIABILITY I11, I12).
+import { findLatestTurn, findTurn, type TurnRow } from "@/db/turns";
+import { AppError } from "@/lib/errors";
+import { turnLog } from "@/lib/log/turn-log";
+import type { TurnState } from "@/lib/turn/chunks";
+import { requireChat } from "./chats";
+import { requireTurn } from "./follow";
+
+export type Stopped = { turnId: string | null; status: TurnState | null };
+
+/** Longer than a dead owner's lease and the reaper's round, at their defaults. */
+const waitMs = 30_000;
+
+/** Stops the chat's live turn; tells the state of its latest turn when none is live. */
+export async function stopChat(userId: string, chatId: string): Promise<Stopped> {
+  await requireChat(userId, chatId);
+  const turn = await findLatestTurn(userId, chatId);
+  return turn ? stop(turn) : { turnId: null, status: null };
+}
+
+export async function stopTurn(userId: string, turnId: string): Promise<Stopped> {
+  return stop(await requireTurn(userId, turnId));
+}
+
+async function stop(turn: TurnRow): Promise<Stopped> {
+  if (turn.state !== "running") return { turnId: turn.id, status: turn.state };
+  await turnLog().requestStop(turn.id);
+  const reader = turnLog().read(turn.id, turn.lastSeq);
+  const timeout = setTimeout(() => reader.close(), waitMs);
+  while (await reader.next());
+  clearTimeout(timeout);
+  const ended = await findTurn(turn.userId, turn.id);
+  if (ended && ended.state !== "running") return { turnId: turn.id, status: ended.state };
+  if (!ended) return { turnId: turn.id, status: "stopped" };
+  throw new AppError("unavailable", "The stop is recorded and will take effect; the answer has not ended yet.", {
+    retryAfter: 2,
+  });
+}

@@ -1,0 +1,126 @@
+// The verbs on users and their tokens: guest, sign up, sign in, token. Passwords are hashed with argon2id.
+import { hash, verify } from "@node-rs/argon2";
+import { v7 as uuidv7 } from "uuid";
+import { z } from "zod";
+import {
+  deleteToken,
+  findUserByEmail,
+  insertToken,
+  insertUser,
+  listTokens as listRows,
+  type TokenRow,
+  upgradeGuest,
+} from "@/db/users";
+import { hashToken, newToken, toUser, type User } from "@/lib/auth";
+import { env } from "@/lib/env";
+import { AppError } from "@/lib/errors";
+import { addSampleDocuments } from "@/lib/retrieval/samples";
+import { spend } from "./quota";
+
+export const credentials = z.object({
+  email: z
+    .email()
+    .max(254)
+    .transform((email) => email.toLowerCase()),
+  password: z.string().min(8, "must have at least 8 characters").max(200),
+});
+export const signUpInput = credentials.extend({ name: z.string().trim().min(1).max(100).optional() });
+
+/** Argon2id at OWASP's first recommendation: 19 MiB, two passes. About 20 ms. */
+const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
+
+/** A new user without address and password. Throws forbidden where guests are off. */
+export async function createGuest(address: string): Promise<User> {
+  if (env().GUESTS === "off") throw new AppError("forbidden", "This server has no guest accounts. Sign up instead.");
+  await spend("account", address);
+  return addUser({ email: null, name: null, passwordHash: null });
+}
+
+/** A new user, or the guest with an address from now on: its chats stay. Throws conflict when the address is taken. */
+export async function signUp(
+  { email, password, name }: z.output<typeof signUpInput>,
+  { guestId, address }: { guestId?: string; address: string },
+): Promise<User> {
+  await spend("account", address);
+  const account = { email, name: name ?? null, passwordHash: await hash(password, argon2) };
+  if (await findUserByEmail(email)) throw taken();
+  const upgraded = guestId ? await upgradeGuest(guestId, account) : null;
+  return upgraded ? toUser(upgraded) : addUser(account);
+}
+
+/** The user of these credentials; null when they are wrong, in the same time whether the address exists or not. */
+export async function findByPassword(email: string, password: string, address: string): Promise<User | null> {
+  await spend("signIn", `${address} ${email}`);
+  const row = await findUserByEmail(email);
+  const right = await verify(row?.passwordHash ?? (await dummyHash()), password);
+  return row && right ? toUser(row) : null;
+}
+
+export type Token = {
+  id: string;
+  name: string;
+  createdAt: string;
+  lastUsedAt: string | null;
+  expiresAt: string | null;
+};
+
+export const tokenInput = z.object({
+  name: z.string().trim().min(1).max(100).default("API token"),
+  expiresAt: z.iso.datetime({ offset: true }).nullable().optional(),
+});
+
+/** The token itself is in the answer, and nowhere else ever again. */
+export async function createToken(
+  userId: string,
+  { name, expiresAt }: z.output<typeof tokenInput>,
+): Promise<{ id: string; token: string; userId: string; expiresAt: string | null }> {
+  const token = newToken();
+  const row = await insertToken({
+    id: uuidv7(),
+    userId,
+    name,
+    hash: hashToken(token),
+    expiresAt: expiresAt ? new Date(expiresAt) : null,
+  });
+  return { id: row.id, token, userId, expiresAt: row.expiresAt?.toISOString() ?? null };
+}
+
+export async function listTokens(userId: string): Promise<Token[]> {
+  return (await listRows(userId)).map(describeToken);
+}
+
+export async function revokeToken(userId: string, id: string): Promise<void> {
+  if (!(await deleteToken(userId, id))) throw new AppError("not_found", "There is no such token.");
+}
+
+function describeToken(row: TokenRow): Token {
+  return {
+    id: row.id,
+    name: row.name,
+    createdAt: row.createdAt.toISOString(),
+    lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
+    expiresAt: row.expiresAt?.toISOString() ?? null,
+  };
+}
+
+async function addUser(account: {
+  email: string | null;
+  name: string | null;
+  passwordHash: string | null;
+}): Promise<User> {
+  const row = await insertUser({ id: uuidv7(), ...account });
+  if (!row) throw taken();
+  await addSampleDocuments(row.id);
+  return toUser(row);
+}
+
+let dummy: Promise<string> | undefined;
+/** What a password is compared with when the address is unknown. */
+function dummyHash(): Promise<string> {
+  dummy ??= hash("no password has this hash", argon2);
+  return dummy;
+}
+
+function taken(): AppError {
+  return new AppError("conflict", "email: this address has an account already. Sign in instead.");
+}

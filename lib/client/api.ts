@@ -1,0 +1,146 @@
+// Typed calls of the server's JSON endpoints (docs/protocol.md §5): one function each, the answer parsed, failures
+// as RequestError. The stream endpoints are transport.ts. No cache, no retry, no redirect to a sign-in page.
+import { z } from "zod";
+import type { ChatMessage, TurnError, TurnState } from "@/lib/turn/chunks";
+import { badResponse, type Http, reading, request } from "./request";
+
+const chat = z.object({
+  id: z.string(),
+  number: z.number(),
+  title: z.string(),
+  pinned: z.boolean(),
+  createdAt: z.string(),
+  updatedAt: z.string(),
+  liveTurnId: z.string().nullable(),
+});
+/** All times are ISO 8601, UTC. */
+export type Chat = z.infer<typeof chat>;
+
+const chatPage = z.object({ chats: z.array(chat), nextCursor: z.string().nullable() });
+export type ChatPage = z.infer<typeof chatPage>;
+
+// The parts are the AI SDK's and the server's; a page draws those it knows.
+const message = z.custom<ChatMessage>((value) => {
+  const candidate = value as Partial<ChatMessage> | null;
+  return typeof candidate?.id === "string" && typeof candidate.role === "string" && Array.isArray(candidate.parts);
+}, "not a message");
+
+const turnState = z.enum(["running", "complete", "stopped", "failed", "interrupted"]) satisfies z.ZodType<TurnState>;
+const turn = z.object({
+  turnId: z.string(),
+  chatId: z.string(),
+  messageId: z.string(),
+  userMessageId: z.string(),
+  status: turnState,
+  error: z.custom<TurnError>().nullish(),
+  createdAt: z.string(),
+  endedAt: z.string().nullable(),
+});
+
+const stopped = z.object({ turnId: z.string().nullable(), status: turnState.nullable() });
+
+const document = z.object({
+  id: z.string(),
+  title: z.string(),
+  filename: z.string(),
+  mediaType: z.string(),
+  bytes: z.number(),
+  passageCount: z.number(),
+  /** Came with Rivulet. */
+  sample: z.boolean(),
+  createdAt: z.string(),
+});
+export type Document = z.infer<typeof document>;
+
+const model = z.object({
+  id: z.string(),
+  label: z.string(),
+  provider: z.string(),
+  ready: z.boolean(),
+  reason: z.string().nullish(),
+});
+export type Model = z.infer<typeof model>;
+
+const token = z.object({
+  id: z.string(),
+  name: z.string(),
+  createdAt: z.string(),
+  lastUsedAt: z.string().nullable(),
+  expiresAt: z.string().nullable(),
+});
+export type Token = z.infer<typeof token>;
+
+const newToken = z.object({
+  id: z.string(),
+  /** Shown this once, never again. */
+  token: z.string(),
+  userId: z.string(),
+  expiresAt: z.string().nullable(),
+});
+
+const user = z.object({ id: z.string(), email: z.string().nullable(), name: z.string().nullable() });
+
+type CallOptions = { signal?: AbortSignal };
+
+/** Every call rejects with RequestError, or with the signal's reason once that is aborted. */
+export function createApi(http: Http = {}) {
+  async function call<T>(schema: z.ZodType<T>, path: string, init: RequestInit): Promise<T> {
+    const response = await request(http, path, init);
+    const text = await reading(init.signal, () => response.text());
+    try {
+      return schema.parse(JSON.parse(text));
+    } catch (cause) {
+      throw badResponse("The server's answer is not what this page expects. Reload the page.", response.status, cause);
+    }
+  }
+  const get = <T>(schema: z.ZodType<T>, path: string, { signal }: CallOptions = {}) => call(schema, path, { signal });
+  const send = <T>(schema: z.ZodType<T>, method: "POST" | "PATCH", path: string, body: object) =>
+    call(schema, path, { method, headers: json, body: JSON.stringify(body) });
+  const remove = async (path: string): Promise<void> => {
+    await request(http, path, { method: "DELETE", headers: json });
+  };
+
+  return {
+    /** Pinned first, then by the last change, newest first. `q` searches titles and texts. */
+    listChats: (query: { q?: string; cursor?: string; limit?: number } = {}, options?: CallOptions) =>
+      get(chatPage, `/api/chats${queryString(query)}`, options),
+    createChat: (fields: { id?: string; title?: string } = {}) => send(chat, "POST", "/api/chats", fields),
+    requireChat: (id: string, options?: CallOptions) => get(chat, `/api/chats/${encodeURIComponent(id)}`, options),
+    renameChat: (id: string, title: string) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { title }),
+    pinChat: (id: string, pinned: boolean) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { pinned }),
+    deleteChat: (id: string) => remove(`/api/chats/${encodeURIComponent(id)}`),
+    /** The branch in view, oldest first. */
+    listMessages: async (chatId: string, options?: CallOptions) =>
+      (await get(messages, `/api/chats/${encodeURIComponent(chatId)}/messages`, options)).messages,
+    requireTurn: (turnId: string, options?: CallOptions) =>
+      get(turn, `/api/turns/${encodeURIComponent(turnId)}`, options),
+    /** Resolves once the end is stored, with how the turn ended: it may have finished first. Nulls: nothing ran. */
+    stopTurn: (chatId: string) => send(stopped, "POST", `/api/chat/${encodeURIComponent(chatId)}/stop`, {}),
+    listDocuments: async (options?: CallOptions) => (await get(documents, "/api/documents", options)).documents,
+    uploadDocument: (file: File, { signal }: CallOptions = {}) => {
+      const body = new FormData();
+      body.set("file", file);
+      return call(document, "/api/documents", { method: "POST", body, signal });
+    },
+    deleteDocument: (id: string) => remove(`/api/documents/${encodeURIComponent(id)}`),
+    listModels: (options?: CallOptions) => get(models, "/api/models", options),
+    listTokens: async (options?: CallOptions) => (await get(tokens, "/api/tokens", options)).tokens,
+    createToken: (fields: { name?: string } = {}) => send(newToken, "POST", "/api/tokens", fields),
+    deleteToken: (id: string) => remove(`/api/tokens/${encodeURIComponent(id)}`),
+    signUp: (fields: { email: string; password: string; name?: string }) => send(user, "POST", "/api/users", fields),
+  };
+}
+
+const messages = z.object({ messages: z.array(message) });
+const documents = z.object({ documents: z.array(document) });
+const models = z.object({ models: z.array(model), default: z.string() });
+const tokens = z.object({ tokens: z.array(token) });
+
+// Required of every changing request with a cookie: a plain cross-site form cannot send it.
+const json = { "Content-Type": "application/json" };
+
+function queryString(fields: Record<string, string | number | undefined>): string {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) query.set(name, String(value));
+  return query.size > 0 ? `?${query}` : "";
+}

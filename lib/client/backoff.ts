@@ -1,0 +1,55 @@
+// How long to wait before trying again, and the events that make waiting pointless: the network is back, or the
+// page is looked at again. Works without a window. Nothing here knows what is tried.
+
+export type Backoff = {
+  minMs: number;
+  maxMs: number;
+};
+
+/** Full jitter, so that a thousand clients of a restarted server do not come back in step. `failures` counts from 1. */
+export function backoffMs(failures: number, { minMs, maxMs }: Backoff): number {
+  return Math.random() * Math.min(maxMs, minMs * 2 ** failures);
+}
+
+type WakeReason = "online" | "visible";
+
+/** Calls back until unsubscribed. Where there is no window or document it never does. */
+export type Wake = (listener: (reason: WakeReason) => void) => () => void;
+
+export type PageEvents = {
+  window?: EventTarget;
+  document?: EventTarget & { readonly visibilityState: string };
+};
+
+export function pageWake({ window = globalThis.window, document = globalThis.document }: PageEvents = {}): Wake {
+  return (listener) => {
+    const unsubscribe = new AbortController();
+    const { signal } = unsubscribe;
+    window?.addEventListener("online", () => listener("online"), { signal });
+    document?.addEventListener(
+      "visibilitychange",
+      () => {
+        if (document.visibilityState === "visible") listener("visible");
+      },
+      { signal },
+    );
+    return () => unsubscribe.abort();
+  };
+}
+
+/** Resolves after the time or at the next wake, whichever is first. Rejects with the signal's reason. */
+export function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void) => {
+      clearTimeout(timer);
+      unsubscribe();
+      signal.removeEventListener("abort", onAbort);
+      settle();
+    };
+    const onAbort = () => end(() => reject(signal.reason));
+    const timer = setTimeout(() => end(resolve), ms);
+    const unsubscribe = wake(() => end(resolve));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener("abort", onAbort);
+  });
+}

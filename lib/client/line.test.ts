@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { type Frame, Line } from "./line";
+import { preamble, shortTurn, streamAfter, turnId } from "./turn-script";
+
+const encoder = new TextEncoder();
+const wire = streamAfter(shortTurn, null);
+const expected = shortTurn.map((chunk, index) => ({ id: `${turnId}.${index + 1}`, chunk }));
+
+/** A response whose body arrives in exactly these pieces. */
+function response(pieces: Uint8Array[], type = "text/event-stream; charset=utf-8"): Response {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const piece of pieces) controller.enqueue(piece);
+      controller.close();
+    },
+  });
+  return new Response(body, { headers: { "Content-Type": type } });
+}
+
+async function read(from: Response): Promise<Frame[]> {
+  const signal = new AbortController().signal;
+  const line = new Line({ signal, firstByteMs: 60_000, silenceMs: 60_000, wake: () => () => {} });
+  const frames: Frame[] = [];
+  try {
+    for await (const frame of line.frames(from)) frames.push(frame);
+  } finally {
+    line.close();
+  }
+  return frames;
+}
+
+test.each([
+  ["LF", wire],
+  ["CRLF", wire.replaceAll("\n", "\r\n")],
+  ["CR", wire.replaceAll("\n", "\r")],
+  ["comments", wire.replaceAll("data:", ": one\n:two\ndata:").replaceAll("\n\n", "\n\n: heartbeat\n\n")],
+  ["a byte order mark", `\uFEFF${wire}`],
+])("reads %s, split at every byte", async (_name, text) => {
+  const bytes = encoder.encode(text);
+  expect(await read(response(Array.from(bytes, (byte) => Uint8Array.of(byte))))).toEqual(expected);
+  for (let at = 0; at <= bytes.length; at++)
+    expect(await read(response([bytes.slice(0, at), bytes.slice(at)]))).toEqual(expected);
+});
+
+test.each([
+  ["JSON that is none", `${preamble}data: {"type":\nid: t.1\n\n`],
+  ["an unknown chunk", `${preamble}data: {"type":"surprise"}\nid: t.1\n\n`],
+  ["a chunk without its fields", `${preamble}data: {"type":"text-delta"}\nid: t.1\n\n`],
+  ["a bare value", `${preamble}data: null\nid: t.1\n\n`],
+])("refuses %s", async (_name, text) => {
+  await expect(read(response([encoder.encode(text)]))).rejects.toMatchObject({ code: "bad_response" });
+});
+
+test("refuses a page where a stream should be", async () => {
+  const page = response([encoder.encode("<html>Sign in</html>")], "text/html");
+  await expect(read(page)).rejects.toMatchObject({ code: "bad_response", status: 200 });
+});

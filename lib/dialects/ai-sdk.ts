@@ -1,0 +1,9 @@
+// The AI SDK's UI message stream, protocol v1: each chunk is a frame as it stands (docs/protocol.md §5). The native dialect.
+import type { Dialect } from "./contract";
+
+export const aiSdk: Dialect = {
+  name: "ai-sdk",
+  remembers: false,
+  encoder: () => (logged) => [{ data: logged.json }],
+  trailer: "[DONE]",
+};

@@ -1,0 +1,11 @@
+// Text deltas only, each as a JSON string (docs/protocol.md §6.7). The smallest encoder, the one to read first.
+import type { Dialect } from "./contract";
+
+export const text: Dialect = {
+  name: "text",
+  remembers: false,
+  encoder:
+    () =>
+    ({ chunk }) =>
+      chunk.type === "text-delta" ? [{ data: JSON.stringify(chunk.delta) }] : [],
+};

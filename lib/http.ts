@@ -1,0 +1,131 @@
+// What every route shares before its first byte: request id, errors as JSON (docs/protocol.md §3), bodies read with a
+// cap and parsed with zod, the same-origin rule for cookies. Never what a route does.
+import { v4 as uuidv4 } from "uuid";
+import type { z } from "zod";
+import { isDatabaseAway } from "./database-away";
+import { AppError } from "./errors";
+import { logger } from "./logger";
+
+type Handler<Params> = (request: Request, params: Params) => Promise<Response>;
+type NextContext<Params> = { params: Promise<Params> };
+
+/** Shapes an error body; a dialect may have its own. */
+export type ErrorBody = (error: AppError, requestId: string) => unknown;
+
+const nativeBody: ErrorBody = ({ code, publicMessage, details }, requestId) => ({
+  error: { code, message: publicMessage, requestId, ...details },
+});
+
+/** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. */
+export function route<Params = Record<string, never>>(handler: Handler<Params>, errorBody: ErrorBody = nativeBody) {
+  return async (request: Request, context: NextContext<Params>): Promise<Response> => {
+    const requestId = uuidv4();
+    try {
+      return await handler(request, await context.params);
+    } catch (error) {
+      return errorResponse(toAppError(error, request, requestId), requestId, errorBody);
+    }
+  };
+}
+
+function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody): Response {
+  const headers = new Headers({ "Cache-Control": "no-store", "X-Request-Id": requestId });
+  if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
+  if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
+  return Response.json(errorBody(error, requestId), { status: error.status, headers });
+}
+
+function toAppError(error: unknown, request: Request, requestId: string): AppError {
+  if (error instanceof AppError) return error;
+  const path = new URL(request.url).pathname;
+  if (isDatabaseAway(error)) {
+    logger.warn({ err: error, requestId, path }, "request refused, database away");
+    return new AppError("unavailable", "The database cannot be reached. Nothing was lost; try again in a moment.", {
+      cause: error,
+      retryAfter: 2,
+    });
+  }
+  logger.error({ err: error, requestId, method: request.method, path }, "request failed");
+  return new AppError("internal", `Something went wrong on the server. Its log knows this request as ${requestId}.`, {
+    cause: error,
+  });
+}
+
+/** Room for the history that stock clients send along; only its last message is read. */
+export const maxJsonBytes = 4 * 1_048_576;
+
+/** The body as bytes. Throws too_large as soon as the cap is passed, whatever Content-Length says. */
+export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+  const tooLarge = () => new AppError("too_large", `The body is larger than ${maxBytes} bytes.`);
+  if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  const reader = request.body?.getReader();
+  while (reader) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.byteLength;
+    if (length > maxBytes) {
+      await reader.cancel();
+      throw tooLarge();
+    }
+    pieces.push(value);
+  }
+  const bytes = new Uint8Array(length);
+  let offset = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, offset);
+    offset += piece.byteLength;
+  }
+  return bytes;
+}
+
+/** The JSON body through its schema. Throws bad_request naming the field, or too_large. */
+export async function readJson<T extends z.ZodType>(
+  request: Request,
+  schema: T,
+  maxBytes = maxJsonBytes,
+): Promise<z.output<T>> {
+  const bytes = await readBytes(request, maxBytes);
+  let body: unknown;
+  try {
+    // No body is like an empty one: the schema then names the field that is missing.
+    body = bytes.byteLength === 0 ? {} : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new AppError("bad_request", "The body is not valid JSON.", { cause });
+  }
+  return parseInput(schema, body);
+}
+
+/** Input through its schema. Throws bad_request naming the first field that is wrong. */
+export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  const field = issue?.path.join(".") || "body";
+  throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);
+}
+
+/**
+ * The rule for requests that carry the session cookie and change something: same origin, and a body that a plain form
+ * cannot send. A client that is no browser sends neither header and cannot be tricked into anything.
+ */
+export function requireSameOrigin(request: Request): void {
+  if (request.method === "GET" || request.method === "HEAD") return;
+  const refuse = () =>
+    new AppError("forbidden", "This request comes from another site, so the session cookie is not accepted.");
+  const site = request.headers.get("sec-fetch-site");
+  if (site && site !== "same-origin" && site !== "none") throw refuse();
+  const origin = request.headers.get("origin");
+  const host = request.headers.get("x-forwarded-host") ?? request.headers.get("host");
+  if (origin && (!URL.canParse(origin) || new URL(origin).host !== host)) throw refuse();
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type && type !== "application/json" && type !== "multipart/form-data") {
+    throw new AppError("forbidden", "With the session cookie only JSON and multipart bodies are accepted.");
+  }
+}
+
+/** Where a request comes from, for rate limits: what the nearest proxy (or Next itself) says. */
+export function clientAddress(headers: Headers): string {
+  return headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
+}

@@ -1,0 +1,48 @@
+// The contract of the durable log. Writer and readers never meet: a writer appends, every reader follows from a
+// cursor, and a chunk reaches a reader only after the transaction that stored it committed (docs/protocol.md §2).
+// What a chunk means must never come here.
+import type { LoggedChunk, TurnChunk, TurnState } from "@/lib/turn/chunks";
+import type { Halt } from "@/lib/turn/run";
+
+export interface LogWriter {
+  /**
+   * Takes the next chunk. Adjacent deltas may be joined until they are stored. The terminal also stores the folded
+   * message and the turn's state, in the same transaction. A promise comes back when too much waits to be stored:
+   * await it before appending more. Once the turn is lost (`ended` says so) appending does nothing.
+   */
+  append(chunk: TurnChunk): Promise<void> | undefined;
+  /** Aborts with a `Halt` when somebody asked to stop, storage failed, or the server must go. */
+  readonly signal: AbortSignal;
+  /** Asks the run to end. The first call wins. */
+  halt(halt: Halt): void;
+  /** Settles once the terminal is stored, or the turn was taken over by another process. Never rejects. */
+  readonly ended: Promise<"stored" | "lost">;
+}
+
+export interface LogReader {
+  /**
+   * The next committed chunks, in order, without hole or repeat; waits for them. Null after the terminal was
+   * returned, and after `close`. Pull it: nothing is read ahead of the reader. One call at a time.
+   * While the database is away it waits.
+   */
+  next(): Promise<LoggedChunk[] | null>;
+  /** Lets go. A waiting `next` answers null. */
+  close(): void;
+}
+
+export interface TurnLog {
+  /** Begins writing a turn whose row exists, with this epoch. One writer a turn and epoch. */
+  open(turnId: string, epoch: number): LogWriter;
+  /** Follows a turn from behind `afterSeq` (0 = from its start), whoever writes it, also when it has ended. */
+  read(turnId: string, afterSeq: number): LogReader;
+  /** Asks the owner, in whichever process, to stop. True when the turn was running. */
+  requestStop(turnId: string): Promise<boolean>;
+  /** The turns this process writes. */
+  readonly liveCount: number;
+  /** For shutdown: lets all readers go without a terminal, so that they move on. */
+  releaseReaders(): void;
+  /** For shutdown: ends what still runs, waits at most `timeoutMs` for live turns, then stops listening and reaping. */
+  close(timeoutMs: number): Promise<void>;
+}
+
+export type { TurnState };

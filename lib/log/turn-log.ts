@@ -1,0 +1,12 @@
+// The log of this process. One instance, whatever number of bundles ask for it.
+import { env } from "@/lib/env";
+import type { TurnLog } from "./contract";
+import { PostgresLog } from "./postgres-log";
+
+const key = Symbol.for("rivulet.log");
+const shared = globalThis as { [key]?: TurnLog };
+
+export function turnLog(): TurnLog {
+  shared[key] ??= new PostgresLog(env().LEASE_MS);
+  return shared[key];
+}

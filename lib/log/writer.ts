@@ -1,0 +1,136 @@
+// One turn being written: gathers chunks between commits, numbers them, folds the message with the terminal.
+import type { AppendRow } from "@/db/log";
+import { logger } from "@/lib/logger";
+import {
+  type ChatMessage,
+  type FinalState,
+  isTerminal,
+  type LoggedChunk,
+  type TurnChunk,
+  type TurnError,
+} from "@/lib/turn/chunks";
+import { interruptedError } from "@/lib/turn/ending";
+import { foldChunks, textOf } from "@/lib/turn/fold";
+import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
+import type { Halt } from "@/lib/turn/run";
+import type { LogWriter } from "./contract";
+
+/** What may wait to be stored before the run is asked to pause. */
+const maxPendingBytes = 1_048_576;
+
+export class Writer implements LogWriter {
+  readonly turnId: string;
+  readonly epoch: number;
+  readonly ended: Promise<"stored" | "lost">;
+  finish!: (outcome: "stored" | "lost") => void;
+  readonly #schedule: (writer: Writer, urgent: boolean) => void;
+  readonly #abort = new AbortController();
+  #pending: TurnChunk[] = [];
+  #pendingBytes = 0;
+  #lastSeq = 0;
+  /** The whole turn with deltas joined, for the fold. */
+  #seen: TurnChunk[] = [];
+  #sawText = false;
+  #final: AppendRow["final"];
+  #over = false;
+  #resume: { promise: Promise<void>; resolve: () => void } | null = null;
+
+  constructor(turnId: string, epoch: number, schedule: (writer: Writer, urgent: boolean) => void) {
+    this.turnId = turnId;
+    this.epoch = epoch;
+    this.#schedule = schedule;
+    this.ended = new Promise((resolve) => {
+      this.finish = (outcome) => {
+        this.#over = true;
+        if (outcome === "lost") this.halt({ status: "interrupted", error: interruptedError });
+        this.#resume?.resolve();
+        resolve(outcome);
+      };
+    });
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  halt(halt: Halt): void {
+    if (!this.#abort.signal.aborted) this.#abort.abort(halt);
+  }
+
+  storageLost(): void {
+    this.halt({ status: "interrupted", error: { ...interruptedError, code: "storage" } });
+  }
+
+  append(chunk: TurnChunk): Promise<void> | undefined {
+    if (this.#over) return undefined;
+    if (isTerminal(chunk)) return this.#end(chunk);
+    for (const piece of splitDelta(chunk)) {
+      pushJoined(this.#seen, piece);
+      this.#add(piece);
+    }
+    const firstText = !this.#sawText && chunk.type === "text-delta";
+    if (firstText) this.#sawText = true;
+    this.#schedule(this, firstText);
+    if (this.#pendingBytes <= maxPendingBytes) return undefined;
+    this.#resume ??= Promise.withResolvers<void>();
+    return this.#resume.promise;
+  }
+
+  async #end(terminal: TurnChunk): Promise<void> {
+    const message = await foldChunks(this.#seen, (error) =>
+      logger.error({ err: error, turnId: this.turnId }, "fold stopped early"),
+    );
+    this.#final = finalRow(this.#seen, message);
+    this.#add(terminal);
+    this.#schedule(this, false);
+  }
+
+  #add(chunk: TurnChunk): void {
+    const last = this.#pending.at(-1);
+    const joined = last && joinDeltas(last, chunk);
+    if (joined) this.#pending[this.#pending.length - 1] = joined;
+    else this.#pending.push(chunk);
+    this.#pendingBytes += "delta" in chunk ? chunk.delta.length : 200;
+  }
+
+  /** What the next commit stores. Until `committed` the same rows may be sent again. */
+  take(): AppendRow {
+    const chunks = this.#pending.map((chunk, index) => ({
+      seq: this.#lastSeq + index + 1,
+      json: JSON.stringify(chunk),
+      chunk,
+    }));
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#lastSeq += chunks.length;
+    return {
+      turnId: this.turnId,
+      epoch: this.epoch,
+      lastSeq: this.#lastSeq,
+      chunks,
+      ...(this.#final ? { final: this.#final } : {}),
+    };
+  }
+
+  /** The rows are stored; what waited for room may go on. */
+  committed(row: AppendRow): LoggedChunk[] {
+    this.#resume?.resolve();
+    this.#resume = null;
+    return row.chunks as LoggedChunk[];
+  }
+}
+
+/** What is stored with a terminal. The state is the one its `data-turn` chunk tells. */
+export function finalRow(chunks: TurnChunk[], message: ChatMessage): NonNullable<AppendRow["final"]> {
+  const last = chunks.findLast((chunk) => chunk.type === "data-turn");
+  if (last?.type !== "data-turn") throw new Error("A turn must tell its state before its terminal.");
+  const { status, error } = last.data as { status: FinalState; error?: TurnError };
+  return {
+    state: status,
+    error: error ? JSON.stringify(error) : null,
+    parts: JSON.stringify(message.parts),
+    metadata: JSON.stringify(message.metadata),
+    // Postgres' text cannot hold NUL; json can.
+    text: textOf(message).replaceAll("\0", ""),
+  };
+}

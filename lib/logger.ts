@@ -1,0 +1,30 @@
+// The one logger: JSON lines on stdout. What an error carries is reduced to what an operator may read:
+// providers and drivers put keys, prompts and rows into their messages, so only known classes keep theirs.
+import pino from "pino";
+
+type Described = { name: string; code?: string; status?: number; message?: string; stack?: string; cause?: Described };
+
+/** Name, code and place of an error; its message only where we or Node wrote it. */
+export function describeError(error: unknown, depth = 0): Described {
+  if (!(error instanceof Error)) return { name: typeof error };
+  const { name, code, statusCode } = error as Error & { code?: unknown; statusCode?: unknown };
+  const described: Described = { name };
+  if (typeof code === "string") described.code = code;
+  if (typeof statusCode === "number") described.status = statusCode;
+  // AI SDK errors quote request and response; Drizzle's quote the statement with its parameters.
+  const quotes =
+    name.startsWith("AI_") || name === "DrizzleQueryError" || error.constructor.name === "DrizzleQueryError";
+  if (!quotes) described.message = error.message;
+  const frames = error.stack?.split("\n").filter((line) => line.startsWith("    at "));
+  if (frames?.length) described.stack = frames.slice(0, 12).join("\n");
+  if (error.cause && depth < 4) described.cause = describeError(error.cause, depth + 1);
+  return described;
+}
+
+export const logger = pino({
+  level: process.env.LOG_LEVEL || "info",
+  base: undefined,
+  timestamp: pino.stdTimeFunctions.isoTime,
+  formatters: { level: (level) => ({ level }) },
+  serializers: { err: describeError },
+});

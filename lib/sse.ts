@@ -1,0 +1,92 @@
+// Frames to bytes and bytes to a response, by the rules of docs/protocol.md §2. Knows nothing of turns or dialects.
+
+/** One SSE block. `data` is one line; `id` is absent where a client must not resume. */
+export type Frame = { event?: string; data: string; id?: string };
+
+/** `id:` is last: some clients lose an event whose id arrived before a cut and whose data did not. */
+export function formatFrame({ event, data, id }: Frame): string {
+  return `${event ? `event: ${event}\n` : ""}data: ${data}\n${id ? `id: ${id}\n` : ""}\n`;
+}
+
+/** First bytes of every stream: a comment, so that proxies and clients see life at once, and the reconnection delay. */
+const opening = ": open\nretry: 1000\n\n";
+const heartbeat = ": heartbeat\n\n";
+
+export const eventStreamHeaders = {
+  "Content-Type": "text/event-stream; charset=utf-8",
+  "Cache-Control": "no-cache, no-transform",
+  Connection: "keep-alive",
+  "X-Accel-Buffering": "no",
+} as const;
+
+type OpenStream = { controller: ReadableStreamDefaultController<Uint8Array>; lastWriteMs: number };
+
+// One timer for all streams of the process, on globalThis because each route is bundled apart.
+const key = Symbol.for("rivulet.heartbeats");
+type Heart = { streams: Set<OpenStream>; timer: NodeJS.Timeout | null };
+const shared = globalThis as { [key]?: Heart };
+
+const encoder = new TextEncoder();
+
+/**
+ * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
+ * Null ends the stream. When `next` throws the stream ends too: without a terminal, so that the client comes back.
+ * `close` is called once, when the client leaves or the stream ends.
+ */
+export function eventStream({
+  next,
+  close,
+  heartbeatMs,
+}: {
+  next: () => Promise<string | null>;
+  close: (error?: unknown) => void;
+  heartbeatMs: number;
+}): ReadableStream<Uint8Array> {
+  let open: OpenStream;
+  const end = (error?: unknown) => {
+    shared[key]?.streams.delete(open);
+    close(error);
+  };
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      open = { controller, lastWriteMs: performance.now() };
+      heart(heartbeatMs).streams.add(open);
+      controller.enqueue(encoder.encode(opening));
+    },
+    async pull(controller) {
+      try {
+        const blocks = await next();
+        if (blocks === null) {
+          controller.close();
+          end();
+        } else {
+          open.lastWriteMs = performance.now();
+          controller.enqueue(encoder.encode(blocks));
+        }
+      } catch (error) {
+        controller.close();
+        end(error);
+      }
+    },
+    cancel() {
+      end();
+    },
+  });
+}
+
+function heart(heartbeatMs: number): Heart {
+  shared[key] ??= { streams: new Set(), timer: null };
+  const { streams } = shared[key];
+  // A tenth of the interval is how late a heartbeat may be; tests use short intervals.
+  const tickMs = Math.min(1_000, Math.max(20, heartbeatMs / 10));
+  shared[key].timer ??= setInterval(() => {
+    const nowMs = performance.now();
+    for (const stream of streams) {
+      if (nowMs - stream.lastWriteMs < heartbeatMs - tickMs) continue;
+      stream.lastWriteMs = nowMs;
+      // A client that does not read needs no proof of life.
+      if ((stream.controller.desiredSize ?? 0) > 0) stream.controller.enqueue(encoder.encode(heartbeat));
+    }
+  }, tickMs).unref();
+  return shared[key];
+}

@@ -1,0 +1,92 @@
+// How every turn ends, whoever ends it: open parts are closed, then metadata, the class of the end, one terminal
+// (docs/protocol.md §1 and §4). The run uses it live; the log uses it for a turn whose owner died. Pure.
+import type { FinalState, MessageMetadata, StatusData, TurnChunk, TurnError } from "./chunks";
+
+/** Follows a turn chunk by chunk and knows what is open. */
+export class OpenParts {
+  #texts = new Set<string>();
+  #reasonings = new Set<string>();
+  #tools = new Map<string, boolean>();
+  #statuses = new Map<string, StatusData>();
+  #stepOpen = false;
+
+  see(chunk: TurnChunk): void {
+    switch (chunk.type) {
+      case "text-start":
+        this.#texts.add(chunk.id);
+        break;
+      case "text-end":
+        this.#texts.delete(chunk.id);
+        break;
+      case "reasoning-start":
+        this.#reasonings.add(chunk.id);
+        break;
+      case "reasoning-end":
+        this.#reasonings.delete(chunk.id);
+        break;
+      case "tool-input-start":
+      case "tool-input-available":
+        this.#tools.set(chunk.toolCallId, chunk.dynamic ?? false);
+        break;
+      case "tool-input-error":
+      case "tool-output-available":
+      case "tool-output-error":
+      case "tool-output-denied":
+        this.#tools.delete(chunk.toolCallId);
+        break;
+      case "start-step":
+        this.#stepOpen = true;
+        break;
+      case "finish-step":
+        this.#stepOpen = false;
+        break;
+      case "data-status":
+        if (chunk.data.state === "active") this.#statuses.set(chunk.id ?? chunk.data.stage, chunk.data);
+        else this.#statuses.delete(chunk.id ?? chunk.data.stage);
+        break;
+    }
+  }
+
+  /** The chunks that close everything, innermost first. */
+  close(): TurnChunk[] {
+    const chunks: TurnChunk[] = [];
+    for (const id of this.#reasonings) chunks.push({ type: "reasoning-end", id });
+    for (const id of this.#texts) chunks.push({ type: "text-end", id });
+    for (const [toolCallId, dynamic] of this.#tools) {
+      const errorText = "The answer ended before this tool did.";
+      chunks.push({ type: "tool-output-error", toolCallId, errorText, ...(dynamic ? { dynamic } : {}) });
+    }
+    if (this.#stepOpen) chunks.push({ type: "finish-step" });
+    for (const [id, data] of this.#statuses) chunks.push({ type: "data-status", id, data: { ...data, state: "done" } });
+    return chunks;
+  }
+}
+
+export const interruptedError: TurnError = {
+  code: "interrupted",
+  message: "The answer was interrupted. What had arrived is kept; you can ask for the answer again.",
+  retryable: true,
+};
+
+export type Ending = {
+  turnId: string;
+  status: FinalState;
+  /** Required for `failed` and `interrupted`. */
+  error?: TurnError;
+  /** What is known by now: usage, timing … */
+  metadata?: Partial<MessageMetadata>;
+};
+
+/** The last chunks of a turn. The last of them is its terminal. */
+export function endTurn(open: OpenParts, { turnId, status, error, metadata }: Ending): TurnChunk[] {
+  const failure = error ? { error } : {};
+  const chunks = open.close();
+  chunks.push(
+    { type: "message-metadata", messageMetadata: { ...metadata, status, ...failure } as MessageMetadata },
+    { type: "data-turn", data: { turnId, status, ...failure }, transient: true },
+  );
+  if (status === "complete") chunks.push({ type: "finish" });
+  else if (status === "stopped") chunks.push({ type: "abort", reason: "stopped" });
+  else chunks.push({ type: "error", errorText: (error ?? interruptedError).message });
+  return chunks;
+}

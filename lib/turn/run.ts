@@ -1,0 +1,205 @@
+// The run of one turn: retrieve → sources → model and tools, as chunks (docs/protocol.md §4). It says what happens
+// and in which order; everything that touches the world comes in through `RunPorts`. No clock, no I/O, no storage:
+// whoever consumes it decides where the chunks go.
+import { isStepCount, type LanguageModel, streamText, type ToolSet, toUIMessageChunk } from "ai";
+import {
+  type ChatMessage,
+  type MessageMetadata,
+  type SearchMode,
+  type Source,
+  sourceChunk,
+  type TurnChunk,
+  type TurnError,
+} from "./chunks";
+import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
+import { instructionsFor, modelMessages } from "./prompt";
+
+/** Why a run is told to end early: the `reason` of its abort signal. */
+export type Halt = { status: "stopped" } | { status: "interrupted"; error: TurnError };
+
+export type RunInput = {
+  turnId: string;
+  chatId: string;
+  messageId: string;
+  userMessageId: string;
+  /** The model's id in the catalogue, as shown to people. */
+  modelId: string;
+  model: LanguageModel;
+  tools?: ToolSet;
+  /** ISO 8601. */
+  createdAt: string;
+  /** The branch up to and including the question. */
+  history: ChatMessage[];
+  question: string;
+  searchMode: SearchMode;
+};
+
+export type RunPorts = {
+  /** Milliseconds of a clock that never goes back. */
+  nowMs(): number;
+  /** How many documents may be searched. With none the retrieve stage is skipped. */
+  countDocuments(): Promise<number>;
+  /** The sources for a question, best first. */
+  search(question: string): Promise<Source[]>;
+  /** What a person may know of a failure of the model. */
+  classify(error: unknown): TurnError;
+  ground(answer: string, sources: Source[]): { confidence: number; groundedness: number } | null;
+  /** Told of each failure, for the log. */
+  report(error: unknown): void;
+};
+
+/** A task that needs more than ten model calls is going in circles. */
+const maxSteps = 10;
+/** Calls before the first chunk only; the SDK never repeats a 401. */
+const maxRetries = 2;
+
+/**
+ * Yields every chunk of the turn in order, the terminal last. Never throws: a failure is an `error` terminal.
+ * When `signal` aborts with a `Halt`, the model's request is aborted and the turn ends the way the halt says,
+ * with what had been yielded kept.
+ */
+export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSignal): AsyncGenerator<TurnChunk> {
+  const startMs = ports.nowMs();
+  const open = new OpenParts();
+  const progress: Progress = { metadata: { searchMode: input.searchMode }, text: "", sources: [], startMs };
+  let ending: Omit<Ending, "turnId" | "metadata">;
+  try {
+    for await (const chunk of work(input, ports, signal, progress)) {
+      open.see(chunk);
+      yield chunk;
+      if (signal.aborted) break;
+    }
+    ending = signal.aborted ? haltOf(signal) : { status: "complete" };
+  } catch (error) {
+    if (signal.aborted) {
+      ending = haltOf(signal);
+    } else if (error instanceof EndedEarly) {
+      ending = { status: "interrupted", error: interruptedError };
+    } else {
+      ports.report(error);
+      ending = { status: "failed", error: ports.classify(error) };
+    }
+  }
+  yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
+}
+
+type Progress = {
+  metadata: Partial<MessageMetadata>;
+  text: string;
+  sources: Source[];
+  startMs: number;
+  firstTokenMs?: number;
+};
+
+/** The provider's stream ended without saying that the answer is finished. */
+class EndedEarly extends Error {}
+
+async function* work(
+  input: RunInput,
+  ports: RunPorts,
+  signal: AbortSignal,
+  progress: Progress,
+): AsyncGenerator<TurnChunk> {
+  const { turnId, chatId, messageId, userMessageId, modelId, createdAt } = input;
+  yield { type: "start", messageId, messageMetadata: { turnId, chatId, model: modelId, createdAt } };
+  yield { type: "data-turn", data: { turnId, chatId, userMessageId, status: "running" }, transient: true };
+
+  if (input.searchMode !== "none") yield* retrieve(input, ports, progress);
+  if (signal.aborted) return;
+
+  const generating = { stage: "generate", label: "Generating response…" } as const;
+  yield { type: "data-status", id: "generate", data: { ...generating, state: "active" } };
+  yield* generate(input, ports, signal, progress);
+  yield { type: "data-status", id: "generate", data: { ...generating, state: "done" } };
+}
+
+async function* retrieve(input: RunInput, ports: RunPorts, progress: Progress): AsyncGenerator<TurnChunk> {
+  if ((await ports.countDocuments()) === 0) return;
+  const searching = { stage: "retrieve", label: "Searching documents…" } as const;
+  yield { type: "data-status", id: "retrieve", data: { ...searching, state: "active" } };
+  progress.sources = await ports.search(input.question);
+  for (const source of progress.sources) yield sourceChunk(source);
+  const detail = countOf(progress.sources);
+  yield { type: "data-status", id: "retrieve", data: { ...searching, state: "done", detail } };
+}
+
+async function* generate(
+  input: RunInput,
+  ports: RunPorts,
+  signal: AbortSignal,
+  progress: Progress,
+): AsyncGenerator<TurnChunk> {
+  const { question } = input;
+  const { sources } = progress;
+  const result = streamText({
+    model: input.model,
+    instructions: instructionsFor(sources),
+    messages: await modelMessages(input.history, input.tools),
+    ...(input.tools ? { tools: input.tools } : {}),
+    stopWhen: isStepCount(maxSteps),
+    maxRetries,
+    abortSignal: signal,
+    // Read by the local model only; other providers ignore options that are not theirs.
+    providerOptions: {
+      rivulet: { question, sources: sources.map(({ ordinal, title, text }) => ({ ordinal, title, text })) },
+    },
+    // The stream carries the error too; without this the SDK prints it to the console.
+    onError: () => {},
+  });
+  for await (const part of result.stream) {
+    if (part.type === "error") throw part.error;
+    if (part.type === "abort") return;
+    if (part.type === "finish") {
+      const { inputTokens, outputTokens, totalTokens } = part.totalUsage;
+      progress.metadata.usage = {
+        inputTokens: inputTokens ?? 0,
+        outputTokens: outputTokens ?? 0,
+        totalTokens: totalTokens ?? (inputTokens ?? 0) + (outputTokens ?? 0),
+      };
+      progress.metadata.finishReason = part.finishReason;
+      // A provider that finishes says why; one that is cut off does not.
+      if (part.finishReason === "interrupted" || part.rawFinishReason === undefined) throw new EndedEarly();
+      if (part.finishReason === "error") throw new Error("The provider ended the answer with an error.");
+      continue;
+    }
+    if (part.type === "text-delta") {
+      if (part.text === "") continue;
+      progress.firstTokenMs ??= ports.nowMs() - progress.startMs;
+      progress.text += part.text;
+    }
+    const chunk = toUIMessageChunk(part, {
+      ...(input.tools ? { tools: input.tools } : {}),
+      sendSources: true,
+      sendStart: false,
+      sendFinish: false,
+    });
+    if (chunk) yield chunk as TurnChunk;
+  }
+}
+
+function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {
+  const durationMs = Math.round(ports.nowMs() - progress.startMs);
+  const firstTokenMs = progress.firstTokenMs === undefined ? null : Math.round(progress.firstTokenMs);
+  const outputTokens = progress.metadata.usage?.outputTokens;
+  const streamedMs = firstTokenMs === null ? 0 : durationMs - firstTokenMs;
+  const tokensPerSecond = outputTokens && streamedMs > 0 ? Math.round((outputTokens * 10_000) / streamedMs) / 10 : null;
+  const support = progress.sources.length > 0 && progress.text ? ports.ground(progress.text, progress.sources) : null;
+  return {
+    ...progress.metadata,
+    timing: { firstTokenMs, durationMs, tokensPerSecond },
+    confidence: support?.confidence ?? null,
+    groundedness: support?.groundedness ?? null,
+  };
+}
+
+function haltOf(signal: AbortSignal): Halt {
+  return signal.reason as Halt;
+}
+
+function countOf(sources: Source[]): string {
+  const documents = new Set(sources.map((source) => source.documentId)).size;
+  const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
+  return sources.length === 0
+    ? "Nothing found"
+    : `${plural(sources.length, "source")} from ${plural(documents, "document")}`;
+}
