@@ -3,8 +3,7 @@ import { headers } from "next/headers";
 import NextAuth, { CredentialsSignin } from "next-auth";
 import Credentials from "next-auth/providers/credentials";
 import { cache } from "react";
-import { findUser } from "@/db/users";
-import { findSessionUser, findUserByCookie, type User } from "@/lib/auth";
+import { findUserByCookie, openSession, renewSession, type User } from "@/lib/auth";
 import { createGuest, credentials, findByPassword } from "@/lib/chats/users";
 import { AppError } from "@/lib/errors";
 import { clientAddress } from "@/lib/http";
@@ -54,11 +53,8 @@ export const { handlers, auth, signIn, signOut } = NextAuth({
     }),
   ],
   callbacks: {
-    // Null ends the session: its user is gone, or ended all sessions since.
-    async jwt({ token, user }) {
-      const row = user?.id ? await findUser(user.id) : await findSessionUser(token);
-      return row && { sub: row.id, version: row.sessionVersion };
-    },
+    // Null ends the session.
+    jwt: ({ token, user }) => (user?.id ? openSession(user.id) : renewSession(token)),
   },
   logger: {
     // A wrong password is an answer, not an error.

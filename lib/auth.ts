@@ -72,7 +72,7 @@ async function findBySession(jwt: string, salts: string[]): Promise<UserRow | nu
   return null;
 }
 
-async function decodeSession(jwt: string, salt: string): Promise<{ sub?: string; version?: unknown } | null> {
+async function decodeSession(jwt: string, salt: string): Promise<SessionClaims | null> {
   const secret = process.env.AUTH_SECRET;
   if (!secret) throw new Error("AUTH_SECRET is not set. `npm start` makes one.");
   try {
@@ -83,8 +83,21 @@ async function decodeSession(jwt: string, salt: string): Promise<{ sub?: string;
   }
 }
 
-/** The user of a session, unless all sessions were ended since it began. */
-export async function findSessionUser(claims: { sub?: string; version?: unknown }): Promise<UserRow | null> {
+type SessionClaims = { sub?: string; version?: unknown };
+
+/** What a new session of this user carries; null when there is no such user. */
+export async function openSession(userId: string): Promise<SessionClaims | null> {
+  const row = await findUser(userId);
+  return row && { sub: row.id, version: row.sessionVersion };
+}
+
+/** The same claims while the session is good; null when its user is gone, or has ended all sessions since. */
+export async function renewSession(claims: SessionClaims): Promise<SessionClaims | null> {
+  const row = await findSessionUser(claims);
+  return row && { sub: row.id, version: row.sessionVersion };
+}
+
+async function findSessionUser(claims: SessionClaims): Promise<UserRow | null> {
   const row = claims.sub ? await findUser(claims.sub) : null;
   return row && row.sessionVersion === claims.version ? row : null;
 }

@@ -1,6 +1,5 @@
 // The way out of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
-import type { TurnRow } from "@/db/turns";
-import { followTurn } from "@/lib/chats/follow";
+import { followTurn, type Turn } from "@/lib/chats/follow";
 import type { Dialect } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { env } from "@/lib/env";
@@ -29,7 +28,7 @@ type Options = {
 /** 200 with the stream, from behind the cursor to the terminal; 204 when the turn ended and nothing is left for this reader. */
 export async function turnStream(
   request: Request,
-  turn: TurnRow,
+  turn: Turn,
   { dialect, cursor = null, compact = false }: Options,
 ): Promise<Response> {
   const reader = await followTurn(turn, cursor, readFromSeq(dialect, cursor), compact);

@@ -1,5 +1,7 @@
 // The server's way out: no new turns, readers move on, live turns get their time (docs/operations.md).
+import { pool } from "@/db/client";
 import { env } from "@/lib/env";
+import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 
@@ -8,6 +10,12 @@ const shared = globalThis as { [key]?: boolean };
 
 export function isDraining(): boolean {
   return shared[key] ?? false;
+}
+
+/** Throws unavailable while new turns are refused, and what the database throws when it does not answer. */
+export async function requireReady(): Promise<void> {
+  if (isDraining()) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
+  await pool().sql`select 1`;
 }
 
 /** Resolves when every live turn has ended, or DRAIN_MS have passed. */

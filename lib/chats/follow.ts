@@ -11,6 +11,8 @@ import type { Cursor } from "@/lib/turn/cursor";
 import { unfoldMessage } from "@/lib/turn/fold";
 import { compactChunks } from "@/lib/turn/merge";
 
+export type Turn = TurnRow;
+
 /**
  * A reader of the turn's chunks from behind `afterSeq`. With `compact`, what is stored by now comes with its deltas
  * joined. Throws not_found for a cursor the log does not know (any more).

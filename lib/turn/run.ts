@@ -141,7 +141,15 @@ async function* generate(
     abortSignal: signal,
     // Read by the local model only; other providers ignore options that are not theirs.
     providerOptions: {
-      rivulet: { question, sources: sources.map(({ ordinal, title, text }) => ({ ordinal, title, text })) },
+      rivulet: {
+        question,
+        sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
+          ordinal,
+          title,
+          text,
+          ...(heading && { heading: String(heading) }),
+        })),
+      },
     },
     // The stream carries the error too; without this the SDK prints it to the console.
     onError: () => {},
@@ -157,8 +165,8 @@ async function* generate(
         totalTokens: totalTokens ?? (inputTokens ?? 0) + (outputTokens ?? 0),
       };
       progress.metadata.finishReason = part.finishReason;
-      // A provider that finishes says why; one that is cut off does not.
-      if (part.finishReason === "interrupted" || part.rawFinishReason === undefined) throw new EndedEarly();
+      // The SDK's word for a stream that ended without a completion signal.
+      if (part.finishReason === "interrupted") throw new EndedEarly();
       if (part.finishReason === "error") throw new Error("The provider ended the answer with an error.");
       continue;
     }

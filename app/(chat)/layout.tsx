@@ -1,0 +1,30 @@
+import { redirect } from "next/navigation";
+import type { ReactNode } from "react";
+import { currentUser, signOut } from "@/app/session";
+import { ChatsProvider } from "@/components/chat/chats";
+import { SessionProvider } from "@/components/chat/session";
+import { Shell } from "@/components/chat/shell";
+import { DocumentsProvider } from "@/components/documents/documents";
+import { listChats } from "@/lib/chats/chats";
+import { defaultModelId, listModels } from "@/lib/models/catalogue";
+
+async function leave() {
+  "use server";
+  await signOut({ redirectTo: "/sign-in" });
+}
+
+export default async function ChatLayout({ children }: { children: ReactNode }) {
+  const user = await currentUser();
+  if (!user) redirect("/sign-in");
+  const first = await listChats(user.id, {});
+  const models = listModels().map(({ id, label, ready }) => ({ id, label, ready }));
+  return (
+    <SessionProvider user={user} models={models} defaultModel={defaultModelId()}>
+      <ChatsProvider first={first}>
+        <DocumentsProvider>
+          <Shell signOut={leave}>{children}</Shell>
+        </DocumentsProvider>
+      </ChatsProvider>
+    </SessionProvider>
+  );
+}

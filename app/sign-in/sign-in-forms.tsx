@@ -1,0 +1,106 @@
+"use client";
+import { useActionState, useState } from "react";
+import { Button } from "@/components/ui/button";
+import { Field } from "@/components/ui/field";
+import type { SignInState } from "./actions";
+
+type FormAction = (before: SignInState, form: FormData) => Promise<SignInState>;
+
+type SignInFormsProps = {
+  /** A signed-in guest makes an account and keeps the chats. */
+  upgrade: boolean;
+  signUpFirst: boolean;
+  guestAction: (() => Promise<SignInState>) | null;
+  signInAction: FormAction;
+  signUpAction: FormAction;
+};
+
+export function SignInForms({ upgrade, signUpFirst, guestAction, signInAction, signUpAction }: SignInFormsProps) {
+  const [signingUp, setSigningUp] = useState(signUpFirst);
+  return (
+    <>
+      <h1 className="text-xl font-semibold tracking-[-0.02em]">{signingUp ? "Create an account" : "Welcome"}</h1>
+      {upgrade && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
+      {guestAction && !signingUp && <Guest action={guestAction} />}
+      {signingUp ? <SignUp action={signUpAction} /> : <SignIn action={signInAction} />}
+      <p className="mt-6 text-sm text-ink-2">
+        {signingUp ? "Have an account already?" : "New here?"}{" "}
+        <button
+          type="button"
+          onClick={() => setSigningUp(!signingUp)}
+          className="font-medium text-water underline-offset-4 hover:underline"
+        >
+          {signingUp ? "Sign in instead" : "Create an account"}
+        </button>
+      </p>
+    </>
+  );
+}
+
+function Guest({ action }: { action: () => Promise<SignInState> }) {
+  const [state, submit, pending] = useActionState(action, null);
+  return (
+    <>
+      <form action={submit} className="mt-6">
+        <Button type="submit" look="primary" disabled={pending} className="h-11! w-full">
+          Continue as guest
+        </Button>
+        <Problem state={state} />
+      </form>
+      <p className="mt-2.5 text-xs text-pretty text-ink-3">
+        No address needed. Your chats stay with this browser; you can make an account of them later.
+      </p>
+      <div aria-hidden="true" className="my-7 flex items-center gap-3 text-xs text-ink-3">
+        <span className="h-px flex-1 bg-line" />
+        or with an account
+        <span className="h-px flex-1 bg-line" />
+      </div>
+    </>
+  );
+}
+
+function SignIn({ action }: { action: FormAction }) {
+  const [state, submit, pending] = useActionState(action, null);
+  return (
+    <form action={submit} className="mt-6 grid gap-4">
+      <Field label="Email" name="email" type="email" autoComplete="email" required defaultValue={state?.email} />
+      <Field label="Password" name="password" type="password" autoComplete="current-password" required />
+      <Problem state={state} />
+      <Button type="submit" disabled={pending} className="h-11!">
+        Sign in
+      </Button>
+    </form>
+  );
+}
+
+function SignUp({ action }: { action: FormAction }) {
+  const [state, submit, pending] = useActionState(action, null);
+  return (
+    <form action={submit} className="mt-6 grid gap-4">
+      <Field label="Name" name="name" autoComplete="name" maxLength={100} defaultValue={state?.name} hint="Optional" />
+      <Field label="Email" name="email" type="email" autoComplete="email" required defaultValue={state?.email} />
+      <Field
+        label="Password"
+        name="password"
+        type="password"
+        autoComplete="new-password"
+        required
+        minLength={8}
+        hint="At least 8 characters"
+      />
+      <Problem state={state} />
+      <Button type="submit" look="primary" disabled={pending} className="h-11!">
+        Create account
+      </Button>
+    </form>
+  );
+}
+
+function Problem({ state }: { state: SignInState }) {
+  if (!state) return null;
+  return (
+    <p role="alert" className="rounded-lg bg-danger-soft px-3.5 py-2.5 text-sm text-pretty text-danger">
+      {state.error}
+    </p>
+  );
+}

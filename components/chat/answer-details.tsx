@@ -1,0 +1,72 @@
+import { RotateCw } from "lucide-react";
+import { Button, IconButton } from "@/components/ui/button";
+import { CopyButton } from "@/components/ui/copy-button";
+import { Tooltip } from "@/components/ui/tooltip";
+import type { MessageMetadata } from "@/lib/turn/chunks";
+import { useSession } from "./session";
+
+const notes: Partial<Record<string, { word: string; says: string }>> = {
+  stopped: { word: "Stopped", says: "The text up to here is kept." },
+  interrupted: { word: "Interrupted", says: "The text up to here was kept." },
+};
+
+const number = new Intl.NumberFormat("en");
+
+function duration(ms: number): string {
+  const seconds = ms / 1000;
+  if (seconds < 60) return `${seconds.toFixed(1)} s`;
+  return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+}
+
+type DetailsProps = { metadata: MessageMetadata; text: string; onAgain: (() => void) | undefined };
+
+/** Under an ended answer: how it ended, what it took, and what can be done with it. */
+export function AnswerDetails({ metadata, text, onAgain }: DetailsProps) {
+  const { models } = useSession();
+  const { status, error, model, timing, usage, confidence } = metadata;
+  const note = notes[status ?? ""];
+  const label = models.find(({ id }) => id === model)?.label ?? model;
+  return (
+    <footer className="grid grid-cols-1 gap-2.5">
+      {status === "failed" && (
+        <p role="alert" className="rounded-lg bg-danger-soft px-3.5 py-2.5 text-sm text-pretty text-danger">
+          {error?.message ?? "The answer failed."}
+        </p>
+      )}
+      {note && (
+        <p className="text-sm text-ink-2">
+          <span className="font-medium text-ink">{note.word}</span> <span className="text-ink-3">·</span> {note.says}
+        </p>
+      )}
+      <div className="flex min-h-8 flex-wrap items-center gap-x-1 gap-y-1 text-xs text-ink-3">
+        {text && (
+          <CopyButton label="Copy answer" text={() => text} className="-ml-2 size-8! text-ink-3 [&_svg]:size-3.5!" />
+        )}
+        {onAgain && status === "complete" && (
+          <IconButton label="Regenerate" onClick={onAgain} className="size-8! text-ink-3 [&_svg]:size-3.5!">
+            <RotateCw />
+          </IconButton>
+        )}
+        {onAgain && status !== "complete" && (
+          <Button onClick={onAgain} className="mr-2 h-8! text-xs [&_svg]:size-3.5!">
+            <RotateCw /> Retry
+          </Button>
+        )}
+        <p
+          data-part="details"
+          className="flex flex-wrap gap-x-2 tabular-nums *:not-first:before:mr-2 *:not-first:before:content-['·']"
+        >
+          {label && <span>{label}</span>}
+          {timing && <span>{duration(timing.durationMs)}</span>}
+          {usage && <span>{number.format(usage.totalTokens)} tokens</span>}
+          {typeof confidence === "number" && (
+            <Tooltip label="How much of the answer its cited sources support">
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the explanation must be reachable by keyboard. */}
+              <span tabIndex={0}>confidence {Math.round(confidence * 100)}%</span>
+            </Tooltip>
+          )}
+        </p>
+      </div>
+    </footer>
+  );
+}

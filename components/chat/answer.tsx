@@ -1,0 +1,87 @@
+"use client";
+import { type DynamicToolUIPart, isToolUIPart, type ToolUIPart } from "ai";
+import { clsx } from "clsx";
+import { memo, useCallback, useMemo, useState } from "react";
+import type { ChatMessage } from "@/lib/turn/chunks";
+import { parseSource } from "@/lib/turn/chunks";
+import { textOf } from "@/lib/turn/fold";
+import { AnswerDetails } from "./answer-details";
+import { AnswerStatus, statuses } from "./answer-status";
+import { Citations } from "./citation";
+import { Markdown } from "./markdown";
+import { Reasoning } from "./reasoning";
+import { Sources } from "./sources";
+import { ToolCall } from "./tool-call";
+
+type AnswerProps = {
+  message: ChatMessage;
+  last: boolean;
+  settled: boolean;
+  onAgain: (messageId: string) => void;
+};
+
+function useSources(message: ChatMessage) {
+  const parts = message.parts.filter((part) => part.type === "source-document");
+  // Parts are copied with every token; the sources themselves come once, so their ids tell whether they changed.
+  const key = parts.map((part) => part.sourceId).join(" ");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: see above.
+  return useMemo(() => parts.flatMap((part) => parseSource(part) ?? []), [key]);
+}
+
+export const Answer = memo(function Answer({ message, last, settled, onAgain }: AnswerProps) {
+  const { metadata, parts, id } = message;
+  const ending = metadata?.status;
+  const running = !ending;
+  const sources = useSources(message);
+  const [open, setOpen] = useState<ReadonlySet<number>>(new Set());
+  const cardId = useCallback((ordinal: number) => `source-${id}-${ordinal}`, [id]);
+  const toggle = useCallback((ordinal: number) => {
+    setOpen((now) =>
+      now.has(ordinal) ? new Set([...now].filter((each) => each !== ordinal)) : new Set([...now, ordinal]),
+    );
+  }, []);
+  const cite = useMemo(
+    () => ({
+      has: (ordinal: number) => sources.some((source) => source.ordinal === ordinal),
+      show: (ordinal: number) => {
+        setOpen(new Set([ordinal]));
+        const card = document.getElementById(cardId(ordinal));
+        card?.focus({ preventScroll: true });
+        card?.scrollIntoView({ block: "center", behavior: "smooth" });
+      },
+    }),
+    [sources, cardId],
+  );
+  const lastText = parts.findLastIndex((part) => part.type === "text");
+  const retrieved = statuses(message).find((status) => status.stage === "retrieve");
+
+  return (
+    <article
+      aria-label="Answer"
+      data-status={ending ?? "running"}
+      className={clsx("grid grid-cols-1 gap-3.5", settled && "settled-message")}
+    >
+      {sources.length > 0 && (
+        <Sources sources={sources} caption={retrieved?.detail} open={open} onToggle={toggle} cardId={cardId} />
+      )}
+      <Citations value={cite}>
+        {parts.map((part, index) => {
+          const key = `${part.type}-${index}`;
+          if (part.type === "text")
+            return part.text ? (
+              <Markdown key={key} text={part.text} running={running && index === lastText && part.state !== "done"} />
+            ) : null;
+          if (part.type === "reasoning")
+            return <Reasoning key={key} text={part.text} running={running && part.state === "streaming"} />;
+          if (isToolUIPart(part))
+            return <ToolCall key={key} part={part as ToolUIPart | DynamicToolUIPart} running={running} />;
+          return null;
+        })}
+      </Citations>
+      <AnswerStatus message={message} live={last} writes={lastText >= 0} />
+      {metadata && ending && (
+        <AnswerDetails metadata={metadata} text={textOf(message)} onAgain={last ? () => onAgain(id) : undefined} />
+      )}
+    </article>
+  );
+});

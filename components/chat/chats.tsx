@@ -1,0 +1,116 @@
+"use client";
+import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
+import { v7 as newId } from "uuid";
+import { api } from "@/components/api";
+import type { Chat, ChatPage } from "@/lib/client/api";
+
+/** While a chat in the list is answering, the list is asked for this often, to see it end. */
+const pollMs = 3_000;
+
+type Chats = {
+  chats: Chat[];
+  more: boolean;
+  query: string;
+  /** In words, when the list could not be read or changed. */
+  failure: string | null;
+  search: (query: string) => void;
+  refresh: () => Promise<void>;
+  loadMore: () => Promise<void>;
+  change: (action: () => Promise<unknown>) => Promise<boolean>;
+  /** The id that the next new chat will have. */
+  freshId: string;
+  startFresh: (id?: string) => void;
+};
+
+const Context = createContext<Chats | null>(null);
+
+export function useChats(): Chats {
+  const chats = useContext(Context);
+  if (!chats) throw new Error("useChats needs a ChatsProvider above it.");
+  return chats;
+}
+
+/** The list of chats and what can be done with it. The first page comes with the document, from the server. */
+export function ChatsProvider({ first, children }: { first: ChatPage; children: ReactNode }) {
+  const [page, setPage] = useState(first);
+  const [query, setQuery] = useState("");
+  const [failure, setFailure] = useState<string | null>(null);
+  const [freshId, setFreshId] = useState(() => newId());
+  const asked = useRef(0);
+  const queryNow = useRef("");
+
+  const startFresh = useCallback((id?: string) => setFreshId(id ?? newId()), []);
+
+  const attempt = useCallback(async (action: () => Promise<unknown>): Promise<boolean> => {
+    try {
+      await action();
+      setFailure(null);
+      return true;
+    } catch (error) {
+      setFailure(error instanceof Error ? error.message : "The list of chats cannot be reached.");
+      return false;
+    }
+  }, []);
+
+  const refresh = useCallback(async () => {
+    const turn = ++asked.current;
+    await attempt(async () => {
+      const next = await api.listChats({ q: queryNow.current || undefined });
+      if (turn === asked.current) setPage(next);
+    });
+  }, [attempt]);
+
+  const search = useCallback(
+    (next: string) => {
+      setQuery(next);
+      queryNow.current = next.trim();
+      void refresh();
+    },
+    [refresh],
+  );
+
+  const loadMore = useCallback(async () => {
+    const { nextCursor } = page;
+    if (!nextCursor) return;
+    const turn = ++asked.current;
+    await attempt(async () => {
+      const next = await api.listChats({ q: queryNow.current || undefined, cursor: nextCursor });
+      if (turn === asked.current) setPage({ chats: [...page.chats, ...next.chats], nextCursor: next.nextCursor });
+    });
+  }, [page, attempt]);
+
+  const change = useCallback(
+    async (action: () => Promise<unknown>) => {
+      const done = await attempt(action);
+      if (done) await refresh();
+      return done;
+    },
+    [attempt, refresh],
+  );
+
+  const answering = page.chats.some((chat) => chat.liveTurnId);
+  useEffect(() => {
+    if (!answering) return;
+    const timer = setInterval(() => {
+      if (document.visibilityState === "visible") void refresh();
+    }, pollMs);
+    return () => clearInterval(timer);
+  }, [answering, refresh]);
+
+  const value = useMemo(
+    () => ({
+      chats: page.chats,
+      more: page.nextCursor !== null,
+      query,
+      failure,
+      search,
+      refresh,
+      loadMore,
+      change,
+      freshId,
+      startFresh,
+    }),
+    [page, query, failure, search, refresh, loadMore, change, freshId, startFresh],
+  );
+  return <Context value={value}>{children}</Context>;
+}

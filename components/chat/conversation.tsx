@@ -1,0 +1,90 @@
+"use client";
+import { clsx } from "clsx";
+import { ArrowDown } from "lucide-react";
+import { useEffect, useRef } from "react";
+import { Button } from "@/components/ui/button";
+import type { ChatMessage } from "@/lib/turn/chunks";
+import { Answer } from "./answer";
+import { PendingAnswer } from "./answer-status";
+import { Composer } from "./composer";
+import { ConnectionLine, FailureNote } from "./notices";
+import { useStickToBottom } from "./stick-to-bottom";
+import { Suggestions } from "./suggestions";
+import { useConversation } from "./use-conversation";
+import { UserMessage } from "./user-message";
+
+/** This many messages at the end are always laid out. */
+const freshMessages = 6;
+
+type ConversationProps = { chatId: string; initial: ChatMessage[]; isNew?: boolean };
+
+export function Conversation({ chatId, initial, isNew = false }: ConversationProps) {
+  const talk = useConversation({ chatId, initial, isNew });
+  const { messages } = talk;
+  const scroller = useRef<HTMLDivElement>(null);
+  const content = useRef<HTMLDivElement>(null);
+  const { atEnd, toEnd } = useStickToBottom(scroller, content);
+  const empty = messages.length === 0;
+
+  const ownMessages = messages.reduce((count, { role }) => count + (role === "user" ? 1 : 0), 0);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever writes wants to see what they wrote.
+  useEffect(toEnd, [ownMessages]);
+
+  return (
+    <div className="relative flex min-h-0 flex-1 flex-col">
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the conversation is scrolled by keyboard. */}
+      <div ref={scroller} tabIndex={0} className="min-h-0 flex-1 overflow-y-auto overscroll-contain outline-none">
+        {/* The stages are announced by the answer's own status line; tokens are not. */}
+        <div
+          ref={content}
+          role="log"
+          aria-label="Conversation"
+          aria-live="off"
+          className={clsx(
+            "mx-auto grid w-full grid-cols-1 max-w-[46rem] gap-8 px-4 pt-6 pb-8 sm:px-6 sm:pt-8",
+            empty && "min-h-full content-center sm:pb-24",
+          )}
+        >
+          {empty && <Suggestions onAsk={talk.send} />}
+          {messages.map((message, index) => {
+            const settled = index < messages.length - freshMessages;
+            return message.role === "user" ? (
+              <UserMessage key={message.id} message={message} settled={settled} />
+            ) : (
+              <Answer
+                key={message.id}
+                message={message}
+                last={index === messages.length - 1}
+                settled={settled}
+                onAgain={talk.again}
+              />
+            );
+          })}
+          {talk.pending && <PendingAnswer />}
+          {talk.failure && (
+            <FailureNote failure={talk.failure} onRetry={talk.text && !talk.running ? talk.send : undefined} />
+          )}
+        </div>
+      </div>
+      <div className="relative mx-auto w-full max-w-[46rem] px-3 pb-[max(0.75rem,env(safe-area-inset-bottom))] sm:px-6 sm:pb-5">
+        {!atEnd && (
+          <Button
+            onClick={toEnd}
+            aria-label="Jump to latest"
+            className="absolute! -top-12 left-1/2 size-9 -translate-x-1/2 rounded-full! px-0 shadow-float"
+          >
+            <ArrowDown />
+          </Button>
+        )}
+        <ConnectionLine away={talk.away} />
+        <Composer
+          text={talk.text}
+          onText={talk.setText}
+          running={talk.running}
+          onSend={() => talk.send()}
+          onStop={talk.stop}
+        />
+      </div>
+    </div>
+  );
+}

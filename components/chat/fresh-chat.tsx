@@ -1,0 +1,29 @@
+"use client";
+import { usePathname, useRouter } from "next/navigation";
+import { useEffect } from "react";
+import { useChats } from "./chats";
+import { Conversation } from "./conversation";
+import { readNewDraft } from "./draft";
+import { useSession } from "./session";
+
+/** The chat that does not exist yet. With its first message the address becomes its own, without a page change. */
+export function FreshChat() {
+  const { user } = useSession();
+  const { freshId, startFresh } = useChats();
+  const path = usePathname();
+  const router = useRouter();
+
+  // A first message that was on its way when the page went is sent again to the same chat.
+  useEffect(() => {
+    const { sent } = readNewDraft(user.id);
+    if (sent) startFresh(sent.chatId);
+  }, [user.id, startFresh]);
+
+  // Back in the history to a chat that began here, while this page already holds the next new one.
+  const elsewhere = path !== "/" && path !== `/chat/${freshId}`;
+  useEffect(() => {
+    if (elsewhere) router.replace(path);
+  }, [elsewhere, path, router]);
+
+  return elsewhere ? null : <Conversation key={freshId} chatId={freshId} initial={[]} isNew />;
+}

@@ -1,0 +1,65 @@
+"use client";
+import { useCallback, useMemo, useSyncExternalStore } from "react";
+
+// Small values that outlive a reload: localStorage, seen by every component and tab that uses the same key.
+// Where storage is refused (private windows, full disks) the value lives as long as the page.
+const kept = new Map<string, string>();
+const listeners = new Set<() => void>();
+
+function readRaw(key: string): string | null {
+  const value = kept.get(key);
+  if (value !== undefined) return value;
+  try {
+    return localStorage.getItem(key);
+  } catch {
+    return null;
+  }
+}
+
+/** Null forgets the value. */
+export function writeStored(key: string, next: unknown): void {
+  const value = next === null ? null : JSON.stringify(next);
+  try {
+    if (value === null) localStorage.removeItem(key);
+    else localStorage.setItem(key, value);
+    kept.delete(key);
+  } catch {
+    if (value === null) kept.delete(key);
+    else kept.set(key, value);
+  }
+  for (const listener of listeners) listener();
+}
+
+function subscribe(listener: () => void): () => void {
+  listeners.add(listener);
+  window.addEventListener("storage", listener);
+  return () => {
+    listeners.delete(listener);
+    window.removeEventListener("storage", listener);
+  };
+}
+
+export function readStored(key: string): unknown {
+  return parse(readRaw(key));
+}
+
+function parse(raw: string | null): unknown {
+  if (raw === null) return null;
+  try {
+    return JSON.parse(raw);
+  } catch {
+    return null;
+  }
+}
+
+/** `accept` turns whatever was stored (also by an older version, or null) into a value; null as the next value forgets it. */
+export function useStored<T>(key: string, accept: (stored: unknown) => T): [T, (next: T | null) => void] {
+  const raw = useSyncExternalStore(
+    subscribe,
+    () => readRaw(key),
+    () => null,
+  );
+  const value = useMemo(() => accept(parse(raw)), [raw, accept]);
+  const set = useCallback((next: T | null) => writeStored(key, next), [key]);
+  return [value, set];
+}

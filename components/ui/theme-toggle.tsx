@@ -1,0 +1,22 @@
+"use client";
+import { SunMoon } from "lucide-react";
+import { IconButton } from "./button";
+
+const yearSeconds = 31_536_000;
+
+/** Until it is used the system decides. The choice is a cookie, so that the server draws the first frame right. */
+export function ThemeToggle() {
+  const toggle = () => {
+    const root = document.documentElement;
+    const now = root.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    const next = now === "dark" ? "light" : "dark";
+    root.dataset.theme = next;
+    // biome-ignore lint/suspicious/noDocumentCookie: the Cookie Store API does not exist on plain-HTTP hosts.
+    document.cookie = `theme=${next}; path=/; max-age=${yearSeconds}; samesite=lax`;
+  };
+  return (
+    <IconButton label="Theme" onClick={toggle}>
+      <SunMoon />
+    </IconButton>
+  );
+}

@@ -1,0 +1,170 @@
+// Which sentences of the passages answer a question, and how they are said: verbatim, each with its citation.
+// Pure. No retrieval here: the passages come ranked, and their order weighs in.
+import { contentWords, sentences, withoutMarkup } from "@/lib/words";
+
+export type Passage = { ordinal: number; title: string; heading?: string; text: string };
+
+type Candidate = {
+  ordinal: number;
+  /** Place among all candidates; sentences are said in this order. */
+  position: number;
+  text: string;
+  words: Set<string>;
+  /** The first of them: what the sentence is about, more often than not. */
+  opening: Set<string>;
+  /** Words of the headings above it: they say what the sentence is about. */
+  context: Set<string>;
+  /** 1 for a whole sentence of prose; less for a table row or a fragment. */
+  quality: number;
+  score: number;
+};
+
+/** Enough to answer, short enough to stay an answer; the sources show the rest. */
+const mostSentences = 4;
+const fewestSentences = 2;
+/** A sentence with less than this share of the question's weight is about something else. */
+const leastCoverage = 0.3;
+/** A sentence this much weaker than the best one adds noise. */
+const leastOfBest = 0.5;
+/** Two sentences that share this much of the smaller one say the same. */
+const sameness = 0.7;
+/** Longer ones are lists or code in disguise. */
+const longestSentence = 400;
+
+/** Two to four quoted sentences with `[n]` before each full stop; null when nothing fits the question. */
+export function extract(question: string, passages: Passage[]): string | null {
+  const asked = new Set(contentWords(question));
+  const candidates = passages.flatMap(candidatesOf).map((candidate, position) => ({ ...candidate, position }));
+  if (asked.size === 0 || candidates.length === 0) return null;
+
+  const weights = weigh(asked, candidates);
+  const whole = sum(weights.values());
+  const averageLength = sum(candidates.map(({ words }) => words.size)) / candidates.length;
+  for (const candidate of candidates) {
+    const held = sum(Array.from(weights, ([word, weight]) => weight * strength(candidate, word))) / whole;
+    const length = 0.75 + (0.25 * candidate.words.size) / averageLength;
+    const rank = 1 / (1 + 0.1 * (candidate.ordinal - 1));
+    candidate.score = held < leastCoverage ? 0 : (held * candidate.quality * rank) / Math.max(1, length);
+  }
+  const chosen = choose(candidates);
+  return chosen.length === 0 ? null : say(chosen);
+}
+
+function choose(candidates: Candidate[]): Candidate[] {
+  const ranked = candidates.filter(({ score }) => score > 0).sort((a, b) => b.score - a.score);
+  const best = ranked[0];
+  if (!best) return [];
+  const chosen: Candidate[] = [];
+  for (const candidate of ranked) {
+    if (chosen.length === mostSentences || candidate.score < best.score * leastOfBest) break;
+    if (!chosen.some((other) => same(other, candidate))) chosen.push(candidate);
+  }
+  // One sentence alone often opens a thought that the next one of its passage ends.
+  if (chosen.length < fewestSentences) {
+    const next = candidates[best.position + 1];
+    if (next?.ordinal === best.ordinal && next.quality === 1 && !same(best, next)) chosen.push(next);
+  }
+  return chosen.sort((a, b) => a.position - b.position);
+}
+
+/** One paragraph a source, in the order of the sources. */
+function say(chosen: Candidate[]): string {
+  const paragraphs = Map.groupBy(chosen, ({ ordinal }) => ordinal);
+  return Array.from(paragraphs.values(), (part) => part.map(cite).join(" ")).join("\n\n");
+}
+
+function cite({ text, ordinal }: Candidate): string {
+  const [, body = text, end = "."] = /^(.*?)([.!?…])?[:;,]?$/su.exec(text) ?? [];
+  return `${body} [${ordinal}]${end}`;
+}
+
+function candidatesOf({ ordinal, title, heading = "", text }: Passage): Candidate[] {
+  const context = new Set(contentWords(`${title} ${heading}`));
+  return blocks(text).flatMap(({ text: block, quality }) =>
+    statements(block).flatMap((sentence) => {
+      const words = contentWords(sentence);
+      if (sentence.length > longestSentence || words.length < 2) return [];
+      return {
+        ordinal,
+        position: 0,
+        text: sentence,
+        words: new Set(words),
+        opening: new Set(words.slice(0, 3)),
+        context,
+        quality: isWhole(sentence) ? quality : quality * 0.6,
+        score: 0,
+      };
+    }),
+  );
+}
+
+/** A passage may be cut from within a sentence; a beginning or an end is then missing. */
+function isWhole(sentence: string): boolean {
+  return /^[\p{Lu}\p{N}\p{Lo}"'“‘(]/u.test(sentence) && /\p{P}$/u.test(sentence);
+}
+
+/** Sentences, with a few words that open a block ("Fencing.") joined to what they announce. */
+function statements(block: string): string[] {
+  const [lead = "", next, ...rest] = sentences(block);
+  if (next === undefined || lead.split(" ").length > 4) return sentences(block);
+  return [`${lead.replace(/[.:]$/, "")}: ${next}`, ...rest];
+}
+
+/** Paragraphs, list items and table rows as plain text. Code, headings and table rules are left out. */
+function blocks(markdown: string): { text: string; quality: number }[] {
+  const found: { text: string; quality: number }[] = [];
+  let paragraph: string[] = [];
+  let inFence = false;
+  const flush = () => {
+    if (paragraph.length > 0) found.push({ text: withoutMarkup(paragraph.join(" ")), quality: 1 });
+    paragraph = [];
+  };
+  for (const line of markdown.split("\n")) {
+    const trimmed = line.trim();
+    if (/^(```|~~~)/.test(trimmed)) {
+      flush();
+      inFence = !inFence;
+    } else if (inFence) {
+    } else if (trimmed === "" || /^(#{1,6}\s|[-*_=]{3,}$)/.test(trimmed)) {
+      flush();
+    } else if (trimmed.startsWith("|")) {
+      flush();
+      const cells = trimmed.split("|").map(withoutMarkup).filter(Boolean);
+      // The row above the rule names the columns and says nothing.
+      if (cells.every((cell) => /^[-: ]+$/.test(cell))) found.pop();
+      else found.push({ text: cells.join(" – "), quality: 0.7 });
+    } else {
+      const item = /^(?:[-*+]|\d{1,3}[.)]|>)\s+(.*)$/.exec(trimmed);
+      if (item) flush();
+      paragraph.push(item?.[1] ?? trimmed);
+    }
+  }
+  flush();
+  return found.filter(({ text }) => text !== "");
+}
+
+/** Rare words of the question weigh more; one that no sentence holds still counts, and lowers every share. */
+function weigh(asked: Set<string>, candidates: Candidate[]): Map<string, number> {
+  return new Map(
+    Array.from(asked, (word) => {
+      const holders = candidates.filter((candidate) => strength(candidate, word) > 0).length;
+      return [word, 0.5 + Math.log(1 + (candidates.length - holders + 0.5) / (holders + 0.5))];
+    }),
+  );
+}
+
+function strength({ words, opening, context }: Candidate, word: string): number {
+  if (words.has(word)) return opening.has(word) ? 1.25 : 1;
+  return context.has(word) ? 0.5 : 0;
+}
+
+function same(a: Candidate, b: Candidate): boolean {
+  const [small, large] = a.words.size <= b.words.size ? [a.words, b.words] : [b.words, a.words];
+  return [...small].filter((word) => large.has(word)).length / small.size >= sameness;
+}
+
+function sum(numbers: Iterable<number>): number {
+  let total = 0;
+  for (const each of numbers) total += each;
+  return total;
+}

@@ -1,0 +1,104 @@
+// From whatever a model call threw or streamed to what a person may know of it (docs/protocol.md §4).
+// Every sentence is fixed: nothing of the provider's own text passes, for it may hold keys, addresses or prompts.
+import {
+  APICallError,
+  EmptyResponseBodyError,
+  InvalidResponseDataError,
+  JSONParseError,
+  LoadAPIKeyError,
+  NoContentGeneratedError,
+  NoOutputGeneratedError,
+  NoSuchModelError,
+  RetryError,
+  StreamProviderError,
+  TypeValidationError,
+} from "ai";
+import type { TurnError } from "@/lib/turn/chunks";
+import { ProviderTimeoutError } from "./timeouts";
+
+const kept = "What was written so far is kept.";
+
+const failures = {
+  auth: {
+    code: "provider_auth",
+    message: `The model provider did not accept this server's credentials. ${kept} Ask the administrator to check the API key, or choose another model.`,
+    retryable: false,
+  },
+  rateLimited: {
+    code: "provider_rate_limited",
+    message: `The model provider is limiting requests, or its quota is used up. ${kept} Wait a moment and retry, or choose another model.`,
+    retryable: true,
+  },
+  unavailable: {
+    code: "provider_unavailable",
+    message: `The model provider could not be reached or broke off. ${kept} Retry in a moment, or choose another model.`,
+    retryable: true,
+  },
+  timeout: {
+    code: "provider_timeout",
+    message: `The model provider stopped sending. ${kept} Retry, or choose another model.`,
+    retryable: true,
+  },
+  refused: {
+    code: "provider_invalid",
+    message: `The model provider refused this request: the model may not exist there, or the conversation may be too long for it. ${kept} Choose another model or start a new chat.`,
+    retryable: false,
+  },
+  unreadable: {
+    code: "provider_invalid",
+    message: `The model provider sent something that is not an answer. ${kept} Retry; if it happens again, ask the administrator to check the provider's address.`,
+    retryable: true,
+  },
+  internal: {
+    code: "internal",
+    message: `Something went wrong on this server. ${kept} Retry; the server's log says more.`,
+    retryable: true,
+  },
+} as const satisfies Record<string, TurnError>;
+
+/** undici's names for a connection that failed; also on the cause of a fetch error. */
+const networkCodes =
+  /^(?:UND_ERR_|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|CERT_|ERR_TLS|ERR_SSL)/;
+
+/** Never throws. The caller's own abort is not a failure and must not be passed here. */
+export function classifyFailure(error: unknown): TurnError {
+  return { ...failures[kindOf(error)] };
+}
+
+function kindOf(error: unknown): keyof typeof failures {
+  if (RetryError.isInstance(error)) return kindOf(error.lastError);
+  if (error instanceof ProviderTimeoutError) return "timeout";
+  if (error instanceof Error && error.name === "TimeoutError") return "timeout";
+  if (isNetworkFailure(error)) return "unavailable";
+  if (APICallError.isInstance(error) || StreamProviderError.isInstance(error)) {
+    return error.statusCode === undefined ? "unavailable" : kindOfStatus(error.statusCode);
+  }
+  if (LoadAPIKeyError.isInstance(error)) return "auth";
+  if (NoSuchModelError.isInstance(error)) return "refused";
+  const unreadable = [
+    JSONParseError,
+    TypeValidationError,
+    EmptyResponseBodyError,
+    InvalidResponseDataError,
+    NoContentGeneratedError,
+    NoOutputGeneratedError,
+  ].some((kind) => kind.isInstance(error));
+  return unreadable ? "unreadable" : "internal";
+}
+
+function kindOfStatus(status: number): keyof typeof failures {
+  if (status === 401 || status === 403) return "auth";
+  if (status === 429) return "rateLimited";
+  if (status === 408) return "timeout";
+  if (status >= 500) return "unavailable";
+  // A failure with a 2xx status is a body that could not be read.
+  return status >= 400 ? "refused" : "unreadable";
+}
+
+function isNetworkFailure(error: unknown): boolean {
+  for (let current = error, depth = 0; current instanceof Error && depth < 8; current = current.cause, depth++) {
+    const code = (current as { code?: unknown }).code;
+    if (typeof code === "string" && networkCodes.test(code)) return true;
+  }
+  return false;
+}

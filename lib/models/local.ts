@@ -1,0 +1,129 @@
+// A model that needs no provider: it answers with the sentences of the found passages that fit the question, and says
+// so plainly when none does. Never invents a word of content; choosing the sentences is lib/models/extract.ts.
+// An AI SDK LanguageModelV4, so that a run does not know the difference.
+import { setTimeout as sleep } from "node:timers/promises";
+import type {
+  LanguageModelV4,
+  LanguageModelV4CallOptions,
+  LanguageModelV4FinishReason,
+  LanguageModelV4StreamPart,
+  LanguageModelV4Usage,
+} from "@ai-sdk/provider";
+import { z } from "zod";
+import { extract } from "./extract";
+
+const localOptions = z.object({
+  question: z.string(),
+  sources: z.array(
+    z.object({
+      ordinal: z.number().int().positive(),
+      title: z.string(),
+      /** The headings above the passage; they help to choose, and are never quoted. */
+      heading: z.string().optional(),
+      text: z.string(),
+    }),
+  ),
+});
+
+/** What a run passes as `providerOptions: {rivulet: …}`; JSON only. Other providers ignore it. */
+export type LocalOptions = z.infer<typeof localOptions>;
+
+/** Throws a ZodError for anything else: what a run passes is our own doing. */
+export function parseLocalOptions(value: unknown): LocalOptions {
+  return localOptions.parse(value);
+}
+
+/** Ten times as fast as people read, slow enough to be seen as a stream, and a word now and then fills a commit. */
+const wordsPerSecond = 50;
+
+const noAnswer =
+  "None of the passages in your documents answers this. " +
+  "No language model is connected to this server, so it can only quote your documents. " +
+  "To connect one, set OPENAI_API_KEY or OLLAMA_BASE_URL and restart the server.";
+
+const stop: LanguageModelV4FinishReason = { unified: "stop", raw: "stop" };
+
+/**
+ * Streams word by word, the first one at once. An abort rejects the pending read at once with the signal's AbortError.
+ * Tools, settings and everything of the prompt but the last user message are ignored.
+ */
+export function localModel(): LanguageModelV4 {
+  return {
+    specificationVersion: "v4",
+    provider: "local",
+    modelId: "local",
+    supportedUrls: {},
+
+    async doGenerate(options) {
+      const { text, usage } = answer(options);
+      return { content: [{ type: "text", text }], finishReason: stop, usage, warnings: [] };
+    },
+
+    async doStream({ abortSignal, ...options }) {
+      abortSignal?.throwIfAborted();
+      return { stream: streamOf(partsOf(answer(options), abortSignal)) };
+    },
+  };
+}
+
+type Answer = { text: string; usage: LanguageModelV4Usage };
+
+async function* partsOf(
+  { text, usage }: Answer,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LanguageModelV4StreamPart> {
+  yield { type: "stream-start", warnings: [] };
+  yield { type: "text-start", id: "0" };
+  const begun = performance.now();
+  let sent = 0;
+  for (const delta of text.match(/\S+\s*/g) ?? []) {
+    // Measured from the start, so that late timers do not add up.
+    const waitMs = begun + (sent * 1000) / wordsPerSecond - performance.now();
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal });
+    signal?.throwIfAborted();
+    yield { type: "text-delta", id: "0", delta };
+    sent++;
+  }
+  yield { type: "text-end", id: "0" };
+  yield { type: "finish", finishReason: stop, usage };
+}
+
+/** Pulls one part at a time; cancelling ends the generator. (`ReadableStream.from` has no type in the DOM library.) */
+function streamOf(parts: AsyncGenerator<LanguageModelV4StreamPart>): ReadableStream<LanguageModelV4StreamPart> {
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await parts.next();
+        if (done) controller.close();
+        else controller.enqueue(value);
+      },
+      async cancel() {
+        await parts.return(undefined);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function answer({ prompt, providerOptions }: LanguageModelV4CallOptions): Answer {
+  const { question, sources } = providerOptions?.rivulet
+    ? parseLocalOptions(providerOptions.rivulet)
+    : { question: lastQuestion(prompt), sources: [] };
+  const text = extract(question, sources) ?? noAnswer;
+  return { text, usage: usageOf([question, ...sources.map((source) => source.text)].join(" "), text) };
+}
+
+function lastQuestion(prompt: LanguageModelV4CallOptions["prompt"]): string {
+  const message = prompt.findLast(({ role }) => role === "user");
+  if (message?.role !== "user") return "";
+  return message.content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
+}
+
+/** Words between white space stand for tokens: there is no tokenizer, and nobody is billed for them. */
+function usageOf(input: string, output: string): LanguageModelV4Usage {
+  const count = (text: string) => text.match(/\S+/g)?.length ?? 0;
+  return {
+    inputTokens: { total: count(input), noCache: count(input), cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: count(output), text: count(output), reasoning: 0 },
+  };
+}

@@ -1,0 +1,52 @@
+// One function a provider: from its model's name to a callable model, or the reason why it is not ready.
+// A new provider is one entry of `providers`. Reasons name variables, never their values.
+import { createOpenAI } from "@ai-sdk/openai";
+import type { LanguageModelV4 } from "@ai-sdk/provider";
+import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
+import type { Env } from "@/lib/env";
+import { timeouts } from "./timeouts";
+
+export type Prepared = { label: string; model: LanguageModelV4 } | { label: string; reason: string };
+
+/** Throws nothing and sends nothing: whether the provider answers is known at the first turn. */
+export const providers: Record<string, (name: string, env: Env) => Prepared> = { openai, ollama };
+
+const openaiUrl = "https://api.openai.com/v1";
+
+/** For servers that ask for no key: the SDK insists on a header, and OPENAI_API_KEY must not reach a third party. */
+const noKey = "unused";
+
+function openai(name: string, env: Env): Prepared {
+  const label = name;
+  const baseURL = env.OPENAI_BASE_URL ?? openaiUrl;
+  const host = new URL(baseURL).hostname;
+  const isOpenAI = host === "api.openai.com" || host.endsWith(".api.openai.com");
+  if (isOpenAI && !env.OPENAI_API_KEY) return { label, reason: "OPENAI_API_KEY is not set." };
+
+  const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey });
+  const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
+  const model = api === "chat" ? provider.chat(name) : notStored(provider.responses(name));
+  return { label, model: withTimeouts(model, env) };
+}
+
+function ollama(name: string, env: Env): Prepared {
+  const label = `${name} (Ollama)`;
+  if (!env.OLLAMA_BASE_URL) return { label, reason: "OLLAMA_BASE_URL is not set." };
+  const baseURL = `${env.OLLAMA_BASE_URL.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
+  return { label, model: withTimeouts(createOpenAI({ name: "ollama", baseURL, apiKey: noKey }).chat(name), env) };
+}
+
+/**
+ * The Responses API keeps every answer for 30 days unless told otherwise, and the SDK would then send history as
+ * references to those copies. Here the database is the only memory: nothing stays with the provider, and a chat
+ * older than the copies still works. Reasoning travels encrypted by value instead; the SDK asks for that by itself.
+ */
+function notStored(model: LanguageModelV4): LanguageModelV4 {
+  const settings = { providerOptions: { openai: { store: false } } };
+  return wrapLanguageModel({ model, middleware: defaultSettingsMiddleware({ settings }) });
+}
+
+function withTimeouts(model: LanguageModelV4, env: Env): LanguageModelV4 {
+  const limits = { firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS, chunkMs: env.CHUNK_TIMEOUT_MS };
+  return wrapLanguageModel({ model, middleware: timeouts(limits) });
+}

@@ -1,0 +1,117 @@
+import { generateText, streamText } from "ai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseEnv } from "@/lib/env";
+import { type Provider, type Script, startProvider } from "@/test/provider";
+import { buildCatalogue } from "./catalogue";
+import { classifyFailure } from "./failure";
+import { ProviderTimeoutError } from "./timeouts";
+
+let provider: Provider;
+beforeAll(async () => {
+  provider = await startProvider();
+});
+afterAll(() => provider.close());
+
+const apis = ["chat", "responses"] as const;
+
+function modelWith(api: (typeof apis)[number], firstChunkMs: number, chunkMs: number) {
+  return buildCatalogue(
+    parseEnv({
+      MODELS: "openai:scripted",
+      OPENAI_BASE_URL: provider.url,
+      OPENAI_API: api,
+      FIRST_CHUNK_TIMEOUT_MS: String(firstChunkMs),
+      CHUNK_TIMEOUT_MS: String(chunkMs),
+    }),
+  ).require().model;
+}
+
+const preamble: Record<(typeof apis)[number], Script> = {
+  chat: [{ headers: true }],
+  responses: [
+    {
+      raw: `data: ${JSON.stringify({ type: "response.created", response: { id: "r", created_at: 1, model: "scripted" } })}\n\n`,
+    },
+  ],
+};
+
+describe.each(apis)("a silent provider (%s)", (api) => {
+  const long = 60_000;
+  it.each<[string, Script, number, number, number, string]>([
+    ["never answers", [{ hang: true }], 150, long, 150, ""],
+    ["sends headers only", [...preamble[api], { hang: true }], 150, long, 150, ""],
+    ["stops in the middle", [{ text: "Hello " }, { text: "there" }, { hang: true }], long, 150, 150, "Hello there"],
+  ])(
+    "that %s is given up, its request closed, its text kept",
+    async (name, script, firstChunkMs, chunkMs, limitMs, kept) => {
+      const prompt = `${api} ${name}`;
+      provider.on(prompt, script);
+      const begun = performance.now();
+      let failure: unknown;
+      let text = "";
+      const result = streamText({
+        model: modelWith(api, firstChunkMs, chunkMs),
+        prompt,
+        maxRetries: 2,
+        onError: () => {},
+      });
+      for await (const part of result.stream) {
+        if (part.type === "text-delta") text += part.text;
+        if (part.type === "error") failure = part.error;
+      }
+      expect(failure).toBeInstanceOf(ProviderTimeoutError);
+      expect(failure).toMatchObject({ limitMs });
+      expect(classifyFailure(failure).code).toBe("provider_timeout");
+      expect(text).toBe(kept);
+      expect(performance.now() - begun).toBeGreaterThanOrEqual(limitMs);
+      expect(await (await provider.request(prompt)).closed).toBe("client");
+      expect(provider.requests.filter((request) => request.prompt === prompt)).toHaveLength(1);
+    },
+  );
+});
+
+it("gives up an answer asked for whole", async () => {
+  provider.on("whole", [{ hang: true }]);
+  const answer = generateText({ model: modelWith("chat", 100, 60_000), prompt: "whole" });
+  await expect(answer).rejects.toBeInstanceOf(ProviderTimeoutError);
+  expect(await (await provider.request("whole")).closed).toBe("client");
+});
+
+it("lets a slow answer run that is never silent for too long", async () => {
+  // Two seconds in all, twenty silences of 100 ms each.
+  provider.on("slow", [{ tokens: "word ".repeat(20).trim(), perSecond: 10 }, { finish: "stop" }]);
+  const result = streamText({ model: modelWith("chat", 1000, 1000), prompt: "slow" });
+  expect(await result.text).toBe("word ".repeat(20).trim());
+  expect(await result.finishReason).toBe("stop");
+});
+
+it("does not count the time of a slow reader", async () => {
+  provider.on("reader", [{ tokens: "one two three" }, { finish: "stop" }]);
+  const { stream } = await modelWith("chat", 5000, 100).doStream({
+    prompt: [{ role: "user", content: [{ type: "text", text: "reader" }] }],
+  });
+  const reader = stream.getReader();
+  const types: string[] = [];
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    types.push(part.value.type);
+    // Twice the limit between two reads: the thing under test is time itself.
+    if (part.value.type === "text-delta") await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  expect(types.at(-1)).toBe("finish");
+});
+
+it("passes the caller's abort on", async () => {
+  provider.on("abort", [{ text: "Hello" }, { hang: true }]);
+  const abort = new AbortController();
+  const { stream } = await modelWith("chat", 60_000, 60_000).doStream({
+    prompt: [{ role: "user", content: [{ type: "text", text: "abort" }] }],
+    abortSignal: abort.signal,
+  });
+  const drained = (async () => {
+    const reader = stream.getReader();
+    while (!(await reader.read()).done);
+  })();
+  abort.abort();
+  await expect(drained).rejects.toMatchObject({ name: "AbortError" });
+  expect(await (await provider.request("abort")).closed).toBe("client");
+});

@@ -1,0 +1,86 @@
+// A question in words to the passages that answer it, ranked (docs/protocol.md §4, source-document).
+// What counts as relevant is decided here; the arithmetic on the index is db/documents.ts.
+import { validate } from "uuid";
+import { countDocumentRows, lexemesOf, type PassageHit, searchPassages } from "@/db/documents";
+import type { Source } from "@/lib/turn/chunks";
+import { contentWords } from "@/lib/words";
+
+/** Six passages of about 1,000 characters: enough to answer, and a reader can still check them. */
+const mostSources = 6;
+/** Near-duplicates fall out afterwards, so more are fetched than shown. */
+const fetched = 4 * mostSources;
+/** Just above one rare word of three: less than that is a word in common, not an answer. */
+const leastShare = 0.34;
+/** One this much weaker than the best adds noise to the prompt. */
+const leastOfBest = 0.4;
+/** Two passages that share this much of the smaller one's words are the same (overlap, or a file uploaded twice). */
+const sameness = 0.8;
+/** Characters and lexemes of a question that are looked at; a longer one is a pasted text and says enough by then. */
+const questionLength = 2000;
+const mostLexemes = 32;
+
+/** How people ask, as lexemes: these say nothing about what is asked. */
+const askingLexemes = new Set(
+  `pleas tell explain describ show give know want like can could would use work happen mean see often mani thank hello hi hey`.split(
+    /\s+/,
+  ),
+);
+
+export type Scope = {
+  /** Only these documents; ids that are unknown or somebody else's do not count. Undefined: all of the user's. */
+  documentIds?: string[];
+  limit?: number;
+};
+
+/**
+ * Best first, ordinals 1, 2, 3 …, at most six. Empty when nothing in scope fits the question, or when the question has
+ * no words that could be looked for. Any text is a valid query; nothing in it is an operator.
+ */
+export async function search(userId: string, query: string, { documentIds, limit }: Scope = {}): Promise<Source[]> {
+  const ids = documentIds?.filter((id) => validate(id));
+  if (ids?.length === 0) return [];
+  const lexemes = await lexemesOf(query.slice(0, questionLength).toWellFormed().replaceAll("\0", " "));
+  const asked = lexemes.filter((lexeme) => !askingLexemes.has(lexeme)).slice(0, mostLexemes);
+  if (asked.length === 0) return [];
+
+  const hits = await searchPassages(userId, { lexemes: asked, documentIds: ids, leastShare, limit: fetched });
+  const strong = hits.filter(({ score }) => score >= leastOfBest * (hits[0]?.score ?? 0));
+  return distinct(strong)
+    .slice(0, Math.min(limit ?? mostSources, mostSources))
+    .map((hit, index) => sourceOf(hit, index + 1));
+}
+
+/** How many documents a search with this scope would look at. */
+export async function countDocuments(userId: string, documentIds?: string[]): Promise<number> {
+  const ids = documentIds?.filter((id) => validate(id));
+  return ids?.length === 0 ? 0 : countDocumentRows(userId, ids);
+}
+
+function distinct(hits: PassageHit[]): PassageHit[] {
+  const kept: { hit: PassageHit; words: Set<string> }[] = [];
+  for (const hit of hits) {
+    const words = new Set(contentWords(hit.text));
+    if (!kept.some((other) => overlap(other.words, words) >= sameness)) kept.push({ hit, words });
+  }
+  return kept.map(({ hit }) => hit);
+}
+
+function overlap(a: Set<string>, b: Set<string>): number {
+  const shared = a.intersection(b).size;
+  return shared === 0 ? 0 : shared / Math.min(a.size, b.size);
+}
+
+function sourceOf(hit: PassageHit, ordinal: number): Source {
+  return {
+    sourceId: hit.id,
+    mediaType: hit.mediaType,
+    title: hit.title,
+    filename: hit.filename,
+    ordinal,
+    score: Math.round(hit.score * 1000) / 1000,
+    text: hit.text,
+    documentId: hit.documentId,
+    chunkId: hit.id,
+    metadata: { ...(hit.heading && { heading: hit.heading }), position: hit.ordinal },
+  };
+}

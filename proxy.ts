@@ -1,0 +1,38 @@
+// The Content Security Policy of the pages, with a nonce for each response: model and document text is hostile, so
+// nothing that was not part of this page may run, and nothing may be asked of another origin (RELIABILITY I21).
+import { type NextRequest, NextResponse } from "next/server";
+
+export function proxy(request: NextRequest): NextResponse {
+  const nonce = Buffer.from(crypto.randomUUID()).toString("base64");
+  const policy = policyWith(nonce);
+  // Next reads the nonce from the request's policy and puts it on its own scripts.
+  const headers = new Headers(request.headers);
+  headers.set("Content-Security-Policy", policy);
+  headers.set("x-nonce", nonce);
+  const response = NextResponse.next({ request: { headers } });
+  response.headers.set("Content-Security-Policy", policy);
+  return response;
+}
+
+function policyWith(nonce: string): string {
+  // The development server evaluates code and reloads through a web socket.
+  const development = process.env.NODE_ENV !== "production";
+  return [
+    "default-src 'self'",
+    `script-src 'self' 'nonce-${nonce}' 'strict-dynamic'${development ? " 'unsafe-eval'" : ""}`,
+    // Style attributes, which React and the UI primitives set; they cannot run anything.
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "font-src 'self'",
+    `connect-src 'self'${development ? " ws:" : ""}`,
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'self'",
+    "frame-ancestors 'none'",
+  ].join("; ");
+}
+
+export const config = {
+  // Pages only: the API answers no HTML, and a stream must not pay for this.
+  matcher: ["/((?!api/|_next/|health|.*\\.[a-z0-9]+$).*)"],
+};
