@@ -44,18 +44,21 @@ export async function insertChat(
   db: Database,
   chat: { userId: string; id: string; title: string },
 ): Promise<ChatRow | null> {
-  // The user's row is the lock that lets parallel sends give out each number once.
+  // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
   const [user] = await db
-    .update(users)
-    .set({ lastChatNumber: sql`${users.lastChatNumber} + 1` })
+    .select({ lastChatNumber: users.lastChatNumber })
+    .from(users)
     .where(eq(users.id, chat.userId))
-    .returning({ number: users.lastChatNumber });
+    .for("no key update");
+  const number = (user?.lastChatNumber ?? 0) + 1;
   const [row] = await db
     .insert(chats)
-    .values({ ...chat, number: user?.number ?? 0 })
+    .values({ ...chat, number })
     .onConflictDoNothing()
     .returning();
-  return row ?? null;
+  if (!row) return null;
+  await db.update(users).set({ lastChatNumber: number }).where(eq(users.id, chat.userId));
+  return row;
 }
 
 export async function touchChat(db: Database, userId: string, id: string): Promise<void> {
@@ -81,15 +84,15 @@ export async function updateChat(
 /** With its messages, turns and their chunks. */
 export async function deleteChat(userId: string, id: string): Promise<boolean> {
   return database().transaction(async (tx) => {
+    const chat = and(eq(chats.userId, userId), eq(chats.id, id));
+    // Locked, so that no turn begins in it between the two statements.
+    await tx.select({ id: chats.id }).from(chats).where(chat).for("update");
     const own = await tx
       .select({ id: turns.id })
       .from(turns)
       .where(and(eq(turns.userId, userId), eq(turns.chatId, id)));
     // The chat goes first: once its turns are gone nobody can append to them, so no chunk is left behind.
-    const rows = await tx
-      .delete(chats)
-      .where(and(eq(chats.userId, userId), eq(chats.id, id)))
-      .returning({ id: chats.id });
+    const rows = await tx.delete(chats).where(chat).returning({ id: chats.id });
     const turnIds = own.map((turn) => turn.id);
     if (turnIds.length > 0) await tx.delete(turnChunks).where(inArray(turnChunks.turnId, turnIds));
     return rows.length > 0;

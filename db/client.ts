@@ -16,7 +16,7 @@ const key = Symbol.for("rivulet.pool");
 const shared = globalThis as { [key]?: Pool };
 
 export function pool(): Pool {
-  shared[key] ??= connect();
+  shared[key] ??= openPool();
   return shared[key];
 }
 
@@ -32,17 +32,24 @@ export async function closePool(): Promise<void> {
   await open?.sql.end({ timeout: 5 });
 }
 
-function connect(): Pool {
+function openPool(): Pool {
+  // For requests; LISTEN and the group commit have connections of their own.
+  const sql = connect(10);
+  return { sql, db: drizzle(sql, { schema, casing: "snake_case" }) };
+}
+
+/** Connections to the database of DATABASE_URL, at most `max`, opened when needed. The caller ends them. */
+export function connect(max: number): postgres.Sql {
   const url = process.env.DATABASE_URL;
   if (!url) throw new Error("DATABASE_URL is not set. `npm start` sets it for the embedded database.");
-  const sql = postgres(url, {
-    // One for the group commit, one for LISTEN's own connection, the rest for requests.
-    max: 10,
+  return postgres(url, {
+    max,
     connect_timeout: 10,
+    // The driver's own waits up to 20 s before it tries again: too long after the database is back.
+    backoff: (retries: number) => Math.min(1, 2 ** retries / 50),
     connection: { application_name: "rivulet" },
     onnotice: () => {},
   });
-  return { sql, db: drizzle(sql, { schema, casing: "snake_case" }) };
 }
 
 /** True for a row that a unique index refused. Looks through Drizzle's wrapping. */

@@ -47,7 +47,8 @@ export async function commitChunks(
     ), live as (
       update turns set
         lease_until = now() + ${leaseMs}::int * interval '1 millisecond',
-        last_seq = input.last_seq,
+        -- A repeated statement may come last: it must not take anything back.
+        last_seq = greatest(turns.last_seq, input.last_seq),
         state = coalesce(final.state, 'running'),
         error = final.error::json,
         ended_at = case when final.turn_id is not null then now() end
@@ -68,7 +69,10 @@ export async function commitChunks(
       where messages.turn_id = final.turn_id
     ), groups as (
       select string_agg(id::text, ',') as ids
-      from (select id, (row_number() over () - 1) / ${idsPerNotify}::int as part from live) as numbered
+      from (
+        select id, (row_number() over () - 1) / ${idsPerNotify}::int as part
+        from live where id = any(${rows.filter((row) => row.chunks.length > 0).map((row) => row.turnId)}::uuid[])
+      ) as numbered
       group by part
     ), notified as (
       select count(pg_notify(${turnsChannel}, ids)) as count from groups
@@ -77,46 +81,90 @@ export async function commitChunks(
   return result.map((row) => ({ turnId: row.id, stopRequested: row.stop_requested }));
 }
 
+/** Where turns stand: to learn what became of a commit whose answer was lost. */
 export type TurnPosition = { turnId: string; epoch: number; state: string; lastSeq: number };
 
-/** Where turns stand: to learn what became of a commit whose answer was lost. */
-export async function readPositions(turnIds: string[]): Promise<TurnPosition[]> {
-  const rows = await pool().sql`
+export async function readPositions(sql: Sql, turnIds: string[]): Promise<TurnPosition[]> {
+  const rows = await sql`
     select id, epoch, state, last_seq from turns where id = any(${turnIds}::uuid[])`;
   return rows.map((row) => ({ turnId: row.id, epoch: row.epoch, state: row.state, lastSeq: row.last_seq }));
 }
 
-export type ChunkRow = { turnId: string; seq: number; json: string };
+export type TurnPage = {
+  chunks: { seq: number; json: string }[];
+  /** There are chunks behind these. */
+  more: boolean;
+  /** Nothing will ever come behind these and `more`: the turn has ended, or does not exist (any more). */
+  ended: boolean;
+};
 
 /**
- * The next chunks of several turns, each from its own position; in order within a turn. At most about `maxBytes` a
- * turn, but always the next chunk, however large.
+ * The next chunks of several turns, each from its own position; one page a turn. At most about `maxBytes` and a
+ * thousand chunks a page, but always the next chunk, however large.
  */
-export async function readChunks(after: { turnId: string; seq: number }[], maxBytes: number): Promise<ChunkRow[]> {
-  const rows = await pool().sql`
-    select wanted.turn_id, page.seq, page.chunk
+export async function readPages(
+  after: { turnId: string; seq: number }[],
+  maxBytes: number,
+): Promise<Map<string, TurnPage>> {
+  const rows = await timely(pool().sql`
+    select wanted.turn_id, turns.state, turns.last_seq, page.seq, page.chunk
     from unnest(${after.map((turn) => turn.turnId)}::uuid[], ${after.map((turn) => turn.seq)}::int[]) as wanted (turn_id, seq)
-    cross join lateral (
+    left join turns on turns.id = wanted.turn_id
+    left join lateral (
       select seq, chunk, sum(octet_length(chunk)) over (order by seq) - octet_length(chunk) as bytes_before
       from (
         select seq, chunk::text as chunk from turn_chunks
         where turn_chunks.turn_id = wanted.turn_id and turn_chunks.seq > wanted.seq
         order by seq limit 1000
       ) as next
-    ) as page
-    where page.bytes_before < ${maxBytes}::int
-    order by wanted.turn_id, page.seq`;
-  return rows.map((row) => ({ turnId: row.turn_id, seq: row.seq, json: row.chunk }));
+    ) as page on page.bytes_before < ${maxBytes}::int
+    order by wanted.turn_id, page.seq`);
+  const pages = new Map<string, TurnPage>();
+  for (const row of rows) {
+    const page = pages.get(row.turn_id) ?? { chunks: [], more: false, ended: row.state !== "running" };
+    if (row.seq !== null) {
+      page.chunks.push({ seq: row.seq, json: row.chunk });
+      page.more = row.seq < row.last_seq;
+    }
+    pages.set(row.turn_id, page);
+  }
+  return pages;
 }
 
 /** Running turns whose lease ran out, longest ago first. */
 export async function listExpiredTurns(limit: number): Promise<string[]> {
-  const rows = await pool().sql`
-    select id from turns where state = 'running' and lease_until < now() order by lease_until limit ${limit}`;
+  const rows = await timely(pool().sql`
+    select id from turns where state = 'running' and lease_until < now() order by lease_until limit ${limit}`);
   return rows.map((row) => row.id);
 }
 
-export type ClaimedTurn = { turnId: string; epoch: number; lastSeq: number; stopRequested: boolean };
+/** A pooled connection whose other end vanished is silent for many minutes; who waits for it must get to ask another. */
+const answerWithinMs = 10_000;
+
+async function timely<T>(query: PromiseLike<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const error = Object.assign(new Error("The database does not answer."), { code: "ETIMEDOUT" });
+    timer = setTimeout(reject, answerWithinMs, error);
+  });
+  try {
+    return await Promise.race([query, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+export type ClaimedTurn = {
+  turnId: string;
+  chatId: string;
+  userMessageId: string;
+  messageId: string;
+  request: unknown;
+  createdAt: Date;
+  epoch: number;
+  lastSeq: number;
+  stopRequested: boolean;
+};
 
 /**
  * Takes over a turn whose lease ran out: from here on its former owner can append nothing. Null when somebody else
@@ -125,9 +173,12 @@ export type ClaimedTurn = { turnId: string; epoch: number; lastSeq: number; stop
 export async function claimExpiredTurn(sql: TransactionSql, turnId: string): Promise<ClaimedTurn | null> {
   const [row] = await sql`
     update turns set epoch = epoch + 1 where id = ${turnId} and state = 'running' and lease_until < now()
-    returning id, epoch, last_seq, stop_requested_at is not null as stop_requested`;
-  return row ? { turnId: row.id, epoch: row.epoch, lastSeq: row.last_seq, stopRequested: row.stop_requested } : null;
+    returning id as "turnId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
+      created_at as "createdAt", epoch, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
+  return (row as ClaimedTurn | undefined) ?? null;
 }
+
+export type ChunkRow = { turnId: string; seq: number; json: string };
 
 /** Every chunk of a turn, for the fold. */
 export async function readAllChunks(sql: Sql | TransactionSql, turnId: string): Promise<ChunkRow[]> {

@@ -6,6 +6,10 @@ const passing = ["08", "53", "57", "58", "40"];
 const connection = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
+  "ECONNABORTED",
+  "EHOSTUNREACH",
+  "ENETUNREACH",
+  "ENETDOWN",
   "EPIPE",
   "ETIMEDOUT",
   "EAI_AGAIN",
@@ -23,6 +27,8 @@ export function isDatabaseAway(error: unknown): boolean {
     const { code } = cause as Error & { code?: unknown };
     if (typeof code !== "string") continue;
     if (connection.has(code)) return true;
+    // Read only: a standby that is about to take over.
+    if (code === "25006") return true;
     if (code.length === 5 && passing.includes(code.slice(0, 2))) return true;
   }
   return false;

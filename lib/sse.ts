@@ -43,7 +43,9 @@ export function eventStream({
   heartbeatMs: number;
 }): ReadableStream<Uint8Array> {
   let open: OpenStream;
+  let ended = false;
   const end = (error?: unknown) => {
+    ended = true;
     shared[key]?.streams.delete(open);
     close(error);
   };
@@ -56,6 +58,8 @@ export function eventStream({
     async pull(controller) {
       try {
         const blocks = await next();
+        // The client left while this was awaited.
+        if (ended) return;
         if (blocks === null) {
           controller.close();
           end();
@@ -64,6 +68,7 @@ export function eventStream({
           controller.enqueue(encoder.encode(blocks));
         }
       } catch (error) {
+        if (ended) return;
         controller.close();
         end(error);
       }
@@ -77,7 +82,7 @@ export function eventStream({
 function heart(heartbeatMs: number): Heart {
   shared[key] ??= { streams: new Set(), timer: null };
   const { streams } = shared[key];
-  // A tenth of the interval is how late a heartbeat may be; tests use short intervals.
+  // A tenth of the interval is how early a heartbeat may be; tests use short intervals.
   const tickMs = Math.min(1_000, Math.max(20, heartbeatMs / 10));
   shared[key].timer ??= setInterval(() => {
     const nowMs = performance.now();

@@ -20,6 +20,14 @@ type AnswerProps = {
   onAgain: (messageId: string) => void;
 };
 
+function revealCard(id: string) {
+  const card = document.getElementById(id);
+  card?.focus({ preventScroll: true });
+  const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+  // The opened passage makes the page longer, and a reader at the end is kept there: first that frame, then this.
+  requestAnimationFrame(() => requestAnimationFrame(() => card?.scrollIntoView({ block: "center", behavior })));
+}
+
 function useSources(message: ChatMessage) {
   const parts = message.parts.filter((part) => part.type === "source-document");
   // Parts are copied with every token; the sources themselves come once, so their ids tell whether they changed.
@@ -45,9 +53,7 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain }: 
       has: (ordinal: number) => sources.some((source) => source.ordinal === ordinal),
       show: (ordinal: number) => {
         setOpen(new Set([ordinal]));
-        const card = document.getElementById(cardId(ordinal));
-        card?.focus({ preventScroll: true });
-        card?.scrollIntoView({ block: "center", behavior: "smooth" });
+        revealCard(cardId(ordinal));
       },
     }),
     [sources, cardId],

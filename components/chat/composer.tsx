@@ -1,6 +1,6 @@
 "use client";
 import { ArrowUp, Square } from "lucide-react";
-import { type KeyboardEvent, useLayoutEffect, useRef } from "react";
+import { type KeyboardEvent, useEffect, useLayoutEffect, useRef } from "react";
 import { Button } from "@/components/ui/button";
 import { ModelSelect } from "./model-select";
 import { ScopeSelect } from "./scope-select";
@@ -27,6 +27,11 @@ export function Composer({ text, onText, running, onSend, onStop }: ComposerProp
     element.style.height = "auto";
     element.style.height = `${element.scrollHeight}px`;
   }, [text]);
+
+  // On a phone this would bring up the keyboard before anything can be read.
+  useEffect(() => {
+    if (matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
+  }, []);
 
   const onKeyDown = (event: KeyboardEvent) => {
     // Enter also ends a word in Japanese, Chinese and Korean input; that one must not send.
@@ -60,11 +65,18 @@ export function Composer({ text, onText, running, onSend, onStop }: ComposerProp
         <ModelSelect />
         <span className="flex-1" />
         {running ? (
-          <Button aria-label="Stop" onClick={onStop} className="size-9 rounded-full! px-0">
+          <Button key="stop" aria-label="Stop" onClick={onStop} className="size-9 rounded-full! px-0">
             <Square className="size-3.5! fill-current" />
           </Button>
         ) : (
-          <Button type="submit" look="primary" aria-label="Send" disabled={empty} className="size-9 rounded-full! px-0">
+          <Button
+            key="send"
+            type="submit"
+            look="primary"
+            aria-label="Send"
+            disabled={empty}
+            className="size-9 rounded-full! px-0"
+          >
             <ArrowUp className="size-4.5!" strokeWidth={2.4} />
           </Button>
         )}

@@ -1,6 +1,6 @@
 "use client";
 import { usePathname, useRouter } from "next/navigation";
-import { useEffect } from "react";
+import { useEffect, useState } from "react";
 import { useChats } from "./chats";
 import { Conversation } from "./conversation";
 import { readNewDraft } from "./draft";
@@ -19,8 +19,9 @@ export function FreshChat() {
     if (sent) startFresh(sent.chatId);
   }, [user.id, startFresh]);
 
-  // Back in the history to a chat that began here, while this page already holds the next new one.
-  const elsewhere = path !== "/" && path !== `/chat/${freshId}`;
+  // Back in the history to a chat that began here: this page no longer holds it, its own page does.
+  const [openedAt] = useState(path);
+  const elsewhere = path !== "/" && (openedAt !== "/" || path !== `/chat/${freshId}`);
   useEffect(() => {
     if (elsewhere) router.replace(path);
   }, [elsewhere, path, router]);

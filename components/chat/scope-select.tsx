@@ -12,9 +12,9 @@ export function ScopeSelect() {
   const { open } = useDocuments();
   const count = scope.documentIds.length;
   const labels: Record<SearchMode, string> = {
-    all: "All documents",
-    selected: ["Nothing selected", "1 document"][count] ?? `${count} documents`,
-    none: "No documents",
+    all: "Search all",
+    selected: `Search ${count} selected`,
+    none: "No search",
   };
   const choose = (mode: string) => {
     setScope({ ...scope, mode: mode as SearchMode });
@@ -24,11 +24,7 @@ export function ScopeSelect() {
     <Menu
       side="top"
       trigger={
-        <Button
-          look="quiet"
-          aria-label={`Search: ${labels[scope.mode]}`}
-          className="h-8! min-w-0 px-2.5! text-[0.8125rem]! font-normal"
-        >
+        <Button look="quiet" className="h-8! min-w-0 px-2.5! text-[0.8125rem]! font-normal">
           <FileSearch className="size-3.5! text-ink-3" />
           <span className="truncate">{labels[scope.mode]}</span>
           <ChevronDown className="size-3.5! text-ink-3" />
@@ -38,7 +34,7 @@ export function ScopeSelect() {
       <MenuLabel>Answers search</MenuLabel>
       <MenuChoice value={scope.mode} onValueChange={choose}>
         <MenuOption value="all">All documents</MenuOption>
-        <MenuOption value="selected" detail={count > 0 ? labels.selected : undefined}>
+        <MenuOption value="selected" detail={count > 0 ? `${count} selected` : undefined}>
           Selected documents
         </MenuOption>
         <MenuOption value="none">No documents</MenuOption>

@@ -3,7 +3,7 @@ import { ArrowUpRight } from "lucide-react";
 // About the sample documents that every account starts with.
 const questions = [
   "How does Rivulet keep an answer when the server dies?",
-  "What happens when two tabs send a message at once?",
+  "What happens when two tabs ask at once?",
   "How do I connect my own client to the stream?",
 ];
 

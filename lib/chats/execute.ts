@@ -1,16 +1,17 @@
 // Carries a turn out: hands the pure run its ports and the log its chunks. Belongs to the server, not to a request.
 import { listMessages } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
+import { isDatabaseAway } from "@/lib/database-away";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import { classifyFailure } from "@/lib/models/failure";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
-import type { ChatMessage, SearchMode, TurnChunk } from "@/lib/turn/chunks";
-import { endTurn, OpenParts } from "@/lib/turn/ending";
+import type { ChatMessage, SearchMode, TurnChunk, TurnError } from "@/lib/turn/chunks";
+import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
-import { type RunPorts, runTurn } from "@/lib/turn/run";
+import { type RunPorts, runTurn, startChunk } from "@/lib/turn/run";
 import { branchOf } from "./branch";
 
 type Options = { model: string; searchMode: SearchMode; documentIds?: string[] };
@@ -18,23 +19,40 @@ type Options = { model: string; searchMode: SearchMode; documentIds?: string[] }
 /** Runs the turn to its terminal, or until another process has taken it over. Never rejects. */
 export async function execute(turn: TurnRow): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch);
+  const open = new OpenParts();
+  let begun = false;
   try {
     for await (const chunk of chunksOf(turn, writer.signal)) {
+      begun = true;
+      open.see(chunk);
       const room = writer.append(chunk);
       if (room) await room;
     }
   } catch (error) {
-    // A bug, in the run or before it: the turn still needs its one terminal.
+    // A bug in the run, or something before it that failed: the turn still needs its beginning and its one terminal.
     logger.error({ err: error, turnId: turn.id }, "turn failed");
-    const ending = endTurn(new OpenParts(), { turnId: turn.id, status: "failed", error: classifyFailure(error) });
+    if (!begun) await writer.append(startChunk({ ...identityOf(turn), modelId: optionsOf(turn).model }));
+    const failure: TurnError = isDatabaseAway(error)
+      ? { ...interruptedError, code: "storage" }
+      : classifyFailure(error);
+    const ending = endTurn(open, { turnId: turn.id, status: "failed", error: failure });
     for (const chunk of ending) await writer.append(chunk);
   }
   await writer.ended;
 }
 
+function optionsOf(turn: TurnRow): Options {
+  return turn.request as Options;
+}
+
+function identityOf(turn: TurnRow) {
+  const { id: turnId, chatId, messageId, userMessageId } = turn;
+  return { turnId, chatId, messageId, userMessageId, createdAt: turn.createdAt.toISOString() };
+}
+
 async function* chunksOf(turn: TurnRow, signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
-  const options = turn.request as Options;
+  const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const { id: modelId, model } = requireModel(options.model);
   const rows = branchOf(await listMessages(userId, turn.chatId), turn.userMessageId);
@@ -49,13 +67,9 @@ async function* chunksOf(turn: TurnRow, signal: AbortSignal): AsyncGenerator<Tur
   };
   yield* runTurn(
     {
-      turnId: turn.id,
-      chatId: turn.chatId,
-      messageId: turn.messageId,
-      userMessageId: turn.userMessageId,
+      ...identityOf(turn),
       modelId,
       model,
-      createdAt: turn.createdAt.toISOString(),
       history,
       question: textOf(history.at(-1) ?? { parts: [] }),
       searchMode: options.searchMode,

@@ -132,5 +132,8 @@ const maxTitleLength = 80;
 
 function titleOf(text: string): string {
   const line = text.replaceAll("\0", "").replace(/\s+/g, " ").trim();
-  return line.length <= maxTitleLength ? line : `${line.slice(0, maxTitleLength - 1).trimEnd()}…`;
+  if (line.length <= maxTitleLength) return line;
+  // Half of a surrogate pair is no character.
+  const head = line.slice(0, maxTitleLength - 1).replace(/[\ud800-\udbff]$/, "");
+  return `${head.trimEnd()}…`;
 }

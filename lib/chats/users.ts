@@ -2,6 +2,7 @@
 import { hash, verify } from "@node-rs/argon2";
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
+import { uniqueViolation } from "@/db/client";
 import {
   deleteToken,
   findUserByEmail,
@@ -44,7 +45,7 @@ export async function signUp(
   await spend("account", address);
   const account = { email, name: name ?? null, passwordHash: await hash(password, argon2) };
   if (await findUserByEmail(email)) throw taken();
-  const upgraded = guestId ? await upgradeGuest(guestId, account) : null;
+  const upgraded = guestId ? await upgrade(guestId, account) : null;
   return upgraded ? toUser(upgraded) : addUser(account);
 }
 
@@ -112,6 +113,15 @@ async function addUser(account: {
   if (!row) throw taken();
   await addSampleDocuments(row.id);
   return toUser(row);
+}
+
+/** Two sign-ups for one address may meet: the index decides. */
+async function upgrade(guestId: string, account: Parameters<typeof upgradeGuest>[1]) {
+  try {
+    return await upgradeGuest(guestId, account);
+  } catch (error) {
+    throw uniqueViolation(error) ? taken() : error;
+  }
 }
 
 let dummy: Promise<string> | undefined;

@@ -1,6 +1,6 @@
 // A message is the fold of its chunks, and the fold is the AI SDK's own: what a browser draws from the stream
 // and what the database keeps are made by the same code. Also the way back, for turns whose chunks are pruned.
-import { readUIMessageStream } from "ai";
+import { type DynamicToolUIPart, getToolName, isToolUIPart, readUIMessageStream, type ToolUIPart } from "ai";
 import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks";
 import { pushJoined } from "./merge";
 
@@ -17,7 +17,8 @@ export async function foldChunks(
   for (const chunk of chunks) if (chunk.type !== "error") pushJoined(compact, chunk);
   const stream = new ReadableStream<TurnChunk>({
     start(controller) {
-      for (const chunk of compact) controller.enqueue(chunk);
+      // Copies: the SDK makes a data chunk a part of the message, and writes into it when the next one comes.
+      for (const chunk of compact) controller.enqueue({ ...chunk });
       controller.close();
     },
   });
@@ -45,22 +46,21 @@ export function unfoldMessage(message: ChatMessage): TurnChunk[] {
     stepOpen = false;
   };
   message.parts.forEach((part, index) => {
-    const id = part.type === "reasoning" && part.id ? part.id : String(index);
     if (part.type === "step-start") {
       closeStep();
       chunks.push({ type: "start-step" });
       stepOpen = true;
     } else if (part.type === "text" || part.type === "reasoning") {
-      const meta = part.providerMetadata ? { providerMetadata: part.providerMetadata } : {};
-      chunks.push({ type: `${part.type}-start`, id, ...meta });
-      if (part.text) chunks.push({ type: `${part.type}-delta`, id, delta: part.text });
-      chunks.push({ type: `${part.type}-end`, id, ...meta });
-    } else if (part.type === "source-document" || part.type === "source-url" || part.type === "file") {
+      const { type, text, state: _, ...rest } = part;
+      const id = (part.type === "reasoning" && part.id) || String(index);
+      chunks.push({ type: `${type}-start`, id });
+      if (text) chunks.push({ type: `${type}-delta`, id, delta: text });
+      chunks.push({ ...rest, type: `${type}-end`, id });
+    } else if (isToolUIPart(part)) {
+      chunks.push(...unfoldTool(part));
+    } else {
+      // The other parts look in a message as they do in the stream.
       chunks.push(part);
-    } else if (part.type === "data-status") {
-      chunks.push(part);
-    } else if (part.type === "dynamic-tool" || part.type.startsWith("tool-")) {
-      chunks.push(...unfoldTool(part as Parameters<typeof unfoldTool>[0]));
     }
   });
   closeStep();
@@ -74,24 +74,39 @@ export function unfoldMessage(message: ChatMessage): TurnChunk[] {
   return chunks;
 }
 
-function unfoldTool(part: {
-  type: string;
-  toolName?: string;
-  toolCallId: string;
-  input?: unknown;
-  output?: unknown;
-  errorText?: string;
-  state: string;
-}): TurnChunk[] {
+function unfoldTool(part: ToolUIPart | DynamicToolUIPart): TurnChunk[] {
+  const { toolCallId, state, title, toolMetadata, providerExecuted, approval } = part;
+  const toolName = getToolName(part);
   const dynamic = part.type === "dynamic-tool" ? { dynamic: true } : {};
-  const toolName = part.toolName ?? part.type.slice("tool-".length);
-  const { toolCallId } = part;
-  const chunks: TurnChunk[] = [
-    { type: "tool-input-available", toolCallId, toolName, input: part.input ?? {}, ...dynamic },
-  ];
-  if (part.state === "output-available")
-    chunks.push({ type: "tool-output-available", toolCallId, output: part.output, ...dynamic });
-  if (part.state === "output-error")
-    chunks.push({ type: "tool-output-error", toolCallId, errorText: part.errorText ?? "", ...dynamic });
+  const call = { toolCallId, toolName, title, toolMetadata, providerExecuted, ...dynamic };
+  const providerMetadata = part.callProviderMetadata;
+  const chunks: TurnChunk[] = [];
+  const rawInput = "rawInput" in part ? part.rawInput : undefined;
+  if (state === "input-streaming" || part.input === undefined || typeof rawInput === "string") {
+    // The call ended inside its input: what is known of the input follows from the text that had come.
+    const asText = rawInput !== undefined && part.input === rawInput ? "text" : undefined;
+    const { inputEncoding = asText } = part as { inputEncoding?: "json" | "text" };
+    chunks.push({ type: "tool-input-start", ...call, inputEncoding, providerMetadata });
+    if (typeof rawInput === "string") chunks.push({ type: "tool-input-delta", toolCallId, inputTextDelta: rawInput });
+  } else {
+    chunks.push({ type: "tool-input-available", ...call, input: part.input, providerMetadata });
+  }
+  if (approval) {
+    const { id: approvalId, approved, reason, requestReason, descriptor, ...rest } = approval;
+    const request = { reason: requestReason, approvalDescriptor: descriptor, ...rest };
+    chunks.push({ type: "tool-approval-request", approvalId, toolCallId, ...request });
+    if (approved !== undefined) chunks.push({ type: "tool-approval-response", approvalId, approved, reason });
+  }
+  if (state === "output-available") {
+    const { output, preliminary, resultProviderMetadata } = part;
+    const result = { output, preliminary, providerMetadata: resultProviderMetadata };
+    chunks.push({ type: "tool-output-available", toolCallId, ...result, ...dynamic });
+  } else if (state === "output-error") {
+    const { errorText, resultProviderMetadata } = part;
+    const result = { errorText, providerMetadata: resultProviderMetadata };
+    chunks.push({ type: "tool-output-error", toolCallId, ...result, ...dynamic });
+  } else if (state === "output-denied") {
+    chunks.push({ type: "tool-output-denied", toolCallId });
+  }
   return chunks;
 }

@@ -77,10 +77,19 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
       ending = { status: "interrupted", error: interruptedError };
     } else {
       ports.report(error);
-      ending = { status: "failed", error: ports.classify(error) };
+      const failure = error instanceof RetrievalFailed ? retrievalError : ports.classify(error);
+      ending = { status: "failed", error: failure };
     }
   }
   yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
+}
+
+/** The first chunk of every turn. */
+export function startChunk(
+  input: Pick<RunInput, "turnId" | "chatId" | "messageId" | "modelId" | "createdAt">,
+): TurnChunk {
+  const { turnId, chatId, messageId, modelId, createdAt } = input;
+  return { type: "start", messageId, messageMetadata: { turnId, chatId, model: modelId, createdAt } };
 }
 
 type Progress = {
@@ -94,14 +103,23 @@ type Progress = {
 /** The provider's stream ended without saying that the answer is finished. */
 class EndedEarly extends Error {}
 
+/** Not the model's failure: a database that is away must not be told as a provider that is. */
+class RetrievalFailed extends Error {}
+
+const retrievalError: TurnError = {
+  code: "storage",
+  message: "Your documents could not be searched. Nothing was sent to the model; retry in a moment.",
+  retryable: true,
+};
+
 async function* work(
   input: RunInput,
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
 ): AsyncGenerator<TurnChunk> {
-  const { turnId, chatId, messageId, userMessageId, modelId, createdAt } = input;
-  yield { type: "start", messageId, messageMetadata: { turnId, chatId, model: modelId, createdAt } };
+  const { turnId, chatId, userMessageId } = input;
+  yield startChunk(input);
   yield { type: "data-turn", data: { turnId, chatId, userMessageId, status: "running" }, transient: true };
 
   if (input.searchMode !== "none") yield* retrieve(input, ports, progress);
@@ -110,17 +128,27 @@ async function* work(
   const generating = { stage: "generate", label: "Generating response…" } as const;
   yield { type: "data-status", id: "generate", data: { ...generating, state: "active" } };
   yield* generate(input, ports, signal, progress);
+  // Stopped: what is open inside is closed first, and by the ending.
+  if (signal.aborted) return;
   yield { type: "data-status", id: "generate", data: { ...generating, state: "done" } };
 }
 
 async function* retrieve(input: RunInput, ports: RunPorts, progress: Progress): AsyncGenerator<TurnChunk> {
-  if ((await ports.countDocuments()) === 0) return;
+  if ((await reach(ports.countDocuments())) === 0) return;
   const searching = { stage: "retrieve", label: "Searching documents…" } as const;
   yield { type: "data-status", id: "retrieve", data: { ...searching, state: "active" } };
-  progress.sources = await ports.search(input.question);
+  progress.sources = await reach(ports.search(input.question));
   for (const source of progress.sources) yield sourceChunk(source);
   const detail = countOf(progress.sources);
   yield { type: "data-status", id: "retrieve", data: { ...searching, state: "done", detail } };
+}
+
+async function reach<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (cause) {
+    throw new RetrievalFailed("retrieval failed", { cause });
+  }
 }
 
 async function* generate(

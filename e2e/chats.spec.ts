@@ -1,0 +1,90 @@
+// A person's way around: the composer, the model, the list of chats.
+import { expect, test } from "./journey.ts";
+
+test("Shift+Enter makes a line, Enter sends, Regenerate answers again", async ({ page, chat, provider, key }) => {
+  await provider.answers(
+    [{ tokens: "The first try." }, { finish: "stop", usage: { input: 11, output: 3 } }],
+    [{ tokens: "The second try." }, { finish: "stop" }],
+  );
+  await chat.signInAsGuest();
+  await chat.composer.fill(`Two lines for ${key}`);
+  await chat.composer.press("Shift+Enter");
+  await chat.composer.pressSequentially("and the second");
+  await expect(chat.answers).toHaveCount(0);
+  await chat.composer.press("Enter");
+  await expect(chat.composer).toHaveValue("");
+  await expect(chat.text).toHaveText("The first try.");
+  await chat.expectStatus("complete");
+  await expect(chat.details).toContainText("14 tokens");
+
+  await chat.answer.getByRole("button", { name: "Regenerate" }).click();
+  await expect(chat.text).toHaveText("The second try.");
+  await chat.expectStatus("complete");
+  await expect(chat.answers).toHaveCount(1);
+  await page.reload();
+  await expect(chat.text).toHaveText("The second try.");
+  await expect(chat.answers).toHaveCount(1);
+  await expect(page.getByRole("article", { name: "Your message" })).toHaveText(`Two lines for ${key}\nand the second`);
+});
+
+test("a conversation goes on, and the model is told what was said", async ({ chat, provider, key }) => {
+  await provider.answers([{ tokens: "Noted: heron." }, { finish: "stop" }], [{ tokens: "Heron." }, { finish: "stop" }]);
+  await chat.signInAsGuest();
+  await chat.ask(`My bird is the heron ${key}`);
+  await chat.expectStatus("complete");
+  await chat.ask(`Which bird is mine, ${key}?`);
+  await expect(chat.answers).toHaveCount(2);
+  await expect(chat.text).toHaveText("Heron.");
+  await chat.expectStatus("complete");
+  const { body } = await provider.closed(2);
+  expect(JSON.stringify(body.messages)).toContain("My bird is the heron");
+  expect(JSON.stringify(body.messages)).toContain("Noted: heron.");
+});
+
+test("another model answers when it is chosen", async ({ page, chat }) => {
+  await chat.signInAsGuest();
+  await page.getByRole("button", { name: /^Model: / }).click();
+  await page.getByRole("menuitemradio", { name: /Local/ }).click();
+  await chat.ask("What is a turn?");
+  await chat.expectStatus("complete");
+  await expect(chat.details).toContainText("Local");
+});
+
+test("chats are renamed, pinned, searched and deleted", async ({ page, chat, provider, key }) => {
+  await provider.answers([{ tokens: "An answer about kingfishers." }, { finish: "stop" }]);
+  await chat.signInAsGuest();
+  await chat.ask(`Older ${key}`);
+  await chat.expectStatus("complete");
+  await chat.chats.getByRole("link", { name: "New chat" }).click();
+  await expect(chat.answers).toHaveCount(0);
+  await chat.ask(`Newer ${key}`);
+  await chat.expectStatus("complete");
+  const titles = chat.chats.getByRole("listitem").getByRole("link");
+  await expect(titles).toHaveText([`Newer ${key}`, `Older ${key}`]);
+
+  const options = async (title: string, item: string) => {
+    await chat.chats.getByRole("button", { name: `Options for ${title}` }).click();
+    await page.getByRole("menuitem", { name: item, exact: true }).click();
+  };
+  await options(`Older ${key}`, "Pin");
+  await expect(titles).toHaveText([`Older ${key}`, `Newer ${key}`]);
+  await options(`Newer ${key}`, "Rename");
+  const field = chat.chats.getByRole("listitem").getByRole("textbox");
+  await field.fill("Birds of the river");
+  await field.press("Enter");
+  await expect(titles).toHaveText([`Older ${key}`, "Birds of the river"]);
+  await page.reload();
+  await expect(titles).toHaveText([`Older ${key}`, "Birds of the river"]);
+
+  await chat.chats.getByRole("searchbox").fill("Older");
+  await expect(titles).toHaveText([`Older ${key}`]);
+  await chat.chats.getByRole("searchbox").fill("");
+  await expect(titles).toHaveCount(2);
+
+  await options("Birds of the river", "Delete");
+  await page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
+  await expect(titles).toHaveText([`Older ${key}`]);
+  await expect(page).toHaveURL("/");
+  await page.reload();
+  await expect(titles).toHaveText([`Older ${key}`]);
+});

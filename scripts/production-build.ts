@@ -1,0 +1,59 @@
+// The production build in .next and the question whether it is a build of this code, answered by a fingerprint of
+// every file that goes into it.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { withLock } from "./lock.ts";
+
+/** Runs Node with these arguments to its end; resolves to its exit code. */
+type RunNode = (argv: string[], env: NodeJS.ProcessEnv) => Promise<number>;
+
+export const nextBin = "node_modules/next/dist/bin/next";
+
+const fingerprintFile = ".next/source-fingerprint";
+const folders = ["app", "components", "db", "lib", "public"];
+const notBuilt = /\.(test|contract)\.tsx?$|^(next-env\.d|vitest\.config|drizzle\.config)\.ts$/;
+
+/** Builds unless there is a build of this code. Throws when the build fails. Of several at once one builds. */
+export async function ensureBuild(run: RunNode, { force = false } = {}): Promise<void> {
+  if (!force && isBuilt()) return;
+  mkdirSync(".cache", { recursive: true });
+  await withLock(".cache/build.lock", async () => {
+    if (!force && isBuilt()) return;
+    console.log("Building …");
+    // Without its fingerprint a build that is cut short is no build.
+    rmSync(fingerprintFile, { force: true });
+    const fingerprint = sourceFingerprint();
+    const env = { ...process.env, NODE_ENV: "production" as const, NEXT_TELEMETRY_DISABLED: "1" };
+    const code = await run([nextBin, "build"], env);
+    if (code !== 0) throw new Error("The build failed; the lines above say why.");
+    writeFileSync(fingerprintFile, fingerprint);
+  });
+}
+
+export function isBuilt(): boolean {
+  return (
+    existsSync(".next/BUILD_ID") &&
+    existsSync(fingerprintFile) &&
+    readFileSync(fingerprintFile, "utf8") === sourceFingerprint()
+  );
+}
+
+function sourceFingerprint(): string {
+  const hash = createHash("sha256");
+  for (const file of sources()) {
+    hash.update(`${file}\0`);
+    hash.update(createHash("sha256").update(readFileSync(file)).digest());
+  }
+  return hash.digest("hex");
+}
+
+function sources(): string[] {
+  const files = readdirSync(".").filter((name) => /\.(ts|tsx|mjs)$/.test(name) || name === "package-lock.json");
+  for (const folder of folders) {
+    if (!existsSync(folder)) continue;
+    for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true }))
+      if (entry.isFile()) files.push(path.join(entry.parentPath, entry.name));
+  }
+  return files.filter((file) => !notBuilt.test(file)).sort();
+}

@@ -1,0 +1,158 @@
+// Everything that checks this code, as suites that count: `npm run check` and `npm test` are two selections of them.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { run, runNode } from "./processes.ts";
+
+export type Count = { passed: number; failed: number };
+export type Suite = { name: string; run(): Promise<Count> };
+
+const nodeModules = path.resolve("node_modules");
+
+/** Each counts as one. Types need the route types that Next writes. */
+export const checks: Suite[] = [
+  check("format and lint", [[path.join(nodeModules, "@biomejs/biome/bin/biome"), "check", "--error-on-warnings", "."]]),
+  check("types", [
+    [path.join(nodeModules, "next/dist/bin/next"), "typegen"],
+    [path.join(nodeModules, "typescript/bin/tsc"), "--noEmit"],
+  ]),
+  check("dead code", [[path.join(nodeModules, "knip/bin/knip.js"), "--no-progress"]]),
+  { name: "lock file", run: async () => one(lockFileIsWhole()) },
+];
+
+export const unitTests: Suite = {
+  name: "unit and contract tests",
+  run: () =>
+    withReport(async (report) => {
+      const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--reporter=default"];
+      const code = await runNode([...argv, "--reporter=json", `--outputFile.json=${report}`], {
+        ...process.env,
+        NODE_ENV: "test",
+      });
+      const { numPassedTests, numFailedTests, numPendingTests } = readReport(report);
+      return settle({ passed: numPassedTests, failed: numFailedTests + numPendingTests }, code);
+    }),
+};
+
+export const journeys: Suite = {
+  name: "browser journeys",
+  run: () =>
+    withReport(async (report) => {
+      const chromium = await obtainChromium();
+      const argv = [path.join(nodeModules, "playwright/cli.js"), "test", "--config=e2e/playwright.config.ts"];
+      const code = await runNode([...argv, "--reporter=list,json"], {
+        ...process.env,
+        ...(chromium && { CHROMIUM_PATH: chromium }),
+        PLAYWRIGHT_JSON_OUTPUT_NAME: report,
+        NODE_ENV: "test",
+      });
+      const { stats } = readReport(report);
+      return settle({ passed: stats.expected, failed: stats.unexpected + stats.flaky + stats.skipped }, code);
+    }),
+};
+
+/** Runs the suites one after the other and says after each how it went. A suite that breaks counts as one failure. */
+export async function runSuites(suites: Suite[]): Promise<Count> {
+  const total: Count = { passed: 0, failed: 0 };
+  const summary: string[] = [];
+  for (const { name, run } of suites) {
+    console.log(`\n── ${name}`);
+    const begin = performance.now();
+    const count = await run().catch((error: Error) => {
+      console.error(error.message);
+      return one(false);
+    });
+    total.passed += count.passed;
+    total.failed += count.failed;
+    const seconds = ((performance.now() - begin) / 1000).toFixed(1);
+    summary.push(`${count.failed ? "✗" : "✓"} ${name}: ${count.passed} passed, ${count.failed} failed (${seconds} s)`);
+  }
+  console.log(`\n${summary.join("\n")}`);
+  return total;
+}
+
+function check(name: string, commands: string[][]): Suite {
+  return {
+    name,
+    async run() {
+      for (const argv of commands) if ((await runNode(argv, process.env)) !== 0) return one(false);
+      return one(true);
+    },
+  };
+}
+
+function one(passed: boolean): Count {
+  return passed ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+}
+
+/** A run that failed without a failed test (a broken hook, a file that does not load) is a failure all the same. */
+function settle(count: Count, code: number): Count {
+  if (count.passed + count.failed === 0) return one(false);
+  return code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count;
+}
+
+async function withReport(work: (file: string) => Promise<Count>): Promise<Count> {
+  const folder = mkdtempSync(path.join(tmpdir(), "rivulet-report-"));
+  try {
+    return await work(path.join(folder, "report.json"));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function readReport(file: string) {
+  if (!existsSync(file)) throw new Error("The suite ended without a report.");
+  return JSON.parse(readFileSync(file, "utf8"));
+}
+
+type LockEntry = { version?: string; link?: boolean; dependencies?: object; optionalDependencies?: object };
+
+/** Where a registry lacks a platform's package, npm writes a lock file that `npm ci` then refuses, on every platform. */
+function lockFileIsWhole(): boolean {
+  const { packages } = JSON.parse(readFileSync("package-lock.json", "utf8")) as { packages: Record<string, LockEntry> };
+  const names = new Set(Object.keys(packages).map((key) => key.split("node_modules/").at(-1)));
+  const problems: string[] = [];
+  for (const [key, entry] of Object.entries(packages)) {
+    if (key && !entry.version && !entry.link) problems.push(`${key} has no version`);
+    for (const name of Object.keys({ ...entry.dependencies, ...entry.optionalDependencies }))
+      if (!names.has(name)) problems.push(`${name}, needed by ${key || "package.json"}, is missing`);
+  }
+  for (const problem of problems) console.error(`package-lock.json: ${problem}.`);
+  if (problems.length === 0) console.log(`package-lock.json: ${Object.keys(packages).length} entries, all whole.`);
+  return problems.length === 0;
+}
+
+/** The path of a Chromium, or undefined for the one that Playwright manages. Installs one when there is none. */
+async function obtainChromium(): Promise<string | undefined> {
+  const named = process.env.CHROMIUM_PATH;
+  if (named) {
+    if (existsSync(named)) return named;
+    throw new Error(`CHROMIUM_PATH names ${named}, which does not exist.`);
+  }
+  const found = systemChromium();
+  if (found) return found;
+  const { chromium } = await import("playwright");
+  if (existsSync(chromium.executablePath())) return undefined;
+
+  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
+    console.log("Installing Chromium with apt-get …");
+    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+    await run("apt-get", ["update", "-qq"], { env });
+    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], { env });
+    const installed = systemChromium();
+    if (installed) return installed;
+  }
+  console.log("Installing Chromium with Playwright …");
+  await runNode([path.join(nodeModules, "playwright/cli.js"), "install", "chromium"], process.env);
+  if (existsSync(chromium.executablePath())) return undefined;
+  throw new Error("There is no Chromium and none could be installed. Install one and set CHROMIUM_PATH to its path.");
+}
+
+function systemChromium(): string | undefined {
+  const paths = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"].map(
+    (name) => `/usr/bin/${name}`,
+  );
+  // Ubuntu's chromium-browser is a script that asks for snap: only what can say its version counts.
+  return paths.find((file) => existsSync(file) && spawnSync(file, ["--version"], { stdio: "ignore" }).status === 0);
+}

@@ -1,0 +1,42 @@
+// How a test file gets its database: `testDatabase()` at the top of the file, then the code under test as it is.
+import { randomBytes } from "node:crypto";
+import postgres from "postgres";
+import { afterAll, beforeAll, inject } from "vitest";
+import { closePool } from "@/db/client";
+
+/**
+ * Gives the calling test file (or describe block) a fresh, migrated, empty Postgres database, of which DATABASE_URL
+ * speaks from beforeAll to afterAll. Returns a function for the address, for tests that connect by themselves.
+ */
+export function testDatabase(): () => string {
+  const name = `rivulet_test_${randomBytes(8).toString("hex")}`;
+  const template = inject("templateUrl");
+  const url = withDatabase(template, name);
+
+  beforeAll(async () => {
+    await administer(template, `create database ${name} template ${new URL(template).pathname.slice(1)}`);
+    process.env.DATABASE_URL = url;
+  });
+  afterAll(async () => {
+    await closePool();
+    await administer(template, `drop database ${name} with (force)`);
+  });
+  return () => url;
+}
+
+/** The same server, another database. */
+export function withDatabase(url: string, name: string): string {
+  const other = new URL(url);
+  other.pathname = `/${name}`;
+  return other.href;
+}
+
+/** Runs one statement that cannot run inside the database it is about. */
+async function administer(template: string, statement: string): Promise<void> {
+  const sql = postgres(withDatabase(template, "postgres"), { max: 1, onnotice: () => {} });
+  try {
+    await sql.unsafe(statement);
+  } finally {
+    await sql.end();
+  }
+}

@@ -1,0 +1,81 @@
+// The documents against the code: configuration, named files, lengths.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, test } from "vitest";
+import { parseEnv } from "@/lib/env";
+
+const root = path.dirname(import.meta.dirname);
+const read = (file: string) => readFileSync(path.join(root, file), "utf8");
+const groups = (text: string, pattern: RegExp) => Array.from(text.matchAll(pattern), (match) => match[1] ?? "");
+
+/** Variable to default, as the first two columns say it; null for `unset`. */
+function documentedVariables(): Record<string, string | null> {
+  const section = read("README.md").split("## Configuration")[1]?.split("\n## ")[0] ?? "";
+  const rows = section.matchAll(/^\| `([A-Z_]+)` \| (?:`([^`]+)`|unset) \|/gm);
+  return Object.fromEntries(Array.from(rows, ([, name, value]) => [name, value ?? null]));
+}
+
+/** From the server's schema and from the launcher. */
+function realVariables(): Record<string, string | null> {
+  const defaults = parseEnv({}) as Record<string, unknown>;
+  const server = groups(read("lib/env.ts"), /^ {2}([A-Z_]+):/gm).map((name) => {
+    const value = defaults[name];
+    return [name, value === undefined || String(value) === "" ? null : String(value)];
+  });
+  const launcher = Array.from(
+    read("scripts/start.ts").matchAll(/process\.env\.(PORT|HOST|DATA_DIR) \|\| (?:"([^"]+)"|undefined)/g),
+    ([, name, value]) => [name, value ?? null],
+  );
+  return Object.fromEntries([...server, ...launcher]);
+}
+
+test("README's configuration table holds every variable with its default", () => {
+  expect(documentedVariables()).toEqual(realVariables());
+});
+
+test(".env.example holds every variable once, with its default where it has one", () => {
+  const rows = Array.from(read(".env.example").matchAll(/^# ([A-Z_]+)=(.*)$/gm), ([, name, value]) => ({
+    name,
+    value,
+  }));
+  const real = realVariables();
+  expect(rows.map(({ name }) => name).sort()).toEqual(Object.keys(real).sort());
+  const fixed = rows.filter(({ name }) => real[name ?? ""] !== null);
+  expect(fixed).toEqual(fixed.map(({ name }) => ({ name, value: real[name ?? ""] })));
+});
+
+test("the launcher reads no variable that the documents do not know", () => {
+  const names = groups(read("scripts/start.ts"), /process\.env\.([A-Z][A-Z_]*)/g);
+  expect(Object.keys(documentedVariables())).toEqual(expect.arrayContaining(names));
+});
+
+const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
+  readdirSync(path.join(root, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".md"))
+    .map((file) => path.join("docs", file)),
+);
+
+describe.each(documents)("%s", (file) => {
+  const text = read(file);
+
+  test("names only files that exist", () => {
+    const rooms = "app|components|db|docs|e2e|lib|scripts|test";
+    const named = groups(text, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
+    // Globs, and a name without its folder, are no places.
+    const places = named.filter((name) => !name.includes("*") && name !== "route.ts");
+    expect(places.filter((place) => !existsSync(path.join(root, place)))).toEqual([]);
+  });
+
+  test("links only to files that exist", () => {
+    const targets = groups(text, /\]\((?!https?:)([^)#\s]+)/g).map((target) => path.join(path.dirname(file), target));
+    expect(targets.filter((target) => !existsSync(path.join(root, target)))).toEqual([]);
+  });
+});
+
+test("ARCHITECTURE.md and the decisions stay short", () => {
+  const lines = (file: string) => read(file).trimEnd().split("\n").length;
+  expect(lines("ARCHITECTURE.md")).toBeLessThanOrEqual(150);
+  const decisions = documents.filter((file) => file.startsWith("docs/decisions/"));
+  expect(decisions.filter((file) => lines(file) > 40)).toEqual([]);
+  expect(decisions.length).toBeGreaterThan(0);
+});

@@ -1,0 +1,45 @@
+// Vitest's global setup: one real Postgres for the whole run, and in it a migrated database that test files copy.
+// TEST_DATABASE_URL names a server to use instead of the embedded one; its account must be allowed to create databases.
+import { randomBytes } from "node:crypto";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import postgres from "postgres";
+import type { TestProject } from "vitest/node";
+import { migrateDatabase } from "@/db/migrate";
+import { startPostgres } from "@/scripts/postgres";
+import { withDatabase } from "./database";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** A database nobody connects to: the template of all test databases. */
+    templateUrl: string;
+  }
+}
+
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const server = await startServer();
+  const sql = postgres(server.url, { max: 1, onnotice: () => {} });
+  const template = `rivulet_template_${randomBytes(6).toString("hex")}`;
+  await sql.unsafe(`create database ${template}`);
+  await migrateDatabase(withDatabase(server.url, template));
+  project.provide("templateUrl", withDatabase(server.url, template));
+  return async () => {
+    await sql.unsafe(`drop database ${template}`);
+    await sql.end();
+    await server.stop();
+  };
+}
+
+async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
+  if (process.env.TEST_DATABASE_URL) return { url: process.env.TEST_DATABASE_URL, stop: async () => {} };
+  const dataDir = await mkdtemp(path.join(tmpdir(), "rivulet-test-"));
+  const database = await startPostgres({ dataDir });
+  return {
+    url: database.url,
+    async stop() {
+      await database.stop();
+      await rm(dataDir, { recursive: true, force: true });
+    },
+  };
+}

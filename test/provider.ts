@@ -1,0 +1,330 @@
+// A scripted model provider over real HTTP: OpenAI's Chat Completions and Responses, as the tests want them to behave.
+// A script is a list of steps, plain JSON. Gates stand where a sleep would: the script waits until the test opens them,
+// and the test waits until the script is there. `node test/provider.ts --help` runs it alone, for benches.
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { parseArgs } from "node:util";
+import { type Finish, type ShapeName, type Usage, type Writer, writerFor } from "./provider-shapes.ts";
+
+export type Step =
+  /** One delta. With `piece`, its frame leaves in writes of that many bytes, which splits UTF-8 too. */
+  | { text: string; piece?: number }
+  /** One delta a word, as fast as the reader takes them or so many a second. */
+  | { tokens: string; perSecond?: number }
+  | { reasoning: string }
+  | { tool: string; arguments: string[] }
+  /** Waits here until the gate is opened; an opened gate stays open. */
+  | { gate: string }
+  | { finish: Finish; usage?: Usage }
+  /** An error event inside the stream. */
+  | { error: string; code?: string }
+  /** Instead of a stream: this status, and this body as text or as JSON. */
+  | { answer: number; body: string | object; headers?: Record<string, string> }
+  /** Status 200 and the headers, without any byte of the body. Other steps that write send them by themselves. */
+  | { headers: true }
+  /** These bytes as they are, within a 200 event stream. */
+  | { raw: string; encoding?: "utf8" | "hex" }
+  /** Does nothing until the client goes. Without a step before it that writes: no headers either. */
+  | { hang: true }
+  /** Destroys the socket. A script that runs out without `finish` ends the response cleanly, but early. */
+  | { cut: true };
+
+export type Script = Step[];
+
+export type ProviderRequest = {
+  /** 1, 2, 3 … in order of arrival. */
+  number: number;
+  shape: ShapeName;
+  stream: boolean;
+  model: string;
+  /** The text of the last user message. */
+  prompt: string;
+  headers: IncomingHttpHeaders;
+  body: Record<string, unknown>;
+  /** The text deltas written so far. */
+  sent: string;
+  /** Who ended the exchange; undefined while it runs. */
+  closedBy: "client" | "server" | undefined;
+  /** Resolves when the response has ended or its socket has gone. */
+  closed: Promise<"client" | "server">;
+};
+
+export type Provider = {
+  /** The base URL, ends with /v1. */
+  url: string;
+  port: number;
+  requests: ProviderRequest[];
+  /** Requests whose prompt contains `key` get these scripts, one after the other; the last one repeats. */
+  on(key: string, ...scripts: Script[]): void;
+  open(gate: string): void;
+  /** Resolves when a script waits, or has waited, at the gate. */
+  reached(gate: string): Promise<void>;
+  /** The n-th (from 1) request whose prompt contains `key`, as soon as it has arrived. */
+  request(key: string, n?: number): Promise<ProviderRequest>;
+  /** Cuts what is open and stops listening. */
+  close(): Promise<void>;
+};
+
+/** A whole good answer. */
+export function says(text: string, usage?: Usage): Script {
+  return [{ tokens: text }, { finish: "stop", usage }];
+}
+
+/** Words with the white space before them: the deltas of a `tokens` step. Joined they are the text again. */
+export function tokensOf(text: string): string[] {
+  return text.match(/\s*\S+|\s+$/g) ?? [];
+}
+
+export async function startProvider(
+  script: Script | ((request: ProviderRequest) => Script) = says("Hello there."),
+  { port = 0 }: { port?: number } = {},
+): Promise<Provider> {
+  const requests: ProviderRequest[] = [];
+  const scripts = new Map<string, { queue: Script[]; used: number }>();
+  const gates = new Map<string, { reached: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>();
+  const arrivals = new Set<() => void>();
+
+  function gate(name: string) {
+    const known = gates.get(name) ?? { reached: Promise.withResolvers<void>(), opened: Promise.withResolvers<void>() };
+    gates.set(name, known);
+    return known;
+  }
+
+  function scriptFor(request: ProviderRequest): Script {
+    for (const [key, entry] of scripts) {
+      if (!request.prompt.includes(key)) continue;
+      const next = entry.queue[Math.min(entry.used, entry.queue.length - 1)];
+      entry.used += 1;
+      return next ?? [];
+    }
+    return typeof script === "function" ? script(request) : script;
+  }
+
+  const provider: Omit<Provider, "url" | "port" | "close"> = {
+    requests,
+    on: (key, ...queue) => void scripts.set(key, { queue, used: 0 }),
+    open: (name) => gate(name).opened.resolve(),
+    reached: (name) => gate(name).reached.promise,
+    request: (key, n = 1) =>
+      new Promise((resolve) => {
+        const look = () => {
+          const found = requests.filter((request) => request.prompt.includes(key))[n - 1];
+          if (!found) return;
+          arrivals.delete(look);
+          resolve(found);
+        };
+        arrivals.add(look);
+        look();
+      }),
+  };
+
+  async function handle(incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+    const url = new URL(incoming.url ?? "/", "http://provider");
+    const text = await readBody(incoming);
+    if (url.pathname.startsWith("/control/")) return control(provider, url, text, response);
+    if (url.pathname === "/v1/models") {
+      return sendJson(response, 200, { object: "list", data: [{ id: "scripted", object: "model", owned_by: "test" }] });
+    }
+    const shape = { "/v1/chat/completions": "chat", "/v1/responses": "responses" }[url.pathname] as
+      | ShapeName
+      | undefined;
+    if (!shape || incoming.method !== "POST") return sendJson(response, 404, { error: { message: "No such path." } });
+
+    const body = JSON.parse(text) as Record<string, unknown>;
+    const closed = Promise.withResolvers<"client" | "server">();
+    const request: ProviderRequest = {
+      number: requests.length + 1,
+      shape,
+      stream: body.stream === true,
+      model: String(body.model),
+      prompt: lastUserText(body.messages ?? body.input),
+      headers: incoming.headers,
+      body,
+      sent: "",
+      closedBy: undefined,
+      closed: closed.promise,
+    };
+    response.on("close", () => {
+      request.closedBy ??= response.writableFinished ? "server" : "client";
+      closed.resolve(request.closedBy);
+    });
+    requests.push(request);
+    for (const look of [...arrivals]) look();
+    await play(scriptFor(request), request, response, async (name) => {
+      gate(name).reached.resolve();
+      await Promise.race([gate(name).opened.promise, request.closed]);
+    });
+  }
+
+  const server = createServer((incoming, response) => {
+    handle(incoming, response).catch((error: unknown) => {
+      console.error("scripted provider:", error);
+      response.destroy();
+    });
+  });
+  server.keepAliveTimeout = 60_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", resolve);
+  });
+  const address = server.address() as AddressInfo;
+  return {
+    ...provider,
+    url: `http://127.0.0.1:${address.port}/v1`,
+    port: address.port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function play(
+  script: Script,
+  request: ProviderRequest,
+  response: ServerResponse,
+  waitAt: (gate: string) => Promise<void>,
+): Promise<void> {
+  const options = request.body.stream_options as { include_usage?: boolean } | undefined;
+  const writer = writerFor(request.shape, request.number, request.model, options?.include_usage === true);
+  let begun = false;
+  let deltas = 0;
+
+  function begin(): void {
+    if (begun || !request.stream) return;
+    begun = true;
+    response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
+    response.flushHeaders();
+  }
+
+  async function write(bytes: string | Buffer): Promise<void> {
+    if (!request.stream || response.destroyed) return;
+    begin();
+    if (!response.write(bytes)) await Promise.race([drained(response), request.closed]);
+  }
+
+  let opened = false;
+  async function emit(frame: (writer: Writer) => string, piece?: number): Promise<void> {
+    if (!opened) {
+      opened = true;
+      await write(writer.open());
+    }
+    deltas += 1;
+    const bytes = Buffer.from(frame(writer));
+    for (let at = 0; at < bytes.length; at += piece ?? bytes.length) {
+      await write(bytes.subarray(at, at + (piece ?? bytes.length)));
+      if (piece) await new Promise((resolve) => setImmediate(resolve));
+    }
+  }
+
+  async function say(text: string, piece?: number): Promise<void> {
+    await emit((to) => to.text(text), piece);
+    request.sent += text;
+  }
+
+  for (const step of script) {
+    if (response.destroyed) return;
+    if ("text" in step) await say(step.text, step.piece);
+    else if ("tokens" in step) {
+      const startedAt = performance.now();
+      for (const [index, token] of tokensOf(step.tokens).entries()) {
+        if (response.destroyed) return;
+        // On a schedule, so that late timers do not add up.
+        if (step.perSecond) await pause(startedAt + (index * 1000) / step.perSecond - performance.now());
+        await say(token);
+      }
+    } else if ("reasoning" in step) await emit((to) => to.reasoning(step.reasoning));
+    else if ("tool" in step) {
+      for (const frame of writer.tool(step.tool, step.arguments)) await emit(() => frame);
+    } else if ("gate" in step) await waitAt(step.gate);
+    else if ("headers" in step) begin();
+    else if ("raw" in step) await write(Buffer.from(step.raw, step.encoding ?? "utf8"));
+    else if ("error" in step) await emit((to) => to.error(step.error, step.code ?? "server_error"));
+    else if ("hang" in step) await request.closed;
+    else if ("cut" in step) {
+      request.closedBy = "server";
+      // Behind the bytes written before: those have left this process when it is called.
+      await new Promise((resolve) => response.socket?.write("", resolve));
+      response.destroy();
+    } else if ("answer" in step) {
+      const type = typeof step.body === "string" ? "text/html; charset=utf-8" : "application/json";
+      response.writeHead(step.answer, { "content-type": type, ...step.headers });
+      response.end(typeof step.body === "string" ? step.body : JSON.stringify(step.body));
+      return;
+    } else {
+      const usage = step.usage ?? { input: request.prompt.split(/\s+/).length, output: deltas };
+      if (!request.stream) return sendJson(response, 200, writer.whole(step.finish, usage));
+      await emit((to) => to.finish(step.finish, usage));
+    }
+  }
+  if (!response.destroyed) response.end();
+}
+
+/** The door for tests in another process; the same verbs as the object's. */
+async function control(
+  provider: Pick<Provider, "on" | "open" | "reached" | "request">,
+  url: URL,
+  body: string,
+  response: ServerResponse,
+): Promise<void> {
+  const name = url.searchParams.get("name") ?? "";
+  const verb = url.pathname.slice("/control/".length);
+  if (verb === "on") provider.on(name, ...(JSON.parse(body) as Script[]));
+  else if (verb === "open") provider.open(name);
+  else if (verb === "reached") await provider.reached(name);
+  else if (verb === "request" || verb === "closed") {
+    const request = await provider.request(name, Number(url.searchParams.get("n") ?? 1));
+    if (verb === "closed") await request.closed;
+    return sendJson(response, 200, request);
+  } else return sendJson(response, 404, { error: { message: `No such verb: ${verb}` } });
+  sendJson(response, 200, {});
+}
+
+function lastUserText(messages: unknown): string {
+  if (typeof messages === "string") return messages;
+  const list = (messages ?? []) as { role?: string; content?: string | { text?: string }[] }[];
+  const content = list.findLast((message) => message.role === "user")?.content ?? "";
+  return typeof content === "string" ? content : content.map((part) => part.text ?? "").join("");
+}
+
+async function readBody(incoming: IncomingMessage): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of incoming) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString("utf8");
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { "content-type": "application/json" });
+  response.end(JSON.stringify(body));
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => response.once("drain", resolve));
+}
+
+function pause(milliseconds: number): Promise<void> | undefined {
+  if (milliseconds > 0) return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+if (import.meta.main) {
+  const { values } = parseArgs({
+    options: {
+      port: { type: "string", default: "4010" },
+      tokens: { type: "string", default: "300" },
+      rate: { type: "string", default: "0" },
+      help: { type: "boolean", default: false },
+    },
+  });
+  if (values.help) {
+    console.log(
+      "node test/provider.ts [--port 4010] [--tokens 300] [--rate tokens-per-second, 0 = as fast as it goes]",
+    );
+  } else {
+    const text = Array.from({ length: Number(values.tokens) }, (_, index) => `word${index}`).join(" ");
+    const perSecond = Number(values.rate) || undefined;
+    const script: Script = [{ tokens: text, perSecond }, { finish: "stop" }];
+    const provider = await startProvider(script, { port: Number(values.port) });
+    console.log(provider.url);
+  }
+}

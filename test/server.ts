@@ -1,0 +1,154 @@
+// Starts the real production server (the output of `next build`) as a child process, for tests. One call, one process:
+// two calls with the same database are two servers. What it does not do: build, migrate, start a database.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+
+export type TestServer = {
+  /** http://localhost:<port>: one host name throughout, as cookies and the same-origin rule need it. */
+  url: string;
+  port: number;
+  pid: number;
+  /** Both outputs so far, in order of arrival. */
+  output(): string;
+  /** Sends the signal to the server process itself and waits until it has gone; false when it had gone before. */
+  kill(signal: "SIGKILL" | "SIGTERM"): Promise<boolean>;
+  /** SIGTERM and its exit code; for a server that is still there. */
+  stop(): Promise<number | null>;
+  /** For SIGSTOP and SIGCONT. */
+  signal(signal: NodeJS.Signals): void;
+};
+
+/** One secret for all test servers, so that two of them on one database accept each other's sessions. */
+const authSecret = "a-secret-for-tests-and-nothing-else-0123456789";
+/** A cold start takes 1 to 2 s here; more than ten times that is broken, not slow. */
+const readyWithinMs = 30_000;
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+/** Resolves when /api/ready answers 200. Throws with the output when the server exits or is not ready in time. */
+export async function startServer({
+  databaseUrl,
+  dataDir,
+  env = {},
+  port,
+}: {
+  databaseUrl: string;
+  dataDir?: string;
+  env?: Record<string, string>;
+  /** A free one by default. Give it to start a server again where a killed one was. */
+  port?: number;
+}): Promise<TestServer> {
+  const chosen = port ?? (await freePort());
+  // As scripts/start.ts does it; parent.mjs ends the server when the test runner is gone.
+  const argv = ["--import", "./scripts/parent.mjs", "node_modules/next/dist/bin/next", "start", "-p", String(chosen)];
+  const child = spawn(process.execPath, argv, {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
+    // Not the environment of the test runner: its NODE_ENV, NODE_OPTIONS and provider keys are not the server's.
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      NODE_ENV: "production",
+      NEXT_TELEMETRY_DISABLED: "1",
+      NEXT_MANUAL_SIG_HANDLE: "true",
+      PORT: String(chosen),
+      DATABASE_URL: databaseUrl,
+      AUTH_SECRET: authSecret,
+      RATE_LIMITS: "off",
+      DRAIN_MS: "1000",
+      ...(dataDir && { DATA_DIR: dataDir }),
+      ...env,
+    },
+  });
+  let output = "";
+  for (const pipe of [child.stdout, child.stderr]) {
+    pipe.setEncoding("utf8");
+    pipe.on("data", (text: string) => {
+      output += text;
+    });
+  }
+  const exited = once(child, "exit") as Promise<[number | null]>;
+  const url = `http://localhost:${chosen}`;
+
+  try {
+    await ready(url, child);
+  } catch (error) {
+    child.kill("SIGKILL");
+    throw new Error(`The server at ${url} did not become ready.\n${output}`, { cause: error });
+  }
+
+  const gone = () => child.exitCode !== null || child.signalCode !== null;
+  return {
+    url,
+    port: chosen,
+    pid: child.pid as number,
+    output: () => output,
+    async kill(signal) {
+      if (gone()) return false;
+      child.kill(signal);
+      await exited;
+      return true;
+    },
+    async stop() {
+      if (gone()) throw new Error(`The server had exited (${child.exitCode ?? child.signalCode}).\n${output}`);
+      child.kill("SIGTERM");
+      const [code] = await exited;
+      return code;
+    },
+    signal: (signal) => void child.kill(signal),
+  };
+}
+
+async function ready(url: string, child: ChildProcess): Promise<void> {
+  const deadline = performance.now() + readyWithinMs;
+  let last: unknown;
+  while (performance.now() < deadline) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error("It exited.");
+    try {
+      const answer = await fetch(`${url}/api/ready`);
+      if (answer.ok) return;
+      last = new Error(`/api/ready answered ${answer.status}: ${await answer.text()}`);
+    } catch (error) {
+      last = error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw last;
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve) => probe.listen(0, resolve));
+  const { port } = probe.address() as AddressInfo;
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
+}
+
+export type TestUser = { token: string; userId: string };
+
+export async function newGuest(url: string): Promise<TestUser> {
+  return createToken(url, { guest: true });
+}
+
+/** An account with a password, and a token of it. */
+export async function signUp(url: string, account: { email: string; password: string; name?: string }) {
+  await post(url, "/api/users", account);
+  return createToken(url, { email: account.email, password: account.password });
+}
+
+async function createToken(url: string, body: object): Promise<TestUser> {
+  const { token, userId } = (await post(url, "/api/tokens", body)) as TestUser;
+  return { token, userId };
+}
+
+async function post(url: string, path: string, body: object): Promise<unknown> {
+  const answer = await fetch(url + path, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (answer.status !== 201) throw new Error(`POST ${path} answered ${answer.status}: ${await answer.text()}`);
+  return answer.json();
+}

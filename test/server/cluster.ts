@@ -1,0 +1,232 @@
+// What the tests of this folder run against: the real production server, once or twice on one database, behind it a
+// scripted provider, before it real HTTP. Nothing of lib/ runs in the test process but types and pure functions.
+import { randomUUID } from "node:crypto";
+import postgres from "postgres";
+import { afterAll, beforeAll } from "vitest";
+import type { ChatMessage, TurnChunk, TurnState } from "@/lib/turn/chunks";
+import { testDatabase } from "@/test/database";
+import { type Provider, type Script, startProvider } from "@/test/provider";
+import { newGuest, startServer, type TestServer, type TestUser } from "@/test/server";
+import { type EventStream, openStream } from "@/test/sse";
+
+export type { TestServer, TestUser };
+
+/** The first bytes of every stream. */
+export const opening = ": open\nretry: 1000\n\n";
+/** The scripted provider, by the API it is spoken to with. */
+export const shapes = [
+  ["responses", "openai:scripted"],
+  ["chat", "ollama:scripted"],
+] as const;
+/** Must never leave the server but to the provider. */
+export const secretKey = "sk-canary-4f9b2d7e";
+
+export type Answer<T = unknown> = { status: number; headers: Headers; text: string; body: T };
+export type TurnInfo = {
+  turnId: string;
+  chatId: string;
+  messageId: string;
+  status: TurnState;
+  error?: { code: string };
+};
+
+type Send = {
+  chatId?: string;
+  messageId?: string;
+  model?: string;
+  searchMode?: string;
+  documentIds?: string[];
+  headers?: Record<string, string>;
+};
+
+export class Cluster {
+  a!: TestServer;
+  /** Only with `servers: 2`. */
+  b!: TestServer;
+  provider!: Provider;
+  sql!: postgres.Sql;
+  /** A guest; tests that look at lists or documents make their own. */
+  user!: TestUser;
+  databaseUrl!: string;
+  readonly #env: Record<string, string>;
+
+  constructor(env: Record<string, string>) {
+    this.#env = env;
+  }
+
+  async begin(databaseUrl: string, servers: 0 | 1 | 2): Promise<void> {
+    this.databaseUrl = databaseUrl;
+    this.provider = await startProvider();
+    this.sql = postgres(databaseUrl, { max: 2, onnotice: () => {} });
+    if (servers === 0) return;
+    this.a = await this.start();
+    if (servers === 2) this.b = await this.start();
+    this.user = await this.guest();
+  }
+
+  async end(): Promise<void> {
+    await this.provider?.close();
+    await Promise.all([this.a?.kill("SIGKILL"), this.b?.kill("SIGKILL")]);
+    await this.sql?.end();
+  }
+
+  start({ port, env }: { port?: number; env?: Record<string, string> } = {}): Promise<TestServer> {
+    return startServer({
+      databaseUrl: this.databaseUrl,
+      port,
+      env: {
+        MODELS: "openai:scripted,ollama:scripted,local",
+        OPENAI_BASE_URL: this.provider.url,
+        OPENAI_API: "responses",
+        OPENAI_API_KEY: secretKey,
+        OLLAMA_BASE_URL: this.provider.url,
+        ...this.#env,
+        ...env,
+      },
+    });
+  }
+
+  /** A new user without documents. */
+  async guest(server = this.a): Promise<TestUser> {
+    const user = await newGuest(server.url);
+    const { body } = await this.api<{ documents: { id: string }[] }>("GET", "/api/documents", { user, server });
+    await Promise.all(body.documents.map(({ id }) => this.api("DELETE", `/api/documents/${id}`, { user, server })));
+    return user;
+  }
+
+  /** Sends a message and follows the answer. */
+  send(text: string, { headers, ...options }: Send = {}, { user = this.user, server = this.a } = {}) {
+    return openStream(`${server.url}/api/chat`, {
+      token: user.token,
+      headers,
+      body: messageBody(text, options),
+    });
+  }
+
+  async api<T = unknown>(
+    method: string,
+    path: string,
+    { body, headers, user = this.user, server = this.a }: ApiOptions = {},
+  ): Promise<Answer<T>> {
+    const answer = await fetch(server.url + path, {
+      method,
+      redirect: "manual",
+      headers: {
+        authorization: `Bearer ${user.token}`,
+        ...(body !== undefined && { "content-type": "application/json" }),
+        ...headers,
+      },
+      body: body === undefined ? undefined : typeof body === "string" ? body : JSON.stringify(body),
+    });
+    return readAnswer<T>(answer);
+  }
+
+  async messages(chatId: string, options: ApiOptions = {}): Promise<ChatMessage[]> {
+    return (await this.api<{ messages: ChatMessage[] }>("GET", `/api/chats/${chatId}/messages`, options)).body.messages;
+  }
+
+  /** The last answer of the chat as stored. */
+  async answer(chatId: string, options: ApiOptions = {}): Promise<ChatMessage> {
+    return (await this.messages(chatId, options)).at(-1) as ChatMessage;
+  }
+
+  async turn(turnId: string, options: ApiOptions = {}): Promise<TurnInfo> {
+    return (await this.api<TurnInfo>("GET", `/api/turns/${turnId}`, options)).body;
+  }
+
+  /** Follows a turn from its start. */
+  follow(turnId: string, { user = this.user, server = this.a } = {}): Promise<EventStream> {
+    return openStream(`${server.url}/api/turns/${turnId}/stream`, { token: user.token });
+  }
+
+  /** Opens the gates of `gated` one by one, up to and including `to`, each when the reader has seen what is before it. */
+  async walk(stream: EventStream, key: string, tokens: string[], to = tokens.length - 1): Promise<void> {
+    for (let index = 0; index <= to; index++) {
+      const seen = tokens.slice(0, index + 1).join("");
+      await stream.until(({ text }) => text.length >= seen.length);
+      this.provider.open(gateOf(key, index));
+    }
+  }
+}
+
+type ApiOptions = { body?: unknown; headers?: Record<string, string>; user?: TestUser; server?: TestServer };
+
+/** For the top of a test file. */
+export function testCluster({
+  servers = 1,
+  env = {},
+}: {
+  servers?: 0 | 1 | 2;
+  env?: Record<string, string>;
+} = {}): Cluster {
+  const cluster = new Cluster(env);
+  const url = testDatabase();
+  beforeAll(() => cluster.begin(url(), servers), 60_000);
+  afterAll(() => cluster.end());
+  return cluster;
+}
+
+export async function readAnswer<T>(answer: Response): Promise<Answer<T>> {
+  const text = await answer.text();
+  const json = answer.headers.get("content-type")?.startsWith("application/json");
+  return { status: answer.status, headers: answer.headers, text, body: (json ? JSON.parse(text) : undefined) as T };
+}
+
+export function messageBody(text: string, { chatId = randomUUID(), messageId = randomUUID(), ...options }: Send = {}) {
+  return { id: chatId, message: { id: messageId, role: "user", parts: [{ type: "text", text }] }, ...options };
+}
+
+let keys = 0;
+/** Names one exchange with the provider; goes into the prompt. */
+export function newKey(): string {
+  keys += 1;
+  return `key${keys}x`;
+}
+
+/** Each token waits until the test lets the one after it through. */
+export function gated(key: string, tokens: string[]): Script {
+  return [...tokens.flatMap((text, index) => [{ text }, { gate: gateOf(key, index) }]), { finish: "stop" }];
+}
+
+export function gateOf(key: string, index: number): string {
+  return `${key} gate ${index}`;
+}
+
+export function header(stream: EventStream, name: "x-turn-id" | "x-chat-id"): string {
+  const value = stream.headers[name];
+  if (typeof value !== "string") throw new Error(`No ${name}; status ${stream.status} ${stream.body}`);
+  return value;
+}
+
+/** Every byte of the body. */
+export function rawOf(stream: EventStream): string {
+  return Buffer.concat(stream.bytes.map(({ bytes }) => bytes)).toString("utf8");
+}
+
+/** The blocks with data of a raw body, each with its end. */
+export function blocksOf(raw: string): string[] {
+  return raw.split(/(?<=\n\n)/).filter((block) => !block.startsWith(":"));
+}
+
+export function idOf(block: string): string | undefined {
+  return /^id: (.*)$/m.exec(block)?.[1];
+}
+
+export function textOf(message: ChatMessage | undefined): string {
+  return (message?.parts ?? []).map((part) => (part.type === "text" ? part.text : "")).join("");
+}
+
+/** What happened, in one word or two a chunk; the same twice in a row is told once. */
+export function outline(chunks: TurnChunk[]): string[] {
+  const words = chunks.map((chunk) => {
+    if (chunk.type === "data-turn") return `turn ${chunk.data.status}`;
+    if (chunk.type === "data-status") return `${chunk.data.stage} ${chunk.data.state}`;
+    return chunk.type;
+  });
+  return words.filter((word, index) => word !== words[index - 1]);
+}
+
+export function median(values: number[]): number {
+  const sorted = [...values].sort((x, y) => x - y);
+  return sorted[Math.floor(sorted.length / 2)] as number;
+}

@@ -1,0 +1,43 @@
+import path from "node:path";
+import { defineConfig } from "vitest/config";
+
+const root = import.meta.dirname;
+const exclude = ["**/node_modules/**", ".next/**", ".data/**", ".cache/**", "e2e/**", "bench/**"];
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^@\//, replacement: `${root}/` },
+      { find: "server-only", replacement: path.join(root, "test/server-only.ts") },
+    ],
+  },
+  test: {
+    environment: "node",
+    exclude,
+    globalSetup: ["test/postgres.ts"],
+    // A first query on two busy cores may take seconds; a test that hangs should still say so soon.
+    testTimeout: 20_000,
+    hookTimeout: 30_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: "unit",
+          include: ["**/*.test.ts", "**/*.test.tsx"],
+          exclude: [...exclude, "test/server/**"],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        // Against the production server, which must be built. One file at a time: some of them measure.
+        test: {
+          name: "server",
+          include: ["test/server/**/*.test.ts"],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
+});
