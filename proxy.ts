@@ -33,6 +33,6 @@ function policyWith(nonce: string): string {
 }
 
 export const config = {
-  // Pages only: the API answers no HTML, and a stream must not pay for this.
-  matcher: ["/((?!api/|_next/|health|.*\\.[a-z0-9]+$).*)"],
+  // Pages only: the API and the dialects answer no HTML, and a stream must not pay for this.
+  matcher: ["/((?!api/|_next/|health|v1/|sessions/|chat/[^/]+/stream|.*\\.[a-z0-9]+$).*)"],
 };

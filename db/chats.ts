@@ -31,18 +31,24 @@ export async function findChat(userId: string, id: string, db: Database = databa
   return row ?? null;
 }
 
-export async function findChatByNumber(userId: string, number: number): Promise<ListedChat | null> {
-  const [row] = await database()
+export async function findChatByNumber(
+  userId: string,
+  number: number,
+  db: Database = database(),
+): Promise<ListedChat | null> {
+  const [row] = await db
     .select(columns)
     .from(chats)
     .where(and(eq(chats.userId, userId), eq(chats.number, number)));
   return row ?? null;
 }
 
-/** Makes the chat with the user's next small number; null when there is one with this id. */
+/**
+ * Makes the chat with this number, else with the user's next free one; null when there is one with this id or number.
+ */
 export async function insertChat(
   db: Database,
-  chat: { userId: string; id: string; title: string },
+  { number: wanted, ...chat }: { userId: string; id: string; title: string; number?: number },
 ): Promise<ChatRow | null> {
   // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
   const [user] = await db
@@ -50,15 +56,29 @@ export async function insertChat(
     .from(users)
     .where(eq(users.id, chat.userId))
     .for("no key update");
-  const number = (user?.lastChatNumber ?? 0) + 1;
+  const number = wanted ?? (await nextNumber(db, chat.userId, user?.lastChatNumber ?? 0));
   const [row] = await db
     .insert(chats)
     .values({ ...chat, number })
     .onConflictDoNothing()
     .returning();
   if (!row) return null;
-  await db.update(users).set({ lastChatNumber: number }).where(eq(users.id, chat.userId));
+  if (wanted === undefined) await db.update(users).set({ lastChatNumber: number }).where(eq(users.id, chat.userId));
   return row;
+}
+
+/** The first number behind `last` that no client has taken for itself. Among one more than it took there is one. */
+async function nextNumber(db: Database, userId: string, last: number): Promise<number> {
+  const [free] = await db
+    .select({ number: sql<number>`min(candidate)::int` })
+    .from(
+      sql`generate_series(
+        ${last}::int + 1,
+        ${last}::int + 1 + (select count(*)::int from chats where user_id = ${userId} and number > ${last}::int)
+      ) as candidate`,
+    )
+    .where(sql`not exists (select 1 from chats where user_id = ${userId} and number = candidate)`);
+  return free?.number ?? last + 1;
 }
 
 export async function touchChat(db: Database, userId: string, id: string): Promise<void> {

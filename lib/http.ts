@@ -10,10 +10,16 @@ type Handler<Params> = (request: Request, params: Params) => Promise<Response>;
 type NextContext<Params> = { params: Promise<Params> };
 
 /** Shapes an error body; a dialect may have its own. */
-export type ErrorBody = (error: AppError, requestId: string) => unknown;
+export type ErrorBody = (failure: {
+  status: number;
+  code: string;
+  message: string;
+  requestId: string;
+  details?: Record<string, string | number>;
+}) => unknown;
 
-const nativeBody: ErrorBody = ({ code, publicMessage, details }, requestId) => ({
-  error: { code, message: publicMessage, requestId, ...details },
+const nativeBody: ErrorBody = ({ code, message, requestId, details }) => ({
+  error: { code, message, requestId, ...details },
 });
 
 /** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. */
@@ -32,7 +38,8 @@ function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody)
   const headers = new Headers({ "Cache-Control": "no-store", "X-Request-Id": requestId });
   if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
   if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
-  return Response.json(errorBody(error, requestId), { status: error.status, headers });
+  const { status, code, publicMessage: message, details } = error;
+  return Response.json(errorBody({ status, code, message, requestId, details }), { status, headers });
 }
 
 function toAppError(error: unknown, request: Request, requestId: string): AppError {

@@ -1,6 +1,8 @@
 // The way out of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
+import { setTimeout as sleep } from "node:timers/promises";
 import { followTurn, type Turn } from "@/lib/chats/follow";
-import type { Dialect } from "@/lib/dialects/contract";
+import { loadTurnContext } from "@/lib/chats/turn-context";
+import type { Dialect, Pacing } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -23,25 +25,36 @@ type Options = {
   cursor?: Cursor | null;
   /** Join what is stored by now into as few chunks as possible. */
   compact?: boolean;
+  pacing?: Pacing;
+  contentType?: string;
 };
 
 /** 200 with the stream, from behind the cursor to the terminal; 204 when the turn ended and nothing is left for this reader. */
 export async function turnStream(
   request: Request,
   turn: Turn,
-  { dialect, cursor = null, compact = false }: Options,
+  { dialect, cursor = null, compact = false, pacing = {}, contentType }: Options,
 ): Promise<Response> {
+  const context = await loadTurnContext(turn, { withChat: dialect.knows === "chat" });
   const reader = await followTurn(turn, cursor, readFromSeq(dialect, cursor), compact);
-  const encode = batchEncoder(dialect, turn.id, cursor);
-  const next = async (): Promise<string | null> => {
+  const encode = batchEncoder(dialect, context, cursor, pacing);
+  const nextBatch = async (): Promise<string[] | null> => {
     for (;;) {
       const batch = await reader.next();
       const blocks = batch && encode(batch);
       // A batch may hold nothing that this dialect shows.
-      if (blocks !== "") return blocks;
+      if (blocks?.length !== 0) return blocks;
     }
   };
-  const headers = { ...eventStreamHeaders, "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
+  const next = pacing.delayMs
+    ? pacedBlocks(nextBatch, pacing.delayMs, request.signal)
+    : async () => (await nextBatch())?.join("") ?? null;
+  const headers = {
+    ...eventStreamHeaders,
+    ...(contentType && { "Content-Type": contentType }),
+    "X-Turn-Id": turn.id,
+    "X-Chat-Id": turn.chatId,
+  };
   let first: string | null | undefined;
   if (turn.state !== "running") {
     first = await next();
@@ -62,4 +75,25 @@ export async function turnStream(
     },
   });
   return new Response(body, { headers });
+}
+
+/** One block at a time, so far apart. Only this reader waits; the log is read when it is ready for more. */
+function pacedBlocks(
+  nextBatch: () => Promise<string[] | null>,
+  delayMs: number,
+  signal: AbortSignal,
+): () => Promise<string | null> {
+  let waiting: string[] = [];
+  let sentMs = -delayMs;
+  return async () => {
+    if (waiting.length === 0) {
+      const batch = await nextBatch();
+      if (!batch) return null;
+      waiting = batch;
+    }
+    const waitMs = sentMs + delayMs - performance.now();
+    if (waitMs > 0) await sleep(waitMs, undefined, { signal });
+    sentMs = performance.now();
+    return waiting.shift() as string;
+  };
 }

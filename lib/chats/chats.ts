@@ -5,6 +5,7 @@ import * as rows from "@/db/chats";
 import { database } from "@/db/client";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
+import type { ChatReference } from "@/lib/turn/turn-options";
 
 export type Chat = {
   id: string;
@@ -51,6 +52,16 @@ export async function requireChat(userId: string, id: string): Promise<Chat> {
   const chat = await findChat(userId, id);
   if (!chat) throw notFound();
   return chat;
+}
+
+/**
+ * The id of the chat that is meant. One with this id need not exist; a number that is not in use throws not_found.
+ */
+export async function requireChatId(userId: string, reference: ChatReference): Promise<string> {
+  if ("id" in reference) return reference.id;
+  const row = await rows.findChatByNumber(userId, reference.number);
+  if (!row) throw notFound();
+  return row.id;
 }
 
 /** A chat without messages. Throws conflict when the user has one with this id. */

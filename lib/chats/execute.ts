@@ -8,13 +8,13 @@ import { requireModel } from "@/lib/models/catalogue";
 import { classifyFailure } from "@/lib/models/failure";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
-import type { ChatMessage, SearchMode, TurnChunk, TurnError } from "@/lib/turn/chunks";
+import type { ChatMessage, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type RunPorts, runTurn, startChunk } from "@/lib/turn/run";
 import { branchOf } from "./branch";
-
-type Options = { model: string; searchMode: SearchMode; documentIds?: string[] };
+import { clientTools } from "./client-tools";
+import type { TurnSettings } from "./turn-request";
 
 /** Runs the turn to its terminal, or until another process has taken it over. Never rejects. */
 export async function execute(turn: TurnRow): Promise<void> {
@@ -41,8 +41,8 @@ export async function execute(turn: TurnRow): Promise<void> {
   await writer.ended;
 }
 
-function optionsOf(turn: TurnRow): Options {
-  return turn.request as Options;
+function optionsOf(turn: TurnRow): TurnSettings {
+  return turn.request as TurnSettings;
 }
 
 function identityOf(turn: TurnRow) {
@@ -71,10 +71,22 @@ async function* chunksOf(turn: TurnRow, signal: AbortSignal): AsyncGenerator<Tur
       modelId,
       model,
       history,
-      question: textOf(history.at(-1) ?? { parts: [] }),
+      question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
       searchMode: options.searchMode,
+      ...promptOf(options),
     },
     ports,
     signal,
   );
+}
+
+/** How the client wants the model to be called, where its dialect lets it say so. */
+function promptOf({ prompt }: TurnSettings) {
+  if (!prompt) return {};
+  const { instructions, settings, tools, toolChoice } = prompt;
+  return {
+    instructions,
+    settings: { ...settings, ...(tools && { toolChoice }) },
+    ...(tools && { tools: clientTools(tools) }),
+  };
 }

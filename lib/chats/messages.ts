@@ -4,6 +4,7 @@ import { readAllChunks } from "@/db/log";
 import { listMessages as listRows, type MessageRow } from "@/db/messages";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
+import type { StoredMessage } from "@/lib/turn/turn-context";
 import { branchOf } from "./branch";
 import { requireChat } from "./chats";
 
@@ -12,6 +13,28 @@ export async function listMessages(userId: string, chatId: string): Promise<Chat
   await requireChat(userId, chatId);
   const branch = branchOf(await listRows(userId, chatId));
   return Promise.all(branch.map(toMessage));
+}
+
+/** The same with what the tables know of each message besides. */
+export async function listStoredMessages(userId: string, chatId: string): Promise<StoredMessage[]> {
+  await requireChat(userId, chatId);
+  return Promise.all(
+    branchOf(await listRows(userId, chatId)).map(async (row) => ({
+      ...toStored(row),
+      parts: (await toMessage(row)).parts,
+    })),
+  );
+}
+
+export function toStored(row: MessageRow): StoredMessage {
+  return {
+    id: row.id,
+    role: row.role,
+    parts: row.parts as ChatMessage["parts"],
+    status: row.status === "running" ? "streaming" : row.status,
+    createdAt: row.createdAt.toISOString(),
+    metadata: row.metadata,
+  };
 }
 
 async function toMessage(row: MessageRow): Promise<ChatMessage> {

@@ -1,19 +1,21 @@
 // Starting a turn: exactly once for a key, one at a time in a chat, nothing sent to a provider before the question and
 // the turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
 import { v7 as uuidv7 } from "uuid";
-import { findChat, insertChat, touchChat } from "@/db/chats";
+import { type ChatRow, findChat, findChatByNumber, insertChat, touchChat } from "@/db/chats";
 import { type Database, database, uniqueViolation } from "@/db/client";
 import { findMessage, insertMessage, listMessages } from "@/db/messages";
 import { findRunningTurn, findTurnByKey, insertTurn, type TurnRow } from "@/db/turns";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { requireModel } from "@/lib/models/catalogue";
+import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
+import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { branchOf } from "./branch";
 import { isDraining } from "./drain";
 import { execute } from "./execute";
 import { spend } from "./quota";
-import { requireSaneLength, type TurnRequest } from "./turn-request";
+import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 /** Keeps a promise alive after the response is gone: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;
@@ -29,12 +31,19 @@ export async function startTurn(userId: string, request: TurnRequest, keepAlive:
     throw new AppError("unavailable", "The server is restarting. Nothing was sent; try again in a moment.", {
       retryAfter: 2,
     });
-  if (request.trigger === "submit-message") requireSaneLength(request.message);
+  requireSaneLength(newMessages(request));
   const { id: model } = requireModel(request.model);
   await spend("turn", userId);
 
   const searchMode = request.searchMode ?? (request.documentIds ? "selected" : "all");
-  const options = { model, searchMode, documentIds: request.documentIds };
+  const options: TurnSettings = {
+    model,
+    modelName: request.model ?? model,
+    searchMode,
+    documentIds: request.documentIds,
+    view: request.view,
+    ...(request.trigger === "answer-prompt" && { prompt: callOf(request.prompt) }),
+  };
   let turn: TurnRow;
   try {
     turn = await database().transaction((tx) => insertAll(tx, userId, request, options));
@@ -45,12 +54,13 @@ export async function startTurn(userId: string, request: TurnRequest, keepAlive:
   return turn;
 }
 
-async function insertAll(tx: Database, userId: string, request: TurnRequest, options: object): Promise<TurnRow> {
-  const { chatId } = request;
-  if (request.trigger === "submit-message" && !(await findChat(userId, chatId, tx)))
-    await insertChat(tx, { userId, id: chatId, title: titleOf(textOf(request.message)) });
+async function insertAll(tx: Database, userId: string, request: TurnRequest, options: TurnSettings): Promise<TurnRow> {
+  const messages = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
+  const chat = await chatFor(tx, userId, request, messages);
   const question =
-    request.trigger === "submit-message" ? request.message.id : await questionOf(tx, userId, chatId, request.messageId);
+    request.trigger === "regenerate-message"
+      ? await questionOf(tx, userId, chat.id, request.messageId)
+      : (messages.at(-1)?.id as string);
 
   // The turn comes first: its unique indexes decide between equal and competing sends before anything else is written.
   const turn = await insertTurn(
@@ -58,38 +68,41 @@ async function insertAll(tx: Database, userId: string, request: TurnRequest, opt
     {
       id: uuidv7(),
       userId,
-      chatId,
+      chatId: chat.id,
       userMessageId: question,
       messageId: uuidv7(),
       clientKey: request.clientKey,
-      request: options,
+      request: { ...options, chatTitle: chat.title },
     },
     env().LEASE_MS,
   );
-  if (request.trigger === "submit-message") {
-    const parentId = branchOf(await listMessages(userId, chatId, tx)).at(-1)?.id ?? null;
-    const inserted = await insertMessage(tx, {
-      userId,
-      id: question,
-      chatId,
-      parentId,
-      turnId: null,
-      role: "user",
-      status: "complete",
-      parts: request.message.parts,
-      metadata: request.metadata ?? null,
-      text: textOf(request.message).replaceAll("\0", ""),
-    });
-    if (!inserted)
-      throw new AppError(
-        "bad_request",
-        "message.id: is used by another message already. Send a new id with a new message.",
-      );
+  if (messages.length > 0) {
+    let parentId = branchOf(await listMessages(userId, chat.id, tx)).at(-1)?.id ?? null;
+    for (const message of messages) {
+      const inserted = await insertMessage(tx, {
+        userId,
+        id: message.id,
+        chatId: chat.id,
+        parentId,
+        turnId: null,
+        role: message.role as "user" | "assistant",
+        status: "complete",
+        parts: message.parts,
+        metadata: request.trigger === "submit-message" ? (request.metadata ?? null) : null,
+        text: textOf(message).replaceAll("\0", ""),
+      });
+      if (!inserted)
+        throw new AppError(
+          "bad_request",
+          "message.id: is used by another message already. Send a new id with a new message.",
+        );
+      parentId = message.id;
+    }
   }
   await insertMessage(tx, {
     userId,
     id: turn.messageId,
-    chatId,
+    chatId: chat.id,
     parentId: question,
     turnId: turn.id,
     role: "assistant",
@@ -98,14 +111,45 @@ async function insertAll(tx: Database, userId: string, request: TurnRequest, opt
     metadata: null,
     text: "",
   });
-  await touchChat(tx, userId, chatId);
+  await touchChat(tx, userId, chat.id);
   return turn;
+}
+
+/** The messages have rows of their own. */
+function callOf({ messages: _, ...call }: TurnPrompt): Omit<TurnPrompt, "messages"> {
+  return call;
+}
+
+type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
+
+/** What the client says that is not stored yet, oldest first. */
+function newMessages(request: TurnRequest): NewMessage[] {
+  if (request.trigger === "submit-message") return [{ ...request.message, role: "user" }];
+  return request.trigger === "answer-prompt" ? request.prompt.messages : [];
+}
+
+/** The chat the turn is for; made when there is none, titled by the question. */
+async function chatFor(
+  tx: Database,
+  userId: string,
+  { chatId: id, chatNumber: number, trigger }: TurnRequest,
+  messages: NewMessage[],
+): Promise<Pick<ChatRow, "id" | "title">> {
+  const find = () => (number === undefined ? findChat(userId, id, tx) : findChatByNumber(userId, number, tx));
+  const found = await find();
+  if (found) return found;
+  if (trigger === "regenerate-message") throw new AppError("not_found", "There is no such chat.");
+  const question = messages.findLast(({ role }) => role === "user");
+  const made = await insertChat(tx, { userId, id, number, title: titleOf(textOf(question ?? { parts: [] })) });
+  // A send at the same time was faster: its chat is the one.
+  const chat = made ?? (await find());
+  if (!chat) throw new Error(`chat ${id} was neither made nor found`);
+  return chat;
 }
 
 /** The user message that a regenerated answer answers. */
 async function questionOf(tx: Database, userId: string, chatId: string, messageId?: string): Promise<string> {
   const notFound = () => new AppError("not_found", "There is no such message in this chat.");
-  if (!(await findChat(userId, chatId, tx))) throw new AppError("not_found", "There is no such chat.");
   const message = messageId
     ? await findMessage(userId, messageId, tx)
     : branchOf(await listMessages(userId, chatId, tx)).at(-1);
@@ -120,7 +164,9 @@ async function afterConflict(userId: string, request: TurnRequest, error: unknow
   if (!uniqueViolation(error)) throw error;
   const winner = await findTurnByKey(userId, request.clientKey);
   if (winner) return winner;
-  const running = await findRunningTurn(userId, request.chatId);
+  const { chatId, chatNumber } = request;
+  const chat = chatNumber === undefined ? { id: chatId } : await findChatByNumber(userId, chatNumber);
+  const running = chat && (await findRunningTurn(userId, chat.id));
   throw new AppError("turn_running", "This chat is still answering. Wait for the answer or stop it, then send again.", {
     ...(running ? { details: { turnId: running.id } } : {}),
     cause: error,

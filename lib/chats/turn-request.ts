@@ -3,11 +3,8 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
-
-/** Ids that clients choose: UUIDs, and what stock `useChat` makes. */
-export const clientId = z
-  .string()
-  .regex(/^[A-Za-z0-9_-]{8,64}$/, "must be 8 to 64 characters of A-Z, a-z, 0-9, _ and -");
+import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
+import { clientId } from "@/lib/turn/turn-options";
 
 /** A longer message is refused with 413, not cut. */
 const maxMessageLength = 1_000_000;
@@ -23,20 +20,16 @@ export const userMessage = z.object({
     .refine((parts) => parts.some((part) => part.text.trim() !== ""), "must hold some text"),
 });
 
-/** The optional fields that every dialect accepts. */
-export const turnOptions = {
-  model: z.string().max(200).optional(),
-  searchMode: z.enum(["all", "selected", "none"]).optional(),
-  documentIds: z.array(z.uuid()).max(1_000).optional(),
-};
-
 export type TurnOptions = { model?: string; searchMode?: SearchMode; documentIds?: string[] };
 
 export type TurnRequest = TurnOptions & {
   /** The chat; made when the user has none with this id. */
   chatId: string;
+  /** The small number of the chat to use or to make, if it is that what the client named; `chatId` is for a new one. */
+  chatNumber?: number;
   /** Equal keys of one user are one turn. */
   clientKey: string;
+  view?: TurnView;
 } & (
     | { trigger: "submit-message"; message: Pick<ChatMessage, "id" | "parts">; metadata?: unknown }
     | {
@@ -44,7 +37,22 @@ export type TurnRequest = TurnOptions & {
         /** The answer to make again, or the question to answer again; undefined: the last. */
         messageId?: string;
       }
+    /** Makes a chat that holds these messages as its branch, and answers the last of them. */
+    | { trigger: "answer-prompt"; prompt: TurnPrompt }
   );
+
+/** What a turn row keeps of it besides the messages. */
+export type TurnSettings = {
+  /** The catalogue's id, and the name by which the client knows it. */
+  model: string;
+  modelName?: string;
+  searchMode: SearchMode;
+  documentIds?: string[];
+  view?: TurnView;
+  prompt?: Omit<TurnPrompt, "messages">;
+  /** As it was when the turn began. */
+  chatTitle?: string;
+};
 
 /** The `Idempotency-Key` header, checked; null when there is none. */
 export function idempotencyKey(request: Request): string | null {
@@ -57,8 +65,10 @@ export function idempotencyKey(request: Request): string | null {
 }
 
 /** Throws too_large for a text no model would take. */
-export function requireSaneLength(message: Pick<ChatMessage, "parts">): void {
-  const length = message.parts.reduce((sum, part) => sum + (part.type === "text" ? part.text.length : 0), 0);
+export function requireSaneLength(messages: Pick<ChatMessage, "parts">[]): void {
+  const length = messages
+    .flatMap((message) => message.parts)
+    .reduce((sum, part) => sum + (part.type === "text" ? part.text.length : 0), 0);
   if (length > maxMessageLength)
     throw new AppError("too_large", `message: at most ${maxMessageLength} characters. Upload long texts as documents.`);
 }

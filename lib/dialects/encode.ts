@@ -2,7 +2,8 @@
 import { formatFrame } from "@/lib/sse";
 import { isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
 import { type Cursor, formatCursor } from "@/lib/turn/cursor";
-import type { Dialect } from "./contract";
+import type { TurnContext } from "@/lib/turn/turn-context";
+import type { Dialect, Pacing } from "./contract";
 
 /** From where the log must be read for a reader at this cursor: the chunk of the cursor itself may have frames left. */
 export function readFromSeq(dialect: Dialect, cursor: Cursor | null): number {
@@ -11,26 +12,26 @@ export function readFromSeq(dialect: Dialect, cursor: Cursor | null): number {
 }
 
 /**
- * Encodes one reader's batches, in order. Frames at or before the cursor are left out. Returns "" when a batch has no
- * frame for this reader.
+ * Encodes one reader's batches, in order: a block a frame. Frames at or before the cursor are left out, so a batch may
+ * have none for this reader.
  */
 export function batchEncoder(
   dialect: Dialect,
-  turnId: string,
+  context: TurnContext,
   cursor: Cursor | null,
-): (batch: LoggedChunk[]) => string {
-  const encode = dialect.encoder();
+  pacing: Pacing = {},
+): (batch: LoggedChunk[]) => string[] {
+  const { turnId } = context;
+  const encode = dialect.encoder(context, pacing);
   const behind = (seq: number, n: number) => !cursor || seq > cursor.seq || (seq === cursor.seq && n > cursor.n);
   return (batch) => {
-    let blocks = "";
+    const blocks: string[] = [];
     for (const logged of batch) {
-      const frames = encode(logged);
-      frames.forEach((frame, n) => {
-        if (behind(logged.seq, n))
-          blocks += formatFrame({ ...frame, id: formatCursor({ turnId, seq: logged.seq, n }) });
-      });
-      if (dialect.trailer && isTerminal(logged.chunk) && behind(logged.seq, frames.length - 1))
-        blocks += formatFrame({ data: dialect.trailer });
+      let n = 0;
+      for (const { at = { seq: logged.seq, n: n++ }, event, data } of encode(logged))
+        if (behind(at.seq, at.n)) blocks.push(formatFrame({ event, data, id: formatCursor({ turnId, ...at }) }));
+      if (dialect.trailer && isTerminal(logged.chunk) && behind(logged.seq, n - 1))
+        blocks.push(formatFrame({ data: dialect.trailer }));
     }
     return blocks;
   };

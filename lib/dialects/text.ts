@@ -3,9 +3,11 @@ import type { Dialect } from "./contract";
 
 export const text: Dialect = {
   name: "text",
+  knows: "turn",
   remembers: false,
   encoder:
     () =>
     ({ chunk }) =>
       chunk.type === "text-delta" ? [{ data: JSON.stringify(chunk.delta) }] : [],
+  routes: [],
 };

@@ -13,6 +13,7 @@ import {
 } from "./chunks";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { instructionsFor, modelMessages } from "./prompt";
+import type { TurnPrompt } from "./turn-context";
 
 /** Why a run is told to end early: the `reason` of its abort signal. */
 export type Halt = { status: "stopped" } | { status: "interrupted"; error: TurnError };
@@ -32,6 +33,9 @@ export type RunInput = {
   history: ChatMessage[];
   question: string;
   searchMode: SearchMode;
+  /** In place of Rivulet's own instructions. */
+  instructions?: string;
+  settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
 };
 
 export type RunPorts = {
@@ -161,7 +165,8 @@ async function* generate(
   const { sources } = progress;
   const result = streamText({
     model: input.model,
-    instructions: instructionsFor(sources),
+    instructions: instructionsFor(sources, input.instructions),
+    ...input.settings,
     messages: await modelMessages(input.history, input.tools),
     ...(input.tools ? { tools: input.tools } : {}),
     stopWhen: isStepCount(maxSteps),

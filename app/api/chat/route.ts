@@ -5,10 +5,11 @@ import { z } from "zod";
 import { turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
 import { startTurn } from "@/lib/chats/start";
-import { clientId, idempotencyKey, turnOptions, userMessage } from "@/lib/chats/turn-request";
+import { idempotencyKey, userMessage } from "@/lib/chats/turn-request";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { AppError } from "@/lib/errors";
 import { parseInput, readJson, route } from "@/lib/http";
+import { clientId, turnOptions } from "@/lib/turn/turn-options";
 
 export const maxDuration = 300;
 

@@ -2,8 +2,8 @@
 import { z } from "zod";
 import { requireUser } from "@/lib/auth";
 import { chatTitle, createChat, listChats } from "@/lib/chats/chats";
-import { clientId } from "@/lib/chats/turn-request";
 import { parseInput, readJson, route } from "@/lib/http";
+import { clientId } from "@/lib/turn/turn-options";
 
 const query = z.object({
   q: z.string().trim().max(200).optional(),

@@ -1,0 +1,39 @@
+// Which other origins' pages may call the dialects and read their answers (docs/protocol.md §5, CORS_ORIGINS). The native
+// API and the pages stay same-origin.
+import { env } from "./env";
+
+const exposed = "X-Turn-Id, X-Chat-Id, X-Request-Id, Retry-After";
+const methods = "GET, POST, OPTIONS";
+const headers = "Authorization, Content-Type, Accept, Cache-Control, Last-Event-ID, Idempotency-Key";
+/** Chromium's cap; the answer depends on the configuration alone. */
+const maxAgeSeconds = 7_200;
+
+/** Sets the headers by which a page of the request's origin may read this answer, error or not. Returns the answer. */
+export function withCors(request: Request, response: Response): Response {
+  const origin = request.headers.get("origin");
+  const allowed = env().CORS_ORIGINS;
+  if (allowed.includes("*")) {
+    response.headers.set("Access-Control-Allow-Origin", "*");
+  } else {
+    // Also for requests without an origin: a cache must not give their answers to those that have one.
+    response.headers.append("Vary", "Origin");
+    if (!origin || !allowed.includes(origin)) return response;
+    response.headers.set("Access-Control-Allow-Origin", origin);
+    response.headers.set("Access-Control-Allow-Credentials", "true");
+  }
+  response.headers.set("Access-Control-Expose-Headers", exposed);
+  return response;
+}
+
+/** The answer to a preflight. An origin that is not allowed gets one without permission. */
+export function preflight(request: Request): Response {
+  const response = withCors(request, new Response(null, { status: 204 }));
+  if (!response.headers.has("Access-Control-Allow-Origin")) return response;
+  response.headers.delete("Access-Control-Expose-Headers");
+  response.headers.set("Access-Control-Allow-Methods", methods);
+  // Client libraries add headers of their own; none of them has a meaning here, so none is refused.
+  const asked = request.headers.get("access-control-request-headers");
+  response.headers.set("Access-Control-Allow-Headers", asked ? `${headers}, ${asked}` : headers);
+  response.headers.set("Access-Control-Max-Age", String(maxAgeSeconds));
+  return response;
+}

@@ -1,0 +1,98 @@
+// Dialect `agent` (docs/protocol.md §6.3): text and tools as they happen; `done` and `[DONE]` end every stream.
+import { type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } from "ai";
+import { z } from "zod";
+import type { TurnChunk } from "@/lib/turn/chunks";
+import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
+import type { AskInput, Dialect, DialectFrame } from "./contract";
+import { optionsOf, someText } from "./fields";
+import { contentOf, endOf, frame, Seen } from "./seen";
+
+const body = z.object({
+  message: someText,
+  conversation_id: chatReference.nullish(),
+  ...snakeTurnOptions,
+});
+
+/** Enough to show; the whole result is in `data`. */
+const maxResultLength = 200;
+
+const ask = (stream: boolean) => (input: AskInput) => {
+  const asked = input.body as z.output<typeof body>;
+  return { chat: asked.conversation_id ?? undefined, say: asked.message, stream, ...optionsOf(asked) };
+};
+
+export const agent: Dialect = {
+  name: "agent",
+  knows: "turn",
+  remembers: true,
+  encoder: () => {
+    const seen = new Seen();
+    return ({ chunk }) => {
+      const added = seen.see(chunk);
+      if (added) return [frame({ type: "text", content: added })];
+      if (chunk.type === "start") return [frame({ type: "start", agent: "Assistant" })];
+      switch (endOf(chunk)) {
+        case null:
+          return toolFrames(chunk, seen);
+        case "failed":
+          return [frame({ type: "error", message: seen.error?.message }), frame({ type: "done" })];
+        default:
+          return [frame({ type: "done" })];
+      }
+    };
+  },
+  trailer: "[DONE]",
+  routes: [
+    { kind: "turn", path: "/api/:userId/chat/stream", owner: "userId", streams: true, body, ask: ask(true) },
+    {
+      kind: "turn",
+      path: "/api/:userId/chat",
+      owner: "userId",
+      streams: false,
+      body,
+      ask: ask(false),
+      whole: ({ context, message }) => ({
+        response: contentOf(message),
+        conversation_id: context.chatId,
+        message_id: context.messageId,
+        tool_calls: message.parts.flatMap((part) => (isToolUIPart(part) ? [showCall(part)] : [])),
+      }),
+    },
+  ],
+  failure: ({ message }) => ({ detail: message }),
+};
+
+function toolFrames(chunk: TurnChunk, seen: Seen): DialectFrame[] {
+  switch (chunk.type) {
+    case "tool-input-available":
+    // Arguments that the tool does not take: the error follows as the call's result.
+    case "tool-input-error":
+      return [callFrame(chunk)];
+    case "tool-output-available":
+      // A preliminary result is replaced by the one after it.
+      return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.output)];
+    case "tool-output-error":
+      return [resultFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), { error: chunk.errorText })];
+    default:
+      return [];
+  }
+}
+
+function callFrame({ toolName, toolCallId, input }: { toolName: string; toolCallId: string; input: unknown }) {
+  return frame({ type: "tool_call", name: toolName, status: "started", id: toolCallId, arguments: input });
+}
+
+function resultFrame(id: string, name: string | undefined, data: unknown): DialectFrame {
+  return frame({ type: "tool_result", name, id, result: summaryOf(data), data });
+}
+
+function showCall(part: ToolUIPart | DynamicToolUIPart): object {
+  const data = part.state === "output-available" ? part.output : { error: part.errorText };
+  return { id: part.toolCallId, name: getToolName(part), arguments: part.input, result: summaryOf(data), data };
+}
+
+/** Half of a surrogate pair at the end is no character. */
+function summaryOf(data: unknown): string {
+  const text = typeof data === "string" ? data : (JSON.stringify(data) ?? "");
+  return text.slice(0, maxResultLength).replace(/[\ud800-\udbff]$/, "");
+}

@@ -1,0 +1,125 @@
+// Every dialect against the contract. What is particular to one is said here and nowhere else: how its text is read, and
+// which client's parser reads it.
+import { asSchema, parseJsonEventStream, uiMessageChunkSchema } from "ai";
+import fc from "fast-check";
+import { Stream } from "openai/core/streaming";
+import { describe, expect, test } from "vitest";
+import { agent } from "./agent";
+import { aiSdk } from "./ai-sdk";
+import { content } from "./content";
+import type { Dialect } from "./contract";
+import { dialectContract, type ReadEvent, type Reading } from "./dialect.contract";
+import { openai } from "./openai";
+import { rag } from "./rag";
+import { createRegistry, registry } from "./registry";
+import { snapshot } from "./snapshot";
+import { text } from "./text";
+import { tokens } from "./token";
+import { WordGroups } from "./word-groups";
+
+/** Formats that say what an event is by its `type`. */
+const typed =
+  (type: string, field = "content") =>
+  ({ data }: ReadEvent): string => {
+    if (data === "[DONE]") return "";
+    const value = JSON.parse(data);
+    return value.type === type ? value[field] : "";
+  };
+
+const readings: Reading[] = [
+  {
+    dialect: aiSdk,
+    textOf: typed("text-delta", "delta"),
+    readAll: async (body) => {
+      const values: unknown[] = [];
+      for await (const part of readerOf(
+        parseJsonEventStream({ stream: body, schema: asSchema(uiMessageChunkSchema) }),
+      )) {
+        if (!part.success) throw part.error;
+        values.push(part.value);
+      }
+      return values;
+    },
+  },
+  { dialect: text, textOf: ({ data }) => JSON.parse(data) },
+  { dialect: snapshot, textOf: ({ event, data }) => (event ? "" : JSON.parse(data).delta) },
+  { dialect: content, textOf: typed("content") },
+  { dialect: agent, textOf: typed("text") },
+  { dialect: rag, textOf: typed("chunk") },
+  { dialect: tokens, textOf: typed("token") },
+  { dialect: tokens, textOf: typed("token"), pacing: { chunkWords: 2 } },
+  {
+    dialect: openai,
+    textOf: ({ data }) => (data === "[DONE]" ? "" : (JSON.parse(data).choices?.[0]?.delta.content ?? "")),
+    readAll: async (body) => {
+      const values: unknown[] = [];
+      try {
+        for await (const chunk of Stream.fromSSEResponse(new Response(body), new AbortController())) values.push(chunk);
+      } catch (error) {
+        // An error frame: the client throws it.
+        values.push(String(error));
+      }
+      return values;
+    },
+  },
+];
+
+describe.each(readings.map((reading) => [nameOf(reading), reading] as const))("%s", (_, reading) => {
+  dialectContract(reading);
+});
+
+test("every dialect of the registry is held against the contract", () => {
+  expect(new Set(readings.map(({ dialect }) => dialect))).toEqual(new Set(registry.dialects));
+});
+
+describe("the registry", () => {
+  const plain = (name: string, path: string): Dialect => ({
+    ...text,
+    name,
+    routes: [{ kind: "models", path, list: () => [] }],
+  });
+
+  test("finds the route of a path, with or without a slash, and nothing else", () => {
+    expect(registry.match("/chat/7/stream/")).toMatchObject({ dialect: rag, params: { sessionId: "7" } });
+    expect(registry.match("/api/u%2F1/chat")).toMatchObject({ dialect: agent, params: { userId: "u/1" } });
+    expect(registry.match("/api/%/chat")).toMatchObject({ params: { userId: "%" } });
+    expect(registry.match("/v1/models")).toMatchObject({ dialect: openai });
+    for (const path of ["/chat/7", "/chat/7/stream//", "/chat//stream", "/x/v1/models", "/v1xmodels", "/"])
+      expect(registry.match(path)).toBeNull();
+  });
+
+  test("refuses two with one name or one path", () => {
+    expect(() => createRegistry([plain("a", "/x"), plain("a", "/y")])).toThrow("name");
+    expect(() => createRegistry([plain("a", "/x/:one"), plain("b", "/x/:two")])).toThrow("path");
+  });
+});
+
+test("groups of words: the same text, so many words, resumable, and never behind what was not given on", () => {
+  const piece = fc.oneof(fc.string(), fc.constantFrom(" ", "\n\n", "word", "one two ", "日本語の文", "👋🏽"));
+  fc.assert(
+    fc.property(fc.array(piece, { maxLength: 40 }), fc.integer({ min: 1, max: 5 }), (pieces, words) => {
+      const groups = new WordGroups(words);
+      const given = [
+        ...pieces.flatMap((each, index) => groups.take(index + 1, each, false)),
+        ...groups.take(0, "", true),
+      ];
+      expect(given.map((group) => group.text).join("")).toBe(pieces.join(""));
+      for (const group of given.slice(0, -1)) expect(group.text.trim().split(/\s+/).length).toBeLessThanOrEqual(words);
+      given.reduce((sent, group) => {
+        const sofar = sent + group.text;
+        const claimed = pieces.slice(0, group.at.seq).join("");
+        expect(sofar.startsWith(claimed)).toBe(true);
+        return sofar;
+      }, "");
+    }),
+  );
+});
+
+function nameOf({ dialect, pacing }: Reading): string {
+  return pacing ? `${dialect.name} in groups of ${pacing.chunkWords}` : dialect.name;
+}
+
+async function* readerOf<T>(stream: ReadableStream<T>): AsyncGenerator<T> {
+  const reader = stream.getReader();
+  for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
+}

@@ -1,0 +1,75 @@
+// Dialect `rag` (docs/protocol.md §6.4): what is being done, the sources, pieces of the answer, and how far the sources
+// support it.
+import { z } from "zod";
+import type { TurnContext } from "@/lib/turn/turn-context";
+import { snakeTurnOptions } from "@/lib/turn/turn-options";
+import type { Dialect, DialectFrame } from "./contract";
+import { optionsOf, someText } from "./fields";
+import { endOf, frame, Seen, showSource, showUsage } from "./seen";
+
+const body = z.object({ question: someText, ...snakeTurnOptions });
+
+export const rag: Dialect = {
+  name: "rag",
+  knows: "chat",
+  remembers: true,
+  encoder: (context) => {
+    const seen = new Seen();
+    return ({ chunk }) => {
+      const added = seen.see(chunk);
+      if (added) return [frame({ type: "chunk", content: added })];
+      if (chunk.type === "start")
+        return [frame({ type: "start", session_id: context.chat?.number, model: context.model })];
+      const stage = seen.entered(chunk);
+      if (stage) return stageFrames(stage, seen);
+      const end = endOf(chunk);
+      if (!end) return [];
+      if (end === "failed") return [frame({ type: "error", content: seen.error?.message })];
+      return [frame({ type: "metadata", content: closing(seen, context) }), frame({ type: "done" })];
+    };
+  },
+  routes: [
+    {
+      kind: "turn",
+      path: "/chat/:sessionId/stream",
+      chat: "sessionId",
+      streams: true,
+      makesNumbers: true,
+      plainText: true,
+      body,
+      ask(input) {
+        const asked = input.body as z.output<typeof body>;
+        return { say: asked.question, stream: true, ...optionsOf(asked) };
+      },
+    },
+  ],
+  failure: ({ code, message, requestId, details }) => ({
+    type: "error",
+    content: message,
+    code,
+    requestId,
+    ...details,
+  }),
+};
+
+/** The sources are whole when the answer begins. */
+function stageFrames(stage: "retrieve" | "generate", seen: Seen): DialectFrame[] {
+  if (stage === "retrieve") return [frame({ type: "status", content: "Searching documents..." })];
+  const generating = frame({ type: "status", content: "Generating response..." });
+  if (!seen.searched) return [generating];
+  const sources = seen.sources.map(showSource);
+  return [frame({ type: "sources", content: sources, chunks_used: sources.length }), generating];
+}
+
+function closing({ metadata, text }: Seen, { model }: TurnContext): object {
+  const confidence = metadata.confidence ?? null;
+  return {
+    model,
+    confidence,
+    // Four digits: 1 − 0.9 is not 0.1 in floating point.
+    hallucination: confidence === null ? null : Math.round((1 - confidence) * 10_000) / 10_000,
+    search_mode: metadata.searchMode ?? null,
+    total_response: text,
+    usage: showUsage(metadata),
+  };
+}

@@ -1,0 +1,113 @@
+// What a format needs to remember of the chunks it was fed: text with its paragraphs, sources, names of tools, how the
+// turn ended. Also the same of a whole message. Pure; a format adds only its own shape.
+import {
+  type ChatMessage,
+  isTerminal,
+  type MessageMetadata,
+  parseSource,
+  type Source,
+  type TurnChunk,
+  type TurnError,
+} from "@/lib/turn/chunks";
+import { interruptedError } from "@/lib/turn/ending";
+
+export class Seen {
+  readonly sources: Source[] = [];
+  readonly metadata: Partial<MessageMetadata> = {};
+  /** All text so far: equal to `contentOf` the message when the turn has ended. */
+  text = "";
+  /** The tools that have been called, by call. */
+  readonly tools = new Map<string, string>();
+  /** Why the turn failed or was interrupted. */
+  error: TurnError | undefined;
+  #begun = new Set<string>();
+  #stages = new Set<string>();
+
+  /** Returns what the chunk adds to the text. Later parts of an answer begin a new paragraph. */
+  see(chunk: TurnChunk): string {
+    switch (chunk.type) {
+      case "start":
+      case "message-metadata":
+        Object.assign(this.metadata, chunk.messageMetadata);
+        break;
+      case "text-start":
+        this.#begun.delete(chunk.id);
+        break;
+      case "text-delta":
+        return this.#add(chunk.id, chunk.delta);
+      case "source-document": {
+        const source = parseSource(chunk);
+        if (source) this.sources.push(source);
+        break;
+      }
+      case "tool-input-start":
+      case "tool-input-available":
+      case "tool-input-error":
+        this.tools.set(chunk.toolCallId, chunk.toolName);
+        break;
+      case "data-turn":
+        if (chunk.data.error) this.error = chunk.data.error;
+        break;
+      case "error":
+        this.error ??= { ...interruptedError, message: chunk.errorText };
+        break;
+    }
+    return "";
+  }
+
+  /** The stage that this chunk is the first to speak of, else null. */
+  entered(chunk: TurnChunk): "retrieve" | "generate" | null {
+    if (chunk.type !== "data-status" || this.#stages.has(chunk.data.stage)) return null;
+    this.#stages.add(chunk.data.stage);
+    return chunk.data.stage;
+  }
+
+  /** Whether documents were searched. */
+  get searched(): boolean {
+    return this.#stages.has("retrieve");
+  }
+
+  #add(part: string, delta: string): string {
+    if (delta === "") return "";
+    const begins = !this.#begun.has(part);
+    if (begins) this.#begun.add(part);
+    const added = begins && this.text ? `\n\n${delta}` : delta;
+    this.text += added;
+    return added;
+  }
+}
+
+/** How the turn ended, told by its last chunk; null for any other. */
+export function endOf(chunk: TurnChunk): "complete" | "stopped" | "failed" | null {
+  if (!isTerminal(chunk)) return null;
+  return chunk.type === "finish" ? "complete" : chunk.type === "abort" ? "stopped" : "failed";
+}
+
+/** The text of a message as one string, its parts as paragraphs. */
+export function contentOf(message: Pick<ChatMessage, "parts">): string {
+  return message.parts.flatMap((part) => (part.type === "text" && part.text ? [part.text] : [])).join("\n\n");
+}
+
+export function sourcesOf(message: Pick<ChatMessage, "parts">): Source[] {
+  return message.parts.flatMap((part) => (part.type === "source-document" ? (parseSource(part) ?? []) : []));
+}
+
+/** A source as the snake-case formats show it. */
+export function showSource({ text, score, documentId, title, filename, chunkId, ordinal, metadata }: Source) {
+  return {
+    text,
+    score,
+    metadata: { ...metadata, document_id: documentId, title, filename, chunk_id: chunkId, ordinal },
+  };
+}
+
+/** Null when the turn ended before its provider told. */
+export function showUsage({ usage }: Partial<MessageMetadata>) {
+  if (!usage) return null;
+  return { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens };
+}
+
+/** One frame without a name: how most formats send everything. */
+export function frame(value: unknown): { data: string } {
+  return { data: JSON.stringify(value) };
+}

@@ -1,0 +1,92 @@
+// Dialect `snapshot` (docs/protocol.md §6.1): the conversation as one event, then deltas. Status and sources are named
+// events, which a client that listens to plain messages does not see.
+import { z } from "zod";
+import type { MessageMetadata } from "@/lib/turn/chunks";
+import type { StoredMessage, TurnContext } from "@/lib/turn/turn-context";
+import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
+import type { Dialect } from "./contract";
+import { optionsOf, someText } from "./fields";
+import { contentOf, endOf, frame, Seen, showSource, showUsage } from "./seen";
+
+const body = z.object({
+  text: someText.max(16_000),
+  conversation_id: chatReference.nullish(),
+  metadata: z
+    .looseObject({
+      client: z.string().nullish(),
+      tags: z.array(z.string()).optional(),
+      extras: z.record(z.string(), z.unknown()).optional(),
+    })
+    .nullish(),
+  ...snakeTurnOptions,
+});
+
+export const snapshot: Dialect = {
+  name: "snapshot",
+  knows: "chat",
+  remembers: true,
+  encoder: (context) => {
+    const seen = new Seen();
+    return ({ chunk }) => {
+      const delta = seen.see(chunk);
+      if (delta) return [frame({ delta, done: false })];
+      if (chunk.type === "start") return [{ event: "snapshot", ...frame(snapshotOf(context)) }];
+      if (chunk.type === "data-status") {
+        const frames = [{ event: "status", ...frame(chunk.data) }];
+        if (seen.entered(chunk) === "generate" && seen.searched)
+          frames.unshift({ event: "sources", ...frame({ sources: seen.sources.map(showSource) }) });
+        return frames;
+      }
+      switch (endOf(chunk)) {
+        case "complete":
+          return [frame({ delta: "", done: true })];
+        case "stopped":
+          return [frame({ delta: "", done: true, stopped: true })];
+        case "failed":
+          return [
+            {
+              event: "error",
+              ...frame({ error: { code: seen.error?.code, message: seen.error?.message }, done: true }),
+            },
+          ];
+        default:
+          return [];
+      }
+    };
+  },
+  routes: [
+    {
+      kind: "turn",
+      path: "/api/v1/chat/stream",
+      streams: true,
+      body,
+      ask(input) {
+        const asked = input.body as z.output<typeof body>;
+        return {
+          chat: asked.conversation_id ?? undefined,
+          say: asked.text,
+          stream: true,
+          metadata: asked.metadata ?? undefined,
+          ...optionsOf(asked),
+        };
+      },
+    },
+  ],
+};
+
+function snapshotOf({ chatId, chat, messageId, createdAt, model }: TurnContext): object {
+  if (!chat) throw new Error("the snapshot needs the chat");
+  const answer = { id: messageId, role: "assistant", content: "", status: "streaming", created_at: createdAt };
+  return {
+    conversation: { id: chatId, title: chat.title, created_at: chat.createdAt, updated_at: chat.updatedAt },
+    messages: [...chat.messages.map(showMessage), { ...answer, client_metadata: null, provider_meta: { model } }],
+  };
+}
+
+function showMessage({ id, role, parts, status, createdAt, metadata }: StoredMessage): object {
+  const shown = { id, role, content: contentOf({ parts }), status, created_at: createdAt };
+  if (role === "user") return { ...shown, client_metadata: metadata ?? null, provider_meta: null };
+  const { model, finishReason, error, ...turn } = (metadata ?? {}) as Partial<MessageMetadata>;
+  const meta = { model, usage: showUsage(turn), finish_reason: finishReason ?? null, error: error ?? null };
+  return { ...shown, client_metadata: null, provider_meta: meta };
+}

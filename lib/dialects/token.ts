@@ -1,0 +1,60 @@
+// Dialect `token` (docs/protocol.md §6.5): start, tokens, end. A reader may have the tokens regrouped by words.
+import { z } from "zod";
+import type { StoredMessage } from "@/lib/turn/turn-context";
+import { turnOptions } from "@/lib/turn/turn-options";
+import type { Dialect, DialectFrame } from "./contract";
+import { someText } from "./fields";
+import { contentOf, endOf, frame, Seen } from "./seen";
+import { WordGroups } from "./word-groups";
+
+const body = z.object({ content: someText, role: z.literal("user").default("user"), ...turnOptions });
+
+const pacing = z
+  .object({
+    chunk_words: z.coerce.number().int().min(1).max(50).optional(),
+    delay_ms: z.coerce.number().int().min(0).max(2_000).optional(),
+  })
+  .transform(({ chunk_words, delay_ms }) => ({ chunkWords: chunk_words, delayMs: delay_ms }));
+
+export const tokens: Dialect = {
+  name: "token",
+  knows: "turn",
+  remembers: true,
+  encoder: ({ messageId }, { chunkWords }) => {
+    const seen = new Seen();
+    const groups = chunkWords ? new WordGroups(chunkWords) : null;
+    return ({ chunk, seq }) => {
+      const added = seen.see(chunk);
+      const end = endOf(chunk);
+      const frames: DialectFrame[] = [];
+      if (groups)
+        for (const { text, at } of groups.take(seq, added, end !== null))
+          frames.push({ ...frame({ type: "token", content: text }), at });
+      else if (added) frames.push(frame({ type: "token", content: added }));
+      if (chunk.type === "start") frames.push(frame({ type: "start", messageId }));
+      if (end === "failed") frames.push(frame({ type: "error", error: seen.error?.message }));
+      else if (end) frames.push(frame({ type: "end", messageId }));
+      return frames;
+    };
+  },
+  routes: [
+    {
+      kind: "turn",
+      path: "/sessions/:sessionId/messages/stream",
+      chat: "sessionId",
+      streams: true,
+      pacing,
+      body,
+      ask(input) {
+        const { content, model, searchMode, documentIds } = input.body as z.output<typeof body>;
+        return { say: content, stream: true, model, searchMode, documentIds };
+      },
+    },
+    { kind: "messages", path: "/sessions/:sessionId/messages", chat: "sessionId", list: (all) => all.map(showMessage) },
+  ],
+  failure: ({ code, message, requestId, details }) => ({ type: "error", error: message, code, requestId, ...details }),
+};
+
+function showMessage({ id, role, parts, createdAt, status }: StoredMessage): object {
+  return { id, role, content: contentOf({ parts }), created_at: createdAt, status };
+}
