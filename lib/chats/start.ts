@@ -2,7 +2,7 @@
 // the turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
 import { v7 as uuidv7 } from "uuid";
 import { findChat, insertChat, touchChat } from "@/db/chats";
-import { type Database, database, uniqueViolation } from "@/db/client";
+import { type Database, database, foreignKeyViolation, uniqueViolation } from "@/db/client";
 import { findMessage, insertMessage, listMessages } from "@/db/messages";
 import { findRunningTurn, findTurnByKey, insertTurn, type TurnRow } from "@/db/turns";
 import { env } from "@/lib/env";
@@ -10,9 +10,9 @@ import { AppError } from "@/lib/errors";
 import { requireModel } from "@/lib/models/catalogue";
 import { textOf } from "@/lib/turn/fold";
 import { branchOf } from "./branch";
-import { isDraining } from "./drain";
+import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
-import { spend } from "./quota";
+import { refund, spend } from "./quota";
 import { requireSaneLength, type TurnRequest } from "./turn-request";
 
 /** Keeps a promise alive after the response is gone: Next's `after`. */
@@ -22,7 +22,11 @@ export type KeepAlive = (work: Promise<void>) => void;
  * Starts the turn and lets go of it, or returns the turn this key started before. Follow it with `followTurn`.
  * Throws unavailable while the server drains, turn_running when the chat is busy with another turn.
  */
-export async function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+export function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+  return whileStarting(() => start(userId, request, keepAlive));
+}
+
+async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
   const earlier = await findTurnByKey(userId, request.clientKey);
   if (earlier) return earlier;
   if (isDraining())
@@ -39,6 +43,7 @@ export async function startTurn(userId: string, request: TurnRequest, keepAlive:
   try {
     turn = await database().transaction((tx) => insertAll(tx, userId, request, options));
   } catch (error) {
+    await refund("turn", userId);
     return afterConflict(userId, request, error);
   }
   keepAlive(execute(turn));
@@ -115,8 +120,10 @@ async function questionOf(tx: Database, userId: string, chatId: string, messageI
   return message.parentId;
 }
 
-/** Two sends met: the equal one attaches to the winner's turn, the competing one is told which turn runs. */
+/** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. */
 async function afterConflict(userId: string, request: TurnRequest, error: unknown): Promise<TurnRow> {
+  if (foreignKeyViolation(error))
+    throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.", { cause: error });
   if (!uniqueViolation(error)) throw error;
   const winner = await findTurnByKey(userId, request.clientKey);
   if (winner) return winner;
