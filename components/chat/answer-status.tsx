@@ -22,6 +22,8 @@ export function AnswerStatus({ message, live, writes }: { message: ChatMessage; 
   const ending = message.metadata?.status;
   if (!live && ending) return null;
   const stages = statuses(message);
+  // The list of sources says it better.
+  const listed = message.parts.some((part) => part.type === "source-document");
   return (
     <div role="status" className={clsx("grid gap-1 text-sm text-ink-3", ending && "sr-only")}>
       {ending ? (
@@ -29,7 +31,9 @@ export function AnswerStatus({ message, live, writes }: { message: ChatMessage; 
       ) : stages.length === 0 ? (
         <Stage label="Waiting for the server…" />
       ) : (
-        stages.map((stage) => <Stage key={stage.stage} {...stage} writes={writes} />)
+        stages.map(({ detail, ...stage }) => (
+          <Stage key={stage.stage} {...stage} detail={listed ? undefined : detail} writes={writes} />
+        ))
       )}
     </div>
   );

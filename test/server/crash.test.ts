@@ -10,10 +10,11 @@ const seed = Math.floor(Math.random() * 2 ** 31);
 console.log(`crash.test.ts: seed ${seed}`);
 
 afterEach(async () => {
+  // A test that failed half-way may have left it asleep.
+  cluster.a.signal("SIGCONT");
   for (const name of ["a", "b"] as const) {
     const { port } = cluster[name];
-    // False: it had gone, so this test killed it.
-    if ((await alive(cluster[name])) === false) cluster[name] = await cluster.start({ port });
+    if (!(await alive(cluster[name]))) cluster[name] = await cluster.start({ port });
   }
 });
 

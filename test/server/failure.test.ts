@@ -99,15 +99,9 @@ test.each(shapes)(
         expect([state, code]).toEqual(
           end.length > 0 ? ["failed", "provider_unavailable"] : ["interrupted", "interrupted"],
         );
-        if (count > 0)
-          expect(words.slice(-6)).toEqual([
-            "text-end",
-            "finish-step",
-            "generate done",
-            "message-metadata",
-            `turn ${state}`,
-            "error",
-          ]);
+        const closing = count > 0 ? ["text-end", "finish-step"] : [];
+        const ending = [...closing, "generate done", "message-metadata", `turn ${state}`, "error"];
+        expect(words.slice(-ending.length)).toEqual(ending);
       }
     }
   },
