@@ -19,7 +19,7 @@ export async function beginServerLife(): Promise<void> {
       throw new Error("DATABASE_URL is not set. Start with `npm start`, which provides a database, or set it.");
     await migrateDatabase(DATABASE_URL);
   } catch (error) {
-    logger.fatal({ err: error }, "cannot start");
+    logger.debug({ err: error }, "cannot start");
     console.error(`Rivulet cannot start: ${reasonOf(error)}`);
     process.exit(1);
   }

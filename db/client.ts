@@ -54,8 +54,17 @@ export function connect(max: number): postgres.Sql {
 
 /** True for a row that a unique index refused. Looks through Drizzle's wrapping. */
 export function uniqueViolation(error: unknown): boolean {
+  return hasCode(error, "23505");
+}
+
+/** True for a row whose owner was deleted meanwhile. */
+export function foreignKeyViolation(error: unknown): boolean {
+  return hasCode(error, "23503");
+}
+
+function hasCode(error: unknown, code: string): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof postgres.PostgresError) return cause.code === "23505";
+    if (cause instanceof postgres.PostgresError) return cause.code === code;
   }
   return false;
 }

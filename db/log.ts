@@ -25,7 +25,8 @@ const idsPerNotify = 200;
 
 /**
  * Appends, renews the leases, finishes turns and notifies, in one statement. Returns the turns it was allowed to touch;
- * a turn that is missing has been taken over, has ended or is gone. Repeating a call that may have committed is safe.
+ * a turn that is missing has been taken over, has ended or is gone. Repeating a call that may have committed is safe,
+ * and so is a call that is carried out long after later ones: it takes nothing back.
  */
 export async function commitChunks(
   sql: Sql | TransactionSql,
@@ -47,7 +48,6 @@ export async function commitChunks(
     ), live as (
       update turns set
         lease_until = now() + ${leaseMs}::int * interval '1 millisecond',
-        -- A repeated statement may come last: it must not take anything back.
         last_seq = greatest(turns.last_seq, input.last_seq),
         state = coalesce(final.state, 'running'),
         error = final.error::json,
@@ -160,7 +160,7 @@ export type ClaimedTurn = {
   userMessageId: string;
   messageId: string;
   request: unknown;
-  createdAt: Date;
+  createdMs: number;
   epoch: number;
   lastSeq: number;
   stopRequested: boolean;
@@ -174,7 +174,7 @@ export async function claimExpiredTurn(sql: TransactionSql, turnId: string): Pro
   const [row] = await sql`
     update turns set epoch = epoch + 1 where id = ${turnId} and state = 'running' and lease_until < now()
     returning id as "turnId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
-      created_at as "createdAt", epoch, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
+      extract(epoch from created_at)::float8 * 1000 as "createdMs", epoch, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
   return (row as ClaimedTurn | undefined) ?? null;
 }
 

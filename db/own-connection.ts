@@ -31,8 +31,9 @@ export class OwnConnection {
     }
   }
 
+  /** Gives what runs a second to end. */
   async close(): Promise<void> {
-    await this.#sql?.end({ timeout: 5 });
+    await this.#sql?.end({ timeout: 1 });
     this.#sql = null;
   }
 

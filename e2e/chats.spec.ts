@@ -50,13 +50,33 @@ test("another model answers when it is chosen", async ({ page, chat }) => {
   await expect(chat.details).toContainText("Local");
 });
 
+test("back and forward in the history go from chat to chat", async ({ page, chat, provider, key }) => {
+  await provider.answers([{ tokens: "One." }, { finish: "stop" }], [{ tokens: "Two." }, { finish: "stop" }]);
+  await chat.signInAsGuest();
+  await chat.ask(`First ${key}`);
+  await chat.expectStatus("complete");
+  const first = await chat.chatId();
+  await chat.newChat();
+  await chat.ask(`Second ${key}`);
+  await expect(chat.text).toHaveText("Two.");
+  await chat.expectStatus("complete");
+  const second = await chat.chatId();
+  expect(second).not.toBe(first);
+
+  await page.goBack();
+  await expect(page).toHaveURL(`/chat/${first}`);
+  await expect(chat.text).toHaveText("One.");
+  await page.goForward();
+  await expect(page).toHaveURL(`/chat/${second}`);
+  await expect(chat.text).toHaveText("Two.");
+});
+
 test("chats are renamed, pinned, searched and deleted", async ({ page, chat, provider, key }) => {
   await provider.answers([{ tokens: "An answer about kingfishers." }, { finish: "stop" }]);
   await chat.signInAsGuest();
   await chat.ask(`Older ${key}`);
   await chat.expectStatus("complete");
-  await chat.chats.getByRole("link", { name: "New chat" }).click();
-  await expect(chat.answers).toHaveCount(0);
+  await chat.newChat();
   await chat.ask(`Newer ${key}`);
   await chat.expectStatus("complete");
   const titles = chat.chats.getByRole("listitem").getByRole("link");

@@ -63,6 +63,12 @@ export class ChatPage {
     await expect(this.composer).toBeVisible();
   }
 
+  async newChat(): Promise<void> {
+    await this.chats.getByRole("link", { name: "New chat" }).click();
+    await expect(this.page).toHaveURL("/");
+    await expect(this.answers).toHaveCount(0);
+  }
+
   async ask(question: string): Promise<void> {
     await this.composer.fill(question);
     await this.composer.press("Enter");

@@ -23,13 +23,22 @@ const connection = new Set([
 
 /** True for a failure that repeating the same call may mend. Looks through wrapping errors. */
 export function isDatabaseAway(error: unknown): boolean {
+  return hasCode(error, (code) => {
+    // Read only: a standby that is about to take over.
+    if (connection.has(code) || code === "25006") return true;
+    return code.length === 5 && passing.includes(code.slice(0, 2));
+  });
+}
+
+/** True when a text holds what Postgres has no place for: NUL. */
+export function isUnstorableText(error: unknown): boolean {
+  return hasCode(error, (code) => code === "22021");
+}
+
+function hasCode(error: unknown, matches: (code: string) => boolean): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code } = cause as Error & { code?: unknown };
-    if (typeof code !== "string") continue;
-    if (connection.has(code)) return true;
-    // Read only: a standby that is about to take over.
-    if (code === "25006") return true;
-    if (code.length === 5 && passing.includes(code.slice(0, 2))) return true;
+    if (typeof code === "string" && matches(code)) return true;
   }
   return false;
 }

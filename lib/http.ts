@@ -2,7 +2,7 @@
 // cap and parsed with zod, the same-origin rule for cookies. Never what a route does.
 import { v4 as uuidv4 } from "uuid";
 import type { z } from "zod";
-import { isDatabaseAway } from "./database-away";
+import { isDatabaseAway, isUnstorableText } from "./database-away";
 import { AppError } from "./errors";
 import { logger } from "./logger";
 
@@ -52,6 +52,8 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
       retryAfter: 2,
     });
   }
+  if (isUnstorableText(error))
+    return new AppError("bad_request", "The request holds a NUL character.", { cause: error });
   logger.error({ err: error, requestId, method: request.method, path }, "request failed");
   return new AppError("internal", `Something went wrong on the server. Its log knows this request as ${requestId}.`, {
     cause: error,

@@ -11,9 +11,10 @@ export function describeError(error: unknown, depth = 0): Described {
   const described: Described = { name };
   if (typeof code === "string") described.code = code;
   if (typeof statusCode === "number") described.status = statusCode;
-  // AI SDK errors quote request and response; Drizzle's quote the statement with its parameters.
-  const quotes =
-    name.startsWith("AI_") || name === "DrizzleQueryError" || error.constructor.name === "DrizzleQueryError";
+  // AI SDK errors quote request and response; Drizzle's quote the statement with its parameters (and have no name of
+  // their own); Postgres quotes the value of a data exception, SQLSTATE class 22.
+  const refusedValue = name === "PostgresError" && described.code?.startsWith("22");
+  const quotes = name.startsWith("AI_") || "params" in error || refusedValue;
   if (!quotes) described.message = error.message;
   const frames = error.stack?.split("\n").filter((line) => line.startsWith("    at "));
   if (frames?.length) described.stack = frames.slice(0, 12).join("\n");

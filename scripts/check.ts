@@ -1,5 +1,5 @@
 // `npm run check`: what to run before a commit. Format, lint, types, dead code, lock file, unit and contract tests.
-import { checks, runSuites, unitTests } from "./suites.ts";
+import { checks, runSuites, unitTests, withTestDatabase } from "./suites.ts";
 
-const { failed } = await runSuites([...checks, unitTests]);
+const { failed } = await withTestDatabase(() => runSuites([...checks, unitTests]));
 process.exit(failed ? 1 : 0);

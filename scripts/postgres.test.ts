@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -11,12 +11,14 @@ let dataDir: string;
 let started: EmbeddedPostgres[];
 
 beforeEach(async () => {
-  dataDir = await mkdtemp(path.join(tmpdir(), "rivulet-postgres-"));
+  dataDir = await mkdtemp(path.join(realpathSync(tmpdir()), "rivulet-postgres-"));
   started = [];
 });
 
 afterEach(async () => {
   for (const database of started) await database.stop();
+  // Where its owner put it, not in the fallback for closed folders.
+  expect(realpathSync(path.join(dataDir, "postgres"))).toBe(path.join(dataDir, "postgres"));
   await rm(dataDir, { recursive: true, force: true });
 });
 

@@ -7,15 +7,12 @@ import {
   chownSync,
   closeSync,
   existsSync,
-  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
-  realpathSync,
   renameSync,
   rmSync,
-  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:net";
@@ -23,7 +20,7 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 import { withLock } from "./lock.ts";
-import { type Account, locateBinaries, serviceAccount, sharedFolder, unreachable } from "./postgres-binaries.ts";
+import { type Account, locateBinaries, prepareHome, serviceAccount } from "./postgres-files.ts";
 
 export type EmbeddedPostgres = {
   url: string;
@@ -99,25 +96,6 @@ function connect(url: string, onclose: () => void = () => {}): postgres.Sql {
     onclose,
     connection: { application_name: "rivulet" },
   });
-}
-
-/** DATA_DIR/postgres: lock, password, log and the cluster itself. */
-function prepareHome(dataDir: string): string {
-  const home = path.resolve(dataDir, "postgres");
-  mkdirSync(path.dirname(home), { recursive: true });
-  if (!existsSync(home)) {
-    const account = serviceAccount();
-    if (account && unreachable(path.dirname(home), account)) {
-      // Root's own folders are closed to the account Postgres runs under.
-      const elsewhere = path.join(sharedFolder(), `data-${randomBytes(6).toString("hex")}`);
-      mkdirSync(elsewhere, { mode: 0o700 });
-      symlinkSync(elsewhere, home);
-    } else {
-      mkdirSync(home, { recursive: true, mode: 0o700 });
-    }
-    if (account) chownSync(home, account.uid, account.gid);
-  }
-  return realpathSync(home);
 }
 
 class Cluster {

@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { run, runNode } from "./processes.ts";
+import { startPostgres } from "./postgres.ts";
+import { askedToEnd, run, runNode } from "./processes.ts";
 
 export type Count = { passed: number; failed: number };
 export type Suite = { name: string; run(): Promise<Count> };
@@ -21,19 +22,9 @@ export const checks: Suite[] = [
   { name: "lock file", run: async () => one(lockFileIsWhole()) },
 ];
 
-export const unitTests: Suite = {
-  name: "unit and contract tests",
-  run: () =>
-    withReport(async (report) => {
-      const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--reporter=default"];
-      const code = await runNode([...argv, "--reporter=json", `--outputFile.json=${report}`], {
-        ...process.env,
-        NODE_ENV: "test",
-      });
-      const { numPassedTests, numFailedTests, numPendingTests } = readReport(report);
-      return settle({ passed: numPassedTests, failed: numFailedTests + numPendingTests }, code);
-    }),
-};
+export const unitTests = vitest("unit and contract tests", "unit");
+/** Needs the production build. */
+export const serverTests = vitest("tests of the production server", "server");
 
 export const journeys: Suite = {
   name: "browser journeys",
@@ -52,11 +43,29 @@ export const journeys: Suite = {
     }),
 };
 
+/**
+ * Gives the suites one database server of their own, and stops it whatever happens to them: a test runner that is
+ * killed tears nothing down.
+ */
+export async function withTestDatabase<T>(work: () => Promise<T>): Promise<T> {
+  if (process.env.TEST_DATABASE_URL) return work();
+  const dataDir = mkdtempSync(path.join(tmpdir(), "rivulet-test-"));
+  const database = await startPostgres({ dataDir });
+  process.env.TEST_DATABASE_URL = database.url;
+  try {
+    return await work();
+  } finally {
+    await database.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+  }
+}
+
 /** Runs the suites one after the other and says after each how it went. A suite that breaks counts as one failure. */
 export async function runSuites(suites: Suite[]): Promise<Count> {
   const total: Count = { passed: 0, failed: 0 };
   const summary: string[] = [];
   for (const { name, run } of suites) {
+    if (askedToEnd()) break;
     console.log(`\n── ${name}`);
     const begin = performance.now();
     const count = await run().catch((error: Error) => {
@@ -79,6 +88,21 @@ function check(name: string, commands: string[][]): Suite {
       for (const argv of commands) if ((await runNode(argv, process.env)) !== 0) return one(false);
       return one(true);
     },
+  };
+}
+
+/** One of the projects of vitest.config.ts. A skipped test counts as failed: it proves nothing. */
+function vitest(name: string, project: string): Suite {
+  return {
+    name,
+    run: () =>
+      withReport(async (report) => {
+        const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--project", project, "--reporter=default"];
+        const env = { ...process.env, NODE_ENV: "test" as const };
+        const code = await runNode([...argv, "--reporter=json", `--outputFile.json=${report}`], env);
+        const { numPassedTests, numFailedTests, numPendingTests } = readReport(report);
+        return settle({ passed: numPassedTests, failed: numFailedTests + numPendingTests }, code);
+      }),
   };
 }
 

@@ -2,7 +2,7 @@
 // It uses databases, folders and ports of its own; a server started with `npm start` may run meanwhile.
 import { askedToEnd, runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
-import { checks, journeys, runSuites, unitTests } from "./suites.ts";
+import { checks, journeys, runSuites, serverTests, unitTests, withTestDatabase } from "./suites.ts";
 
 const build = {
   name: "production build",
@@ -12,6 +12,8 @@ const build = {
   },
 };
 
-const { passed, failed } = await runSuites([build, ...checks, unitTests, journeys]);
+const { passed, failed } = await withTestDatabase(() =>
+  runSuites([build, ...checks, unitTests, serverTests, journeys]),
+);
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed || askedToEnd() ? 1 : 0);

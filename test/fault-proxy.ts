@@ -1,13 +1,12 @@
 // A TCP proxy that breaks things on purpose, to stand between a client and a server, a server and its provider, or a
 // server and its database. It knows nothing of what it carries.
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { Transform } from "node:stream";
 
 export type FaultProxy = {
   port: number;
   /** http://localhost:<port> */
   url: string;
-  /** Connections that are open now. */
-  open(): number;
   /** Cuts every connection, both sides, as a lost network does; new ones are refused until `up`. */
   down(): void;
   up(): void;
@@ -23,53 +22,47 @@ export type FaultProxy = {
 export async function startFaultProxy(target: number | { host: string; port: number }): Promise<FaultProxy> {
   const { host, port } = typeof target === "number" ? { host: "localhost", port: target } : target;
   const sockets = new Set<Socket>();
-  const upstreams = new Set<Socket>();
   let refusing = false;
-  let stalled = false;
-  let cutAfter: number | null = null;
+  let limit: number | null = null;
   let piece: number | null = null;
   let gapMs = 0;
+  let moving = Promise.resolve();
+  let release = () => {};
+
+  /** What a connection does to the bytes from the server. */
+  function fault(): Transform {
+    const allowance = limit;
+    let passed = 0;
+    return new Transform({
+      async transform(bytes: Buffer, _, done) {
+        const allowed = allowance === null ? bytes : bytes.subarray(0, allowance - passed);
+        const size = piece ?? allowed.length;
+        for (let at = 0; at < allowed.length; at += size) {
+          await moving;
+          this.push(allowed.subarray(at, at + size));
+          if (piece) await new Promise((resolve) => (gapMs ? setTimeout(resolve, gapMs) : setImmediate(resolve)));
+        }
+        passed += allowed.length;
+        if (passed === allowance) this.push(null);
+        done();
+      },
+    });
+  }
 
   const server = createServer((client) => {
     if (refusing) return client.resetAndDestroy();
     const upstream = connect({ host, port });
-    const limit = cutAfter;
-    let passed = 0;
-    upstreams.add(upstream);
-    if (stalled) upstream.pause();
-    for (const [socket, other] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
+    for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.setNoDelay(true);
       // A reset is what this proxy is for; the close that follows ends the other side.
       socket.on("error", () => {});
-      socket.on("close", () => {
-        sockets.delete(socket);
-        upstreams.delete(socket);
-        other.destroy();
-      });
+      socket.on("close", () => sockets.delete(socket));
     }
+    client.on("close", () => upstream.destroy());
+    upstream.on("close", (failed) => failed && client.resetAndDestroy());
     client.pipe(upstream);
-    upstream.on("end", () => client.end());
-    const forward = async (bytes: Buffer) => {
-      const allowed = limit === null ? bytes : bytes.subarray(0, limit - passed);
-      passed += bytes.length;
-      const size = piece ?? allowed.length;
-      for (let at = 0; at < allowed.length && !client.destroyed; at += size) {
-        if (!client.write(allowed.subarray(at, at + size))) {
-          await new Promise<void>((resolve) => client.once("drain", resolve).once("close", resolve));
-        }
-        if (piece) await new Promise((resolve) => (gapMs ? setTimeout(resolve, gapMs) : setImmediate(resolve)));
-      }
-      // Behind what was allowed, so that the cut is at exactly that byte.
-      if (limit !== null && passed >= limit) client.end(() => client.destroy());
-    };
-    upstream.on("data", (bytes: Buffer) => {
-      upstream.pause();
-      void forward(bytes).then(() => stalled || upstream.resume());
-    });
+    upstream.pipe(fault()).pipe(client);
   });
   await new Promise<void>((resolve) => server.listen(0, resolve));
   const own = (server.address() as AddressInfo).port;
@@ -77,7 +70,6 @@ export async function startFaultProxy(target: number | { host: string; port: num
   return {
     port: own,
     url: `http://localhost:${own}`,
-    open: () => upstreams.size,
     down() {
       refusing = true;
       for (const socket of sockets) socket.resetAndDestroy();
@@ -86,11 +78,11 @@ export async function startFaultProxy(target: number | { host: string; port: num
       refusing = false;
     },
     cutAfter(bytes) {
-      cutAfter = bytes;
+      limit = bytes;
     },
     stall(on) {
-      stalled = on;
-      for (const upstream of upstreams) on ? upstream.pause() : upstream.resume();
+      release();
+      if (on) moving = new Promise((resolve) => (release = resolve));
     },
     piece(bytes, gap = 0) {
       piece = bytes;

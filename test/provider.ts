@@ -225,6 +225,13 @@ async function play(
 
   for (const step of script) {
     if (response.destroyed) return;
+    // First, for an answer may have `headers` too.
+    if ("answer" in step) {
+      const type = typeof step.body === "string" ? "text/html; charset=utf-8" : "application/json";
+      response.writeHead(step.answer, { "content-type": type, ...step.headers });
+      response.end(typeof step.body === "string" ? step.body : JSON.stringify(step.body));
+      return;
+    }
     if ("text" in step) await say(step.text, step.piece);
     else if ("tokens" in step) {
       const startedAt = performance.now();
@@ -247,11 +254,6 @@ async function play(
       // Behind the bytes written before: those have left this process when it is called.
       await new Promise((resolve) => response.socket?.write("", resolve));
       response.destroy();
-    } else if ("answer" in step) {
-      const type = typeof step.body === "string" ? "text/html; charset=utf-8" : "application/json";
-      response.writeHead(step.answer, { "content-type": type, ...step.headers });
-      response.end(typeof step.body === "string" ? step.body : JSON.stringify(step.body));
-      return;
     } else {
       const usage = step.usage ?? { input: request.prompt.split(/\s+/).length, output: deltas };
       if (!request.stream) return sendJson(response, 200, writer.whole(step.finish, usage));

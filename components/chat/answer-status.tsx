@@ -1,4 +1,5 @@
 import { clsx } from "clsx";
+import { Check } from "lucide-react";
 import { Mark } from "@/components/ui/mark";
 import type { ChatMessage, StatusData } from "@/lib/turn/chunks";
 
@@ -13,22 +14,43 @@ export function statuses(message: ChatMessage): StatusData[] {
   return message.parts.flatMap((part) => (part.type === "data-status" ? [part.data as StatusData] : []));
 }
 
-/** Only the stages are announced, never the tokens: one sentence when a stage begins and one at the end. */
+/**
+ * The stages so far, a finished one with what it found: a search may take less time than a frame, and still be seen.
+ * Only stages are announced, never tokens: one sentence when a stage begins and one at the end.
+ */
 export function AnswerStatus({ message, live, writes }: { message: ChatMessage; live: boolean; writes: boolean }) {
   const ending = message.metadata?.status;
-  const active = statuses(message).findLast((status) => status.state === "active");
-  const label = active?.label ?? "Waiting for the server…";
   if (!live && ending) return null;
+  const stages = statuses(message);
+  // The list of sources says it better.
+  const listed = message.parts.some((part) => part.type === "source-document");
   return (
-    <p role="status" className={clsx("flex items-center gap-2 text-sm text-ink-3", ending && "sr-only")}>
+    <div role="status" className={clsx("grid gap-1 text-sm text-ink-3", ending && "sr-only")}>
       {ending ? (
         endings[ending]
+      ) : stages.length === 0 ? (
+        <Stage label="Waiting for the server…" />
       ) : (
-        <>
-          <Mark flowing className={clsx("size-4 text-water", writes && "opacity-70")} />
-          {label}
-        </>
+        stages.map(({ detail, ...stage }) => (
+          <Stage key={stage.stage} {...stage} detail={listed ? undefined : detail} writes={writes} />
+        ))
       )}
+    </div>
+  );
+}
+
+function Stage({ label, state = "active", detail, writes }: Partial<StatusData> & { writes?: boolean }) {
+  return (
+    <p className="flex items-center gap-2">
+      {state === "done" ? (
+        <Check aria-hidden className="size-4 text-water" />
+      ) : (
+        <Mark flowing className={clsx("size-4 text-water", writes && "opacity-70")} />
+      )}
+      <span>
+        {label}
+        {detail && <span className="text-ink-2"> {detail}</span>}
+      </span>
     </p>
   );
 }

@@ -15,15 +15,13 @@ import { RenameField } from "./rename-field";
 
 export function ChatRow({ chat, current }: { chat: Chat; current: boolean }) {
   const { id, title, pinned, liveTurnId } = chat;
-  const { change, startFresh } = useChats();
+  const { change } = useChats();
   const router = useRouter();
   const [renaming, setRenaming] = useState(false);
   const [deleting, setDeleting] = useState(false);
 
   const remove = async () => {
-    if (!(await change(() => api.deleteChat(id))) || !current) return;
-    startFresh();
-    router.push("/");
+    if ((await change(() => api.deleteChat(id))) && current) router.push("/");
   };
 
   if (renaming)

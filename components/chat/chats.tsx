@@ -7,6 +7,8 @@ import type { Chat, ChatPage } from "@/lib/client/api";
 /** While a chat in the list is answering, the list is asked for this often, to see it end. */
 const pollMs = 3_000;
 
+type Fresh = { id: string; begun: boolean };
+
 type Chats = {
   chats: Chat[];
   more: boolean;
@@ -17,9 +19,9 @@ type Chats = {
   refresh: () => Promise<void>;
   loadMore: () => Promise<void>;
   change: (action: () => Promise<unknown>) => Promise<boolean>;
-  /** The id that the next new chat will have. */
-  freshId: string;
-  startFresh: (id?: string) => void;
+  /** The next new chat: its id, and whether it has begun, so that another visit of "/" needs another one. */
+  fresh: Fresh;
+  setFresh: (fresh: Fresh) => void;
 };
 
 const Context = createContext<Chats | null>(null);
@@ -35,11 +37,9 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   const [page, setPage] = useState(first);
   const [query, setQuery] = useState("");
   const [failure, setFailure] = useState<string | null>(null);
-  const [freshId, setFreshId] = useState(() => newId());
+  const [fresh, setFresh] = useState<Fresh>(() => ({ id: newId(), begun: false }));
   const asked = useRef(0);
   const queryNow = useRef("");
-
-  const startFresh = useCallback((id?: string) => setFreshId(id ?? newId()), []);
 
   const attempt = useCallback(async (action: () => Promise<unknown>): Promise<boolean> => {
     try {
@@ -107,10 +107,10 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
       refresh,
       loadMore,
       change,
-      freshId,
-      startFresh,
+      fresh,
+      setFresh,
     }),
-    [page, query, failure, search, refresh, loadMore, change, freshId, startFresh],
+    [page, query, failure, search, refresh, loadMore, change, fresh],
   );
   return <Context value={value}>{children}</Context>;
 }

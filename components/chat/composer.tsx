@@ -28,9 +28,10 @@ export function Composer({ text, onText, running, onSend, onStop }: ComposerProp
     element.style.height = `${element.scrollHeight}px`;
   }, [text]);
 
-  // On a phone this would bring up the keyboard before anything can be read.
+  // Not on a phone, where it brings up the keyboard, and never away from something that was already opened.
   useEffect(() => {
-    if (matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
+    const free = document.activeElement === document.body;
+    if (free && matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
   }, []);
 
   const onKeyDown = (event: KeyboardEvent) => {

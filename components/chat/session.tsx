@@ -1,5 +1,5 @@
 "use client";
-import { createContext, type ReactNode, useContext } from "react";
+import { createContext, type ReactNode, useContext, useEffect } from "react";
 
 export type Person = { id: string; name: string | null; email: string | null; guest: boolean };
 export type ModelChoice = { id: string; label: string; ready: boolean };
@@ -9,6 +9,11 @@ const Context = createContext<Session | null>(null);
 
 /** What does not change while the page is open: who is here and which models there are. */
 export function SessionProvider({ children, ...session }: Session & { children: ReactNode }) {
+  // next-auth's answer sets the session cookie anew: whoever comes back within a year stays signed in. Nothing waits
+  // for it, and a visit that misses it is no loss.
+  useEffect(() => {
+    fetch("/api/auth/session").catch(() => {});
+  }, []);
   return <Context value={session}>{children}</Context>;
 }
 

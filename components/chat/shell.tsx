@@ -4,7 +4,7 @@ import { usePathname } from "next/navigation";
 import { Dialog } from "radix-ui";
 import { type ReactNode, useEffect, useState } from "react";
 import { DocumentsButton } from "@/components/documents/documents";
-import { IconButton } from "@/components/ui/button";
+import { Button, IconButton } from "@/components/ui/button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
 import { AccountMenu } from "./account-menu";
 import { useChats } from "./chats";
@@ -68,9 +68,9 @@ function Drawer() {
           <Dialog.Title className="sr-only">Your chats</Dialog.Title>
           <Sidebar />
           <Dialog.Close asChild>
-            <IconButton label="Close chats" className="absolute! top-2.5 right-2">
+            <Button look="quiet" aria-label="Close chats" className="absolute! top-2.5 right-2 size-9 px-0">
               <X />
-            </IconButton>
+            </Button>
           </Dialog.Close>
         </Dialog.Content>
       </Dialog.Portal>

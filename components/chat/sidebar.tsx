@@ -10,7 +10,6 @@ import { useChats } from "./chats";
 const settleMs = 200;
 
 export function Sidebar() {
-  const { startFresh } = useChats();
   return (
     <nav aria-label="Chats" className="flex h-full min-h-0 flex-col">
       <div className="flex h-14 shrink-0 items-center px-4.5">
@@ -20,7 +19,6 @@ export function Sidebar() {
         <Link
           href="/"
           prefetch={false}
-          onClick={() => startFresh()}
           className="flex h-10 items-center gap-2.5 rounded-lg px-2.5 text-sm font-medium transition-colors hover:bg-hover md:h-9"
         >
           <SquarePen aria-hidden="true" className="size-4 text-water" />

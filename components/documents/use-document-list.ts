@@ -1,5 +1,5 @@
 "use client";
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "@/components/api";
 import type { Document } from "@/lib/client/api";
 
@@ -25,19 +25,21 @@ export function useDocumentList() {
   const [uploads, setUploads] = useState<Upload[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
 
-  const load = useCallback(async (signal?: AbortSignal) => {
+  const asked = useRef(0);
+
+  /** The list is always the server's; of two answers only the one asked for last counts. */
+  const load = useCallback(async () => {
+    const turn = ++asked.current;
     try {
-      setDocuments(await api.listDocuments({ signal }));
-      setFailure(null);
+      const list = await api.listDocuments();
+      if (turn === asked.current) setDocuments(list);
     } catch (error) {
-      if (!signal?.aborted) setFailure(wordsOf(error));
+      if (turn === asked.current) setFailure(wordsOf(error));
     }
   }, []);
 
   useEffect(() => {
-    const leaving = new AbortController();
-    void load(leaving.signal);
-    return () => leaving.abort();
+    void load();
   }, [load]);
 
   const dismiss = useCallback((key: string) => setUploads((now) => now.filter((upload) => upload.key !== key)), []);
@@ -56,26 +58,29 @@ export function useDocumentList() {
       for (const { file, key, error } of batch) {
         if (error) continue;
         try {
-          const document = await api.uploadDocument(file);
-          setDocuments((now) => [document, ...(now ?? []).filter(({ id }) => id !== document.id)]);
+          await api.uploadDocument(file);
+          await load();
           dismiss(key);
         } catch (cause) {
           setUploads((now) => now.map((each) => (each.key === key ? { ...each, error: wordsOf(cause) } : each)));
         }
       }
     },
-    [dismiss],
+    [dismiss, load],
   );
 
-  const remove = useCallback(async (id: string) => {
-    try {
-      await api.deleteDocument(id);
-      setDocuments((now) => now?.filter((document) => document.id !== id) ?? null);
+  const remove = useCallback(
+    async (id: string) => {
       setFailure(null);
-    } catch (error) {
-      setFailure(wordsOf(error));
-    }
-  }, []);
+      try {
+        await api.deleteDocument(id);
+        await load();
+      } catch (error) {
+        setFailure(wordsOf(error));
+      }
+    },
+    [load],
+  );
 
   return { documents, uploads, failure, upload, dismiss, remove };
 }

@@ -3,7 +3,7 @@ import { clsx } from "clsx";
 import { X } from "lucide-react";
 import { Dialog as Primitive } from "radix-ui";
 import type { ReactNode } from "react";
-import { IconButton } from "./button";
+import { Button } from "./button";
 
 type DialogProps = {
   open: boolean;
@@ -35,9 +35,10 @@ export function Dialog({ open, onOpenChange, title, description, className, chil
               </Primitive.Description>
             </div>
             <Primitive.Close asChild>
-              <IconButton label="Close" className="-mt-1 -mr-2">
+              {/* Without a tooltip: that would take the first Escape for itself. */}
+              <Button look="quiet" aria-label="Close" className="-mt-1 -mr-2 size-9 px-0">
                 <X />
-              </IconButton>
+              </Button>
             </Primitive.Close>
           </header>
           {children}

@@ -6,7 +6,8 @@ import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 
 const key = Symbol.for("rivulet.draining");
-const shared = globalThis as { [key]?: boolean };
+const startsKey = Symbol.for("rivulet.starts");
+const shared = globalThis as { [key]?: boolean; [startsKey]?: Set<Promise<unknown>> };
 
 export function isDraining(): boolean {
   return shared[key] ?? false;
@@ -18,11 +19,26 @@ export async function requireReady(): Promise<void> {
   await pool().sql`select 1`;
 }
 
+/** The storing of a new turn, up to the moment when it is a live one: a drain waits for it. */
+export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
+  shared[startsKey] ??= new Set();
+  const start = work();
+  shared[startsKey].add(start);
+  try {
+    return await start;
+  } finally {
+    shared[startsKey].delete(start);
+  }
+}
+
 /** Resolves when every live turn has ended, or DRAIN_MS have passed. */
 export async function drain(): Promise<void> {
   shared[key] = true;
   const log = turnLog();
   logger.info({ turns: log.liveCount, drainMs: env().DRAIN_MS }, "draining: no new turns, live ones may finish");
   log.releaseReaders();
-  await log.close(env().DRAIN_MS);
+  const deadlineMs = performance.now() + env().DRAIN_MS;
+  const timeout = new Promise((resolve) => setTimeout(resolve, env().DRAIN_MS).unref());
+  await Promise.race([Promise.allSettled(shared[startsKey] ?? []), timeout]);
+  await log.close(Math.max(0, deadlineMs - performance.now()));
 }

@@ -23,14 +23,8 @@ const shared = globalThis as { [key]?: Record<Limited, RateLimiterMemory> };
 /** Counts one use. Throws rate_limited, with the seconds to wait. */
 export async function spend(what: Limited, who: string): Promise<void> {
   if (env().RATE_LIMITS === "off") return;
-  shared[key] ??= {
-    turn: new RateLimiterMemory(limits.turn),
-    account: new RateLimiterMemory(limits.account),
-    signIn: new RateLimiterMemory(limits.signIn),
-    upload: new RateLimiterMemory(limits.upload),
-  };
   try {
-    await shared[key][what].consume(who);
+    await limiter(what).consume(who);
   } catch (refusal) {
     if (!(refusal instanceof RateLimiterRes)) throw refusal;
     const seconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1_000));
@@ -38,4 +32,19 @@ export async function spend(what: Limited, who: string): Promise<void> {
       retryAfter: seconds,
     });
   }
+}
+
+/** Takes a use back that turned out to start nothing new. */
+export async function refund(what: Limited, who: string): Promise<void> {
+  if (env().RATE_LIMITS !== "off") await limiter(what).reward(who);
+}
+
+function limiter(what: Limited): RateLimiterMemory {
+  shared[key] ??= {
+    turn: new RateLimiterMemory(limits.turn),
+    account: new RateLimiterMemory(limits.account),
+    signIn: new RateLimiterMemory(limits.signIn),
+    upload: new RateLimiterMemory(limits.upload),
+  };
+  return shared[key][what];
 }

@@ -1,8 +1,13 @@
 // Starting a turn: exactly once for a key, one at a time in a chat, nothing sent to a provider before the question and
 // the turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
 import { v7 as uuidv7 } from "uuid";
+<<<<<<< HEAD
 import { type ChatRow, findChat, findChatByNumber, insertChat, touchChat } from "@/db/chats";
 import { type Database, database, uniqueViolation } from "@/db/client";
+=======
+import { findChat, insertChat, touchChat } from "@/db/chats";
+import { type Database, database, foreignKeyViolation, uniqueViolation } from "@/db/client";
+>>>>>>> main
 import { findMessage, insertMessage, listMessages } from "@/db/messages";
 import { findRunningTurn, findTurnByKey, insertTurn, type TurnRow } from "@/db/turns";
 import { env } from "@/lib/env";
@@ -12,10 +17,15 @@ import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { branchOf } from "./branch";
-import { isDraining } from "./drain";
+import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
+<<<<<<< HEAD
 import { spend } from "./quota";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
+=======
+import { refund, spend } from "./quota";
+import { requireSaneLength, type TurnRequest } from "./turn-request";
+>>>>>>> main
 
 /** Keeps a promise alive after the response is gone: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;
@@ -24,7 +34,11 @@ export type KeepAlive = (work: Promise<void>) => void;
  * Starts the turn and lets go of it, or returns the turn this key started before. Follow it with `followTurn`.
  * Throws unavailable while the server drains, turn_running when the chat is busy with another turn.
  */
-export async function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+export function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+  return whileStarting(() => start(userId, request, keepAlive));
+}
+
+async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
   const earlier = await findTurnByKey(userId, request.clientKey);
   if (earlier) return earlier;
   if (isDraining())
@@ -48,6 +62,7 @@ export async function startTurn(userId: string, request: TurnRequest, keepAlive:
   try {
     turn = await database().transaction((tx) => insertAll(tx, userId, request, options));
   } catch (error) {
+    await refund("turn", userId);
     return afterConflict(userId, request, error);
   }
   keepAlive(execute(turn));
@@ -159,8 +174,10 @@ async function questionOf(tx: Database, userId: string, chatId: string, messageI
   return message.parentId;
 }
 
-/** Two sends met: the equal one attaches to the winner's turn, the competing one is told which turn runs. */
+/** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. */
 async function afterConflict(userId: string, request: TurnRequest, error: unknown): Promise<TurnRow> {
+  if (foreignKeyViolation(error))
+    throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.", { cause: error });
   if (!uniqueViolation(error)) throw error;
   const winner = await findTurnByKey(userId, request.clientKey);
   if (winner) return winner;

@@ -1,48 +1,55 @@
 // The group commit: one appender a process. While a commit is under way the chunks of all live turns gather; when it
 // returns the next one starts. So commits a second are bounded whatever the number of streams, and the busier the
-// machine the larger the chunks. A commit that fails is repeated as it is until the database answers.
+// machine the larger the chunks. A commit that fails, or is not answered, is repeated as it is until the database answers.
 
-import { pool } from "@/db/client";
+import type { Sql } from "postgres";
 import { type AppendRow, commitChunks, readPositions } from "@/db/log";
+import { OwnConnection } from "@/db/own-connection";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 import type { LoggedChunk } from "@/lib/turn/chunks";
+import type { LogTiming } from "./contract";
 import type { Writer } from "./writer";
 
 /** One commit starts at the earliest this long after the one before: at most 40 a second. */
 const commitIntervalMs = 25;
 /** A turn's first text does not wait for the interval, up to this many times a second: 45 commits a second in all. */
 const urgentPerSecond = 5;
+/** Bounds one statement after an outage, when every turn has as much to store as it may hold back. */
+const maxCommitBytes = 8_388_608;
 /** Retries of the same batch while the database is away. */
 const retryMs = { first: 50, most: 1_000 };
-/** Past this a turn whose chunks cannot be stored is told to end. */
-const storageAwayMs = 30_000;
+
+type Taken = { writer: Writer; row: AppendRow };
 
 export class Appender {
   readonly writers = new Map<string, Writer>();
-  readonly #leaseMs: number;
+  readonly #timing: LogTiming;
   readonly #onCommitted: (turnId: string, logged: LoggedChunk[]) => void;
-  readonly #onGone: (writer: Writer, outcome: "stored" | "lost") => void;
+  readonly #onGone: (writer: Writer) => void;
+  readonly #connection: OwnConnection;
   readonly #renewal: NodeJS.Timeout;
   #dirty = new Set<Writer>();
   #committing = false;
+  #urgent = false;
+  #soon: NodeJS.Immediate | null = null;
   #timer: NodeJS.Timeout | null = null;
   #lastStartMs = -Infinity;
   #urgentCredit = urgentPerSecond;
   #urgentAtMs = 0;
+  #closed = false;
 
   constructor(
-    leaseMs: number,
+    timing: LogTiming,
     onCommitted: (turnId: string, logged: LoggedChunk[]) => void,
-    onGone: (writer: Writer, outcome: "stored" | "lost") => void,
+    onGone: (writer: Writer) => void,
   ) {
-    this.#leaseMs = leaseMs;
+    this.#timing = timing;
     this.#onCommitted = onCommitted;
     this.#onGone = onGone;
+    this.#connection = new OwnConnection(timing.answerMs);
     // A third of the lease: two renewals may be late before anybody takes over.
-    this.#renewal = setInterval(() => {
-      for (const writer of this.writers.values()) this.schedule(writer, false);
-    }, leaseMs / 3);
+    this.#renewal = setInterval(() => this.renew(), timing.leaseMs / 3);
     this.#renewal.unref();
   }
 
@@ -50,17 +57,44 @@ export class Appender {
     this.writers.set(writer.turnId, writer);
   }
 
-  close(): void {
+  /** Renews every lease with the next commit, which also tells whether somebody asked a turn to stop. */
+  renew(): void {
+    for (const writer of this.writers.values()) this.schedule(writer, false);
+  }
+
+  /** Turns that are not stored by now are given up: their leases run out. */
+  async close(): Promise<void> {
+    this.#closed = true;
     clearInterval(this.#renewal);
+    for (const writer of this.writers.values()) this.#drop(writer, "lost");
+    await this.#connection.close();
   }
 
   /** Puts the writer into the next commit. `urgent`: its first text, which a person is waiting for. */
   schedule(writer: Writer, urgent: boolean): void {
+    if (this.#closed) return;
     this.#dirty.add(writer);
-    if (this.#committing) return;
-    const waitMs = this.#lastStartMs + commitIntervalMs - performance.now();
-    if (waitMs <= 0 || (urgent && this.#takeUrgentCredit())) this.#arm(0);
-    else this.#arm(waitMs);
+    this.#urgent ||= urgent;
+    this.#arm();
+  }
+
+  /** Even without waiting the commit starts a tick later, so that whatever happens in this tick shares it. */
+  #arm(): void {
+    if (this.#committing || this.#soon || this.#dirty.size === 0) return;
+    const waitMs = Math.ceil(this.#lastStartMs + commitIntervalMs - performance.now());
+    if (waitMs <= 0 || (this.#urgent && this.#takeUrgentCredit())) {
+      if (this.#timer) clearTimeout(this.#timer);
+      this.#timer = null;
+      this.#soon = setImmediate(() => {
+        this.#soon = null;
+        void this.#commit();
+      });
+    } else {
+      this.#timer ??= setTimeout(() => {
+        this.#timer = null;
+        void this.#commit();
+      }, waitMs);
+    }
   }
 
   #takeUrgentCredit(): boolean {
@@ -73,37 +107,33 @@ export class Appender {
     return true;
   }
 
-  /** Even without waiting the commit starts a tick later, so that whatever happens in this tick shares it. */
-  #arm(waitMs: number): void {
-    if (this.#timer && waitMs > 0) return;
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
-      void this.#commit();
-    }, waitMs);
-  }
-
   async #commit(): Promise<void> {
-    if (this.#committing || this.#dirty.size === 0) return;
     this.#committing = true;
+    this.#urgent = false;
     this.#lastStartMs = performance.now();
-    const writers = [...this.#dirty];
-    this.#dirty = new Set();
-    try {
-      await this.#store(writers.map((writer) => ({ writer, row: writer.take() })));
-    } finally {
-      this.#committing = false;
-      if (this.#dirty.size > 0) this.#arm(Math.max(0, this.#lastStartMs + commitIntervalMs - performance.now()));
+    const batch: Taken[] = [];
+    let bytes = 0;
+    for (const writer of this.#dirty) {
+      if (bytes > maxCommitBytes) break;
+      bytes += writer.pendingBytes;
+      this.#dirty.delete(writer);
+      batch.push({ writer, row: writer.take() });
     }
+    const storageLost = setTimeout(() => {
+      for (const writer of this.writers.values()) writer.storageLost();
+    }, this.#timing.storageAwayMs);
+    await this.#store(batch);
+    clearTimeout(storageLost);
+    this.#committing = false;
+    this.#arm();
   }
 
-  /** Stores the batch, or what of it the database will take. Returns when each row's fate is known. */
+  /** Stores the batch, or what of it the database will take. Returns when each row's fate is known. Never rejects. */
   async #store(batch: Taken[]): Promise<void> {
     const startMs = performance.now();
-    let waitMs = retryMs.first;
-    for (;;) {
+    for (let waitMs = retryMs.first; !this.#closed; waitMs = Math.min(waitMs * 2, retryMs.most)) {
       try {
-        const allowed = await this.#commitOnce(batch);
+        const allowed = await this.#connection.run((sql) => this.#commitOnce(sql, batch));
         for (const { writer, row } of batch) this.#settle(writer, row, allowed.get(writer.turnId));
         return;
       } catch (error) {
@@ -111,14 +141,9 @@ export class Appender {
           await this.#storeApart(batch, error);
           return;
         }
-        const awayMs = performance.now() - startMs;
-        logger.warn(
-          { err: error, awayMs: Math.round(awayMs), turns: batch.length },
-          "database away, commit is repeated",
-        );
-        if (awayMs > storageAwayMs) for (const writer of this.writers.values()) writer.storageLost();
+        const awayMs = Math.round(performance.now() - startMs);
+        logger.warn({ err: error, awayMs, turns: batch.length }, "database away, commit is repeated");
         await new Promise((resolve) => setTimeout(resolve, waitMs));
-        waitMs = Math.min(waitMs * 2, retryMs.most);
       }
     }
   }
@@ -135,24 +160,22 @@ export class Appender {
   }
 
   /** Which turns the commit was good for, and whether somebody asked them to stop. */
-  async #commitOnce(batch: Taken[]): Promise<Map<string, boolean>> {
-    const allowed = new Map<string, boolean>();
-    for (const { turnId, stopRequested } of await commitChunks(
-      pool().sql,
-      batch.map(({ row }) => row),
-      this.#leaseMs,
-    ))
-      allowed.set(turnId, stopRequested);
-    const missing = batch.filter(({ row }) => !allowed.has(row.turnId));
-    if (missing.length > 0) {
-      // Either fenced off, or an earlier try did commit and only its answer was lost.
-      const positions = new Map((await readPositions(missing.map(({ row }) => row.turnId))).map((p) => [p.turnId, p]));
-      for (const { row } of missing) {
-        const position = positions.get(row.turnId);
-        const ours =
-          position?.epoch === row.epoch && position.lastSeq === row.lastSeq && position.state === row.final?.state;
-        if (ours) allowed.set(row.turnId, false);
-      }
+  async #commitOnce(sql: Sql, batch: Taken[]): Promise<Map<string, boolean>> {
+    const rows = batch.map(({ row }) => row);
+    const results = await commitChunks(sql, rows, this.#timing.leaseMs);
+    const allowed = new Map(results.map(({ turnId, stopRequested }) => [turnId, stopRequested]));
+    const missing = rows.filter(({ turnId }) => !allowed.has(turnId));
+    if (missing.length === 0) return allowed;
+    // Either fenced off, or an earlier try did commit and only its answer was lost.
+    const found = await readPositions(
+      sql,
+      missing.map(({ turnId }) => turnId),
+    );
+    const positions = new Map(found.map((position) => [position.turnId, position]));
+    for (const { turnId, epoch, lastSeq, final } of missing) {
+      const position = positions.get(turnId);
+      const ours = position?.epoch === epoch && position.lastSeq === lastSeq && position.state === final?.state;
+      if (ours) allowed.set(turnId, false);
     }
     return allowed;
   }
@@ -171,9 +194,7 @@ export class Appender {
   #drop(writer: Writer, outcome: "stored" | "lost"): void {
     this.writers.delete(writer.turnId);
     this.#dirty.delete(writer);
-    this.#onGone(writer, outcome);
+    this.#onGone(writer);
     writer.finish(outcome);
   }
 }
-
-type Taken = { writer: Writer; row: AppendRow };

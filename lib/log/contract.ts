@@ -1,7 +1,7 @@
 // The contract of the durable log. Writer and readers never meet: a writer appends, every reader follows from a
 // cursor, and a chunk reaches a reader only after the transaction that stored it committed (docs/protocol.md §2).
 // What a chunk means must never come here.
-import type { LoggedChunk, TurnChunk, TurnState } from "@/lib/turn/chunks";
+import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import type { Halt } from "@/lib/turn/run";
 
 export interface LogWriter {
@@ -21,9 +21,9 @@ export interface LogWriter {
 
 export interface LogReader {
   /**
-   * The next committed chunks, in order, without hole or repeat; waits for them. Null after the terminal was
-   * returned, and after `close`. Pull it: nothing is read ahead of the reader. One call at a time.
-   * While the database is away it waits.
+   * The next committed chunks, in order, without hole or repeat; waits for them. Null when nothing can come any more:
+   * the terminal was returned, or lies before the cursor, or the turn is deleted; and after `close`.
+   * Pull it: at most one page is read ahead of the reader. One call at a time. While the database is away it waits.
    */
   next(): Promise<LoggedChunk[] | null>;
   /** Lets go. A waiting `next` answers null. */
@@ -45,4 +45,11 @@ export interface TurnLog {
   close(timeoutMs: number): Promise<void>;
 }
 
-export type { TurnState };
+export type LogTiming = {
+  /** How long a turn belongs to a process that says nothing. */
+  leaseMs: number;
+  /** Past this a turn whose chunks cannot be stored is told to end. */
+  storageAwayMs: number;
+  /** A commit without an answer for this long is tried on another connection. */
+  answerMs: number;
+};

@@ -1,40 +1,47 @@
 // The durable log on Postgres: one appender, one LISTEN connection, one reaper a process. NOTIFY is only a hint; a slow
 // poll finds what a lost notification hid, and costs one query a second however many readers there are.
 
+import type { Sql } from "postgres";
 import { pool } from "@/db/client";
-import { readChunks, stopsChannel, turnsChannel } from "@/db/log";
+import { readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 import { interruptedError } from "@/lib/turn/ending";
 import { Appender } from "./appender";
-import type { LogReader, LogWriter, TurnLog } from "./contract";
+import type { LogReader, LogTiming, LogWriter, TurnLog } from "./contract";
 import { startReaper } from "./reaper";
-import { maxBatchBytes, parseLogged, Tail, TailReader } from "./tail";
+import { maxBatchBytes, Tail, TailReader } from "./tail";
 import { Writer } from "./writer";
 
 const pollEveryMs = 1_000;
+/** Turns in one read: bounds what its answer holds. */
+const maxTurnsPerRead = 100;
 /** What a halted run gets at shutdown to store its terminal: some commits. */
 const haltMs = 2_000;
+/** Well above a slow commit; six tries fit into the time a turn waits for its storage. */
+const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000 };
 
 export class PostgresLog implements TurnLog {
   readonly #appender: Appender;
   readonly #tails = new Map<string, Tail>();
   readonly #stopReaper: () => void;
   readonly #poll: NodeJS.Timeout;
-  #listening: Promise<{ unlisten: () => Promise<void> }[]> | null = null;
-  #refreshing = new Map<string, boolean>();
+  readonly #listening: Promise<{ unlisten: () => Promise<void> }[]>;
+  readonly #wanted = new Set<Tail>();
+  #reading = false;
 
-  constructor(leaseMs: number) {
+  constructor(leaseMs: number, timing: Partial<Omit<LogTiming, "leaseMs">> = {}) {
+    const { sql } = pool();
     this.#appender = new Appender(
-      leaseMs,
+      { leaseMs, ...defaultTiming, ...timing },
       (turnId, logged) => this.#tails.get(turnId)?.push(logged),
       (writer) => this.#release(writer),
     );
     this.#stopReaper = startReaper(leaseMs, (turnId) => this.#appender.writers.has(turnId));
-    this.#poll = setInterval(() => this.#refresh(this.#remoteTails()), pollEveryMs);
+    this.#poll = setInterval(() => this.#hintAll(), pollEveryMs);
     this.#poll.unref();
-    this.#listen();
+    this.#listening = this.#listen(sql);
   }
 
   get liveCount(): number {
@@ -44,29 +51,20 @@ export class PostgresLog implements TurnLog {
   open(turnId: string, epoch: number): LogWriter {
     const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent));
     this.#appender.add(writer);
-    const known = this.#tails.get(turnId);
     // A reader may be here before the run starts; it has read what there was, which is nothing.
-    if (known) known.local = true;
-    else this.#tails.set(turnId, new Tail(turnId, 0, true));
+    this.#tailOf(turnId, 0).local = true;
     return writer;
   }
 
   read(turnId: string, afterSeq: number): LogReader {
-    let tail = this.#tails.get(turnId);
-    if (!tail) {
-      tail = new Tail(turnId, afterSeq, false);
-      this.#tails.set(turnId, tail);
-    }
-    const shared = tail;
-    const reader = new TailReader(shared, afterSeq, () => {
-      if (shared.readers.size === 0 && !shared.local) this.#tails.delete(turnId);
-    });
-    if (!shared.local) this.#refresh([shared]);
-    return reader;
+    const tail = this.#tailOf(turnId, afterSeq);
+    return new TailReader(tail, afterSeq, () => this.#forget(tail));
   }
 
   async requestStop(turnId: string): Promise<boolean> {
-    return requestStop(turnId, stopsChannel);
+    const running = await requestStop(turnId, stopsChannel);
+    if (running) this.#halt(turnId);
+    return running;
   }
 
   releaseReaders(): void {
@@ -75,14 +73,14 @@ export class PostgresLog implements TurnLog {
 
   async close(timeoutMs: number): Promise<void> {
     if (!(await this.#allEnded(timeoutMs))) {
-      for (const writer of this.#appender.writers.values()) writer.halt({ status: "interrupted", error: interruptedError });
+      for (const writer of this.#appender.writers.values())
+        writer.halt({ status: "interrupted", error: interruptedError });
       await this.#allEnded(haltMs);
     }
     this.#stopReaper();
     clearInterval(this.#poll);
-    this.#appender.close();
-    const listeners = await this.#listening;
-    await Promise.all((listeners ?? []).map((listener) => listener.unlisten()));
+    await this.#appender.close();
+    await Promise.all((await this.#listening).map((listener) => listener.unlisten()));
     this.releaseReaders();
   }
 
@@ -93,75 +91,88 @@ export class PostgresLog implements TurnLog {
     return Promise.race([ended, timeout]);
   }
 
+  #tailOf(turnId: string, lastSeq: number): Tail {
+    let tail = this.#tails.get(turnId);
+    if (!tail) {
+      tail = new Tail(turnId, lastSeq, false, (self) => this.#pull(self));
+      this.#tails.set(turnId, tail);
+    }
+    return tail;
+  }
+
+  #forget(tail: Tail): void {
+    if (tail.readers.size === 0 && !tail.local) this.#tails.delete(tail.turnId);
+  }
+
   #release(writer: Writer): void {
     const tail = this.#tails.get(writer.turnId);
     if (!tail) return;
     tail.local = false;
-    if (tail.readers.size === 0) this.#tails.delete(writer.turnId);
-    else this.#refresh([tail]);
+    tail.hint();
+    this.#forget(tail);
   }
 
-  #remoteTails(): Tail[] {
-    return [...this.#tails.values()].filter((tail) => !tail.local);
+  #halt(turnId: string): void {
+    this.#appender.writers.get(turnId)?.halt({ status: "stopped" });
   }
 
-  /** Reads what is new of these turns, in one query, and hands it to their readers. One refresh a turn at a time. */
-  #refresh(tails: Tail[]): void {
-    const idle = tails.filter((tail) => {
-      const busy = this.#refreshing.has(tail.turnId);
-      // A hint that arrives during the read may be about chunks behind it: read once more.
-      if (busy) this.#refreshing.set(tail.turnId, true);
-      return !busy;
-    });
-    if (idle.length === 0) return;
-    for (const tail of idle) this.#refreshing.set(tail.turnId, false);
-    void this.#read(idle).then((again) => {
-      const repeat = idle.filter((tail) => {
-        const hinted = this.#refreshing.get(tail.turnId);
-        this.#refreshing.delete(tail.turnId);
-        return this.#tails.get(tail.turnId) === tail && !tail.local && (hinted || again.has(tail.turnId));
-      });
-      this.#refresh(repeat);
-    });
+  #hintAll(): void {
+    for (const tail of this.#tails.values()) tail.hint();
   }
 
-  /** Returns the turns of which there may be more. A failed read is repeated by the poll. */
-  async #read(tails: Tail[]): Promise<Set<string>> {
-    const grown = new Set<string>();
+  #pull(tail: Tail): void {
+    this.#wanted.add(tail);
+    if (!this.#reading) void this.#readWanted();
+  }
+
+  /** One read at a time, each for all turns that were asked for meanwhile: like the group commit. */
+  async #readWanted(): Promise<void> {
+    this.#reading = true;
+    // What is asked for in this tick shares the query.
+    await null;
+    while (this.#wanted.size > 0) {
+      const tails = [...this.#wanted].slice(0, maxTurnsPerRead);
+      for (const tail of tails) this.#wanted.delete(tail);
+      await this.#read(tails.filter((tail) => tail.readers.size > 0));
+    }
+    this.#reading = false;
+  }
+
+  /** A failed read is repeated by the poll. */
+  async #read(tails: Tail[]): Promise<void> {
+    if (tails.length === 0) return;
     try {
-      const rows = await readChunks(
-        tails.map((tail) => ({ turnId: tail.turnId, seq: tail.lastSeq })),
-        maxBatchBytes,
-      );
-      const byTurn = Map.groupBy(rows, (row) => row.turnId);
+      for (const tail of tails) tail.beginRead();
+      const after = tails.map(({ turnId, lastSeq }) => ({ turnId, seq: lastSeq }));
+      const pages = await readPages(after, maxBatchBytes);
       for (const tail of tails) {
-        const found = byTurn.get(tail.turnId);
-        if (!found) continue;
-        tail.push(found.map(({ seq, json }) => parseLogged(seq, json)));
-        grown.add(tail.turnId);
+        const page = pages.get(tail.turnId);
+        if (page) tail.endRead(page);
       }
     } catch (error) {
       if (!isDatabaseAway(error)) logger.error({ err: error }, "reading chunks failed, will be repeated");
     }
-    return grown;
   }
 
   /** postgres.js keeps a connection of its own for this and listens again after it was lost. */
-  #listen(): void {
-    const { sql } = pool();
+  async #listen(sql: Sql): Promise<{ unlisten: () => Promise<void> }[]> {
     const onTurns = (payload: string) => {
-      const tails = payload.split(",").flatMap((id) => this.#tails.get(id) ?? []);
-      this.#refresh(tails.filter((tail) => !tail.local));
+      for (const turnId of payload.split(",")) this.#tails.get(turnId)?.hint();
     };
-    const onStop = (turnId: string) => this.#appender.writers.get(turnId)?.halt({ status: "stopped" });
-    const onListening = () => this.#refresh(this.#remoteTails());
-    this.#listening = Promise.all([
-      sql.listen(turnsChannel, onTurns, onListening),
-      sql.listen(stopsChannel, onStop),
-    ]).catch((error) => {
-      // Everything still works by polling, only later.
+    try {
+      // Whatever was said before it listened is made up for.
+      return await Promise.all([
+        sql.listen(turnsChannel, onTurns, () => this.#hintAll()),
+        sql.listen(
+          stopsChannel,
+          (turnId) => this.#halt(turnId),
+          () => this.#appender.renew(),
+        ),
+      ]);
+    } catch (error) {
+      // Everything still works by polling, only later; and the driver goes on trying.
       logger.error({ err: error }, "LISTEN failed, falling back to polling");
       return [];
-    });
+    }
   }
 }

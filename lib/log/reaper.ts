@@ -2,7 +2,14 @@
 // closed and finished, all in one transaction. Every process does this; the database decides who does it for which turn.
 
 import { pool } from "@/db/client";
-import { claimExpiredTurn, commitChunks, listExpiredTurns, pruneChunks, readAllChunks } from "@/db/log";
+import {
+  type ClaimedTurn,
+  claimExpiredTurn,
+  commitChunks,
+  listExpiredTurns,
+  pruneChunks,
+  readAllChunks,
+} from "@/db/log";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 import type { TurnChunk } from "@/lib/turn/chunks";
@@ -17,13 +24,18 @@ const pruneEveryMs = 60_000;
 const keepChunksMs = 3_600_000;
 /** At most this many turns a round, so that a round is short. */
 const batchSize = 50;
+/** Turns pruned in one statement. */
+const pruneSize = 500;
+/** What owners get to renew their leases once the database is back: some of their retries. */
+const graceMs = 3_000;
 
 /** Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead. Returns how to stop it. */
 export function startReaper(leaseMs: number, isMine: (turnId: string) => boolean): () => void {
   const rounds = [
-    repeat(reapEveryMs, () => reap(leaseMs, isMine)),
+    // Often enough that no outage in which leases run out passes between two rounds.
+    repeat(Math.min(reapEveryMs, leaseMs / 3), reaper(leaseMs, isMine)),
     repeat(pruneEveryMs, async () => {
-      await pruneChunks(keepChunksMs, 500);
+      while ((await pruneChunks(keepChunksMs, pruneSize)) === pruneSize);
     }),
   ];
   return () => {
@@ -50,9 +62,31 @@ function repeat(everyMs: number, work: () => Promise<void>): () => void {
   };
 }
 
-async function reap(leaseMs: number, isMine: (turnId: string) => boolean): Promise<void> {
-  for (const turnId of await listExpiredTurns(batchSize)) {
-    if (!isMine(turnId)) await sealExpired(turnId, leaseMs);
+function reaper(leaseMs: number, isMine: (turnId: string) => boolean): () => Promise<void> {
+  let quietUntilMs = 0;
+  return async () => {
+    const startMs = performance.now();
+    let answered = false;
+    try {
+      const expired = await listExpiredTurns(batchSize);
+      // An outage shorter than this costs an owner one renewal, which it can spare.
+      answered = performance.now() - startMs < leaseMs / 3;
+      if (!answered || startMs < quietUntilMs) return;
+      for (const turnId of expired) if (!isMine(turnId)) await sealOrReport(turnId, leaseMs);
+    } finally {
+      // While the database was away nobody could renew: an expired lease says nothing about its owner.
+      if (!answered) quietUntilMs = performance.now() + graceMs;
+    }
+  };
+}
+
+/** One turn that cannot be ended must not keep the others from it. */
+async function sealOrReport(turnId: string, leaseMs: number): Promise<void> {
+  try {
+    await sealExpired(turnId, leaseMs);
+  } catch (error) {
+    if (isDatabaseAway(error)) throw error;
+    logger.error({ err: error, turnId }, "turn could not be ended, will be repeated");
   }
 }
 
@@ -61,26 +95,39 @@ export async function sealExpired(turnId: string, leaseMs: number): Promise<void
   await pool().sql.begin(async (sql) => {
     const turn = await claimExpiredTurn(sql, turnId);
     if (!turn) return;
-    const chunks = (await readAllChunks(sql, turnId)).map(({ json }) => JSON.parse(json) as TurnChunk);
+    const stored = (await readAllChunks(sql, turnId)).map(({ json }) => JSON.parse(json) as TurnChunk);
     const open = new OpenParts();
-    for (const chunk of chunks) open.see(chunk);
-    const ending = endTurn(
-      open,
-      turn.stopRequested ? { turnId, status: "stopped" } : { turnId, status: "interrupted", error: interruptedError },
-    );
-    const all = [...chunks, ...ending];
+    for (const chunk of stored) open.see(chunk);
+    const added = [
+      ...(stored.length === 0 ? opening(turn) : []),
+      ...endTurn(
+        open,
+        turn.stopRequested ? { turnId, status: "stopped" } : { turnId, status: "interrupted", error: interruptedError },
+      ),
+    ];
+    const all = [...stored, ...added];
     const message = await foldChunks(all, (error) => logger.error({ err: error, turnId }, "fold stopped early"));
     const row = {
       turnId,
       epoch: turn.epoch,
-      lastSeq: turn.lastSeq + ending.length,
-      chunks: ending.map((chunk, index) => ({ seq: turn.lastSeq + index + 1, json: JSON.stringify(chunk) })),
+      lastSeq: turn.lastSeq + added.length,
+      chunks: added.map((chunk, index) => ({ seq: turn.lastSeq + index + 1, json: JSON.stringify(chunk) })),
       final: finalRow(all, message),
     };
     await commitChunks(sql, [row], leaseMs);
     logger.warn(
-      { turnId, stopRequested: turn.stopRequested, chunks: chunks.length },
+      { turnId, stopRequested: turn.stopRequested, chunks: stored.length },
       "ended a turn whose owner is gone",
     );
   });
+}
+
+/** How every turn begins, for one whose owner died before it stored anything: its message must know where it belongs. */
+function opening({ turnId, chatId, userMessageId, messageId, request, createdMs }: ClaimedTurn): TurnChunk[] {
+  const { model } = request as { model: string };
+  const createdAt = new Date(createdMs).toISOString();
+  return [
+    { type: "start", messageId, messageMetadata: { turnId, chatId, model, createdAt } },
+    { type: "data-turn", data: { turnId, chatId, userMessageId, status: "running" }, transient: true },
+  ];
 }

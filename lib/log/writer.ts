@@ -18,6 +18,9 @@ import type { LogWriter } from "./contract";
 /** What may wait to be stored before the run is asked to pause. */
 const maxPendingBytes = 1_048_576;
 
+/** `json` is null for a delta, which may still grow. */
+type Pending = { chunk: TurnChunk; json: string | null };
+
 export class Writer implements LogWriter {
   readonly turnId: string;
   readonly epoch: number;
@@ -25,7 +28,7 @@ export class Writer implements LogWriter {
   finish!: (outcome: "stored" | "lost") => void;
   readonly #schedule: (writer: Writer, urgent: boolean) => void;
   readonly #abort = new AbortController();
-  #pending: TurnChunk[] = [];
+  #pending: Pending[] = [];
   #pendingBytes = 0;
   #lastSeq = 0;
   /** The whole turn with deltas joined, for the fold. */
@@ -61,13 +64,16 @@ export class Writer implements LogWriter {
     this.halt({ status: "interrupted", error: { ...interruptedError, code: "storage" } });
   }
 
+  /** Roughly what the next commit stores of this turn. */
+  get pendingBytes(): number {
+    return this.#pendingBytes;
+  }
+
   append(chunk: TurnChunk): Promise<void> | undefined {
-    if (this.#over) return undefined;
+    // Nothing comes behind a terminal.
+    if (this.#over || this.#final) return undefined;
     if (isTerminal(chunk)) return this.#end(chunk);
-    for (const piece of splitDelta(chunk)) {
-      pushJoined(this.#seen, piece);
-      this.#add(piece);
-    }
+    for (const piece of splitDelta(chunk)) this.#add(piece);
     const firstText = !this.#sawText && chunk.type === "text-delta";
     if (firstText) this.#sawText = true;
     this.#schedule(this, firstText);
@@ -85,31 +91,28 @@ export class Writer implements LogWriter {
     this.#schedule(this, false);
   }
 
-  #add(chunk: TurnChunk): void {
+  #add(added: TurnChunk): void {
+    const entry = encode(added);
+    pushJoined(this.#seen, entry.chunk);
     const last = this.#pending.at(-1);
-    const joined = last && joinDeltas(last, chunk);
-    if (joined) this.#pending[this.#pending.length - 1] = joined;
-    else this.#pending.push(chunk);
-    this.#pendingBytes += "delta" in chunk ? chunk.delta.length : 200;
+    const joined = last && joinDeltas(last.chunk, entry.chunk);
+    if (joined) this.#pending[this.#pending.length - 1] = { chunk: joined, json: null };
+    else this.#pending.push(entry);
+    this.#pendingBytes += entry.json?.length ?? deltaOf(entry.chunk).length;
   }
 
   /** What the next commit stores. Until `committed` the same rows may be sent again. */
   take(): AppendRow {
-    const chunks = this.#pending.map((chunk, index) => ({
+    const chunks = this.#pending.map(({ chunk, json }, index) => ({
       seq: this.#lastSeq + index + 1,
-      json: JSON.stringify(chunk),
+      json: json ?? JSON.stringify(chunk),
       chunk,
     }));
     this.#pending = [];
     this.#pendingBytes = 0;
     this.#lastSeq += chunks.length;
-    return {
-      turnId: this.turnId,
-      epoch: this.epoch,
-      lastSeq: this.#lastSeq,
-      chunks,
-      ...(this.#final ? { final: this.#final } : {}),
-    };
+    const { turnId, epoch } = this;
+    return { turnId, epoch, lastSeq: this.#lastSeq, chunks, ...(this.#final ? { final: this.#final } : {}) };
   }
 
   /** The rows are stored; what waited for room may go on. */
@@ -118,6 +121,26 @@ export class Writer implements LogWriter {
     this.#resume = null;
     return row.chunks as LoggedChunk[];
   }
+}
+
+/**
+ * Whatever is no plain delta is encoded here and now: what cannot be encoded fails in the run that made it, never in the
+ * commit it would share, and readers here get exactly what readers elsewhere decode.
+ */
+function encode(chunk: TurnChunk): Pending {
+  if (isPlainDelta(chunk)) return { chunk, json: null };
+  const json = JSON.stringify(chunk);
+  return { chunk: JSON.parse(json) as TurnChunk, json };
+}
+
+function isPlainDelta(chunk: TurnChunk): boolean {
+  if (chunk.type === "tool-input-delta") return true;
+  return (chunk.type === "text-delta" || chunk.type === "reasoning-delta") && !chunk.providerMetadata;
+}
+
+function deltaOf(chunk: TurnChunk): string {
+  if ("delta" in chunk) return chunk.delta;
+  return "inputTextDelta" in chunk ? chunk.inputTextDelta : "";
 }
 
 /** What is stored with a terminal. The state is the one its `data-turn` chunk tells. */

@@ -47,11 +47,17 @@ export class OpenParts {
     }
   }
 
-  /** The chunks that close everything, innermost first. */
-  close(): TurnChunk[] {
+  /** The chunks that close what belongs inside a step: texts and reasonings. */
+  closeTexts(): TurnChunk[] {
     const chunks: TurnChunk[] = [];
     for (const id of this.#reasonings) chunks.push({ type: "reasoning-end", id });
     for (const id of this.#texts) chunks.push({ type: "text-end", id });
+    return chunks;
+  }
+
+  /** The chunks that close everything, innermost first. */
+  close(): TurnChunk[] {
+    const chunks = this.closeTexts();
     for (const [toolCallId, dynamic] of this.#tools) {
       const errorText = "The answer ended before this tool did.";
       chunks.push({ type: "tool-output-error", toolCallId, errorText, ...(dynamic ? { dynamic } : {}) });

@@ -69,8 +69,12 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
   let ending: Omit<Ending, "turnId" | "metadata">;
   try {
     for await (const chunk of work(input, ports, signal, progress)) {
-      open.see(chunk);
-      yield chunk;
+      // A stream that is cut off leaves a text open, and the SDK ends the step all the same.
+      const before = chunk.type === "finish-step" ? open.closeTexts() : [];
+      for (const next of [...before, chunk]) {
+        open.see(next);
+        yield next;
+      }
       if (signal.aborted) break;
     }
     ending = signal.aborted ? haltOf(signal) : { status: "complete" };

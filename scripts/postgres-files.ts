@@ -1,6 +1,19 @@
-// Where the binaries of the embedded database are, and which account may run them. As root that is a question of its
-// own: Postgres refuses to run as root, and root's folders are often closed to everybody else.
-import { cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from "node:fs";
+// Where the binaries and the data of the embedded database are, and which account may run it. As root that is a
+// question of its own: Postgres refuses to run as root, and root's folders are often closed to everybody else.
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 
@@ -18,7 +31,7 @@ export function serviceAccount(home?: string): Account | undefined {
 }
 
 /** True when a folder on the way to `target`, or `target` itself, is closed to the account. */
-export function unreachable(target: string, account: Account): boolean {
+function unreachable(target: string, account: Account): boolean {
   for (let folder = path.resolve(target); ; folder = path.dirname(folder)) {
     const { mode, uid } = statSync(folder);
     if (uid !== account.uid && (mode & 0o001) === 0) return true;
@@ -27,10 +40,43 @@ export function unreachable(target: string, account: Account): boolean {
 }
 
 /** Where root keeps what the account must reach although the project lies in a closed folder. */
-export function sharedFolder(): string {
+function sharedFolder(): string {
   const folder = "/var/lib/rivulet";
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   return folder;
+}
+
+/** DATA_DIR/postgres: lock, password, log and the cluster itself. */
+export function prepareHome(dataDir: string): string {
+  const home = path.resolve(dataDir, "postgres");
+  mkdirSync(path.dirname(home), { recursive: true });
+  if (!existsSync(home)) {
+    const account = serviceAccount();
+    // The folder itself is ours to open, for passing through only: temporary folders come closed.
+    if (account) chmodSync(path.dirname(home), statSync(path.dirname(home)).mode | 0o011);
+    if (account && unreachable(path.dirname(home), account)) {
+      // Root's own folders are closed to the account Postgres runs under.
+      const elsewhere = path.join(sharedFolder(), `data-${randomBytes(6).toString("hex")}`);
+      mkdirSync(elsewhere, { mode: 0o700 });
+      linkUnlessLinked(elsewhere, home);
+    } else {
+      mkdirSync(home, { recursive: true, mode: 0o700 });
+    }
+    if (account) chownSync(home, account.uid, account.gid);
+  }
+  return realpathSync(home);
+}
+
+/** Of several starts at once the first one's link counts. */
+function linkUnlessLinked(folder: string, link: string): void {
+  try {
+    symlinkSync(folder, link);
+  } catch (error) {
+    rmSync(folder, { recursive: true });
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    if (!existsSync(link))
+      throw new Error(`${link} points to a folder that is gone. Remove it to begin with an empty database.`);
+  }
 }
 
 /** The folder with initdb and pg_ctl. Throws one clear sentence where npm has no binaries for this machine. */

@@ -1,0 +1,138 @@
+import { encode } from "next-auth/jwt";
+import { v7 as uuidv7 } from "uuid";
+import { beforeAll, describe, expect, it } from "vitest";
+import { pool } from "@/db/client";
+import { insertToken, insertUser } from "@/db/users";
+import { testDatabase } from "@/test/database";
+import { findUserByCookie, hashToken, newToken, requireUser } from "./auth";
+
+testDatabase();
+
+const secret = "a-secret-for-tests-and-nothing-else-0123456789";
+const cookieName = "authjs.session-token";
+const url = "http://localhost:3000/api/chats";
+let userId: string;
+
+beforeAll(async () => {
+  process.env.AUTH_SECRET = secret;
+  userId = uuidv7();
+  await insertUser({ id: userId, email: "ada@example.com", name: "Ada", passwordHash: null });
+});
+
+async function token(expiresAt: Date | null = null): Promise<string> {
+  const token = newToken();
+  await insertToken({ id: uuidv7(), userId, name: "t", hash: hashToken(token), expiresAt });
+  return token;
+}
+
+const session = (claims: object, options: { secret?: string; salt?: string; maxAge?: number } = {}) =>
+  encode({ token: { sub: userId, version: 1, ...claims }, secret, salt: cookieName, ...options });
+const bearer = (value: string) => new Request(url, { headers: { authorization: `Bearer ${value}` } });
+const cookie = (value: string, init: RequestInit = {}) =>
+  new Request(url, {
+    ...init,
+    headers: { host: "localhost:3000", cookie: `a=b; ${cookieName}=${value}; c=d`, ...init.headers },
+  });
+
+describe("a token", () => {
+  it("stands for its user, and is stored as a hash only", async () => {
+    const value = await token();
+    expect(await requireUser(bearer(value))).toEqual({
+      id: userId,
+      email: "ada@example.com",
+      name: "Ada",
+      guest: false,
+    });
+    const rows = await pool().sql`select tokens::text as row from tokens`;
+    expect(rows.length).toBeGreaterThan(0);
+    for (const { row } of rows) expect(row).not.toContain(value.slice(4, 24));
+  });
+
+  it("is long, and never the same", () => {
+    const tokens = new Set(Array.from({ length: 100 }, newToken));
+    expect(tokens.size).toBe(100);
+    for (const value of tokens) expect(value).toMatch(/^rvl_[A-Za-z0-9_-]{43}$/);
+  });
+
+  it("ends with its time", async () => {
+    expect(await requireUser(bearer(await token(new Date(Date.now() + 60_000))))).toMatchObject({ id: userId });
+    await expect(requireUser(bearer(await token(new Date(Date.now() - 1_000))))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("remembers when it was used, once a minute", async () => {
+    const value = await token();
+    const usedAt = async () =>
+      (await pool().sql`select last_used_at::text as at from tokens where hash = ${hashToken(value)}`)[0]?.at as
+        | string
+        | null;
+    expect(await usedAt()).toBeNull();
+    await requireUser(bearer(value));
+    const first = await usedAt();
+    expect(first).not.toBeNull();
+    await requireUser(bearer(value));
+    expect(await usedAt()).toBe(first);
+    await pool().sql`update tokens set last_used_at = now() - interval '2 minutes' where hash = ${hashToken(value)}`;
+    await requireUser(bearer(value));
+    expect(((await usedAt()) ?? "") > (first ?? "")).toBe(true);
+  });
+});
+
+describe("a session", () => {
+  it("is taken from the cookie, with and without TLS, and as a bearer", async () => {
+    expect(await requireUser(cookie(await session({})))).toMatchObject({ id: userId });
+    expect(await requireUser(bearer(await session({})))).toMatchObject({ id: userId });
+    const secure = "__Secure-authjs.session-token";
+    const value = await session({}, { salt: secure });
+    expect(await findUserByCookie(`${secure}=${value}`)).toMatchObject({ id: userId });
+    expect(await findUserByCookie(null)).toBeNull();
+  });
+
+  it.each<[string, () => Promise<string>]>([
+    ["made with another secret", () => session({}, { secret: "another-secret-another-secret-another" })],
+    ["made for another cookie", () => session({}, { salt: "x" })],
+    ["expired", () => session({}, { maxAge: -60 })],
+    ["of nobody", () => session({ sub: uuidv7() })],
+    ["without a user", () => session({ sub: undefined })],
+    ["without a version", () => session({ version: undefined })],
+    ["cut off", async () => (await session({})).slice(0, -4)],
+  ])("%s is none", async (_, make) => {
+    const value = await make();
+    await expect(requireUser(bearer(value))).rejects.toMatchObject({ status: 401 });
+    await expect(requireUser(cookie(value))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("ends when the user's sessions are ended", async () => {
+    const id = uuidv7();
+    await insertUser({ id, email: null, name: null, passwordHash: null });
+    const value = await session({ sub: id });
+    expect(await requireUser(bearer(value))).toMatchObject({ id, guest: true });
+    await pool().sql`update users set session_version = session_version + 1 where id = ${id}`;
+    await expect(requireUser(bearer(value))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("in a cookie changes nothing for another site; a bearer may come from anywhere", async () => {
+    const value = await session({});
+    const foreign = { method: "POST", headers: { origin: "https://evil.example", "content-type": "application/json" } };
+    await expect(requireUser(cookie(value, foreign))).rejects.toMatchObject({ status: 403 });
+    const request = new Request(url, { ...foreign, headers: { ...foreign.headers, authorization: `Bearer ${value}` } });
+    expect(await requireUser(request)).toMatchObject({ id: userId });
+  });
+});
+
+it.each([
+  "",
+  "Bearer",
+  "Bearer ",
+  "Basic YTpi",
+  "Bearer rvl_unknown",
+  "Bearer two words",
+  "Bearer x.y.z",
+  `Bearer ${"x".repeat(9_000)}`,
+])("%j is nobody, whatever the cookie says", async (authorization) => {
+  const request = cookie(await session({}), { headers: { authorization } });
+  await expect(requireUser(request)).rejects.toMatchObject({ status: 401, code: "unauthorized" });
+});
+
+it("no credentials are nobody", async () => {
+  await expect(requireUser(new Request(url))).rejects.toMatchObject({ status: 401 });
+});

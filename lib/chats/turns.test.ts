@@ -1,0 +1,404 @@
+// Starting, following and stopping turns against a real database, with the local model and a scripted provider.
+import { v7 as uuidv7 } from "uuid";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { database, pool } from "@/db/client";
+import { findTurn, insertTurn, type TurnRow } from "@/db/turns";
+import { insertUser } from "@/db/users";
+import { turnLog } from "@/lib/log/turn-log";
+import { isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
+import { foldChunks, textOf } from "@/lib/turn/fold";
+import { testDatabase } from "@/test/database";
+import { type Provider, says, startProvider } from "@/test/provider";
+import { createChat, deleteChat, findChat } from "./chats";
+import { execute } from "./execute";
+import { findFollowed, followTurn, requireTurn } from "./follow";
+import { listMessages } from "./messages";
+import { startTurn } from "./start";
+import { stopChat, stopTurn } from "./stop";
+import type { TurnRequest } from "./turn-request";
+
+testDatabase();
+
+let provider: Provider;
+/** Runs that were let go of: none may outlive its test file. */
+const runs: Promise<void>[] = [];
+const keepAlive = (work: Promise<void>) => void runs.push(work);
+
+beforeAll(async () => {
+  provider = await startProvider();
+  Object.assign(process.env, { MODELS: "openai:scripted,local", OPENAI_BASE_URL: provider.url, OPENAI_API: "chat" });
+});
+afterAll(async () => {
+  await turnLog().close(0);
+  await Promise.all(runs);
+  await provider.close();
+});
+
+async function newUser(): Promise<string> {
+  const id = uuidv7();
+  await insertUser({ id, email: null, name: null, passwordHash: null });
+  return id;
+}
+
+/** A question in a chat; its id is its key. */
+function ask(text: string, chatId = uuidv7(), id = uuidv7()): TurnRequest & { trigger: "submit-message" } {
+  const message = { id, parts: [{ type: "text" as const, text }] };
+  return { trigger: "submit-message", chatId, clientKey: id, message, searchMode: "none" };
+}
+
+const again = (chatId: string, messageId?: string): TurnRequest => ({
+  trigger: "regenerate-message",
+  chatId,
+  clientKey: uuidv7(),
+  searchMode: "none",
+  ...(messageId ? { messageId } : {}),
+});
+
+async function read(turn: TurnRow, afterSeq = 0, compact = false): Promise<LoggedChunk[]> {
+  const reader = await followTurn(turn, null, afterSeq, compact);
+  const all: LoggedChunk[] = [];
+  for (let batch = await reader.next(); batch; batch = await reader.next()) all.push(...batch);
+  return all;
+}
+
+/** Follows until the text so far is this, and lets go. */
+async function readUntil(turn: TurnRow, text: string): Promise<void> {
+  const reader = await followTurn(turn, null, 0, false);
+  let seen = "";
+  while (seen !== text) {
+    const batch = await reader.next();
+    if (!batch) throw new Error(`The turn ended with ${JSON.stringify(seen)}.`);
+    for (const { chunk } of batch) if (chunk.type === "text-delta") seen += chunk.delta;
+  }
+  reader.close();
+}
+
+const requestsFor = (key: string) => provider.requests.filter(({ prompt }) => prompt.includes(key)).length;
+
+describe("starting", () => {
+  it("makes chat, question and answer, and the log is what becomes of the message", async () => {
+    const userId = await newUser();
+    provider.on("first question", says("The answer."));
+    const request = ask("A first question,\n in   two lines");
+    const turn = await startTurn(userId, request, keepAlive);
+    const logged = await read(turn);
+    expect(logged.map(({ seq }) => seq)).toEqual(logged.map((_, index) => index + 1));
+    expect(logged.filter(({ chunk }) => isTerminal(chunk))).toEqual([logged.at(-1)]);
+    expect(await findChat(userId, request.chatId)).toMatchObject({
+      number: 1,
+      title: "A first question, in two lines",
+    });
+    const [question, answer] = await listMessages(userId, request.chatId);
+    expect(question).toMatchObject({ id: request.message.id, role: "user", parts: request.message.parts });
+    expect(answer).toEqual(JSON.parse(JSON.stringify(await foldChunks(logged.map(({ chunk }) => chunk)))));
+    expect(answer).toMatchObject({ id: turn.messageId, metadata: { status: "complete", turnId: turn.id } });
+    expect(await requireTurn(userId, turn.id)).toMatchObject({ state: "complete", lastSeq: logged.length });
+  });
+
+  it("many times at once with one key is one turn and one request", async () => {
+    const userId = await newUser();
+    provider.on("asked in parallel", says("Once."));
+    const request = ask("asked in parallel");
+    const turns = await Promise.all(Array.from({ length: 20 }, () => startTurn(userId, request, keepAlive)));
+    expect(new Set(turns.map(({ id }) => id)).size).toBe(1);
+    const logs = await Promise.all(turns.map((turn) => read(turn)));
+    for (const log of logs) expect(log).toEqual(logs[0]);
+    // And later, when it has long ended.
+    expect(await startTurn(userId, request, keepAlive)).toMatchObject({ id: turns[0]?.id, state: "complete" });
+    expect(requestsFor("asked in parallel")).toBe(1);
+    expect(await listMessages(userId, request.chatId)).toHaveLength(2);
+    expect(await findChat(userId, request.chatId)).toMatchObject({ number: 1 });
+  });
+
+  it("a second turn in a chat that answers is refused with the one that runs, and nothing of it is kept", async () => {
+    const userId = await newUser();
+    provider.on("a long answer", [{ text: "Well" }, { gate: "long" }, { finish: "stop" }]);
+    const first = ask("a long answer");
+    const turn = await startTurn(userId, first, keepAlive);
+    for (const request of [ask("impatient", first.chatId), again(first.chatId)])
+      await expect(startTurn(userId, request, keepAlive)).rejects.toMatchObject({
+        code: "turn_running",
+        details: { turnId: turn.id },
+      });
+    expect(await listMessages(userId, first.chatId)).toHaveLength(2);
+    provider.open("long");
+    await read(turn);
+    const next = await startTurn(userId, ask("patient", first.chatId), keepAlive);
+    await read(next);
+    expect(await listMessages(userId, first.chatId)).toHaveLength(4);
+    expect(requestsFor("impatient")).toBe(0);
+  });
+
+  it("different questions at once in a new chat: one wins, the other is told", async () => {
+    const userId = await newUser();
+    provider.on("racing", [{ gate: "race" }, { text: "x" }, { finish: "stop" }]);
+    const chatId = uuidv7();
+    const results = await Promise.allSettled(
+      [1, 2, 3].map((n) => startTurn(userId, ask(`racing ${n}`, chatId), keepAlive)),
+    );
+    expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
+    for (const result of results.filter((each) => each.status === "rejected"))
+      expect(result.reason).toMatchObject({ code: "turn_running" });
+    provider.open("race");
+    expect(await listMessages(userId, chatId)).toHaveLength(2);
+  });
+
+  it("an id of somebody else's chat is a fresh chat of one's own", async () => {
+    const [owner, other] = [await newUser(), await newUser()];
+    const request = ask("mine");
+    await read(await startTurn(owner, request, keepAlive));
+    const turn = await startTurn(other, { ...ask("theirs", request.chatId), clientKey: request.clientKey }, keepAlive);
+    await read(turn);
+    expect((await listMessages(owner, request.chatId)).map(textOf)[0]).toBe("mine");
+    expect((await listMessages(other, request.chatId)).map(textOf)[0]).toBe("theirs");
+    await expect(requireTurn(owner, turn.id)).rejects.toMatchObject({ status: 404 });
+    await expect(stopTurn(owner, turn.id)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("a message id that is used already is refused, and the turn with it", async () => {
+    const userId = await newUser();
+    const request = ask("once");
+    await read(await startTurn(userId, request, keepAlive));
+    const reused = { ...ask("twice", uuidv7(), request.message.id), clientKey: uuidv7() };
+    await expect(startTurn(userId, reused, keepAlive)).rejects.toMatchObject({ code: "bad_request" });
+    expect(await findChat(userId, reused.chatId)).toBeNull();
+  });
+
+  it("parallel chats are numbered 1, 2, 3 …, and a refused one takes no number", async () => {
+    const userId = await newUser();
+    const chats = await Promise.all(Array.from({ length: 8 }, () => createChat(userId, {})));
+    expect(chats.map(({ number }) => number).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    const id = chats[0]?.id as string;
+    await expect(createChat(userId, { id })).rejects.toMatchObject({ code: "conflict" });
+    expect(await createChat(userId, {})).toMatchObject({ number: 9 });
+  });
+
+  it("has a quota for new turns only", async () => {
+    const userId = await newUser();
+    const request = ask("quota");
+    const turn = await startTurn(userId, request, keepAlive);
+    await read(turn);
+    // The chat is the same and busy or not: what counts is that a turn is asked for.
+    const refusals: unknown[] = [];
+    for (let i = 0; i < 60; i++)
+      await startTurn(userId, again("no-such-chat"), keepAlive).catch((error: unknown) => refusals.push(error));
+    expect(refusals.at(-1)).toMatchObject({ code: "rate_limited", retryAfter: expect.any(Number) });
+    expect(refusals.at(0)).toMatchObject({ code: "not_found" });
+    expect(await startTurn(userId, request, keepAlive)).toMatchObject({ id: turn.id });
+    expect(await read(turn)).not.toEqual([]);
+  });
+
+  it("does not ask an unknown model", async () => {
+    const userId = await newUser();
+    const request = { ...ask("which model"), model: "unknown" };
+    await expect(startTurn(userId, request, keepAlive)).rejects.toMatchObject({ code: "bad_request" });
+    expect(await findChat(userId, request.chatId)).toBeNull();
+  });
+
+  it("cuts a title between characters", async () => {
+    const userId = await newUser();
+    const request = ask(`${"x".repeat(78)}😀 and more`);
+    await read(await startTurn(userId, request, keepAlive));
+    expect(await findChat(userId, request.chatId)).toMatchObject({ title: `${"x".repeat(78)}…` });
+  });
+});
+
+describe("regenerating", () => {
+  it("makes a sibling of the answer, with the same history, and the newest is in view", async () => {
+    const userId = await newUser();
+    provider.on("say it", says("First."), says("Second."), says("Third."));
+    const request = ask("say it");
+    const first = await startTurn(userId, request, keepAlive);
+    await read(first);
+    const second = await startTurn(userId, again(request.chatId, first.messageId), keepAlive);
+    await read(second);
+    const third = await startTurn(userId, again(request.chatId), keepAlive);
+    await read(third);
+    expect(second).toMatchObject({ userMessageId: request.message.id });
+    expect((await listMessages(userId, request.chatId)).map(textOf)).toEqual(["say it", "Third."]);
+    const answers = await pool().sql`
+      select id, parent_id from messages where user_id = ${userId} and role = 'assistant' order by position`;
+    expect(answers.map((row) => [row.id, row.parent_id])).toEqual(
+      [first, second, third].map(({ messageId }) => [messageId, request.message.id]),
+    );
+    const { messages } = (await provider.request("say it", 3)).body as { messages: { role: string }[] };
+    expect(messages.map(({ role }) => role)).toEqual(["system", "user"]);
+  });
+
+  it("goes on from the answer in view", async () => {
+    const userId = await newUser();
+    provider.on("begin", says("One."), says("Two."));
+    provider.on("go on", says("Three."));
+    const request = ask("begin");
+    const first = await startTurn(userId, request, keepAlive);
+    await read(first);
+    await read(await startTurn(userId, again(request.chatId, request.message.id), keepAlive));
+    await read(await startTurn(userId, ask("go on", request.chatId), keepAlive));
+    expect((await listMessages(userId, request.chatId)).map(textOf)).toEqual(["begin", "Two.", "go on", "Three."]);
+    const prompt = JSON.stringify((await provider.request("go on")).body.messages);
+    expect(prompt).toContain("Two.");
+    expect(prompt).not.toContain("One.");
+  });
+
+  it("needs a chat and a message of it", async () => {
+    const userId = await newUser();
+    const [request, other] = [ask("here"), ask("elsewhere")];
+    await read(await startTurn(userId, request, keepAlive));
+    const turn = await startTurn(userId, other, keepAlive);
+    await read(turn);
+    for (const wrong of [again(uuidv7()), again(request.chatId, uuidv7()), again(request.chatId, turn.messageId)])
+      await expect(startTurn(userId, wrong, keepAlive)).rejects.toMatchObject({ status: 404 });
+  });
+});
+
+describe("following", () => {
+  it("finds the live turn, shows the text so far, and compacts what is stored", async () => {
+    const userId = await newUser();
+    const words = ["One ", "two ", "three "];
+    provider.on("follow me", [
+      ...words.map((text) => ({ text })),
+      { gate: "follow" },
+      { text: "four" },
+      { finish: "stop" },
+    ]);
+    const request = ask("follow me");
+    await startTurn(userId, request, keepAlive);
+    const live = (await findFollowed(userId, request.chatId, null)) as TurnRow;
+    await readUntil(live, "One two three ");
+    const [, answer] = await listMessages(userId, request.chatId);
+    expect(answer).toMatchObject({ id: live.messageId, parts: [{}, {}, { type: "text", text: "One two three " }] });
+    const now = (await findFollowed(userId, request.chatId, null)) as TurnRow;
+    const compacted = read(now, 0, true);
+    provider.open("follow");
+    const [whole, short] = [await read(now), await compacted];
+    const message = await foldChunks(whole.map(({ chunk }) => chunk));
+    expect(await foldChunks(short.map(({ chunk }) => chunk))).toEqual(message);
+    expect(textOf(message)).toBe("One two three four");
+    expect(short.find(({ chunk }) => chunk.type === "text-delta")?.chunk).toMatchObject({ delta: "One two three " });
+    expect(short.at(-1)).toEqual(whole.at(-1));
+    expect(await findFollowed(userId, request.chatId, null)).toBeNull();
+  });
+
+  it("a cursor that was never given out is unknown, and so is another chat's or user's", async () => {
+    const userId = await newUser();
+    const request = ask("cursor");
+    const turn = await startTurn(userId, request, keepAlive);
+    await read(turn);
+    const ended = (await findTurn(userId, turn.id)) as TurnRow;
+    const at = (seq: number) => ({ turnId: turn.id, seq, n: 0 });
+    await expect(followTurn(ended, at(ended.lastSeq + 1), 0, false)).rejects.toMatchObject({ status: 404 });
+    expect(await findFollowed(userId, request.chatId, at(1))).toMatchObject({ id: turn.id });
+    await expect(findFollowed(userId, "another-chat", at(1))).rejects.toMatchObject({ status: 404 });
+    await expect(findFollowed(await newUser(), request.chatId, at(1))).rejects.toMatchObject({ status: 404 });
+    await expect(findFollowed(userId, "another-chat", null)).rejects.toMatchObject({ status: 404 });
+    for (const id of [uuidv7(), "no uuid", ""])
+      await expect(requireTurn(userId, id)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("when the log is pruned, the message tells the same, with the same terminal", async () => {
+    const userId = await newUser();
+    provider.on("pruned", says("Kept for ever."));
+    const turn = await startTurn(userId, ask("pruned"), keepAlive);
+    const whole = await read(turn);
+    await pool().sql`delete from turn_chunks where turn_id = ${turn.id}`;
+    await pool().sql`update turns set pruned_at = now() where id = ${turn.id}`;
+    const pruned = (await findTurn(userId, turn.id)) as TurnRow;
+    const short = await read(pruned);
+    const plain = async (logged: LoggedChunk[]) =>
+      JSON.parse(JSON.stringify(await foldChunks(logged.map(({ chunk }) => chunk))));
+    expect(await plain(short)).toEqual(await plain(whole));
+    expect(short.at(-1)).toEqual(whole.at(-1));
+    const seqs = short.map(({ seq }) => seq);
+    expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+    const at = (seq: number) => followTurn(pruned, { turnId: turn.id, seq, n: 0 }, seq - 1, false);
+    expect(await (await at(pruned.lastSeq)).next()).toBeNull();
+    await expect(at(pruned.lastSeq - 1)).rejects.toMatchObject({ status: 404 });
+  });
+});
+
+describe("stopping", () => {
+  it("keeps what was seen, lets the provider go, and says so again", async () => {
+    const userId = await newUser();
+    provider.on("stop this", [{ text: "Seen " }, { text: "words" }, { hang: true }]);
+    const request = ask("stop this");
+    const turn = await startTurn(userId, request, keepAlive);
+    await readUntil(turn, "Seen words");
+    const stopped = { turnId: turn.id, status: "stopped" };
+    expect(await Promise.all([stopChat(userId, request.chatId), stopTurn(userId, turn.id)])).toEqual([
+      stopped,
+      stopped,
+    ]);
+    expect(await stopTurn(userId, turn.id)).toEqual(stopped);
+    expect(await (await provider.request("stop this")).closed).toBe("client");
+    expect(textOf((await listMessages(userId, request.chatId)).at(-1) ?? { parts: [] })).toBe("Seen words");
+    expect((await read(turn)).at(-1)?.chunk).toEqual({ type: "abort", reason: "stopped" });
+  });
+
+  it("that came too late is not told as one", async () => {
+    const userId = await newUser();
+    const request = ask("finished");
+    const turn = await startTurn(userId, request, keepAlive);
+    await read(turn);
+    expect(await stopChat(userId, request.chatId)).toEqual({ turnId: turn.id, status: "complete" });
+    const chat = await createChat(userId, {});
+    expect(await stopChat(userId, chat.id)).toEqual({ turnId: null, status: null });
+    await expect(stopChat(userId, uuidv7())).rejects.toMatchObject({ status: 404 });
+  });
+});
+
+describe("deleting a chat", () => {
+  it("while it answers leaves no row behind, and ends the request", async () => {
+    const userId = await newUser();
+    provider.on("delete me", [{ text: "Gone " }, { gate: "deleted" }, { tokens: "and still talking" }, { hang: true }]);
+    const request = ask("delete me");
+    const turn = await startTurn(userId, request, keepAlive);
+    await readUntil(turn, "Gone ");
+    await deleteChat(userId, request.chatId);
+    provider.open("deleted");
+    expect(await (await provider.request("delete me")).closed).toBe("client");
+    await Promise.all(runs);
+    const [left] = await pool().sql`
+      select (select count(*)::int from turn_chunks where turn_id = ${turn.id}) as chunks,
+             (select count(*)::int from turns where id = ${turn.id}) as turns,
+             (select count(*)::int from messages where user_id = ${userId}) as messages`;
+    expect(left).toEqual({ chunks: 0, turns: 0, messages: 0 });
+    await expect(deleteChat(userId, request.chatId)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("while a turn begins in it leaves no chunk without its turn", async () => {
+    const userId = await newUser();
+    for (let round = 0; round < 12; round++) {
+      const chat = await createChat(userId, {});
+      const outcome = startTurn(userId, { ...ask("raced", chat.id), model: "local" }, keepAlive).then(
+        () => "started",
+        (error: { code: unknown }) => error.code,
+      );
+      await deleteChat(userId, chat.id);
+      expect(["started", "not_found"]).toContain(await outcome);
+    }
+    await Promise.all(runs);
+    const orphans = await pool().sql`select turn_id from turn_chunks where turn_id not in (select id from turns)`;
+    expect(orphans).toHaveLength(0);
+  });
+
+  it("is for its owner only", async () => {
+    const [owner, other] = [await newUser(), await newUser()];
+    const chat = await createChat(owner, {});
+    await expect(deleteChat(other, chat.id)).rejects.toMatchObject({ status: 404 });
+    expect(await findChat(owner, chat.id)).not.toBeNull();
+  });
+});
+
+it("a turn that fails before its run begins still has its beginning and its one terminal", async () => {
+  const userId = await newUser();
+  const chat = await createChat(userId, {});
+  const messageId = uuidv7();
+  const row = { id: uuidv7(), userId, chatId: chat.id, userMessageId: "question-1", messageId, clientKey: "k" };
+  const request = { model: "no longer there", searchMode: "none" };
+  const turn = await insertTurn(database(), { ...row, request }, 10_000);
+  await execute(turn);
+  const chunks = (await read(turn)).map(({ chunk }) => chunk);
+  expect(chunks.map(({ type }) => type)).toEqual(["start", "message-metadata", "data-turn", "error"]);
+  expect(chunks[0]).toMatchObject({ messageId, messageMetadata: { turnId: turn.id, model: "no longer there" } });
+  expect(await findTurn(userId, turn.id)).toMatchObject({ state: "failed" });
+});

@@ -1,0 +1,31 @@
+import { DrizzleQueryError } from "drizzle-orm/errors";
+import { expect, it } from "vitest";
+import { isDatabaseAway } from "./database-away";
+
+const withCode = (code: unknown) => Object.assign(new Error("x"), { code });
+
+it.each([
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "CONNECTION_CLOSED",
+  "CONNECT_TIMEOUT",
+  "08006",
+  "53300",
+  "57P01",
+  "58030",
+  "40001",
+])("%s may pass", (code) => {
+  expect(isDatabaseAway(withCode(code))).toBe(true);
+  expect(isDatabaseAway(new DrizzleQueryError("select 1", [], withCode(code)))).toBe(true);
+  expect(isDatabaseAway(new Error("outer", { cause: new Error("inner", { cause: withCode(code) }) }))).toBe(true);
+});
+
+it.each(["23505", "23503", "42P01", "22021", "0800", "57", "ERR_INVALID_ARG_TYPE", 8006, undefined])(
+  "%s will not",
+  (code) => expect(isDatabaseAway(withCode(code))).toBe(false),
+);
+
+it.each([undefined, null, "ECONNREFUSED", { code: "ECONNREFUSED" }, new Error("ECONNREFUSED")])(
+  "%s is no failure of a connection",
+  (thrown) => expect(isDatabaseAway(thrown)).toBe(false),
+);

@@ -1,0 +1,66 @@
+import { expect, it } from "vitest";
+import { parseEnv } from "./env";
+
+it("has the documented defaults", () => {
+  expect(parseEnv({})).toEqual({
+    MODELS: [],
+    GUESTS: "on",
+    RATE_LIMITS: "on",
+    HEARTBEAT_MS: 15_000,
+    LEASE_MS: 10_000,
+    DRAIN_MS: 20_000,
+    FIRST_CHUNK_TIMEOUT_MS: 60_000,
+    CHUNK_TIMEOUT_MS: 60_000,
+    LOG_LEVEL: "info",
+  });
+});
+
+it("takes an empty variable for one that is not set", () => {
+  const names = ["DATABASE_URL", "OPENAI_BASE_URL", "OPENAI_API", "GUESTS", "HEARTBEAT_MS", "MODELS", "LOG_LEVEL"];
+  expect(parseEnv(Object.fromEntries(names.map((name) => [name, ""])))).toEqual(parseEnv({}));
+});
+
+it("reads what is set, and nothing of others", () => {
+  const set = {
+    MODELS: " openai:gpt-5-mini, ollama:llama3.2:3b,,local ",
+    HEARTBEAT_MS: "500",
+    GUESTS: "off",
+    PATH: "/",
+  };
+  const env = parseEnv(set);
+  expect(env).toMatchObject({
+    MODELS: ["openai:gpt-5-mini", "ollama:llama3.2:3b", "local"],
+    HEARTBEAT_MS: 500,
+    GUESTS: "off",
+  });
+  expect(env).not.toHaveProperty("PATH");
+});
+
+it.each([
+  ["HEARTBEAT_MS", "soon"],
+  ["HEARTBEAT_MS", "0"],
+  ["LEASE_MS", "-1"],
+  ["DRAIN_MS", "1.5"],
+  ["CHUNK_TIMEOUT_MS", "3600001"],
+  ["FIRST_CHUNK_TIMEOUT_MS", " "],
+  ["OPENAI_BASE_URL", "not a url"],
+  ["OLLAMA_BASE_URL", "localhost"],
+  ["OPENAI_API", "completions"],
+  ["GUESTS", "yes"],
+  ["RATE_LIMITS", "ON"],
+  ["LOG_LEVEL", "loud"],
+])("names %s when it is %j", (name, value) => {
+  expect(() => parseEnv({ [name]: value })).toThrow(name);
+});
+
+it("names all that are wrong at once, and shows no value", () => {
+  const wrong = { GUESTS: "secret-1", OPENAI_BASE_URL: "secret-2", LEASE_MS: "secret-3" };
+  let message = "";
+  try {
+    parseEnv(wrong);
+  } catch (error) {
+    message = (error as Error).message;
+  }
+  for (const name of Object.keys(wrong)) expect(message).toContain(name);
+  expect(message).not.toContain("secret");
+});

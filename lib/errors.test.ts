@@ -1,0 +1,29 @@
+import { expect, it } from "vitest";
+import { AppError, type ErrorCode } from "./errors";
+
+// docs/protocol.md §3, and the two codes besides it: a taken address or id, and a bug.
+const statuses: Record<ErrorCode, number> = {
+  bad_request: 400,
+  unauthorized: 401,
+  forbidden: 403,
+  not_found: 404,
+  turn_running: 409,
+  conflict: 409,
+  too_large: 413,
+  rate_limited: 429,
+  internal: 500,
+  unavailable: 503,
+};
+
+it.each(Object.entries(statuses))("%s is %i", (code, status) => {
+  expect(new AppError(code as ErrorCode, "m").status).toBe(status);
+});
+
+it("keeps what is public apart from its cause", () => {
+  const cause = new Error("secret");
+  const error = new AppError("unavailable", "Later.", { cause, retryAfter: 2, details: { turnId: "t" } });
+  expect(error).toBeInstanceOf(Error);
+  expect(error).toMatchObject({ name: "AppError", publicMessage: "Later.", retryAfter: 2, details: { turnId: "t" } });
+  expect(error.cause).toBe(cause);
+  expect(error.message).not.toContain("secret");
+});

@@ -1,0 +1,254 @@
+import { Writable } from "node:stream";
+import { APICallError } from "ai";
+import { sql } from "drizzle-orm";
+import pino from "pino";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { z } from "zod";
+import { database } from "@/db/client";
+import { testDatabase } from "@/test/database";
+import { AppError } from "./errors";
+import { clientAddress, parseInput, readBytes, readJson, requireSameOrigin, route } from "./http";
+import { logger } from "./logger";
+
+testDatabase();
+
+const url = "http://localhost:3000/api/things";
+const context = { params: Promise.resolve({}) };
+const canary = "sk-canary-2e8b";
+
+afterEach(() => vi.restoreAllMocks());
+
+/** What the logger writes while the work runs. */
+async function logged(work: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
+  const lines: Record<string, unknown>[] = [];
+  const sink = new Writable({
+    write(chunk, _, done) {
+      lines.push(JSON.parse(String(chunk)));
+      done();
+    },
+  });
+  // The logger's own stream, for the time of the test.
+  const stream = (logger as unknown as Record<symbol, { write(line: string): void }>)[pino.symbols.streamSym];
+  vi.spyOn(stream as { write(line: string): void }, "write").mockImplementation((line) => void sink.write(line));
+  await work();
+  return lines;
+}
+
+async function answerTo(thrown: unknown) {
+  let response = new Response();
+  const lines = await logged(async () => {
+    response = await route(async () => {
+      throw thrown;
+    })(new Request(url), context);
+  });
+  return { response, body: await response.json(), lines };
+}
+
+describe("route", () => {
+  it("passes the answer and the parameters through", async () => {
+    const handler = route<{ id: string }>(async (request, { id }) =>
+      Response.json([new URL(request.url).pathname, id]),
+    );
+    const response = await handler(new Request(url), { params: Promise.resolve({ id: "7" }) });
+    expect(await response.json()).toEqual(["/api/things", "7"]);
+  });
+
+  it("shapes an AppError, with its headers, and does not log it", async () => {
+    const error = new AppError("turn_running", "Busy.", { details: { turnId: "t-1" }, cause: new Error(canary) });
+    const { response, body, lines } = await answerTo(error);
+    expect(response.status).toBe(409);
+    expect(body).toEqual({
+      error: { code: "turn_running", message: "Busy.", requestId: expect.any(String), turnId: "t-1" },
+    });
+    expect(response.headers.get("x-request-id")).toBe(body.error.requestId);
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    expect(response.headers.get("retry-after")).toBeNull();
+    expect(response.headers.get("www-authenticate")).toBeNull();
+    expect(lines).toEqual([]);
+  });
+
+  it("asks for a bearer, and says when to come back", async () => {
+    const unauthorized = await answerTo(new AppError("unauthorized", "Who?"));
+    expect(unauthorized.response.status).toBe(401);
+    expect(unauthorized.response.headers.get("www-authenticate")).toBe("Bearer");
+    const limited = await answerTo(new AppError("rate_limited", "Slow.", { retryAfter: 7 }));
+    expect(limited.response.headers.get("retry-after")).toBe("7");
+  });
+
+  it("takes another shape for the body, never for the status", async () => {
+    const failing = route(
+      async () => {
+        throw new AppError("forbidden", "Access denied");
+      },
+      ({ publicMessage }) => ({ detail: publicMessage }),
+    );
+    const response = await failing(new Request(url), context);
+    expect([response.status, await response.json()]).toEqual([403, { detail: "Access denied" }]);
+  });
+
+  it("shows a bug as internal, and logs it once with the id the client was given", async () => {
+    const { response, body, lines } = await answerTo(new Error("a bug of ours"));
+    expect(response.status).toBe(500);
+    expect(body.error.code).toBe("internal");
+    expect(JSON.stringify(body)).not.toContain("bug");
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatchObject({ level: "error", requestId: body.error.requestId, path: "/api/things" });
+    expect(lines[0]?.err).toMatchObject({ message: "a bug of ours" });
+  });
+
+  it.each<[string, () => Promise<unknown>]>([
+    ["a provider", async () => new APICallError({ message: canary, url: canary, requestBodyValues: { canary } })],
+    [
+      "the database",
+      () =>
+        database()
+          .execute(sql`select ${canary}::int`)
+          .catch((error: unknown) => error),
+    ],
+    ["no error at all", async () => ({ canary })],
+  ])("says and logs nothing that %s said", async (_, make) => {
+    const { response, body, lines } = await answerTo(await make());
+    expect(response.status).toBe(500);
+    expect(lines).toHaveLength(1);
+    expect(JSON.stringify([body, lines])).not.toContain(canary);
+  });
+
+  it("tells a database that is away, with when to come back", async () => {
+    const away = Object.assign(new Error(`connect ${canary}`), { code: "ECONNREFUSED" });
+    const { response, body } = await answerTo(new Error("Failed query", { cause: away }));
+    expect([response.status, body.error.code, response.headers.get("retry-after")]).toEqual([503, "unavailable", "2"]);
+    expect(JSON.stringify(body)).not.toContain(canary);
+  });
+
+  it("calls NUL in a text the client's mistake, which it is", async () => {
+    const error = await database()
+      .execute(sql`select ${"a\0b"}::text`)
+      .catch((refusal: unknown) => refusal);
+    const { response, body, lines } = await answerTo(error);
+    expect([response.status, body.error.code, lines]).toEqual([400, "bad_request", []]);
+  });
+});
+
+/** A body that arrives in pieces, without Content-Length; counts how many were taken. */
+function streamed(pieces: string[]) {
+  const state = { taken: 0, cancelled: false };
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull(controller) {
+        const piece = pieces[state.taken++];
+        if (piece === undefined) controller.close();
+        else controller.enqueue(new TextEncoder().encode(piece));
+      },
+      cancel() {
+        state.cancelled = true;
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const request = new Request(url, { method: "POST", body, duplex: "half" } as RequestInit);
+  return { request, state };
+}
+
+describe("readBytes", () => {
+  it("takes a body up to its cap, and not a byte more", async () => {
+    const request = (body: string) => new Request(url, { method: "POST", body });
+    expect(await readBytes(request("12345"), 5)).toEqual(new TextEncoder().encode("12345"));
+    await expect(readBytes(request("123456"), 5)).rejects.toMatchObject({ code: "too_large" });
+    expect(await readBytes(new Request(url), 5)).toHaveLength(0);
+  });
+
+  it("refuses by Content-Length before it reads", async () => {
+    const { request, state } = streamed(["1"]);
+    request.headers.set("content-length", "6");
+    await expect(readBytes(request, 5)).rejects.toMatchObject({ code: "too_large" });
+    expect(state.taken).toBe(0);
+  });
+
+  it("counts what comes without one, or with a wrong one, and stops at the cap", async () => {
+    for (const length of [undefined, "1", "nonsense"]) {
+      const { request, state } = streamed(Array(1_000).fill("1234"));
+      if (length) request.headers.set("content-length", length);
+      await expect(readBytes(request, 10)).rejects.toMatchObject({ code: "too_large" });
+      expect(state.taken).toBeLessThan(6);
+      expect(state.cancelled).toBe(true);
+    }
+    expect(await readBytes(streamed(["ab", "", "c"]).request, 3)).toEqual(new TextEncoder().encode("abc"));
+  });
+});
+
+describe("readJson", () => {
+  const schema = z.object({ name: z.string(), inner: z.object({ count: z.number() }).optional() });
+  const post = (body?: BodyInit) => readJson(new Request(url, { method: "POST", ...(body ? { body } : {}) }), schema);
+
+  it("gives what the schema makes of the body", async () => {
+    expect(await post('{"name":"a","other":1}')).toEqual({ name: "a" });
+  });
+
+  it.each<[string, BodyInit | undefined, RegExp]>([
+    ["a field that is missing", "{}", /^name: /],
+    ["a field inside another", '{"name":"a","inner":{"count":"1"}}', /^inner\.count: /],
+    ["a body that is no object", "[]", /^body: /],
+    ["no body", undefined, /^name: /],
+    ["what is not JSON", "{", /not valid JSON/],
+    ["what is not UTF-8", new Uint8Array([0x22, 0xff, 0x22]), /not valid JSON/],
+  ])("names %s", async (_, body, message) => {
+    await expect(post(body)).rejects.toMatchObject({
+      code: "bad_request",
+      publicMessage: expect.stringMatching(message),
+    });
+  });
+
+  it("has a cap", async () => {
+    const request = new Request(url, { method: "POST", body: '{"name":"aaaa"}' });
+    await expect(readJson(request, schema, 10)).rejects.toMatchObject({ code: "too_large" });
+  });
+
+  it("does not repeat the value that is wrong", () => {
+    const refusal = () => parseInput(z.object({ key: z.enum(["a", "b"]) }), { key: canary });
+    expect(refusal).toThrow(AppError);
+    expect(refusal).not.toThrow(canary);
+  });
+});
+
+describe("requireSameOrigin", () => {
+  const json = { "content-type": "application/json" };
+  const own = { host: "chat.example" };
+  it.each<[string, string, Record<string, string>, boolean]>([
+    ["reading", "GET", { "sec-fetch-site": "cross-site", origin: "https://evil.example" }, true],
+    [
+      "the page itself",
+      "POST",
+      { ...own, ...json, "sec-fetch-site": "same-origin", origin: "https://chat.example" },
+      true,
+    ],
+    ["a typed address", "POST", { ...own, ...json, "sec-fetch-site": "none" }, true],
+    ["no browser", "POST", { ...own, ...json }, true],
+    ["no body", "DELETE", own, true],
+    ["a form with files", "POST", { ...own, "content-type": "multipart/form-data; boundary=x" }, true],
+    ["JSON with a charset", "POST", { ...own, "content-type": "Application/JSON; charset=utf-8" }, true],
+    [
+      "behind a proxy",
+      "POST",
+      { host: "inner:3000", "x-forwarded-host": "chat.example", ...json, origin: "https://chat.example" },
+      true,
+    ],
+    ["another site", "POST", { ...own, ...json, "sec-fetch-site": "cross-site" }, false],
+    ["a sibling subdomain", "POST", { ...own, ...json, "sec-fetch-site": "same-site" }, false],
+    ["another origin", "POST", { ...own, ...json, origin: "https://evil.example" }, false],
+    ["another port", "DELETE", { ...own, origin: "https://chat.example:8443" }, false],
+    ["an opaque origin", "POST", { ...own, ...json, origin: "null" }, false],
+    ["a plain form", "POST", { ...own, "content-type": "application/x-www-form-urlencoded" }, false],
+    ["JSON as text", "POST", { ...own, "content-type": "text/plain" }, false],
+    ["a type that only begins like JSON", "POST", { ...own, "content-type": "application/jsonp" }, false],
+  ])("%s", (_, method, headers, allowed) => {
+    const request = new Request(url, { method, headers });
+    const check = () => requireSameOrigin(request);
+    if (allowed) expect(check).not.toThrow();
+    else expect(check).toThrow(expect.objectContaining({ code: "forbidden" }));
+  });
+});
+
+it("takes the address that the nearest proxy saw", () => {
+  expect(clientAddress(new Headers({ "x-forwarded-for": "6.6.6.6, 10.0.0.1 , 203.0.113.9 " }))).toBe("203.0.113.9");
+  expect(clientAddress(new Headers())).toBe("unknown");
+});

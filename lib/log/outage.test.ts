@@ -1,0 +1,189 @@
+// The database away: cut off, silent, stopped, killed. Nothing is lost, nothing comes twice, order is kept (RELIABILITY
+// I2, I3, I4 and the faults "database down mid-stream", "database fails at save").
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import postgres from "postgres";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { closePool, pool } from "@/db/client";
+import { migrateDatabase } from "@/db/migrate";
+import type { LoggedChunk } from "@/lib/turn/chunks";
+import { type EmbeddedPostgres, startPostgres } from "@/scripts/postgres";
+import { testDatabase } from "@/test/database";
+import { FaultProxy } from "./fault-proxy";
+import { PostgresLog } from "./postgres-log";
+import { drain, expectEnded, insertTurn, insertTurns, ScriptedTurn, storedTurn, textIn, until } from "./scripted-turn";
+
+const leaseMs = 30_000;
+
+describe("between server and database", () => {
+  const url = testDatabase();
+  let proxy: FaultProxy;
+  const logs: PostgresLog[] = [];
+  const openLog = (lease: number, timing?: { storageAwayMs?: number; answerMs?: number }) => {
+    const log = new PostgresLog(lease, timing);
+    logs.push(log);
+    return log;
+  };
+
+  beforeEach(async () => {
+    const started = await FaultProxy.start(url());
+    proxy = started.proxy;
+    process.env.DATABASE_URL = started.url;
+  });
+  afterEach(async () => {
+    proxy.mode = "pass";
+    await Promise.all(logs.splice(0).map((log) => log.close(0)));
+    await closePool();
+    await proxy.close();
+    process.env.DATABASE_URL = url();
+  });
+
+  test("answers to commits are lost: what was stored is not stored twice, and nothing is missing", async () => {
+    const log = openLog(leaseMs);
+    const turns = (await insertTurns(4, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
+    const seen = turns.map((): LoggedChunk[] => []);
+    const readers = turns.map(({ turnId }, index) => drain(log.read(turnId, 0), seen[index]));
+    for (let round = 0; round < 8; round++) {
+      proxy.cutReplyTo(`round ${round}`);
+      for (const turn of turns) turn.say(`round ${round} `);
+      await until(() => seen.every((all) => textIn(all).includes(`round ${round}`)));
+      expect(proxy.cutAll).toBe(true);
+    }
+    proxy.cutReplyTo('{\\"type\\":\\"finish\\"}');
+    expect(await Promise.all(turns.map((turn) => turn.end()))).toEqual(["stored", "stored", "stored", "stored"]);
+    expect(proxy.cutAll).toBe(true);
+    for (const [index, turn] of turns.entries()) {
+      const stored = await expectEnded(turn.turnId, "complete");
+      expect(textIn(stored)).toBe(turn.text);
+      expect(await readers[index]).toEqual(stored);
+    }
+  });
+
+  test("a connection that falls silent is given up for another", async () => {
+    const log = openLog(leaseMs, { answerMs: 200 });
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    const reader = log.read(turn.turnId, 0);
+    await reader.next();
+    for (let round = 0; round < 3; round++) {
+      proxy.muteReplies();
+      turn.say(`${round} `);
+      await reader.next();
+    }
+    expect(await turn.end()).toBe("stored");
+    expect(textIn(await expectEnded(turn.turnId, "complete"))).toBe(turn.text);
+  });
+
+  test.each(["refuse", "stall"] as const)(
+    "%s: readers wait, the run is slowed down, then all goes on",
+    async (mode) => {
+      const log = openLog(leaseMs, { answerMs: 500 });
+      const other = openLog(leaseMs);
+      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+      const seen: LoggedChunk[][] = [[], []];
+      const readers = [log, other].map((from, index) => drain(from.read(turn.turnId, 0), seen[index]));
+      await until(() => seen.every((all) => all.length === 5));
+      proxy.mode = mode;
+      let room: Promise<void> | undefined;
+      while (!room) {
+        room = turn.say("x".repeat(8_000));
+        await new Promise(setImmediate);
+      }
+      // One commit's worth under way and 1 MiB behind it, each with the chunk that was too much.
+      expect(turn.text.length).toBeGreaterThan(1_048_576);
+      expect(turn.text.length).toBeLessThan(2 * 1_048_576 + 3 * 8_000);
+      expect(seen.map((all) => all.length)).toEqual([5, 5]);
+      proxy.mode = "pass";
+      await room;
+      expect(await turn.end()).toBe("stored");
+      const stored = await expectEnded(turn.turnId, "complete");
+      expect(textIn(stored)).toBe(turn.text);
+      for (const all of await Promise.all(readers)) expect(all).toEqual(stored);
+    },
+  );
+
+  test.each(["refuse", "stall"] as const)(
+    "%s for too long: the turn ends as interrupted by its storage",
+    async (mode) => {
+      // Longer without an answer than the bound: it holds for a commit that hangs, too.
+      const log = openLog(leaseMs, { storageAwayMs: 300, answerMs: 1_000 });
+      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+      const reader = log.read(turn.turnId, 0);
+      await reader.next();
+      proxy.mode = mode;
+      turn.say("kept");
+      const ended = turn.endAsTold();
+      await until(() => turn.writer.signal.aborted);
+      expect(turn.writer.signal.reason).toMatchObject({ status: "interrupted", error: { code: "storage" } });
+      proxy.mode = "pass";
+      expect(await ended).toBe("stored");
+      expect(textIn(await expectEnded(turn.turnId, "interrupted"))).toBe("kept");
+      expect(await storedTurn(turn.turnId)).toMatchObject({ error: { code: "storage", retryable: true } });
+    },
+  );
+
+  test("an outage longer than the lease costs no living owner its turn", async () => {
+    const shortLeaseMs = 600;
+    const [log] = [openLog(shortLeaseMs), openLog(shortLeaseMs)];
+    const turn = new ScriptedTurn(log, await insertTurn(shortLeaseMs)).begin();
+    await log.read(turn.turnId, 0).next();
+    proxy.mode = "refuse";
+    turn.say("kept");
+    const direct = postgres(url(), { max: 1 });
+    await until(async () => {
+      const expired = await direct`select 1 from turns where id = ${turn.turnId} and lease_until < now()`;
+      return expired.length > 0;
+    });
+    await direct.end();
+    // The owner is the slower one to come back.
+    proxy.cutRequests(1);
+    proxy.mode = "pass";
+    expect(await turn.end()).toBe("stored");
+    await expectEnded(turn.turnId, "complete");
+  });
+});
+
+describe("a database that is killed", () => {
+  let dataDir: string;
+  let database: EmbeddedPostgres;
+  beforeAll(async () => {
+    dataDir = await mkdtemp(path.join(tmpdir(), "rivulet-outage-"));
+    database = await startPostgres({ dataDir });
+    await migrateDatabase(database.url);
+    process.env.DATABASE_URL = database.url;
+  });
+  afterAll(async () => {
+    await closePool();
+    await database.stop();
+    await rm(dataDir, { recursive: true, force: true });
+  });
+
+  test("mid-stream, and comes back: nothing is lost, order is kept, the turns complete", async () => {
+    const [log, other] = [new PostgresLog(leaseMs), new PostgresLog(leaseMs)];
+    const turns = (await insertTurns(3, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
+    const readers = turns.flatMap(({ turnId }) => [log, other].map((from) => drain(from.read(turnId, 0))));
+    const [started] = await pool().sql`select pg_postmaster_start_time() as at`;
+    const postmaster = Number(readFileSync(path.join(dataDir, "postgres/data/postmaster.pid"), "utf8").split("\n")[0]);
+    let back = false;
+    for (let i = 0; !back; i++) {
+      for (const turn of turns) await turn.say(`${i} `);
+      // Immediate shutdown: as after a power cut. The one who started it starts it again.
+      if (i === 20) process.kill(postmaster, "SIGQUIT");
+      if (i > 20 && i % 20 === 0)
+        back = await pool().sql`select pg_postmaster_start_time() as at`.then(
+          ([row]) => row?.at !== started?.at,
+          () => false,
+        );
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    for (const turn of turns) expect(await turn.end()).toBe("stored");
+    const all = await Promise.all(readers);
+    for (const [index, turn] of turns.entries()) {
+      const stored = await expectEnded(turn.turnId, "complete");
+      expect(textIn(stored)).toBe(turn.text);
+      expect(all.slice(2 * index, 2 * index + 2)).toEqual([stored, stored]);
+    }
+    await Promise.all([log.close(0), other.close(0)]);
+  });
+});

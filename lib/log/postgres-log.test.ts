@@ -1,0 +1,318 @@
+// The log's contract on a real Postgres, and what only Postgres can show: commits a second, fencing, lost
+// notifications, statements that fail.
+import postgres from "postgres";
+import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { pool } from "@/db/client";
+import { commitChunks, turnsChannel } from "@/db/log";
+import type { LoggedChunk } from "@/lib/turn/chunks";
+import { testDatabase } from "@/test/database";
+import { logContract } from "./log.contract";
+import { PostgresLog } from "./postgres-log";
+import {
+  drain,
+  expectEnded,
+  expectWhole,
+  insertTurn,
+  insertTurns,
+  readUntil,
+  ScriptedTurn,
+  storedLog,
+  storedTurn,
+  textIn,
+  until,
+} from "./scripted-turn";
+import { Writer } from "./writer";
+
+const url = testDatabase();
+/** Long: nothing here is about owners that die. */
+const leaseMs = 30_000;
+
+logContract("Postgres", {
+  openLog: () => new PostgresLog(leaseMs),
+  insertTurns: (count) => insertTurns(count, leaseMs),
+  storedLog,
+  async blockStorage() {
+    const sql = postgres(url(), { max: 1 });
+    await sql.unsafe("begin; lock table turn_chunks in exclusive mode");
+    return {
+      storeWaits: () =>
+        until(async () => {
+          const rows = await sql`select 1 from pg_locks where relation = 'turn_chunks'::regclass and not granted`;
+          return rows.length > 0;
+        }),
+      async release() {
+        await sql.unsafe("commit");
+        await sql.end();
+      },
+    };
+  },
+});
+
+describe("on Postgres", () => {
+  const logs: PostgresLog[] = [];
+  const openLog = (lease = leaseMs) => {
+    const log = new PostgresLog(lease);
+    logs.push(log);
+    return log;
+  };
+  afterEach(async () => {
+    vi.restoreAllMocks();
+    await Promise.all(logs.splice(0).map((log) => log.close(0)));
+  });
+
+  /** When commits began: each takes from its writers. */
+  function watchCommits(): number[] {
+    const startsMs: number[] = [];
+    const take = Writer.prototype.take;
+    vi.spyOn(Writer.prototype, "take").mockImplementation(function (this: Writer) {
+      startsMs.push(performance.now());
+      return take.call(this);
+    });
+    return startsMs;
+  }
+
+  test("a first text starts a commit at once, also right behind another; later text keeps the interval", async () => {
+    const log = openLog();
+    const startsMs = watchCommits();
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    const reader = log.read(turn.turnId, 0);
+    await readUntil(reader, (all) => all.length === 5);
+    turn.say("first");
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    expect(startsMs).toHaveLength(2);
+    for (let i = 0; i < 6; i++) {
+      await reader.next();
+      turn.say(`${i}`);
+    }
+    await turn.end();
+    const gapsMs = startsMs.slice(2).map((startMs, index) => startMs - (startsMs[index + 1] as number));
+    // One commit begins at a time when the timer's clock and performance.now() may differ by a fraction.
+    for (const gapMs of gapsMs) expect(gapMs).toBeGreaterThan(24);
+  });
+
+  test("appends without a pause do not keep a commit from starting", async () => {
+    const log = openLog();
+    const startsMs = watchCommits();
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    // On an idle process the commit is the next thing to happen, whatever else is appended meanwhile.
+    for (let i = 0; i < 3; i++) {
+      turn.say("x");
+      await new Promise(setImmediate);
+    }
+    expect(startsMs).toHaveLength(1);
+    expect(await turn.end()).toBe("stored");
+  });
+
+  describe("commits a second", () => {
+    beforeAll(async () => {
+      // Each group commit updates `turns` in one statement.
+      await pool().sql.unsafe(`
+        create sequence commits;
+        create function count_commit() returns trigger language plpgsql as
+          $$ begin perform nextval('commits'); return null; end $$;
+        create trigger count_commits after update on turns for each statement execute function count_commit()`);
+      return async () => {
+        await pool().sql.unsafe("drop trigger count_commits on turns");
+      };
+    });
+
+    const countCommits = async () =>
+      Number((await pool().sql`select last_value - (not is_called)::int as count from commits`)[0]?.count);
+
+    test.each([1, 500])("of %i live turns", async (count) => {
+      const log = openLog();
+      const turnIds = await insertTurns(count, leaseMs);
+      const turns = turnIds.map((turnId) => new ScriptedTurn(log, turnId));
+      const readers = turnIds.slice(0, 20).map((turnId) => drain(log.read(turnId, 0)));
+      const before = await countCommits();
+      const startMs = performance.now();
+      for (const turn of turns) turn.begin();
+      while (performance.now() - startMs < 2_000) {
+        for (const turn of turns) turn.say("word ");
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      const seconds = (performance.now() - startMs) / 1_000;
+      const commits = (await countCommits()) - before;
+      await Promise.all(turns.map((turn) => turn.end()));
+      const chunks = (await storedLog(turnIds[0] as string)).length;
+      console.info(`${count} turns: ${(commits / seconds).toFixed(1)} commits a second, ${chunks} chunks a turn`);
+      // 40 by the interval and 5 for first texts, which may all come at once in the beginning.
+      expect(commits).toBeLessThanOrEqual(45 * seconds + 6);
+      expect(commits).toBeGreaterThan(2);
+      for (const [index, all] of (await Promise.all(readers)).entries()) {
+        expectWhole(all);
+        expect(textIn(all)).toBe(turns[index]?.text);
+      }
+    });
+  });
+
+  test("fenced off: appends nothing, finishes nothing, notifies nothing, its signal aborts", async () => {
+    const log = openLog();
+    const turnId = await insertTurn(leaseMs);
+    const turn = new ScriptedTurn(log, turnId).begin();
+    turn.say("mine");
+    await readUntil(log.read(turnId, 0), (all) => textIn(all) === "mine");
+    const listener = postgres(url(), { max: 1 });
+    const heard: string[] = [];
+    await listener.listen(turnsChannel, (payload) => heard.push(payload));
+    await pool().sql`update turns set epoch = epoch + 1 where id = ${turnId}`;
+    const before = await storedLog(turnId);
+    turn.say("not mine");
+    expect(await turn.end()).toBe("lost");
+    expect(turn.writer.signal.reason).toMatchObject({ status: "interrupted" });
+    expect(log.liveCount).toBe(0);
+    expect(await storedLog(turnId)).toEqual(before);
+    expect(await storedTurn(turnId)).toMatchObject({ state: "running", epoch: 2, message: { status: "running" } });
+    await pool().sql.notify(turnsChannel, "last");
+    await until(() => heard.includes("last"));
+    expect(heard).toEqual(["last"]);
+    await listener.end();
+  });
+
+  test("readers of a deleted turn end, here and elsewhere, and so does its run", async () => {
+    const [log, other] = [openLog(), openLog()];
+    const turnId = await insertTurn(leaseMs);
+    const turn = new ScriptedTurn(log, turnId).begin();
+    const opening = (all: LoggedChunk[]) => all.length === 5;
+    const readers = [log.read(turnId, 0), other.read(turnId, 0)];
+    await Promise.all(readers.map((reader) => readUntil(reader, opening)));
+    const rests = readers.map((reader) => reader.next());
+    await pool().sql.begin(async (sql) => {
+      await sql`delete from chats where id = ${`chat-${turnId}`}`;
+      await sql`delete from turn_chunks where turn_id = ${turnId}`;
+    });
+    turn.say("into nothing");
+    expect(await turn.writer.ended).toBe("lost");
+    expect(await Promise.all(rests)).toEqual([null, null]);
+  });
+
+  describe("NOTIFY lost", () => {
+    type Listening = { listen: { sql: postgres.Sql } };
+    const listener = () => (pool().sql as unknown as Listening).listen.sql;
+    const listenerPid = async () => {
+      const [row] = await pool().sql`
+        select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'`;
+      return row?.pid as number | undefined;
+    };
+
+    test("by a LISTEN connection that dies: it listens again and nothing is missed", async () => {
+      const [log, other] = [openLog(), openLog()];
+      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+      const remote = drain(other.read(turn.turnId, 0));
+      await until(async () => (await listenerPid()) !== undefined);
+      const pid = await listenerPid();
+      for (let i = 0; i < 20; i++) {
+        if (i === 5) await pool().sql`select pg_terminate_backend(${pid as number})`;
+        await turn.say(`${i} `);
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      expect(await turn.end()).toBe("stored");
+      expect(await remote).toEqual(await expectEnded(turn.turnId, "complete"));
+      await until(async () => ![undefined, pid].includes(await listenerPid()));
+      // And a stop is heard through the new one, without a commit of the turn in between.
+      const silent = new ScriptedTurn(log, await insertTurn(leaseMs));
+      expect(await other.requestStop(silent.turnId)).toBe(true);
+      await until(() => silent.writer.signal.aborted);
+      expect(await silent.begin().end("stopped")).toBe("stored");
+    });
+
+    test("altogether: readers elsewhere and stops are served all the same, only later", async () => {
+      const [log, other] = [openLog(1_500), openLog(1_500)];
+      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+      const remote = other.read(turn.turnId, 0);
+      await readUntil(remote, (all) => all.length === 5);
+      await listener().unsafe("unlisten *");
+      turn.say("unheard");
+      await readUntil(remote, (all) => textIn(all) === "unheard");
+      // Nothing is appended: the renewal of the lease brings the news.
+      expect(await other.requestStop(turn.turnId)).toBe(true);
+      await until(() => turn.writer.signal.aborted);
+      const rest = drain(remote);
+      expect(await turn.end("stopped")).toBe("stored");
+      expect((await rest).at(-1)).toMatchObject({ chunk: { type: "abort" } });
+      await expectEnded(turn.turnId, "stopped");
+    });
+  });
+
+  describe("a commit that fails", () => {
+    /** Ending this turn's message fails so many times with this SQLSTATE. */
+    async function failEnding(turnId: string, times: number, sqlstate: string): Promise<void> {
+      const { sql } = pool();
+      await sql.unsafe(`
+        create sequence tries;
+        create function fail_ending() returns trigger language plpgsql as $$ begin
+          if nextval('tries') <= ${times} then raise exception 'no' using errcode = '${sqlstate}'; end if;
+          return new;
+        end $$;
+        create trigger fail_ending before update on messages for each row when (old.turn_id = '${turnId}')
+          execute function fail_ending()`);
+      onTestFinished(async () => {
+        await sql.unsafe("drop trigger fail_ending on messages; drop function fail_ending; drop sequence tries");
+      });
+    }
+
+    test("for a passing reason is repeated: terminal, message and state come together", async () => {
+      const log = openLog();
+      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+      await failEnding(turn.turnId, 2, "40001");
+      turn.say("whole");
+      const reader = drain(log.read(turn.turnId, 0));
+      expect(await turn.end()).toBe("stored");
+      expect(await reader).toEqual(await expectEnded(turn.turnId, "complete"));
+    });
+
+    test("for good leaves neither terminal nor state, and other turns alone; the reaper ends it", async () => {
+      const log = openLog(900);
+      const [one, two] = (await insertTurns(2, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
+      if (!one || !two) throw new Error("two turns");
+      // With the others, then alone.
+      await failEnding(one.turnId, 2, "P0001");
+      for (const turn of [one, two]) turn.say("kept");
+      await readUntil(log.read(one.turnId, 0), (all) => textIn(all) === "kept");
+      const reader = drain(log.read(one.turnId, 0));
+      const ends = [one.end(), two.end()];
+      expect(await ends[0]).toBe("lost");
+      const running = { state: "running", message: { status: "running", text: "" } };
+      expect(await storedTurn(one.turnId)).toMatchObject(running);
+      expect(textIn(await storedLog(one.turnId))).toBe("kept");
+      expect(await ends[1]).toBe("stored");
+      await expectEnded(two.turnId, "complete");
+      expect((await reader).at(-1)).toMatchObject({ chunk: { type: "error" } });
+      expect(await reader).toEqual(await expectEnded(one.turnId, "interrupted"));
+    });
+
+    test("and is carried out long after it was repeated takes nothing back", async () => {
+      const turnId = await insertTurn(leaseMs);
+      const { sql } = pool();
+      const row = (seq: number) => ({ turnId, epoch: 1, lastSeq: seq, chunks: [{ seq, json: `{"n":${seq}}` }] });
+      for (const seq of [1, 2, 1]) await commitChunks(sql, [row(seq)], leaseMs);
+      expect(await storedTurn(turnId)).toMatchObject({ lastSeq: 2 });
+      expect((await storedLog(turnId)).map(({ json }) => json)).toEqual(['{"n":1}', '{"n":2}']);
+    });
+
+    test("with an unknown outcome: backends are killed all the time, and every log is whole", async () => {
+      const [log, other] = [openLog(), openLog()];
+      const turns = (await insertTurns(12, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
+      const remotes = turns.map(({ turnId }) => drain(other.read(turnId, 0)));
+      const killer = postgres(url(), { max: 1, connection: { application_name: "killer" }, onnotice: () => {} });
+      let kills = 0;
+      for (let i = 0; kills < 15; i++) {
+        for (const turn of turns) await turn.say(`${i} `);
+        const rows = await killer`
+          select pg_terminate_backend(pid) from pg_stat_activity
+          where datname = current_database() and state = 'active' and query like '%insert into turn_chunks%'
+            and application_name = 'rivulet'`;
+        kills += rows.length;
+      }
+      const ends = await Promise.all(turns.map((turn) => turn.end()));
+      expect(ends).toEqual(ends.map(() => "stored"));
+      for (const [index, turn] of turns.entries()) {
+        const stored = await expectEnded(turn.turnId, "complete");
+        expect(textIn(stored)).toBe(turn.text);
+        expect(await remotes[index]).toEqual(stored);
+      }
+      await killer.end();
+    });
+  });
+});

@@ -1,0 +1,76 @@
+import { APICallError } from "ai";
+import { sql } from "drizzle-orm";
+import { expect, it } from "vitest";
+import { database, pool } from "@/db/client";
+import { testDatabase } from "@/test/database";
+import { AppError } from "./errors";
+import { describeError } from "./logger";
+
+testDatabase();
+
+const canary = "sk-canary-9c1d";
+
+const thrownBy = (work: PromiseLike<unknown>) =>
+  Promise.resolve(work).then(
+    () => {
+      throw new Error("It did not fail.");
+    },
+    (error: unknown) => error,
+  );
+
+const apiCallError = () =>
+  new APICallError({
+    message: `Incorrect API key provided: ${canary}`,
+    url: `https://provider.example/?key=${canary}`,
+    requestBodyValues: { prompt: canary },
+    statusCode: 401,
+    responseBody: canary,
+    responseHeaders: { "x-echo": canary },
+  });
+
+it("keeps name, status and place of a provider's error, not what it quotes", () => {
+  const described = describeError(apiCallError());
+  expect(described).toMatchObject({ name: "AI_APICallError", status: 401 });
+  expect(described.stack).toMatch(/^ {4}at /);
+  expect(JSON.stringify(described)).not.toContain(canary);
+});
+
+it("keeps name and code of a failed statement, not its parameters", async () => {
+  const described = describeError(await thrownBy(database().execute(sql`select ${canary}::int`)));
+  expect(JSON.stringify(described)).not.toContain(canary);
+  expect(described.cause).toMatchObject({ name: "PostgresError", code: "22P02" });
+});
+
+it("keeps name and code of the driver's own error, not the value it refuses", async () => {
+  const described = describeError(await thrownBy(pool().sql`select ${canary}::text::int`));
+  expect(described).toMatchObject({ name: "PostgresError", code: "22P02" });
+  expect(JSON.stringify(described)).not.toContain(canary);
+});
+
+it("looks through wrapping errors, and no deeper than five", () => {
+  const wrapped = new AppError("internal", "Something.", { cause: new Error("ours", { cause: apiCallError() }) });
+  const described = describeError(wrapped);
+  expect(described).toMatchObject({
+    name: "AppError",
+    message: "Something.",
+    cause: { name: "Error", message: "ours", cause: { name: "AI_APICallError", status: 401 } },
+  });
+  expect(JSON.stringify(described)).not.toContain(canary);
+  const loop = new Error("loop");
+  loop.cause = loop;
+  expect(JSON.stringify(describeError(loop)).match(/"name"/g)).toHaveLength(5);
+});
+
+it("does not quote a message in the stack, however many lines it has", () => {
+  const error = new TypeError(`first\n    in ${canary}`);
+  error.name = "AI_TypeValidationError";
+  expect(JSON.stringify(describeError(error))).not.toContain(canary);
+});
+
+it.each([
+  ["text", "string"],
+  [42, "number"],
+  [undefined, "undefined"],
+  [null, "object"],
+  [{ message: canary }, "object"],
+])("of %j, thrown, keeps the type only", (thrown, name) => expect(describeError(thrown)).toEqual({ name }));

@@ -1,0 +1,150 @@
+import { expect, it, vi } from "vitest";
+import { eventStream, formatFrame } from "./sse";
+
+const opening = ": open\nretry: 1000\n\n";
+const heartbeat = ": heartbeat\n\n";
+/** No heartbeat within a test that is not about them. */
+const never = 3_600_000;
+
+/** A stream whose blocks the test hands out one by one; `asked` counts how often it was asked for more. */
+function controlled(heartbeatMs = never) {
+  const waiting: PromiseWithResolvers<string | null>[] = [];
+  const closed: unknown[][] = [];
+  const asks: (() => void)[] = [];
+  const state = { asked: 0 };
+  const body = eventStream({
+    heartbeatMs,
+    next: () => {
+      state.asked++;
+      const answer = Promise.withResolvers<string | null>();
+      waiting.push(answer);
+      for (const look of asks.splice(0)) look();
+      return answer.promise;
+    },
+    close: (...args) => closed.push(args),
+  });
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  return {
+    state,
+    closed,
+    reader,
+    read: async () => {
+      const { done, value } = await reader.read();
+      return done ? null : decoder.decode(value);
+    },
+    /** The n-th question, from 1, once it was asked. */
+    async question(n: number) {
+      while (waiting.length < n) await new Promise<void>((resolve) => asks.push(resolve));
+      return waiting[n - 1] as PromiseWithResolvers<string | null>;
+    },
+  };
+}
+
+/** Lets everything that is due in this turn of the event loop happen. */
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+it("writes fields in the order event, data, id, and leaves out what is not there", () => {
+  expect(formatFrame({ event: "e", data: "d", id: "i" })).toBe("event: e\ndata: d\nid: i\n\n");
+  expect(formatFrame({ data: "d" })).toBe("data: d\n\n");
+  expect(formatFrame({ data: "" })).toBe("data: \n\n");
+});
+
+it("shows life before anything else is awaited", async () => {
+  const stream = controlled();
+  expect(await stream.read()).toBe(opening);
+});
+
+it("asks for more only when the client has taken what there was", async () => {
+  const stream = controlled();
+  await settle();
+  expect(stream.state.asked).toBe(0);
+  await stream.read();
+  (await stream.question(1)).resolve("one\n\n");
+  await settle();
+  expect(stream.state.asked).toBe(1);
+  expect(await stream.read()).toBe("one\n\n");
+  await settle();
+  expect(stream.state.asked).toBe(2);
+});
+
+it("ends when there is no more, with nothing of its own", async () => {
+  const stream = controlled();
+  await stream.read();
+  (await stream.question(1)).resolve(null);
+  expect(await stream.read()).toBeNull();
+  expect(stream.closed).toEqual([[undefined]]);
+  await stream.reader.cancel();
+  expect(stream.closed).toHaveLength(1);
+});
+
+it("ends without a terminal when the source fails, and tells why once", async () => {
+  const stream = controlled();
+  await stream.read();
+  const error = new Error("broken");
+  (await stream.question(1)).reject(error);
+  expect(await stream.read()).toBeNull();
+  expect(stream.closed).toEqual([[error]]);
+});
+
+it.each<[string, (answer: PromiseWithResolvers<string | null>) => void]>([
+  ["brings blocks", (answer) => answer.resolve("late\n\n")],
+  ["brings the end", (answer) => answer.resolve(null)],
+  ["fails", (answer) => answer.reject(new Error("late"))],
+])("lets go once when the client leaves, also when the source then %s", async (_, answer) => {
+  const stream = controlled();
+  await stream.read();
+  const question = await stream.question(1);
+  await stream.reader.cancel();
+  expect(stream.closed).toEqual([[undefined]]);
+  answer(question);
+  await settle();
+  expect(stream.closed).toHaveLength(1);
+  expect(stream.state.asked).toBe(1);
+});
+
+it("lets go when the client leaves before it read anything", async () => {
+  const stream = controlled();
+  await stream.reader.cancel();
+  expect(stream.closed).toHaveLength(1);
+});
+
+it("beats after silence, not before, and only for who reads", async () => {
+  vi.useFakeTimers();
+  // The one timer of the process: away from the real one that the tests above started.
+  const key = Symbol.for("rivulet.heartbeats");
+  const shared = globalThis as { [key]?: { timer: NodeJS.Timeout } };
+  clearInterval(shared[key]?.timer);
+  delete shared[key];
+  try {
+    const stream = controlled(1_000);
+    const idle = controlled(1_000);
+    await stream.read();
+    const blocks: (string | null)[] = [];
+    const pump = async () => {
+      for (let block = await stream.read(); block !== null; block = await stream.read()) blocks.push(block);
+    };
+    const pumping = pump();
+    await vi.advanceTimersByTimeAsync(850);
+    expect(blocks).toEqual([]);
+    await vi.advanceTimersByTimeAsync(150);
+    expect(blocks).toEqual([heartbeat]);
+    await vi.advanceTimersByTimeAsync(500);
+    (await stream.question(1)).resolve("word\n\n");
+    await vi.advanceTimersByTimeAsync(800);
+    expect(blocks).toEqual([heartbeat, "word\n\n"]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(blocks).toEqual([heartbeat, "word\n\n", heartbeat]);
+    (await stream.question(2)).resolve(null);
+    await pumping;
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(blocks).toHaveLength(3);
+    // Five seconds of silence, and all that waits for the client that did not read is the opening.
+    expect(await idle.read()).toBe(opening);
+    const next = idle.read();
+    (await idle.question(1)).resolve("first\n\n");
+    expect(await next).toBe("first\n\n");
+  } finally {
+    vi.useRealTimers();
+  }
+});

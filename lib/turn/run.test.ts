@@ -1,0 +1,438 @@
+import { tool } from "ai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { parseEnv } from "@/lib/env";
+import { buildCatalogue, type ReadyModel } from "@/lib/models/catalogue";
+import { classifyFailure } from "@/lib/models/failure";
+import { localModel } from "@/lib/models/local";
+import { type Provider, type Script, says, startProvider } from "@/test/provider";
+import { requireStockChunk } from "./chunk-schema";
+import { type ChatMessage, isTerminal, type MessageMetadata, type Source, type TurnChunk } from "./chunks";
+import { interruptedError, OpenParts } from "./ending";
+import { foldChunks, textOf } from "./fold";
+import { type Halt, type RunInput, type RunPorts, runTurn } from "./run";
+
+const canary = "sk-canary-51c2";
+const turnId = "01940000-0000-7000-8000-000000000001";
+const stopped: Halt = { status: "stopped" };
+
+let provider: Provider;
+beforeAll(async () => {
+  provider = await startProvider();
+});
+afterAll(() => provider.close());
+
+/** Not the SDK's own union of all that may name a model: its size is beyond the compiler here. */
+type Model = ReadyModel["model"];
+
+const apis = ["chat", "responses"] as const;
+function scripted(api: (typeof apis)[number], url = provider.url): Model {
+  const env = parseEnv({ MODELS: "openai:scripted", OPENAI_BASE_URL: url, OPENAI_API: api, OPENAI_API_KEY: canary });
+  return buildCatalogue(env).require().model;
+}
+
+const passage = (ordinal: number, documentId: string): Source => ({
+  sourceId: `passage-${ordinal}`,
+  mediaType: "text/plain",
+  title: "Rivers",
+  filename: "rivers.txt",
+  ordinal,
+  score: 1 / ordinal,
+  text: "A rivulet is a very small river.",
+  documentId,
+  chunkId: `passage-${ordinal}`,
+  metadata: {},
+});
+const sources = [passage(1, "a"), passage(2, "b"), passage(3, "b")];
+
+type Setup = Partial<Omit<RunInput, "model">> & { model: Model; ports?: Partial<RunPorts>; halt?: AbortController };
+
+/** Runs a turn to its end. `onChunk` sees each chunk before the next is asked for. */
+async function run(
+  question: string,
+  { ports, halt = new AbortController(), ...input }: Setup,
+  onChunk: (chunk: TurnChunk) => void = () => {},
+) {
+  const reported: unknown[] = [];
+  const history = [{ id: "question-1", role: "user", parts: [{ type: "text", text: question }] }] as ChatMessage[];
+  const chunks: TurnChunk[] = [];
+  const turn = runTurn(
+    {
+      turnId,
+      chatId: "chat-0001",
+      messageId: "message-1",
+      userMessageId: "question-1",
+      modelId: "scripted",
+      createdAt: "2026-01-02T03:04:05.678Z",
+      history,
+      question,
+      searchMode: "all",
+      ...input,
+    },
+    {
+      nowMs: () => performance.now(),
+      countDocuments: async () => 0,
+      search: async () => [],
+      classify: classifyFailure,
+      ground: () => null,
+      report: (error) => reported.push(error),
+      ...ports,
+    },
+    halt.signal,
+  );
+  for await (const chunk of turn) {
+    chunks.push(chunk);
+    onChunk(chunk);
+  }
+
+  // True of every turn, however it ends.
+  const problems: unknown[] = [];
+  const message = await foldChunks(chunks, (problem) => problems.push(problem));
+  expect(problems).toEqual([]);
+  expect(chunks.filter(isTerminal)).toEqual([chunks.at(-1)]);
+  const open = new OpenParts();
+  for (const chunk of chunks) open.see(chunk);
+  expect(open.close()).toEqual([]);
+  for (const chunk of chunks) await requireStockChunk(chunk);
+  expect(JSON.stringify(chunks)).not.toContain(canary);
+  const metadata = message.metadata as MessageMetadata;
+  return { chunks, names: namesOf(chunks), reported, message, text: textOf(message), metadata };
+}
+
+/** The order of a turn, deltas of one part as one. */
+function namesOf(chunks: TurnChunk[]): string[] {
+  return chunks
+    .map((chunk) => {
+      if (chunk.type === "data-status") return `${chunk.id} ${chunk.data.state}`;
+      if (chunk.type === "data-turn") return `turn ${chunk.data.status}`;
+      return chunk.type;
+    })
+    .filter((name, index, all) => !name.endsWith("-delta") || all[index - 1] !== name);
+}
+
+const ending = (status: string, terminal: string) => ["message-metadata", `turn ${status}`, terminal];
+
+describe.each(apis)("over the %s API", (api) => {
+  it("an answer with sources, in the order of the protocol", async () => {
+    const question = `${api}: what is a rivulet?`;
+    provider.on(question, says("A small river [1].", { input: 7, output: 5 }));
+    const { names, chunks, message, text, metadata, reported } = await run(question, {
+      model: scripted(api),
+      ports: {
+        countDocuments: async () => 2,
+        search: async () => sources,
+        ground: () => ({ confidence: 0.9, groundedness: 0.8 }),
+      },
+    });
+    expect(names).toEqual([
+      "start",
+      "turn running",
+      "retrieve active",
+      "source-document",
+      "source-document",
+      "source-document",
+      "retrieve done",
+      "generate active",
+      "start-step",
+      "text-start",
+      "text-delta",
+      "text-end",
+      "finish-step",
+      "generate done",
+      ...ending("complete", "finish"),
+    ]);
+    expect(chunks[0]).toEqual({
+      type: "start",
+      messageId: "message-1",
+      messageMetadata: { turnId, chatId: "chat-0001", model: "scripted", createdAt: "2026-01-02T03:04:05.678Z" },
+    });
+    expect(chunks[1]).toEqual({
+      type: "data-turn",
+      data: { turnId, chatId: "chat-0001", userMessageId: "question-1", status: "running" },
+      transient: true,
+    });
+    expect(chunks[6]).toMatchObject({ data: { detail: "3 sources from 2 documents" } });
+    expect({ text, id: message.id, reported }).toEqual({ text: "A small river [1].", id: "message-1", reported: [] });
+    expect(metadata).toMatchObject({
+      status: "complete",
+      usage: { inputTokens: 7, outputTokens: 5, totalTokens: 12 },
+      searchMode: "all",
+      confidence: 0.9,
+      groundedness: 0.8,
+      finishReason: "stop",
+    });
+    const prompt = JSON.stringify((await provider.request(question)).body);
+    for (const source of sources) expect(prompt).toContain(`[${source.ordinal}] ${source.title}`);
+  });
+
+  it("a tool loop: the tool's result goes back to the model, in a second step", async () => {
+    const question = `${api}: weather`;
+    provider.on(
+      question,
+      [{ tool: "weather", arguments: ['{"city":', '"Oslo"}'] }, { finish: "tool_calls" }],
+      says("Cold."),
+    );
+    const weather = tool({
+      inputSchema: z.object({ city: z.string() }),
+      execute: async ({ city }) => ({ city, degrees: -4 }),
+    });
+    const { names, text, message, metadata } = await run(question, { model: scripted(api), tools: { weather } });
+    expect(names).toEqual([
+      "start",
+      "turn running",
+      "generate active",
+      "start-step",
+      "tool-input-start",
+      "tool-input-delta",
+      "tool-input-available",
+      "tool-output-available",
+      "finish-step",
+      "start-step",
+      "text-start",
+      "text-delta",
+      "text-end",
+      "finish-step",
+      "generate done",
+      ...ending("complete", "finish"),
+    ]);
+    expect(message.parts).toContainEqual(
+      expect.objectContaining({
+        type: "tool-weather",
+        state: "output-available",
+        input: { city: "Oslo" },
+        output: { city: "Oslo", degrees: -4 },
+      }),
+    );
+    expect({ text, finishReason: metadata.finishReason }).toEqual({ text: "Cold.", finishReason: "stop" });
+    expect(JSON.stringify((await provider.request(question, 2)).body)).toContain("degrees");
+  });
+
+  it("a tool that fails is data: the model sees it and the turn completes", async () => {
+    const question = `${api}: broken tool`;
+    provider.on(question, [{ tool: "weather", arguments: ["{}"] }, { finish: "tool_calls" }], says("Sorry."));
+    const weather = tool({
+      inputSchema: z.object({}),
+      execute: async (): Promise<string> => {
+        throw new Error("No such city.");
+      },
+    });
+    const { message, text, metadata, reported } = await run(question, { model: scripted(api), tools: { weather } });
+    expect(message.parts).toContainEqual(
+      expect.objectContaining({ type: "tool-weather", state: "output-error", errorText: "Error: No such city." }),
+    );
+    expect({ text, status: metadata.status, reported }).toEqual({ text: "Sorry.", status: "complete", reported: [] });
+    expect(JSON.stringify((await provider.request(question, 2)).body)).toContain("No such city.");
+  });
+
+  it.each<[string, Script, string, boolean]>([
+    ["401", [{ answer: 401, body: { error: { message: `Wrong key ${canary}` } } }], "provider_auth", false],
+    ["400", [{ answer: 400, body: { error: { message: canary } } }], "provider_invalid", false],
+    ["an error after text", [{ text: "Hi" }, { error: canary, code: "server_error" }], "provider_unavailable", true],
+    ["garbage after text", [{ text: "Hi" }, { raw: "data: {nope\n\n" }], "provider_invalid", true],
+  ])("a provider's failure has its class: %s", async (name, script, code, retryable) => {
+    const question = `${api}: failure by ${name}`;
+    provider.on(question, script);
+    const { chunks, names, metadata, reported, text } = await run(question, { model: scripted(api) });
+    expect(names.slice(-4)).toEqual(["generate done", ...ending("failed", "error")]);
+    expect(chunks.at(-2)).toMatchObject({ data: { status: "failed", error: { code, retryable } } });
+    expect(chunks.at(-1)).toEqual({ type: "error", errorText: metadata.error?.message });
+    expect(metadata).toMatchObject({ status: "failed", error: { code } });
+    expect(reported).toHaveLength(1);
+    expect(text).toBe(script.length > 1 ? "Hi" : "");
+    expect(provider.requests.filter((request) => request.prompt.includes(question))).toHaveLength(1);
+  });
+
+  it.each<[string, Script, string]>([
+    ["in the text", [{ text: "Half an" }], "Half an"],
+    ["before any text", [{ headers: true }], ""],
+  ])("a provider that ends early, %s, leaves an interrupted turn", async (name, script, kept) => {
+    const question = `${api}: ends early ${name}`;
+    provider.on(question, script);
+    const { chunks, names, metadata, text } = await run(question, { model: scripted(api) });
+    expect(names.slice(-3)).toEqual(ending("interrupted", "error"));
+    expect(chunks.at(-2)).toMatchObject({ data: { status: "interrupted", error: interruptedError } });
+    expect({ status: metadata.status, text }).toEqual({ status: "interrupted", text: kept });
+  });
+
+  it("a stop in the text: parts closed inside out, the provider let go, what was said kept", async () => {
+    const question = `${api}: stop me`;
+    provider.on(question, [{ text: "One " }, { text: "two" }, { hang: true }]);
+    const halt = new AbortController();
+    const { names, text, chunks, metadata, reported } = await run(question, { model: scripted(api), halt }, (chunk) => {
+      if (chunk.type === "text-delta" && chunk.delta === "two") halt.abort(stopped);
+    });
+    expect(names.slice(-8)).toEqual([
+      "text-start",
+      "text-delta",
+      "text-end",
+      "finish-step",
+      "generate done",
+      ...ending("stopped", "abort"),
+    ]);
+    expect(chunks.at(-1)).toEqual({ type: "abort", reason: "stopped" });
+    expect({ text, status: metadata.status, reported }).toEqual({ text: "One two", status: "stopped", reported: [] });
+    expect(await (await provider.request(question)).closed).toBe("client");
+  });
+
+  it("a halt while the provider is silent, with an error of its own", async () => {
+    const question = `${api}: silence`;
+    provider.on(question, [{ text: "One" }, { gate: question }, { hang: true }]);
+    const halt = new AbortController();
+    const silent = provider.reached(question);
+    const { names, metadata } = await run(question, { model: scripted(api), halt }, (chunk) => {
+      if (chunk.type !== "text-delta") return;
+      void silent.then(() => halt.abort({ status: "interrupted", error: { ...interruptedError, code: "storage" } }));
+    });
+    expect(names.slice(-5)).toEqual(["finish-step", "generate done", ...ending("interrupted", "error")]);
+    expect(metadata).toMatchObject({ status: "interrupted", error: { code: "storage" } });
+    expect(await (await provider.request(question)).closed).toBe("client");
+  });
+
+  it("a stop while a tool works closes the tool", async () => {
+    const question = `${api}: slow tool`;
+    provider.on(question, [{ tool: "wait", arguments: ["{}"] }, { finish: "tool_calls" }], says("Never said."));
+    const halt = new AbortController();
+    const wait = tool({
+      inputSchema: z.object({}),
+      execute: (_, { abortSignal }) =>
+        new Promise<string>((_, reject) => {
+          abortSignal?.addEventListener("abort", () => reject(new Error("aborted")));
+          halt.abort(stopped);
+        }),
+    });
+    const { names, message } = await run(question, { model: scripted(api), tools: { wait }, halt });
+    expect(names.slice(-3)).toEqual(ending("stopped", "abort"));
+    expect(message.parts).toContainEqual(expect.objectContaining({ type: "tool-wait", state: "output-error" }));
+    expect(provider.requests.filter((request) => request.prompt.includes(question))).toHaveLength(1);
+  });
+});
+
+describe("retrieval", () => {
+  const never = async (): Promise<never> => {
+    throw new Error("must not be asked");
+  };
+
+  it("is skipped with nothing to search", async () => {
+    const { names } = await run("Hi", { model: localModel(), ports: { countDocuments: async () => 0, search: never } });
+    expect(names.slice(0, 4)).toEqual(["start", "turn running", "generate active", "start-step"]);
+  });
+
+  it("is skipped when nobody wants it", async () => {
+    const ports = { countDocuments: never, search: never };
+    const { names, metadata } = await run("Hi", { model: localModel(), searchMode: "none", ports });
+    expect(names.slice(0, 3)).toEqual(["start", "turn running", "generate active"]);
+    expect(metadata).toMatchObject({ status: "complete", searchMode: "none", confidence: null, groundedness: null });
+  });
+
+  it("says when nothing was found", async () => {
+    const { chunks, names } = await run("Hi", { model: localModel(), ports: { countDocuments: async () => 1 } });
+    expect(names.slice(2, 5)).toEqual(["retrieve active", "retrieve done", "generate active"]);
+    expect(chunks[3]).toMatchObject({ data: { detail: "Nothing found" } });
+  });
+
+  it.each([
+    [1, "1 source from 1 document"],
+    [3, "3 sources from 2 documents"],
+  ])("counts %i found", async (count, detail) => {
+    const ports = { countDocuments: async () => 9, search: async () => sources.slice(0, count) };
+    const { chunks } = await run("Rivulet?", { model: localModel(), ports });
+    expect(chunks.filter((chunk) => chunk.type === "data-status")[1]).toMatchObject({ data: { detail } });
+  });
+
+  it("that fails is a failure of storage, never of the provider, and nothing is asked of the model", async () => {
+    const question = "retrieval fails";
+    const search = async () => Promise.reject(Object.assign(new Error("connect"), { code: "ECONNREFUSED" }));
+    const model = scripted("chat");
+    const { names, metadata, reported } = await run(question, {
+      model,
+      ports: { countDocuments: async () => 1, search },
+    });
+    expect(names.slice(2)).toEqual(["retrieve active", "retrieve done", ...ending("failed", "error")]);
+    expect(metadata.error).toMatchObject({ code: "storage", retryable: true });
+    expect(reported).toHaveLength(1);
+    expect(provider.requests.some((request) => request.prompt.includes(question))).toBe(false);
+  });
+
+  it("is not gone into after a stop, and the model is not asked", async () => {
+    for (const at of ["start", "data-turn", "data-status", "source-document"]) {
+      const question = `stopped at ${at}`;
+      const halt = new AbortController();
+      const ports = { countDocuments: async () => 1, search: async () => sources };
+      const { names } = await run(question, { model: scripted("chat"), ports, halt }, (chunk) => {
+        if (chunk.type === at) halt.abort(stopped);
+      });
+      expect(names.slice(-3)).toEqual(ending("stopped", "abort"));
+      expect(names.filter((name) => name === "retrieve active").length).toBe(
+        names.filter((name) => name === "retrieve done").length,
+      );
+      expect(names).not.toContain("generate active");
+      expect(provider.requests.some((request) => request.prompt.includes(question))).toBe(false);
+    }
+  });
+
+  it("may be stopped from within", async () => {
+    const halt = new AbortController();
+    const search = async () => {
+      halt.abort(stopped);
+      return [];
+    };
+    const { names } = await run("Hi", { model: localModel(), ports: { countDocuments: async () => 1, search }, halt });
+    expect(names).toEqual(["start", "turn running", "retrieve active", "retrieve done", ...ending("stopped", "abort")]);
+  });
+});
+
+it("ends at once when it was stopped before it began", async () => {
+  const halt = new AbortController();
+  halt.abort(stopped);
+  const { names } = await run("Hi", { model: localModel(), halt });
+  expect(names).toEqual(["start", ...ending("stopped", "abort")]);
+});
+
+it("measures with the clock it is given", async () => {
+  const question = "time: exactly";
+  provider.on(question, says("one two three", { input: 1, output: 30 }));
+  let now = 100;
+  const { metadata } = await run(question, { model: scripted("chat"), ports: { nowMs: () => now } }, (chunk) => {
+    if (chunk.type === "start") now = 350;
+    if (chunk.type === "text-end") now = 1_850.4;
+  });
+  expect(metadata.timing).toEqual({ firstTokenMs: 250, durationMs: 1750, tokensPerSecond: 20 });
+});
+
+it("knows no time to the first token without text, and no usage without an end", async () => {
+  provider.on("no text at all", [{ answer: 400, body: {} }]);
+  const { metadata } = await run("no text at all", { model: scripted("chat") });
+  expect(metadata.timing).toMatchObject({ firstTokenMs: null, tokensPerSecond: null });
+  expect(metadata.usage).toBeUndefined();
+});
+
+it("grounds only what has sources", async () => {
+  const asked: string[] = [];
+  const ground = (answer: string) => {
+    asked.push(answer);
+    return { confidence: 1, groundedness: 1 };
+  };
+  const without = await run("Hi", { model: localModel(), ports: { ground } });
+  expect(without.metadata).toMatchObject({ confidence: null, groundedness: null });
+  const ports = { ground, countDocuments: async () => 1, search: async () => sources };
+  const withSources = await run("What is a rivulet?", { model: localModel(), ports });
+  expect(asked).toEqual([withSources.text]);
+  expect(withSources.metadata).toMatchObject({ confidence: 1, groundedness: 1 });
+});
+
+it("tells the local model's answer word by word, from the passages", async () => {
+  const ports = { countDocuments: async () => 1, search: async () => sources.slice(0, 1) };
+  const { text, chunks, metadata } = await run("What is a rivulet?", { model: localModel(), modelId: "local", ports });
+  expect(text).toContain("very small river");
+  expect(chunks.filter((chunk) => chunk.type === "text-delta").length).toBeGreaterThan(3);
+  expect(metadata).toMatchObject({ model: "local", finishReason: "stop", status: "complete" });
+});
+
+it("passes reasoning on", async () => {
+  provider.on("reason only", [{ reasoning: "Hm. " }, { reasoning: "Yes." }, { text: "Yes." }, { finish: "stop" }]);
+  const { names, message } = await run("reason only", { model: scripted("responses") });
+  const at = (name: string) => names.indexOf(name);
+  expect(at("reasoning-start")).toBeGreaterThan(at("start-step"));
+  expect(at("reasoning-end")).toBeLessThan(at("finish-step"));
+  expect(message.parts.some((part) => part.type === "reasoning" && part.text.includes("Hm. Yes."))).toBe(true);
+});

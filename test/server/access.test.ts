@@ -1,0 +1,182 @@
+// Who may do what: docs/protocol.md §5. Driven by the routes on disk, so that a new route cannot be forgotten here.
+import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { beforeAll, describe, expect, test } from "vitest";
+import { gated, header, messageBody, newKey, readAnswer, type TestUser, testCluster } from "./cluster";
+
+const cluster = testCluster();
+const root = path.join(import.meta.dirname, "../..");
+
+type Ids = { chatId: string; turnId: string; documentId: string; tokenId: string };
+type Call = {
+  /** Somebody else's ids in it must look unknown. */
+  path: (ids: Ids) => string;
+  body?: () => unknown;
+  /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's or credentials in the body. */
+  for: "user" | "anybody" | "own";
+  /** The address names something that has an owner. */
+  owned?: boolean;
+};
+
+const user = (at: string, body?: () => unknown): Call => ({ path: () => at, body, for: "user" });
+const owned = (at: (ids: Ids) => string, body?: () => unknown): Call => ({ path: at, body, for: "user", owned: true });
+const anybody = (at: string): Call => ({ path: () => at, for: "anybody" });
+const own = (at: string): Call => ({ path: () => at, body: () => ({}), for: "own" });
+
+const table: Record<string, Call> = {
+  "GET /health": anybody("/health"),
+  "GET /api/health": anybody("/api/health"),
+  "GET /api/ready": anybody("/api/ready"),
+  "GET /api/auth/[...nextauth]": own("/api/auth/session"),
+  "POST /api/auth/[...nextauth]": own("/api/auth/signout"),
+  "POST /api/users": own("/api/users"),
+  "POST /api/chat": user("/api/chat", () => messageBody("Hello")),
+  "GET /api/chat/[chatId]/stream": owned(({ chatId }) => `/api/chat/${chatId}/stream`),
+  "POST /api/chat/[chatId]/stop": owned(({ chatId }) => `/api/chat/${chatId}/stop`),
+  "GET /api/turns/[turnId]": owned(({ turnId }) => `/api/turns/${turnId}`),
+  "DELETE /api/turns/[turnId]": owned(({ turnId }) => `/api/turns/${turnId}`),
+  "GET /api/turns/[turnId]/stream": owned(({ turnId }) => `/api/turns/${turnId}/stream?after=${turnId}.1`),
+  "GET /api/chats": user("/api/chats"),
+  "POST /api/chats": user("/api/chats", () => ({})),
+  "GET /api/chats/[chatId]": owned(({ chatId }) => `/api/chats/${chatId}`),
+  "PATCH /api/chats/[chatId]": owned(
+    ({ chatId }) => `/api/chats/${chatId}`,
+    () => ({ title: "Taken over" }),
+  ),
+  "DELETE /api/chats/[chatId]": owned(({ chatId }) => `/api/chats/${chatId}`),
+  "GET /api/chats/[chatId]/messages": owned(({ chatId }) => `/api/chats/${chatId}/messages`),
+  "GET /api/documents": user("/api/documents"),
+  "POST /api/documents": user("/api/documents"),
+  "GET /api/documents/[documentId]": owned(({ documentId }) => `/api/documents/${documentId}`),
+  "DELETE /api/documents/[documentId]": owned(({ documentId }) => `/api/documents/${documentId}`),
+  "GET /api/models": user("/api/models"),
+  "GET /api/tokens": user("/api/tokens"),
+  "POST /api/tokens": user("/api/tokens", () => ({})),
+  "DELETE /api/tokens/[tokenId]": owned(({ tokenId }) => `/api/tokens/${tokenId}`),
+};
+
+test("every route on disk is in the table, and nothing else", () => {
+  const routes = readdirSync(path.join(root, "app"), { recursive: true, encoding: "utf8" })
+    .filter((file) => path.basename(file) === "route.ts")
+    .flatMap((file) => {
+      const source = readFileSync(path.join(root, "app", file), "utf8");
+      const address = `/${path.dirname(file)}`.replace(/\/\([^)]*\)/g, "");
+      const methods = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"].filter((method) =>
+        new RegExp(`^export .*\\b${method}\\b`, "m").test(source),
+      );
+      expect(methods, file).not.toEqual([]);
+      return methods.map((method) => `${method} ${address}`);
+    });
+  expect(routes.sort()).toEqual(Object.keys(table).sort());
+});
+
+const calls = Object.entries(table).map(([name, call]) => [name, call] as const);
+const guarded = calls.filter(([, call]) => call.for === "user");
+
+function ask(name: string, { path: at, body }: Call, ids: Ids, headers: Record<string, string>) {
+  const json = body
+    ? { body: JSON.stringify(body()), headers: { "content-type": "application/json", ...headers } }
+    : { headers };
+  return fetch(cluster.a.url + at(ids), { method: name.split(" ")[0], redirect: "manual", ...json }).then(
+    readAnswer<{ error: { code: string; requestId: string } }>,
+  );
+}
+
+const unknownIds = (): Ids => ({
+  chatId: randomUUID(),
+  turnId: randomUUID(),
+  documentId: randomUUID(),
+  tokenId: randomUUID(),
+});
+
+async function refused(headers: Record<string, string>) {
+  for (const [name, call] of guarded) {
+    const answer = await ask(name, call, unknownIds(), headers);
+    expect([name, answer.status, answer.body?.error.code]).toEqual([name, 401, "unauthorized"]);
+    expect([name, answer.headers.get("www-authenticate")]).toEqual([name, "Bearer"]);
+  }
+}
+
+test("without credentials every guarded route is 401, the others are not", async () => {
+  await refused({});
+  for (const [name, call] of calls.filter(([, { for: whom }]) => whom === "anybody")) {
+    const answer = await ask(name, call, unknownIds(), {});
+    expect([name, answer.status, answer.body]).toEqual([name, 200, { status: "ok" }]);
+  }
+});
+
+test.each([
+  ["a token nobody has", "Bearer rvl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+  ["no token of any kind", "Bearer garbage"],
+  ["a JWT that was not made here", `Bearer ${"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2Q0JDLUhTNTEyIn0..AAAA.AAAA.AAAA"}`],
+  ["an unsigned JWT", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."],
+  ["nothing behind Bearer", "Bearer "],
+  ["another scheme", "Basic dXNlcjpwYXNzd29yZA=="],
+  ["a header of 10 kB", `Bearer ${"x".repeat(10_000)}`],
+])("with %s every guarded route is 401", async (_name, authorization) => {
+  await refused({ authorization });
+});
+
+describe("with somebody else's ids", () => {
+  let owner: TestUser;
+  let stranger: TestUser;
+  let ids: Ids;
+  const key = newKey();
+
+  beforeAll(async () => {
+    owner = await cluster.guest();
+    stranger = await cluster.guest();
+    cluster.provider.on(key, gated(key, ["Running."]));
+    const live = await cluster.send(key, {}, { user: owner });
+    await live.until(({ text }) => text === "Running.");
+    const form = new FormData();
+    form.set("file", new File(["Private words."], "private.txt"));
+    const uploaded = await fetch(`${cluster.a.url}/api/documents`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${owner.token}` },
+      body: form,
+    });
+    const { body: token } = await cluster.api<{ id: string }>("POST", "/api/tokens", { user: owner, body: {} });
+    ids = {
+      chatId: header(live, "x-chat-id"),
+      turnId: header(live, "x-turn-id"),
+      documentId: ((await uploaded.json()) as { id: string }).id,
+      tokenId: token.id,
+    };
+  });
+
+  test.each(calls.filter(([, call]) => call.owned))("%s answers as for unknown ones", async (name, call) => {
+    const headers = { authorization: `Bearer ${stranger.token}` };
+    const foreign = await ask(name, call, ids, headers);
+    const unknown = await ask(name, call, unknownIds(), headers);
+    expect(foreign.status).toBe(404);
+    expect(unknown.status).toBe(404);
+    const body = ({ text, body }: typeof foreign) => text.replace(body.error.requestId, "");
+    expect(body(foreign)).toBe(body(unknown));
+    const names = ({ headers }: typeof foreign) => [...headers.keys()].sort();
+    expect(names(foreign)).toEqual(names(unknown));
+  });
+
+  test("and nothing of the owner's was touched", async () => {
+    const [chat] = (
+      await cluster.api<{ chats: { id: string; title: string; liveTurnId: string }[] }>("GET", "/api/chats", {
+        user: owner,
+      })
+    ).body.chats;
+    expect(chat).toMatchObject({ id: ids.chatId, title: key, liveTurnId: ids.turnId });
+    expect((await cluster.api("GET", `/api/documents/${ids.documentId}`, { user: owner })).status).toBe(200);
+    const tokens = (await cluster.api<{ tokens: { id: string }[] }>("GET", "/api/tokens", { user: owner })).body.tokens;
+    expect(tokens.map(({ id }) => id)).toContain(ids.tokenId);
+    for (const list of ["/api/chats", "/api/documents"])
+      expect((await cluster.api("GET", list, { user: stranger })).text).toMatch(/^\{"(chats|documents)":\[\]/);
+    const found = await cluster.api("GET", `/api/chats?q=${key}`, { user: stranger });
+    expect(found.body).toMatchObject({ chats: [] });
+  });
+
+  test("documents of somebody else are not searched, even by their id", async () => {
+    const stream = await cluster.send("Which private words?", { documentIds: [ids.documentId] }, { user: stranger });
+    expect(await stream.ended).toBe("terminal");
+    expect(stream.chunks.filter(({ type }) => type === "source-document")).toEqual([]);
+  });
+});

@@ -1,0 +1,154 @@
+// Servers that die: RELIABILITY I1, I2, I4, I5, I10. A is killed outright; B, or A started again, ends its turns.
+import { afterEach, expect, test } from "vitest";
+import type { EventStream } from "@/test/sse";
+import { gated, gateOf, header, newKey, outline, type TestServer, testCluster, textOf } from "./cluster";
+
+const leaseMs = 2_000;
+const silenceMs = leaseMs + 2_000;
+const cluster = testCluster({ servers: 2, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } });
+const seed = Math.floor(Math.random() * 2 ** 31);
+console.log(`crash.test.ts: seed ${seed}`);
+
+afterEach(async () => {
+  // A test that failed half-way may have left it asleep.
+  cluster.a.signal("SIGCONT");
+  for (const name of ["a", "b"] as const) {
+    const { port } = cluster[name];
+    if (!(await alive(cluster[name]))) cluster[name] = await cluster.start({ port });
+  }
+});
+
+async function alive(server: TestServer): Promise<boolean> {
+  return fetch(`${server.url}/api/health`).then(
+    ({ ok }) => ok,
+    () => false,
+  );
+}
+
+type Live = { stream: EventStream; turnId: string; chatId: string; script: string };
+
+/** A turn that stands still after its first `count` tokens, all of them seen. */
+async function turnAt(count: number): Promise<Live> {
+  const key = newKey();
+  const tokens = Array.from({ length: count + 3 }, (_, index) => `word${index} `);
+  cluster.provider.on(key, [{ gate: gateOf(key, -1) }, ...gated(key, tokens)]);
+  const stream = await cluster.send(key);
+  if (count === 0) await cluster.provider.reached(gateOf(key, -1));
+  else {
+    cluster.provider.open(gateOf(key, -1));
+    await cluster.walk(stream, key, tokens, count - 2);
+    await stream.until(({ text }) => text === tokens.slice(0, count).join(""));
+  }
+  return { stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id"), script: tokens.join("") };
+}
+
+/** What holds of every turn whose owner died. */
+async function checkInterrupted({ stream, turnId, chatId, script }: Live, server: TestServer): Promise<void> {
+  const stored = textOf(await cluster.answer(chatId, { server }));
+  expect(script.startsWith(stored)).toBe(true);
+  expect(stored.startsWith(stream.text)).toBe(true);
+  const turn = await cluster.turn(turnId, { server });
+  expect(turn).toMatchObject({ status: "interrupted", error: { code: "interrupted" } });
+  const replay = await cluster.follow(turnId, { server });
+  expect(await replay.ended).toBe("terminal");
+  expect(replay.text).toBe(stored);
+  expect(outline(replay.chunks).slice(-3)).toEqual(["message-metadata", "turn interrupted", "error"]);
+  expect(replay.chunks.slice(0, stream.chunks.length)).toEqual(stream.chunks);
+  const terminals = await cluster.sql`
+    select seq from turn_chunks where turn_id = ${turnId} and chunk->>'type' in ('finish', 'abort', 'error')`;
+  expect(terminals.map(({ seq }) => seq)).toEqual([replay.chunks.length]);
+}
+
+test("killed at the k-th token: readers elsewhere are told within the lease and two seconds, nothing seen is lost", async () => {
+  const turns = await Promise.all([0, 1, 2, 5, 12].map(turnAt));
+  const readers = await Promise.all(turns.map(({ turnId }) => cluster.follow(turnId, { server: cluster.b })));
+  await Promise.all(readers.map((reader, index) => reader.until(({ text }) => text === turns[index]?.stream.text)));
+  await cluster.a.kill("SIGKILL");
+  const killedAtMs = performance.now();
+  const delays = await Promise.all(
+    readers.map(async (reader) => {
+      expect(await reader.ended).toBe("terminal");
+      return performance.now() - killedAtMs;
+    }),
+  );
+  console.log(`terminal on the surviving server after ${Math.round(Math.max(...delays))} ms (lease ${leaseMs} ms)`);
+  expect(Math.max(...delays)).toBeLessThan(silenceMs);
+  for (const [index, live] of turns.entries()) {
+    expect(await live.stream.ended).toBe("reset");
+    expect(readers[index]?.comments.filter(({ text }) => text === "heartbeat").length).toBeGreaterThan(1);
+    expect(outline(readers[index]?.chunks ?? []).at(-1)).toBe("error");
+    await checkInterrupted(live, cluster.b);
+  }
+  const [first] = turns as [Live];
+  const next = await cluster.send("After the crash.", { chatId: first.chatId }, { server: cluster.b });
+  expect(await next.ended).toBe("terminal");
+});
+
+test("killed alone and started again: the same within the lease and two seconds of its start", async () => {
+  await cluster.b.kill("SIGKILL");
+  const turns = await Promise.all([0, 1, 4].map(turnAt));
+  await cluster.a.kill("SIGKILL");
+  cluster.a = await cluster.start({ port: cluster.a.port });
+  const readyAtMs = performance.now();
+  for (const live of turns) {
+    const resumed = await cluster.follow(live.turnId);
+    expect(await resumed.ended).toBe("terminal");
+    expect(performance.now() - readyAtMs).toBeLessThan(silenceMs);
+    await checkInterrupted(live, cluster.a);
+  }
+});
+
+test("killed at any moment: what is stored is a prefix that holds everything seen", async () => {
+  const random = mulberry32(seed);
+  const key = newKey();
+  const script = Array.from({ length: 400 }, (_, index) => `${index}`).join(" ");
+  cluster.provider.on(key, [{ tokens: script, perSecond: 200 }, { gate: key }, { finish: "stop" }]);
+  const turns = await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const stream = await cluster.send(key);
+      return { stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id"), script };
+    }),
+  );
+  const readers = await Promise.all(turns.map(({ turnId }) => cluster.follow(turnId, { server: cluster.b })));
+  const [first] = turns as [Live];
+  const target = 1 + Math.floor(random() * 1_000);
+  await first.stream.until(({ text }) => text.length >= target);
+  await cluster.a.kill("SIGKILL");
+  for (const [index, live] of turns.entries()) {
+    const reader = readers[index] as EventStream;
+    expect(await live.stream.ended, `seed ${seed}`).toBe("reset");
+    expect(await reader.ended, `seed ${seed}`).toBe("terminal");
+    expect(reader.text.startsWith(live.stream.text)).toBe(true);
+    await checkInterrupted(live, cluster.b);
+  }
+  const frames = turns.map(({ stream }) => stream.chunks.length);
+  console.log(
+    `killed at ${target} characters (seed ${seed}); clients had seen ${Math.min(...frames)} to ${Math.max(...frames)} chunks`,
+  );
+});
+
+test("a server that slept longer than its lease can add nothing, and its readers learn the end", async () => {
+  const live = await turnAt(2);
+  const reader = await cluster.follow(live.turnId, { server: cluster.b });
+  await reader.until(({ text }) => text === live.stream.text);
+  cluster.a.signal("SIGSTOP");
+  expect(await reader.ended).toBe("terminal");
+  const last = reader.cursor;
+  cluster.a.signal("SIGCONT");
+  expect(await live.stream.ended).toBe("terminal");
+  expect(live.stream.cursor).toBe(last);
+  const request = cluster.provider.requests.at(-1);
+  expect(await request?.closed).toBe("client");
+  await checkInterrupted(live, cluster.b);
+});
+
+/** A small seeded generator of numbers in [0, 1). */
+function mulberry32(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}

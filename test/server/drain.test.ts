@@ -1,0 +1,108 @@
+// Leaving in order: SIGTERM while turns run (RELIABILITY I17). A drains, B goes on with the same database.
+import { expect, test } from "vitest";
+import { openStream } from "@/test/sse";
+import { blocksOf, gated, gateOf, header, newKey, rawOf, type TestServer, testCluster, textOf } from "./cluster";
+
+const cluster = testCluster({ servers: 2 });
+const tokens = ["One", " two", " three", " four"];
+
+async function runningTurn(server: TestServer) {
+  const key = newKey();
+  cluster.provider.on(key, gated(key, tokens));
+  const stream = await cluster.send(key, {}, { server });
+  await stream.until(({ text }) => text === "One");
+  cluster.provider.open(gateOf(key, 0));
+  await stream.until(({ text }) => text === "One two");
+  return { key, stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id") };
+}
+
+test("SIGTERM: readers move on, new turns are refused, the live one ends, exit 0", async () => {
+  const server = await cluster.start({ env: { DRAIN_MS: "15000" } });
+  const { key, stream, turnId, chatId } = await runningTurn(server);
+  const exit = server.stop();
+  expect(await stream.ended).toBe("eof");
+
+  const refused = await cluster.send("Too late.", {}, { server });
+  expect(refused.status).toBe(503);
+  expect(JSON.parse(refused.body)).toMatchObject({ error: { code: "unavailable" } });
+  expect(Number(refused.headers["retry-after"])).toBeGreaterThanOrEqual(1);
+  const ready = await fetch(`${server.url}/api/ready`);
+  expect([ready.status, Number(ready.headers.get("retry-after"))]).toEqual([503, 2]);
+  expect((await fetch(`${server.url}/api/health`)).status).toBe(200);
+  // A second signal, as from a terminal to the whole group, changes nothing.
+  server.signal("SIGTERM");
+
+  const moved = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {
+    token: cluster.user.token,
+    after: stream,
+  });
+  cluster.provider.open(gateOf(key, 1));
+  await moved.until(({ text }) => text === "One two three");
+  cluster.provider.open(gateOf(key, 2));
+  cluster.provider.open(gateOf(key, 3));
+  expect(await moved.ended).toBe("terminal");
+  expect(moved.chunks.at(-1)).toEqual({ type: "finish" });
+  expect(await exit).toBe(0);
+  expect(textOf(await cluster.answer(chatId, { server: cluster.b }))).toBe(tokens.join(""));
+  const replay = await cluster.follow(turnId, { server: cluster.b });
+  await replay.ended;
+  expect(blocksOf(rawOf(replay)).join("")).toBe(blocksOf(rawOf(stream)).join("") + blocksOf(rawOf(moved)).join(""));
+  expect(server.output()).not.toMatch(/"level":"(error|fatal)"/);
+});
+
+test("a turn beyond the budget ends as interrupted, stored by the server that leaves, exit 0 in time", async () => {
+  const server = await cluster.start({ env: { DRAIN_MS: "300", LEASE_MS: "60000" } });
+  const { key, stream, turnId, chatId } = await runningTurn(server);
+  const reader = await cluster.follow(turnId, { server: cluster.b });
+  const askedAtMs = performance.now();
+  expect(await server.stop()).toBe(0);
+  expect(performance.now() - askedAtMs).toBeLessThan(300 + 3_000);
+  expect(await stream.ended).toBe("eof");
+  // The lease lasts a minute: it was not the reaper who ended it.
+  expect(await reader.ended).toBe("terminal");
+  expect(reader.text).toBe("One two");
+  expect(await cluster.turn(turnId, { server: cluster.b })).toMatchObject({ status: "interrupted" });
+  expect(textOf(await cluster.answer(chatId, { server: cluster.b }))).toBe("One two");
+  const request = await cluster.provider.request(key);
+  expect(await request.closed).toBe("client");
+});
+
+test("a server with nothing to do leaves at once, and at its next start all is there", async () => {
+  const stream = await cluster.send(newKey());
+  expect(await stream.ended).toBe("terminal");
+  const askedAtMs = performance.now();
+  expect(await cluster.a.stop()).toBe(0);
+  expect(performance.now() - askedAtMs).toBeLessThan(2_000);
+  cluster.a = await cluster.start({ port: cluster.a.port });
+  expect(textOf(await cluster.answer(header(stream, "x-chat-id")))).toBe("Hello there.");
+});
+
+test("a send that is being stored when SIGTERM comes is a turn like any other", async () => {
+  const server = await cluster.start({ env: { DRAIN_MS: "10000", LEASE_MS: "60000" } });
+  const user = await cluster.guest();
+  const locked = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  const transaction = cluster.sql.begin(async (sql) => {
+    await sql`lock table messages in share row exclusive mode`;
+    locked.resolve();
+    await release.promise;
+  });
+  await locked.promise;
+  const sent = cluster.send(newKey(), {}, { user, server });
+  await expect
+    .poll(async () => (await cluster.sql`select 1 from pg_stat_activity where wait_event_type = 'Lock'`).length, {
+      interval: 20,
+      timeout: 10_000,
+    })
+    .toBe(1);
+  const exit = server.stop();
+  await expect.poll(async () => (await fetch(`${server.url}/api/ready`)).status, { interval: 20 }).toBe(503);
+  release.resolve();
+  await transaction;
+  const stream = await sent;
+  expect(stream.status).toBe(200);
+  expect(await exit).toBe(0);
+  expect(await cluster.turn(header(stream, "x-turn-id"), { user, server: cluster.b })).toMatchObject({
+    status: "complete",
+  });
+});
