@@ -1,13 +1,8 @@
 // Starting a turn: exactly once for a key, one at a time in a chat, nothing sent to a provider before the question and
 // the turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
 import { v7 as uuidv7 } from "uuid";
-<<<<<<< HEAD
 import { type ChatRow, findChat, findChatByNumber, insertChat, touchChat } from "@/db/chats";
-import { type Database, database, uniqueViolation } from "@/db/client";
-=======
-import { findChat, insertChat, touchChat } from "@/db/chats";
 import { type Database, database, foreignKeyViolation, uniqueViolation } from "@/db/client";
->>>>>>> main
 import { findMessage, insertMessage, listMessages } from "@/db/messages";
 import { findRunningTurn, findTurnByKey, insertTurn, type TurnRow } from "@/db/turns";
 import { env } from "@/lib/env";
@@ -19,13 +14,8 @@ import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { branchOf } from "./branch";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
-<<<<<<< HEAD
-import { spend } from "./quota";
-import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
-=======
 import { refund, spend } from "./quota";
-import { requireSaneLength, type TurnRequest } from "./turn-request";
->>>>>>> main
+import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 /** Keeps a promise alive after the response is gone: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;

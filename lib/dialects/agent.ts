@@ -72,7 +72,7 @@ function toolFrames(chunk: TurnChunk, seen: Seen): DialectFrame[] {
       // A preliminary result is replaced by the one after it.
       return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.output)];
     case "tool-output-error":
-      return [resultFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), { error: chunk.errorText })];
+      return [failureFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.errorText)];
     default:
       return [];
   }
@@ -86,9 +86,15 @@ function resultFrame(id: string, name: string | undefined, data: unknown): Diale
   return frame({ type: "tool_result", name, id, result: summaryOf(data), data });
 }
 
+function failureFrame(id: string, name: string | undefined, error: string): DialectFrame {
+  return frame({ type: "tool_result", name, id, result: summaryOf(error), data: { error } });
+}
+
 function showCall(part: ToolUIPart | DynamicToolUIPart): object {
-  const data = part.state === "output-available" ? part.output : { error: part.errorText };
-  return { id: part.toolCallId, name: getToolName(part), arguments: part.input, result: summaryOf(data), data };
+  const call = { id: part.toolCallId, name: getToolName(part), arguments: part.input };
+  if (part.state === "output-available") return { ...call, result: summaryOf(part.output), data: part.output };
+  const error = part.errorText ?? "The answer ended before this tool did.";
+  return { ...call, result: summaryOf(error), data: { error } };
 }
 
 /** Half of a surrogate pair at the end is no character. */

@@ -46,7 +46,7 @@ export const openai: Dialect = {
   encoder: (context) => {
     const { view } = context;
     const seen = new Seen();
-    const head = { ...identity(context), object: "chat.completion.chunk" };
+    const head = identity(context, "chat.completion.chunk");
     // With include_usage every chunk has the field, and only the last one a value.
     const tail = view.includeUsage ? { usage: null } : {};
     const choice = (delta: object, finish: string | null = null) =>
@@ -139,15 +139,14 @@ function whole({ context, message, metadata }: TurnAnswer): object {
     ...(calls.length > 0 && { tool_calls: calls }),
   };
   return {
-    ...identity(context),
-    object: "chat.completion",
+    ...identity(context, "chat.completion"),
     choices: [{ index: 0, message: answer, logprobs: null, finish_reason: finishReason(metadata, context) }],
     usage: showUsage(metadata),
   };
 }
 
-function identity({ turnId, createdAt, model }: TurnContext) {
-  return { id: `chatcmpl-${turnId}`, created: Math.floor(Date.parse(createdAt) / 1_000), model };
+function identity({ turnId, createdAt, model }: TurnContext, object: string) {
+  return { id: `chatcmpl-${turnId}`, object, created: Math.floor(Date.parse(createdAt) / 1_000), model };
 }
 
 function showCall(id: string, name: string, input: unknown) {

@@ -1,0 +1,55 @@
+// A new dialect is one file, one registry line and its goldens (CONTRIBUTING.md): the made-up one in test/fixtures keeps
+// the contract and is served by the door, on a real database, without a change anywhere else.
+import { afterAll, describe, expect, test } from "vitest";
+import { openDoor } from "@/app/dialect-door";
+import { createGuest, createToken } from "@/lib/chats/users";
+import { blocksOf, context, dialectContract, log, turns } from "@/lib/dialects/dialect.contract";
+import { createRegistry, registry } from "@/lib/dialects/registry";
+import { turnLog } from "@/lib/log/turn-log";
+import { testDatabase } from "./database";
+import { lines } from "./fixtures/lines";
+
+describe("the contract", () => {
+  dialectContract({ dialect: lines, textOf: ({ event, data }) => (event ? "" : JSON.parse(data).words) });
+});
+
+describe("the door", () => {
+  testDatabase();
+  const works: Promise<void>[] = [];
+  const door = openDoor(createRegistry([...registry.dialects, lines]), (work) => void works.push(work));
+  afterAll(async () => {
+    await Promise.all(works);
+    await turnLog().close(0);
+  });
+
+  async function ask(token: string, { method = "POST", accept = "text/event-stream", path = "/lines/5", body = { say: "Hi" } as unknown } = {}) {
+    const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", accept };
+    const init = { method, headers, ...(method === "POST" && { body: JSON.stringify(body) }) };
+    return door(new Request(`http://localhost${path}`, init));
+  }
+
+  test("starts, streams, resumes, answers whole, and refuses in its own shape", async () => {
+    const { id } = await createGuest("recipe");
+    const { token } = await createToken(id, { name: "recipe" });
+    const first = await ask(token);
+    expect(first.status).toBe(200);
+    const blocks = (await first.text()).split(/(?<=\n\n)/).slice(1);
+    expect(blocks.at(-1)).toMatch(/^event: end\ndata: \{"end":"complete"\}\nid: /);
+    const cursor = /\nid: (.*)\n/.exec(blocks[0] as string)?.[1];
+    const rest = await ask(token, { method: "GET", path: `/lines/5/?after=${cursor}` });
+    expect((await rest.text()).split(/(?<=\n\n)/).slice(1)).toEqual(blocks.slice(1));
+    const whole = await ask(token, { accept: "application/json" });
+    expect(await whole.json()).toEqual({ words: expect.any(String) });
+    const bad = await ask(token, { body: {} });
+    expect([bad.status, await bad.json()]).toEqual([400, { problem: expect.stringMatching(/^say: /) }]);
+    const nobody = await ask("rvl_no");
+    expect([nobody.status, await nobody.json()]).toEqual([401, { problem: expect.any(String) }]);
+  });
+});
+
+test("it stands beside the others", () => {
+  const [, plain] = turns.find(([name]) => name === "plain") ?? [];
+  if (!plain) throw new Error("the golden turn `plain` is missing");
+  expect(blocksOf(lines, log(plain)).length).toBe(4);
+  expect(context.turnId).toBe("01940000-0000-7000-8000-000000000001");
+});
