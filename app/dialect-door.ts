@@ -38,8 +38,10 @@ async function serve(match: Match | null, request: Request, keepAlive: KeepAlive
   if (route.owner && params[route.owner] !== user.id) throw new AppError("forbidden", "Access denied");
   const call = { dialect, params, request, user };
   if (route.kind === "turn") {
+    // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
+    const resumes = request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null);
+    if (resumes && route.streams) return follow({ ...call, route });
     if (request.method === "POST") return send({ ...call, route }, keepAlive);
-    if (request.method === "GET" && route.streams) return follow({ ...call, route });
   } else if (request.method === "GET") {
     return list({ ...call, route });
   }
@@ -90,12 +92,13 @@ async function whole({
 }: Pick<Call<TurnRoute>, "dialect" | "route" | "request"> & { turn: Turn }) {
   const answer = await wholeTurn(turn, request.signal);
   const headers = { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
-  const { status, error } = answer.metadata;
+  const { error } = answer.metadata;
   if (!error) return Response.json(route.whole?.(answer), { headers });
-  const failure = { status: 502, code: error.code, message: error.message, requestId: uuidv4() };
-  return Response.json(dialect.failure?.(failure) ?? { error: { ...error, status } }, {
+  const { code, message } = error;
+  const failure = { status: 502, code, message, requestId: uuidv4() };
+  return Response.json(dialect.failure?.(failure) ?? { error: { code, message, requestId: failure.requestId } }, {
     status: failure.status,
-    headers,
+    headers: { ...headers, "X-Request-Id": failure.requestId },
   });
 }
 

@@ -31,6 +31,8 @@ export const users = pgTable("users", {
   sessionVersion: integer().notNull().default(1),
   /** The last small chat number given out. */
   lastChatNumber: integer().notNull().default(0),
+  /** The last task number given out. */
+  lastTaskNumber: integer().notNull().default(0),
   createdAt: instant().notNull().defaultNow(),
 });
 
@@ -181,4 +183,22 @@ export const passages = pgTable(
     ),
   },
   (t) => [index().on(t.userId, t.documentId), index().on(t.documentId, t.ordinal), index().using("gin", t.tsv)],
+);
+
+/** What the user wants to get done; kept by the tools of lib/tools/tasks.ts. */
+export const tasks = pgTable(
+  "tasks",
+  {
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    /** The user's own small number for this task: 1, 2, 3 … never given twice. Models copy it without a slip. */
+    number: integer().notNull(),
+    title: text().notNull(),
+    description: text().notNull().default(""),
+    createdAt: instant().notNull().defaultNow(),
+    /** Null while the task is pending. */
+    completedAt: instant(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.number] })],
 );

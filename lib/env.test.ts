@@ -4,6 +4,8 @@ import { parseEnv } from "./env";
 it("has the documented defaults", () => {
   expect(parseEnv({})).toEqual({
     MODELS: [],
+    CORS_ORIGINS: ["http://localhost:3000", "http://localhost:8080"],
+    TOOLS: "on",
     GUESTS: "on",
     RATE_LIMITS: "on",
     HEARTBEAT_MS: 15_000,

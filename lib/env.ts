@@ -23,6 +23,7 @@ const schema = z.object({
   OPENAI_BASE_URL: z.url().optional(),
   OPENAI_API: z.enum(["responses", "chat"]).optional(),
   OLLAMA_BASE_URL: z.url().optional(),
+  TOOLS: onOff,
   CORS_ORIGINS: list("http://localhost:3000,http://localhost:8080"),
   GUESTS: onOff,
   RATE_LIMITS: onOff,

@@ -80,7 +80,7 @@ describe("route", () => {
       async () => {
         throw new AppError("forbidden", "Access denied");
       },
-      ({ publicMessage }) => ({ detail: publicMessage }),
+      ({ message }) => ({ detail: message }),
     );
     const response = await failing(new Request(url), context);
     expect([response.status, await response.json()]).toEqual([403, { detail: "Access denied" }]);

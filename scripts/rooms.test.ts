@@ -47,8 +47,8 @@ const rooms: [file: string, allowed: string[], refused: string[]][] = [
   ],
   [
     "lib/tools/room.ts",
-    ["@/lib/retrieval/x", "@/lib/turn/x", "@/lib/env"],
-    ["@/db/x", "@/lib/chats/x", "@ai-sdk/provider"],
+    ["@/lib/retrieval/x", "@/lib/turn/x", "@/db/x", "@/lib/env"],
+    ["@/lib/log/x", "@/lib/chats/x", "@ai-sdk/provider"],
   ],
   [
     "lib/retrieval/room.ts",

@@ -22,7 +22,10 @@ describe("the door", () => {
     await turnLog().close(0);
   });
 
-  async function ask(token: string, { method = "POST", accept = "text/event-stream", path = "/lines/5", body = { say: "Hi" } as unknown } = {}) {
+  async function ask(
+    token: string,
+    { method = "POST", accept = "text/event-stream", path = "/lines/5", body = { say: "Hi" } as unknown } = {},
+  ) {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", accept };
     const init = { method, headers, ...(method === "POST" && { body: JSON.stringify(body) }) };
     return door(new Request(`http://localhost${path}`, init));

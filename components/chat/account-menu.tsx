@@ -1,5 +1,5 @@
 "use client";
-import { CircleUserRound, LogOut, UserRoundPlus } from "lucide-react";
+import { CircleUserRound, LogOut, Settings, UserRoundPlus } from "lucide-react";
 import Link from "next/link";
 import { IconButton } from "@/components/ui/button";
 import { Menu, MenuItem, MenuSeparator } from "@/components/ui/menu";
@@ -32,6 +32,11 @@ export function AccountMenu({ signOut }: { signOut: () => Promise<void> }) {
           </Link>
         </MenuItem>
       )}
+      <MenuItem asChild>
+        <Link href="/settings" prefetch={false}>
+          <Settings /> Settings
+        </Link>
+      </MenuItem>
       <MenuItem onSelect={() => void signOut()}>
         <LogOut /> Sign out
       </MenuItem>

@@ -5,7 +5,7 @@ import * as rows from "@/db/chats";
 import { database } from "@/db/client";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
-import type { ChatReference } from "@/lib/turn/turn-options";
+import { type ChatReference, clientId } from "@/lib/turn/turn-options";
 
 export type Chat = {
   id: string;
@@ -22,6 +22,21 @@ export type Chat = {
 const pageSize = 50;
 const maxTitleLength = 200;
 export const chatTitle = z.string().trim().min(1).max(maxTitleLength);
+
+export const chatListQuery = z.object({
+  q: z.string().trim().max(200).optional().describe("Only chats whose title or messages hold these words."),
+  cursor: z.string().max(1_000).optional().describe("The `nextCursor` of the page before."),
+  limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many chats. Default 50."),
+});
+export const newChat = z
+  .object({
+    id: clientId.optional().describe("Default: one that the server makes."),
+    title: chatTitle.optional(),
+  })
+  .meta({ id: "NewChat" });
+export const chatChange = z
+  .object({ title: chatTitle.optional(), pinned: z.boolean().optional() })
+  .meta({ id: "ChatChange" });
 
 /** As Postgres writes times. */
 const exactTime = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/);

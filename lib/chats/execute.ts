@@ -2,12 +2,14 @@
 import { listMessages } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
+import { env } from "@/lib/env";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import { classifyFailure } from "@/lib/models/failure";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
+import { toolsFor } from "@/lib/tools/registry";
 import type { ChatMessage, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
@@ -73,6 +75,11 @@ async function* chunksOf(turn: TurnRow, signal: AbortSignal): AsyncGenerator<Tur
       history,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
       searchMode: options.searchMode,
+      tools:
+        env().TOOLS === "on"
+          ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))
+          : undefined,
+      // A client's own tools take the place of these: it is asked to run those, and knows nothing of ours.
       ...promptOf(options),
     },
     ports,

@@ -52,7 +52,6 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   try {
     turn = await database().transaction((tx) => insertAll(tx, userId, request, options));
   } catch (error) {
-    await refund("turn", userId);
     return afterConflict(userId, request, error);
   }
   keepAlive(execute(turn));
@@ -170,7 +169,10 @@ async function afterConflict(userId: string, request: TurnRequest, error: unknow
     throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.", { cause: error });
   if (!uniqueViolation(error)) throw error;
   const winner = await findTurnByKey(userId, request.clientKey);
-  if (winner) return winner;
+  if (winner) {
+    await refund("turn", userId);
+    return winner;
+  }
   const { chatId, chatNumber } = request;
   const chat = chatNumber === undefined ? { id: chatId } : await findChatByNumber(userId, chatNumber);
   const running = chat && (await findRunningTurn(userId, chat.id));

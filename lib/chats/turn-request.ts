@@ -4,21 +4,42 @@ import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
 import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
-import { clientId } from "@/lib/turn/turn-options";
+import { clientId, turnOptions } from "@/lib/turn/turn-options";
 
 /** A longer message is refused with 413, not cut. */
 const maxMessageLength = 1_000_000;
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
-export const userMessage = z.object({
-  id: clientId,
-  role: z.literal("user"),
-  parts: z
-    .array(textPart)
-    .min(1)
-    .refine((parts) => parts.some((part) => part.text.trim() !== ""), "must hold some text"),
-});
+export const userMessage = z
+  .object({
+    id: clientId,
+    role: z.literal("user"),
+    parts: z
+      .array(textPart)
+      .min(1)
+      .refine((parts) => parts.some((part) => part.text.trim() !== ""), "must hold some text"),
+  })
+  .meta({ id: "UserMessage" });
+
+/** What `POST /api/chat` takes. History comes from the database, so only the newest user message is ever looked at. */
+export const chatRequest = z
+  .object({
+    id: clientId.optional().describe("The chat. One with this id is made when there is none; default: a new chat."),
+    message: z.union([userMessage, z.unknown()]).optional().describe("The new message; a `UserMessage`."),
+    messages: z
+      .array(z.unknown())
+      .optional()
+      .describe("In place of `message`, as stock clients send it. Only the last user message in it is read."),
+    trigger: z.enum(["submit-message", "regenerate-message"]).default("submit-message"),
+    messageId: z
+      .string()
+      .max(64)
+      .nullish()
+      .describe("With `regenerate-message`: the answer to make again, or its question. Default: the last."),
+    ...turnOptions,
+  })
+  .meta({ id: "ChatRequest" });
 
 export type TurnOptions = { model?: string; searchMode?: SearchMode; documentIds?: string[] };
 

@@ -25,7 +25,9 @@ export const credentials = z.object({
     .transform((email) => email.toLowerCase()),
   password: z.string().min(8, "must have at least 8 characters").max(200),
 });
-export const signUpInput = credentials.extend({ name: z.string().trim().min(1).max(100).optional() });
+export const signUpInput = credentials
+  .extend({ name: z.string().trim().min(1).max(100).optional() })
+  .meta({ id: "SignUp" });
 
 /** Argon2id at OWASP's first recommendation: 19 MiB, two passes. About 20 ms. */
 const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
@@ -69,6 +71,15 @@ export const tokenInput = z.object({
   name: z.string().trim().min(1).max(100).default("API token"),
   expiresAt: z.iso.datetime({ offset: true }).nullable().optional(),
 });
+
+/** With the session cookie or a token: for its user. With credentials, or as a new guest: for whoever has neither. */
+export const tokenRequest = tokenInput
+  .extend({
+    guest: z.literal(true).optional().describe("Makes a guest account, and the token for it."),
+    email: z.string().optional().describe("With `password`: the token is for this account."),
+    password: z.string().optional(),
+  })
+  .meta({ id: "AccessTokenRequest" });
 
 /** The token itself is in the answer, and nowhere else ever again. */
 export async function createToken(

@@ -94,8 +94,13 @@ export function createApi(http: Http = {}) {
     }
   }
   const get = <T>(schema: z.ZodType<T>, path: string, { signal }: CallOptions = {}) => call(schema, path, { signal });
-  const send = <T>(schema: z.ZodType<T>, method: "POST" | "PATCH", path: string, body: object) =>
-    call(schema, path, { method, headers: json, body: JSON.stringify(body) });
+  const send = <T>(
+    schema: z.ZodType<T>,
+    method: "POST" | "PATCH",
+    path: string,
+    body: object,
+    { signal }: CallOptions = {},
+  ) => call(schema, path, { method, headers: json, body: JSON.stringify(body), signal });
   const remove = async (path: string): Promise<void> => {
     await request(http, path, { method: "DELETE", headers: json });
   };
@@ -104,7 +109,8 @@ export function createApi(http: Http = {}) {
     /** Pinned first, then by the last change, newest first. `q` searches titles and texts. */
     listChats: (query: { q?: string; cursor?: string; limit?: number } = {}, options?: CallOptions) =>
       get(chatPage, `/api/chats${queryString(query)}`, options),
-    createChat: (fields: { id?: string; title?: string } = {}) => send(chat, "POST", "/api/chats", fields),
+    createChat: (fields: { id?: string; title?: string } = {}, options?: CallOptions) =>
+      send(chat, "POST", "/api/chats", fields, options),
     requireChat: (id: string, options?: CallOptions) => get(chat, `/api/chats/${encodeURIComponent(id)}`, options),
     renameChat: (id: string, title: string) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { title }),
     pinChat: (id: string, pinned: boolean) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { pinned }),
@@ -116,6 +122,9 @@ export function createApi(http: Http = {}) {
       get(turn, `/api/turns/${encodeURIComponent(turnId)}`, options),
     /** Resolves once the end is stored, with how the turn ended: it may have finished first. Nulls: nothing ran. */
     stopTurn: (chatId: string) => send(stopped, "POST", `/api/chat/${encodeURIComponent(chatId)}/stop`, {}),
+    /** The same for one turn, whichever its chat. */
+    endTurn: (turnId: string) =>
+      call(stopped, `/api/turns/${encodeURIComponent(turnId)}`, { method: "DELETE", headers: json }),
     listDocuments: async (options?: CallOptions) => (await get(documents, "/api/documents", options)).documents,
     uploadDocument: (file: File, { signal }: CallOptions = {}) => {
       const body = new FormData();

@@ -1,13 +1,11 @@
 // A turn followed to its terminal over as many connections as it takes (docs/protocol.md §2 and §5): reopen at the
 // cursor, wait between attempts, and when streaming keeps failing ask for the turn's state instead. Ends only with a
-// terminal, an error or the reader's leaving; never because a connection ended.
-import { isTerminal, type TurnChunk } from "@/lib/turn/chunks";
+// terminal, an error or the reader's leaving; never because a connection ended. What an event says is the format's
+// matter, and comes in as a `Format`.
 import { parseCursor } from "@/lib/turn/cursor";
-import { createApi } from "./api";
 import { type Backoff, backoffMs, pause, type Wake } from "./backoff";
-import { catchUp, type Received } from "./catch-up";
 import type { ConnectionState } from "./connection";
-import { Line } from "./line";
+import { type Frame, Line } from "./line";
 import { badResponse, type Http, RequestError, request, unreachable } from "./request";
 
 export type Patience = {
@@ -19,10 +17,25 @@ export type Patience = {
   /** Streams in a row that brought no chunk before the turn's state is polled. */
   failuresBeforePolling: number;
   pollMs: number;
+  /** Attempts in a row that got no word of the turn, before the reader is told. Infinity: never. */
+  attempts: number;
 };
 
-type FollowerOptions = {
+/** How a turn is read: `Item` is what a reader gets, none or more for each event. */
+export type Format<Item> = {
+  /** Throws RequestError `bad_response` for what is not of this format. May be called again for an event it has seen. */
+  decode(frame: Frame): Item[] | Promise<Item[]>;
+  /** Whether this item ends the turn. */
+  isLast(item: Item): boolean;
+  /** Where the turn goes on behind the cursor. Null: the first request, repeated, is what finds it again. */
+  resumePath(turnId: string, cursor: string | undefined): string | null;
+  /** All that the reader has not been given of a turn that has ended; null while it runs. */
+  findRest(turnId: string, signal: AbortSignal): Promise<Item[] | null>;
+};
+
+type FollowerOptions<Item> = {
   http: Http;
+  format: Format<Item>;
   /** The first request: starts or finds the turn. Repeated unchanged until the turn's id is known. */
   send: (signal: AbortSignal) => Promise<Response>;
   /** Aborted when the reader leaves. That stops the reading, never the turn. */
@@ -35,15 +48,18 @@ type FollowerOptions = {
 /** No server may keep a page waiting longer than this, whatever its Retry-After says. */
 const longestRetryAfterMs = 30_000;
 
-export class Follower {
-  readonly #options: FollowerOptions;
-  readonly #received: Received = { started: false, steps: 0 };
+export class Follower<Item> {
+  readonly #options: FollowerOptions<Item>;
   #line: Line | undefined;
   #response: Response | undefined;
   #turnId: string | undefined;
   #cursor: string | undefined;
+  /** Streams in a row that brought nothing of the turn. */
+  #failures = 0;
+  /** Attempts in a row that got no word of it, polls among them. */
+  #unheard = 0;
 
-  constructor(options: FollowerOptions) {
+  constructor(options: FollowerOptions<Item>) {
     this.#options = options;
   }
 
@@ -80,28 +96,28 @@ export class Follower {
   }
 
   /**
-   * The turn's chunks in order, each once, up to and including the terminal. Throws RequestError when the turn cannot
-   * be followed any more (`unauthorized`, `not_found`, `bad_response`), or the reason of the abort.
+   * The turn's items in order, each once, up to and including the last. Throws RequestError when the turn cannot
+   * be followed any more (`unauthorized`, `not_found`, `bad_response`, `unreachable` past the attempts), or the reason
+   * of the abort.
    */
-  async *chunks(): AsyncGenerator<TurnChunk, void> {
-    const { patience, report } = this.#options;
-    let failures = 0;
+  async *items(): AsyncGenerator<Item, void> {
+    const { format, patience, report } = this.#options;
     let gone: RequestError | undefined;
     try {
       for (;;) {
         let failure: RequestError;
-        const polling = failures >= patience.failuresBeforePolling;
+        const polling = this.#failures >= patience.failuresBeforePolling;
         try {
           if (this.#turnId && (polling || gone)) {
             const rest = await this.#findRest(this.#turnId);
             if (rest) return yield* rest;
             if (gone) throw gone;
+            this.#unheard = 0;
           }
           if (!this.#line) await this.#connect(polling ? patience.pollMs : patience.firstByteMs);
-          for await (const chunk of this.#deliver()) {
-            failures = 0;
-            yield chunk;
-            if (isTerminal(chunk)) return;
+          for await (const item of this.#deliver()) {
+            yield item;
+            if (format.isLast(item)) return;
           }
           failure = unreachable(new Error("The stream ended before the turn did."));
         } catch (error) {
@@ -116,10 +132,15 @@ export class Follower {
         const again = this.#line?.moved || failure === gone;
         this.#line?.close();
         this.#line = undefined;
-        if (!again) failures += 1;
-        const waitsForPoll = failures >= patience.failuresBeforePolling;
+        if (!again) {
+          this.#failures += 1;
+          this.#unheard += 1;
+          if (this.#unheard >= patience.attempts) throw failure;
+        }
+        const waitsForPoll = this.#failures >= patience.failuresBeforePolling;
         report(waitsForPoll ? "polling" : "reconnecting");
-        if (!again) await this.#wait(waitsForPoll ? patience.pollMs : backoffMs(failures, patience.backoff), failure);
+        if (!again)
+          await this.#wait(waitsForPoll ? patience.pollMs : backoffMs(this.#failures, patience.backoff), failure);
       }
     } finally {
       this.close();
@@ -132,12 +153,11 @@ export class Follower {
   }
 
   async #connect(firstByteMs: number): Promise<Response> {
-    const { http, send } = this.#options;
+    const { http, format, send } = this.#options;
     const line = this.#newLine(firstByteMs);
     this.#line = line;
-    if (this.#turnId) {
-      const after = this.#cursor ? `?after=${encodeURIComponent(this.#cursor)}` : "";
-      const path = `/api/turns/${encodeURIComponent(this.#turnId)}/stream${after}`;
+    const path = this.#turnId ? format.resumePath(this.#turnId, this.#cursor) : null;
+    if (path !== null) {
       this.#response = await request(http, path, { signal: line.signal });
       if (this.#response.status === 204) throw badResponse("The server has nothing more of this answer.", 204);
     } else {
@@ -147,41 +167,34 @@ export class Follower {
     return this.#response;
   }
 
-  /** Chunks of the open line that lie behind the cursor it was opened at. */
-  async *#deliver(): AsyncGenerator<TurnChunk> {
+  /** Items of the open line that lie behind the cursor it was opened at. */
+  async *#deliver(): AsyncGenerator<Item> {
+    const { format } = this.#options;
     const after = this.#cursor;
-    // Without an id there is no place to come back to: such chunks wait for the next id, which covers them.
-    let held: TurnChunk[] = [];
+    // Without an id there is no place to come back to: such items wait for the next id, which covers them.
+    let held: Item[] = [];
     if (!this.#line || !this.#response) return;
-    for await (const { id, chunk } of this.#line.frames(this.#response)) {
-      held.push(chunk);
-      if (id === undefined && !isTerminal(chunk)) continue;
+    for await (const frame of this.#line.frames(this.#response)) {
+      const { id } = frame;
+      held.push(...(await format.decode(frame)));
+      if (id === undefined && !held.some(format.isLast)) continue;
       const arrived = held;
       held = [];
       if (id !== undefined) {
         if (after !== undefined && !isBehind(id, after)) continue;
         this.#cursor = id;
+        this.#failures = 0;
+        this.#unheard = 0;
         this.#turnId ??= parseCursor(id)?.turnId;
       }
-      for (const next of arrived) {
-        this.#received.started = true;
-        if (next.type === "start-step") this.#received.steps += 1;
-        yield next;
-      }
+      yield* arrived;
     }
   }
 
-  /** What is missing of the stored message; null while the turn runs. */
-  async #findRest(turnId: string): Promise<TurnChunk[] | null> {
-    const api = createApi(this.#options.http);
+  async #findRest(turnId: string): Promise<Item[] | null> {
     const line = this.#newLine(this.#options.patience.silenceMs);
     try {
-      const { signal } = line;
-      const turn = await api.requireTurn(turnId, { signal });
-      if (turn.status === "running") return null;
-      const stored = (await api.listMessages(turn.chatId, { signal })).find(({ id }) => id === turn.messageId);
-      if (stored) return catchUp(stored, this.#received);
-      throw new RequestError("This answer is no longer part of the conversation.", { status: 404, code: "not_found" });
+      return await this.#options.format.findRest(turnId, line.signal);
     } finally {
       line.close();
     }

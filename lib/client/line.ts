@@ -1,8 +1,6 @@
-// One HTTP connection that carries a turn: bytes in, chunks with their ids out, and a watchdog for silence
-// (docs/protocol.md §2). It never reopens itself and knows nothing of cursors: that is follow.ts.
-import { asSchema, uiMessageChunkSchema } from "ai";
+// One HTTP connection that carries a turn: bytes in, events out, and a watchdog for silence (docs/protocol.md §2). It
+// never reopens itself, knows nothing of cursors (follow.ts) and does not read what the events say (dialects.ts).
 import { createParser, type EventSourceMessage } from "eventsource-parser";
-import type { TurnChunk } from "@/lib/turn/chunks";
 import type { Wake } from "./backoff";
 import { badResponse, reading, unreachable } from "./request";
 
@@ -17,7 +15,8 @@ type LineOptions = {
   onByte?: () => void;
 };
 
-export type Frame = { id: string | undefined; chunk: TurnChunk };
+/** One event of the stream, whatever the pieces in which its bytes came. */
+export type Frame = { event?: string | undefined; data: string; id?: string | undefined };
 
 export class Line {
   /** The network came back while the line was open. It was closed for that; nothing has failed. */
@@ -76,8 +75,8 @@ export class Line {
   }
 
   /**
-   * Chunks in the order of the stream, each once. Ends at EOF, which says nothing about the turn. Throws RequestError:
-   * `unreachable` when the connection broke or fell silent, `bad_response` for what is not a chunk of the protocol.
+   * Events in the order of the stream, each once. Ends at EOF, which says nothing about the turn. Throws RequestError:
+   * `unreachable` when the connection broke or fell silent, `bad_response` for what is no stream of events.
    */
   async *frames(response: Response): AsyncGenerator<Frame> {
     const type = response.headers.get("Content-Type") ?? "";
@@ -95,20 +94,7 @@ export class Line {
       parser.feed(decoder.decode(value, { stream: true }));
       const arrived = events;
       events = [];
-      for (const { id, data } of arrived) if (data !== "[DONE]") yield { id, chunk: await parseChunk(data) };
+      yield* arrived;
     }
   }
-}
-
-async function parseChunk(data: string): Promise<TurnChunk> {
-  let value: unknown;
-  try {
-    value = JSON.parse(data);
-  } catch (cause) {
-    throw badResponse("The server sent an event that is not JSON.", 200, cause);
-  }
-  const result = await asSchema(uiMessageChunkSchema).validate?.(value);
-  if (!result?.success) throw badResponse("The server sent an event that is not a chunk.", 200, result?.error);
-  // The SDK's schema leaves the data parts and the metadata open; ours are the server's to keep.
-  return result.value as TurnChunk;
 }

@@ -41,9 +41,12 @@ export class RequestError extends Error {
     this.retryAfterMs = retryAfterMs;
   }
 
-  /** Worth repeating unchanged: nothing arrived, or a proxy or a draining server says "not now". */
+  /**
+   * Worth repeating unchanged: nothing arrived, or a proxy or a draining server says "not now". A failure that names
+   * its turn is none of those: it is how that turn ended.
+   */
   get temporary(): boolean {
-    return this.code === "unreachable" || [502, 503, 504].includes(this.status);
+    return this.code === "unreachable" || ([502, 503, 504].includes(this.status) && this.details.turnId === undefined);
   }
 }
 
@@ -74,22 +77,25 @@ export async function reading<T>(signal: AbortSignal | null | undefined, read: (
   }
 }
 
+/** Each format says it its own way: an object or a sentence in `error`, or a sentence in `content` or `detail`. */
 function parseFailure(response: Response, text: string): RequestError {
   const { status } = response;
-  const body = parseObject(text);
-  const { error, ...around } = body ?? {};
-  const { code, message, requestId, ...inside } = typeof error === "object" && error !== null ? { ...error } : noFields;
+  const { error, content, detail, ...around } = parseObject(text) ?? {};
+  const { message, ...inside } = typeof error === "object" && error !== null ? { ...error } : noFields;
+  const { code, requestId, ...details } = { ...around, ...inside };
+  const turnId = response.headers.get("X-Turn-Id");
   const retryAfterS = Number(response.headers.get("Retry-After") ?? Number.NaN);
-  return new RequestError(typeof message === "string" ? message : `The server answered with status ${status}.`, {
+  const sentence = [message, error, content, detail].find((each) => typeof each === "string");
+  return new RequestError(sentence ?? `The server answered with status ${status}.`, {
     status,
     code: typeof code === "string" ? code : `http_${status}`,
     requestId: typeof requestId === "string" ? requestId : undefined,
-    details: { ...around, ...inside },
+    details: { ...details, ...(turnId !== null && { turnId }) },
     retryAfterMs: retryAfterS >= 0 ? retryAfterS * 1000 : undefined,
   });
 }
 
-const noFields: { code?: unknown; message?: unknown; requestId?: unknown } = {};
+const noFields: { message?: unknown; code?: unknown; requestId?: unknown } = {};
 
 /** Null for what is not a JSON object: an error page of some proxy. */
 function parseObject(text: string): Record<string, unknown> | null {

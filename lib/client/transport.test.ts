@@ -267,8 +267,13 @@ test.each([
   expect(transport.connection.getSnapshot()).toBe("idle");
 });
 
-test("malformed data is an error, not a hang, and nothing is asked again", async () => {
-  server.answer = (exchange) => stream(exchange, turnId, `${preamble}data: {"type":"text-\nid: ${turnId}.1\n\n`);
+test.each([
+  ["JSON that is none", '{"type":"text-'],
+  ["an unknown chunk", '{"type":"surprise"}'],
+  ["a chunk without its fields", '{"type":"text-delta"}'],
+  ["a bare value", "null"],
+])("%s is an error, not a hang, and nothing is asked again", async (_name, data) => {
+  server.answer = (exchange) => stream(exchange, turnId, `${preamble}data: ${data}\nid: ${turnId}.1\n\n`);
   const { chat } = open();
   await chat.sendMessage({ text: "Hello" });
   expect(chat.error).toMatchObject({ code: "bad_response" });

@@ -1,11 +1,14 @@
 // The AI SDK's ChatTransport for this server: sends once whatever the network does, and follows an answer until it
 // has ended (docs/protocol.md §2 and §5). No React, no window needed.
-import { type ChatTransport, generateId } from "ai";
-import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
+import { asSchema, type ChatTransport, generateId, uiMessageChunkSchema } from "ai";
+import { type ChatMessage, isTerminal, type TurnChunk } from "@/lib/turn/chunks";
+import { createApi } from "./api";
 import { type Backoff, type PageEvents, pageWake, type Wake } from "./backoff";
+import { catchUp, type Received } from "./catch-up";
 import { Connection } from "./connection";
-import { Follower, type Patience } from "./follow";
-import { type Http, request } from "./request";
+import { Follower, type Format, type Patience } from "./follow";
+import type { Frame } from "./line";
+import { badResponse, type Http, RequestError, request } from "./request";
 
 export type TransportOptions = Http &
   PageEvents & {
@@ -44,6 +47,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       openAttempts: options.openAttempts ?? 8,
       failuresBeforePolling: options.failuresBeforePolling ?? 4,
       pollMs: options.pollMs ?? 3_000,
+      attempts: Number.POSITIVE_INFINITY,
     };
   }
 
@@ -85,8 +89,10 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     const leave = () => leaving.abort(abortSignal?.reason);
     if (abortSignal?.aborted) leave();
     else abortSignal?.addEventListener("abort", leave, { signal });
+    const received: Received = { started: false, steps: 0 };
     const follower = new Follower({
       http,
+      format: chunkFormat(http, received),
       send: (lineSignal) => send(http, lineSignal),
       signal,
       wake: this.#wake,
@@ -98,18 +104,24 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       follower.close();
       return null;
     }
-    return streamOf(follower, leaving);
+    return streamOf(follower, received, leaving);
   }
 }
 
 /** Pulled chunk by chunk; cancelling it is the reader's leaving. */
-function streamOf(follower: Follower, leaving: AbortController): ReadableStream<TurnChunk> {
-  const chunks = follower.chunks();
+function streamOf(
+  follower: Follower<TurnChunk>,
+  received: Received,
+  leaving: AbortController,
+): ReadableStream<TurnChunk> {
+  const chunks = follower.items();
   return new ReadableStream<TurnChunk>({
     async pull(controller) {
       const { done, value } = await chunks.next();
-      if (done) controller.close();
-      else controller.enqueue(value);
+      if (done) return controller.close();
+      received.started = true;
+      if (value.type === "start-step") received.steps += 1;
+      controller.enqueue(value);
     },
     async cancel() {
       leaving.abort();
@@ -118,4 +130,35 @@ function streamOf(follower: Follower, leaving: AbortController): ReadableStream<
       follower.close();
     },
   });
+}
+
+/** Chunks as they are, resumed on the turn's own path, and caught up with from the stored message. */
+function chunkFormat(http: Http, received: Received): Format<TurnChunk> {
+  return {
+    decode: async (frame) => (frame.data === "[DONE]" ? [] : [await parseChunk(frame)]),
+    isLast: isTerminal,
+    resumePath: (turnId, cursor) =>
+      `/api/turns/${encodeURIComponent(turnId)}/stream${cursor ? `?after=${encodeURIComponent(cursor)}` : ""}`,
+    async findRest(turnId, signal) {
+      const api = createApi(http);
+      const turn = await api.requireTurn(turnId, { signal });
+      if (turn.status === "running") return null;
+      const stored = (await api.listMessages(turn.chatId, { signal })).find(({ id }) => id === turn.messageId);
+      if (stored) return catchUp(stored, received);
+      throw new RequestError("This answer is no longer part of the conversation.", { status: 404, code: "not_found" });
+    },
+  };
+}
+
+async function parseChunk({ data }: Frame): Promise<TurnChunk> {
+  let value: unknown;
+  try {
+    value = JSON.parse(data);
+  } catch (cause) {
+    throw badResponse("The server sent an event that is not JSON.", 200, cause);
+  }
+  const result = await asSchema(uiMessageChunkSchema).validate?.(value);
+  if (!result?.success) throw badResponse("The server sent an event that is not a chunk.", 200, result?.error);
+  // The SDK's schema leaves the data parts and the metadata open; ours are the server's to keep.
+  return result.value as TurnChunk;
 }

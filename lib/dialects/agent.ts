@@ -13,6 +13,42 @@ const body = z.object({
   ...snakeTurnOptions,
 });
 
+const event = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("start"), agent: z.string() }),
+  z.object({ type: z.literal("text"), content: z.string() }),
+  z.object({
+    type: z.literal("tool_call"),
+    name: z.string(),
+    status: z.literal("started"),
+    id: z.string(),
+    arguments: z.unknown(),
+  }),
+  z.object({
+    type: z.literal("tool_result"),
+    name: z.string(),
+    id: z.string(),
+    result: z.string().max(200).describe("The beginning of the result."),
+    data: z.unknown().describe("The whole result; after a failure `{error}`."),
+  }),
+  z.object({ type: z.literal("error"), message: z.string() }),
+  z.object({ type: z.literal("done") }),
+]);
+const answer = z.object({
+  response: z.string(),
+  conversation_id: z.string(),
+  message_id: z.string(),
+  tool_calls: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      arguments: z.unknown(),
+      result: z.string().max(200),
+      data: z.unknown(),
+    }),
+  ),
+});
+const example = { message: "Add a task: buy milk." };
+
 /** Enough to show; the whole result is in `data`. */
 const maxResultLength = 200;
 
@@ -43,13 +79,15 @@ export const agent: Dialect = {
   },
   trailer: "[DONE]",
   routes: [
-    { kind: "turn", path: "/api/:userId/chat/stream", owner: "userId", streams: true, body, ask: ask(true) },
+    { kind: "turn", path: "/api/:userId/chat/stream", owner: "userId", streams: true, body, example, ask: ask(true) },
     {
       kind: "turn",
       path: "/api/:userId/chat",
       owner: "userId",
       streams: false,
       body,
+      example,
+      answer,
       ask: ask(false),
       whole: ({ context, message }) => ({
         response: contentOf(message),
@@ -60,6 +98,11 @@ export const agent: Dialect = {
     },
   ],
   failure: ({ message }) => ({ detail: message }),
+  describes: {
+    summary: "Text and tools as they happen; `done` and `[DONE]` end every stream.",
+    event,
+    failure: z.object({ detail: z.string() }),
+  },
 };
 
 function toolFrames(chunk: TurnChunk, seen: Seen): DialectFrame[] {

@@ -1,5 +1,6 @@
 // The AI SDK's UI message stream, protocol v1: each chunk is a frame as it stands (docs/protocol.md §5). The native
 // dialect; its routes say more than a turn and have doors of their own in app/api.
+import { z } from "zod";
 import type { Dialect } from "./contract";
 
 export const aiSdk: Dialect = {
@@ -9,4 +10,8 @@ export const aiSdk: Dialect = {
   encoder: () => (logged) => [{ data: logged.json }],
   trailer: "[DONE]",
   routes: [],
+  describes: {
+    summary: "The AI SDK's UI message stream, protocol v1.",
+    event: z.looseObject({ type: z.string() }).describe("One `UIMessageChunk` of the AI SDK."),
+  },
 };

@@ -5,6 +5,7 @@ import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./contract";
 import { optionsOf, someText } from "./fields";
 import { contentOf, endOf, frame, Seen, showSource, showUsage, sourcesOf } from "./seen";
+import { failureShape, sourceShape, usageShape } from "./shapes";
 
 const body = z.object({
   conversation_id: chatReference.nullish(),
@@ -12,6 +13,18 @@ const body = z.object({
   stream: z.boolean().nullish(),
   ...snakeTurnOptions,
 });
+
+const known = {
+  message_id: z.string(),
+  conversation_id: z.string(),
+  usage: usageShape,
+  sources: z.array(sourceShape),
+};
+const event = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("content"), content: z.string() }),
+  z.object({ type: z.literal("metadata"), ...known }).describe("The last event of an answer."),
+  z.object({ type: z.literal("error"), error: z.string(), code: z.string() }),
+]);
 
 export const content: Dialect = {
   name: "content",
@@ -42,6 +55,8 @@ export const content: Dialect = {
       path: "/api/v1/chat",
       streams: true,
       body,
+      example: { message: "What is a rivulet?", stream: true },
+      answer: z.object({ ...known, content: z.string() }),
       ask({ body: parsed, accept }) {
         const asked = parsed as z.output<typeof body>;
         return {
@@ -60,6 +75,11 @@ export const content: Dialect = {
     },
   ],
   failure: ({ code, message, requestId, details }) => ({ type: "error", error: message, code, requestId, ...details }),
+  describes: {
+    summary: "Pieces of content, then one event with all that is known of the answer.",
+    event,
+    failure: failureShape("error"),
+  },
 };
 
 function closing(metadata: Partial<MessageMetadata>, sources: Source[]) {

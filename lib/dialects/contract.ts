@@ -44,7 +44,19 @@ export interface Dialect {
   readonly routes: readonly Route[];
   /** The body of an error before the first byte. Default: the native one of docs/protocol.md §3. */
   failure?(failure: Failure): unknown;
+  /** For the API's description (app/openapi), which reads everything else from the routes. */
+  readonly describes?: Description;
 }
+
+/** What a format shows, as schemas. Tests hold them against its frames and answers. */
+export type Description = {
+  /** One sentence. */
+  summary: string;
+  /** The JSON in the `data` of one event. */
+  event: z.ZodType;
+  /** What `failure` returns. */
+  failure?: z.ZodType;
+};
 
 export type Route = TurnRoute | ListRoute;
 
@@ -66,6 +78,9 @@ export type TurnRoute = Common & {
   readonly streams: boolean;
   /** The body of the answer for a client that wants it whole. */
   whole?(answer: TurnAnswer): unknown;
+  /** What `whole` returns, and a body to try: for the API's description. */
+  readonly answer?: z.ZodType;
+  readonly example?: object;
   /** An unused number makes the chat with that number. */
   readonly makesNumbers?: boolean;
   /** `Content-Type: text/plain` for a client that asks for it. */
@@ -74,9 +89,8 @@ export type TurnRoute = Common & {
   readonly pacing?: z.ZodType<Pacing>;
 };
 
-/** GET lists something stored. */
-export type ListRoute = Common &
-  (
+/** GET lists something stored. `answer` is what `list` returns: for the API's description. */
+export type ListRoute = Common & { readonly answer?: z.ZodType } & (
     | { readonly kind: "messages"; list(messages: StoredMessage[]): unknown }
     | { readonly kind: "models"; list(models: ListedModel[]): unknown }
   );

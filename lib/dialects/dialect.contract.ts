@@ -9,6 +9,7 @@ import { expect, test } from "vitest";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { parseCursor } from "@/lib/turn/cursor";
 import { foldChunks } from "@/lib/turn/fold";
+import { richTurn } from "@/lib/turn/rich-turn";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import type { Dialect, Pacing } from "./contract";
 import { batchEncoder, readFromSeq } from "./encode";
@@ -19,10 +20,13 @@ const readJson = (file: string) => JSON.parse(readFileSync(path.join(folder, fil
 
 export const context: TurnContext = readJson("context.json");
 
-/** The recorded turns, by name. */
-export const turns: [name: string, chunks: TurnChunk[]][] = readdirSync(folder)
-  .filter((file) => file.endsWith(".json") && file !== "context.json")
-  .map((file) => [file.slice(0, -5), readJson(file)]);
+/** The recorded turns by name, and one with every kind of chunk there is. */
+export const turns: [name: string, chunks: TurnChunk[]][] = [
+  ...readdirSync(folder)
+    .filter((file) => file.endsWith(".json") && file !== "context.json")
+    .map((file): [string, TurnChunk[]] => [file.slice(0, -5), readJson(file)]),
+  ["rich", richTurn],
+];
 
 export type ReadEvent = { event?: string; data: string; id?: string };
 
@@ -94,15 +98,25 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     expect(log(chunks).flatMap((logged) => one([logged]))).toEqual(whole);
   });
 
-  test.each(turns)("%s: each block is one frame of docs/protocol.md §2, its ids in order", (_, chunks) => {
-    const blocks = encode(chunks);
-    for (const block of blocks) expect(block).toMatch(framePattern);
-    const ids = blocks.flatMap((block) => cursorOf(block) ?? []);
-    const places = ids.map((id) => parseCursor(id)).map((cursor) => (cursor?.seq ?? 0) * 1_000 + (cursor?.n ?? 0));
-    expect(places).toEqual([...new Set(places)].sort((x, y) => x - y));
-    expect(places.every((place) => place > 0)).toBe(true);
-    expect(blocks.length - ids.length).toBe(dialect.trailer ? 1 : 0);
-  });
+  test.each(turns)(
+    "%s: each block is one frame of docs/protocol.md §2, numbered upwards; only the trailer has no id",
+    (_, chunks) => {
+      const blocks = encode(chunks);
+      for (const block of blocks) expect(block).toMatch(framePattern);
+      let before = { seq: 0, n: -1 };
+      for (const block of blocks.filter((each) => cursorOf(each))) {
+        const { turnId, seq, n } = parseCursor(cursorOf(block) as string) ?? expect.fail(block);
+        expect(turnId).toBe(context.turnId);
+        expect(n).toBe(seq === before.seq ? before.n + 1 : 0);
+        expect(seq).toBeGreaterThanOrEqual(before.seq);
+        before = { seq, n };
+      }
+      const trailers = blocks.filter((block) => !cursorOf(block));
+      expect(trailers).toEqual(dialect.trailer === undefined ? [] : [`data: ${dialect.trailer}\n\n`]);
+      expect(encode(chunks.slice(0, -1)).filter((block) => !cursorOf(block))).toEqual([]);
+      expect(encode(chunks, `${context.turnId}.${chunks.length}.999999`)).toEqual([]);
+    },
+  );
 
   test.each(turns)("%s: cut behind every frame and resumed, the uncut bytes", (_, chunks) => {
     const blocks = encode(chunks);

@@ -88,6 +88,11 @@ describe("the registry", () => {
       expect(registry.match(path)).toBeNull();
   });
 
+  test("finds a dialect by its name, and nothing by another", () => {
+    for (const dialect of registry.dialects) expect(registry.find(dialect.name)).toBe(dialect);
+    for (const name of ["", "TEXT", "toString", "__proto__"]) expect(registry.find(name)).toBeNull();
+  });
+
   test("refuses two with one name or one path", () => {
     expect(() => createRegistry([plain("a", "/x"), plain("a", "/y")])).toThrow("name");
     expect(() => createRegistry([plain("a", "/x/:one"), plain("b", "/x/:two")])).toThrow("path");

@@ -9,6 +9,7 @@ import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Ask, Dialect, DialectFrame, Failure } from "./contract";
 import { optionsOf } from "./fields";
 import { lastQuestion, promptMessage, promptOf, promptTool } from "./openai-prompt";
+import { completion, completionChunk, failure, modelList } from "./openai-shapes";
 import { contentOf, endOf, frame, Seen, sourcesOf } from "./seen";
 
 const number = z.number().nullish();
@@ -73,10 +74,20 @@ export const openai: Dialect = {
   },
   trailer: "[DONE]",
   routes: [
-    { kind: "turn", path: "/v1/chat/completions", streams: true, body, ask: ({ body }) => ask(body as Body), whole },
+    {
+      kind: "turn",
+      path: "/v1/chat/completions",
+      streams: true,
+      body,
+      example: { messages: [{ role: "user", content: "What is a rivulet?" }], stream: true },
+      ask: ({ body }) => ask(body as Body),
+      whole,
+      answer: completion,
+    },
     {
       kind: "models",
       path: "/v1/models",
+      answer: modelList,
       list: (models) => ({
         object: "list",
         // When a model was made is not known here.
@@ -84,7 +95,12 @@ export const openai: Dialect = {
       }),
     },
   ],
-  failure: (failure) => ({ error: showError(failure) }),
+  failure: (refusal) => ({ error: showError(refusal) }),
+  describes: {
+    summary: "The Chat Completions shape: works with OpenAI's own client.",
+    event: z.union([completionChunk, z.object(failure.shape)]),
+    failure,
+  },
 };
 
 /**

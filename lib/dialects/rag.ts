@@ -6,8 +6,28 @@ import { snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./contract";
 import { optionsOf, someText } from "./fields";
 import { endOf, frame, Seen, showSource, showUsage } from "./seen";
+import { failureShape, sourceShape, usageShape } from "./shapes";
 
 const body = z.object({ question: someText, ...snakeTurnOptions });
+
+const share = z.number().min(0).max(1).nullable();
+const event = z.union([
+  z.object({ type: z.literal("start"), session_id: z.int(), model: z.string() }),
+  z.object({ type: z.enum(["status", "chunk", "error"]), content: z.string() }),
+  z.object({ type: z.literal("sources"), content: z.array(sourceShape), chunks_used: z.int() }),
+  z.object({
+    type: z.literal("metadata"),
+    content: z.object({
+      model: z.string(),
+      confidence: share.describe("How much of the answer its cited sources support; null without sources."),
+      hallucination: share.describe("1 − confidence."),
+      search_mode: z.enum(["all", "selected", "none"]).nullable(),
+      total_response: z.string(),
+      usage: usageShape,
+    }),
+  }),
+  z.object({ type: z.literal("done") }),
+]);
 
 export const rag: Dialect = {
   name: "rag",
@@ -37,6 +57,7 @@ export const rag: Dialect = {
       makesNumbers: true,
       plainText: true,
       body,
+      example: { question: "What is a rivulet?", search_mode: "all" },
       ask(input) {
         const asked = input.body as z.output<typeof body>;
         return { say: asked.question, stream: true, ...optionsOf(asked) };
@@ -50,6 +71,11 @@ export const rag: Dialect = {
     requestId,
     ...details,
   }),
+  describes: {
+    summary: "What is being done, the sources, pieces of the answer, and how far the sources support it.",
+    event,
+    failure: failureShape("content"),
+  },
 };
 
 /** The sources are whole when the answer begins. */

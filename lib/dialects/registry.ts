@@ -1,4 +1,5 @@
 // Every wire format there is. A new dialect is one file and one line here.
+import { z } from "zod";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
 import { content } from "./content";
@@ -46,6 +47,16 @@ export function createRegistry(dialects: readonly Dialect[]): Registry {
 }
 
 export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai]);
+
+const names = registry.dialects.map(({ name }) => name);
+
+/** The query by which a reader names the format it wants. */
+export const dialectQuery = z.object({
+  dialect: z
+    .enum(names, `must be one of ${names.join(", ")}`)
+    .default(aiSdk.name)
+    .describe("The wire format of the stream."),
+});
 
 function patternOf(path: string): RegExp {
   return new RegExp(`^${path.replaceAll(".", "\\.").replace(/:(\w+)/g, "(?<$1>[^/]+)")}/?$`);

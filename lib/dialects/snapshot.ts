@@ -7,6 +7,7 @@ import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./contract";
 import { optionsOf, someText } from "./fields";
 import { contentOf, endOf, frame, Seen, showSource, showUsage } from "./seen";
+import { sourceShape, time } from "./shapes";
 
 const body = z.object({
   text: someText.max(16_000),
@@ -20,6 +21,33 @@ const body = z.object({
     .nullish(),
   ...snakeTurnOptions,
 });
+
+const message = z.object({
+  id: z.string(),
+  role: z.enum(["user", "assistant"]),
+  content: z.string(),
+  status: z.enum(["streaming", "complete", "stopped", "failed", "interrupted"]),
+  created_at: time,
+  client_metadata: z.unknown().describe("What came with a user message, as it came."),
+  provider_meta: z.looseObject({ model: z.string().optional() }).nullable(),
+});
+
+const event = z.union([
+  z.object({ delta: z.string(), done: z.boolean(), stopped: z.literal(true).optional() }),
+  z
+    .object({
+      conversation: z.object({ id: z.string(), title: z.string(), created_at: time, updated_at: time }),
+      messages: z.array(message),
+    })
+    .describe("`event: snapshot`: the whole chat, with the new question and an empty answer."),
+  z
+    .object({ stage: z.string(), label: z.string(), state: z.enum(["active", "done"]), detail: z.string().optional() })
+    .describe("`event: status`"),
+  z.object({ sources: z.array(sourceShape) }).describe("`event: sources`"),
+  z
+    .object({ error: z.object({ code: z.string(), message: z.string() }), done: z.literal(true) })
+    .describe("`event: error`"),
+]);
 
 export const snapshot: Dialect = {
   name: "snapshot",
@@ -60,6 +88,7 @@ export const snapshot: Dialect = {
       path: "/api/v1/chat/stream",
       streams: true,
       body,
+      example: { text: "What is a rivulet?", metadata: { client: "docs" } },
       ask(input) {
         const asked = input.body as z.output<typeof body>;
         return {
@@ -72,6 +101,7 @@ export const snapshot: Dialect = {
       },
     },
   ],
+  describes: { summary: "The conversation as one event, then pieces of the answer.", event },
 };
 
 function snapshotOf({ chatId, chat, messageId, createdAt, model }: TurnContext): object {

@@ -1,4 +1,5 @@
 // Text deltas only, each as a JSON string (docs/protocol.md §6.7). The smallest encoder, the one to read first.
+import { z } from "zod";
 import type { Dialect } from "./contract";
 
 export const text: Dialect = {
@@ -10,4 +11,5 @@ export const text: Dialect = {
     ({ chunk }) =>
       chunk.type === "text-delta" ? [{ data: JSON.stringify(chunk.delta) }] : [],
   routes: [],
+  describes: { summary: "Pieces of the text and nothing else.", event: z.string() },
 };

@@ -5,16 +5,32 @@ import { turnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./contract";
 import { someText } from "./fields";
 import { contentOf, endOf, frame, Seen } from "./seen";
+import { failureShape, time } from "./shapes";
 import { WordGroups } from "./word-groups";
 
 const body = z.object({ content: someText, role: z.literal("user").default("user"), ...turnOptions });
 
 const pacing = z
   .object({
-    chunk_words: z.coerce.number().int().min(1).max(50).optional(),
-    delay_ms: z.coerce.number().int().min(0).max(2_000).optional(),
+    chunk_words: z.coerce.number().int().min(1).max(50).optional().describe("So many words in one event."),
+    delay_ms: z.coerce.number().int().min(0).max(2_000).optional().describe("Milliseconds between two events."),
   })
   .transform(({ chunk_words, delay_ms }) => ({ chunkWords: chunk_words, delayMs: delay_ms }));
+
+const event = z.union([
+  z.object({ type: z.enum(["start", "end"]), messageId: z.string().describe("The answer's, in both.") }),
+  z.object({ type: z.literal("token"), content: z.string() }),
+  z.object({ type: z.literal("error"), error: z.string() }),
+]);
+const messages = z.array(
+  z.object({
+    id: z.string(),
+    role: z.enum(["user", "assistant"]),
+    content: z.string(),
+    created_at: time,
+    status: z.enum(["streaming", "complete", "stopped", "failed", "interrupted"]),
+  }),
+);
 
 export const tokens: Dialect = {
   name: "token",
@@ -31,7 +47,10 @@ export const tokens: Dialect = {
         for (const { text, at } of groups.take(seq, added, end !== null))
           frames.push({ ...frame({ type: "token", content: text }), at });
       else if (added) frames.push(frame({ type: "token", content: added }));
-      if (chunk.type === "start") frames.push(frame({ type: "start", messageId }));
+      if (chunk.type === "start") {
+        frames.push(frame({ type: "start", messageId }));
+        groups?.passed(seq);
+      }
       if (end === "failed") frames.push(frame({ type: "error", error: seen.error?.message }));
       else if (end) frames.push(frame({ type: "end", messageId }));
       return frames;
@@ -45,14 +64,22 @@ export const tokens: Dialect = {
       streams: true,
       pacing,
       body,
+      example: { content: "What is a rivulet?", role: "user" },
       ask(input) {
         const { content, model, searchMode, documentIds } = input.body as z.output<typeof body>;
         return { say: content, stream: true, model, searchMode, documentIds };
       },
     },
-    { kind: "messages", path: "/sessions/:sessionId/messages", chat: "sessionId", list: (all) => all.map(showMessage) },
+    {
+      kind: "messages",
+      path: "/sessions/:sessionId/messages",
+      chat: "sessionId",
+      answer: messages,
+      list: (all) => all.map(showMessage),
+    },
   ],
   failure: ({ code, message, requestId, details }) => ({ type: "error", error: message, code, requestId, ...details }),
+  describes: { summary: "Start, tokens, end.", event, failure: failureShape("error") },
 };
 
 function showMessage({ id, role, parts, createdAt, status }: StoredMessage): object {

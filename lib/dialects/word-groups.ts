@@ -10,8 +10,8 @@ export class WordGroups {
   #held = "";
   /** Where chunks end within the held text. */
   #ends: { seq: number; length: number }[] = [];
-  /** Of the group given on last: behind chunk `seq` of which all was sent, and the n-th group since. */
-  #place: Place = { seq: 0, n: 0 };
+  /** Of the frame sent last: chunk `seq` and all before it are sent, and so many frames since; -1: none yet. */
+  #place: Place = { seq: 0, n: -1 };
 
   constructor(words: number) {
     this.#group = new RegExp(`^(?:\\s*(?:\\S{${maxWordLength}}|\\S{1,${maxWordLength - 1}}(?=\\s))){${words}}`, "u");
@@ -30,9 +30,14 @@ export class WordGroups {
     }
     this.#held += text;
     if (this.#held) this.#ends.push({ seq, length: this.#held.length });
-    else this.#place = { seq, n: 0 };
+    else this.#place = { seq, n: -1 };
     for (let whole = this.#next(); whole > 0; whole = this.#next()) groups.push(this.#cut(whole));
     return groups;
+  }
+
+  /** A frame of another kind was sent for chunk `seq`. */
+  passed(seq: number): void {
+    this.#place = { seq, n: 0 };
   }
 
   #next(): number {
@@ -46,8 +51,7 @@ export class WordGroups {
     this.#ends = this.#ends
       .filter((end) => end.length > length)
       .map((end) => ({ seq: end.seq, length: end.length - length }));
-    if (sent) this.#place = { seq: sent.seq, n: sent.length === length ? 0 : 1 };
-    else this.#place = { seq: this.#place.seq, n: this.#place.n + 1 };
+    this.#place = sent ? { seq: sent.seq, n: 0 } : { seq: this.#place.seq, n: this.#place.n + 1 };
     return { text, at: this.#place };
   }
 }

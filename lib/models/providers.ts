@@ -4,6 +4,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
+import { optionalTools } from "./optional-tools";
 import { timeouts } from "./timeouts";
 
 export type Prepared = { label: string; model: LanguageModelV4 } | { label: string; reason: string };
@@ -26,14 +27,14 @@ function openai(name: string, env: Env): Prepared {
   const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey });
   const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
   const model = api === "chat" ? provider.chat(name) : notStored(provider.responses(name));
-  return { label, model: withTimeouts(model, env) };
+  return { label, model: prepared(model, env) };
 }
 
 function ollama(name: string, env: Env): Prepared {
   const label = `${name} (Ollama)`;
   if (!env.OLLAMA_BASE_URL) return { label, reason: "OLLAMA_BASE_URL is not set." };
   const baseURL = `${env.OLLAMA_BASE_URL.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
-  return { label, model: withTimeouts(createOpenAI({ name: "ollama", baseURL, apiKey: noKey }).chat(name), env) };
+  return { label, model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey }).chat(name), env) };
 }
 
 /**
@@ -46,7 +47,8 @@ function notStored(model: LanguageModelV4): LanguageModelV4 {
   return wrapLanguageModel({ model, middleware: defaultSettingsMiddleware({ settings }) });
 }
 
-function withTimeouts(model: LanguageModelV4, env: Env): LanguageModelV4 {
+/** What every provider's model gets. */
+function prepared(model: LanguageModelV4, env: Env): LanguageModelV4 {
   const limits = { firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS, chunkMs: env.CHUNK_TIMEOUT_MS };
-  return wrapLanguageModel({ model, middleware: timeouts(limits) });
+  return wrapLanguageModel({ model, middleware: [timeouts(limits), optionalTools()] });
 }

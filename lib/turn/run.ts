@@ -173,6 +173,8 @@ async function* generate(
     ...input.settings,
     messages: await modelMessages(input.history, input.tools),
     ...(input.tools ? { tools: input.tools } : {}),
+    // In the model's order: it may list what it has just added.
+    toolCallConcurrency: 1,
     stopWhen: isStepCount(maxSteps),
     maxRetries,
     abortSignal: signal,
@@ -217,9 +219,18 @@ async function* generate(
       sendSources: true,
       sendStart: false,
       sendFinish: false,
+      onError: toolFailureText,
     });
     if (chunk) yield chunk as TurnChunk;
   }
+}
+
+/** What is kept of a tool's failure: its own sentence. The SDK's words for a wrong call repeat the whole of it. */
+function toolFailureText(error: unknown): string {
+  const text = String(error);
+  if (text.startsWith("AI_NoSuchToolError")) return "There is no such tool.";
+  if (text.startsWith("AI_InvalidToolInputError")) return "The arguments do not fit this tool. It did nothing.";
+  return text;
 }
 
 function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {

@@ -7,9 +7,11 @@ export const clientId = z
   .string()
   .regex(/^[A-Za-z0-9_-]{8,64}$/, "must be 8 to 64 characters of A-Z, a-z, 0-9, _ and -");
 
-export const modelName = z.string().max(200);
-export const searchMode = z.enum(["all", "selected", "none"]);
-export const documentIds = z.array(z.uuid()).max(1_000);
+export const modelName = z.string().max(200).describe("A model of the catalogue. Default: its first.");
+export const searchMode = z
+  .enum(["all", "selected", "none"])
+  .describe("Which documents are searched. Default: `selected` where documents are named, else `all`.");
+export const documentIds = z.array(z.uuid()).max(1_000).describe("With `selected`: the documents to search.");
 
 /** The optional fields that every dialect accepts. */
 export const turnOptions = {

@@ -4,10 +4,10 @@ import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { DefaultChatTransport, readUIMessageStream } from "ai";
 import { EventSource } from "eventsource";
 import OpenAI from "openai";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { type FaultProxy, startFaultProxy } from "@/test/fault-proxy";
-import { newKey, testCluster, textOf } from "./cluster";
+import { blocksOf, newKey, testCluster, textOf } from "./cluster";
 
 const cluster = testCluster();
 
@@ -21,7 +21,11 @@ const user = (content: string) => ({ role: "user" as const, content });
 describe("openai", () => {
   test("streams, with usage", async () => {
     const key = newKey();
-    cluster.provider.on(key, [{ text: "Hello" }, { text: " there." }, { finish: "length", usage: { input: 3, output: 2 } }]);
+    cluster.provider.on(key, [
+      { text: "Hello" },
+      { text: " there." },
+      { finish: "length", usage: { input: 3, output: 2 } },
+    ]);
     const stream = await client().chat.completions.create({
       model: "scripted",
       messages: [user(key)],
@@ -31,7 +35,11 @@ describe("openai", () => {
     let text = "";
     const ends: unknown[] = [];
     for await (const chunk of stream) {
-      expect(chunk).toMatchObject({ id: expect.stringMatching(/^chatcmpl-/), object: "chat.completion.chunk", model: "scripted" });
+      expect(chunk).toMatchObject({
+        id: expect.stringMatching(/^chatcmpl-/),
+        object: "chat.completion.chunk",
+        model: "scripted",
+      });
       text += chunk.choices[0]?.delta.content ?? "";
       if (chunk.choices[0]?.finish_reason) ends.push(chunk.choices[0].finish_reason);
       if (chunk.usage) ends.push(chunk.usage);
@@ -102,38 +110,64 @@ describe("openai", () => {
     expect((await cluster.messages(chatId)).map(textOf)).toEqual([first, "Hello.", second, "Again."]);
   });
 
-  test.each(["scripted", "ollama:scripted"])("a tool of the client: called, run there, and answered, %s", async (model) => {
+  test.each(["scripted", "ollama:scripted"])(
+    "a tool of the client: called, run there, and answered, %s",
+    async (model) => {
+      const key = newKey();
+      cluster.provider.on(
+        key,
+        [{ tool: "weather", arguments: ['{"city":', '"Oslo"}'] }, { finish: "tool_calls" }],
+        [{ text: "Cold." }, { finish: "stop" }],
+      );
+      const asked: string[] = [];
+      const runner = client().chat.completions.runTools({
+        model,
+        stream: true,
+        messages: [user(key)],
+        tools: [
+          {
+            type: "function",
+            function: {
+              name: "weather",
+              description: "The weather of a city",
+              parameters: { type: "object", properties: { city: { type: "string" } } },
+              parse: JSON.parse,
+              function: ({ city }: { city: string }) => {
+                asked.push(city);
+                return "-4 degrees";
+              },
+            },
+          },
+        ],
+      });
+      expect(await runner.finalContent()).toBe("Cold.");
+      expect(asked).toEqual(["Oslo"]);
+      const { body } = await cluster.provider.request(key, 2);
+      expect(JSON.stringify(body)).toContain("-4 degrees");
+    },
+  );
+
+  test("a tool of the server: its call is seen, and nobody is asked to run it", async () => {
     const key = newKey();
     cluster.provider.on(
       key,
-      [{ tool: "weather", arguments: ['{"city":', '"Oslo"}'] }, { finish: "tool_calls" }],
-      [{ text: "Cold." }, { finish: "stop" }],
+      [{ tool: "add_task", arguments: ['{"title":"Buy', ' milk"}'] }, { finish: "tool_calls" }],
+      [{ text: "Added." }, { finish: "stop" }],
     );
-    const asked: string[] = [];
-    const runner = client().chat.completions.runTools({
-      model,
-      stream: true,
-      messages: [user(key)],
-      tools: [
-        {
-          type: "function",
-          function: {
-            name: "weather",
-            description: "The weather of a city",
-            parameters: { type: "object", properties: { city: { type: "string" } } },
-            parse: JSON.parse,
-            function: ({ city }: { city: string }) => {
-              asked.push(city);
-              return "-4 degrees";
-            },
+    const stream = client().chat.completions.stream({ model: "scripted", messages: [user(key)] });
+    const { choices } = await stream.finalChatCompletion();
+    expect(choices[0]).toMatchObject({
+      finish_reason: "stop",
+      message: {
+        content: "Added.",
+        tool_calls: [
+          {
+            type: "function",
+            function: { name: "add_task", arguments: expect.stringContaining('"title":"Buy milk"') },
           },
-        },
-      ],
+        ],
+      },
     });
-    expect(await runner.finalContent()).toBe("Cold.");
-    expect(asked).toEqual(["Oslo"]);
-    const { body } = await cluster.provider.request(key, 2);
-    expect(JSON.stringify(body)).toContain("-4 degrees");
   });
 
   test("models; errors are the client's own classes", async () => {
@@ -144,7 +178,11 @@ describe("openai", () => {
       client(options).chat.completions.create({ model, messages: [user("Hi")] });
     await expect(ask({ apiKey: "wrong" })).rejects.toThrow(OpenAI.AuthenticationError);
     await expect(ask({ apiKey: "wrong" })).rejects.toMatchObject({ status: 401, code: "invalid_api_key" });
-    await expect(ask({}, "nothing")).rejects.toMatchObject({ status: 400, param: "model", type: "invalid_request_error" });
+    await expect(ask({}, "nothing")).rejects.toMatchObject({
+      status: 400,
+      param: "model",
+      type: "invalid_request_error",
+    });
     const strict = await cluster.start({ env: { RATE_LIMITS: "on" } });
     const guest = await cluster.guest(strict);
     const limited = { apiKey: guest.token, url: strict.url };
@@ -170,49 +208,133 @@ describe("openai", () => {
 
 describe("through a proxy that cuts at every byte", () => {
   const words = "One two 日本 👋.";
-  let proxy: FaultProxy;
-  let turnId: string;
+  const path = "/sessions/1/messages/stream";
+  let request: { method: string; headers: Record<string, string>; body: string };
+  let cursor: string;
+  /** The tokens as they were sent. */
+  let tokens: string[];
   let length: number;
 
   beforeAll(async () => {
-    proxy = await startFaultProxy(cluster.a.port);
     const key = newKey();
-    cluster.provider.on(key, [{ text: "One" }, { text: " two" }, { text: " 日本" }, { text: " 👋." }, { finish: "stop" }]);
-    const sent = await cluster.send(key);
-    await sent.ended;
-    turnId = sent.headers["x-turn-id"] as string;
-    // With its headers, which are cut too.
-    length = (await cluster.api("GET", `/api/turns/${turnId}/stream?dialect=token`)).text.length + 700;
+    cluster.provider.on(key, [
+      { text: "One" },
+      { text: " two" },
+      { text: " 日本" },
+      { text: " 👋." },
+      { finish: "stop" },
+    ]);
+    await cluster.api("POST", "/chat/1/stream", { body: { question: newKey() } });
+    request = {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${cluster.user.token}`,
+        "content-type": "application/json",
+        "idempotency-key": key,
+      },
+      body: JSON.stringify({ content: key, role: "user" }),
+    };
+    const answer = await fetch(cluster.a.url + path, request);
+    const turnId = answer.headers.get("x-turn-id");
+    cursor = `${turnId}.1`;
+    const raw = await answer.text();
+    const bytes = Buffer.byteLength(raw);
+    tokens = blocksOf(raw).flatMap((block) => contentOf(/^data: (.*)$/m.exec(block)?.[1] ?? "").content ?? []);
+    // Status line, headers and the framing of chunks are cut as well.
+    length = bytes + 900;
   });
-  afterAll(() => proxy.close());
 
-  const url = () => `${proxy.url}/api/turns/${turnId}/stream?dialect=token`;
-  const headers = () => ({ authorization: `Bearer ${cluster.user.token}` });
+  /** Each cut has a proxy and a client of its own; many wait for their reconnection at the same time. */
+  async function atEveryByte(read: (url: string, uncut: () => void) => Promise<string>): Promise<string[]> {
+    const texts: Record<number, string> = {};
+    let next = 1;
+    const worker = async () => {
+      for (let cut = next++; cut <= length; cut = next++) {
+        const proxy: FaultProxy = await startFaultProxy(cluster.a.port);
+        proxy.cutAfter(cut);
+        texts[cut] = await read(proxy.url + path, () => proxy.cutAfter(null));
+        await proxy.close();
+      }
+    };
+    await Promise.all(Array.from({ length: 100 }, worker));
+    expect(Object.keys(texts)).toHaveLength(length);
+    return Object.values(texts).filter((text) => text !== words);
+  }
+
+  const contentOf = (data: string) => JSON.parse(data) as { type: string; content?: string };
 
   test("eventsource", async () => {
-    for (let cut = 1; cut <= length; cut++) {
-      proxy.cutAfter(cut);
-      let text = "";
-      await new Promise<void>((resolve, reject) => {
-        const source = new EventSource(url(), {
-          fetch: (input, init) => fetch(input, { ...init, headers: { ...init.headers, ...headers() } }),
-        });
-        source.onmessage = ({ data }) => {
-          const { type, content } = JSON.parse(data);
-          text += content ?? "";
-          if (type === "end") {
+    const wrong = await atEveryByte(
+      (url, uncut) =>
+        new Promise((resolve, reject) => {
+          let text = "";
+          const { authorization } = request.headers;
+          // Behind the `start` event: a browser's EventSource attaches by GET.
+          const source = new EventSource(`${url}?after=${cursor}`, {
+            fetch: (input, init) =>
+              fetch(input, { ...init, headers: { ...init.headers, authorization } as HeadersInit }),
+          });
+          source.onmessage = ({ data }) => {
+            const { type, content } = contentOf(data);
+            text += content ?? "";
+            if (type !== "end") return;
             source.close();
-            resolve();
-          }
-        };
-        source.onerror = ({ code }) => {
-          proxy.cutAfter(null);
-          if (code) reject(new Error(`gave up on ${code} after a cut at ${cut}`));
-        };
+            resolve(text);
+          };
+          source.onerror = ({ code }) => {
+            uncut();
+            if (source.readyState === source.CLOSED) reject(new Error(`gave up, status ${code}`));
+          };
+        }),
+    );
+    expect(wrong).toEqual([]);
+  }, 120_000);
+
+  test("@microsoft/fetch-event-source", async () => {
+    // It is made for browsers and looks for these at its end.
+    vi.stubGlobal("window", globalThis);
+    vi.stubGlobal("document", { removeEventListener: () => {} });
+    const before = await cluster.messages(await chatOne());
+    const wrong = await atEveryByte(async (url, uncut) => {
+      let text = "";
+      const finished = new AbortController();
+      await fetchEventSource(url, {
+        ...request,
+        signal: finished.signal,
+        openWhenHidden: true,
+        fetch: globalThis.fetch,
+        onmessage: ({ data }) => {
+          // It hands out a block that holds only `retry:` as a message without data.
+          if (!data) return;
+          const { type, content } = contentOf(data);
+          text += content ?? "";
+          if (type === "end") finished.abort();
+        },
+        onopen: async ({ status }) => {
+          if (status === 204) finished.abort();
+          else if (status !== 200) throw new Error(`status ${status}`);
+        },
+        onerror: () => {
+          uncut();
+          return 1;
+        },
       });
-      expect([cut, text]).toEqual([cut, words]);
-    }
-  }, 600_000);
+      return text;
+    });
+    expect(await cluster.messages(await chatOne())).toEqual(before);
+    // It takes an id when the line with it ends, and the event one line feed later: cut at exactly that byte, whatever a
+    // server sends, it asks for what comes behind an event that it has not given out. So one byte a frame is its own.
+    expect(wrong.length).toBeLessThanOrEqual(tokens.length);
+    for (const text of wrong) expect(tokens.map((_, index) => tokens.toSpliced(index, 1).join(""))).toContain(text);
+    vi.unstubAllGlobals();
+  }, 120_000);
+
+  async function chatOne(): Promise<string> {
+    const { body } = await cluster.api<{ chats: { id: string; number: number }[] }>("GET", "/api/chats?limit=100");
+    const chat = body.chats.find(({ number }) => number === 1);
+    if (!chat) throw new Error("there is no chat 1");
+    return chat.id;
+  }
 });
 
 describe("the AI SDK", () => {

@@ -5,26 +5,16 @@ import { z } from "zod";
 import { turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
 import { startTurn } from "@/lib/chats/start";
-import { idempotencyKey, userMessage } from "@/lib/chats/turn-request";
+import { chatRequest, idempotencyKey, userMessage } from "@/lib/chats/turn-request";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { AppError } from "@/lib/errors";
 import { parseInput, readJson, route } from "@/lib/http";
-import { clientId, turnOptions } from "@/lib/turn/turn-options";
 
 export const maxDuration = 300;
 
-const body = z.object({
-  id: clientId.optional(),
-  message: z.unknown().optional(),
-  messages: z.array(z.unknown()).optional(),
-  trigger: z.enum(["submit-message", "regenerate-message"]).default("submit-message"),
-  messageId: z.string().max(64).nullish(),
-  ...turnOptions,
-});
-
 export const POST = route(async (request) => {
   const user = await requireUser(request);
-  const input = await readJson(request, body);
+  const input = await readJson(request, chatRequest);
   const { trigger, model, searchMode, documentIds } = input;
   const chatId = input.id ?? uuidv7();
   const shared = { chatId, model, searchMode, documentIds };
@@ -40,7 +30,7 @@ export const POST = route(async (request) => {
 });
 
 /** History comes from the database: of what the client sends only the newest user message counts. */
-function lastUserMessage({ message, messages }: z.output<typeof body>): z.output<typeof userMessage> {
+function lastUserMessage({ message, messages }: z.output<typeof chatRequest>): z.output<typeof userMessage> {
   if (message !== undefined) return parseInput(z.object({ message: userMessage }), { message }).message;
   const last = messages?.findLast((candidate) => (candidate as { role?: unknown } | null)?.role === "user");
   if (last === undefined)

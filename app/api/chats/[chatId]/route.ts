@@ -1,11 +1,9 @@
 // GET, PATCH (rename, pin) and DELETE of one chat.
-import { z } from "zod";
 import { requireUser } from "@/lib/auth";
-import { changeChat, chatTitle, deleteChat, requireChat } from "@/lib/chats/chats";
+import { changeChat, chatChange, deleteChat, requireChat } from "@/lib/chats/chats";
 import { readJson, route } from "@/lib/http";
 
 type Params = { chatId: string };
-const body = z.object({ title: chatTitle.optional(), pinned: z.boolean().optional() });
 
 export const GET = route<Params>(async (request, { chatId }) => {
   const user = await requireUser(request);
@@ -14,7 +12,7 @@ export const GET = route<Params>(async (request, { chatId }) => {
 
 export const PATCH = route<Params>(async (request, { chatId }) => {
   const user = await requireUser(request);
-  return Response.json(await changeChat(user.id, chatId, await readJson(request, body)));
+  return Response.json(await changeChat(user.id, chatId, await readJson(request, chatChange)));
 });
 
 export const DELETE = route<Params>(async (request, { chatId }) => {

@@ -1,24 +1,18 @@
 // GET /api/turns/{turnId}/stream?dialect=&after=: follows a turn, live or ended, in any dialect.
-import { z } from "zod";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
 import { requireTurn } from "@/lib/chats/follow";
-import { registry } from "@/lib/dialects/registry";
+import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
 import { parseInput, route } from "@/lib/http";
 
 export const maxDuration = 300;
 
-const query = z.object({ dialect: z.string().default("ai-sdk") });
-
 export const GET = route<{ turnId: string }>(async (request, { turnId }) => {
   const user = await requireUser(request);
-  const { dialect: name } = parseInput(query, Object.fromEntries(new URL(request.url).searchParams));
+  const { dialect: name } = parseInput(dialectQuery, Object.fromEntries(new URL(request.url).searchParams));
   const dialect = registry.find(name);
-  if (!dialect) {
-    const names = registry.dialects.map((each) => each.name).join(", ");
-    throw new AppError("bad_request", `dialect: must be one of ${names}`);
-  }
+  if (!dialect) throw new Error(`the registry has lost ${name}`);
   const cursor = requestedCursor(request);
   const turn = await requireTurn(user.id, turnId);
   if (cursor && cursor.turnId !== turn.id) throw new AppError("not_found", "There is no such position in this turn.");

@@ -1,0 +1,13 @@
+// GET /openapi.json: the API's description, for everybody and from every origin.
+import { apiDescription } from "@/app/openapi/document";
+import { originOf } from "@/app/openapi/origin";
+import { route } from "@/lib/http";
+
+export const dynamic = "force-dynamic";
+
+export const GET = route(async ({ headers }) => {
+  const description = { ...(await apiDescription()), servers: [{ url: originOf(headers) }] };
+  return Response.json(description, {
+    headers: { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache", Vary: "Host" },
+  });
+});

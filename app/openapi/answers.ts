@@ -1,0 +1,175 @@
+// What the native endpoints answer, as schemas with the names they have in the API's description. Each is held to the type
+// of the verb that makes it by the compiler, and to the real server's answers by test/server/openapi.test.ts.
+import { z } from "zod";
+import type { Chat } from "@/lib/chats/chats";
+import type { describeTurn } from "@/lib/chats/follow";
+import type { Stopped } from "@/lib/chats/stop";
+import type { createToken, Token } from "@/lib/chats/users";
+import type { ErrorCode } from "@/lib/errors";
+import type { Model } from "@/lib/models/catalogue";
+import type { DocumentInfo } from "@/lib/retrieval/ingest";
+import type { TurnError, TurnState } from "@/lib/turn/chunks";
+
+const time = z.iso.datetime();
+const status = z.enum(["running", "complete", "stopped", "failed", "interrupted"]) satisfies z.ZodType<TurnState>;
+
+export const errorCode = z.enum([
+  "bad_request",
+  "unauthorized",
+  "forbidden",
+  "not_found",
+  "turn_running",
+  "conflict",
+  "too_large",
+  "rate_limited",
+  "internal",
+  "unavailable",
+]) satisfies z.ZodType<ErrorCode>;
+
+export const errorBody = z
+  .object({
+    error: z.object({
+      code: errorCode,
+      message: z.string().describe("For people. Of a bad request it names the field."),
+      requestId: z.string().describe("By which the server's log knows the request."),
+      turnId: z.string().optional().describe("With `turn_running`: the turn that runs."),
+    }),
+  })
+  .meta({ id: "Error" });
+
+const turnError = z
+  .object({
+    code: z.enum([
+      "provider_auth",
+      "provider_rate_limited",
+      "provider_unavailable",
+      "provider_timeout",
+      "provider_invalid",
+      "tool_failed",
+      "storage",
+      "interrupted",
+      "internal",
+    ]),
+    message: z.string(),
+    retryable: z.boolean(),
+  })
+  .meta({ id: "TurnError" }) satisfies z.ZodType<TurnError>;
+
+export const chat = z
+  .object({
+    id: z.string(),
+    number: z.int().describe("The user's own small number for it, which the dialects take in place of the id."),
+    title: z.string(),
+    pinned: z.boolean(),
+    createdAt: time,
+    updatedAt: time,
+    liveTurnId: z.string().nullable().describe("The turn that is answering in it."),
+  })
+  .meta({ id: "Chat" }) satisfies z.ZodType<Chat>;
+
+export const chatPage = z
+  .object({ chats: z.array(chat), nextCursor: z.string().nullable().describe("Null on the last page.") })
+  .meta({ id: "ChatPage" });
+
+export const messages = z
+  .object({
+    messages: z.array(
+      z
+        .object({
+          id: z.string(),
+          role: z.enum(["user", "assistant"]),
+          parts: z.array(z.looseObject({ type: z.string() })).describe("As the AI SDK has them in a `UIMessage`."),
+          metadata: z.looseObject({}).optional().describe("Of an answer: model, status, usage, timing, confidence."),
+        })
+        .meta({ id: "Message" }),
+    ),
+  })
+  .meta({ id: "Messages" });
+
+export const turn = z
+  .object({
+    turnId: z.uuid(),
+    chatId: z.string(),
+    messageId: z.string().describe("The answer."),
+    userMessageId: z.string().describe("The question."),
+    status,
+    error: turnError.optional(),
+    createdAt: time,
+    endedAt: time.nullable(),
+  })
+  .meta({ id: "Turn" });
+turn satisfies z.ZodType<Pick<ReturnType<typeof describeTurn>, "turnId" | "chatId" | "createdAt" | "endedAt">>;
+
+export const stopped = z
+  .object({
+    turnId: z.string().nullable().describe("Null in a chat without turns."),
+    status: status.nullable().describe("What the turn ended as; `complete` for a stop that came too late."),
+  })
+  .meta({ id: "Stopped" }) satisfies z.ZodType<Stopped>;
+
+export const document = z
+  .object({
+    id: z.uuid(),
+    title: z.string(),
+    filename: z.string(),
+    mediaType: z.string(),
+    bytes: z.int(),
+    passageCount: z.int(),
+    sample: z.boolean(),
+    createdAt: time,
+  })
+  .meta({ id: "Document" }) satisfies z.ZodType<DocumentInfo>;
+export const documents = z.object({ documents: z.array(document) }).meta({ id: "Documents" });
+
+export const models = z
+  .object({
+    models: z.array(
+      z
+        .object({
+          id: z.string(),
+          label: z.string(),
+          provider: z.string(),
+          ready: z.boolean(),
+          reason: z.string().optional().describe("Why it is not ready."),
+        })
+        .meta({ id: "Model" }) satisfies z.ZodType<Model>,
+    ),
+    default: z.string(),
+  })
+  .meta({ id: "Models" });
+
+export const tokens = z
+  .object({
+    tokens: z.array(
+      z
+        .object({
+          id: z.uuid(),
+          name: z.string(),
+          createdAt: time,
+          lastUsedAt: time.nullable(),
+          expiresAt: time.nullable(),
+        })
+        .meta({ id: "AccessToken" }) satisfies z.ZodType<Token>,
+    ),
+  })
+  .meta({ id: "AccessTokens" });
+
+export const newToken = z
+  .object({
+    id: z.uuid(),
+    token: z.string().describe("Shown here and never again."),
+    userId: z.uuid(),
+    expiresAt: time.nullable(),
+  })
+  .meta({ id: "NewAccessToken" }) satisfies z.ZodType<Awaited<ReturnType<typeof createToken>>>;
+
+export const user = z.object({ id: z.uuid(), email: z.email(), name: z.string().nullable() }).meta({ id: "User" });
+
+export const ok = z.object({ status: z.literal("ok") }).meta({ id: "Ok" });
+
+/** next-auth's. */
+export const session = z
+  .object({ user: z.looseObject({}), expires: z.string() })
+  .nullable()
+  .meta({ id: "Session" });
+export const csrf = z.object({ csrfToken: z.string() }).meta({ id: "CsrfToken" });

@@ -1,0 +1,100 @@
+// The API's description, OpenAPI 3.1: made from the schemas that parse the requests and from the registry of dialects.
+// Served at /openapi.json, drawn at /reference. What an operation is stands in native-operations.ts; dialects tell it
+// themselves.
+import { z } from "zod";
+import { createDocument } from "zod-openapi";
+import type { Dialect } from "@/lib/dialects/contract";
+import { registry } from "@/lib/dialects/registry";
+import { dialectPaths } from "./dialect-operations";
+import { nativePaths } from "./native-operations";
+import { eventName } from "./refusals";
+
+const tags = [
+  { name: "Chat", description: "Ask, follow, stop: in the AI SDK's format." },
+  { name: "Turns", description: "One run that answers one message. It goes on without a reader." },
+  { name: "Chats", description: "Conversations." },
+  { name: "Documents", description: "What answers may cite." },
+  { name: "Models", description: "What can be asked." },
+  { name: "Accounts", description: "Users, sessions and access tokens." },
+  { name: "Server", description: "The process itself." },
+];
+
+const description = `Every answer is a durable, resumable stream of Server-Sent Events. A connection may end at any time: ask
+again with the \`id\` of the last event as \`Last-Event-ID\`, and the stream goes on behind it. A stream that ends without
+its format's last event is not finished.
+
+Programs send \`Authorization: Bearer\` with a token of \`POST /api/tokens\`; browsers have the session cookie. The paths of
+the dialects work with and without a trailing slash.`;
+
+export type ApiDescription = ReturnType<typeof createDocument>;
+
+/** Of the protocol, not of the server. */
+const version = "1.0.0";
+
+let made: Promise<ApiDescription> | undefined;
+
+/** The description without its server, which each request knows. Made once. */
+export function apiDescription(): Promise<ApiDescription> {
+  made ??= describe(registry.dialects);
+  return made;
+}
+
+export async function describe(dialects: readonly Dialect[]): Promise<ApiDescription> {
+  dialects.forEach(nameSchemas);
+  const spoken = dialects.filter(({ routes }) => routes.length > 0);
+  return createDocument(
+    {
+      openapi: "3.1.1",
+      info: {
+        title: "Rivulet",
+        version,
+        description,
+        license: { name: "MIT", identifier: "MIT" },
+      },
+      tags: [...tags, ...spoken.map(({ name, describes }) => ({ name, description: describes?.summary ?? "" }))],
+      security: [{ bearer: [] }, { session: [] }],
+      paths: { ...nativePaths, ...(await dialectPaths(dialects)) },
+      components: {
+        securitySchemes: {
+          bearer: {
+            type: "http",
+            scheme: "bearer",
+            description: "A personal access token (`rvl_…`), or the JWT of a session.",
+          },
+          session: {
+            type: "apiKey",
+            in: "cookie",
+            name: "authjs.session-token",
+            description: "The browser's session; with TLS its name begins with `__Secure-`.",
+          },
+        },
+        schemas: Object.fromEntries(dialects.flatMap(eventSchema)),
+      },
+    },
+    { override: plain },
+  );
+}
+
+/** Only the transcripts lead to it. */
+function eventSchema(dialect: Dialect): [string, z.ZodType][] {
+  return dialect.describes ? [[eventName(dialect), dialect.describes.event]] : [];
+}
+
+/** Gives what a dialect parses and refuses with names; a body may be that of two routes. */
+function nameSchemas(dialect: Dialect): void {
+  const prefix = eventName(dialect).replace(/Event$/, "");
+  const bodies = new Set(dialect.routes.flatMap((route) => (route.kind === "turn" ? [route.body] : [])));
+  for (const [index, body] of Array.from(bodies).entries()) name(body, `${prefix}Request${index || ""}`);
+  if (dialect.describes?.failure) name(dialect.describes.failure, `${prefix}Error`);
+}
+
+function name(schema: z.ZodType, id: string): void {
+  z.globalRegistry.add(schema, { ...schema.meta(), id });
+}
+
+/** A format says it; its pattern, and the bounds of every integer, only get in a reader's way. */
+function plain({ jsonSchema }: { jsonSchema: Record<string, unknown> }): void {
+  if (jsonSchema.format) delete jsonSchema.pattern;
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+}

@@ -1,0 +1,285 @@
+// The native endpoints, one entry for each route file of app/api: what a route cannot say of itself, beside the schemas it
+// parses with. test/server/openapi.test.ts compares this list with the files, and every answer with what is said here.
+import { z } from "zod";
+import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
+import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
+import { chatRequest } from "@/lib/chats/turn-request";
+import { signUpInput, tokenRequest } from "@/lib/chats/users";
+import { aiSdk } from "@/lib/dialects/ai-sdk";
+import { dialectQuery, registry } from "@/lib/dialects/registry";
+import * as answers from "./answers";
+import {
+  afterQuery,
+  eventStreamContent,
+  idempotencyHeader,
+  lastEventHeader,
+  nothingLeft,
+  type Refused,
+  refusals,
+  turnHeaders,
+} from "./refusals";
+
+const question = { role: "user", parts: [{ type: "text", text: "What is a rivulet?" }] };
+const anyone = { security: [] };
+
+const chatId = z.object({ chatId: z.string() });
+const turnId = z.object({ turnId: z.string() });
+const documentId = z.object({ documentId: z.string() });
+
+export const nativePaths: ZodOpenApiPathsObject = {
+  "/api/chat": {
+    post: {
+      ...named("Chat", "sendMessage", "Ask, and follow the answer"),
+      description:
+        "Starts a turn and streams it. Stock `useChat` with `DefaultChatTransport` works against it. Without an " +
+        "`Idempotency-Key` the message's own id is the key of the send.",
+      requestParams: { header: idempotencyHeader },
+      requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
+      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 429]) },
+    },
+  },
+  "/api/chat/{chatId}/stream": {
+    get: {
+      ...named("Chat", "followChat", "Follow the chat's answer"),
+      description: "The live turn from its start, with the text so far joined; with a cursor what comes behind it.",
+      requestParams: { path: chatId, header: lastEventHeader, query: afterQuery },
+      responses: { "200": streamed(), "204": { description: nothingLeft }, ...refusals([400, 401, 404]) },
+    },
+  },
+  "/api/chat/{chatId}/stop": {
+    post: {
+      ...named("Chat", "stopChat", "Stop the chat's answer"),
+      description: "Answers when the turn has ended. May be repeated, from any device.",
+      requestParams: { path: chatId },
+      responses: json(answers.stopped, [401, 403, 404]),
+    },
+  },
+  "/api/turns/{turnId}": {
+    get: {
+      ...named("Turns", "getTurn", "The state of a turn"),
+      requestParams: { path: turnId },
+      responses: json(answers.turn, [401, 404]),
+    },
+    delete: {
+      ...named("Turns", "stopTurn", "Stop a turn"),
+      requestParams: { path: turnId },
+      responses: json(answers.stopped, [401, 403, 404]),
+    },
+  },
+  "/api/turns/{turnId}/stream": {
+    get: {
+      ...named("Turns", "followTurn", "Follow a turn in any wire format, live or ended"),
+      requestParams: { path: turnId, header: lastEventHeader, query: dialectQuery.extend(afterQuery.shape) },
+      responses: {
+        "200": {
+          description: `The stream, in one of ${registry.dialects.map(({ name }) => `\`${name}\``).join(", ")}.`,
+          headers: turnHeaders,
+          content: { "text/event-stream": eventStreamContent(aiSdk) },
+        },
+        "204": { description: nothingLeft },
+        ...refusals([400, 401, 404]),
+      },
+    },
+  },
+  "/api/chats": {
+    get: {
+      ...named("Chats", "listChats", "The chats, pinned first, then by last use"),
+      requestParams: { query: chatListQuery },
+      responses: json(answers.chatPage, [400, 401]),
+    },
+    post: {
+      ...named("Chats", "createChat", "Make a chat"),
+      requestBody: body(newChat, { title: "Rivers" }),
+      responses: json(answers.chat, [400, 401, 403, 409, 413], "201"),
+    },
+  },
+  "/api/chats/{chatId}": {
+    get: {
+      ...named("Chats", "getChat", "One chat"),
+      requestParams: { path: chatId },
+      responses: json(answers.chat, [401, 404]),
+    },
+    patch: {
+      ...named("Chats", "changeChat", "Rename or pin a chat"),
+      requestParams: { path: chatId },
+      requestBody: body(chatChange, { title: "Small rivers", pinned: true }),
+      responses: json(answers.chat, [400, 401, 403, 404, 413]),
+    },
+    delete: {
+      ...named("Chats", "deleteChat", "Delete a chat with all it holds"),
+      requestParams: { path: chatId },
+      responses: gone([401, 403, 404]),
+    },
+  },
+  "/api/chats/{chatId}/messages": {
+    get: {
+      ...named("Chats", "listMessages", "The messages of a chat, oldest first"),
+      description: "The branch in view. A running answer comes with its text so far.",
+      requestParams: { path: chatId },
+      responses: json(answers.messages, [401, 404]),
+    },
+  },
+  "/api/documents": {
+    get: {
+      ...named("Documents", "listDocuments", "The documents, newest first"),
+      responses: json(answers.documents, [401]),
+    },
+    post: {
+      ...named("Documents", "uploadDocument", "Upload a document"),
+      requestBody: {
+        required: true,
+        content: {
+          "multipart/form-data": {
+            schema: z.object({ file: z.file().describe("Text or Markdown in UTF-8, at most 10 MiB.") }),
+          },
+        },
+      },
+      responses: json(answers.document, [400, 401, 403, 413, 429], "201"),
+    },
+  },
+  "/api/documents/{documentId}": {
+    get: {
+      ...named("Documents", "getDocument", "One document"),
+      requestParams: { path: documentId },
+      responses: json(answers.document, [401, 404]),
+    },
+    delete: {
+      ...named("Documents", "deleteDocument", "Delete a document"),
+      requestParams: { path: documentId },
+      responses: gone([401, 403, 404]),
+    },
+  },
+  "/api/models": {
+    get: { ...named("Models", "listModels", "The catalogue of models"), responses: json(answers.models, [401]) },
+  },
+  "/api/tokens": {
+    get: {
+      ...named("Accounts", "listTokens", "The caller's access tokens"),
+      responses: json(answers.tokens, [401]),
+    },
+    post: {
+      ...named("Accounts", "createToken", "Make an access token"),
+      description: "For the caller; with `email` and `password` for that account; with `guest` for a new guest.",
+      security: [{ bearer: [] }, { session: [] }, {}],
+      requestBody: {
+        required: true,
+        content: {
+          "application/json": {
+            schema: tokenRequest,
+            examples: {
+              guest: { summary: "A new guest", value: { guest: true, name: "Notebook" } },
+              account: {
+                summary: "An account",
+                value: { email: "ada@example.com", password: "correct horse battery staple" },
+              },
+              caller: { summary: "The caller", value: { name: "CI", expiresAt: "2030-01-01T00:00:00Z" } },
+            },
+          },
+        },
+      },
+      responses: json(answers.newToken, [400, 401, 403, 413, 429], "201"),
+    },
+  },
+  "/api/tokens/{tokenId}": {
+    delete: {
+      ...named("Accounts", "revokeToken", "Revoke a token at once"),
+      requestParams: { path: z.object({ tokenId: z.uuid() }) },
+      responses: gone([401, 403, 404]),
+    },
+  },
+  "/api/users": {
+    post: {
+      ...named("Accounts", "signUp", "Sign up"),
+      description: "A guest who is signed in keeps chats and documents.",
+      ...anyone,
+      requestBody: body(signUpInput, { email: "ada@example.com", password: "correct horse battery staple" }),
+      responses: json(answers.user, [400, 403, 409, 413, 429], "201"),
+    },
+  },
+  "/api/auth/csrf": {
+    get: {
+      ...named("Accounts", "getCsrfToken", "For the browser's sign-in: next-auth's CSRF token"),
+      ...anyone,
+      responses: { "200": { description: "The token.", content: { "application/json": { schema: answers.csrf } } } },
+    },
+  },
+  "/api/auth/session": {
+    get: {
+      ...named("Accounts", "getSession", "The session of the cookie, or null"),
+      ...anyone,
+      responses: {
+        "200": { description: "The session.", content: { "application/json": { schema: answers.session } } },
+      },
+    },
+  },
+  "/api/auth/callback/password": {
+    post: {
+      ...named("Accounts", "signInWithPassword", "Sign a browser in with email and password"),
+      description: "Redirects, and sets the session cookie when the password is right. Programs use tokens instead.",
+      ...anyone,
+      requestBody: {
+        required: true,
+        content: {
+          "application/x-www-form-urlencoded": {
+            schema: answers.csrf.extend({ email: z.email(), password: z.string() }).meta({ id: "SignIn" }),
+          },
+        },
+      },
+      responses: { "302": { description: "To the start page, or back to `/sign-in` with the reason in `code`." } },
+    },
+  },
+  "/api/health": {
+    get: { ...named("Server", "getHealth", "The process is up"), ...anyone, responses: up() },
+  },
+  "/health": {
+    get: { ...named("Server", "getHealthWithCors", "The same, readable by other origins"), ...anyone, responses: up() },
+  },
+  "/api/ready": {
+    get: {
+      ...named("Server", "getReadiness", "The server takes new turns"),
+      ...anyone,
+      responses: json(answers.ok, []),
+    },
+  },
+  "/openapi.json": {
+    get: {
+      ...named("Server", "getDescription", "This description"),
+      ...anyone,
+      responses: {
+        "200": {
+          description: "OpenAPI 3.1.",
+          content: { "application/json": { schema: z.looseObject({ openapi: z.literal("3.1.1") }) } },
+        },
+      },
+    },
+  },
+};
+
+function named(tag: string, operationId: string, summary: string): Omit<ZodOpenApiOperationObject, "responses"> {
+  return { tags: [tag], operationId, summary };
+}
+
+function body(schema: z.ZodType, example: object): ZodOpenApiOperationObject["requestBody"] {
+  return { required: true, content: { "application/json": { schema, examples: { example: { value: example } } } } };
+}
+
+function json(schema: z.ZodType, refused: Refused[], status: "200" | "201" = "200") {
+  const description = status === "201" ? "Made." : "As asked.";
+  return { [status]: { description, content: { "application/json": { schema } } }, ...refusals(refused) };
+}
+
+function gone(refused: Refused[]) {
+  return { "204": { description: "Gone." }, ...refusals(refused) };
+}
+
+function up() {
+  return { "200": { description: "Up.", content: { "application/json": { schema: answers.ok } } } };
+}
+
+function streamed({ examples = false } = {}) {
+  return {
+    description: "The stream.",
+    headers: turnHeaders,
+    content: { "text/event-stream": eventStreamContent(aiSdk, { examples }) },
+  };
+}

@@ -1,0 +1,87 @@
+// What operations share: refusals before the first byte (docs/protocol.md §3), and what a stream is to its reader (§2).
+import { z } from "zod";
+import type { ZodOpenApiMediaTypeObject, ZodOpenApiResponsesObject } from "zod-openapi";
+import type { Dialect } from "@/lib/dialects/contract";
+import { errorBody } from "./answers";
+import { transcripts } from "./example-turn";
+
+const meanings = {
+  400: "`bad_request`: the body is not JSON, a field is wrong (the message names it), or an id is malformed.",
+  401: "`unauthorized`: no valid credentials.",
+  403: "`forbidden`: a request from another site with the session cookie, or not for this caller.",
+  404: "`not_found`: unknown, or somebody else's; the two look the same.",
+  409: "`turn_running`: the chat is still answering. Or `conflict`: it exists already.",
+  413: "`too_large`: the body is over its limit.",
+  429: "`rate_limited`: too many requests.",
+  502: "The turn failed: an error of §4 of the protocol. What had arrived of the answer is stored.",
+  503: "`unavailable`: the database is away, the model is not ready, or the server is restarting. Nothing was changed.",
+} as const;
+export type Refused = keyof typeof meanings;
+
+const headers = { "X-Request-Id": z.string().describe("By which the server's log knows the request.") };
+const retryAfter = z.string().describe("Seconds to wait.");
+const bearer = { "WWW-Authenticate": z.literal("Bearer") };
+
+/** The responses of an operation that can be refused so. 503 is among them always. */
+export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodOpenApiResponsesObject {
+  return Object.fromEntries(
+    [...statuses, 503 as const].map((status) => [
+      String(status),
+      {
+        description: meanings[status],
+        // A turn that failed is no refusal: its answer has the headers of answers.
+        headers:
+          status === 502
+            ? turnHeaders
+            : z.object({
+                ...headers,
+                ...(status === 429 && { "Retry-After": retryAfter }),
+                ...(status === 503 && { "Retry-After": retryAfter.optional() }),
+                ...(status === 401 && bearer),
+              }),
+        content: { "application/json": { schema: body } },
+      },
+    ]),
+  );
+}
+
+export const turnHeaders = z.object({
+  "X-Turn-Id": z.uuid().describe("The turn: `GET /api/turns/{turnId}` tells its state."),
+  "X-Chat-Id": z.string().describe("The chat it belongs to."),
+});
+
+export const idempotencyHeader = z.object({
+  "Idempotency-Key": z
+    .string()
+    .regex(/^[\x21-\x7e]{1,200}$/)
+    .optional()
+    .describe("The same key from the same user is the same turn, however often and wherever it is sent."),
+});
+
+export const lastEventHeader = z.object({
+  "Last-Event-ID": z
+    .string()
+    .optional()
+    .describe("The `id` of the last event received: the stream goes on behind it, with the same bytes as before."),
+});
+
+export const afterQuery = z.object({
+  after: z.string().optional().describe("The same as `Last-Event-ID`, for clients that cannot set headers."),
+});
+
+export function eventName(dialect: Dialect): string {
+  return `${dialect.name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())}Event`;
+}
+
+/** Server-Sent Events in a dialect; `examples`: with transcripts by its own encoder. */
+export function eventStreamContent(dialect: Dialect, { examples = false } = {}): ZodOpenApiMediaTypeObject {
+  // OpenAPI 3.1 has no place for the schema of one event.
+  const schema = `#/components/schemas/${eventName(dialect)}`;
+  return {
+    schema: z.string().describe(`Server-Sent Events. The \`data\` of each is JSON, besides a closing \`[DONE]\`.`),
+    ...(examples && { examples: transcripts(dialect) }),
+    ...(dialect.describes && { "x-event-data": { $ref: schema } }),
+  };
+}
+
+export const nothingLeft = "The turn has ended and nothing is left for this reader, or the chat has no live turn.";

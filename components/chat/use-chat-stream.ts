@@ -1,0 +1,19 @@
+"use client";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { type ChatClientOptions, createChatClient } from "@/lib/client/chat-client";
+import { type ChatState, type ChatStore, createChatStore } from "@/lib/client/chat-store";
+
+export type ChatStream = ChatState & Pick<ChatStore, "send" | "cancel" | "retry">;
+
+/**
+ * One conversation in any wire format: what to draw, and what to do. `chat` names one that exists. The options count
+ * when the component mounts; give it another `key` to talk elsewhere.
+ */
+export function useChatStream({ chat, ...options }: ChatClientOptions & { chat?: string | number }): ChatStream {
+  const [store] = useState(() => createChatStore(createChatClient(options), { chat }));
+  const state = useSyncExternalStore(store.subscribe, store.getSnapshot, store.getSnapshot);
+  // Leaving the page is not stopping the answer.
+  useEffect(() => store.leave, [store]);
+  const { send, cancel, retry } = store;
+  return { ...state, send, cancel, retry };
+}

@@ -1,0 +1,32 @@
+// The commands that the settings page offers, one for each format that can be asked without anything prepared.
+
+const question = "What is a rivulet?";
+
+const requests = {
+  openai: () => ({
+    path: "/v1/chat/completions",
+    body: { stream: true, messages: [{ role: "user", content: question }] },
+  }),
+  content: () => ({ path: "/api/v1/chat", body: { message: question, stream: true } }),
+  snapshot: () => ({ path: "/api/v1/chat/stream", body: { text: question } }),
+  agent: (userId: string) => ({ path: `/api/${userId}/chat/stream`, body: { message: question } }),
+  rag: () => ({ path: "/chat/1/stream", body: { question } }),
+};
+
+export type Format = keyof typeof requests;
+export const formats = Object.keys(requests) as Format[];
+
+/** For a POSIX shell. Without a token it takes the one in `RIVULET_TOKEN`. */
+export function curlFor(
+  format: Format,
+  { address, userId, token }: { address: string; userId: string; token: string | undefined },
+): string {
+  const { path, body } = requests[format](userId);
+  return [
+    ...(token ? [] : ["RIVULET_TOKEN=…   # a token of yours"]),
+    `curl -N ${address}${path} \\`,
+    `  -H "Authorization: Bearer ${token ?? "$RIVULET_TOKEN"}" \\`,
+    `  -H "Content-Type: application/json" \\`,
+    `  -d '${JSON.stringify(body)}'`,
+  ].join("\n");
+}

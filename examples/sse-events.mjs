@@ -1,0 +1,54 @@
+// Server-Sent Events from the body of a fetch, in browsers and in Node.js. Bytes may be split anywhere, lines may end in
+// LF, CRLF or CR; comments are skipped, and an event that was cut off is not delivered.
+
+/** Three heartbeats of the server: a connection that is silent for so long is dead, and ends as one that was closed. */
+const silenceMs = 45_000;
+
+/** Yields `{ event, data, id }`. Throws when the connection breaks; ends when it is closed. */
+export async function* sseEvents(body) {
+  const reader = body.getReader();
+  // Keeps the first bytes of a character until the others arrive.
+  const decoder = new TextDecoder();
+  let line = "";
+  let endedInCr = false;
+  let fields = { event: "message", data: [] };
+  let id = "";
+  try {
+    for (;;) {
+      const { done, value } = await readOrGiveUp(reader);
+      if (done) return;
+      let text = decoder.decode(value, { stream: true });
+      if (text === "") continue;
+      if (endedInCr && text.startsWith("\n")) text = text.slice(1);
+      endedInCr = text.endsWith("\r");
+      const lines = (line + text).split(/\r\n|\r|\n/);
+      line = lines.pop();
+      for (const complete of lines) {
+        if (complete === "") {
+          if (fields.data.length > 0) yield { event: fields.event, data: fields.data.join("\n"), id };
+          fields = { event: "message", data: [] };
+          continue;
+        }
+        const [, name, content] = /^([^:]*):? ?(.*)$/s.exec(complete);
+        if (name === "data") fields.data.push(content);
+        else if (name === "event") fields.event = content;
+        else if (name === "id") id = content;
+      }
+    }
+  } finally {
+    // Not awaited: a connection that is dead does not answer. Rejects with the error that was thrown already.
+    reader.cancel().catch(() => {});
+  }
+}
+
+async function readOrGiveUp(reader) {
+  let timer;
+  const silence = new Promise((resolve) => {
+    timer = setTimeout(() => resolve({ done: true }), silenceMs);
+  });
+  try {
+    return await Promise.race([reader.read(), silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,224 @@
+// One answer on its way to a client: its events over as many connections as it takes, and the other ways to get it when
+// streaming fails (docs/protocol.md §2 and §6). What the events say comes in as a dialect.
+import { createApi } from "./api";
+import type { Wake } from "./backoff";
+import { bufferText, type TextBuffer } from "./buffer-text";
+import { type ChatEvent, eventsOf, isEnd, Received } from "./chat-events";
+import type { Asked, ClientDialect, Said } from "./client-dialect";
+import type { ConnectionState } from "./connection";
+import { Follower, type Format, type Patience } from "./follow";
+import { badResponse, type Http, RequestError, reading, request } from "./request";
+
+export type AnswerOptions = {
+  http: Http;
+  name: string;
+  dialect: ClientDialect;
+  asked: Asked;
+  patience: Patience;
+  wake: Wake;
+  timeoutMs: number;
+  buffer: TextBuffer | undefined;
+  signal: AbortSignal | undefined;
+  report: (state: ConnectionState) => void;
+};
+
+export class Answer implements AsyncIterable<ChatEvent> {
+  /** Known with the first response. */
+  turnId: string | undefined;
+  chatId: string | undefined;
+  readonly #options: AnswerOptions;
+  readonly #received = new Received();
+  /** The next text is a new part of the answer. */
+  #paragraph = false;
+  readonly #leaving = new AbortController();
+  /** Resolves with the first response, or when there will be none. */
+  readonly #begun: Promise<void>;
+  #begin: () => void = () => {};
+  #chat: Asked["chat"];
+  #stopping: Promise<string | null> | undefined;
+
+  constructor(options: AnswerOptions) {
+    this.#options = options;
+    this.#chat = options.asked.chat;
+    this.#begun = new Promise((resolve) => {
+      this.#begin = resolve;
+    });
+  }
+
+  /**
+   * Sends the question and hands out the answer, once. The last event is the only end: `done`, `stopped` or `error`, the
+   * answer's own failure. Throws RequestError when the question is refused or the answer cannot be followed
+   * (`unreachable`, `timeout`, or a code of docs/protocol.md §3), and the signal's reason. Leaving the loop, like an
+   * abort, leaves the answer to go on at the server.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ChatEvent, void> {
+    const { signal, timeoutMs, buffer } = this.#options;
+    const leave = () => this.#leaving.abort(signal?.reason);
+    if (signal?.aborted) leave();
+    else signal?.addEventListener("abort", leave, { signal: this.#leaving.signal });
+    const tooLong = () =>
+      this.#leaving.abort(
+        new RequestError(`The answer has not ended within ${timeoutMs} ms.`, { status: 0, code: "timeout" }),
+      );
+    const timer = setTimeout(tooLong, timeoutMs);
+    try {
+      yield* buffer ? bufferText(this.#events(), buffer) : this.#events();
+    } finally {
+      clearTimeout(timer);
+      this.#begin();
+      this.#leaving.abort();
+    }
+  }
+
+  /**
+   * Ends the answer at the server, from any moment on: before the first response it waits for that. Resolves once the
+   * end is stored, with how the answer ended, which may be `complete`; null when the question never arrived.
+   */
+  stop(): Promise<string | null> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<string | null> {
+    await this.#begun;
+    if (!this.turnId) return null;
+    try {
+      return (await createApi(this.#options.http).endTurn(this.turnId)).status;
+    } catch (error) {
+      // Whoever asks again gets another attempt.
+      this.#stopping = undefined;
+      throw error;
+    }
+  }
+
+  async *#events(): AsyncGenerator<ChatEvent, void> {
+    for await (const said of this.#said()) {
+      if (said.type === "paragraph") {
+        this.#paragraph = this.#received.text !== "";
+        continue;
+      }
+      const event = said.type === "text" && this.#paragraph ? { ...said, delta: `\n\n${said.delta}` } : said;
+      if (said.type === "text") this.#paragraph = false;
+      this.#received.see(event);
+      // Some formats do not tell a stopped answer from a finished one; whoever stopped it knows.
+      if (event.type === "done" && (await this.#wasStopped())) yield { type: "stopped" };
+      else yield event;
+      if (isEnd(event)) return;
+    }
+  }
+
+  async #wasStopped(): Promise<boolean> {
+    return (await this.#stopping?.catch(() => null)) === "stopped";
+  }
+
+  async *#said(): AsyncGenerator<Said, void> {
+    const { http, patience, report, wake } = this.#options;
+    const { signal } = this.#leaving;
+    const send = (lineSignal: AbortSignal) => this.#ask(lineSignal);
+    const follower = new Follower({ http, send, signal, wake, patience, report, format: this.#format() });
+    try {
+      await follower.open();
+    } catch (error) {
+      if (!(error instanceof RequestError && error.temporary) || !this.#options.dialect.whole) throw error;
+      return yield* await this.#whole(signal);
+    }
+    yield* follower.items();
+  }
+
+  #format(): Format<Said> {
+    const { dialect, name } = this.#options;
+    return {
+      decode: (frame) => dialect.decode(frame),
+      isLast: isEnd,
+      resumePath: (turnId, cursor) => {
+        const own = dialect.resumePath?.(this.#asked());
+        if (own !== undefined) return cursor === undefined ? null : `${own}?after=${encodeURIComponent(cursor)}`;
+        const query = new URLSearchParams({ dialect: name, ...(cursor !== undefined && { after: cursor }) });
+        return `/api/turns/${encodeURIComponent(turnId)}/stream?${query}`;
+      },
+      findRest: (turnId, signal) =>
+        // This request ends with the answer, so silence says nothing of it: only the reader's own patience counts.
+        dialect.whole ? this.#whole(this.#leaving.signal) : this.#stored(turnId, signal),
+    };
+  }
+
+  /** The first request, repeated with the same key until it is answered: one question, whatever the network does. */
+  async #ask(signal: AbortSignal): Promise<Response> {
+    const { http, dialect, name } = this.#options;
+    await this.#ensureChat(signal);
+    const response = await this.#post(dialect.ask(this.#asked()), "text/event-stream", signal);
+    if (name !== "text" || !this.turnId) return response;
+    // The native answer is not wanted, only its turn.
+    await reading(signal, async () => response.body?.cancel());
+    return request(http, `/api/turns/${encodeURIComponent(this.turnId)}/stream?dialect=text`, { signal });
+  }
+
+  async #post({ path, body }: { path: string; body: object }, accept: string, signal: AbortSignal): Promise<Response> {
+    const { http, asked } = this.#options;
+    const headers = { "Content-Type": "application/json", Accept: accept, "Idempotency-Key": asked.key };
+    const response = await request(http, path, { method: "POST", headers, body: JSON.stringify(body), signal });
+    this.turnId ??= response.headers.get("X-Turn-Id") ?? undefined;
+    this.chatId ??= response.headers.get("X-Chat-Id") ?? undefined;
+    if (this.turnId) this.#begin();
+    return response;
+  }
+
+  async #ensureChat(signal: AbortSignal): Promise<void> {
+    const { http, dialect, asked } = this.#options;
+    if (!dialect.needsChat || this.#chat !== undefined) return;
+    try {
+      await createApi(http).createChat({ id: asked.key }, { signal });
+    } catch (error) {
+      // An earlier attempt made it, and its answer was lost.
+      if (!(error instanceof RequestError && error.status === 409)) throw error;
+    }
+    this.#chat = asked.key;
+  }
+
+  #asked(): Asked {
+    return { ...this.#options.asked, chat: this.#chat };
+  }
+
+  /** The answer in one piece, less what has come already: the same question with the same key. */
+  async #whole(signal: AbortSignal): Promise<ChatEvent[]> {
+    const { whole } = this.#options.dialect;
+    if (!whole) throw new Error("This format has no whole answer.");
+    try {
+      const response = await this.#post(whole.ask(this.#asked()), "application/json", signal);
+      const body = await reading(signal, () => response.text());
+      return this.#restOf(whole.decode(JSON.parse(body)));
+    } catch (error) {
+      if (error instanceof SyntaxError) throw badResponse("The server's answer is not JSON.", 200, error);
+      if (!(error instanceof RequestError) || error.status !== 502 || error.details.turnId === undefined) throw error;
+      return this.#failed(String(error.details.turnId), error, signal);
+    }
+  }
+
+  /** A failed answer has no whole; its text is in the stored message, which another origin's page may not read. */
+  async #failed(turnId: string, { message, code }: RequestError, signal: AbortSignal): Promise<ChatEvent[]> {
+    try {
+      const rest = await this.#stored(turnId, signal);
+      if (rest) return rest;
+    } catch (error) {
+      if (signal.aborted || !(error instanceof RequestError)) throw error;
+    }
+    return [{ type: "error", message, ...(!code.startsWith("http_") && { code }) }];
+  }
+
+  /** The same from the stored message; null while the turn runs. */
+  async #stored(turnId: string, signal: AbortSignal): Promise<ChatEvent[] | null> {
+    const api = createApi(this.#options.http);
+    const turn = await api.requireTurn(turnId, { signal });
+    if (turn.status === "running") return null;
+    const stored = (await api.listMessages(turn.chatId, { signal })).find(({ id }) => id === turn.messageId);
+    if (stored) return this.#restOf(eventsOf(stored, this.#options.dialect.between));
+    throw new RequestError("This answer is no longer part of the conversation.", { status: 404, code: "not_found" });
+  }
+
+  #restOf(whole: ChatEvent[]): ChatEvent[] {
+    const rest = this.#received.restOf(whole);
+    this.#paragraph = false;
+    if (!rest) throw badResponse("The server's answer does not continue what came of it before.", 200);
+    return rest;
+  }
+}

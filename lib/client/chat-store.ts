@@ -1,0 +1,164 @@
+// A conversation as a page shows it: a value and its subscribers over the chat client, in the shape that React's
+// useSyncExternalStore takes. No React here.
+import { v4 as uuidv4 } from "uuid";
+import type { Answer } from "./answer";
+import type { ChatClient } from "./chat-client";
+import { type ChatEvent, type ChatSource, isEnd } from "./chat-events";
+import type { Question } from "./client-dialect";
+import { RequestError } from "./request";
+
+export type ToolCall = { id: string; name: string; arguments: unknown; result?: unknown; done: boolean };
+
+export type ChatStoreMessage = {
+  id: string;
+  role: "user" | "assistant";
+  text: string;
+  /** How an answer ended; absent for questions. */
+  end?: "done" | "stopped" | "error";
+  sources?: ChatSource[];
+  toolCalls?: ToolCall[];
+};
+
+export type ChatState = {
+  /** Oldest first. The answer on its way is not among them yet: it is `streamedText`. */
+  messages: ChatStoreMessage[];
+  /** What the server is doing, as a sentence; null when there is nothing to tell. */
+  status: string | null;
+  /** Of the answer on its way, else of the last one. */
+  sources: ChatSource[];
+  toolCalls: ToolCall[];
+  isStreaming: boolean;
+  streamedText: string;
+  /** Why the last question was refused or its answer failed. */
+  error: { code?: string | undefined; message: string } | null;
+};
+
+export type ChatStore = {
+  getSnapshot(): ChatState;
+  subscribe(listener: () => void): () => void;
+  /** Resolves when the answer has ended; failures are in the state. Throws while another answer is on its way. */
+  send(text: string, options?: Omit<Question, "text" | "chat">): Promise<void>;
+  /** Ends the answer at the server and keeps what came of it. Resolves once that is stored. */
+  cancel(): Promise<void>;
+  /** Asks the last question again; one that may never have arrived is not asked twice. */
+  retry(): Promise<void>;
+  /** Lets go of the connection; the answer goes on at the server. */
+  leave(): void;
+};
+
+const nothing: ChatState = {
+  messages: [],
+  status: null,
+  sources: [],
+  toolCalls: [],
+  isStreaming: false,
+  streamedText: "",
+  error: null,
+};
+
+/** `chat`: the one to talk in; absent: a new one, which the first question makes. */
+export function createChatStore(client: ChatClient, { chat }: { chat?: Question["chat"] } = {}): ChatStore {
+  const listeners = new Set<() => void>();
+  let state = nothing;
+  let chatId = chat;
+  let last: { question: Omit<Question, "chat">; key: string; arrived: boolean } | undefined;
+  let answer: Answer | undefined;
+  let leaving = new AbortController();
+
+  const set = (change: Partial<ChatState>) => {
+    state = { ...state, ...change };
+    for (const listener of listeners) listener();
+  };
+
+  async function ask(question: Omit<Question, "chat">, key: string): Promise<void> {
+    const { signal } = leaving;
+    last = { question, key, arrived: false };
+    set({ isStreaming: true, streamedText: "", status: null, sources: [], toolCalls: [], error: null });
+    const asked = client.send({ ...question, chat: chatId }, { key, signal });
+    answer = asked;
+    let answerId = `${key}-answer`;
+    try {
+      for await (const event of asked) {
+        last.arrived = true;
+        if (event.type === "metadata") answerId = event.metadata.messageId ?? answerId;
+        set(changeBy(event, state));
+        if (isEnd(event)) keep(answerId, event.type);
+      }
+    } catch (error) {
+      if (signal.aborted) return;
+      if (!(error instanceof RequestError)) throw error;
+      keep(answerId, "error");
+      set({ error: { code: error.code, message: error.message } });
+    } finally {
+      chatId = asked.chatId ?? chatId;
+      if (answer === asked) answer = undefined;
+      if (!signal.aborted) set({ isStreaming: false, status: null });
+    }
+  }
+
+  /** The answer becomes a message, also one that broke off; nothing becomes none. */
+  function keep(id: string, end: ChatStoreMessage["end"]): void {
+    const { messages, streamedText: text, sources, toolCalls } = state;
+    const message: ChatStoreMessage = { id, role: "assistant", text, end, sources, toolCalls };
+    const isNothing = !text && toolCalls.length === 0 && end !== "done";
+    set({ messages: isNothing ? messages : [...messages, message], streamedText: "" });
+  }
+
+  return {
+    getSnapshot: () => state,
+    subscribe(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async send(text, options = {}) {
+      if (state.isStreaming) throw new Error("An answer is on its way. Wait for its end, or cancel it.");
+      const key = uuidv4();
+      set({ messages: [...state.messages, { id: key, role: "user", text }] });
+      await ask({ ...options, text }, key);
+    },
+    async cancel() {
+      await answer?.stop();
+    },
+    async retry() {
+      if (!last || state.isStreaming) return;
+      // Another answer takes the place of the one that failed.
+      if (state.messages.at(-1)?.role === "assistant") set({ messages: state.messages.slice(0, -1) });
+      const again = last.arrived ? uuidv4() : last.key;
+      await ask(last.question, again);
+    },
+    leave() {
+      leaving.abort();
+      leaving = new AbortController();
+      answer = undefined;
+      state = { ...state, isStreaming: false, status: null };
+    },
+  };
+}
+
+function changeBy(event: ChatEvent, { streamedText, sources, toolCalls, messages }: ChatState): Partial<ChatState> {
+  switch (event.type) {
+    case "text":
+      return { streamedText: streamedText + event.delta };
+    case "status":
+      return { status: event.done ? null : event.label };
+    case "sources":
+      return { sources: [...sources, ...event.sources] };
+    case "tool-call":
+      return { toolCalls: [...toolCalls, { id: event.id, name: event.name, arguments: event.arguments, done: false }] };
+    case "tool-result":
+      return {
+        toolCalls: toolCalls.map((call) =>
+          call.id === event.id ? { ...call, result: event.result, done: true } : call,
+        ),
+      };
+    case "history":
+      // The server's is the whole conversation; of this page's own only the details of its answers are more.
+      return {
+        messages: event.messages.map((stored) => ({ ...messages.find(({ id }) => id === stored.id), ...stored })),
+      };
+    case "error":
+      return { error: { code: event.code, message: event.message } };
+    default:
+      return {};
+  }
+}

@@ -1,0 +1,123 @@
+// What a wire format is to a client: how it asks, and what its events say. The contract, and what the formats share. Pure.
+import { z } from "zod";
+import type { SearchMode } from "@/lib/turn/chunks";
+import type { AnswerMetadata, ChatEvent, ChatSource } from "./chat-events";
+import type { Frame } from "./line";
+import { badResponse } from "./request";
+
+export type Question = {
+  text: string;
+  /** A chat's id, or its small number where the format takes one. Absent: a new chat. */
+  chat?: string | number | undefined;
+  model?: string | undefined;
+  searchMode?: SearchMode | undefined;
+  documentIds?: string[] | undefined;
+};
+
+/** `key` names the question: repeated with the same one it is asked once. */
+export type Asked = Question & { key: string; userId: string };
+export type Sent = { path: string; body: object };
+
+/** `paragraph`: text that follows is a new part of the answer. */
+export type Said = ChatEvent | { type: "paragraph" };
+
+export type ClientDialect = {
+  ask(asked: Asked): Sent;
+  decode(frame: Frame): Said[];
+  /** The path of GET that goes on behind a cursor. Absent: the turn's own, with `?dialect=`. */
+  resumePath?(asked: Asked): string;
+  /** The chat is named in the path, so there must be one before the first question. */
+  needsChat?: boolean;
+  /** What stands between two parts of a text, if it is no empty line. */
+  between?: string;
+  /** The answer in one piece, where the format has that. */
+  whole?: { ask(asked: Asked): Sent; decode(body: unknown): ChatEvent[] };
+};
+
+export function inChat({ chat }: Asked): object {
+  return chat === undefined ? {} : { conversation_id: chat };
+}
+
+export function options({ model, searchMode, documentIds }: Asked): object {
+  return { model, searchMode, documentIds };
+}
+
+export function snake({ model, searchMode, documentIds }: Asked): object {
+  return { model, search_mode: searchMode, document_ids: documentIds };
+}
+
+export function text(delta: string): ChatEvent[] {
+  return delta ? [{ type: "text", delta }] : [];
+}
+
+/** Events whose `type` says what they are. Those of a later server that are not known here are left out. */
+export function byType(table: Record<string, (value: unknown) => Said[]>): (frame: Frame) => Said[] {
+  return ({ data }) => {
+    if (data === "[DONE]") return [];
+    const value = parse(z.looseObject({ type: z.string() }), parseJson(data));
+    return table[value.type]?.(value) ?? [];
+  };
+}
+
+export function on<T>(schema: z.ZodType<T>, read: (value: T) => Said[]): (value: unknown) => Said[] {
+  return (value) => read(parse(schema, value));
+}
+
+/** Whole answers have no paragraphs to put together. */
+export function heard(read: (value: unknown) => Said[]): (value: unknown) => ChatEvent[] {
+  return (value) => read(value).filter((said) => said.type !== "paragraph");
+}
+
+export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw badResponse("The server sent an event that is not of this format.", 200, result.error);
+}
+
+export function parseJson(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch (cause) {
+    throw badResponse("The server sent an event that is not JSON.", 200, cause);
+  }
+}
+
+export function statusSchema() {
+  return z.object({ label: z.string(), state: z.enum(["active", "done"]), detail: z.string().optional() });
+}
+
+export function toolCallSchema() {
+  return z.object({ id: z.string(), name: z.string(), arguments: z.unknown() });
+}
+
+export function sourceSchema() {
+  return z
+    .object({
+      text: z.string(),
+      score: z.number(),
+      metadata: z.looseObject({ document_id: z.string(), title: z.string(), ordinal: z.number().optional() }),
+    })
+    .transform(
+      ({ text, score, metadata: { document_id, title, ordinal } }): ChatSource => ({
+        ...{ text, score, title, ordinal },
+        documentId: document_id,
+      }),
+    );
+}
+
+export function sourcesSchema() {
+  return z.array(sourceSchema());
+}
+
+export function usageSchema() {
+  return z
+    .object({ input_tokens: z.number(), output_tokens: z.number(), total_tokens: z.number() })
+    .transform(
+      (used): NonNullable<AnswerMetadata["usage"]> => ({
+        inputTokens: used.input_tokens,
+        outputTokens: used.output_tokens,
+        totalTokens: used.total_tokens,
+      }),
+    )
+    .nullable();
+}

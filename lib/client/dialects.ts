@@ -1,0 +1,186 @@
+// The wire formats a chat client speaks (docs/protocol.md §6): one entry each. Pure; what they share is client-dialect.ts.
+import { z } from "zod";
+import type { ChatEvent } from "./chat-events";
+import {
+  type Asked,
+  byType,
+  type ClientDialect,
+  heard,
+  inChat,
+  on,
+  options,
+  parseJson,
+  type Said,
+  type Sent,
+  snake,
+  sourceSchema,
+  sourcesSchema,
+  statusSchema,
+  text,
+  toolCallSchema,
+  usageSchema,
+} from "./client-dialect";
+import { aiSdk, deltas } from "./native-dialects";
+import { openai } from "./openai-dialect";
+
+const snapshot: ClientDialect = {
+  ask: (asked) => ({ path: "/api/v1/chat/stream", body: { text: asked.text, ...inChat(asked), ...snake(asked) } }),
+  resumePath: () => "/api/v1/chat/stream",
+  decode: ({ event = "message", data }) => {
+    const read = snapshotEvents[event];
+    return read ? read(parseJson(data)) : [];
+  },
+};
+
+const snapshotEvents: Record<string, (value: unknown) => Said[]> = {
+  snapshot: on(
+    z.object({
+      conversation: z.object({ id: z.string() }),
+      messages: z.array(z.object({ id: z.string(), role: z.enum(["user", "assistant"]), content: z.string() })).min(1),
+    }),
+    ({ conversation, messages }) => [
+      {
+        type: "history",
+        messages: messages.slice(0, -1).map(({ id, role, content }) => ({ id, role, text: content })),
+      },
+      { type: "metadata", metadata: { chatId: conversation.id, messageId: messages.at(-1)?.id } },
+    ],
+  ),
+  status: on(statusSchema(), ({ label, state, detail }) => [{ type: "status", label, done: state === "done", detail }]),
+  sources: on(z.object({ sources: sourcesSchema() }), ({ sources }) => [{ type: "sources", sources }]),
+  message: on(
+    z.object({ delta: z.string(), done: z.boolean(), stopped: z.boolean().optional() }),
+    ({ delta, done, stopped }) => [...text(delta), ...(done ? [{ type: stopped ? "stopped" : "done" } as const] : [])],
+  ),
+  error: on(z.object({ error: z.object({ code: z.string(), message: z.string() }) }), ({ error }) => [
+    { type: "error", ...error },
+  ]),
+};
+
+const closing = {
+  message_id: z.string(),
+  conversation_id: z.string(),
+  usage: usageSchema(),
+  sources: z.array(sourceSchema()),
+};
+const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), (end) => [
+  ...(end.sources.length > 0 ? [{ type: "sources" as const, sources: end.sources }] : []),
+  ...text(end.content ?? ""),
+  {
+    type: "metadata",
+    metadata: { messageId: end.message_id, chatId: end.conversation_id, usage: end.usage },
+  },
+  { type: "done" },
+]);
+const askContent = (asked: Asked, stream: boolean): Sent => ({
+  path: "/api/v1/chat",
+  body: { message: asked.text, stream, ...inChat(asked), ...snake(asked) },
+});
+
+const content: ClientDialect = {
+  ask: (asked) => askContent(asked, true),
+  resumePath: () => "/api/v1/chat",
+  decode: byType({
+    content: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    metadata: contentEnd,
+    error: on(z.object({ error: z.string(), code: z.string() }), ({ error, code }) => [
+      { type: "error", message: error, code },
+    ]),
+  }),
+  whole: { ask: (asked) => askContent(asked, false), decode: heard(contentEnd) },
+};
+
+const toolResult = z.object({ id: z.string(), data: z.unknown() });
+const askAgent = (asked: Asked, path: string): Sent => ({
+  path: `/api/${encodeURIComponent(asked.userId)}${path}`,
+  body: { message: asked.text, ...inChat(asked), ...snake(asked) },
+});
+
+const agent: ClientDialect = {
+  ask: (asked) => askAgent(asked, "/chat/stream"),
+  resumePath: (asked) => askAgent(asked, "/chat/stream").path,
+  decode: byType({
+    text: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    tool_call: on(toolCallSchema(), (call) => [{ type: "tool-call", ...call }]),
+    tool_result: on(toolResult, ({ id, data }) => [{ type: "tool-result", id, result: data }]),
+    error: on(z.object({ message: z.string() }), ({ message }) => [{ type: "error", message }]),
+    done: () => [{ type: "done" }],
+  }),
+  whole: {
+    ask: (asked) => askAgent(asked, "/chat"),
+    decode: heard(
+      on(
+        z.object({
+          response: z.string(),
+          conversation_id: z.string(),
+          message_id: z.string(),
+          tool_calls: z.array(toolCallSchema().extend(toolResult.shape)),
+        }),
+        (answer) => [
+          ...answer.tool_calls.flatMap(({ data, ...call }): ChatEvent[] => [
+            { type: "tool-call", ...call },
+            { type: "tool-result", id: call.id, result: data },
+          ]),
+          ...text(answer.response),
+          { type: "metadata", metadata: { messageId: answer.message_id, chatId: answer.conversation_id } },
+          { type: "done" },
+        ],
+      ),
+    ),
+  },
+};
+
+const rag: ClientDialect = {
+  needsChat: true,
+  ask: (asked) => ({ path: ragPath(asked), body: { question: asked.text, ...snake(asked) } }),
+  resumePath: ragPath,
+  decode: byType({
+    start: on(z.object({ model: z.string() }), ({ model }) => [{ type: "metadata", metadata: { model } }]),
+    status: on(z.object({ content: z.string() }), (said) => [{ type: "status", label: said.content, done: false }]),
+    sources: on(z.object({ content: sourcesSchema() }), (said) =>
+      said.content.length > 0 ? [{ type: "sources", sources: said.content }] : [],
+    ),
+    chunk: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    metadata: on(
+      z.object({
+        content: z.object({
+          model: z.string(),
+          confidence: z.number().nullable(),
+          search_mode: z.enum(["all", "selected", "none"]).nullable(),
+          usage: usageSchema(),
+        }),
+      }),
+      ({ content: { model, confidence, search_mode, usage } }) => [
+        { type: "metadata", metadata: { model, confidence, searchMode: search_mode, usage } },
+      ],
+    ),
+    error: on(z.object({ content: z.string() }), (said) => [{ type: "error", message: said.content }]),
+    done: () => [{ type: "done" }],
+  }),
+};
+
+const token: ClientDialect = {
+  needsChat: true,
+  ask: (asked) => ({
+    path: tokenPath(asked),
+    body: { content: asked.text, role: "user", ...options(asked) },
+  }),
+  resumePath: tokenPath,
+  decode: byType({
+    start: on(z.object({ messageId: z.string() }), ({ messageId }) => [{ type: "metadata", metadata: { messageId } }]),
+    token: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    end: () => [{ type: "done" }],
+    error: on(z.object({ error: z.string() }), ({ error }) => [{ type: "error", message: error }]),
+  }),
+};
+
+export const clientDialects = { "ai-sdk": aiSdk, text: deltas, snapshot, content, agent, rag, token, openai };
+export type DialectName = keyof typeof clientDialects;
+
+function ragPath({ chat }: Asked): string {
+  return `/chat/${encodeURIComponent(String(chat))}/stream`;
+}
+
+function tokenPath({ chat }: Asked): string {
+  return `/sessions/${encodeURIComponent(String(chat))}/messages/stream`;
+}

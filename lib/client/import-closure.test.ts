@@ -1,0 +1,59 @@
+// lib/client is a kit of its own: what it imports, however far, is neither React nor Next nor another room's running code.
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import ts from "typescript";
+import { expect, test } from "vitest";
+
+const root = path.join(import.meta.dirname, "../..");
+const require = createRequire(import.meta.url);
+
+/** Our files and the packages that this file needs when it runs; type imports are gone by then. */
+function closureOf(entry: string): { files: string[]; packages: string[] } {
+  const files = new Set<string>();
+  const packages = new Set<string>();
+  const visit = (file: string) => {
+    if (files.has(file)) return;
+    files.add(file);
+    const { outputText } = ts.transpileModule(readFileSync(path.join(root, file), "utf8"), {
+      compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023, verbatimModuleSyntax: true },
+    });
+    for (const { fileName } of ts.preProcessFile(outputText).importedFiles) {
+      if (fileName.startsWith("@/")) visit(`${fileName.slice(2)}.ts`);
+      else if (fileName.startsWith("./")) visit(path.join(path.dirname(file), `${fileName}.ts`));
+      else packages.add(fileName);
+    }
+  };
+  visit(entry);
+  return { files: [...files].sort(), packages: [...packages].sort() };
+}
+
+/** The package and all that it installs. */
+function installedWith(name: string, found = new Set<string>()): Set<string> {
+  if (found.has(name)) return found;
+  found.add(name);
+  const manifest = require.resolve
+    .paths(name)
+    ?.map((folder) => path.join(folder, name, "package.json"))
+    .find(existsSync);
+  if (!manifest) throw new Error(`${name} is not installed`);
+  for (const each of Object.keys(JSON.parse(readFileSync(manifest, "utf8")).dependencies ?? {}))
+    installedWith(each, found);
+  return found;
+}
+
+test("the chat client and its store need three packages, and of the other rooms only pure functions of turns", () => {
+  const { files, packages } = closureOf("lib/client/chat-store.ts");
+  const client = closureOf("lib/client/chat-client.ts");
+  expect(new Set([...packages, ...client.packages])).toEqual(new Set(["eventsource-parser", "uuid", "zod"]));
+  const outside = [...files, ...client.files].filter((file) => !file.startsWith("lib/client/"));
+  expect(new Set(outside)).toEqual(new Set(["lib/turn/chunks.ts", "lib/turn/cursor.ts"]));
+});
+
+test.each(["transport", "api"])("%s needs neither React nor Next", (entry) => {
+  const { files, packages } = closureOf(`lib/client/${entry}.ts`);
+  expect(files.filter((file) => !/^lib\/(client|turn)\//.test(file))).toEqual([]);
+  const installed = packages.flatMap((name) => [...installedWith(name)]);
+  expect(installed).toContain("zod");
+  expect(installed.filter((name) => /^(react|react-dom|next|next-auth|@ai-sdk\/react)$/.test(name))).toEqual([]);
+});

@@ -1,0 +1,94 @@
+// The client's side of `ai-sdk` and `text`, which are asked on the native path (docs/protocol.md §5 and §6.7). Pure.
+import { z } from "zod";
+import { parseSource } from "@/lib/turn/chunks";
+import { showSource } from "./chat-events";
+import {
+  type Asked,
+  byType,
+  type ClientDialect,
+  on,
+  options,
+  parse,
+  parseJson,
+  type Sent,
+  statusSchema,
+  text,
+} from "./client-dialect";
+
+const askNative = (asked: Asked): Sent => ({
+  path: "/api/chat",
+  body: {
+    ...(asked.chat !== undefined && { id: String(asked.chat) }),
+    message: { id: asked.key, role: "user", parts: [{ type: "text", text: asked.text }] },
+    ...options(asked),
+  },
+});
+
+const usage = z.object({ inputTokens: z.number(), outputTokens: z.number(), totalTokens: z.number() }).nullish();
+const nativeMetadata = z.object({
+  chatId: z.string().optional(),
+  model: z.string().optional(),
+  usage,
+  searchMode: z.enum(["all", "selected", "none"]).nullish(),
+  confidence: z.number().nullish(),
+});
+const nativeCall = on(
+  z.object({ toolCallId: z.string(), toolName: z.string(), input: z.unknown() }),
+  ({ toolCallId, toolName, input }) => [{ type: "tool-call", id: toolCallId, name: toolName, arguments: input }],
+);
+
+export const aiSdk: ClientDialect = {
+  ask: askNative,
+  decode: byType({
+    start: on(
+      z.object({ messageId: z.string(), messageMetadata: nativeMetadata }),
+      ({ messageId, messageMetadata }) => [{ type: "metadata", metadata: { messageId, ...messageMetadata } }],
+    ),
+    "data-status": on(z.object({ data: statusSchema() }), ({ data: { label, state, detail } }) => [
+      { type: "status", label, done: state === "done", detail },
+    ]),
+    "source-document": on(
+      z.looseObject({
+        sourceId: z.string(),
+        mediaType: z.string(),
+        title: z.string(),
+        providerMetadata: z.record(z.string(), z.unknown()).optional(),
+      }),
+      (part) => {
+        const source = parseSource(part);
+        return source ? [{ type: "sources", sources: [showSource(source)] }] : [];
+      },
+    ),
+    "text-start": () => [{ type: "paragraph" }],
+    "text-delta": on(z.object({ delta: z.string() }), ({ delta }) => text(delta)),
+    "tool-input-available": nativeCall,
+    "tool-input-error": nativeCall,
+    "tool-output-available": on(
+      z.object({ toolCallId: z.string(), output: z.unknown(), preliminary: z.boolean().optional() }),
+      ({ toolCallId, output, preliminary }) =>
+        preliminary ? [] : [{ type: "tool-result", id: toolCallId, result: output }],
+    ),
+    "tool-output-error": on(
+      z.object({ toolCallId: z.string(), errorText: z.string() }),
+      ({ toolCallId, errorText }) => [{ type: "tool-result", id: toolCallId, result: { error: errorText } }],
+    ),
+    "message-metadata": on(z.object({ messageMetadata: nativeMetadata }), ({ messageMetadata }) => [
+      { type: "metadata", metadata: messageMetadata },
+    ]),
+    // It says what the terminal behind it does not: which kind of failure.
+    "data-turn": on(
+      z.object({ data: z.object({ error: z.object({ code: z.string(), message: z.string() }).optional() }) }),
+      ({ data: { error } }) => (error ? [{ type: "error", code: error.code, message: error.message }] : []),
+    ),
+    finish: () => [{ type: "done" }],
+    abort: () => [{ type: "stopped" }],
+    error: on(z.object({ errorText: z.string() }), ({ errorText }) => [{ type: "error", message: errorText }]),
+  }),
+};
+
+/** It is asked natively and then followed as text. It does not say how it ended; the turn's state does. */
+export const deltas: ClientDialect = {
+  ask: askNative,
+  decode: ({ data }) => text(parse(z.string(), parseJson(data))),
+  between: "",
+};

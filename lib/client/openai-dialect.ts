@@ -1,0 +1,98 @@
+// The client's side of `openai` (docs/protocol.md §6.6). Pure.
+import { z } from "zod";
+import type { ChatSource } from "./chat-events";
+import {
+  type Asked,
+  type ClientDialect,
+  heard,
+  on,
+  parseJson,
+  type Said,
+  type Sent,
+  snake,
+  text,
+} from "./client-dialect";
+
+const openaiCall = z
+  .object({ id: z.string(), function: z.object({ name: z.string(), arguments: z.string() }) })
+  .transform(({ id, function: { name, arguments: json } }) => ({ id, name, arguments: parseArguments(json) }));
+const openaiMessage = z.object({
+  content: z.string().nullish(),
+  annotations: z.array(citationSchema()).optional(),
+  tool_calls: z.array(openaiCall).optional(),
+});
+const openaiUsage = z
+  .object({ prompt_tokens: z.number(), completion_tokens: z.number(), total_tokens: z.number() })
+  .transform((usage) => ({
+    inputTokens: usage.prompt_tokens,
+    outputTokens: usage.completion_tokens,
+    totalTokens: usage.total_tokens,
+  }))
+  .nullish();
+const readOpenai = on(
+  z.object({
+    model: z.string().optional(),
+    error: z.object({ message: z.string(), code: z.string().nullish() }).optional(),
+    choices: z.array(z.object({ delta: openaiMessage.optional(), message: openaiMessage.optional() })).default([]),
+    usage: openaiUsage,
+  }),
+  ({ model, error, choices, usage }): Said[] => {
+    if (error) return [{ type: "error", message: error.message, ...(error.code && { code: error.code }) }];
+    const said = choices[0]?.message ?? choices[0]?.delta;
+    const calls = said?.tool_calls ?? [];
+    const sources = said?.annotations ?? [];
+    // The usage is asked for, so an answer without a choice is its last word: `[DONE]` may be lost with its connection.
+    const ends = choices[0] === undefined || choices[0].message !== undefined;
+    return [
+      ...(sources.length > 0 ? [{ type: "sources" as const, sources }] : []),
+      ...calls.map((call) => ({ type: "tool-call" as const, ...call })),
+      ...text(said?.content ?? ""),
+      ...(ends ? [{ type: "metadata" as const, metadata: { model, usage } }, { type: "done" as const }] : []),
+    ];
+  },
+);
+const askOpenai = (asked: Asked, stream: boolean): Sent => ({
+  path: "/v1/chat/completions",
+  body: {
+    messages: [{ role: "user", content: asked.text }],
+    stream,
+    ...(stream && { stream_options: { include_usage: true } }),
+    ...(asked.chat !== undefined && { metadata: { chat_id: asked.chat } }),
+    ...snake(asked),
+  },
+});
+
+export const openai: ClientDialect = {
+  ask: (asked) => askOpenai(asked, true),
+  resumePath: () => "/v1/chat/completions",
+  decode: ({ data }) => (data === "[DONE]" ? [{ type: "done" }] : readOpenai(parseJson(data))),
+  whole: { ask: (asked) => askOpenai(asked, false), decode: heard(readOpenai) },
+};
+
+function citationSchema() {
+  return z
+    .object({
+      file_citation: z.object({
+        file_id: z.string(),
+        title: z.string(),
+        index: z.number(),
+        score: z.number(),
+        text: z.string(),
+      }),
+    })
+    .transform(
+      ({ file_citation: { file_id, title, index, score, text } }): ChatSource => ({
+        ...{ text, score, title, ordinal: index },
+        documentId: file_id,
+      }),
+    );
+}
+
+/** A model may write arguments that are no JSON; they are shown as they are. */
+function parseArguments(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
+}

@@ -1,0 +1,75 @@
+// The shapes of the OpenAI format as this server writes it, as schemas for the API's description (docs/protocol.md §6.6).
+import { z } from "zod";
+
+const annotation = z.object({
+  type: z.literal("file_citation"),
+  file_citation: z.object({
+    file_id: z.string(),
+    filename: z.string(),
+    title: z.string(),
+    index: z.int(),
+    score: z.number(),
+    text: z.string(),
+  }),
+});
+const toolCall = z.object({
+  id: z.string(),
+  type: z.literal("function"),
+  function: z.object({ name: z.string(), arguments: z.string().describe("JSON.") }),
+});
+const usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() }).nullable();
+const finish = z.enum(["stop", "length", "content_filter", "tool_calls"]);
+const identity = { id: z.string(), created: z.int().describe("Seconds since 1970."), model: z.string() };
+
+export const failure = z.object({
+  error: z.object({
+    message: z.string(),
+    type: z.enum(["invalid_request_error", "requests", "server_error"]),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
+
+export const completionChunk = z.object({
+  ...identity,
+  object: z.literal("chat.completion.chunk"),
+  choices: z.array(
+    z.object({
+      index: z.literal(0),
+      delta: z.object({
+        role: z.literal("assistant").optional(),
+        content: z.string().optional(),
+        annotations: z.array(annotation).optional(),
+        tool_calls: z.array(toolCall.extend({ index: z.int() })).optional(),
+      }),
+      logprobs: z.null(),
+      finish_reason: finish.nullable(),
+    }),
+  ),
+  usage: usage.optional().describe("With `stream_options.include_usage`; a value in the last chunk only."),
+});
+
+export const completion = z.object({
+  ...identity,
+  object: z.literal("chat.completion"),
+  choices: z.array(
+    z.object({
+      index: z.literal(0),
+      message: z.object({
+        role: z.literal("assistant"),
+        content: z.string().nullable(),
+        refusal: z.null(),
+        annotations: z.array(annotation),
+        tool_calls: z.array(toolCall).optional(),
+      }),
+      logprobs: z.null(),
+      finish_reason: finish,
+    }),
+  ),
+  usage,
+});
+
+export const modelList = z.object({
+  object: z.literal("list"),
+  data: z.array(z.object({ id: z.string(), object: z.literal("model"), created: z.literal(0), owned_by: z.string() })),
+});

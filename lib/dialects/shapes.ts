@@ -1,0 +1,35 @@
+// Shapes that several formats show alike, as schemas: what the API's description says of their events and answers. They
+// describe what `seen.ts` and the formats write; tests hold the two together. Nothing parses with them on the way out.
+import { z } from "zod";
+
+export const time = z.iso.datetime({ offset: true });
+
+/** `showUsage` of seen.ts. */
+export const usageShape = z
+  .object({ input_tokens: z.int(), output_tokens: z.int(), total_tokens: z.int() })
+  .nullable()
+  .describe("Null when the answer ended before its provider told.");
+
+/** `showSource` of seen.ts. */
+export const sourceShape = z.object({
+  text: z.string(),
+  score: z.number().describe("0 to 1."),
+  metadata: z.looseObject({
+    document_id: z.string(),
+    title: z.string(),
+    filename: z.string(),
+    chunk_id: z.string(),
+    ordinal: z.int().describe("The number by which the answer cites it: `[1]`."),
+  }),
+});
+
+/** An error before the first byte, where its text stands in `field`. */
+export function failureShape<Field extends string>(field: Field) {
+  return z.object({
+    type: z.literal("error"),
+    [field]: z.string(),
+    code: z.string(),
+    requestId: z.string(),
+    turnId: z.string().optional().describe("With `turn_running`: the turn that runs."),
+  });
+}

@@ -1,0 +1,13 @@
+// All tools that the model is offered. A new family is one line here (docs/protocol.md §8).
+import type { ToolSet } from "ai";
+import type { ToolFamily } from "./contract";
+import { guarded } from "./guard";
+import { tasks } from "./tasks";
+
+const families: ToolFamily[] = [tasks];
+
+/** For one turn of this user. A tool's failures are `ToolFailure`s; `report` is told of those that are the server's own. */
+export function toolsFor(userId: string, report: (error: unknown) => void): ToolSet {
+  const tools: ToolSet = Object.assign({}, ...families.map((family) => family(userId)));
+  return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, guarded(tool, report)]));
+}

@@ -1,0 +1,107 @@
+// For the tests of clients: a real HTTP server that speaks every wire format as the real one does, with the real
+// encoders, for one recorded turn. Where the streams break is the test's to say.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { ClientDialect } from "@/lib/client/client-dialect";
+import { clientDialects, type DialectName } from "@/lib/client/dialects";
+import { type Exchange, json } from "@/lib/client/scripted-server";
+import type { TurnRoute } from "@/lib/dialects/contract";
+import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
+import { registry } from "@/lib/dialects/registry";
+import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
+import { parseCursor } from "@/lib/turn/cursor";
+import { foldChunks } from "@/lib/turn/fold";
+import type { TurnContext } from "@/lib/turn/turn-context";
+
+const golden = path.join(import.meta.dirname, "golden");
+export const readGolden = (file: string) => JSON.parse(readFileSync(path.join(golden, file), "utf8"));
+
+export const context: TurnContext = readGolden("context.json");
+export const question = { text: "What is a rivulet?", chat: context.chatId };
+
+export const names = Object.keys(clientDialects) as DialectName[];
+
+/** A short answer with characters of two, three and four bytes. */
+export const tinyTurn: TurnChunk[] = [
+  { type: "start", messageId: context.messageId, messageMetadata: { ...context } },
+  { type: "text-start", id: "t" },
+  { type: "text-delta", id: "t", delta: "Grüße " },
+  { type: "text-delta", id: "t", delta: "日本🌊" },
+  { type: "finish" },
+].map((chunk) => JSON.parse(JSON.stringify(chunk)));
+
+export type Script = {
+  name: DialectName;
+  turn: TurnChunk[];
+  /** Ends a stream in its own way, or returns false to have it sent whole. `blocks` are what it would hold. */
+  breaks?: (exchange: Exchange, blocks: string[]) => boolean;
+};
+
+/** Answers every request of a client of this format: questions, resumes, whole answers, states and messages. */
+export function speak({ name, turn, breaks = () => false }: Script): (exchange: Exchange) => void {
+  const dialect = registry.find(name);
+  if (!dialect) throw new Error(`no dialect ${name}`);
+  const client: ClientDialect = clientDialects[name];
+  const asked = { ...question, key: "key-0001", userId: "user-0001" };
+  const logged: LoggedChunk[] = turn.map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
+  const wholePath = client.whole?.ask(asked).path;
+  const route = dialect.routes.find(
+    (each): each is TurnRoute =>
+      each.kind === "turn" && each.whole !== undefined && registry.match(wholePath ?? "")?.route === each,
+  );
+  const stream = (exchange: Exchange, encoded = dialect) => {
+    const after = exchange.query.get("after");
+    const cursor = after === null ? null : parseCursor(after);
+    const blocks = batchEncoder(
+      encoded,
+      context,
+      cursor,
+    )(logged.filter(({ seq }) => seq > readFromSeq(encoded, cursor)));
+    const head = { "X-Turn-Id": context.turnId, "X-Chat-Id": context.chatId };
+    if (blocks.length === 0) return void exchange.response.writeHead(204, head).end();
+    exchange.response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", ...head }).flushHeaders();
+    if (!breaks(exchange, blocks)) exchange.response.end(`: open\nretry: 1000\n\n${blocks.join("")}`);
+  };
+  return (exchange) => {
+    const { method, path: asks, body } = exchange;
+    if (asks === `/api/turns/${context.turnId}` && method === "GET") return void state(exchange, turn);
+    if (asks === `/api/chats/${context.chatId}/messages`) return void messages(exchange, turn);
+    const wantsWhole = method === "POST" && asks === wholePath && !/"stream":true/.test(body);
+    if (wantsWhole && route?.whole) return void whole(exchange, turn, route, dialect.failure);
+    if (method === "POST" && name === "text") return stream(exchange, registry.find("ai-sdk") ?? dialect);
+    stream(exchange);
+  };
+}
+
+async function metadataOf(turn: TurnChunk[]) {
+  const message = await foldChunks(turn);
+  const ended = turn.findLast((chunk) => chunk.type === "data-turn");
+  const status = ended?.type === "data-turn" && turn.some(isTerminal) ? ended.data.status : "complete";
+  const error = ended?.type === "data-turn" ? ended.data.error : undefined;
+  return { message, metadata: { ...message.metadata, status, error } };
+}
+
+async function state(exchange: Exchange, turn: TurnChunk[]): Promise<void> {
+  const { status } = (await metadataOf(turn)).metadata;
+  const { turnId, chatId, messageId, userMessageId, createdAt } = context;
+  json(exchange, 200, { turnId, chatId, messageId, userMessageId, status, createdAt, endedAt: createdAt });
+}
+
+async function messages(exchange: Exchange, turn: TurnChunk[]): Promise<void> {
+  const { message, metadata } = await metadataOf(turn);
+  json(exchange, 200, { messages: [{ ...message, metadata }] });
+}
+
+async function whole(
+  exchange: Exchange,
+  turn: TurnChunk[],
+  route: TurnRoute,
+  failure: NonNullable<ReturnType<typeof registry.find>>["failure"],
+): Promise<void> {
+  const { message, metadata } = await metadataOf(turn);
+  const head = { "X-Turn-Id": context.turnId, "X-Chat-Id": context.chatId };
+  const answer = { context, message, metadata } as Parameters<NonNullable<TurnRoute["whole"]>>[0];
+  if (!metadata.error) return json(exchange, 200, route.whole?.(answer), head);
+  const { code, message: sentence } = metadata.error;
+  json(exchange, 502, failure?.({ status: 502, code, message: sentence, requestId: "r" }), head);
+}

@@ -1,0 +1,297 @@
+// The API's description against the real server: what it lists is what is there, and every operation, asked for real and
+// refused for real, answers with a status, a content type, headers and a body that the description tells.
+import { randomUUID } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { beforeAll, expect, test } from "vitest";
+import { eventName } from "@/app/openapi/refusals";
+import { registry } from "@/lib/dialects/registry";
+import {
+  type Description,
+  expectValid,
+  type Listed,
+  operationsOf,
+  validatorOf,
+  valuesOf,
+} from "@/test/api-description";
+import { newKey, testCluster } from "./cluster";
+
+const cluster = testCluster();
+let description: Description;
+let operations: Listed[];
+let validator: ReturnType<typeof validatorOf>;
+
+beforeAll(async () => {
+  const answer = await fetch(`${cluster.a.url}/openapi.json`);
+  expect(answer.status).toBe(200);
+  expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+  description = (await answer.json()) as Description;
+  expect(description).toMatchObject({ openapi: "3.1.1", servers: [{ url: cluster.a.url }] });
+  operations = operationsOf(description);
+  validator = validatorOf(description);
+});
+
+const app = path.join(import.meta.dirname, "../../app");
+
+/** What the route files export, as the description writes it. */
+function nativeOperations(): string[] {
+  return readdirSync(app, { recursive: true, encoding: "utf8" })
+    .filter((file) => path.basename(file) === "route.ts")
+    .flatMap((file) => {
+      const route = `/${path.dirname(file).replace(/\[(\w+)\]/g, "{$1}")}`;
+      const source = readFileSync(path.join(app, file), "utf8");
+      const methods = source.matchAll(/^export (?:async )?(?:const|function) (?:\{ )?((?:[A-Z]+(?:, )?)+)\b/gm);
+      return Array.from(methods, ([, names]) => (names as string).split(", "))
+        .flat()
+        .filter((method) => method !== "OPTIONS")
+        .map((method) => `${method} ${route}`);
+    });
+}
+
+function dialectOperations(): string[] {
+  return registry.dialects.flatMap(({ routes }) =>
+    routes.flatMap((route) => {
+      const told = route.path.replace(/:(\w+)/g, "{$1}");
+      const reads = route.kind !== "turn" || route.streams;
+      return [...(reads ? [`GET ${told}`] : []), ...(route.kind === "turn" ? [`POST ${told}`] : [])];
+    }),
+  );
+}
+
+test("every route file and every dialect's route is described, and nothing else", () => {
+  const isAuth = (name: string) => name.includes(" /api/auth/");
+  const files = nativeOperations();
+  // next-auth's own routes are one file; the dialects' door is one too, and lists them itself.
+  expect(files.filter(isAuth)).toEqual(["GET /api/auth/[...nextauth]", "POST /api/auth/[...nextauth]"]);
+  const names = operations.map(({ name }) => name);
+  expect(names.filter((name) => !isAuth(name)).sort()).toEqual(
+    [...files.filter((name) => !isAuth(name)), ...dialectOperations()].sort(),
+  );
+});
+
+type Call = {
+  path?: Record<string, string>;
+  query?: string;
+  body?: unknown;
+  form?: FormData | URLSearchParams;
+  headers?: Record<string, string>;
+  /** Null for nobody. */
+  token?: string | null;
+};
+
+/** Asks for real and holds the answer against the description. */
+async function call(id: string, status: number, { path: values = {}, query = "", ...request }: Call = {}) {
+  const found = operations.find(({ operation }) => operation.operationId === id);
+  if (!found) throw new Error(`no operation ${id}`);
+  const { method, operation } = found;
+  const address = found.path.replace(/\{(\w+)\}/g, (_, name: string) => values[name] ?? `no ${name}`);
+  const token = request.token === undefined ? cluster.user.token : request.token;
+  const answer = await fetch(`${cluster.a.url}${address}${query}`, {
+    method,
+    redirect: "manual",
+    headers: {
+      ...(token && { authorization: `Bearer ${token}` }),
+      ...(request.body !== undefined && { "content-type": "application/json" }),
+      ...request.headers,
+    },
+    body: request.form ?? (request.body === undefined ? undefined : JSON.stringify(request.body)),
+  });
+  const text = await answer.text();
+  expect([id, answer.status, answer.status === status ? "" : text]).toEqual([id, status, ""]);
+  called.add(`${id} ${status < 400 ? "answers" : "refuses"}`);
+  const told = operation.responses[status];
+  if (!told) throw new Error(`${id}: ${status} is not in the description`);
+  for (const [name, { required, schema }] of Object.entries(told.headers ?? {})) {
+    const value = answer.headers.get(name);
+    expect(value !== null || !required, `${id} ${status}: ${name}`).toBe(true);
+    if (value !== null) expectValid(validator(schema), value, `${id} ${status}: ${name}`);
+  }
+  const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
+  const media = told.content?.[type];
+  expect([id, status, type, media !== undefined]).toEqual([id, status, type, type !== "" && status !== 302]);
+  if (!media) return { text, headers: answer.headers, value: undefined };
+  const streamed = media["x-event-data"];
+  const value: unknown = streamed || type === "text/plain" ? text : JSON.parse(text);
+  expectValid(validator(media.schema), value, `${id} ${status}`);
+  if (streamed) {
+    const validate = validator(streamed);
+    const events = valuesOf(text);
+    expect(events.length).toBeGreaterThan(0);
+    for (const event of events) expectValid(validate, event, `${id} ${status}`);
+  }
+  return { text, headers: answer.headers, value: value as Record<string, string> };
+}
+const called = new Set<string>();
+const nobody = { token: null };
+const unknown = randomUUID();
+
+function upload(name: string): Call {
+  const form = new FormData();
+  form.append("file", new File(["# Rivers\n\nA rivulet is a very small river."], name));
+  return { form };
+}
+
+test("chats", async () => {
+  const { value: chat } = await call("createChat", 201, { body: { title: "Rivers" } });
+  const here = { path: { chatId: chat?.id as string } };
+  const nowhere = { path: { chatId: unknown } };
+  await call("createChat", 409, { body: { id: chat?.id } });
+  await call("createChat", 400, { body: { title: "" } });
+  await call("listChats", 200, { query: "?q=Rivers&limit=1" });
+  await call("listChats", 400, { query: "?limit=0" });
+  await call("getChat", 200, here);
+  await call("getChat", 404, nowhere);
+  await call("changeChat", 200, { ...here, body: { pinned: true } });
+  await call("changeChat", 400, { ...here, body: { pinned: "yes" } });
+  await call("changeChat", 404, { ...nowhere, body: {} });
+  await call("listMessages", 200, here);
+  await call("listMessages", 404, nowhere);
+  await call("stopChat", 200, here);
+  await call("stopChat", 404, nowhere);
+  await call("followChat", 404, nowhere);
+  await call("followChat", 204, here);
+  await call("deleteChat", 404, nowhere);
+  await call("deleteChat", 204, here);
+});
+
+test("turns", async () => {
+  const chatId = randomUUID();
+  const message = { id: randomUUID(), role: "user", parts: [{ type: "text", text: newKey() }] };
+  const { headers, text } = await call("sendMessage", 200, { body: { id: chatId, message } });
+  await call("sendMessage", 400, { body: {} });
+  await call("sendMessage", 401, { body: {}, ...nobody });
+  const turnId = headers.get("x-turn-id") as string;
+  const first = /^id: (.*)$/m.exec(text)?.[1] as string;
+  await call("listMessages", 200, { path: { chatId } });
+  await call("followChat", 200, { path: { chatId }, headers: { "last-event-id": first } });
+  await call("followChat", 400, { path: { chatId }, query: "?after=x" });
+  for (const dialect of registry.dialects) {
+    const url = `${cluster.a.url}/api/turns/${turnId}/stream?dialect=${dialect.name}`;
+    const answer = await fetch(url, { headers: { authorization: `Bearer ${cluster.user.token}` } });
+    expect(answer.headers.get("content-type")).toContain("text/event-stream");
+    const events = valuesOf(await answer.text());
+    expect(events.length).toBeGreaterThan(0);
+    const validate = validator({ $ref: `#/components/schemas/${eventName(dialect)}` });
+    for (const event of events) expectValid(validate, event, dialect.name);
+  }
+  await call("followTurn", 200, { path: { turnId }, query: `?after=${first}` });
+  await call("followTurn", 400, { path: { turnId }, query: "?dialect=none" });
+  await call("getTurn", 200, { path: { turnId } });
+  await call("getTurn", 404, { path: { turnId: unknown } });
+  await call("stopTurn", 200, { path: { turnId } });
+  await call("stopTurn", 404, { path: { turnId: unknown } });
+
+  const key = newKey();
+  cluster.provider.on(key, [{ answer: 401, body: { error: { message: "no" } } }]);
+  const failed = await call("sendMessage", 200, {
+    body: { message: { id: randomUUID(), role: "user", parts: [{ type: "text", text: key }] } },
+  });
+  await call("getTurn", 200, { path: { turnId: failed.headers.get("x-turn-id") as string } });
+});
+
+test("documents, models, accounts, server", async () => {
+  const { value: document } = await call("uploadDocument", 201, upload("rivers.md"));
+  await call("uploadDocument", 400, upload("rivers.exe"));
+  await call("listDocuments", 200);
+  await call("listDocuments", 401, nobody);
+  const here = { path: { documentId: document?.id as string } };
+  await call("getDocument", 200, here);
+  await call("getDocument", 404, { path: { documentId: unknown } });
+  await call("deleteDocument", 404, { path: { documentId: unknown } });
+  await call("deleteDocument", 204, here);
+  await call("listModels", 200);
+  await call("listModels", 401, nobody);
+
+  const account = { email: `${randomUUID()}@example.com`, password: "correct horse battery staple" };
+  await call("signUp", 201, { body: account, ...nobody });
+  await call("signUp", 409, { body: account, ...nobody });
+  await call("createToken", 201, { body: account, ...nobody });
+  await call("createToken", 401, { body: { ...account, password: "something else" }, ...nobody });
+  const { value: token } = await call("createToken", 201, { body: { expiresAt: "2099-01-01T00:00:00Z" } });
+  await call("listTokens", 200);
+  await call("listTokens", 401, nobody);
+  await call("revokeToken", 204, { path: { tokenId: token?.id as string } });
+  await call("revokeToken", 404, { path: { tokenId: unknown } });
+
+  const csrf = await call("getCsrfToken", 200, nobody);
+  const cookie = csrf.headers
+    .getSetCookie()
+    .map((each) => each.split(";")[0])
+    .join("; ");
+  const form = new URLSearchParams({ ...account, csrfToken: csrf.value?.csrfToken as string });
+  const signedIn = await call("signInWithPassword", 302, { form, headers: { cookie }, ...nobody });
+  const session = signedIn.headers
+    .getSetCookie()
+    .map((each) => each.split(";")[0])
+    .join("; ");
+  expect(session).toContain("authjs.session-token=");
+  expect((await call("getSession", 200, { headers: { cookie: session }, ...nobody })).value).not.toBeNull();
+  expect((await call("getSession", 200, nobody)).value).toBeNull();
+  await call("getHealth", 200, nobody);
+  await call("getHealthWithCors", 200, nobody);
+  await call("getReadiness", 200, nobody);
+  await call("getDescription", 200, nobody);
+});
+
+test("dialects", async () => {
+  const shared = { userId: cluster.user.userId };
+  // So that answers have sources.
+  await call("uploadDocument", 201, upload("rivers.md"));
+  for (const dialect of registry.dialects) {
+    for (const route of dialect.routes) {
+      const id = (verb: string) => dialect.name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase()) + verb;
+      const sessionId = randomUUID();
+      const here = { path: { ...shared, sessionId } };
+      if (route.kind !== "turn") {
+        const verb = id(route.kind === "messages" ? "ListMessages" : "ListModels");
+        if (route.chat) await call("createChat", 201, { body: { id: sessionId } });
+        await call(verb, 200, here);
+        await call(verb, 401, { ...here, ...nobody });
+        continue;
+      }
+      const verb = id(route.streams ? "Stream" : "Answer");
+      const asked = { ...here, body: route.example };
+      const { headers, text } = await call(verb, 200, { ...asked, headers: { accept: "text/event-stream" } });
+      await call(verb, 400, { ...here, body: {} });
+      await call(verb, 401, { ...asked, ...nobody });
+      if (route.owner) await call(verb, 403, { ...asked, path: { userId: unknown } });
+      if (route.plainText) await call(verb, 200, { ...asked, headers: { accept: "text/plain" } });
+      if (route.whole) {
+        await call(verb, 200, { ...asked, body: { ...route.example, stream: false } });
+        const key = newKey();
+        cluster.provider.on(key, [{ answer: 401, body: { error: { message: "no" } } }]);
+        const body = JSON.parse(
+          JSON.stringify({ ...route.example, stream: false }).replace(questionOf(route.example), key),
+        );
+        await call(verb, 502, { ...here, body });
+      }
+      if (!route.streams) continue;
+      const first = /^id: (.*)$/m.exec(text)?.[1] as string;
+      const chatId = headers.get("x-chat-id") as string;
+      const there = { path: { ...shared, sessionId: chatId } };
+      await call(id("Follow"), 200, { ...there, headers: { "last-event-id": first } });
+      await call(id("Follow"), 400, { ...there, query: "?after=x" });
+      await call(id("Follow"), 404, { ...there, query: `?after=${unknown}.1` });
+    }
+  }
+});
+
+/** The longest text in a body is what it asks. */
+function questionOf(body: unknown): string {
+  const texts: string[] = [];
+  JSON.stringify(body, (_, value) => {
+    if (typeof value === "string") texts.push(value);
+    return value;
+  });
+  return texts.reduce((one, other) => (other.length > one.length ? other : one), "");
+}
+
+/** They refuse nothing, or only while the database is away. */
+const neverRefuse = ["getHealth", "getHealthWithCors", "getReadiness", "getDescription", "getCsrfToken", "getSession"];
+
+test("every operation was asked, and refused where it can be", () => {
+  const expected = operations.flatMap(({ operation: { operationId: id } }) =>
+    neverRefuse.includes(id) || id === "signInWithPassword" ? [`${id} answers`] : [`${id} answers`, `${id} refuses`],
+  );
+  expect([...called].sort()).toEqual(expected.sort());
+});
