@@ -43,7 +43,6 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   try {
     turn = await database().transaction((tx) => insertAll(tx, userId, request, options));
   } catch (error) {
-    await refund("turn", userId);
     return afterConflict(userId, request, error);
   }
   keepAlive(execute(turn));
@@ -126,7 +125,10 @@ async function afterConflict(userId: string, request: TurnRequest, error: unknow
     throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.", { cause: error });
   if (!uniqueViolation(error)) throw error;
   const winner = await findTurnByKey(userId, request.clientKey);
-  if (winner) return winner;
+  if (winner) {
+    await refund("turn", userId);
+    return winner;
+  }
   const running = await findRunningTurn(userId, request.chatId);
   throw new AppError("turn_running", "This chat is still answering. Wait for the answer or stop it, then send again.", {
     ...(running ? { details: { turnId: running.id } } : {}),
