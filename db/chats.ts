@@ -31,14 +31,6 @@ export async function findChat(userId: string, id: string, db: Database = databa
   return row ?? null;
 }
 
-export async function findChatByNumber(userId: string, number: number): Promise<ListedChat | null> {
-  const [row] = await database()
-    .select(columns)
-    .from(chats)
-    .where(and(eq(chats.userId, userId), eq(chats.number, number)));
-  return row ?? null;
-}
-
 /** Makes the chat with the user's next small number; null when there is one with this id. */
 export async function insertChat(
   db: Database,
