@@ -8,6 +8,8 @@ const config: NextConfig = {
   serverExternalPackages: ["@node-rs/argon2", "postgres", "pino"],
   // Types are checked by `npm run check`; the first start should not wait for them once more.
   typescript: { ignoreBuildErrors: true },
+  // A cache between builds costs the first start more than the first rebuild gains.
+  experimental: { turbopackFileSystemCacheForBuild: false },
   headers: async () => [
     {
       source: "/:path*",

@@ -105,12 +105,15 @@ export async function updateChat(
 export async function deleteChat(userId: string, id: string): Promise<boolean> {
   return database().transaction(async (tx) => {
     const chat = and(eq(chats.userId, userId), eq(chats.id, id));
-    // Locked, so that no turn begins in it between the two statements.
+    // Locked, so that no turn begins in it between the statements; and its turns before their messages, in the order of
+    // the log's commit, so that the two cannot wait for each other.
     await tx.select({ id: chats.id }).from(chats).where(chat).for("update");
     const own = await tx
       .select({ id: turns.id })
       .from(turns)
-      .where(and(eq(turns.userId, userId), eq(turns.chatId, id)));
+      .where(and(eq(turns.userId, userId), eq(turns.chatId, id)))
+      .orderBy(turns.id)
+      .for("update");
     // The chat goes first: once its turns are gone nobody can append to them, so no chunk is left behind.
     const rows = await tx.delete(chats).where(chat).returning({ id: chats.id });
     const turnIds = own.map((turn) => turn.id);

@@ -54,7 +54,7 @@ export function Access({ first, userId, address }: AccessProps) {
         lead="A token lets a program act as you: ask questions, and read and change your chats and documents. It is good until you revoke it."
       >
         <form onSubmit={create} className="flex items-end gap-2">
-          <div className="min-w-0 flex-1">
+          <div className="min-w-0 flex-1 [&_input]:w-full">
             <Field label="Name" name="name" maxLength={100} autoComplete="off" placeholder="What is it for?" />
           </div>
           <Button type="submit" look="primary" disabled={pending} className="h-10!">

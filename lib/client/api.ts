@@ -59,7 +59,7 @@ const model = z.object({
   ready: z.boolean(),
   reason: z.string().nullish(),
 });
-export type Model = z.infer<typeof model>;
+type Model = z.infer<typeof model>;
 
 const token = z.object({
   id: z.string(),
@@ -68,7 +68,7 @@ const token = z.object({
   lastUsedAt: z.string().nullable(),
   expiresAt: z.string().nullable(),
 });
-export type Token = z.infer<typeof token>;
+type Token = z.infer<typeof token>;
 
 const newToken = z.object({
   id: z.string(),
