@@ -59,7 +59,6 @@ const model = z.object({
   ready: z.boolean(),
   reason: z.string().nullish(),
 });
-type Model = z.infer<typeof model>;
 
 const token = z.object({
   id: z.string(),
@@ -68,7 +67,7 @@ const token = z.object({
   lastUsedAt: z.string().nullable(),
   expiresAt: z.string().nullable(),
 });
-type Token = z.infer<typeof token>;
+export type Token = z.infer<typeof token>;
 
 const newToken = z.object({
   id: z.string(),
