@@ -7,7 +7,7 @@ import { type ChatEvent, eventsOf, isEnd, Received } from "./chat-events";
 import type { Asked, ClientDialect, Said } from "./client-dialect";
 import type { ConnectionState } from "./connection";
 import { Follower, type Format, type Patience } from "./follow";
-import { badResponse, type Http, RequestError, reading, request } from "./request";
+import { badResponse, type Http, RequestError, reading, request, turnIdOf } from "./request";
 
 export type AnswerOptions = {
   http: Http;
@@ -157,9 +157,10 @@ export class Answer implements AsyncIterable<ChatEvent> {
     const { http, asked } = this.#options;
     const headers = { "Content-Type": "application/json", Accept: accept, "Idempotency-Key": asked.key };
     const response = await request(http, path, { method: "POST", headers, body: JSON.stringify(body), signal });
-    this.turnId ??= response.headers.get("X-Turn-Id") ?? undefined;
+    this.turnId ??= turnIdOf(response);
+    if (!this.turnId) return response;
     this.chatId ??= response.headers.get("X-Chat-Id") ?? undefined;
-    if (this.turnId) this.#begin();
+    this.#begin();
     return response;
   }
 

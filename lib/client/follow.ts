@@ -6,7 +6,7 @@ import { parseCursor } from "@/lib/turn/cursor";
 import { type Backoff, backoffMs, pause, type Wake } from "./backoff";
 import type { ConnectionState } from "./connection";
 import { type Frame, Line } from "./line";
-import { badResponse, type Http, RequestError, request, unreachable } from "./request";
+import { badResponse, type Http, RequestError, request, turnIdOf, unreachable } from "./request";
 
 export type Patience = {
   firstByteMs: number;
@@ -162,7 +162,7 @@ export class Follower<Item> {
       if (this.#response.status === 204) throw badResponse("The server has nothing more of this answer.", 204);
     } else {
       this.#response = await send(line.signal);
-      this.#turnId = this.#response.headers.get("X-Turn-Id") ?? undefined;
+      this.#turnId = turnIdOf(this.#response);
     }
     return this.#response;
   }

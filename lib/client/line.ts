@@ -79,10 +79,15 @@ export class Line {
    * `unreachable` when the connection broke or fell silent, `bad_response` for what is no stream of events.
    */
   async *frames(response: Response): AsyncGenerator<Frame> {
-    const type = response.headers.get("Content-Type") ?? "";
-    if (!response.body || !type.startsWith("text/event-stream"))
-      throw badResponse("The server did not answer with a stream of events.", response.status);
+    const refusal = badResponse("The server did not answer with a stream of events.", response.status);
+    if (!response.body) throw refusal;
     const reader = response.body.getReader();
+    if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
+      // A browser takes a head that was cut off for a whole one with headers missing; a body tells the two apart.
+      const { done } = await reading(this.#closing.signal, () => reader.read());
+      if (done) return;
+      throw refusal;
+    }
     const decoder = new TextDecoder();
     let events: EventSourceMessage[] = [];
     const parser = createParser({ onEvent: (event) => events.push(event) });

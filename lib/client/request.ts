@@ -77,20 +77,31 @@ export async function reading<T>(signal: AbortSignal | null | undefined, read: (
   }
 }
 
+const wholeUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/**
+ * The turn a response belongs to. A browser takes a head that was cut off for a whole one, so an id that is not whole
+ * is none. Headers come in alphabetical order: with this one whole, `X-Chat-Id` is.
+ */
+export function turnIdOf(response: Response): string | undefined {
+  const id = response.headers.get("X-Turn-Id") ?? "";
+  return wholeUuid.test(id) ? id : undefined;
+}
+
 /** Each format says it its own way: an object or a sentence in `error`, or a sentence in `content` or `detail`. */
 function parseFailure(response: Response, text: string): RequestError {
   const { status } = response;
   const { error, content, detail, ...around } = parseObject(text) ?? {};
   const { message, ...inside } = typeof error === "object" && error !== null ? { ...error } : noFields;
   const { code, requestId, ...details } = { ...around, ...inside };
-  const turnId = response.headers.get("X-Turn-Id");
+  const turnId = turnIdOf(response);
   const retryAfterS = Number(response.headers.get("Retry-After") ?? Number.NaN);
   const sentence = [message, error, content, detail].find((each) => typeof each === "string");
   return new RequestError(sentence ?? `The server answered with status ${status}.`, {
     status,
     code: typeof code === "string" ? code : `http_${status}`,
     requestId: typeof requestId === "string" ? requestId : undefined,
-    details: { ...details, ...(turnId !== null && { turnId }) },
+    details: { ...details, ...(turnId && { turnId }) },
     retryAfterMs: retryAfterS >= 0 ? retryAfterS * 1000 : undefined,
   });
 }
