@@ -26,15 +26,23 @@ export const unitTests = vitest("unit and contract tests", "unit");
 /** Needs the production build. */
 export const serverTests = vitest("tests of the production server", "server");
 
+/** Makes sure of a Chromium, which the tests after it find in CHROMIUM_PATH. */
+export const browser: Suite = {
+  name: "browser",
+  async run() {
+    const chromium = await obtainChromium();
+    if (chromium) process.env.CHROMIUM_PATH = chromium;
+    return one(true);
+  },
+};
+
 export const journeys: Suite = {
   name: "browser journeys",
   run: () =>
     withReport(async (report) => {
-      const chromium = await obtainChromium();
       const argv = [path.join(nodeModules, "playwright/cli.js"), "test", "--config=e2e/playwright.config.ts"];
       const code = await runNode([...argv, "--reporter=list,json"], {
         ...process.env,
-        ...(chromium && { CHROMIUM_PATH: chromium }),
         PLAYWRIGHT_JSON_OUTPUT_NAME: report,
         NODE_ENV: "test",
       });

@@ -2,7 +2,7 @@
 // It uses databases, folders and ports of its own; a server started with `npm start` may run meanwhile.
 import { askedToEnd, runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
-import { checks, journeys, runSuites, serverTests, unitTests, withTestDatabase } from "./suites.ts";
+import { browser, checks, journeys, runSuites, serverTests, unitTests, withTestDatabase } from "./suites.ts";
 
 const build = {
   name: "production build",
@@ -13,7 +13,7 @@ const build = {
 };
 
 const { passed, failed } = await withTestDatabase(() =>
-  runSuites([build, ...checks, unitTests, serverTests, journeys]),
+  runSuites([build, ...checks, browser, unitTests, serverTests, journeys]),
 );
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed || askedToEnd() ? 1 : 0);
