@@ -31,9 +31,13 @@ export function preflight(request: Request): Response {
   if (!response.headers.has("Access-Control-Allow-Origin")) return response;
   response.headers.delete("Access-Control-Expose-Headers");
   response.headers.set("Access-Control-Allow-Methods", methods);
-  // Client libraries add headers of their own; none of them has a meaning here, so none is refused.
-  const asked = request.headers.get("access-control-request-headers");
-  response.headers.set("Access-Control-Allow-Headers", asked ? `${headers}, ${asked}` : headers);
+  // Client libraries add headers of their own, which have no meaning here. Those a proxy speaks with do: by one of them
+  // the same-origin rule knows this server's name (lib/http.ts), so no page may send them.
+  const asked = (request.headers.get("access-control-request-headers") ?? "")
+    .split(",")
+    .map((name) => name.trim())
+    .filter((name) => name !== "" && !/^(x-forwarded-|forwarded$)/i.test(name));
+  response.headers.set("Access-Control-Allow-Headers", [headers, ...asked].join(", "));
   response.headers.set("Access-Control-Max-Age", String(maxAgeSeconds));
   return response;
 }

@@ -1,0 +1,20 @@
+import { expect, it } from "vitest";
+import { preflight } from "./cors";
+
+function allowedHeaders(origin: string, asked: string): string[] | undefined {
+  const headers = { origin, "access-control-request-headers": asked };
+  const answer = preflight(new Request("http://rivulet.example/v1/models", { method: "OPTIONS", headers }));
+  expect(answer.status).toBe(204);
+  return answer.headers.get("access-control-allow-headers")?.toLowerCase().split(", ");
+}
+
+it("lets a client library's own headers pass, and never those of a proxy", () => {
+  const allowed = allowedHeaders("http://localhost:8080", "x-stainless-os, X-Forwarded-Host,forwarded, content-type");
+  expect(allowed).toContain("x-stainless-os");
+  expect(allowed).toContain("last-event-id");
+  expect(allowed?.filter((name) => name.includes("forwarded"))).toEqual([]);
+});
+
+it("permits nothing to an origin that is not configured", () => {
+  expect(allowedHeaders("http://localhost:8081", "content-type")).toBeUndefined();
+});
