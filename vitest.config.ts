@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts", "**/*.test.tsx"],
-          exclude: [...exclude, "test/server/**"],
+          exclude: [...exclude, "test/server/**", "test/chaos/**"],
           sequence: { groupOrder: 0 },
         },
       },
@@ -36,6 +36,17 @@ export default defineConfig({
           include: ["test/server/**/*.test.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // The failure bench: kills, cuts, stalls. One file at a time, as above.
+        test: {
+          name: "chaos",
+          include: ["test/chaos/**/*.test.ts"],
+          maxWorkers: 1,
+          testTimeout: 120_000,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

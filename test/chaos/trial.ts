@@ -1,0 +1,36 @@
+// What the failure tests share: how large they are, the seed of what is random in them, and how they count their cases.
+// A test here names the promises it proves (docs/reliability.md) at the beginning of its title: "I5 I2: …".
+import type { TestContext } from "vitest";
+
+/** `npm run chaos` runs everything; `npm test` a part of it that takes a minute or two. */
+const full = process.env.CHAOS === "full";
+
+export function sized<T>(fast: T, all: T): T {
+  return full ? all : fast;
+}
+
+/** Printed by every run, so that CHAOS_SEED can repeat it. */
+export const seed = process.env.CHAOS_SEED ? Number(process.env.CHAOS_SEED) : Math.floor(Math.random() * 0x7fff_ffff);
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** Cases this test went through, each checked; 1 by default. */
+    cases?: number;
+  }
+}
+
+/** For the table: how many cases this test went through. */
+export function countCases({ task }: Pick<TestContext, "task">, cases: number): void {
+  task.meta.cases = (task.meta.cases ?? 0) + cases;
+}
+
+/** Numbers in 0..1 that follow from the seed: mulberry32, in the public domain. `stream` tells the uses of one seed apart. */
+export function randomFrom(stream: number): () => number {
+  let state = (seed + Math.imul(stream, 0x9e37_79b9)) | 0;
+  return () => {
+    state = (state + 0x6d2b_79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
