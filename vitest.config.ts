@@ -42,12 +42,12 @@ export default defineConfig({
       },
       {
         extends: true,
-        // The failure bench: kills, cuts, stalls. One file at a time, as above.
+        // The failure bench: kills, cuts, stalls. Mostly waits for leases, so two files at a time.
         test: {
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],
           setupFiles: ["test/leak-check.ts"],
-          maxWorkers: 1,
+          maxWorkers: 2,
           testTimeout: 120_000,
           sequence: { groupOrder: 2 },
         },

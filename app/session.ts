@@ -24,7 +24,7 @@ async function refusing<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof AppError) throw new Refused(error.code);
+    if (AppError.is(error)) throw new Refused(error.code);
     throw error;
   }
 }

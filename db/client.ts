@@ -86,9 +86,10 @@ export function connect(max: number): Connections {
   const url = process.env.DATABASE_URL;
   if (!url) throw new Error("DATABASE_URL is not set. `npm start` sets it for the embedded database.");
   const pooled = poolers[poolerKey];
-  const sockets = new Set<Socket>();
+  /** Each with the number of its host. */
+  const sockets = new Map<Socket, number>();
   let destroyed = false;
-  let attempts = 0;
+  let current = 0;
   const options = {
     max,
     connect_timeout: 5,
@@ -103,16 +104,20 @@ export function connect(max: number): Connections {
     onnotice: () => {},
     // The driver says farewell on a socket and waits for the other end to close it; here it can be cut.
     socket({ host, port, path }: { host: string[]; port: number[]; path: string | false }): Socket {
-      for (const socket of sockets) if (socket.destroyed) sockets.delete(socket);
-      const at = attempts++ % host.length;
+      // Of several hosts all connections go to one, and to the next when one of them is over: the host is down, or not
+      // what `target_session_attrs` asks for.
+      const at = isOver(current) ? (current + 1) % host.length : current;
+      current = at;
+      for (const socket of sockets.keys()) if (socket.destroyed) sockets.delete(socket);
       const socket = path ? createConnection(path) : createConnection(port[at] as number, host[at]);
       // The driver's next try may be under way already.
       if (destroyed) socket.destroy();
-      sockets.add(socket);
+      sockets.set(socket, at);
       // Where the driver looks for the name that a certificate must have.
       return Object.assign(socket, { host: host[at] });
     },
   };
+  const isOver = (at: number) => [...sockets].some(([socket, host]) => host === at && socket.destroyed);
   const sql = postgres(url, options);
   return {
     sql,
@@ -121,7 +126,7 @@ export function connect(max: number): Connections {
       void sql.end({ timeout: 0 });
       // The driver begins to end a tick later.
       setImmediate(() => {
-        for (const socket of sockets) socket.destroy();
+        for (const socket of sockets.keys()) socket.destroy();
       });
     },
   };

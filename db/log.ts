@@ -153,6 +153,14 @@ export async function readPages(
   return pages;
 }
 
+/** Gives running turns up, so that others may take them over at once. What is of another epoch by now stays as it is. */
+export async function expireLeases(owned: { turnId: string; epoch: number }[]): Promise<void> {
+  await pool().sql`
+    update turns set lease_until = now()
+    from unnest(${owned.map(({ turnId }) => turnId)}::uuid[], ${owned.map(({ epoch }) => epoch)}::int[]) as owned (turn_id, epoch)
+    where turns.id = owned.turn_id and turns.epoch = owned.epoch and turns.state = 'running'`;
+}
+
 /** Running turns whose lease ran out, longest ago first. */
 export async function listExpiredTurns(limit: number): Promise<string[]> {
   const rows = await pool().sql`
@@ -174,29 +182,35 @@ export type ClaimedTurn = {
 };
 
 /**
- * Takes over a turn whose lease ran out: from here on its former owner can append nothing. Null when somebody else
- * was faster or is at it, or the owner is alive after all. It never waits for a lock: who holds it may be asleep. Call
- * inside the transaction that also reads the turn's chunks and, if it is not run anew, ends it.
+ * Takes over up to `limit` of these turns, of those whose lease ran out: from here on their former owners can append
+ * nothing. Left out is what somebody else was faster with or is at, and whose owner is alive after all. It never waits
+ * for a lock: who holds it may be asleep. Call inside the transaction that also reads the turns' chunks and ends those that
+ * are not run anew.
  */
-export async function claimExpiredTurn(
+export async function claimExpiredTurns(
   sql: TransactionSql,
-  turnId: string,
+  turnIds: string[],
+  limit: number,
   leaseMs: number,
-): Promise<ClaimedTurn | null> {
-  const [row] = await sql`
+): Promise<ClaimedTurn[]> {
+  const rows = await sql`
     update turns set epoch = epoch + 1, lease_until = now() + ${leaseMs}::int * interval '1 millisecond'
-    where id = (select id from turns where id = ${turnId} and state = 'running' and lease_until < now() for update skip locked)
+    where id = any(array(
+      select id from turns where id = any(${turnIds}::uuid[]) and state = 'running' and lease_until < now()
+      order by lease_until limit ${limit} for update skip locked
+    ))
     returning id as "turnId", user_id as "userId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
       extract(epoch from created_at)::float8 * 1000 as "createdMs", epoch, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
-  return (row as ClaimedTurn | undefined) ?? null;
+  return rows as unknown as ClaimedTurn[];
 }
 
 export type ChunkRow = { turnId: string; seq: number; json: string };
 
-/** Every chunk of a turn, for the fold. */
-export async function readAllChunks(sql: Sql | TransactionSql, turnId: string): Promise<ChunkRow[]> {
-  const rows = await sql`select seq, chunk::text as chunk from turn_chunks where turn_id = ${turnId} order by seq`;
-  return rows.map((row) => ({ turnId, seq: row.seq, json: row.chunk }));
+/** Every chunk of these turns, for the fold; those of one turn in order. */
+export async function readAllChunks(sql: Sql | TransactionSql, turnIds: string[]): Promise<ChunkRow[]> {
+  const rows = await sql`
+    select turn_id, seq, chunk::text as chunk from turn_chunks where turn_id = any(${turnIds}::uuid[]) order by turn_id, seq`;
+  return rows.map((row) => ({ turnId: row.turn_id, seq: row.seq, json: row.chunk }));
 }
 
 /** Deletes the chunks of turns that ended long ago. Returns how many turns that were. */

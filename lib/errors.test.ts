@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { AppError, type ErrorCode } from "./errors";
 
 // docs/protocol.md §3, and the two codes besides it: a taken address or id, and a bug.
@@ -26,4 +26,13 @@ it("keeps what is public apart from its cause", () => {
   expect(error).toMatchObject({ name: "AppError", publicMessage: "Later.", retryAfter: 2, details: { turnId: "t" } });
   expect(error.cause).toBe(cause);
   expect(error.message).not.toContain("secret");
+});
+
+it("is known for what it is though another copy of the class made it, as each bundle has its own", async () => {
+  vi.resetModules();
+  const { AppError: Other } = await import("./errors");
+  const error = new Other("not_found", "Gone.");
+  expect(error).not.toBeInstanceOf(AppError);
+  expect(AppError.is(error)).toBe(true);
+  for (const other of [new Error("m"), { name: "AppError" }, null]) expect(AppError.is(other)).toBe(false);
 });

@@ -41,6 +41,11 @@ export class AppError extends Error {
     this.details = details;
   }
 
+  /** As `instanceof`, also for one that was made by another bundle's copy of this class: what a process shares was made by any. */
+  static is(error: unknown): error is AppError {
+    return error instanceof Error && error.name === "AppError";
+  }
+
   get status(): number {
     return statusOf[this.code];
   }

@@ -78,6 +78,15 @@ describe("route", () => {
     expect(lines).toEqual([]);
   });
 
+  it("shapes one that another bundle's copy of the class made", async () => {
+    vi.resetModules();
+    const { AppError: Other } = await import("./errors");
+    const error = new Other("bad_request", "There is no such model.");
+    expect(error).not.toBeInstanceOf(AppError);
+    const { response, body, lines } = await answerTo(error);
+    expect([response.status, body.error.message, lines]).toEqual([400, "There is no such model.", []]);
+  });
+
   it("asks for a bearer, and says when to come back", async () => {
     const unauthorized = await answerTo(new AppError("unauthorized", "Who?"));
     expect(unauthorized.response.status).toBe(401);

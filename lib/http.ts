@@ -49,7 +49,7 @@ function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody)
 }
 
 function toAppError(error: unknown, request: Request, requestId: string): AppError {
-  if (error instanceof AppError) return error;
+  if (AppError.is(error)) return error;
   const path = new URL(request.url).pathname;
   if (isDatabaseAway(error)) {
     logger.warn({ err: error, requestId, path }, "request refused, database away");

@@ -57,7 +57,7 @@ async function attempt(
 }
 
 function refusalOf(error: unknown): string | null {
-  if (error instanceof AppError) return refusals[error.code] ?? sentence(error.publicMessage);
+  if (AppError.is(error)) return refusals[error.code] ?? sentence(error.publicMessage);
   if (error instanceof CredentialsSignin)
     return refusals[error.code as ErrorCode] ?? "The email or the password is not right.";
   if (error instanceof AuthError && error.cause?.err) return refusalOf(error.cause.err);

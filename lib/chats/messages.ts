@@ -39,7 +39,7 @@ export function toStored(row: MessageRow): StoredMessage {
 
 async function toMessage(row: MessageRow): Promise<ChatMessage> {
   if (row.status === "running" && row.turnId) {
-    const chunks = await readAllChunks(pool().sql, row.turnId);
+    const chunks = await readAllChunks(pool().sql, [row.turnId]);
     const message = await foldChunks(chunks.map(({ json }) => JSON.parse(json) as TurnChunk));
     return { ...message, id: row.id };
   }

@@ -1,6 +1,6 @@
 // How often one user or address may do what costs something. Counted in memory, so each server process counts for
 // itself: these limits stop runaway scripts and password guessing, they are not billing.
-import { type IRateLimiterOptions, RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
+import { type IRateLimiterOptions, RateLimiterMemory, type RateLimiterRes } from "rate-limiter-flexible";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 
@@ -26,8 +26,9 @@ export async function spend(what: Limited, who: string): Promise<void> {
   try {
     await limiter(what).consume(who);
   } catch (refusal) {
-    if (!(refusal instanceof RateLimiterRes)) throw refusal;
-    const seconds = Math.max(1, Math.ceil(refusal.msBeforeNext / 1_000));
+    // Known by what it is not: its class is another one where another bundle made the limiters.
+    if (refusal instanceof Error) throw refusal;
+    const seconds = Math.max(1, Math.ceil((refusal as RateLimiterRes).msBeforeNext / 1_000));
     throw new AppError("rate_limited", `Too many requests. Nothing was changed; try again in ${seconds} seconds.`, {
       retryAfter: seconds,
     });

@@ -1,12 +1,15 @@
 // Starting a turn: exactly once for a key, one at a time in a chat, nothing sent to a provider before the question and
 // the turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
+import { setTimeout as delay } from "node:timers/promises";
 import { v7 as uuidv7 } from "uuid";
 import { type ChatRow, findChat, findChatByNumber, insertChat, touchChat } from "@/db/chats";
 import { type Database, database, foreignKeyViolation, uniqueViolation } from "@/db/client";
 import { findMessage, insertMessage, listMessages } from "@/db/messages";
 import { findRunningTurn, findTurnByKey, insertChunks, insertTurn, type TurnRow } from "@/db/turns";
+import { isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import { opening } from "@/lib/turn/begun";
 import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
@@ -46,14 +49,41 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   const options = continuation ? settingsAgain(continuation, request.model) : settingsOf(request);
   await spend("turn", userId);
 
-  let begun: Begun;
+  const turnId = uuidv7();
+  let turn: TurnRow;
   try {
-    begun = await database().transaction((tx) => insertAll(tx, userId, request, options, continuation));
+    turn = await database().transaction((tx) => insertAll(tx, turnId, userId, request, options, continuation));
   } catch (error) {
-    return afterConflict(userId, request, error);
+    if (!isDatabaseAway(error)) return afterConflict(userId, request, error);
+    const found = await findStored(turnId, userId, request.clientKey, error);
+    // Somebody else's, or taken over meanwhile: it has an owner.
+    if (found.id !== turnId || found.epoch !== 1) return found;
+    turn = found;
   }
-  keepAlive(execute(begun.turn, begun.stored));
-  return begun.turn;
+  keepAlive(execute(turn, beginningOf(turn, options, continuation)));
+  return turn;
+}
+
+/** For a database that comes back at once; the client, who waits, tries again after that. */
+const rereadMs = { first: 50, most: 400, all: 1_500 };
+
+/**
+ * The answer to the transaction was lost, which may have been carried out all the same: then it is not to wait for the end of
+ * its lease. Throws the error when nothing was stored, or nobody can say.
+ */
+async function findStored(turnId: string, userId: string, clientKey: string, error: unknown): Promise<TurnRow> {
+  const untilMs = performance.now() + rereadMs.all;
+  for (let waitMs = rereadMs.first; ; waitMs = Math.min(2 * waitMs, rereadMs.most)) {
+    try {
+      const found = await findTurnByKey(userId, clientKey);
+      if (!found) throw error;
+      logger.warn({ err: error, turnId, stored: found.id }, "the answer to a send's commit was lost, the send was not");
+      return found;
+    } catch (again) {
+      if (again === error || !isDatabaseAway(again) || performance.now() > untilMs) throw error;
+      await delay(waitMs);
+    }
+  }
 }
 
 /** Throws for a model that is not offered. */
@@ -75,16 +105,14 @@ function settingsAgain({ settings, messageId }: Continuation, modelName = settin
   return { ...settings, model, modelName: modelName ?? model, continues: messageId };
 }
 
-/** A turn whose row is stored, and what its log holds already. */
-type Begun = { turn: TurnRow; stored: LoggedChunk[] };
-
 async function insertAll(
   tx: Database,
+  turnId: string,
   userId: string,
   request: TurnRequest,
   options: TurnSettings,
   continuation: Continuation | undefined,
-): Promise<Begun> {
+): Promise<TurnRow> {
   const messages = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
   const chat = await chatFor(tx, userId, request, messages);
   const question =
@@ -92,14 +120,13 @@ async function insertAll(
     (request.trigger === "regenerate-message"
       ? await questionOf(tx, userId, chat.id, request.messageId)
       : (messages.at(-1)?.id as string));
-  const kept = continuation?.kept.flatMap(splitDelta);
-  const begunSeq = kept && openingLength + kept.length;
+  const begunSeq = continuation && openingLength + keptOf(continuation).length;
 
   // The turn comes first: its unique indexes decide between equal and competing sends before anything else is written.
   const turn = await insertTurn(
     tx,
     {
-      id: uuidv7(),
+      id: turnId,
       userId,
       chatId: chat.id,
       userMessageId: question,
@@ -146,11 +173,20 @@ async function insertAll(
     text: "",
   });
   await touchChat(tx, userId, chat.id);
-  if (!kept) return { turn, stored: [] };
+  const stored = beginningOf(turn, options, continuation);
+  if (stored.length > 0) await insertChunks(tx, turn.id, stored);
+  return turn;
+}
+
+/** What the log of a turn holds before its run: what is kept of the answer that it continues. */
+function beginningOf(turn: TurnRow, options: TurnSettings, continuation: Continuation | undefined): LoggedChunk[] {
+  if (!continuation) return [];
   const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
-  const stored = numbered([...opening({ ...begin, continues: options.continues }), ...kept]);
-  await insertChunks(tx, turn.id, stored);
-  return { turn, stored };
+  return numbered([...opening({ ...begin, continues: options.continues }), ...keptOf(continuation)]);
+}
+
+function keptOf({ kept }: Continuation): TurnChunk[] {
+  return kept.flatMap(splitDelta);
 }
 
 /** `start` and the first `data-turn`. */

@@ -3,7 +3,7 @@
 // machine the larger the chunks. A commit that fails, or is not answered, is repeated as it is until the database answers.
 
 import type { Sql } from "postgres";
-import { type AppendResult, type AppendRow, commitChunks, readPositions } from "@/db/log";
+import { type AppendResult, type AppendRow, commitChunks, expireLeases, readPositions } from "@/db/log";
 import { OwnConnection } from "@/db/own-connection";
 import { isDatabaseAway } from "@/lib/database-away";
 import { type KillPoint, passKillPoint } from "@/lib/kill-points";
@@ -32,6 +32,7 @@ export class Appender {
   readonly #renewal: NodeJS.Timeout;
   #dirty = new Set<Writer>();
   #committing = false;
+  #commitUnderWay = Promise.resolve();
   #urgent = false;
   #soon: NodeJS.Immediate | null = null;
   #timer: NodeJS.Timeout | null = null;
@@ -63,6 +64,14 @@ export class Appender {
     for (const writer of this.writers.values()) this.schedule(writer, false);
   }
 
+  /** Lets go of these turns, so that others may take them over at once. Rejects when the database cannot be told: their leases run out. */
+  async giveUp(writers: Writer[]): Promise<void> {
+    for (const writer of writers) this.#drop(writer, "lost");
+    // It may renew their leases; those after it know nothing of them.
+    await this.#commitUnderWay;
+    if (writers.length > 0) await expireLeases(writers);
+  }
+
   /** Turns that are not stored by now are given up: their leases run out. */
   async close(): Promise<void> {
     this.#closed = true;
@@ -88,12 +97,12 @@ export class Appender {
       this.#timer = null;
       this.#soon = setImmediate(() => {
         this.#soon = null;
-        void this.#commit();
+        this.#commitUnderWay = this.#commit();
       });
     } else {
       this.#timer ??= setTimeout(() => {
         this.#timer = null;
-        void this.#commit();
+        this.#commitUnderWay = this.#commit();
       }, waitMs);
     }
   }

@@ -67,7 +67,10 @@ export interface TurnLog {
   readonly liveCount: number;
   /** For shutdown: lets all readers go without a terminal, so that they move on, and leaves dead owners' turns to others. */
   releaseReaders(): void;
-  /** For shutdown: ends what still runs, waits at most `timeoutMs` for live turns, then stops listening. */
+  /**
+   * For shutdown: waits at most `timeoutMs` for live turns, then stops listening. What still runs is ended as interrupted; a
+   * turn of whose answer nothing came is given up, so that another process takes it over at once.
+   */
   close(timeoutMs: number): Promise<void>;
 }
 

@@ -161,11 +161,33 @@ export function logContract(name: string, harness: LogHarness): void {
       const turnId = await newTurn();
       const log = harness.openLog();
       const turn = new ScriptedTurn(log, turnId).begin();
+      turn.say("Begun.");
       const ended = turn.endAsTold();
       await log.close(1);
       expect(await ended).toBe("stored");
       expect(log.liveCount).toBe(0);
       expectWhole(await harness.storedLog(turnId));
+    });
+
+    test("I17: close leaves a turn to others of whose answer nothing came, at once, and its readers too", async () => {
+      const turnId = await newTurn();
+      const log = harness.openLog();
+      const turn = new ScriptedTurn(log, turnId).begin();
+      const reader = drain(log.read(turnId, 0));
+      const ended = turn.endAsTold();
+      const { promise, resolve } = Promise.withResolvers<ScriptedTurn>();
+      for (const other of [here, there])
+        other.onOrphan(({ epoch, stored }) => resolve(new ScriptedTurn(other, turnId, epoch, stored)));
+      await log.close(1);
+      expect(await ended).toBe("lost");
+      // The lease of the one that left is far from over.
+      const heir = await promise;
+      heir.say("Answered.");
+      expect(await heir.end()).toBe("stored");
+      const stored = await harness.storedLog(turnId);
+      expectWhole(stored);
+      expect(textIn(stored)).toBe("Answered.");
+      expect(stored.slice(0, (await reader).length)).toEqual(await reader);
     });
 
     test("I1 I3 I18: any interleaving of writers and readers: one order for all, and every replay folds to the same message", async () => {

@@ -112,23 +112,31 @@ export class PostgresLog implements TurnLog {
   }
 
   async close(timeoutMs: number): Promise<void> {
-    if (!(await this.#allEnded(timeoutMs))) {
-      for (const writer of this.#appender.writers.values())
-        writer.halt({ status: "interrupted", error: interruptedError });
-      await this.#allEnded(haltMs);
-    }
     this.#stopReaper();
+    if (!(await within(timeoutMs, this.#allEnded()))) {
+      const writers = [...this.#appender.writers.values()];
+      const givenUp = this.#giveUp(writers.filter(({ said }) => !said));
+      for (const writer of writers) if (writer.said) writer.halt({ status: "interrupted", error: interruptedError });
+      await within(haltMs, Promise.all([givenUp, this.#allEnded()]));
+    }
     clearInterval(this.#poll);
     await this.#appender.close();
     await this.#listener.close();
     this.releaseReaders();
   }
 
-  /** False when some still run after the time. */
-  async #allEnded(timeoutMs: number): Promise<boolean> {
-    const ended = Promise.all([...this.#appender.writers.values()].map((writer) => writer.ended)).then(() => true);
-    const timeout = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), timeoutMs).unref());
-    return Promise.race([ended, timeout]);
+  #allEnded(): Promise<unknown> {
+    return Promise.all([...this.#appender.writers.values()].map((writer) => writer.ended));
+  }
+
+  /** Nobody has seen anything of these answers: another server can make them from the start. */
+  async #giveUp(writers: Writer[]): Promise<void> {
+    try {
+      await this.#appender.giveUp(writers);
+      if (writers.length > 0) logger.info({ turns: writers.length }, "left unanswered turns to other servers");
+    } catch (error) {
+      logger.warn({ err: error, turns: writers.length }, "unanswered turns wait for the end of their leases");
+    }
   }
 
   #tailOf(turnId: string, lastSeq: number): Tail {
@@ -214,4 +222,10 @@ export class PostgresLog implements TurnLog {
       this.#asking = false;
     }
   }
+}
+
+/** False when the time was over first. */
+function within(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
+  const timeout = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), timeoutMs).unref());
+  return Promise.race([work.then(() => true), timeout]);
 }

@@ -1,7 +1,7 @@
 // Turns whose owner died (RELIABILITY I2, I4, I5, I10): ended by whoever is left, once, with what was stored.
 import { afterEach, expect, test } from "vitest";
 import { pool } from "@/db/client";
-import { pruneChunks } from "@/db/log";
+import { commitChunks, pruneChunks } from "@/db/log";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
 import { testDatabase } from "@/test/database";
@@ -78,6 +78,37 @@ test("I2 I4 I5: an owner that died behind any chunk: one terminal, nothing open,
     expect(open.close()).toEqual([]);
     expect(await storedTurn(turnId)).toMatchObject({ epoch: 2 });
   }
+});
+
+test("I5 I4: a server that dies with 500 live answers: all are ended within lease + 2 s, by one process", async () => {
+  const turnIds = await insertTurns(500, leaseMs);
+  const rows = turnIds.map((turnId) => {
+    const chunks = script(turnId).map((chunk, index) => ({ seq: index + 1, json: JSON.stringify(chunk) }));
+    return { turnId, epoch: 1, lastSeq: chunks.length, chunks };
+  });
+  await commitChunks(pool().sql, rows, leaseMs);
+  const [died] = await pool().sql`select max(lease_until) as at from turns where id = any(${turnIds}::uuid[])`;
+  openLog();
+  const left = () => pool().sql`select 1 from turns where id = any(${turnIds}::uuid[]) and state = 'running' limit 1`;
+  await until(async () => (await left()).length === 0);
+  const [ended] = await pool().sql`
+    select bool_and(state = 'interrupted' and epoch = 2) as once,
+      max(ended_at) <= ${died?.at}::timestamptz + interval '2 seconds' as "inTime",
+      count(distinct turns.xmin::text)::int as transactions
+    from turns where id = any(${turnIds}::uuid[])`;
+  expect(ended).toEqual({ once: true, inTime: true, transactions: 10 });
+  for (const turnId of [turnIds[0], turnIds[499]]) await expectEnded(turnId as string, "interrupted");
+});
+
+test("a server that dies with more answers than one look finds: they are ended in the same round", async () => {
+  const turnIds = await insertTurns(1_100, 1);
+  await pool().sql`update turns set stop_requested_at = now() where id = any(${turnIds}::uuid[])`;
+  const log = openLog();
+  await Promise.all(turnIds.map((turnId) => drain(log.read(turnId, 0))));
+  const [ended] = await pool().sql`
+    select bool_and(state = 'stopped') as all, max(ended_at) - min(ended_at) < interval '2 seconds' as together
+    from turns where id = any(${turnIds}::uuid[])`;
+  expect(ended).toEqual({ all: true, together: true });
 });
 
 test("I11: a stop of a turn whose owner is dead takes effect", async () => {

@@ -125,7 +125,7 @@ export async function store(turnId: string, chunks: TurnChunk[]): Promise<void> 
 }
 
 export async function storedLog(turnId: string): Promise<LoggedChunk[]> {
-  const rows = await readAllChunks(pool().sql, turnId);
+  const rows = await readAllChunks(pool().sql, [turnId]);
   return rows.map(({ seq, json }) => ({ seq, json, chunk: JSON.parse(json) as TurnChunk }));
 }
 

@@ -1,6 +1,7 @@
 // One turn being written: gathers chunks between commits, numbers them, folds the message with the terminal.
 import type { AppendRow } from "@/db/log";
 import { logger } from "@/lib/logger";
+import { Begun } from "@/lib/turn/begun";
 import {
   type ChatMessage,
   type FinalState,
@@ -34,6 +35,7 @@ export class Writer implements LogWriter {
   /** The whole turn with deltas joined, for the fold. */
   #seen: TurnChunk[] = [];
   #sawText = false;
+  #said = false;
   #final: AppendRow["final"];
   #over = false;
   #resume: { promise: Promise<void>; resolve: () => void } | null = null;
@@ -73,6 +75,11 @@ export class Writer implements LogWriter {
     this.halt({ status: "interrupted", error: { ...interruptedError, code: "storage" } });
   }
 
+  /** Something of the answer came, stored or not, besides what the log began with. */
+  get said(): boolean {
+    return this.#said;
+  }
+
   /** Roughly what the next commit stores of this turn. */
   get pendingBytes(): number {
     return this.#pendingBytes;
@@ -102,6 +109,7 @@ export class Writer implements LogWriter {
 
   #add(added: TurnChunk): void {
     const entry = encode(added);
+    this.#said ||= new Begun([added]).said;
     pushJoined(this.#seen, entry.chunk);
     const last = this.#pending.at(-1);
     const joined = last && joinDeltas(last.chunk, entry.chunk);

@@ -74,7 +74,7 @@ export function classifyFailure(error: unknown): TurnError {
 
 function kindOf(error: unknown): keyof typeof failures {
   if (RetryError.isInstance(error)) return kindOf(error.lastError);
-  if (error instanceof ProviderTimeoutError) return "timeout";
+  if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";
   if (APICallError.isInstance(error) || StreamProviderError.isInstance(error)) {

@@ -1,5 +1,5 @@
 import { generateText, streamText } from "ai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { parseEnv } from "@/lib/env";
 import { type Provider, type Script, startProvider } from "@/test/provider";
 import { buildCatalogue } from "./catalogue";
@@ -114,4 +114,12 @@ it("passes the caller's abort on", async () => {
   abort.abort();
   await expect(drained).rejects.toMatchObject({ name: "AbortError" });
   expect(await (await provider.request("abort")).closed).toBe("client");
+});
+
+it("classifies the timeout of a model that another bundle made", async () => {
+  vi.resetModules();
+  const { ProviderTimeoutError: Other } = await import("./timeouts");
+  const failure = new Other(100);
+  expect(failure).not.toBeInstanceOf(ProviderTimeoutError);
+  expect(classifyFailure(failure).code).toBe("provider_timeout");
 });

@@ -13,6 +13,11 @@ export class ProviderTimeoutError extends Error {
     this.name = "ProviderTimeoutError";
     this.limitMs = limitMs;
   }
+
+  /** As `instanceof`, also for one of another bundle: which of them made the catalogue is chance. */
+  static is(error: unknown): error is ProviderTimeoutError {
+    return error instanceof Error && error.name === "ProviderTimeoutError";
+  }
 }
 
 export type Timeouts = {

@@ -238,6 +238,26 @@ describe("every tool", () => {
     expect(reported).toEqual([]);
   });
 
+  it("a statement that hangs is given up by the database, and what it had locked is free again", async () => {
+    const { userId, call, reported } = await newUser();
+    const [blocker, other] = [postgres(databaseUrl(), { max: 1 }), postgres(databaseUrl(), { max: 1 })];
+    await blocker.begin(async (locked) => {
+      await locked`lock table tasks in exclusive mode`;
+      const added = expect(call("add_task", { title: "hangs" })).rejects.toThrow(ToolFailure);
+      const waiting = () =>
+        other`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+      await expect.poll(waiting, { interval: 10, timeout: 10_000 }).toHaveLength(1);
+      const lockUser = () => other`select 1 from users where id = ${userId} for update skip locked`;
+      // Its transaction counts under the user's row.
+      expect(await lockUser()).toHaveLength(0);
+      await added;
+      expect(await lockUser()).toHaveLength(1);
+      expect(await waiting()).toHaveLength(0);
+    });
+    await Promise.all([blocker.end(), other.end()]);
+    expect(reported).toMatchObject([{ cause: { code: "57014" } }]);
+  });
+
   it("I22: what a tool throws by itself stays inside", async () => {
     const reported: unknown[] = [];
     const broken = guarded(

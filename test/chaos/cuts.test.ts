@@ -15,7 +15,7 @@ const cluster = testCluster();
 const words = "One — two, three: 日本語 und Grüße, four 👋🏽 five; six “seven” eight, nine naïve ten, eleven. Twelve!";
 const tokens = tokensOf(words);
 /** Cuts under way at the same time; most of it is waiting for a reconnection. */
-const atOnce = sized(64, 128);
+const atOnce = 128;
 
 let ended: Asked;
 /** Of the response for the turn that has ended, from the status line to the end. */

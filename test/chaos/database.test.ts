@@ -253,17 +253,21 @@ test("I1 I2 I3 I4 I7: its connections ended again and again: every send is one t
 
 test("I4 I7: the answer to the COMMIT of a send is lost: one turn, which is answered", async (context) => {
   proxy = await startDatabaseProxy(database.url);
-  const server = await cluster.start({ databaseUrl: proxy.databaseUrl });
-  const rounds = sized(1, 20);
+  // Far longer than this test may take: nobody waits for the end of a lease.
+  const server = await cluster.start({ databaseUrl: proxy.databaseUrl, env: { LEASE_MS: "600000" } });
+  const rounds = sized(3, 20);
   for (let round = 0; round < rounds; round++) {
     const key = newKey();
     const body = messageBody(key);
     proxy.cutCommitOf(key);
-    const stream = await sendUntilTaken(body, server);
+    const stream = await openStream(`${server.url}/api/chat`, { token: cluster.user.token, body });
     expect(proxy.cutAll).toBe(true);
+    expect(stream.status).toBe(200);
     expect(await stream.ended).toBe("terminal");
     expect(outline(stream.chunks).at(-1)).toBe("finish");
     await checkOneTurn(body, "complete");
+    const turns = await cluster.sql`select epoch from turns where chat_id = ${body.id}`;
+    expect(turns).toEqual([{ epoch: 1 }]);
     expect(requestsFor(key)).toHaveLength(1);
   }
   await server.kill("SIGKILL");

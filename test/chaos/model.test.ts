@@ -24,7 +24,7 @@ test("I1 I3 I4 I7 I18: send, stop, cut, kill, resume, regenerate, continue and d
       steps += [...list].length;
     }),
     // A smaller example would take hours of restarts; the path repeats this one.
-    { seed, path: process.env.CHAOS_PATH ?? "", numRuns: sized(4, 40), endOnFailure: true },
+    { seed, path: process.env.CHAOS_PATH ?? "", numRuns: sized(8, 150), endOnFailure: true },
   );
   console.log(`${result.numRuns} runs, ${steps} commands`);
   expect(result.failed, fc.defaultReportMessage(result)).toBe(false);

@@ -52,12 +52,12 @@ export class OwnDatabase {
     const postmaster = this.#postmaster();
     // The one that makes the others first.
     process.kill(postmaster, "SIGSTOP");
-    for (const pid of childrenOf(postmaster)) process.kill(pid, "SIGSTOP");
+    for (const pid of childrenOf(postmaster)) signal(pid, "SIGSTOP");
   }
 
   thaw(): void {
     const postmaster = this.#postmaster();
-    for (const pid of [...childrenOf(postmaster), postmaster]) process.kill(pid, "SIGCONT");
+    for (const pid of [...childrenOf(postmaster), postmaster]) signal(pid, "SIGCONT");
   }
 
   async remove(): Promise<void> {
@@ -84,6 +84,15 @@ export class OwnDatabase {
     const child: ChildProcess = spawn(program, argv, { ...account, cwd: this.#home, stdio: "ignore" });
     const [code] = await once(child, "exit");
     if (code !== 0) throw new Error(`pg_ctl ${verb} failed (${code}); see ${this.#home}/postgres.log`);
+  }
+}
+
+/** One that ended since it was listed has nothing to do. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
 

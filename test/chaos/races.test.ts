@@ -83,11 +83,17 @@ async function race(batch: number): Promise<FinalState[]> {
 
   const exited = once(owner, "exit");
   const kill = after(killMs).then(() => owner.kill(frozen ? "SIGSTOP" : "SIGKILL"));
-  const woken = kill.then(async () => {
+  const killed = kill.then(async () => {
     if (!frozen) return;
-    // While another one runs what was its own; it says the rest of it all the same.
-    await until(async () => (await takenOver(turnIds)) > 0);
+    // Until another one runs what was its own. It wakes up, says the rest of it all the same, and learns that of each.
+    let taken: string[] = [];
+    await until(async () => {
+      taken = await takenOver(turnIds);
+      return taken.length > 0;
+    });
     owner.kill("SIGCONT");
+    await until(() => taken.every((turnId) => outcomes.some((outcome) => outcome.turnId === turnId)));
+    owner.kill("SIGKILL");
   });
   const answers = await Promise.all(
     races.map(async ({ turnId, stopMs }) => {
@@ -96,15 +102,9 @@ async function race(batch: number): Promise<FinalState[]> {
       return (await stopTurn(row?.userId, turnId)).status;
     }),
   );
-  await kill;
-  const read = await Promise.all(races.map(({ turnId }) => seen.get(turnId) as Promise<LoggedChunk[]>));
-  await woken;
-  if (frozen) {
-    // It wakes up with turns that are no longer its own, and learns that of each.
-    await until(() => outcomes.length === races.length);
-    owner.kill("SIGKILL");
-  }
+  await killed;
   await exited;
+  const read = await Promise.all(races.map(({ turnId }) => seen.get(turnId) as Promise<LoggedChunk[]>));
 
   const states: FinalState[] = [];
   for (const [index, { turnId, stopMs }] of races.entries()) {
@@ -130,9 +130,10 @@ async function race(batch: number): Promise<FinalState[]> {
 }
 
 /** Turns that another process runs than the one that began them. */
-async function takenOver(turnIds: string[]): Promise<number> {
-  const rows = await pool().sql`select 1 from turns where id = any(${turnIds}) and epoch > 1 and state = 'running'`;
-  return rows.length;
+async function takenOver(turnIds: string[]): Promise<string[]> {
+  const rows = await pool().sql`
+    select id from turns where id = any(${turnIds}) and epoch > 1 and state = 'running'`;
+  return rows.map(({ id }) => id as string);
 }
 
 function after(ms: number): Promise<void> {

@@ -67,6 +67,34 @@ test("I17 I2: a turn beyond the budget ends as interrupted, stored by the server
   expect(await request.closed).toBe("client");
 });
 
+test("I17 I7: a turn beyond the budget that nobody has answered is run by another server at once", async () => {
+  const server = await cluster.start({ env: { DRAIN_MS: "300", LEASE_MS: "600000" } });
+  const key = newKey();
+  cluster.provider.on(key, [{ gate: key }, { text: "Answered." }, { finish: "stop" }]);
+  const stream = await cluster.send(key, {}, { server });
+  const request = await cluster.provider.request(key);
+  const turnId = header(stream, "x-turn-id");
+  const exit = server.stop();
+  expect(await stream.ended).toBe("eof");
+  const moved = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {
+    token: cluster.user.token,
+    after: stream,
+  });
+  expect(await request.closed).toBe("client");
+  expect(await exit).toBe(0);
+  cluster.provider.open(key);
+  // The lease of the one that left lasts ten minutes.
+  expect(await moved.ended).toBe("terminal");
+  expect(moved.chunks.at(-1)).toEqual({ type: "finish" });
+  expect(moved.text).toBe("Answered.");
+  expect(await cluster.turn(turnId, { server: cluster.b })).toMatchObject({ status: "complete" });
+  expect(await cluster.sql`select epoch from turns where id = ${turnId}`).toEqual([{ epoch: 2 }]);
+  const replay = await cluster.follow(turnId, { server: cluster.b });
+  await replay.ended;
+  expect(blocksOf(rawOf(replay)).join("")).toBe(blocksOf(rawOf(stream)).join("") + blocksOf(rawOf(moved)).join(""));
+  expect(server.output()).not.toMatch(/"level":"(error|fatal)"/);
+});
+
 test("I17: a server with nothing to do leaves at once, and at its next start all is there", async () => {
   const stream = await cluster.send(newKey());
   expect(await stream.ended).toBe("terminal");

@@ -8,7 +8,7 @@ const maxFormBytes = 65_536;
 
 export const { GET } = handlers;
 
-export const POST = route(async (request) => {
+export const POST = route<{ nextauth: string[] }>(async (request) => {
   const { url, method, headers } = request;
   const body = await readBytes(request, maxFormBytes);
   return handlers.POST(new NextRequest(url, { method, headers, body }));
