@@ -111,8 +111,9 @@ export function logContract(name: string, harness: LogHarness): void {
       const [local, remote] = (await Promise.all(reading)) as [LoggedChunk[], LoggedChunk[]];
       expect(local).toEqual(remote);
       expect(textIn(local)).toBe(turn.text);
-      expect(local.slice(0, 3).map(({ chunk }) => chunk.type)).toEqual(["text-delta", "text-delta", "text-end"]);
-      expect(local[0]?.chunk).toMatchObject({ delta: "first" });
+      // What waited is one chunk; the first delta is another one, unless the commit under way was a renewal of the lease.
+      const types = local.map(({ chunk }) => chunk.type);
+      expect([["text-delta"], ["text-delta", "text-delta"]]).toContainEqual(types.slice(0, types.indexOf("text-end")));
     });
 
     test("I11: a stop from here, or from another process, ends the run's signal; of an ended turn it says so", async () => {
