@@ -66,8 +66,9 @@ async function measure(within: Browser, url: string) {
   const answer = page.getByRole("article", { name: "Answer" }).last();
   await answer.locator('[data-part="text"]').waitFor();
   await watch(page);
-  const ended = answer.and(page.locator('[data-status="complete"]')).waitFor({ timeout: 0 });
-  await typeUntil(page, ended);
+  // Held once: a locator looks through the whole page each time, which the page would pay for.
+  const article = await answer.elementHandle();
+  await typeUntil(page, async () => (await article?.getAttribute("data-status")) !== "running");
   const shown = await answer.locator('[data-part="text"]').innerText();
   if (!shown.includes(lastWords)) throw new Error("The page does not show the end of the answer.");
   const samples = await page.evaluate(() => (window as unknown as Watched).bench);
@@ -145,16 +146,11 @@ async function watch(page: Page): Promise<void> {
 }
 
 /** Two keys a second, so that typing is measured all along the answer. */
-async function typeUntil(page: Page, ended: Promise<void>): Promise<void> {
-  let over = false;
-  const end = ended.finally(() => {
-    over = true;
-  });
-  while (!over) {
+async function typeUntil(page: Page, over: () => Promise<boolean>): Promise<void> {
+  while (!(await over())) {
     await page.keyboard.press("x");
-    await Promise.race([end, page.waitForTimeout(500)]);
+    await page.waitForTimeout(500);
   }
-  await end;
 }
 
 function quantile(values: number[], share: number): number {

@@ -1,7 +1,9 @@
 // The way out of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
 import { setTimeout as sleep } from "node:timers/promises";
 import { followTurn, type Turn } from "@/lib/chats/follow";
+import { gathered, gatherMsOf } from "@/lib/chats/gather";
 import { loadTurnContext } from "@/lib/chats/turn-context";
+import { aiSdk } from "@/lib/dialects/ai-sdk";
 import type { Dialect, Pacing } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { env } from "@/lib/env";
@@ -36,7 +38,11 @@ export async function turnStream(
   { dialect, cursor = null, compact = false, pacing = {}, contentType }: Options,
 ): Promise<Response> {
   const context = await loadTurnContext(turn, { withChat: dialect.knows === "chat" });
-  const reader = await followTurn(turn, cursor, readFromSeq(dialect, cursor), compact);
+  const gatherMs = dialect === aiSdk ? gatherMsOf(request) : 0;
+  // What was received must not be joined with what is to come.
+  const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);
+  const follower = await followTurn(turn, cursor, fromSeq, compact);
+  const reader = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
   const encode = batchEncoder(dialect, context, cursor, pacing);
   const nextBatch = async (): Promise<string[] | null> => {
     for (;;) {

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
+import { gatherHeader } from "@/lib/chats/gather";
 import { chatRequest } from "@/lib/chats/turn-request";
 import { signUpInput, tokenRequest } from "@/lib/chats/users";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
@@ -25,6 +26,7 @@ const anyone = { security: [] };
 const chatId = z.object({ chatId: z.string() });
 const turnId = z.object({ turnId: z.string() });
 const documentId = z.object({ documentId: z.string() });
+const followHeaders = lastEventHeader.extend(gatherHeader.shape);
 
 export const nativePaths: ZodOpenApiPathsObject = {
   "/api/chat": {
@@ -33,7 +35,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       description:
         "Starts a turn and streams it. Stock `useChat` with `DefaultChatTransport` works against it. Without an " +
         "`Idempotency-Key` the message's own id is the key of the send.",
-      requestParams: { header: idempotencyHeader },
+      requestParams: { header: idempotencyHeader.extend(gatherHeader.shape) },
       requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
       responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 429]) },
     },
@@ -42,7 +44,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
     get: {
       ...named("Chat", "followChat", "Follow the chat's answer"),
       description: "The live turn from its start, with the text so far joined; with a cursor what comes behind it.",
-      requestParams: { path: chatId, header: lastEventHeader, query: afterQuery },
+      requestParams: { path: chatId, header: followHeaders, query: afterQuery },
       responses: { "200": streamed(), "204": { description: nothingLeft }, ...refusals([400, 401, 404]) },
     },
   },
@@ -69,7 +71,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   "/api/turns/{turnId}/stream": {
     get: {
       ...named("Turns", "followTurn", "Follow a turn in any wire format, live or ended"),
-      requestParams: { path: turnId, header: lastEventHeader, query: dialectQuery.extend(afterQuery.shape) },
+      requestParams: { path: turnId, header: followHeaders, query: dialectQuery.extend(afterQuery.shape) },
       responses: {
         "200": {
           description: `The stream, in one of ${registry.dialects.map(({ name }) => `\`${name}\``).join(", ")}.`,

@@ -1,14 +1,16 @@
 "use client";
 import { clsx } from "clsx";
-import { memo } from "react";
+import { memo, useEffect, useMemo, useRef } from "react";
 import { type Components, defaultRehypePlugins, Streamdown } from "streamdown";
 import { CitationLink } from "./citation";
 import { citations } from "./citation-marks";
 import { CodeBlock } from "./code-block";
 import { MarkdownImage, MarkdownLink } from "./markdown-link";
+import { type Sections, sectionsOf } from "./sections";
 
 // Everything here is created once: a changed identity would make Streamdown parse every block again.
 // Without the `raw` plugin HTML in an answer stays text; `sanitize` is the second lock on what Markdown makes.
+const linkSafety = { enabled: false };
 const rehypePlugins = [defaultRehypePlugins.sanitize, citations].filter((plugin) => plugin !== undefined);
 
 const components: Components = {
@@ -45,20 +47,31 @@ const components: Components = {
   section: "section",
 };
 
-/** Markdown as it arrives: finished blocks are parsed once, only the last one again with each token. */
+/** Markdown as it arrives: finished sections are drawn once, of the last one only the last block again with each token. */
 export const Markdown = memo(function Markdown({ text, running }: { text: string; running: boolean }) {
+  const before = useRef<Sections>(undefined);
+  const sections = useMemo(() => sectionsOf(text, before.current), [text]);
+  useEffect(() => {
+    before.current = sections;
+  }, [sections]);
+  const { finished, last } = sections;
   return (
     <div data-part="text" className={clsx("prose", running && "caret")}>
-      <Streamdown
-        mode="streaming"
-        parseIncompleteMarkdown={running}
-        controls={false}
-        linkSafety={{ enabled: false }}
-        rehypePlugins={rehypePlugins}
-        components={components}
-      >
-        {text}
-      </Streamdown>
+      {[...finished, last].map((section, index) => (
+        <Streamdown
+          // biome-ignore lint/suspicious/noArrayIndexKey: the last one becomes a finished one, in its place.
+          key={index}
+          mode="streaming"
+          className={index < finished.length ? "finished-section" : undefined}
+          parseIncompleteMarkdown={running && index === finished.length}
+          controls={false}
+          linkSafety={linkSafety}
+          rehypePlugins={rehypePlugins}
+          components={components}
+        >
+          {section}
+        </Streamdown>
+      ))}
     </div>
   );
 });

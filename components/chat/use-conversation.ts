@@ -17,6 +17,8 @@ import { useOtherTabs } from "./tabs";
 
 /** Drawing more often than this shows nobody anything: about three frames. */
 const drawMs = 50;
+/** As long as it may be without making a fast answer late: a frame a token is five times the bytes of the text. */
+const gatherMs = 400;
 /** How long an answer without an ending may stay unfollowed before the server is asked about it; doubles up to the cap. */
 const lookAgainMs = 1_000;
 const lookAgainCapMs = 10_000;
@@ -45,7 +47,7 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   const [scope] = useScope();
   const [model] = useModel();
   const { refresh } = useChats();
-  const transport = useMemo(() => new ResumableChatTransport(), []);
+  const transport = useMemo(() => new ResumableChatTransport({ gatherMs }), []);
   const connection = useSyncExternalStore(
     transport.connection.subscribe,
     transport.connection.getSnapshot,

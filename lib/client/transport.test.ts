@@ -414,3 +414,21 @@ function connectionIs({ connection }: ResumableChatTransport, state: string): Pr
 function chunkSeen(chat: HeadlessChat, count: number): Promise<void> {
   return expect.poll(() => chat.seen.length, { interval: 1 }).toBe(count) as unknown as Promise<void>;
 }
+
+test("a page that lets its stream be gathered says so with each request of it, and gets the same answer", async () => {
+  const uncut = await uncutAnswer();
+  const half = Math.floor(bytes.length / 2);
+  server.answer = (exchange) => {
+    if (!isPost(exchange)) return answerRest(exchange);
+    stream(exchange, turnId, bytes.subarray(0, half));
+    exchange.response.end();
+  };
+  server.exchanges.length = 0;
+  const { chat } = open({ gatherMs: 400 });
+  await chat.sendMessage({ text: "Hello" });
+  expect(chat.lastMessage).toEqual(uncut);
+  expect(server.exchanges.map(({ method, headers }) => [method, headers["x-gather-ms"]])).toEqual([
+    ["POST", "400"],
+    ["GET", "400"],
+  ]);
+});

@@ -6,6 +6,7 @@ import { createApi } from "./api";
 import { type Backoff, type PageEvents, pageWake, type Wake } from "./backoff";
 import { catchUp, type Received } from "./catch-up";
 import { Connection } from "./connection";
+import { evenly } from "./evenly";
 import { Follower, type Format, type Patience } from "./follow";
 import type { Frame } from "./line";
 import { badResponse, type Http, RequestError, request } from "./request";
@@ -14,6 +15,8 @@ export type TransportOptions = Http &
   PageEvents & {
     /** Further fields of the body of a send: model, searchMode, documentIds. Asked anew for each send. */
     body?: () => object;
+    /** So long the server may gather text that comes faster than anybody reads (docs/protocol.md §2); it is given out evenly. */
+    gatherMs?: number;
     /** The server's HEARTBEAT_MS. */
     heartbeatMs?: number;
     backoff?: Backoff;
@@ -100,9 +103,10 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     { headers, abortSignal }: Pick<ReconnectOptions, "headers" | "abortSignal">,
     send: (http: Http, signal: AbortSignal) => Promise<Response>,
   ): Promise<ReadableStream<TurnChunk> | null> {
-    const { baseUrl, headers: ownHeaders } = this.#options;
+    const { baseUrl, headers: ownHeaders, gatherMs } = this.#options;
     const extra = Object.fromEntries(new Headers(headers));
-    const http: Http = { baseUrl, headers: () => ({ ...ownHeaders?.(), ...extra }) };
+    const gather: Record<string, string> = gatherMs ? { "X-Gather-Ms": String(gatherMs) } : {};
+    const http: Http = { baseUrl, headers: () => ({ ...gather, ...ownHeaders?.(), ...extra }) };
     const leaving = new AbortController();
     const { signal } = leaving;
     const leave = () => leaving.abort(abortSignal?.reason);
@@ -123,7 +127,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       follower.close();
       return null;
     }
-    return streamOf(follower, received, leaving);
+    return streamOf(follower, received, leaving, this.#options);
   }
 }
 
@@ -132,8 +136,9 @@ function streamOf(
   follower: Follower<TurnChunk>,
   received: Received,
   leaving: AbortController,
+  { gatherMs, document }: TransportOptions,
 ): ReadableStream<TurnChunk> {
-  const chunks = follower.items();
+  const chunks = gatherMs ? evenly(follower.items(), { document }) : follower.items();
   return new ReadableStream<TurnChunk>({
     async pull(controller) {
       const { done, value } = await chunks.next();

@@ -54,12 +54,12 @@ export function pushJoined(chunks: TurnChunk[], chunk: TurnChunk): void {
 
 /** A run of logged chunks with adjacent deltas joined: same fold, fewer frames. */
 export function compactChunks(logged: LoggedChunk[]): LoggedChunk[] {
-  const compact: { seq: number; chunk: TurnChunk }[] = [];
-  for (const { seq, chunk } of logged) {
+  const compact: (Omit<LoggedChunk, "json"> & { json: string | null })[] = [];
+  for (const entry of logged) {
     const last = compact.at(-1);
-    const joined = last && joinDeltas(last.chunk, chunk);
-    if (joined) compact[compact.length - 1] = { seq, chunk: joined };
-    else compact.push({ seq, chunk });
+    const joined = last && joinDeltas(last.chunk, entry.chunk);
+    if (joined) compact[compact.length - 1] = { seq: entry.seq, chunk: joined, json: null };
+    else compact.push(entry);
   }
-  return compact.map(({ seq, chunk }) => ({ seq, chunk, json: JSON.stringify(chunk) }));
+  return compact.map(({ seq, chunk, json }) => ({ seq, chunk, json: json ?? JSON.stringify(chunk) }));
 }
