@@ -17,8 +17,11 @@ export type Contender = {
   target: Target;
 };
 
+/** A user's new chats are numbered one after the other; this many ask at once without waiting for themselves. */
+const users = 100;
 const cores = availableParallelism();
-export const pinned = cores > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0;
+export const pinned =
+  !process.argv.includes("--unpinned") && cores > 1 && spawnSync("taskset", ["-c", "0", "true"]).status === 0;
 const serverCore = "0";
 const otherCores = cores > 2 ? `1-${cores - 1}` : "1";
 
@@ -89,12 +92,15 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
   if (!pid) throw new Error("The launcher runs no server.");
   if (pinned) spawnSync("taskset", ["-acp", serverCore, String(pid)]);
 
-  const answer = await fetch(`http://127.0.0.1:${port}/api/tokens`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ guest: true }),
-  });
-  const { token } = (await answer.json()) as { token: string };
+  const bearers: string[] = [];
+  while (bearers.length < users) {
+    const answer = await fetch(`http://127.0.0.1:${port}/api/tokens`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ guest: true }),
+    });
+    bearers.push(((await answer.json()) as { token: string }).token);
+  }
   const message = { id: "{uuid}", role: "user", parts: [{ type: "text", text: "{prompt}" }] };
   const home = path.join(dataDir, "postgres");
   const [postmaster, , , databasePort] = readFileSync(path.join(home, "data/postmaster.pid"), "utf8").split("\n");
@@ -110,7 +116,8 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
     target: {
       port,
       path: "/api/chat",
-      headers: { Authorization: `Bearer ${token}` },
+      headers: { Authorization: "Bearer {token}" },
+      bearers,
       // The others have no documents to search.
       body: JSON.stringify({ id: "{uuid}", message, searchMode: "none" }),
     },

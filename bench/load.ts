@@ -4,7 +4,14 @@ import { randomUUID } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { answerOf, mark } from "./answer.ts";
 
-export type Target = { port: number; method?: string; path: string; headers: Record<string, string>; body: string };
+export type Target = {
+  port: number;
+  method?: string;
+  path: string;
+  headers: Record<string, string>;
+  body: string;
+  bearers?: string[];
+};
 
 export type Job = Target & {
   streams: number;
@@ -50,14 +57,15 @@ async function run(job: Job): Promise<void> {
     const socket = connect({ host: "127.0.0.1", port: job.port, noDelay: true });
     sockets.push(socket);
     try {
-      for (let turn = 0; turn < job.turns; turn++) turns.push(await ask(socket));
+      for (let turn = 0; turn < job.turns; turn++)
+        turns.push(await ask(socket, job.bearers?.[index % job.bearers.length] ?? ""));
     } catch (error) {
       errors.push((error as Error).message);
     }
     socket.destroy();
   }
 
-  function ask(socket: Socket): Promise<Turn> {
+  function ask(socket: Socket, token: string): Promise<Turn> {
     const body = job.body
       .replaceAll("{uuid}", () => randomUUID())
       .replace("{prompt}", `tokens=${job.tokens} rate=${job.rate}${job.hold ? " hold" : ""}`);
@@ -67,7 +75,10 @@ async function run(job: Job): Promise<void> {
       "Content-Length": Buffer.byteLength(body),
       ...job.headers,
     });
-    const lines = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+    const lines = headers
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join("")
+      .replace("{token}", token);
     socket.write(`${job.method ?? "POST"} ${job.path} HTTP/1.1\r\n${lines}\r\n${body}`);
     const turn: Turn = { sentMs: performance.now(), firstMs: 0, lastMs: 0, gapMs: 0, tokens: 0, bytes: [] };
     return new Promise((resolve, reject) => {

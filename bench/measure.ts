@@ -120,9 +120,13 @@ export async function measureReaders(load: Load, contender: Contender, readers: 
   const { database, target } = contender;
   if (!database) throw new Error(`${contender.label} has no database.`);
   const leave = new AbortController();
+  const [token = ""] = target.bearers ?? [];
+  const headers = Object.fromEntries(
+    Object.entries(target.headers).map(([name, value]) => [name, value.replace("{token}", token)]),
+  );
   const answer = await fetch(`http://127.0.0.1:${target.port}${target.path}`, {
     method: "POST",
-    headers: { "Content-Type": "application/json", ...target.headers },
+    headers: { "Content-Type": "application/json", ...headers },
     body: target.body
       .replaceAll("{uuid}", () => crypto.randomUUID())
       .replace("{prompt}", `tokens=${readTokens} rate=${readRate}`),
@@ -130,7 +134,7 @@ export async function measureReaders(load: Load, contender: Contender, readers: 
   });
   const path = `/api/turns/${answer.headers.get("x-turn-id")}/stream`;
   leave.abort();
-  const job = { ...target, method: "GET", path, body: "", tokens: readTokens, rate: readRate };
+  const job = { ...target, headers, method: "GET", path, body: "", tokens: readTokens, rate: readRate };
   load.start({ ...job, streams: readers, turns: 1, spreadMs });
   await sleep(settleMs);
   const transactions = async () => {

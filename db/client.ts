@@ -5,6 +5,7 @@ import type { ExtractTablesWithRelations } from "drizzle-orm";
 import type { PgDatabase } from "drizzle-orm/pg-core";
 import { drizzle, type PostgresJsQueryResultHKT } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
+import { preparing } from "./prepared";
 import * as schema from "./schema";
 
 /** The pool or a transaction on it: the same calls work on both. */
@@ -35,7 +36,7 @@ export async function closePool(): Promise<void> {
 function openPool(): Pool {
   // For requests; LISTEN and the group commit have connections of their own.
   const sql = connect(10);
-  return { sql, db: drizzle(sql, { schema, casing: "snake_case" }) };
+  return { sql, db: drizzle(preparing(sql), { schema, casing: "snake_case" }) };
 }
 
 /** Connections to the database of DATABASE_URL, at most `max`, opened when needed. The caller ends them. */
