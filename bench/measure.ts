@@ -44,8 +44,8 @@ export class Load {
   }
 }
 
-/** Streams that run at a rate begin within this time, as people do, and not in one moment. */
-const spreadMs = 1_000;
+/** Streams that run at a rate begin one after the other, as people do, and not in one moment: 125 a second at most. */
+const spreadMs = 4_000;
 
 export async function measureWork(load: Load, contender: Contender, work: Work): Promise<Figures> {
   const { pid, database, target } = contender;
@@ -135,7 +135,7 @@ export async function measureReaders(load: Load, contender: Contender, readers: 
   const path = `/api/turns/${answer.headers.get("x-turn-id")}/stream`;
   leave.abort();
   const job = { ...target, headers, method: "GET", path, body: "", tokens: readTokens, rate: readRate };
-  load.start({ ...job, streams: readers, turns: 1, spreadMs });
+  load.start({ ...job, streams: readers, turns: 1, spreadMs: 1_000 });
   await sleep(settleMs);
   const transactions = async () => {
     const [row] = await database.sql`

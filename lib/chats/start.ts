@@ -81,7 +81,7 @@ async function insertAll(tx: Database, userId: string, request: TurnRequest, opt
     env().LEASE_MS,
   );
   if (messages.length > 0) {
-    let parentId = branchOf(await listMessages(userId, chat.id, tx)).at(-1)?.id ?? null;
+    let parentId = chat.made ? null : (branchOf(await listMessages(userId, chat.id, tx)).at(-1)?.id ?? null);
     for (const message of messages) {
       const inserted = await insertMessage(tx, {
         userId,
@@ -115,7 +115,7 @@ async function insertAll(tx: Database, userId: string, request: TurnRequest, opt
     metadata: null,
     text: "",
   });
-  await touchChat(tx, userId, chat.id);
+  if (!chat.made) await touchChat(tx, userId, chat.id);
   return turn;
 }
 
@@ -132,23 +132,23 @@ function newMessages(request: TurnRequest): NewMessage[] {
   return request.trigger === "answer-prompt" ? request.prompt.messages : [];
 }
 
-/** The chat the turn is for; made when there is none, titled by the question. */
+/** The chat the turn is for; made when there is none, titled by the question: then it is empty and as new as the turn. */
 async function chatFor(
   tx: Database,
   userId: string,
   { chatId: id, chatNumber: number, trigger }: TurnRequest,
   messages: NewMessage[],
-): Promise<Pick<ChatRow, "id" | "title">> {
+): Promise<Pick<ChatRow, "id" | "title"> & { made: boolean }> {
   const find = () => (number === undefined ? findChat(userId, id, tx) : findChatByNumber(userId, number, tx));
   const found = await find();
-  if (found) return found;
+  if (found) return { ...found, made: false };
   if (trigger === "regenerate-message") throw new AppError("not_found", "There is no such chat.");
   const question = messages.findLast(({ role }) => role === "user");
   const made = await insertChat(tx, { userId, id, number, title: titleOf(textOf(question ?? { parts: [] })) });
   // A send at the same time was faster: its chat is the one.
   const chat = made ?? (await find());
   if (!chat) throw new Error(`chat ${id} was neither made nor found`);
-  return chat;
+  return { ...chat, made: made !== null };
 }
 
 /** The user message that a regenerated answer answers. */
