@@ -1,13 +1,22 @@
 import type { NextConfig } from "next";
 
+/** The build for the failure tests, which can die on purpose (lib/kill-points.ts). Both its build and its start ask for it. */
+const chaos = process.env.CHAOS_BUILD === "on";
+
 const config: NextConfig = {
+  distDir: chaos ? ".next-chaos" : ".next",
+  compiler: { defineServer: { "process.env.CHAOS_BUILD": chaos ? "on" : "off" } },
   // POST /api/v1/chat/ must be answered where it arrives: a client without redirects (curl without -L) would lose its body.
   skipTrailingSlashRedirect: true,
   poweredByHeader: false,
   // Native code and packages that open files beside themselves stay outside the bundle.
   serverExternalPackages: ["@node-rs/argon2", "postgres", "pino"],
   // Types are checked by `npm run check`; the first start should not wait for them once more.
-  typescript: { ignoreBuildErrors: true },
+  typescript: {
+    ignoreBuildErrors: true,
+    // Next would add the folder of the build to tsconfig.json; a file that extends another it leaves alone.
+    ...(chaos && { tsconfigPath: ".cache/tsconfig.chaos.json" }),
+  },
   // A cache between builds costs the first start more than the first rebuild gains.
   experimental: { turbopackFileSystemCacheForBuild: false },
   headers: async () => [

@@ -1,30 +1,53 @@
 // From start to exit of one server process: configuration checked, migrations applied, the log listening and reaping;
 // then SIGTERM or SIGINT, the drain, exit 0 (docs/operations.md).
+import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { migrateDatabase } from "@/db/migrate";
 import { drain } from "@/lib/chats/drain";
+import { beginTakeovers } from "@/lib/chats/takeover";
+import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
-import { turnLog } from "@/lib/log/turn-log";
 import { describeError, logger } from "@/lib/logger";
 
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
 
+/** How soon a database that was away at the start is tried again. */
+const retryMs = 1_000;
+
 export async function beginServerLife(): Promise<void> {
   if (shared[key]) return;
   shared[key] = true;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
+  if (await applyMigrations()) beginTakeovers();
+  else void goOnWithDatabase();
+}
+
+/** False when the database is away. Whatever else is wrong ends the process. */
+async function applyMigrations(): Promise<boolean> {
   try {
     const { DATABASE_URL } = env();
     if (!DATABASE_URL)
       throw new Error("DATABASE_URL is not set. Start with `npm start`, which provides a database, or set it.");
     await migrateDatabase(DATABASE_URL);
+    return true;
   } catch (error) {
-    logger.debug({ err: error }, "cannot start");
+    const away = isDatabaseAway(error);
+    logger[away ? "warn" : "debug"]({ err: error }, away ? "waiting for the database" : "cannot start");
+    if (away) return false;
     console.error(`Rivulet cannot start: ${reasonOf(error)}`);
     process.exit(1);
   }
-  turnLog();
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
+}
+
+/** Until then every request that needs the database is answered 503. */
+async function goOnWithDatabase(): Promise<void> {
+  expectMigrations(true);
+  do await delay(retryMs);
+  while (!(await applyMigrations()));
+  expectMigrations(false);
+  beginTakeovers();
+  logger.info("the database answers");
 }
 
 /** One sentence for the terminal; the connection string, which may hold a password, is never part of it. */

@@ -2,7 +2,7 @@ import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
-const exclude = ["**/node_modules/**", ".next/**", ".data/**", ".cache/**", "e2e/**", "bench/**"];
+const exclude = ["**/node_modules/**", ".next/**", ".next-chaos/**", ".data/**", ".cache/**", "e2e/**", "bench/**"];
 
 export default defineConfig({
   resolve: {
@@ -15,6 +15,7 @@ export default defineConfig({
     environment: "node",
     exclude,
     globalSetup: ["test/postgres.ts"],
+    setupFiles: ["test/seed.ts"],
     // A first query on two busy cores may take seconds; a test that hangs should still say so soon.
     testTimeout: 20_000,
     hookTimeout: 30_000,
@@ -34,6 +35,7 @@ export default defineConfig({
         test: {
           name: "server",
           include: ["test/server/**/*.test.ts"],
+          setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
         },
@@ -44,6 +46,7 @@ export default defineConfig({
         test: {
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],
+          setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           testTimeout: 120_000,
           sequence: { groupOrder: 2 },

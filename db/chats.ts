@@ -2,6 +2,7 @@
 import "server-only";
 import { and, desc, eq, exists, ilike, inArray, or, sql } from "drizzle-orm";
 import { type Database, database } from "./client";
+import { chatsChannel } from "./log";
 import { chats, messages, turnChunks, turns, users } from "./schema";
 
 export type ChatRow = typeof chats.$inferSelect;
@@ -143,7 +144,8 @@ export async function deleteChat(userId: string, id: string): Promise<boolean> {
       .orderBy(turns.id)
       .for("update");
     // The chat goes first: once its turns are gone nobody can append to them, so no chunk is left behind.
-    const rows = await tx.delete(chats).where(chat).returning({ id: chats.id });
+    const notified = sql`pg_notify(${chatsChannel}, user_id || ' ' || id)`;
+    const rows = await tx.delete(chats).where(chat).returning({ id: chats.id, notified });
     const turnIds = own.map((turn) => turn.id);
     if (turnIds.length > 0) await tx.delete(turnChunks).where(inArray(turnChunks.turnId, turnIds));
     return rows.length > 0;

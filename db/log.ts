@@ -4,9 +4,10 @@ import "server-only";
 import type { Sql, TransactionSql } from "postgres";
 import { pool } from "./client";
 
-/** NOTIFY channels. Payloads: turn ids joined with commas; one turn id. */
+/** NOTIFY channels. Payloads: turn ids joined with commas; one turn id; user id, space, chat id. */
 export const turnsChannel = "rivulet_turns";
 export const stopsChannel = "rivulet_stops";
+export const chatsChannel = "rivulet_chats";
 
 export type AppendRow = {
   turnId: string;
@@ -54,7 +55,7 @@ export async function commitChunks(
         ended_at = case when final.turn_id is not null then now() end
       from input left join final on final.turn_id = input.turn_id
       where turns.id = input.turn_id and turns.epoch = input.epoch and turns.state = 'running'
-      returning turns.id, turns.stop_requested_at is not null as stop_requested
+      returning turns.id, turns.stop_requested_at is not null as stop_requested, turns.user_id, turns.chat_id, turns.ended_at
     ), added as (
       insert into turn_chunks (turn_id, seq, chunk)
       select added.turn_id, added.seq, added.chunk::json
@@ -76,8 +77,10 @@ export async function commitChunks(
       group by part
     ), notified as (
       select count(pg_notify(${turnsChannel}, ids)) as count from groups
+    ), told as (
+      select count(pg_notify(${chatsChannel}, user_id || ' ' || chat_id)) as count from live where ended_at is not null
     )
-    select live.id, live.stop_requested from live, notified`;
+    select live.id, live.stop_requested from live, notified, told`;
   return result.map((row) => ({ turnId: row.id, stopRequested: row.stop_requested }));
 }
 
@@ -88,6 +91,25 @@ export async function readPositions(sql: Sql, turnIds: string[]): Promise<TurnPo
   const rows = await sql`
     select id, epoch, state, last_seq from turns where id = any(${turnIds}::uuid[])`;
   return rows.map((row) => ({ turnId: row.id, epoch: row.epoch, state: row.state, lastSeq: row.last_seq }));
+}
+
+/** Which of these running turns somebody asked to stop. */
+export async function listStopRequests(turnIds: string[]): Promise<string[]> {
+  const rows = await pool().sql`
+    select id from turns where id = any(${turnIds}::uuid[]) and state = 'running' and stop_requested_at is not null`;
+  return rows.map((row) => row.id);
+}
+
+type ChatKey = { userId: string; chatId: string };
+
+/** For each chat a word that is another one whenever a turn of it has begun or ended meanwhile. */
+export async function readChatStates(chats: ChatKey[]): Promise<(ChatKey & { state: string })[]> {
+  const rows = await pool().sql`
+    select wanted.user_id, wanted.chat_id, concat_ws(' ', chats.updated_at, turns.id) as state
+    from unnest(${chats.map(({ userId }) => userId)}::uuid[], ${chats.map(({ chatId }) => chatId)}::text[]) as wanted (user_id, chat_id)
+    left join chats on chats.user_id = wanted.user_id and chats.id = wanted.chat_id
+    left join turns on turns.user_id = wanted.user_id and turns.chat_id = wanted.chat_id and turns.state = 'running'`;
+  return rows.map((row) => ({ userId: row.user_id, chatId: row.chat_id, state: row.state }));
 }
 
 export type TurnPage = {
@@ -106,7 +128,7 @@ export async function readPages(
   after: { turnId: string; seq: number }[],
   maxBytes: number,
 ): Promise<Map<string, TurnPage>> {
-  const rows = await timely(pool().sql`
+  const rows = await pool().sql`
     select wanted.turn_id, turns.state, turns.last_seq, page.seq, page.chunk
     from unnest(${after.map((turn) => turn.turnId)}::uuid[], ${after.map((turn) => turn.seq)}::int[]) as wanted (turn_id, seq)
     left join turns on turns.id = wanted.turn_id
@@ -118,7 +140,7 @@ export async function readPages(
         order by seq limit 1000
       ) as next
     ) as page on page.bytes_before < ${maxBytes}::int
-    order by wanted.turn_id, page.seq`);
+    order by wanted.turn_id, page.seq`;
   const pages = new Map<string, TurnPage>();
   for (const row of rows) {
     const page = pages.get(row.turn_id) ?? { chunks: [], more: false, ended: row.state !== "running" };
@@ -133,29 +155,14 @@ export async function readPages(
 
 /** Running turns whose lease ran out, longest ago first. */
 export async function listExpiredTurns(limit: number): Promise<string[]> {
-  const rows = await timely(pool().sql`
-    select id from turns where state = 'running' and lease_until < now() order by lease_until limit ${limit}`);
+  const rows = await pool().sql`
+    select id from turns where state = 'running' and lease_until < now() order by lease_until limit ${limit}`;
   return rows.map((row) => row.id);
-}
-
-/** A pooled connection whose other end vanished is silent for many minutes; who waits for it must get to ask another. */
-const answerWithinMs = 10_000;
-
-async function timely<T>(query: PromiseLike<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    const error = Object.assign(new Error("The database does not answer."), { code: "ETIMEDOUT" });
-    timer = setTimeout(reject, answerWithinMs, error);
-  });
-  try {
-    return await Promise.race([query, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 export type ClaimedTurn = {
   turnId: string;
+  userId: string;
   chatId: string;
   userMessageId: string;
   messageId: string;
@@ -168,12 +175,18 @@ export type ClaimedTurn = {
 
 /**
  * Takes over a turn whose lease ran out: from here on its former owner can append nothing. Null when somebody else
- * was faster or the owner is alive after all. Call inside the transaction that also ends the turn.
+ * was faster or is at it, or the owner is alive after all. It never waits for a lock: who holds it may be asleep. Call
+ * inside the transaction that also reads the turn's chunks and, if it is not run anew, ends it.
  */
-export async function claimExpiredTurn(sql: TransactionSql, turnId: string): Promise<ClaimedTurn | null> {
+export async function claimExpiredTurn(
+  sql: TransactionSql,
+  turnId: string,
+  leaseMs: number,
+): Promise<ClaimedTurn | null> {
   const [row] = await sql`
-    update turns set epoch = epoch + 1 where id = ${turnId} and state = 'running' and lease_until < now()
-    returning id as "turnId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
+    update turns set epoch = epoch + 1, lease_until = now() + ${leaseMs}::int * interval '1 millisecond'
+    where id = (select id from turns where id = ${turnId} and state = 'running' and lease_until < now() for update skip locked)
+    returning id as "turnId", user_id as "userId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
       extract(epoch from created_at)::float8 * 1000 as "createdMs", epoch, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
   return (row as ClaimedTurn | undefined) ?? null;
 }

@@ -2,11 +2,11 @@
 // or does not answer in time is thrown away, and the next call opens another.
 import "server-only";
 import type { Sql } from "postgres";
-import { connect } from "./client";
+import { type Connections, connect } from "./client";
 
 export class OwnConnection {
   readonly #timeoutMs: number;
-  #sql: Sql | null = null;
+  #connection: Connections | null = null;
 
   constructor(timeoutMs: number) {
     this.#timeoutMs = timeoutMs;
@@ -17,14 +17,14 @@ export class OwnConnection {
    * statement out all the same, at any later time: only what may happen twice belongs here.
    */
   async run<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
-    this.#sql ??= connect(1);
-    const sql = this.#sql;
-    // Ending the connection rejects what waits on it.
-    const timer = setTimeout(() => this.#discard(sql), this.#timeoutMs);
+    this.#connection ??= connect(1);
+    const connection = this.#connection;
+    // Destroying the connection rejects what waits on it.
+    const timer = setTimeout(() => this.#discard(connection), this.#timeoutMs);
     try {
-      return await work(sql);
+      return await work(connection.sql);
     } catch (error) {
-      this.#discard(sql);
+      this.#discard(connection);
       throw error;
     } finally {
       clearTimeout(timer);
@@ -33,12 +33,14 @@ export class OwnConnection {
 
   /** Gives what runs a second to end. */
   async close(): Promise<void> {
-    await this.#sql?.end({ timeout: 1 });
-    this.#sql = null;
+    const connection = this.#connection;
+    this.#connection = null;
+    await connection?.sql.end({ timeout: 1 });
+    connection?.destroy();
   }
 
-  #discard(sql: Sql): void {
-    if (this.#sql === sql) this.#sql = null;
-    void sql.end({ timeout: 0 });
+  #discard(connection: Connections): void {
+    if (this.#connection === connection) this.#connection = null;
+    connection.destroy();
   }
 }

@@ -34,7 +34,7 @@ test("sign up, sign out, sign in again: the chat is there", async ({ page, chat,
   await expect(chat.text).toHaveText("An answer worth keeping.");
 });
 
-test("one user's chat does not exist for another", async ({ chat, browser, baseURL, provider, key }) => {
+test("I20: one user's chat does not exist for another", async ({ chat, browser, baseURL, provider, key }) => {
   await provider.answers([{ tokens: "Between us." }, { finish: "stop" }]);
   await chat.signInAsGuest();
   await chat.ask(`A secret about ${key}`);

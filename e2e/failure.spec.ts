@@ -1,10 +1,11 @@
 // What the provider does wrong, told in words; what the model writes, kept inert.
+import { sized } from "@/test/chaos/trial";
 import type { Script } from "@/test/provider";
 import { expect, foreignRequests, test } from "./journey.ts";
 
 const canary = "sk-canary-9f3b";
 
-test("a refused key is told in words, with Retry, and leaks nothing", async ({ page, chat, provider, key }) => {
+test("I22: a refused key is told in words, with Retry, and leaks nothing", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [
       {
@@ -37,7 +38,7 @@ test("a refused key is told in words, with Retry, and leaks nothing", async ({ p
   await chat.expectStatus("complete");
 });
 
-test("an answer that breaks off half-way keeps its text and says so", async ({ page, chat, provider, key }) => {
+test("I2 I6: an answer that breaks off half-way keeps its text and says so", async ({ page, chat, provider, key }) => {
   await provider.answers([{ tokens: "Half of the" }, { gate: "cut" }, { cut: true }]);
   await chat.signInAsGuest();
   await chat.ask(`Tell me of ${key}`);
@@ -52,7 +53,11 @@ test("an answer that breaks off half-way keeps its text and says so", async ({ p
   await chat.expectStatus("failed");
 });
 
-test("an answer that the provider ends too early is interrupted, never complete", async ({ chat, provider, key }) => {
+test("I6: an answer that the provider ends too early is interrupted, never complete", async ({
+  chat,
+  provider,
+  key,
+}) => {
   await provider.answers([{ tokens: "And then" }]);
   await chat.signInAsGuest();
   await chat.ask(`Go on about ${key}`);
@@ -62,7 +67,7 @@ test("an answer that the provider ends too early is interrupted, never complete"
   await expect(chat.answer.getByRole("button", { name: "Retry" })).toBeVisible();
 });
 
-test("script, images and frames in a model's text run nothing and ask nobody", async ({
+test("I21: script, images and frames in a model's text run nothing and ask nobody", async ({
   page,
   context,
   chat,
@@ -84,8 +89,14 @@ test("script, images and frames in a model's text run nothing and ask nobody", a
     "```mermaid\ngraph TD; A-->B;\n```",
     "After the payload.",
   ].join("\n\n");
-  const characters: Script = [...text].map((character) => ({ text: character }));
-  await provider.answers([...characters, { finish: "stop" }]);
+  // In full each character is drawn before the next one is sent, so that every beginning of the text is once on the page.
+  const gates = sized(false, true);
+  const characters = Array.from(text);
+  const script: Script = characters.flatMap((character, index) => [
+    { text: character },
+    ...(gates ? [{ gate: `behind ${index}` }] : []),
+  ]);
+  await provider.answers([...script, { finish: "stop" }]);
 
   let dialogs = 0;
   page.on("dialog", (dialog) => {
@@ -96,6 +107,15 @@ test("script, images and frames in a model's text run nothing and ask nobody", a
 
   await chat.signInAsGuest();
   await chat.ask(`Show me ${key}`);
+  if (gates) {
+    test.setTimeout(300_000);
+    for (const index of characters.keys()) {
+      await provider.reached(`behind ${index}`);
+      // Longer than the page waits before it draws again.
+      await page.waitForTimeout(75);
+      await provider.open(`behind ${index}`);
+    }
+  }
   await chat.expectStatus("complete");
   for (const visit of ["live", "after a reload"]) {
     await expect(chat.text, visit).toContainText("Before the payload.");

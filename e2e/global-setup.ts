@@ -33,6 +33,8 @@ export default async function setup(): Promise<() => Promise<void>> {
   process.env.E2E_URL = first?.url;
   process.env.E2E_LOCAL_URL = second?.url;
   process.env.E2E_PROVIDER_URL = provider.url;
+  process.env.E2E_DATABASE_URL = database.url;
+  process.env.E2E_SCRIPTED_ENV = JSON.stringify(scripted);
 
   return async () => {
     const codes = await Promise.all(servers.map((server) => server.stop()));

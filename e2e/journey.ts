@@ -5,7 +5,8 @@ import { ScriptedProvider } from "./scripted-provider.ts";
 
 export { expect };
 
-function fromSetup(name: string): string {
+/** A value of the global setup's. */
+export function fromSetup(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set; the global setup sets it`);
   return value;
@@ -42,6 +43,12 @@ export class ChatPage {
   readonly details: Locator;
   readonly sources: Locator;
   readonly chats: Locator;
+  /** Under an answer that broke off. */
+  readonly continue: Locator;
+  /** Empty unless the answer's stream is away. */
+  readonly connection: Locator;
+  /** Empty unless something on the way buffers. */
+  readonly buffering: Locator;
 
   constructor(page: Page) {
     this.page = page;
@@ -54,6 +61,9 @@ export class ChatPage {
     this.details = this.answer.locator('[data-part="details"]');
     this.sources = this.answer.getByRole("list", { name: "Sources" });
     this.chats = page.getByRole("navigation", { name: "Chats" });
+    this.continue = this.answer.getByRole("button", { name: "Continue" });
+    this.connection = page.getByRole("status", { name: "Connection" });
+    this.buffering = page.getByRole("status", { name: "Buffering" });
   }
 
   async signInAsGuest(url = "/"): Promise<void> {

@@ -1,38 +1,101 @@
-// The page behind a network that fails: a proxy between browser and server cuts every connection.
-import { startFaultProxy } from "@/test/fault-proxy";
-import { expect, test } from "./journey.ts";
+// The page behind a network that fails: a proxy between browser and server cuts every connection, or the browser itself
+// has none.
+import { sized } from "@/test/chaos/trial";
+import { type FaultProxy, startFaultProxy } from "@/test/fault-proxy";
+import { freeze } from "./frozen-tab.ts";
+import { test as base, expect } from "./journey.ts";
+import { watchAnswer } from "./watch-answer.ts";
 
 const firstHalf = "Before the tunnel every word arrives,";
 const secondHalf = " and after it the rest is there as if nothing had been.";
+const whole = firstHalf + secondHalf;
+const heldHalfWay = [{ tokens: firstHalf }, { gate: "half" }, { tokens: secondHalf }, { finish: "stop" as const }];
+const away = "Reconnecting…";
 
-test("without a network the page says so, and catches up by itself", async ({ page, chat, provider, key, baseURL }) => {
-  await provider.answers([{ tokens: firstHalf }, { gate: "half" }, { tokens: secondHalf }, { finish: "stop" }]);
-  const network = await startFaultProxy(Number(new URL(baseURL ?? "").port));
+const test = base.extend<{ network: FaultProxy }>({
+  network: async ({ baseURL }, use) => {
+    const network = await startFaultProxy(Number(new URL(baseURL ?? "").port));
+    await use(network);
+    await network.close();
+  },
+});
+
+test.describe.configure({ timeout: sized(60_000, 180_000) });
+
+test("I2 I3 I6: without a network the page says so, and catches up by itself", async ({
+  page,
+  chat,
+  provider,
+  key,
+  network,
+}) => {
+  await provider.answers(heldHalfWay);
   await chat.signInAsGuest(network.url);
+  const watched = await watchAnswer(page, whole);
   await chat.ask(`Through the tunnel, ${key}`);
   await provider.reached("half");
   await expect(chat.text).toHaveText(firstHalf);
 
   network.down();
-  const connection = page.getByRole("status", { name: "Connection" });
-  await expect(connection).toHaveText("Reconnecting…");
+  await expect(chat.connection).toHaveText(away);
   await chat.expectStatus("running");
   await provider.open("half");
-  expect(await provider.closed()).toMatchObject({ closedBy: "server", sent: firstHalf + secondHalf });
+  expect(await provider.closed()).toMatchObject({ closedBy: "server", sent: whole });
   await expect(chat.text).toHaveText(firstHalf);
 
   network.up();
-  await expect(chat.text).toHaveText(firstHalf + secondHalf);
+  await expect(chat.text).toHaveText(whole);
   await chat.expectStatus("complete");
-  await expect(connection).toBeEmpty();
-  await network.close();
+  await expect(chat.connection).toBeEmpty();
+  watched.expectNothingLostOrTwice();
 });
 
-test("cut again and again, every word is there once", async ({ chat, provider, key, baseURL }) => {
+test("I3 I7: cut before the send is answered, before the first word and before the ending", async ({
+  page,
+  chat,
+  provider,
+  key,
+  network,
+}) => {
+  await provider.answers([{ gate: "start" }, { tokens: whole }, { gate: "end" }, { finish: "stop" }]);
+  await chat.signInAsGuest(network.url);
+  const watched = await watchAnswer(page, whole);
+
+  network.stall(true);
+  await chat.ask(`Three tunnels, ${key}`);
+  await provider.reached("start");
+  network.down();
+  await expect(chat.connection).toHaveText(away);
+  network.stall(false);
+  network.up();
+  await expect(chat.connection).toBeEmpty();
+  await chat.expectStatus("running");
+
+  network.down();
+  await expect(chat.connection).toHaveText(away);
+  network.up();
+  await provider.open("start");
+  await expect(chat.text).toHaveText(whole);
+
+  await expect(chat.connection).toBeEmpty();
+  network.down();
+  await expect(chat.connection).toHaveText(away);
+  await provider.open("end");
+  await provider.closed();
+  await chat.expectStatus("running");
+  network.up();
+  await chat.expectStatus("complete");
+  await expect(chat.text).toHaveText(whole);
+  await expect(chat.connection).toBeEmpty();
+  watched.expectNothingLostOrTwice();
+  expect(await provider.requests()).toBe(1);
+});
+
+test("I3: cut again and again, every word is there once", async ({ page, chat, provider, key, network }) => {
   const words = Array.from({ length: 120 }, (_, index) => `w${index}`).join(" ");
   await provider.answers([{ gate: "start" }, { tokens: words, perSecond: 40 }, { finish: "stop" }]);
-  const network = await startFaultProxy(Number(new URL(baseURL ?? "").port));
   await chat.signInAsGuest(network.url);
+  const watched = await watchAnswer(page, words);
   await chat.ask(`Many tunnels, ${key}`);
   await provider.reached("start");
   await provider.open("start");
@@ -43,5 +106,126 @@ test("cut again and again, every word is there once", async ({ chat, provider, k
   }
   await expect(chat.text).toHaveText(words);
   await chat.expectStatus("complete");
-  await network.close();
+  watched.expectNothingLostOrTwice();
 });
+
+test("I3 I6: offline for a while, the page waits, and a draft stays, also through a reload", async ({
+  page,
+  context,
+  chat,
+  provider,
+  key,
+}) => {
+  const draft = "What I thought of in the tunnel";
+  await provider.answers(heldHalfWay, [{ tokens: "The next one." }, { finish: "stop" }]);
+  await chat.signInAsGuest();
+  const watched = await watchAnswer(page, whole);
+  await chat.ask(`Offline, ${key}`);
+  await provider.reached("half");
+  await expect(chat.text).toHaveText(firstHalf);
+
+  await context.setOffline(true);
+  await expect(chat.connection).toHaveText(away);
+  await provider.open("half");
+  await provider.closed();
+  await chat.composer.fill(draft);
+  // The length of the absence is what is tried here.
+  await page.waitForTimeout(sized(3_000, 30_000));
+  await expect(chat.connection).toHaveText(away);
+  await chat.expectStatus("running");
+  await expect(chat.text).toHaveText(firstHalf);
+
+  await context.setOffline(false);
+  await expect(chat.text).toHaveText(whole);
+  await chat.expectStatus("complete");
+  await expect(chat.connection).toBeEmpty();
+  await expect(chat.composer).toHaveValue(draft);
+  await page.reload();
+  await expect(chat.composer).toHaveValue(draft);
+  await expect(chat.text).toHaveText(whole);
+  await chat.expectStatus("complete");
+  watched.expectNothingLostOrTwice();
+});
+
+test("I7: what is sent without a network is asked once, when there is one", async ({
+  page,
+  context,
+  chat,
+  provider,
+  key,
+}) => {
+  await provider.answers([{ tokens: whole }, { finish: "stop" }]);
+  await chat.signInAsGuest();
+  const watched = await watchAnswer(page, whole);
+  await context.setOffline(true);
+  await chat.ask(`Sent from the tunnel, ${key}`);
+  await expect(chat.connection).toHaveText(away);
+  await context.setOffline(false);
+  await expect(chat.text).toHaveText(whole);
+  await chat.expectStatus("complete");
+  await expect(chat.composer).toHaveValue("");
+  watched.expectNothingLostOrTwice();
+  expect(await provider.requests()).toBe(1);
+});
+
+test("I3 I6: a connection that falls silent and stays open is given up, and the rest comes over another", async ({
+  page,
+  chat,
+  provider,
+  key,
+  network,
+}) => {
+  await provider.answers(heldHalfWay);
+  // The page's own clock, so that its patience of 37.5 s need not be waited for.
+  await page.clock.install();
+  await chat.signInAsGuest(network.url);
+  const watched = await watchAnswer(page, whole);
+  await chat.ask(`A silent tunnel, ${key}`);
+  await provider.reached("half");
+  await expect(chat.text).toHaveText(firstHalf);
+
+  network.stall(true);
+  await provider.open("half");
+  await provider.closed();
+  await page.clock.fastForward(30_000);
+  await expect(chat.connection).toBeEmpty();
+  await page.clock.fastForward(10_000);
+  await expect(chat.connection).toHaveText(away);
+  await expect(chat.text).toHaveText(firstHalf);
+
+  network.stall(false);
+  await expect(chat.text).toHaveText(whole);
+  await chat.expectStatus("complete");
+  await expect(chat.connection).toBeEmpty();
+  watched.expectNothingLostOrTwice();
+});
+
+for (const connection of ["dies", "lives"] as const) {
+  test(`I3: a frozen tab whose connection ${connection} wakes and goes on`, async ({
+    page,
+    chat,
+    provider,
+    key,
+    network,
+  }) => {
+    await provider.answers(heldHalfWay);
+    await chat.signInAsGuest(network.url);
+    const watched = await watchAnswer(page, whole);
+    await chat.ask(`Asleep in the tunnel, ${key}`);
+    await provider.reached("half");
+    await expect(chat.text).toHaveText(firstHalf);
+
+    const wake = await freeze(page);
+    if (connection === "dies") network.down();
+    await provider.open("half");
+    await provider.closed();
+    // How long it sleeps is what is tried here: in full longer than the page's patience with a silent connection.
+    await new Promise((resolve) => setTimeout(resolve, sized(1_000, 45_000)));
+    network.up();
+    wake();
+    await expect(chat.text).toHaveText(whole);
+    await chat.expectStatus("complete");
+    await expect(chat.connection).toBeEmpty();
+    watched.expectNothingLostOrTwice();
+  });
+}

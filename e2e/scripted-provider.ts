@@ -37,6 +37,11 @@ export class ScriptedProvider {
     return (await this.#call("closed", { name: this.#key, n: String(n) })) as SeenRequest;
   }
 
+  /** How many requests this test has made so far. */
+  async requests(): Promise<number> {
+    return ((await this.#call("requests", { name: this.#key })) as { count: number }).count;
+  }
+
   async #call(verb: string, query: Record<string, string>, body?: unknown): Promise<unknown> {
     const answer = await fetch(`${this.#origin}/control/${verb}?${new URLSearchParams(query)}`, {
       method: "POST",

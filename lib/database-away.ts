@@ -21,11 +21,27 @@ const connection = new Set([
   "CONNECT_TIMEOUT",
 ]);
 
+/** A table or a column that is not there: what a database without its migrations answers. */
+const unmigrated = new Set(["42P01", "42703"]);
+
+const key = Symbol.for("rivulet.migrations-pending");
+const shared = globalThis as { [key]?: boolean };
+
+/** Told by a server that started while its database was away: the migrations are applied when it is back. */
+export function expectMigrations(pending: boolean): void {
+  shared[key] = pending;
+}
+
+export function areMigrationsPending(): boolean {
+  return shared[key] ?? false;
+}
+
 /** True for a failure that repeating the same call may mend. Looks through wrapping errors. */
 export function isDatabaseAway(error: unknown): boolean {
   return hasCode(error, (code) => {
     // Read only: a standby that is about to take over.
     if (connection.has(code) || code === "25006") return true;
+    if (areMigrationsPending() && unmigrated.has(code)) return true;
     return code.length === 5 && passing.includes(code.slice(0, 2));
   });
 }

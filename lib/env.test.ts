@@ -13,6 +13,8 @@ it("has the documented defaults", () => {
     DRAIN_MS: 20_000,
     FIRST_CHUNK_TIMEOUT_MS: 60_000,
     CHUNK_TIMEOUT_MS: 60_000,
+    TURN_DEADLINE_MS: 900_000,
+    CONTINUE_INTERRUPTED: "ask",
     LOG_LEVEL: "info",
   });
 });
@@ -55,7 +57,7 @@ it.each([
   expect(() => parseEnv({ [name]: value })).toThrow(name);
 });
 
-it("names all that are wrong at once, and shows no value", () => {
+it("I22: names all that are wrong at once, and shows no value", () => {
   const wrong = { GUESTS: "secret-1", OPENAI_BASE_URL: "secret-2", LEASE_MS: "secret-3" };
   let message = "";
   try {

@@ -32,6 +32,8 @@ const schema = z.object({
   DRAIN_MS: milliseconds(20_000),
   FIRST_CHUNK_TIMEOUT_MS: milliseconds(60_000),
   CHUNK_TIMEOUT_MS: milliseconds(60_000),
+  TURN_DEADLINE_MS: milliseconds(900_000),
+  CONTINUE_INTERRUPTED: z.enum(["ask", "auto"]).default("ask"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
 });
 

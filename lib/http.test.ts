@@ -44,6 +44,17 @@ async function answerTo(thrown: unknown) {
   return { response, body: await response.json(), lines };
 }
 
+it("closes the body of an answer to HEAD, whose headers are sent alone", async () => {
+  const cancel = vi.fn();
+  const handler = route(async () => new Response(new ReadableStream({ cancel }), { headers: { "X-Turn-Id": "turn" } }));
+  const ask = (method: string) => handler(new Request(url, { method }), context);
+  expect((await ask("GET")).body).not.toBeNull();
+  expect(cancel).not.toHaveBeenCalled();
+  const answer = await ask("HEAD");
+  expect([answer.status, answer.headers.get("x-turn-id"), answer.body]).toEqual([200, "turn", null]);
+  expect(cancel).toHaveBeenCalledTimes(1);
+});
+
 describe("route", () => {
   it("passes the answer and the parameters through", async () => {
     const handler = route<{ id: string }>(async (request, { id }) =>
@@ -86,7 +97,7 @@ describe("route", () => {
     expect([response.status, await response.json()]).toEqual([403, { detail: "Access denied" }]);
   });
 
-  it("shows a bug as internal, and logs it once with the id the client was given", async () => {
+  it("I22: shows a bug as internal, and logs it once with the id the client was given", async () => {
     const { response, body, lines } = await answerTo(new Error("a bug of ours"));
     expect(response.status).toBe(500);
     expect(body.error.code).toBe("internal");
@@ -203,7 +214,7 @@ describe("readJson", () => {
     await expect(readJson(request, schema, 10)).rejects.toMatchObject({ code: "too_large" });
   });
 
-  it("does not repeat the value that is wrong", () => {
+  it("I22: does not repeat the value that is wrong", () => {
     const refusal = () => parseInput(z.object({ key: z.enum(["a", "b"]) }), { key: canary });
     expect(refusal).toThrow(AppError);
     expect(refusal).not.toThrow(canary);

@@ -22,12 +22,16 @@ const nativeBody: ErrorBody = ({ code, message, requestId, details }) => ({
   error: { code, message, requestId, ...details },
 });
 
-/** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. */
+/** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. HEAD gets its headers. */
 export function route<Params = Record<string, never>>(handler: Handler<Params>, errorBody: ErrorBody = nativeBody) {
   return async (request: Request, context: NextContext<Params>): Promise<Response> => {
     const requestId = uuidv4();
     try {
-      return await handler(request, await context.params);
+      const response = await handler(request, await context.params);
+      if (request.method !== "HEAD") return response;
+      // Nobody reads the body, so a stream would stay open for good.
+      await response.body?.cancel();
+      return new Response(null, response);
     } catch (error) {
       return errorResponse(toAppError(error, request, requestId), requestId, errorBody);
     }
@@ -38,6 +42,8 @@ function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody)
   const headers = new Headers({ "Cache-Control": "no-store", "X-Request-Id": requestId });
   if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
   if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
+  // Over the same connection the next try would reach the same server, which may be one that drains.
+  if (error.code === "unavailable") headers.set("Connection", "close");
   const { status, code, publicMessage: message, details } = error;
   return Response.json(errorBody({ status, code, message, requestId, details }), { status, headers });
 }

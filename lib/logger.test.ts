@@ -28,20 +28,20 @@ const apiCallError = () =>
     responseHeaders: { "x-echo": canary },
   });
 
-it("keeps name, status and place of a provider's error, not what it quotes", () => {
+it("I22: keeps name, status and place of a provider's error, not what it quotes", () => {
   const described = describeError(apiCallError());
   expect(described).toMatchObject({ name: "AI_APICallError", status: 401 });
   expect(described.stack).toMatch(/^ {4}at /);
   expect(JSON.stringify(described)).not.toContain(canary);
 });
 
-it("keeps name and code of a failed statement, not its parameters", async () => {
+it("I22: keeps name and code of a failed statement, not its parameters", async () => {
   const described = describeError(await thrownBy(database().execute(sql`select ${canary}::int`)));
   expect(JSON.stringify(described)).not.toContain(canary);
   expect(described.cause).toMatchObject({ name: "PostgresError", code: "22P02" });
 });
 
-it("keeps name and code of the driver's own error, not the value it refuses", async () => {
+it("I22: keeps name and code of the driver's own error, not the value it refuses", async () => {
   const described = describeError(await thrownBy(pool().sql`select ${canary}::text::int`));
   expect(described).toMatchObject({ name: "PostgresError", code: "22P02" });
   expect(JSON.stringify(described)).not.toContain(canary);
@@ -61,7 +61,7 @@ it("looks through wrapping errors, and no deeper than five", () => {
   expect(JSON.stringify(describeError(loop)).match(/"name"/g)).toHaveLength(5);
 });
 
-it("does not quote a message in the stack, however many lines it has", () => {
+it("I22: does not quote a message in the stack, however many lines it has", () => {
   const error = new TypeError(`first\n    in ${canary}`);
   error.name = "AI_TypeValidationError";
   expect(JSON.stringify(describeError(error))).not.toContain(canary);
@@ -74,3 +74,11 @@ it.each([
   [null, "object"],
   [{ message: canary }, "object"],
 ])("of %j, thrown, keeps the type only", (thrown, name) => expect(describeError(thrown)).toEqual({ name }));
+
+it("I22: places are told within the server's folder, not where that lies", () => {
+  const error = new Error(`ENOENT: no such file, open '${process.cwd()}/db/schema.ts'`);
+  const described = describeError(error);
+  expect(described.message).toBe("ENOENT: no such file, open 'db/schema.ts'");
+  expect(described.stack).toMatch(/^ {4}at .*lib\/logger\.test\.ts:\d+/);
+  expect(JSON.stringify(described)).not.toContain(process.cwd());
+});

@@ -15,11 +15,17 @@ export function describeError(error: unknown, depth = 0): Described {
   // their own); Postgres quotes the value of a data exception, SQLSTATE class 22.
   const refusedValue = name === "PostgresError" && described.code?.startsWith("22");
   const quotes = name.startsWith("AI_") || "params" in error || refusedValue;
-  if (!quotes) described.message = error.message;
+  if (!quotes) described.message = withoutFolder(error.message);
   const frames = error.stack?.split("\n").filter((line) => line.startsWith("    at "));
-  if (frames?.length) described.stack = frames.slice(0, 12).join("\n");
+  if (frames?.length) described.stack = withoutFolder(frames.slice(0, 12).join("\n"));
   if (error.cause && depth < 4) described.cause = describeError(error.cause, depth + 1);
   return described;
+}
+
+/** Where on its machine the server lies is nobody's business; within its folder the place of an error is. */
+function withoutFolder(text: string): string {
+  const folder = `${process.cwd()}/`;
+  return text.replaceAll(`file://${folder}`, "").replaceAll(folder, "");
 }
 
 export const logger = pino({

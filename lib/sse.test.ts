@@ -1,4 +1,7 @@
+import { createParser, type EventSourceMessage } from "eventsource-parser";
+import fc from "fast-check";
 import { expect, it, vi } from "vitest";
+import { countCases, sized } from "@/test/chaos/trial";
 import { eventStream, formatFrame } from "./sse";
 
 const opening = ": open\nretry: 1000\n\n";
@@ -50,12 +53,50 @@ it("writes fields in the order event, data, id, and leaves out what is not there
   expect(formatFrame({ data: "" })).toBe("data: \n\n");
 });
 
+/** What a client's parser makes of the body when it comes in these pieces. */
+function parsed(pieces: Uint8Array[]): EventSourceMessage[] {
+  const events: EventSourceMessage[] = [];
+  const parser = createParser({
+    onEvent: (event) => events.push(event),
+    onError: (error) => expect.fail(String(error)),
+  });
+  const decoder = new TextDecoder();
+  for (const piece of pieces) parser.feed(decoder.decode(piece, { stream: true }));
+  return events;
+}
+
+it("I19: every string comes out as it went in, wherever the bytes are cut", (context) => {
+  const awkward = ["\r", "\n", "\r\n", "\0", "\ufeff", "\u0085", "\u2028", "\u2029", "\ud800", "\udc00", "👋"];
+  const syntax = ["data: ", "data:", "id: 7", "event: x", "retry: 1", ": ", "[DONE]", '"', "\\", "\n\n"];
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.string({ unit: fc.integer({ min: 0, max: 0xffff }).map((unit) => String.fromCharCode(unit)) }),
+    fc.array(fc.constantFrom(...awkward, ...syntax)).map((all) => all.join("")),
+  );
+  fc.assert(
+    fc.property(fc.array(text, { minLength: 1, maxLength: 3 }), (texts) => {
+      const frames = texts.map((each, index) =>
+        formatFrame({ event: "e", data: JSON.stringify(each), id: `${index}` }),
+      );
+      const bytes = new TextEncoder().encode(opening + frames.join(heartbeat));
+      const expected = texts.map((data, index) => ({ event: "e", data, id: `${index}` }));
+      const read = (pieces: Uint8Array[]) =>
+        parsed(pieces).map((event) => ({ ...event, data: JSON.parse(event.data) }));
+      for (let cut = 0; cut <= bytes.length; cut++)
+        expect(read([bytes.subarray(0, cut), bytes.subarray(cut)])).toEqual(expected);
+      expect(read(Array.from(bytes, (_, at) => bytes.subarray(at, at + 1)))).toEqual(expected);
+      countCases(context, bytes.length + 2);
+    }),
+    { numRuns: sized(100, 1_000) },
+  );
+});
+
 it("shows life before anything else is awaited", async () => {
   const stream = controlled();
   expect(await stream.read()).toBe(opening);
 });
 
-it("asks for more only when the client has taken what there was", async () => {
+it("I13: asks for more only when the client has taken what there was", async () => {
   const stream = controlled();
   await settle();
   expect(stream.state.asked).toBe(0);
@@ -78,7 +119,7 @@ it("ends when there is no more, with nothing of its own", async () => {
   expect(stream.closed).toHaveLength(1);
 });
 
-it("ends without a terminal when the source fails, and tells why once", async () => {
+it("I6: ends without a terminal when the source fails, and tells why once", async () => {
   const stream = controlled();
   await stream.read();
   const error = new Error("broken");

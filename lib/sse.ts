@@ -1,5 +1,7 @@
 // Frames to bytes and bytes to a response, by the rules of docs/protocol.md §2. Knows nothing of turns or dialects.
 
+import { passKillPoint } from "./kill-points";
+
 /** One SSE block. `data` is one line; `id` is absent where a client must not resume. */
 export type Frame = { event?: string; data: string; id?: string };
 
@@ -66,6 +68,7 @@ export function eventStream({
         } else {
           open.lastWriteMs = performance.now();
           controller.enqueue(encoder.encode(blocks));
+          if (process.env.CHAOS_BUILD === "on") setImmediate(passKillPoint, "after-send");
         }
       } catch (error) {
         if (ended) return;

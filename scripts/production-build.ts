@@ -1,5 +1,5 @@
-// The production build in .next and the question whether it is a build of this code, answered by a fingerprint of
-// every file that goes into it.
+// The production build in .next, and the one for the failure tests in .next-chaos (lib/kill-points.ts), and the question
+// whether it is a build of this code, answered by a fingerprint of every file that goes into it.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -10,33 +10,40 @@ type RunNode = (argv: string[], env: NodeJS.ProcessEnv) => Promise<number>;
 
 export const nextBin = "node_modules/next/dist/bin/next";
 
-const fingerprintFile = ".next/source-fingerprint";
 const folders = ["app", "components", "db", "lib", "public"];
 const notBuilt = /\.(test|contract)\.tsx?$|^(next-env\.d|vitest\.config|drizzle\.config)\.ts$/;
 
 /** Builds unless there is a build of this code. Throws when the build fails. Of several at once one builds. */
-export async function ensureBuild(run: RunNode, { force = false } = {}): Promise<void> {
-  if (!force && isBuilt()) return;
+export async function ensureBuild(run: RunNode, { force = false, chaos = false } = {}): Promise<void> {
+  if (!force && isBuilt(chaos)) return;
   mkdirSync(".cache", { recursive: true });
   await withLock(".cache/build.lock", async () => {
-    if (!force && isBuilt()) return;
-    console.log("Building …");
+    if (!force && isBuilt(chaos)) return;
+    console.log(chaos ? "Building for the failure tests …" : "Building …");
+    const { fingerprintFile } = placeOf(chaos);
     // Without its fingerprint a build that is cut short is no build.
     rmSync(fingerprintFile, { force: true });
     const fingerprint = sourceFingerprint();
+    if (chaos) writeFileSync(".cache/tsconfig.chaos.json", '{ "extends": "../tsconfig.json" }');
     const env = { ...process.env, NODE_ENV: "production" as const, NEXT_TELEMETRY_DISABLED: "1" };
-    const code = await run([nextBin, "build"], env);
+    const code = await run([nextBin, "build"], { ...env, CHAOS_BUILD: chaos ? "on" : "off" });
     if (code !== 0) throw new Error("The build failed; the lines above say why.");
     writeFileSync(fingerprintFile, fingerprint);
   });
 }
 
-export function isBuilt(): boolean {
+export function isBuilt(chaos = false): boolean {
+  const { folder, fingerprintFile } = placeOf(chaos);
   return (
-    existsSync(".next/BUILD_ID") &&
+    existsSync(`${folder}/BUILD_ID`) &&
     existsSync(fingerprintFile) &&
     readFileSync(fingerprintFile, "utf8") === sourceFingerprint()
   );
+}
+
+function placeOf(chaos: boolean) {
+  const folder = chaos ? ".next-chaos" : ".next";
+  return { folder, fingerprintFile: `${folder}/source-fingerprint` };
 }
 
 function sourceFingerprint(): string {

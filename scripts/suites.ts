@@ -1,10 +1,14 @@
-// Everything that checks this code, as suites that count: `npm run check` and `npm test` are two selections of them.
+// Everything that checks this code, as suites that count: `npm run check`, `npm test` and `npm run chaos` are selections
+// of them.
 import { spawnSync } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { startPostgres } from "./postgres.ts";
 import { askedToEnd, run, runNode } from "./processes.ts";
+import { ensureBuild } from "./production-build.ts";
+import { type Proof, promised, proofsOfPlaywright, proofsOfVitest } from "./proofs.ts";
 
 export type Count = { passed: number; failed: number };
 export type Suite = { name: string; run(): Promise<Count> };
@@ -22,9 +26,21 @@ export const checks: Suite[] = [
   { name: "lock file", run: async () => one(lockFileIsWhole()) },
 ];
 
+/** What the tests after it run: the application as it is delivered, and once more with the points where it can be killed. */
+export const builds: Suite = {
+  name: "production build",
+  async run() {
+    await ensureBuild(runNode);
+    await ensureBuild(runNode, { chaos: true });
+    return one(true);
+  },
+};
+
 export const unitTests = vitest("unit and contract tests", "unit");
-/** Needs the production build. */
+/** This one and those below need the builds. */
 export const serverTests = vitest("tests of the production server", "server");
+/** As large as CHAOS says. */
+export const failureTests = vitest("failure bench, fast part", "chaos");
 
 /** Makes sure of a Chromium, which the tests after it find in CHROMIUM_PATH. */
 export const browser: Suite = {
@@ -36,20 +52,26 @@ export const browser: Suite = {
   },
 };
 
-export const journeys: Suite = {
-  name: "browser journeys",
-  run: () =>
-    withReport(async (report) => {
-      const argv = [path.join(nodeModules, "playwright/cli.js"), "test", "--config=e2e/playwright.config.ts"];
-      const code = await runNode([...argv, "--reporter=list,json"], {
-        ...process.env,
-        PLAYWRIGHT_JSON_OUTPUT_NAME: report,
-        NODE_ENV: "test",
-      });
-      const { stats } = readReport(report);
-      return settle({ passed: stats.expected, failed: stats.unexpected + stats.flaky + stats.skipped }, code);
-    }),
-};
+export const journeys = playwright("browser journeys");
+
+/** Of all of the above only the tests that prove a promise; what they tell goes to `collected`. */
+export function proofSuites(collected: Proof[]): Suite[] {
+  return [
+    vitest("unit and contract tests", "unit", collected),
+    vitest("tests of the production server", "server", collected),
+    vitest("failure bench", "chaos", collected),
+    playwright("browser journeys", collected),
+  ];
+}
+
+/** One seed for all that is random in a run: said at its beginning, and taken from CHAOS_SEED where that is set. */
+export function announceSeed(): string {
+  process.env.CHAOS_SEED ||= String(randomInt(0x7fff_ffff));
+  console.log(
+    `Seed ${process.env.CHAOS_SEED}. The same command with CHAOS_SEED=${process.env.CHAOS_SEED} uses it again.`,
+  );
+  return process.env.CHAOS_SEED;
+}
 
 /**
  * Gives the suites one database server of their own, and stops it whatever happens to them: a test runner that is
@@ -99,17 +121,38 @@ function check(name: string, commands: string[][]): Suite {
   };
 }
 
-/** One of the projects of vitest.config.ts. A skipped test counts as failed: it proves nothing. */
-function vitest(name: string, project: string): Suite {
+/** One of the projects of vitest.config.ts; with `collected` only what proves a promise. */
+function vitest(name: string, project: string, collected?: Proof[]): Suite {
   return {
     name,
     run: () =>
       withReport(async (report) => {
-        const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--project", project, "--reporter=default"];
+        const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--project", project];
+        const shown = collected ? ["--reporter=verbose", "--hideSkippedTests"] : ["--reporter=default"];
+        const selection = collected ? ["-t", promised.source] : [];
         const env = { ...process.env, NODE_ENV: "test" as const };
-        const code = await runNode([...argv, "--reporter=json", `--outputFile.json=${report}`], env);
-        const { numPassedTests, numFailedTests, numPendingTests } = readReport(report);
-        return settle({ passed: numPassedTests, failed: numFailedTests + numPendingTests }, code);
+        const code = await runNode(
+          [...argv, ...selection, ...shown, "--reporter=json", `--outputFile.json=${report}`],
+          env,
+        );
+        return settle(proofsOfVitest(readReport(report)), code, collected);
+      }),
+  };
+}
+
+function playwright(name: string, collected?: Proof[]): Suite {
+  return {
+    name,
+    run: () =>
+      withReport(async (report) => {
+        const argv = [path.join(nodeModules, "playwright/cli.js"), "test", "--config=e2e/playwright.config.ts"];
+        const selection = collected ? ["--grep", promised.source] : [];
+        const code = await runNode([...argv, ...selection, "--reporter=list,json"], {
+          ...process.env,
+          PLAYWRIGHT_JSON_OUTPUT_NAME: report,
+          NODE_ENV: "test",
+        });
+        return settle(proofsOfPlaywright(readReport(report)), code, collected);
       }),
   };
 }
@@ -118,10 +161,18 @@ function one(passed: boolean): Count {
   return passed ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
 }
 
-/** A run that failed without a failed test (a broken hook, a file that does not load) is a failure all the same. */
-function settle(count: Count, code: number): Count {
-  if (count.passed + count.failed === 0) return one(false);
-  return code !== 0 && count.failed === 0 ? { ...count, failed: 1 } : count;
+/**
+ * A skipped test counts as failed: it proves nothing. A run that failed without a failed test (a broken hook, a file that
+ * does not load) is a failure all the same.
+ */
+function settle(all: Proof[], code: number, collected?: Proof[]): Count {
+  // Vitest reports those that were not selected, too, as skipped.
+  const tests = collected ? all.filter(({ title }) => promised.test(title)) : all;
+  collected?.push(...tests);
+  const passed = tests.filter((test) => test.passed).length;
+  const failed = tests.length - passed;
+  if (tests.length === 0) return one(false);
+  return { passed, failed: code !== 0 ? Math.max(1, failed) : failed };
 }
 
 async function withReport(work: (file: string) => Promise<Count>): Promise<Count> {

@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseEnv } from "@/lib/env";
+import { listPromises, promisesOf } from "@/scripts/proofs";
 
 const root = path.dirname(import.meta.dirname);
 const read = (file: string) => readFileSync(path.join(root, file), "utf8");
@@ -69,6 +70,39 @@ describe.each(documents)("%s", (file) => {
   test("links only to files that exist", () => {
     const targets = groups(text, /\]\((?!https?:)([^)#\s]+)/g).map((target) => path.join(path.dirname(file), target));
     expect(targets.filter((target) => !existsSync(path.join(root, target)))).toEqual([]);
+  });
+});
+
+describe("docs/reliability.md", () => {
+  const document = read("docs/reliability.md");
+  const promises = listPromises(document).map(([promise]) => promise);
+  const rooms = ["app", "components", "db", "e2e", "examples", "lib", "scripts", "test"];
+  /** The promises that a file of tests names at the beginning of its titles. */
+  const proved = new Map(
+    rooms
+      .flatMap((room) =>
+        readdirSync(path.join(root, room), { recursive: true, encoding: "utf8" }).map((name) => path.join(room, name)),
+      )
+      .filter((file) => /\.(test|spec|contract)\.tsx?$/.test(file))
+      .map((file) => [file, promisesOf(groups(read(file), /["'`]((?:I\d+ )*I\d+): /g).join(" "))]),
+  );
+
+  test("lists I1 to I22", () => {
+    expect(promises).toEqual(Array.from({ length: 22 }, (_, index) => `I${index + 1}`));
+  });
+
+  test("names tests for every promise, and each of them says so in a title", () => {
+    for (const promise of promises) {
+      const row = document.split("\n").find((line) => line.startsWith(`| ${promise} | **`));
+      const files = groups(row ?? "", /`([^`]+\.(?:test|spec|contract)\.tsx?)`/g);
+      expect([promise, files.length > 0]).toEqual([promise, true]);
+      expect([promise, files.filter((file) => !proved.get(file)?.includes(promise))]).toEqual([promise, []]);
+    }
+  });
+
+  test("knows every promise that a title names", () => {
+    const named = [...proved.values()].flat();
+    expect(promises).toEqual(expect.arrayContaining([...new Set(named)]));
   });
 });
 

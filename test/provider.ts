@@ -39,6 +39,8 @@ export type ProviderRequest = {
   model: string;
   /** The text of the last user message. */
   prompt: string;
+  /** The same, but of a request to go on with an answer the question before that. */
+  question: string;
   headers: IncomingHttpHeaders;
   body: Record<string, unknown>;
   /** The text deltas written so far. */
@@ -54,12 +56,12 @@ export type Provider = {
   url: string;
   port: number;
   requests: ProviderRequest[];
-  /** Requests whose prompt contains `key` get these scripts, one after the other; the last one repeats. */
+  /** Requests whose prompt, or else their question, contains `key` get these scripts, one after the other; the last one repeats. */
   on(key: string, ...scripts: Script[]): void;
   open(gate: string): void;
   /** Resolves when a script waits, or has waited, at the gate. */
   reached(gate: string): Promise<void>;
-  /** The n-th (from 1) request whose prompt contains `key`, as soon as it has arrived. */
+  /** The n-th (from 1) request whose prompt or question contains `key`, as soon as it has arrived. */
   request(key: string, n?: number): Promise<ProviderRequest>;
   /** Cuts what is open and stops listening. */
   close(): Promise<void>;
@@ -91,11 +93,13 @@ export async function startProvider(
   }
 
   function scriptFor(request: ProviderRequest): Script {
-    for (const [key, entry] of scripts) {
-      if (!request.prompt.includes(key)) continue;
-      const next = entry.queue[Math.min(entry.used, entry.queue.length - 1)];
-      entry.used += 1;
-      return next ?? [];
+    for (const text of [request.prompt, request.question]) {
+      for (const [key, entry] of scripts) {
+        if (!text.includes(key)) continue;
+        const next = entry.queue[Math.min(entry.used, entry.queue.length - 1)];
+        entry.used += 1;
+        return next ?? [];
+      }
     }
     return typeof script === "function" ? script(request) : script;
   }
@@ -108,7 +112,7 @@ export async function startProvider(
     request: (key, n = 1) =>
       new Promise((resolve) => {
         const look = () => {
-          const found = requests.filter((request) => request.prompt.includes(key))[n - 1];
+          const found = requests.filter((request) => isAbout(request, key))[n - 1];
           if (!found) return;
           arrivals.delete(look);
           resolve(found);
@@ -137,7 +141,7 @@ export async function startProvider(
       shape,
       stream: body.stream === true,
       model: String(body.model),
-      prompt: lastUserText(body.messages ?? body.input),
+      ...asked(body.messages ?? body.input),
       headers: incoming.headers,
       body,
       sent: "",
@@ -265,7 +269,7 @@ async function play(
 
 /** The door for tests in another process; the same verbs as the object's. */
 async function control(
-  provider: Pick<Provider, "on" | "open" | "reached" | "request">,
+  provider: Pick<Provider, "on" | "open" | "reached" | "request" | "requests">,
   url: URL,
   body: string,
   response: ServerResponse,
@@ -275,7 +279,10 @@ async function control(
   if (verb === "on") provider.on(name, ...(JSON.parse(body) as Script[]));
   else if (verb === "open") provider.open(name);
   else if (verb === "reached") await provider.reached(name);
-  else if (verb === "request" || verb === "closed") {
+  else if (verb === "requests") {
+    const count = provider.requests.filter((request) => isAbout(request, name)).length;
+    return sendJson(response, 200, { count });
+  } else if (verb === "request" || verb === "closed") {
     const request = await provider.request(name, Number(url.searchParams.get("n") ?? 1));
     if (verb === "closed") await request.closed;
     return sendJson(response, 200, request);
@@ -283,11 +290,22 @@ async function control(
   sendJson(response, 200, {});
 }
 
-function lastUserText(messages: unknown): string {
-  if (typeof messages === "string") return messages;
+function isAbout({ prompt, question }: ProviderRequest, key: string): boolean {
+  return prompt.includes(key) || question.includes(key);
+}
+
+/** How the instruction to go on with an answer begins (lib/turn/prompt.ts). */
+const goOn = "Your answer above was cut off.";
+
+function asked(messages: unknown): Pick<ProviderRequest, "prompt" | "question"> {
+  if (typeof messages === "string") return { prompt: messages, question: messages };
   const list = (messages ?? []) as { role?: string; content?: string | { text?: string }[] }[];
-  const content = list.findLast((message) => message.role === "user")?.content ?? "";
-  return typeof content === "string" ? content : content.map((part) => part.text ?? "").join("");
+  const texts = list.flatMap(({ role, content = "" }) => {
+    if (role !== "user") return [];
+    return [typeof content === "string" ? content : content.map((part) => part.text ?? "").join("")];
+  });
+  const prompt = texts.at(-1) ?? "";
+  return { prompt, question: texts.findLast((text) => !text.startsWith(goOn)) ?? "" };
 }
 
 async function readBody(incoming: IncomingMessage): Promise<string> {

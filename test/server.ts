@@ -5,12 +5,15 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
+import { keepSecret, leakWatch } from "./leaks.ts";
 
 export type TestServer = {
   /** http://localhost:<port>: one host name throughout, as cookies and the same-origin rule need it. */
   url: string;
   port: number;
   pid: number;
+  /** Resolves when the process has gone, with the signal that ended it. */
+  exited: Promise<NodeJS.Signals | null>;
   /** Both outputs so far, in order of arrival. */
   output(): string;
   /** Sends the signal to the server process itself and waits until it has gone; false when it had gone before. */
@@ -27,53 +30,66 @@ const authSecret = "a-secret-for-tests-and-nothing-else-0123456789";
 const readyWithinMs = 30_000;
 const root = fileURLToPath(new URL("..", import.meta.url));
 
-/** Resolves when /api/ready answers 200. Throws with the output when the server exits or is not ready in time. */
+/**
+ * Resolves when /api/ready answers 200; with `until: "healthy"` when /api/health does, which needs no database. Throws
+ * with the output when the server exits or does not get there in time.
+ */
 export async function startServer({
   databaseUrl,
   dataDir,
   env = {},
   port,
+  chaos = false,
+  until = "ready",
 }: {
   databaseUrl: string;
   dataDir?: string;
   env?: Record<string, string>;
   /** A free one by default. Give it to start a server again where a killed one was. */
   port?: number;
+  /** From the build for the failure tests, which dies where KILL_AT says (lib/kill-points.ts). */
+  chaos?: boolean;
+  until?: "ready" | "healthy";
 }): Promise<TestServer> {
   const chosen = port ?? (await freePort());
   // As scripts/start.ts does it; parent.mjs ends the server when the test runner is gone.
   const argv = ["--import", "./scripts/parent.mjs", "node_modules/next/dist/bin/next", "start", "-p", String(chosen)];
+  // Not the environment of the test runner: its NODE_ENV, NODE_OPTIONS and provider keys are not the server's.
+  const serverEnv: Record<string, string | undefined> = {
+    PATH: process.env.PATH,
+    HOME: process.env.HOME,
+    NODE_ENV: "production",
+    NEXT_TELEMETRY_DISABLED: "1",
+    NEXT_MANUAL_SIG_HANDLE: "true",
+    PORT: String(chosen),
+    DATABASE_URL: databaseUrl,
+    AUTH_SECRET: authSecret,
+    RATE_LIMITS: "off",
+    DRAIN_MS: "1000",
+    CHAOS_BUILD: chaos ? "on" : "off",
+    ...(dataDir && { DATA_DIR: dataDir }),
+    ...env,
+  };
+  keepSecretsOf(serverEnv);
   const child = spawn(process.execPath, argv, {
     cwd: root,
     stdio: ["ignore", "pipe", "pipe"],
-    // Not the environment of the test runner: its NODE_ENV, NODE_OPTIONS and provider keys are not the server's.
-    env: {
-      PATH: process.env.PATH,
-      HOME: process.env.HOME,
-      NODE_ENV: "production",
-      NEXT_TELEMETRY_DISABLED: "1",
-      NEXT_MANUAL_SIG_HANDLE: "true",
-      PORT: String(chosen),
-      DATABASE_URL: databaseUrl,
-      AUTH_SECRET: authSecret,
-      RATE_LIMITS: "off",
-      DRAIN_MS: "1000",
-      ...(dataDir && { DATA_DIR: dataDir }),
-      ...env,
-    },
+    env: serverEnv as NodeJS.ProcessEnv,
   });
   let output = "";
   for (const pipe of [child.stdout, child.stderr]) {
+    const watch = leakWatch("output", `the output of the server on port ${chosen}`);
     pipe.setEncoding("utf8");
     pipe.on("data", (text: string) => {
       output += text;
+      watch(text);
     });
   }
-  const exited = once(child, "exit") as Promise<[number | null]>;
+  const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   const url = `http://localhost:${chosen}`;
 
   try {
-    await ready(url, child);
+    await answering(`${url}/api/${until === "ready" ? "ready" : "health"}`, child);
   } catch (error) {
     child.kill("SIGKILL");
     throw new Error(`The server at ${url} did not become ready.\n${output}`, { cause: error });
@@ -84,6 +100,7 @@ export async function startServer({
     url,
     port: chosen,
     pid: child.pid as number,
+    exited: exited.then(([, signal]) => signal),
     output: () => output,
     async kill(signal) {
       if (gone()) return false;
@@ -101,15 +118,27 @@ export async function startServer({
   };
 }
 
-async function ready(url: string, child: ChildProcess): Promise<void> {
+/** What this server knows and nobody else may learn. */
+function keepSecretsOf(env: Record<string, string | undefined>): void {
+  keepSecret("the key of the provider", env.OPENAI_API_KEY);
+  keepSecret("the secret of the sessions", env.AUTH_SECRET);
+  keepSecret("the address of the database", env.DATABASE_URL);
+  keepSecret("the password of the database", new URL(env.DATABASE_URL as string).password);
+  for (const url of [env.OPENAI_BASE_URL, env.OLLAMA_BASE_URL])
+    if (url) keepSecret("the address of the provider", new URL(url).host, "answer");
+  keepSecret("a path of the server", root);
+  keepSecret("a path of the server", env.DATA_DIR);
+}
+
+async function answering(url: string, child: ChildProcess): Promise<void> {
   const deadline = performance.now() + readyWithinMs;
   let last: unknown;
   while (performance.now() < deadline) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error("It exited.");
     try {
-      const answer = await fetch(`${url}/api/ready`);
+      const answer = await fetch(url);
       if (answer.ok) return;
-      last = new Error(`/api/ready answered ${answer.status}: ${await answer.text()}`);
+      last = new Error(`${url} answered ${answer.status}: ${await answer.text()}`);
     } catch (error) {
       last = error;
     }

@@ -3,6 +3,7 @@
 // and `until`; a test that looks at neither still fails, by an unhandled rejection.
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { isTerminal, type TurnChunk } from "@/lib/turn/chunks";
+import { leakWatch } from "./leaks.ts";
 
 export type Frame = { event: string | undefined; data: string; id: string | undefined; atMs: number };
 
@@ -103,10 +104,12 @@ export async function openStream(url: string, options: OpenOptions = {}): Promis
 
   const streaming = /^text\/(event-stream|plain)/.test(response.headers["content-type"] ?? "");
   const ids = idChecker(kind === "log", after?.cursor);
+  const watch = leakWatch("answer", url);
   let rest = Buffer.alloc(0);
 
   function take(bytes: Buffer): void {
     const atMs = performance.now();
+    watch(bytes.toString("latin1"));
     stream.bytes.push({ atMs, bytes });
     rest = Buffer.concat([rest, bytes]);
     // Only whole blocks are decoded, so a character split between packets is never torn.
@@ -146,6 +149,7 @@ export async function openStream(url: string, options: OpenOptions = {}): Promis
 
   if (!streaming) {
     for await (const part of response) stream.body += String(part);
+    watch(stream.body);
     finish("eof");
     return stream;
   }

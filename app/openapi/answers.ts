@@ -167,6 +167,14 @@ export const user = z.object({ id: z.uuid(), email: z.email(), name: z.string().
 
 export const ok = z.object({ status: z.literal("ok") }).meta({ id: "Ok" });
 
+/** An event of `GET /api/chats/{chatId}/events`. */
+export const chatEvent = z.object({ type: z.literal("turn"), turnId: z.uuid(), status }).meta({ id: "ChatEvent" });
+
+/** An event of `GET /api/health/stream`. */
+export const testEvent = z
+  .object({ index: z.int().min(0).max(9), elapsedMs: z.int().describe("Since the stream began, at the server.") })
+  .meta({ id: "TestEvent" });
+
 /** next-auth's. */
 export const session = z
   .object({ user: z.looseObject({}), expires: z.string() })

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { createDocument } from "zod-openapi";
 import type { Dialect } from "@/lib/dialects/contract";
 import { registry } from "@/lib/dialects/registry";
+import { chatEvent, testEvent } from "./answers";
 import { dialectPaths } from "./dialect-operations";
 import { nativePaths } from "./native-operations";
 import { eventName } from "./refusals";
@@ -68,7 +69,7 @@ export async function describe(dialects: readonly Dialect[]): Promise<ApiDescrip
             description: "The browser's session; with TLS its name begins with `__Secure-`.",
           },
         },
-        schemas: Object.fromEntries(dialects.flatMap(eventSchema)),
+        schemas: { ChatEvent: chatEvent, TestEvent: testEvent, ...Object.fromEntries(dialects.flatMap(eventSchema)) },
       },
     },
     { override: plain },

@@ -119,6 +119,28 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: json(answers.messages, [401, 404]),
     },
   },
+  "/api/chats/{chatId}/events": {
+    get: {
+      ...named("Chats", "watchChat", "Hear of the chat's turns"),
+      description:
+        "The chat's latest turn and its state, at once and whenever that changes, whoever began it; follow it with " +
+        "`/api/turns/{turnId}/stream`. It ends with the server or the chat, not with a turn: connect again.",
+      requestParams: { path: chatId },
+      responses: {
+        "200": {
+          description: "The feed. There is nothing to resume.",
+          headers: z.object({ "X-Chat-Id": z.string().describe("The chat.") }),
+          content: {
+            "text/event-stream": {
+              schema: z.string().describe("Server-Sent Events. The `data` of each is JSON."),
+              "x-event-data": { $ref: "#/components/schemas/ChatEvent" },
+            },
+          },
+        },
+        ...refusals([401, 404]),
+      },
+    },
+  },
   "/api/documents": {
     get: {
       ...named("Documents", "listDocuments", "The documents, newest first"),
@@ -230,6 +252,25 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/health": {
     get: { ...named("Server", "getHealth", "The process is up"), ...anyone, responses: up() },
+  },
+  "/api/health/stream": {
+    get: {
+      ...named("Server", "testStream", "Ten events in a second, to see whether anything on the way buffers"),
+      description: "Each tells its place and when it was sent. They must arrive as far apart as they were sent.",
+      ...anyone,
+      responses: {
+        "200": {
+          description: "The stream. It ends by itself; there is nothing to resume.",
+          content: {
+            "text/event-stream": {
+              schema: z.string().describe("Server-Sent Events. The `data` of each is JSON."),
+              "x-event-data": { $ref: "#/components/schemas/TestEvent" },
+            },
+          },
+        },
+        ...refusals([429]),
+      },
+    },
   },
   "/health": {
     get: { ...named("Server", "getHealthWithCors", "The same, readable by other origins"), ...anyone, responses: up() },

@@ -1,4 +1,4 @@
-import { RotateCw } from "lucide-react";
+import { RotateCw, StepForward } from "lucide-react";
 import { Button, IconButton } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { Tooltip } from "@/components/ui/tooltip";
@@ -18,10 +18,15 @@ function duration(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
-type DetailsProps = { metadata: MessageMetadata; text: string; onAgain: (() => void) | undefined };
+type DetailsProps = {
+  metadata: MessageMetadata;
+  text: string;
+  onAgain: (() => void) | undefined;
+  onContinue: (() => void) | undefined;
+};
 
 /** Under an ended answer: how it ended, what it took, and what can be done with it. */
-export function AnswerDetails({ metadata, text, onAgain }: DetailsProps) {
+export function AnswerDetails({ metadata, text, onAgain, onContinue }: DetailsProps) {
   const { models } = useSession();
   const { status, error, model, timing, usage, confidence } = metadata;
   const note = notes[status ?? ""];
@@ -46,6 +51,11 @@ export function AnswerDetails({ metadata, text, onAgain }: DetailsProps) {
           <IconButton label="Regenerate" onClick={onAgain} className="size-8! text-ink-3 [&_svg]:size-3.5!">
             <RotateCw />
           </IconButton>
+        )}
+        {onContinue && (
+          <Button onClick={onContinue} className="mr-1 h-8! text-xs [&_svg]:size-3.5!">
+            <StepForward /> Continue
+          </Button>
         )}
         {onAgain && status !== "complete" && (
           <Button onClick={onAgain} className="mr-2 h-8! text-xs [&_svg]:size-3.5!">

@@ -28,6 +28,8 @@ export function AnswerStatus({ message, live, writes }: { message: ChatMessage; 
     <div role="status" className={clsx("grid gap-1 text-sm text-ink-3", ending && "sr-only")}>
       {ending ? (
         endings[ending]
+      ) : message.metadata?.continues ? (
+        <Stage label="Continuing…" writes={writes} />
       ) : stages.length === 0 ? (
         <Stage label="Waiting for the server…" />
       ) : (

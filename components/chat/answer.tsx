@@ -1,13 +1,14 @@
 "use client";
 import { type DynamicToolUIPart, isToolUIPart, type ToolUIPart } from "ai";
 import { clsx } from "clsx";
-import { memo, useCallback, useMemo, useState } from "react";
+import { memo, useCallback, useMemo, useRef, useState } from "react";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { parseSource } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import { AnswerDetails } from "./answer-details";
 import { AnswerStatus, statuses } from "./answer-status";
 import { Citations } from "./citation";
+import { isBroken } from "./continued";
 import { Markdown } from "./markdown";
 import { Reasoning } from "./reasoning";
 import { Sources } from "./sources";
@@ -18,6 +19,7 @@ type AnswerProps = {
   last: boolean;
   settled: boolean;
   onAgain: (messageId: string) => void;
+  onContinue: (messageId: string) => void;
 };
 
 function revealCard(id: string) {
@@ -28,6 +30,16 @@ function revealCard(id: string) {
   requestAnimationFrame(() => requestAnimationFrame(() => card?.scrollIntoView({ block: "center", behavior })));
 }
 
+/** The first text, the second one …: a replay may leave out parts that are not drawn, and so move the others. */
+function keysOf(parts: ChatMessage["parts"]): string[] {
+  const seen = new Map<string, number>();
+  return parts.map(({ type }) => {
+    const nth = (seen.get(type) ?? 0) + 1;
+    seen.set(type, nth);
+    return `${type}-${nth}`;
+  });
+}
+
 function useSources(message: ChatMessage) {
   const parts = message.parts.filter((part) => part.type === "source-document");
   // Parts are copied with every token; the sources themselves come once, so their ids tell whether they changed.
@@ -36,7 +48,7 @@ function useSources(message: ChatMessage) {
   return useMemo(() => parts.flatMap((part) => parseSource(part) ?? []), [key]);
 }
 
-export const Answer = memo(function Answer({ message, last, settled, onAgain }: AnswerProps) {
+export const Answer = memo(function Answer({ message, last, settled, onAgain, onContinue }: AnswerProps) {
   const { metadata, parts, id } = message;
   const ending = metadata?.status;
   const running = !ending;
@@ -59,20 +71,32 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain }: 
     [sources, cardId],
   );
   const lastText = parts.findLastIndex((part) => part.type === "text");
+  const keyed = keysOf(parts);
+  const article = useRef<HTMLElement>(null);
+  const [heightPx, setHeightPx] = useState<number>();
+  const goOn = () => {
+    // The button goes: who pressed it stays in the answer, and the page keeps its height until the words need it.
+    article.current?.focus({ preventScroll: true });
+    setHeightPx(article.current?.offsetHeight);
+    onContinue(id);
+  };
   const retrieved = statuses(message).find((status) => status.stage === "retrieve");
 
   return (
     <article
+      ref={article}
+      tabIndex={-1}
       aria-label="Answer"
       data-status={ending ?? "running"}
-      className={clsx("grid grid-cols-1 gap-3.5", settled && "settled-message")}
+      style={{ minHeight: running ? heightPx : undefined }}
+      className={clsx("grid grid-cols-1 content-start gap-3.5 outline-none", settled && "settled-message")}
     >
       {sources.length > 0 && (
         <Sources sources={sources} caption={retrieved?.detail} open={open} onToggle={toggle} cardId={cardId} />
       )}
       <Citations value={cite}>
         {parts.map((part, index) => {
-          const key = `${part.type}-${index}`;
+          const key = keyed[index];
           if (part.type === "text")
             return part.text ? (
               <Markdown key={key} text={part.text} running={running && index === lastText && part.state !== "done"} />
@@ -86,7 +110,12 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain }: 
       </Citations>
       <AnswerStatus message={message} live={last} writes={lastText >= 0} />
       {metadata && ending && (
-        <AnswerDetails metadata={metadata} text={textOf(message)} onAgain={last ? () => onAgain(id) : undefined} />
+        <AnswerDetails
+          metadata={metadata}
+          text={textOf(message)}
+          onAgain={last ? () => onAgain(id) : undefined}
+          onContinue={last && isBroken(message) ? goOn : undefined}
+        />
       )}
     </article>
   );

@@ -52,21 +52,29 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
     }
   }, []);
 
-  const refresh = useCallback(async () => {
+  const load = useCallback(async () => {
     const turn = ++asked.current;
-    await attempt(async () => {
-      const next = await api.listChats({ q: queryNow.current || undefined });
-      if (turn === asked.current) setPage(next);
-    });
-  }, [attempt]);
+    const next = await api.listChats({ q: queryNow.current || undefined });
+    if (turn === asked.current) setPage(next);
+  }, []);
+
+  /** In the background: what cannot be read now stays as it is on the page, until the next time. */
+  const refresh = useCallback(async () => {
+    try {
+      await load();
+      setFailure(null);
+    } catch (error) {
+      console.warn(error);
+    }
+  }, [load]);
 
   const search = useCallback(
     (next: string) => {
       setQuery(next);
       queryNow.current = next.trim();
-      void refresh();
+      void attempt(load);
     },
-    [refresh],
+    [attempt, load],
   );
 
   const loadMore = useCallback(async () => {

@@ -6,6 +6,7 @@ import { Button } from "@/components/ui/button";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { Answer } from "./answer";
 import { PendingAnswer } from "./answer-status";
+import { BufferingNote } from "./buffering-note";
 import { Composer } from "./composer";
 import { ConnectionLine, FailureNote } from "./notices";
 import { useStickToBottom } from "./stick-to-bottom";
@@ -52,11 +53,13 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
               <UserMessage key={message.id} message={message} settled={settled} />
             ) : (
               <Answer
-                key={message.id}
+                // An answer that goes on in another message is still the answer to its question.
+                key={`answer-to-${messages[index - 1]?.id}`}
                 message={message}
                 last={index === messages.length - 1}
                 settled={settled}
                 onAgain={talk.again}
+                onContinue={talk.continueAnswer}
               />
             );
           })}
@@ -76,6 +79,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
             <ArrowDown />
           </Button>
         )}
+        <BufferingNote running={talk.running} />
         <ConnectionLine away={talk.away} />
         <Composer
           text={talk.text}

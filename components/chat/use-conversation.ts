@@ -3,10 +3,13 @@ import { useChat } from "@ai-sdk/react";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { v7 as newId } from "uuid";
 import { api } from "@/components/api";
+import type { TurnNews } from "@/lib/client/chat-feed";
 import { RequestError } from "@/lib/client/request";
-import { ResumableChatTransport } from "@/lib/client/transport";
+import { type Continuation, ResumableChatTransport } from "@/lib/client/transport";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import { useChatFeed } from "./chat-feed";
 import { useChats } from "./chats";
+import { asRead } from "./continued";
 import { useDraft } from "./draft";
 import { describe, type Failure } from "./failure";
 import { useModel, useScope } from "./settings";
@@ -22,6 +25,11 @@ function isRunning(message: ChatMessage | undefined): boolean {
   return message?.role === "assistant" && !message.metadata?.status;
 }
 
+/** Whether these messages show the turn in the state of the news, or are about to. */
+function isKnown(messages: ChatMessage[], { turnId, status }: TurnNews): boolean {
+  return messages.some(({ metadata }) => metadata?.turnId === turnId && (status === "running" || metadata.status));
+}
+
 type Options = { chatId: string; initial: ChatMessage[]; isNew: boolean };
 
 /** One conversation: what it shows, and everything a person can do in it. */
@@ -30,6 +38,10 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   const { draft, setDraft, moveTo } = useDraft(isNew ? "new" : chatId, initial);
   const [failure, setFailure] = useState<Failure | null>(null);
   const [joining, setJoining] = useState(false);
+  /** The broken answer whose continuation was asked for, while that is followed. */
+  const [continuing, setContinuing] = useState<string | null>(null);
+  /** The youngest of the feed that is not known to be on the page. */
+  const [news, setNews] = useState<TurnNews | null>(null);
   const [scope] = useScope();
   const [model] = useModel();
   const { refresh } = useChats();
@@ -41,6 +53,8 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   );
   /** What was on the page before the request in flight, until the server has taken that request. */
   const before = useRef<ChatMessage[] | null>(null);
+  /** A running answer was found and is being joined. */
+  const joins = useRef(false);
 
   const chat = useChat<ChatMessage>({
     id: chatId,
@@ -58,10 +72,16 @@ export function useConversation({ chatId, initial, isNew }: Options) {
       tellOthers();
     },
   });
-  const { messages, status, setMessages, resumeStream } = chat;
-  const busy = status === "submitted" || status === "streaming";
+  const { status, setMessages, resumeStream } = chat;
+  const shown = useRef(initial);
+  const messages = useMemo(() => asRead(chat.messages, shown.current, continuing), [chat.messages, continuing]);
+  useEffect(() => {
+    shown.current = messages;
+  }, [messages]);
+  const busy = status === "submitted" || status === "streaming" || continuing !== null;
 
-  const latest = useRef({ busy, exists, draft, regenerate: (_messageId: string) => {} });
+  const nothing = (_messageId: string) => {};
+  const latest = useRef({ busy, exists, draft, regenerate: nothing, goOn: nothing });
 
   const accepted = () => {
     if (!before.current) return;
@@ -79,19 +99,26 @@ export function useConversation({ chatId, initial, isNew }: Options) {
     if (!before.current) return;
     setMessages(before.current);
     before.current = null;
-    setFailure(describe(error));
     const { text, sent } = latest.current.draft;
     if (sent) setDraft({ text: [sent.text, text].filter(Boolean).join("\n"), sent });
-    if (error instanceof RequestError && error.code === "turn_running") setJoining(true);
+    const answers = error instanceof RequestError && error.code === "turn_running";
+    if (answers) setJoining(true);
+    // Whoever asked for an answer and not for words of their own sees one come.
+    if (sent || !answers) setFailure(describe(error));
   };
 
   /** Takes over what the server has, and joins an answer that is being written. */
   const lookAgain = useCallback(async () => {
-    if (latest.current.busy || !latest.current.exists) return;
+    const isFollowing = () => latest.current.busy || joins.current;
+    if (isFollowing() || !latest.current.exists) return;
     const stored = await api.listMessages(chatId);
-    if (latest.current.busy) return;
+    if (isFollowing()) return;
     setMessages(stored);
-    if (isRunning(stored.at(-1))) await resumeStream();
+    if (!isRunning(stored.at(-1))) return;
+    joins.current = true;
+    await resumeStream().finally(() => {
+      joins.current = false;
+    });
   }, [chatId, setMessages, resumeStream]);
 
   const tellOthers = useOtherTabs(
@@ -101,6 +128,15 @@ export function useConversation({ chatId, initial, isNew }: Options) {
       lookAgain().catch((error) => console.warn(error));
     }, [lookAgain]),
   );
+
+  useChatFeed(exists ? chatId : null, setNews);
+  useEffect(() => {
+    if (!news || busy || isKnown(messages, news)) return;
+    // Once for each piece of news: should this look fail, the line is down, and the feed tells again when it is back.
+    setNews(null);
+    lookAgain().catch((error) => console.warn(error));
+    void refresh();
+  }, [news, busy, messages, lookAgain, refresh]);
 
   useEffect(() => {
     if (!joining || busy) return;
@@ -128,32 +164,49 @@ export function useConversation({ chatId, initial, isNew }: Options) {
     return { body: { model, searchMode: scope.mode, ...documents } };
   };
 
+  /** Before each request: only what is shown counts, and what was heard of earlier turns does not. */
+  const begin = () => {
+    before.current = messages;
+    setMessages(messages);
+    setFailure(null);
+    setNews(null);
+  };
+
   const send = (text = draft.text) => {
     const words = text.trim();
     if (!words || busy) return;
     const messageId = draft.sent?.text === words ? draft.sent.messageId : newId();
-    before.current = messages;
-    setFailure(null);
+    begin();
     setDraft({ text: "", sent: { messageId, chatId, text: words } });
     void chat.sendMessage({ id: messageId, role: "user", parts: [{ type: "text", text: words }] }, request());
   };
 
   const regenerate = (messageId: string) => {
     if (busy) return;
-    before.current = messages;
-    setFailure(null);
+    begin();
     void chat.regenerate({ messageId, ...request() });
   };
 
-  latest.current = { busy, exists, draft, regenerate };
-  // One identity for good: it goes to every answer, and a new one would draw them all again.
+  const goOn = (messageId: string) => {
+    const turnId = messages.find(({ id }) => id === messageId)?.metadata?.turnId;
+    if (busy || !turnId) return;
+    begin();
+    setContinuing(messageId);
+    const body: Continuation = { trigger: "continue-message", messageId, turnId, model };
+    void resumeStream({ body }).finally(() => setContinuing(null));
+  };
+
+  latest.current = { busy, exists, draft, regenerate, goOn };
+  // One identity for good: they go to every answer, and new ones would draw them all again.
   const again = useCallback((messageId: string) => latest.current.regenerate(messageId), []);
+  const continueAnswer = useCallback((messageId: string) => latest.current.goOn(messageId), []);
 
   const stop = async () => {
     try {
       const { turnId } = await api.stopTurn(chatId);
-      // Nothing ran: the request is still on its way here, so it is given up here.
-      if (!turnId && before.current) {
+      // Nothing ran, or what ended before: the request is still on its way here, so it is given up here.
+      const earlier = !turnId || before.current?.some(({ metadata }) => metadata?.turnId === turnId);
+      if (before.current && earlier) {
         await chat.stop();
         rejected(new RequestError("Stopped before it was sent.", { status: 0, code: "stopped" }));
       }
@@ -174,6 +227,7 @@ export function useConversation({ chatId, initial, isNew }: Options) {
     failure,
     send,
     again,
+    continueAnswer,
     stop,
   };
 }

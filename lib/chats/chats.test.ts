@@ -129,7 +129,7 @@ describe("searching", () => {
     expect((await listChats(userId, { q })).chats.map(({ title }) => title)).toEqual(found);
   });
 
-  it("finds nothing of others, and pages like the list", async () => {
+  it("I20: finds nothing of others, and pages like the list", async () => {
     for (const title of ["river 1", "river 2", "river 3"]) await createChat(userId, { title });
     expect((await listChats(otherId, { q: "river" })).chats).toEqual([]);
     const first = await listChats(userId, { q: "river", limit: 2 });
@@ -140,7 +140,7 @@ describe("searching", () => {
 });
 
 describe("one chat", () => {
-  it("is changed by its owner only, and unknown to others", async () => {
+  it("I20: is changed by its owner only, and unknown to others", async () => {
     const chat = await createChat(userId, { title: "old" });
     expect(await changeChat(userId, chat.id, { title: "new", pinned: true })).toEqual({
       ...chat,

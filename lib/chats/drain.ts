@@ -1,9 +1,11 @@
 // The server's way out: no new turns, readers move on, live turns get their time (docs/operations.md).
 import { pool } from "@/db/client";
+import { areMigrationsPending } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
+import { releaseWatches } from "./watch";
 
 const key = Symbol.for("rivulet.draining");
 const startsKey = Symbol.for("rivulet.starts");
@@ -16,6 +18,8 @@ export function isDraining(): boolean {
 /** Throws unavailable while new turns are refused, and what the database throws when it does not answer. */
 export async function requireReady(): Promise<void> {
   if (isDraining()) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
+  if (areMigrationsPending())
+    throw new AppError("unavailable", "The server waits for its database.", { retryAfter: 2 });
   await pool().sql`select 1`;
 }
 
@@ -37,6 +41,7 @@ export async function drain(): Promise<void> {
   const log = turnLog();
   logger.info({ turns: log.liveCount, drainMs: env().DRAIN_MS }, "draining: no new turns, live ones may finish");
   log.releaseReaders();
+  releaseWatches();
   const deadlineMs = performance.now() + env().DRAIN_MS;
   const timeout = new Promise((resolve) => setTimeout(resolve, env().DRAIN_MS).unref());
   await Promise.race([Promise.allSettled(shared[startsKey] ?? []), timeout]);

@@ -1,4 +1,5 @@
 // Carries a turn out: hands the pure run its ports and the log its chunks. Belongs to the server, not to a request.
+import { setTimeout as delay } from "node:timers/promises";
 import { listMessages } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
@@ -6,25 +7,37 @@ import { env } from "@/lib/env";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
-import { classifyFailure } from "@/lib/models/failure";
+import { classifyFailure, deadlineError } from "@/lib/models/failure";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { toolsFor } from "@/lib/tools/registry";
-import type { ChatMessage, TurnChunk, TurnError } from "@/lib/turn/chunks";
+import { startChunk } from "@/lib/turn/begun";
+import type { ChatMessage, LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
-import { type RunPorts, runTurn, startChunk } from "@/lib/turn/run";
+import { type Halt, type RunPorts, runTurn } from "@/lib/turn/run";
 import { branchOf } from "./branch";
 import { clientTools } from "./client-tools";
 import type { TurnSettings } from "./turn-request";
 
-/** Runs the turn to its terminal, or until another process has taken it over. Never rejects. */
-export async function execute(turn: TurnRow): Promise<void> {
-  const writer = turnLog().open(turn.id, turn.epoch);
+/** What a run needs of its turn. */
+export type RunnableTurn = Pick<
+  TurnRow,
+  "id" | "userId" | "chatId" | "userMessageId" | "messageId" | "request" | "epoch" | "createdAt"
+>;
+
+/**
+ * Runs the turn, behind what its log holds already, to its terminal or until another process has taken it over. A turn past
+ * its deadline ends as failed. Never rejects.
+ */
+export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = []): Promise<void> {
+  const writer = turnLog().open(turn.id, turn.epoch, stored);
   const open = new OpenParts();
-  let begun = false;
+  for (const { chunk } of stored) open.see(chunk);
+  let begun = stored.length > 0;
+  const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
-    for await (const chunk of chunksOf(turn, writer.signal)) {
+    for await (const chunk of chunksOf(turn, stored, writer.signal)) {
       begun = true;
       open.see(chunk);
       const room = writer.append(chunk);
@@ -32,37 +45,67 @@ export async function execute(turn: TurnRow): Promise<void> {
     }
   } catch (error) {
     // A bug in the run, or something before it that failed: the turn still needs its beginning and its one terminal.
-    logger.error({ err: error, turnId: turn.id }, "turn failed");
-    if (!begun) await writer.append(startChunk({ ...identityOf(turn), modelId: optionsOf(turn).model }));
-    const failure: TurnError = isDatabaseAway(error)
-      ? { ...interruptedError, code: "storage" }
-      : classifyFailure(error);
-    const ending = endTurn(open, { turnId: turn.id, status: "failed", error: failure });
-    for (const chunk of ending) await writer.append(chunk);
+    const told = writer.signal.aborted;
+    if (!told) logger.error({ err: error, turnId: turn.id }, "turn failed");
+    if (!begun) await writer.append(startChunk(identityOf(turn)));
+    const ended: Halt = told ? writer.signal.reason : { status: "failed", error: failureOf(error) };
+    for (const chunk of endTurn(open, { ...ended, turnId: turn.id })) await writer.append(chunk);
   }
   await writer.ended;
+  clearTimeout(deadline);
 }
 
-function optionsOf(turn: TurnRow): TurnSettings {
+function failureOf(error: unknown): TurnError {
+  return isDatabaseAway(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
+}
+
+/** Rejects when the signal aborts first: a query without an answer must not keep a turn open. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = new Promise<never>((_, reject) => {
+    const leave = () => reject(new Error("told to end"));
+    if (signal.aborted) leave();
+    else signal.addEventListener("abort", leave, { once: true });
+  });
+  return Promise.race([work, aborted]);
+}
+
+function optionsOf(turn: RunnableTurn): TurnSettings {
   return turn.request as TurnSettings;
 }
 
-function identityOf(turn: TurnRow) {
-  const { id: turnId, chatId, messageId, userMessageId } = turn;
-  return { turnId, chatId, messageId, userMessageId, createdAt: turn.createdAt.toISOString() };
+/** Between two tries of a read, as between two of a commit. */
+const retryMs = { first: 50, most: 1_000 };
+
+/** What a turn reads before it asks the model waits for a database that is away, until the turn is told to end. */
+async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.most)) {
+    try {
+      return await unlessAborted(read(), signal);
+    } catch (error) {
+      if (signal.aborted || !isDatabaseAway(error)) throw error;
+      await delay(waitMs);
+    }
+  }
 }
 
-async function* chunksOf(turn: TurnRow, signal: AbortSignal): AsyncGenerator<TurnChunk> {
+function identityOf(turn: RunnableTurn) {
+  const { id: turnId, chatId, messageId, userMessageId } = turn;
+  const { model: modelId, continues } = optionsOf(turn);
+  return { turnId, chatId, messageId, userMessageId, modelId, continues, createdAt: turn.createdAt.toISOString() };
+}
+
+async function* chunksOf(turn: RunnableTurn, stored: LoggedChunk[], signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const { id: modelId, model } = requireModel(options.model);
-  const rows = branchOf(await listMessages(userId, turn.chatId), turn.userMessageId);
+  const messages = await whenAnswered(() => listMessages(userId, turn.chatId), signal);
+  const rows = branchOf(messages, turn.userMessageId);
   const history = rows.map((row) => ({ id: row.id, role: row.role, parts: row.parts }) as ChatMessage);
   const ports: RunPorts = {
     nowMs: () => performance.now(),
-    countDocuments: () => countDocuments(userId, documentIds),
-    search: (question) => search(userId, question, documentIds ? { documentIds } : {}),
+    countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
+    search: (question) => whenAnswered(() => search(userId, question, documentIds ? { documentIds } : {}), signal),
     classify: classifyFailure,
     ground,
     report: (error) => logger.warn({ err: error, turnId: turn.id, model: modelId }, "turn failed"),
@@ -70,11 +113,11 @@ async function* chunksOf(turn: TurnRow, signal: AbortSignal): AsyncGenerator<Tur
   yield* runTurn(
     {
       ...identityOf(turn),
-      modelId,
       model,
       history,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
       searchMode: options.searchMode,
+      begun: stored.map(({ chunk }) => chunk),
       tools:
         env().TOOLS === "on"
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))

@@ -4,14 +4,17 @@ import { v7 as uuidv7 } from "uuid";
 import { type ChatRow, findChat, findChatByNumber, insertChat, touchChat } from "@/db/chats";
 import { type Database, database, foreignKeyViolation, uniqueViolation } from "@/db/client";
 import { findMessage, insertMessage, listMessages } from "@/db/messages";
-import { findRunningTurn, findTurnByKey, insertTurn, type TurnRow } from "@/db/turns";
+import { findRunningTurn, findTurnByKey, insertChunks, insertTurn, type TurnRow } from "@/db/turns";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { requireModel } from "@/lib/models/catalogue";
-import type { ChatMessage } from "@/lib/turn/chunks";
+import { opening } from "@/lib/turn/begun";
+import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
+import { splitDelta } from "@/lib/turn/merge";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { branchOf } from "./branch";
+import { type Continuation, requireContinuation } from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { refund, spend } from "./quota";
@@ -36,35 +39,61 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
       retryAfter: 2,
     });
   requireSaneLength(newMessages(request));
-  const { id: model } = requireModel(request.model);
+  const continuation =
+    request.trigger === "continue-message"
+      ? await requireContinuation(userId, request.chatId, request.messageId)
+      : undefined;
+  const options = continuation ? settingsAgain(continuation, request.model) : settingsOf(request);
   await spend("turn", userId);
 
-  const searchMode = request.searchMode ?? (request.documentIds ? "selected" : "all");
-  const options: TurnSettings = {
+  let begun: Begun;
+  try {
+    begun = await database().transaction((tx) => insertAll(tx, userId, request, options, continuation));
+  } catch (error) {
+    return afterConflict(userId, request, error);
+  }
+  keepAlive(execute(begun.turn, begun.stored));
+  return begun.turn;
+}
+
+/** Throws for a model that is not offered. */
+function settingsOf(request: TurnRequest): TurnSettings {
+  const { id: model } = requireModel(request.model);
+  return {
     model,
     modelName: request.model ?? model,
-    searchMode,
+    searchMode: request.searchMode ?? (request.documentIds ? "selected" : "all"),
     documentIds: request.documentIds,
     view: request.view,
     ...(request.trigger === "answer-prompt" && { prompt: callOf(request.prompt) }),
   };
-  let turn: TurnRow;
-  try {
-    turn = await database().transaction((tx) => insertAll(tx, userId, request, options));
-  } catch (error) {
-    return afterConflict(userId, request, error);
-  }
-  keepAlive(execute(turn));
-  return turn;
 }
 
-async function insertAll(tx: Database, userId: string, request: TurnRequest, options: TurnSettings): Promise<TurnRow> {
+/** As the answer that is continued was asked for; only the model may be another one. */
+function settingsAgain({ settings, messageId }: Continuation, modelName = settings.modelName): TurnSettings {
+  const { id: model } = requireModel(modelName ?? settings.model);
+  return { ...settings, model, modelName: modelName ?? model, continues: messageId };
+}
+
+/** A turn whose row is stored, and what its log holds already. */
+type Begun = { turn: TurnRow; stored: LoggedChunk[] };
+
+async function insertAll(
+  tx: Database,
+  userId: string,
+  request: TurnRequest,
+  options: TurnSettings,
+  continuation: Continuation | undefined,
+): Promise<Begun> {
   const messages = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
   const chat = await chatFor(tx, userId, request, messages);
   const question =
-    request.trigger === "regenerate-message"
+    continuation?.question ??
+    (request.trigger === "regenerate-message"
       ? await questionOf(tx, userId, chat.id, request.messageId)
-      : (messages.at(-1)?.id as string);
+      : (messages.at(-1)?.id as string));
+  const kept = continuation?.kept.flatMap(splitDelta);
+  const begunSeq = kept && openingLength + kept.length;
 
   // The turn comes first: its unique indexes decide between equal and competing sends before anything else is written.
   const turn = await insertTurn(
@@ -76,7 +105,8 @@ async function insertAll(tx: Database, userId: string, request: TurnRequest, opt
       userMessageId: question,
       messageId: uuidv7(),
       clientKey: request.clientKey,
-      request: { ...options, chatTitle: chat.title },
+      request: { ...options, chatTitle: chat.title, begunSeq },
+      lastSeq: begunSeq,
     },
     env().LEASE_MS,
   );
@@ -116,7 +146,22 @@ async function insertAll(tx: Database, userId: string, request: TurnRequest, opt
     text: "",
   });
   if (!chat.made) await touchChat(tx, userId, chat.id);
-  return turn;
+  if (!kept) return { turn, stored: [] };
+  const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
+  const stored = numbered([...opening({ ...begin, continues: options.continues }), ...kept]);
+  await insertChunks(tx, turn.id, stored);
+  return { turn, stored };
+}
+
+/** `start` and the first `data-turn`. */
+const openingLength = 2;
+
+/** As they are read back. */
+function numbered(chunks: TurnChunk[]): LoggedChunk[] {
+  return chunks.map((chunk, index) => {
+    const json = JSON.stringify(chunk);
+    return { seq: index + 1, chunk: JSON.parse(json) as TurnChunk, json };
+  });
 }
 
 /** The messages have rows of their own. */
@@ -142,7 +187,8 @@ async function chatFor(
   const find = () => (number === undefined ? findChat(userId, id, tx) : findChatByNumber(userId, number, tx));
   const found = await find();
   if (found) return { ...found, made: false };
-  if (trigger === "regenerate-message") throw new AppError("not_found", "There is no such chat.");
+  if (trigger === "regenerate-message" || trigger === "continue-message")
+    throw new AppError("not_found", "There is no such chat.");
   const question = messages.findLast(({ role }) => role === "user");
   const made = await insertChat(tx, { userId, id, number, title: titleOf(textOf(question ?? { parts: [] })) });
   // A send at the same time was faster: its chat is the one.

@@ -31,12 +31,21 @@ export const chatRequest = z
       .array(z.unknown())
       .optional()
       .describe("In place of `message`, as stock clients send it. Only the last user message in it is read."),
-    trigger: z.enum(["submit-message", "regenerate-message"]).default("submit-message"),
+    trigger: z
+      .enum(["submit-message", "regenerate-message", "continue-message"])
+      .default("submit-message")
+      .describe(
+        "`regenerate-message` answers a question once more; `continue-message` goes on with an answer that was " +
+          "interrupted or stopped, or that failed behind some text.",
+      ),
     messageId: z
       .string()
       .max(64)
       .nullish()
-      .describe("With `regenerate-message`: the answer to make again, or its question. Default: the last."),
+      .describe(
+        "With `regenerate-message`: the answer to make again, or its question. With `continue-message`: the answer to " +
+          "go on with. Default: the last.",
+      ),
     ...turnOptions,
   })
   .meta({ id: "ChatRequest" });
@@ -58,6 +67,11 @@ export type TurnRequest = TurnOptions & {
         /** The answer to make again, or the question to answer again; undefined: the last. */
         messageId?: string;
       }
+    | {
+        trigger: "continue-message";
+        /** The answer to go on with; undefined: the last. Its documents are not searched again. */
+        messageId?: string;
+      }
     /** Makes a chat that holds these messages as its branch, and answers the last of them. */
     | { trigger: "answer-prompt"; prompt: TurnPrompt }
   );
@@ -73,6 +87,10 @@ export type TurnSettings = {
   prompt?: Omit<TurnPrompt, "messages">;
   /** As it was when the turn began. */
   chatTitle?: string;
+  /** The answer that this turn goes on with. */
+  continues?: string;
+  /** How many chunks its log began with: what they say is not this turn's answer yet. */
+  begunSeq?: number;
 };
 
 /** The `Idempotency-Key` header, checked; null when there is none. */

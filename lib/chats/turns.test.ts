@@ -5,8 +5,9 @@ import { database, pool } from "@/db/client";
 import { findTurn, insertTurn, type TurnRow } from "@/db/turns";
 import { insertUser } from "@/db/users";
 import { turnLog } from "@/lib/log/turn-log";
-import { isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
+import { type ChatMessage, isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks, textOf } from "@/lib/turn/fold";
+import { continueInstruction } from "@/lib/turn/prompt";
 import { testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat, deleteChat, findChat } from "./chats";
@@ -95,7 +96,7 @@ describe("starting", () => {
     expect(await requireTurn(userId, turn.id)).toMatchObject({ state: "complete", lastSeq: logged.length });
   });
 
-  it("many times at once with one key is one turn and one request", async () => {
+  it("I7: many times at once with one key is one turn and one request", async () => {
     const userId = await newUser();
     provider.on("asked in parallel", says("Once."));
     const request = ask("asked in parallel");
@@ -110,7 +111,7 @@ describe("starting", () => {
     expect(await findChat(userId, request.chatId)).toMatchObject({ number: 1 });
   });
 
-  it("a second turn in a chat that answers is refused with the one that runs, and nothing of it is kept", async () => {
+  it("I7: a second turn in a chat that answers is refused with the one that runs, and nothing of it is kept", async () => {
     const userId = await newUser();
     provider.on("a long answer", [{ text: "Well" }, { gate: "long" }, { finish: "stop" }]);
     const first = ask("a long answer");
@@ -143,7 +144,7 @@ describe("starting", () => {
     expect(await listMessages(userId, chatId)).toHaveLength(2);
   });
 
-  it("an id of somebody else's chat is a fresh chat of one's own", async () => {
+  it("I20: an id of somebody else's chat is a fresh chat of one's own", async () => {
     const [owner, other] = [await newUser(), await newUser()];
     const request = ask("mine");
     await read(await startTurn(owner, request, keepAlive));
@@ -251,8 +252,111 @@ describe("regenerating", () => {
   });
 });
 
+describe("continuing", () => {
+  const goOn = (chatId: string, messageId?: string): TurnRequest => ({
+    trigger: "continue-message",
+    chatId,
+    clientKey: uuidv7(),
+    ...(messageId ? { messageId } : {}),
+  });
+  const cutOff = async (text: string, said: string) => {
+    const userId = await newUser();
+    provider.on(text, [{ text: said }]);
+    const request = ask(text);
+    const turn = await startTurn(userId, request, keepAlive);
+    await read(turn);
+    return { userId, chatId: request.chatId, turn };
+  };
+
+  it("goes on in the same text, as a sibling whose log begins with what was kept", async () => {
+    const { userId, chatId, turn } = await cutOff("tell me all", "Once upon a ti");
+    provider.on(continueInstruction, says("me there was a river."));
+    const next = await startTurn(userId, goOn(chatId), keepAlive);
+    const logged = await read(next);
+    expect(logged.map(({ seq }) => seq)).toEqual(logged.map((_, index) => index + 1));
+    expect(logged[0]?.chunk).toMatchObject({
+      type: "start",
+      messageId: next.messageId,
+      messageMetadata: { turnId: next.id, continues: turn.messageId },
+    });
+    const [question, answer] = (await listMessages(userId, chatId)) as [ChatMessage, ChatMessage];
+    expect(answer).toEqual(JSON.parse(JSON.stringify(await foldChunks(logged.map(({ chunk }) => chunk)))));
+    expect(answer.id).toBe(next.messageId);
+    expect(answer.parts.filter(({ type }) => type === "text")).toMatchObject([
+      { text: "Once upon a time there was a river.", state: "done" },
+    ]);
+    expect(answer.metadata).toMatchObject({ status: "complete", continues: turn.messageId });
+    expect(next).toMatchObject({ userMessageId: question.id });
+    const [, ...prompt] = (await provider.request(continueInstruction)).body.messages as object[];
+    expect(prompt).toMatchObject([
+      { role: "user", content: "tell me all" },
+      { role: "assistant", content: "Once upon a ti" },
+      { role: "user", content: continueInstruction },
+    ]);
+  });
+
+  it("later questions see the whole answer and nothing of the old one or the instruction", async () => {
+    const { userId, chatId } = await cutOff("two halves", "First ha");
+    provider.on(continueInstruction, says("lf."));
+    await read(await startTurn(userId, goOn(chatId), keepAlive));
+    provider.on("and then", says("Then."));
+    await read(await startTurn(userId, ask("and then", chatId), keepAlive));
+    const [, ...prompt] = (await provider.request("and then")).body.messages as object[];
+    expect(prompt).toMatchObject([
+      { role: "user", content: "two halves" },
+      { role: "assistant", content: "First half." },
+      { role: "user", content: "and then" },
+    ]);
+  });
+
+  it("is for answers that ended too soon, and says why for others", async () => {
+    const { userId, chatId, turn } = await cutOff("only halves", "Ha");
+    const other = await newUser();
+    for (const [user, request] of [
+      [other, goOn(chatId)],
+      [userId, goOn(uuidv7())],
+      [userId, goOn(chatId, uuidv7())],
+      [other, goOn(chatId, turn.messageId)],
+    ] as const)
+      await expect(startTurn(user, request, keepAlive)).rejects.toMatchObject({ status: 404 });
+    await expect(startTurn(userId, goOn(chatId, turn.userMessageId), keepAlive)).rejects.toMatchObject({
+      code: "bad_request",
+      publicMessage: expect.stringContaining("question"),
+    });
+    provider.on(continueInstruction, [{ text: "lf" }, { gate: "half way" }, { finish: "stop" }]);
+    const next = await startTurn(userId, goOn(chatId, turn.messageId), keepAlive);
+    await expect(startTurn(userId, goOn(chatId), keepAlive)).rejects.toMatchObject({
+      code: "turn_running",
+      details: { turnId: next.id },
+    });
+    provider.open("half way");
+    await read(next);
+    await expect(startTurn(userId, goOn(chatId), keepAlive)).rejects.toMatchObject({
+      code: "bad_request",
+      publicMessage: expect.stringContaining("complete"),
+    });
+    provider.on("nothing at all", [{ answer: 400, body: {} }]);
+    const failed = ask("nothing at all");
+    await read(await startTurn(userId, failed, keepAlive));
+    await expect(startTurn(userId, goOn(failed.chatId), keepAlive)).rejects.toMatchObject({
+      code: "bad_request",
+      publicMessage: expect.stringContaining("regenerate-message"),
+    });
+  });
+
+  it("many times at once with one key is one turn", async () => {
+    const { userId, chatId } = await cutOff("once only", "One ");
+    provider.on(continueInstruction, says("time."));
+    const request = goOn(chatId);
+    const turns = await Promise.all(Array.from({ length: 10 }, () => startTurn(userId, request, keepAlive)));
+    expect(new Set(turns.map(({ id }) => id)).size).toBe(1);
+    await read(turns[0] as TurnRow);
+    expect(textOf((await listMessages(userId, chatId)).at(-1) ?? { parts: [] })).toBe("One time.");
+  });
+});
+
 describe("following", () => {
-  it("finds the live turn, shows the text so far, and compacts what is stored", async () => {
+  it("I18: finds the live turn, shows the text so far, and compacts what is stored", async () => {
     const userId = await newUser();
     const words = ["One ", "two ", "three "];
     provider.on("follow me", [
@@ -279,7 +383,7 @@ describe("following", () => {
     expect(await findFollowed(userId, request.chatId, null)).toBeNull();
   });
 
-  it("a cursor that was never given out is unknown, and so is another chat's or user's", async () => {
+  it("I20: a cursor that was never given out is unknown, and so is another chat's or user's", async () => {
     const userId = await newUser();
     const request = ask("cursor");
     const turn = await startTurn(userId, request, keepAlive);
@@ -295,7 +399,7 @@ describe("following", () => {
       await expect(requireTurn(userId, id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("when the log is pruned, the message tells the same, with the same terminal", async () => {
+  it("I18: when the log is pruned, the message tells the same, with the same terminal", async () => {
     const userId = await newUser();
     provider.on("pruned", says("Kept for ever."));
     const turn = await startTurn(userId, ask("pruned"), keepAlive);
@@ -317,7 +421,7 @@ describe("following", () => {
 });
 
 describe("stopping", () => {
-  it("keeps what was seen, lets the provider go, and says so again", async () => {
+  it("I11 I12: keeps what was seen, lets the provider go, and says so again", async () => {
     const userId = await newUser();
     provider.on("stop this", [{ text: "Seen " }, { text: "words" }, { hang: true }]);
     const request = ask("stop this");
@@ -334,7 +438,7 @@ describe("stopping", () => {
     expect((await read(turn)).at(-1)?.chunk).toEqual({ type: "abort", reason: "stopped" });
   });
 
-  it("that came too late is not told as one", async () => {
+  it("I11: that came too late is not told as one", async () => {
     const userId = await newUser();
     const request = ask("finished");
     const turn = await startTurn(userId, request, keepAlive);
@@ -389,7 +493,7 @@ describe("deleting a chat", () => {
   });
 });
 
-it("a turn that fails before its run begins still has its beginning and its one terminal", async () => {
+it("I4: a turn that fails before its run begins still has its beginning and its one terminal", async () => {
   const userId = await newUser();
   const chat = await createChat(userId, {});
   const messageId = uuidv7();

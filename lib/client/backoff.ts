@@ -1,5 +1,5 @@
-// How long to wait before trying again, and the events that make waiting pointless: the network is back, or the
-// page is looked at again. Works without a window. Nothing here knows what is tried.
+// How long to wait before trying again, and the page's events that bear on it: the network went or is back, or the page is
+// looked at again. Works without a window. Nothing here knows what is tried.
 
 export type Backoff = {
   minMs: number;
@@ -11,7 +11,7 @@ export function backoffMs(failures: number, { minMs, maxMs }: Backoff): number {
   return Math.random() * Math.min(maxMs, minMs * 2 ** failures);
 }
 
-type WakeReason = "online" | "visible";
+type WakeReason = "online" | "offline" | "visible";
 
 /** Calls back until unsubscribed. Where there is no window or document it never does. */
 export type Wake = (listener: (reason: WakeReason) => void) => () => void;
@@ -25,7 +25,8 @@ export function pageWake({ window = globalThis.window, document = globalThis.doc
   return (listener) => {
     const unsubscribe = new AbortController();
     const { signal } = unsubscribe;
-    window?.addEventListener("online", () => listener("online"), { signal });
+    for (const reason of ["online", "offline"] as const)
+      window?.addEventListener(reason, () => listener(reason), { signal });
     document?.addEventListener(
       "visibilitychange",
       () => {
@@ -37,7 +38,7 @@ export function pageWake({ window = globalThis.window, document = globalThis.doc
   };
 }
 
-/** Resolves after the time or at the next wake, whichever is first. Rejects with the signal's reason. */
+/** Resolves after the time, or at the next wake that gives hope, whichever is first. Rejects with the signal's reason. */
 export function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const end = (settle: () => void) => {
@@ -48,7 +49,9 @@ export function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void
     };
     const onAbort = () => end(() => reject(signal.reason));
     const timer = setTimeout(() => end(resolve), ms);
-    const unsubscribe = wake(() => end(resolve));
+    const unsubscribe = wake((reason) => {
+      if (reason !== "offline") end(resolve);
+    });
     if (signal.aborted) onAbort();
     else signal.addEventListener("abort", onAbort);
   });

@@ -83,7 +83,7 @@ describe.each(names)("%s", (name) => {
     expectAnswer(await hear(name), toldOf(name, await storedEvents(turn, name)));
   });
 
-  test.each(golden)("%s, cut behind every block, comes to the same events", async (_, turn) => {
+  test.each(golden)("I3: %s, cut behind every block, comes to the same events", async (_, turn) => {
     server.answer = script(turn);
     const uncut = await hear(name);
     server.exchanges.length = 0;
@@ -97,7 +97,7 @@ describe.each(names)("%s", (name) => {
     expect(new Set(posts.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
   });
 
-  test.each(golden)("%s, broken off after any block and never streamed again", async (_, turn) => {
+  test.each(golden)("I18: %s, broken off after any block and never streamed again", async (_, turn) => {
     const stored = await storedEvents(turn, name);
     const told = toldOf(name, stored);
     let blocks: string[] = [];
@@ -120,7 +120,7 @@ describe.each(names)("%s", (name) => {
     }
   });
 
-  test("cut at every byte, the same events as uncut", async () => {
+  test("I3 I19: cut at every byte, the same events as uncut", async () => {
     let wire = Buffer.alloc(0);
     server.answer = script(tinyTurn, ({ method }, blocks) => {
       if (method === (name === "text" ? "GET" : "POST") && wire.length === 0) wire = Buffer.from(blocks.join(""));

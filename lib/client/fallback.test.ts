@@ -49,7 +49,7 @@ function breakAfter(k: number, turn: TurnChunk[], answer: ChatMessage) {
   };
 }
 
-test("after any chunk, the fallback ends with exactly the stored message", async () => {
+test("I18: after any chunk, the fallback ends with exactly the stored message", async () => {
   const answer = await answerOf(richTurn);
   expect(answer.parts).toHaveLength(12);
   for (let k = 0; k < richTurn.length; k++) {
@@ -63,7 +63,7 @@ test("after any chunk, the fallback ends with exactly the stored message", async
   }
 });
 
-test("after any chunk of a resumed stream, too", async () => {
+test("I18: after any chunk of a resumed stream, too", async () => {
   const answer = await answerOf(richTurn);
   for (let k = 0; k < richTurn.length; k++) {
     server.answer = breakAfter(k, richTurn, answer);

@@ -19,7 +19,7 @@ type LineOptions = {
 export type Frame = { event?: string | undefined; data: string; id?: string | undefined };
 
 export class Line {
-  /** The network came back while the line was open. It was closed for that; nothing has failed. */
+  /** The network went or came back while the line was open. It was closed for that; nothing has failed. */
   moved = false;
   readonly #options: LineOptions;
   readonly #closing = new AbortController();
@@ -33,9 +33,10 @@ export class Line {
     this.#options = options;
     this.#limitMs = options.firstByteMs;
     this.#unsubscribe = options.wake((reason) => {
-      // A socket from before the network went away may stay silent for minutes. Reopening costs one request.
-      if (reason === "online") this.moved = true;
-      if (reason === "online" || Date.now() - this.#heardAt > this.#limitMs) this.#close(unreachable());
+      // A socket from before the network went away may stay silent for minutes. Reopening costs one request, which tells
+      // at once whether the server can still be reached.
+      if (reason !== "visible") this.moved = true;
+      if (this.moved || Date.now() - this.#heardAt > this.#limitMs) this.#close(unreachable());
     });
     options.signal.addEventListener("abort", this.#leave, { signal: this.#closing.signal });
     if (options.signal.aborted) this.#leave();

@@ -9,7 +9,7 @@ import {
   startScriptedServer,
   stream,
 } from "./scripted-server";
-import { ResumableChatTransport, type TransportOptions } from "./transport";
+import { type Continuation, ResumableChatTransport, type TransportOptions } from "./transport";
 import { chatId, frames, messageId, preamble, shortTurn, streamAfter, turnId } from "./turn-script";
 
 let server: ScriptedServer;
@@ -52,7 +52,7 @@ test.each([
   ["mid-response", cut],
   ["with a clean end", ({ response }: Exchange) => response.end()],
 ])(
-  "a stream cut at every byte %s gives the uncut message, every chunk once and in order",
+  "I3 I6: a stream cut at every byte %s gives the uncut message, every chunk once and in order",
   async (_name, end) => {
     const uncut = await uncutAnswer();
     expect(uncut?.parts).toContainEqual(expect.objectContaining({ text: "Grüße: “日本” 🌊\nline two\u2028three" }));
@@ -75,7 +75,7 @@ test.each([
   120_000,
 );
 
-test("a turn cut again after each frame is followed to its end, with the cursor of the last frame", async () => {
+test("I3: a turn cut again after each frame is followed to its end, with the cursor of the last frame", async () => {
   server.answer = (exchange) => {
     const after = exchange.query.get("after");
     const seq = after ? Number(after.slice(turnId.length + 1)) : 0;
@@ -90,7 +90,7 @@ test("a turn cut again after each frame is followed to its end, with the cursor 
   expect(cursors).toEqual(shortTurn.slice(1).map((_chunk, index) => `${turnId}.${index + 1}`));
 });
 
-test("a server that ignores the cursor makes nothing appear twice", async () => {
+test("I3: a server that ignores the cursor makes nothing appear twice", async () => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) {
       stream(exchange, turnId, bytes);
@@ -117,7 +117,7 @@ test("chunks without an id wait for the id that covers them", async () => {
   expect((await server.exchange(isFollow)).query.has("after")).toBe(false);
 });
 
-test("the end of a stream is not the end of the turn", async () => {
+test("I6: the end of a stream is not the end of the turn", async () => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) return stream(exchange, turnId, preamble);
     stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 6)));
@@ -134,7 +134,7 @@ test("the end of a stream is not the end of the turn", async () => {
   expect(transport.connection.getSnapshot()).toBe("idle");
 });
 
-test("silence is a lost connection; heartbeats are not silence", async () => {
+test("I5 I6: silence is a lost connection; heartbeats are not silence", async () => {
   const heartbeatMs = 200;
   server.answer = (exchange) => {
     if (!isFollow(exchange)) return stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 2)));
@@ -186,7 +186,7 @@ test("Retry-After is the least to wait", async () => {
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(999);
 });
 
-test("a message is sent again with the same key after a network failure, and makes one turn", async () => {
+test("I7: a message is sent again with the same key after a network failure, and makes one turn", async () => {
   const turns = new Set<unknown>();
   server.answer = (exchange) => {
     turns.add(exchange.headers["idempotency-key"]);
@@ -239,6 +239,40 @@ test("asking for another answer uses a new key each time", async () => {
   expect(again).toMatchObject(Array(2).fill({ trigger: "regenerate-message", messageId }));
   expect(new Set(again.map(({ key }) => key)).size).toBe(2);
   expect(chat.messages).toHaveLength(2);
+});
+
+test("going on with an answer is one send however often it is tried, and leaves the messages alone", async () => {
+  let refusals = 2;
+  server.answer = (exchange) => {
+    refusals -= 1;
+    if (refusals >= 0) exchange.response.socket?.destroy();
+    else answerRest(exchange);
+  };
+  const { chat } = open({ body: () => ({ searchMode: "all" }) });
+  const question = { id: "user-0001", role: "user" as const, parts: [{ type: "text" as const, text: "Hello" }] };
+  const broken = { id: "broken-0001", role: "assistant" as const, parts: [{ type: "text" as const, text: "Grü" }] };
+  chat.messages = [question, broken];
+  const fields = { trigger: "continue-message", messageId: broken.id, model: "local" } as const;
+  const body: Continuation = { ...fields, turnId };
+  await chat.resumeStream({ body });
+  expect(chat.seen).toEqual(shortTurn);
+  expect(chat.messages).toMatchObject([question, broken, { id: messageId, role: "assistant" }]);
+  expect(server.exchanges).toHaveLength(3);
+  for (const { method, path, headers, body } of server.exchanges) {
+    expect([method, path, headers["idempotency-key"]]).toEqual(["POST", "/api/chat", `continue:${turnId}`]);
+    expect(JSON.parse(body)).toEqual({ ...fields, id: chatId });
+  }
+});
+
+test("a refused continuation leaves the broken answer", async () => {
+  server.answer = (exchange) => json(exchange, 409, { error: { code: "turn_running", message: "An answer runs." } });
+  const { chat } = open();
+  const messages = [{ id: "broken-0001", role: "assistant" as const, parts: [] }];
+  chat.messages = messages;
+  const body: Continuation = { trigger: "continue-message", messageId: "broken-0001", turnId };
+  await chat.resumeStream({ body });
+  expect(chat.error).toMatchObject({ code: "turn_running" });
+  expect(chat.messages).toEqual(messages);
 });
 
 test("a refusal is shown at once, in the server's words", async () => {
@@ -307,7 +341,7 @@ test("stop() while waiting to reconnect leaves at once", async () => {
   expect(transport.connection.getSnapshot()).toBe("idle");
 });
 
-test("a running answer is resumed from its start, over what the page had of it", async () => {
+test("I18: a running answer is resumed from its start, over what the page had of it", async () => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) return answerRest(exchange);
     stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
@@ -351,18 +385,21 @@ test.each([
   expect(chat.seen).toEqual(shortTurn);
 });
 
-test("`online` replaces a connection that looks alive, and counts as no failure", async () => {
-  server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
-  const window = new EventTarget();
-  const { chat } = open({ window, failuresBeforePolling: 1, backoff: { minMs: 600_000, maxMs: 600_000 } });
-  const sent = chat.sendMessage({ text: "Hello" });
-  await chunkSeen(chat, 5);
-  server.answer = answerRest;
-  window.dispatchEvent(new Event("online"));
-  await sent;
-  expect(chat.seen).toEqual(shortTurn);
-  expect(server.exchanges.map(({ path }) => path)).toEqual(["/api/chat", `/api/turns/${turnId}/stream`]);
-});
+test.each(["online", "offline"])(
+  "`%s` replaces a connection that looks alive, and counts as no failure",
+  async (event) => {
+    server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
+    const window = new EventTarget();
+    const { chat } = open({ window, failuresBeforePolling: 1, backoff: { minMs: 600_000, maxMs: 600_000 } });
+    const sent = chat.sendMessage({ text: "Hello" });
+    await chunkSeen(chat, 5);
+    server.answer = answerRest;
+    window.dispatchEvent(new Event(event));
+    await sent;
+    expect(chat.seen).toEqual(shortTurn);
+    expect(server.exchanges.map(({ path }) => path)).toEqual(["/api/chat", `/api/turns/${turnId}/stream`]);
+  },
+);
 
 function connectionIs({ connection }: ResumableChatTransport, state: string): Promise<void> {
   return new Promise((resolve) => {

@@ -22,6 +22,15 @@ export type TransportOptions = Http &
     pollMs?: number;
   };
 
+/** The body of a resume that is no resume: the answer that broke off goes on in another one, which begins with its parts. */
+export type Continuation = {
+  trigger: "continue-message";
+  messageId: string;
+  /** The turn that broke off. It is continued once, by whichever device or server is first. */
+  turnId: string;
+  model?: string;
+};
+
 type SendOptions = Parameters<ChatTransport<ChatMessage>["sendMessages"]>[0];
 type ReconnectOptions = Parameters<ChatTransport<ChatMessage>["reconnectToStream"]>[0];
 
@@ -60,21 +69,31 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     const { trigger, chatId, messageId, messages } = options;
     const message = messages.findLast(({ role }) => role === "user");
     if (!message) throw new Error("There is no user message to answer.");
-    const fields = { id: chatId, message, trigger, messageId };
-    const body = JSON.stringify({ ...this.#options.body?.(), ...options.body, ...fields });
-    const key = trigger === "submit-message" ? message.id : generateId();
+    const body = { ...this.#options.body?.(), ...options.body, id: chatId, message, trigger, messageId };
+    return this.#start(options, body, trigger === "submit-message" ? message.id : generateId());
+  }
+
+  /**
+   * The chat's running answer from its beginning; null when none runs. Otherwise as `sendMessages`.
+   *
+   * With a `Continuation` as the body it starts one. The AI SDK has no request of that kind, and a resume is the one
+   * that leaves the messages before the answer as they are.
+   */
+  reconnectToStream(options: ReconnectOptions): Promise<ReadableStream<TurnChunk> | null> {
+    const { turnId, ...continuation } = (options.body ?? {}) as Partial<Continuation>;
+    if (continuation.trigger === "continue-message")
+      return this.#start(options, { ...continuation, id: options.chatId }, `continue:${turnId}`);
+    const path = `/api/chat/${encodeURIComponent(options.chatId)}/stream`;
+    return this.#follow(options, (http, signal) => request(http, path, { signal }));
+  }
+
+  async #start(options: ReconnectOptions, body: object, key: string): Promise<ReadableStream<TurnChunk>> {
     const headers = { "Content-Type": "application/json", "Idempotency-Key": key };
     const stream = await this.#follow(options, (http, signal) =>
-      request(http, "/api/chat", { method: "POST", headers, body, signal }),
+      request(http, "/api/chat", { method: "POST", headers, body: JSON.stringify(body), signal }),
     );
     if (!stream) throw new Error("The server accepted the message without an answer to follow.");
     return stream;
-  }
-
-  /** The chat's running answer from its beginning; null when none runs. Otherwise as `sendMessages`. */
-  reconnectToStream(options: ReconnectOptions): Promise<ReadableStream<TurnChunk> | null> {
-    const path = `/api/chat/${encodeURIComponent(options.chatId)}/stream`;
-    return this.#follow(options, (http, signal) => request(http, path, { signal }));
   }
 
   async #follow(

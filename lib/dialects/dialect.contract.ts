@@ -81,7 +81,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
   const name = pacing ? `${dialect.name}-${pacing.chunkWords}` : dialect.name;
   const encode = (chunks: TurnChunk[], after?: string) => blocksOf(dialect, log(chunks), after, pacing);
 
-  test.each(turns)("the recorded turn %s has exactly these frames", (turn, chunks) => {
+  test.each(turns)("I18: the recorded turn %s has exactly these frames", (turn, chunks) => {
     const file = path.join(folder, name, `${turn}.sse`);
     const blocks = encode(chunks).join("");
     if (process.env.UPDATE_GOLDEN) {
@@ -91,7 +91,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     expect(blocks).toBe(readFileSync(file, "utf8"));
   });
 
-  test.each(turns)("%s: the same bytes twice, in whatever batches the log hands them out", (_, chunks) => {
+  test.each(turns)("I18: %s: the same bytes twice, in whatever batches the log hands them out", (_, chunks) => {
     const whole = encode(chunks);
     expect(encode(chunks)).toEqual(whole);
     const one = batchEncoder(dialect, context, null, pacing);
@@ -118,7 +118,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     },
   );
 
-  test.each(turns)("%s: cut behind every frame and resumed, the uncut bytes", (_, chunks) => {
+  test.each(turns)("I3 I18: %s: cut behind every frame and resumed, the uncut bytes", (_, chunks) => {
     const blocks = encode(chunks);
     blocks.forEach((block, index) => {
       const id = cursorOf(block);
@@ -129,7 +129,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     });
   });
 
-  test.each(turns)("%s: split at every byte the parser reads the same", async (_, chunks) => {
+  test.each(turns)("I19: %s: split at every byte the parser reads the same", async (_, chunks) => {
     const bytes = encoder.encode(encode(chunks).join(""));
     const whole = parse([bytes]);
     expect(parse(singleBytes(bytes))).toEqual(whole);
@@ -137,12 +137,12 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     expect(await readAll(bodyOf(singleBytes(bytes)))).toEqual(await readAll(bodyOf([bytes])));
   });
 
-  test.each(turns)("%s: its text is the message's", async (_, chunks) => {
+  test.each(turns)("I18: %s: its text is the message's", async (_, chunks) => {
     const events = parse([encoder.encode(encode(chunks).join(""))]);
     expect(plain(events.map(textOf).join(""))).toBe(plain(contentOf(await foldChunks(chunks))));
   });
 
-  test("no string of a model, a tool or a document breaks a frame", () => {
+  test("I19: no string of a model, a tool or a document breaks a frame", () => {
     const hostile = fc.oneof(
       fc.string({ unit: "binary" }),
       fc

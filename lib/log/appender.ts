@@ -3,9 +3,10 @@
 // machine the larger the chunks. A commit that fails, or is not answered, is repeated as it is until the database answers.
 
 import type { Sql } from "postgres";
-import { type AppendRow, commitChunks, readPositions } from "@/db/log";
+import { type AppendResult, type AppendRow, commitChunks, readPositions } from "@/db/log";
 import { OwnConnection } from "@/db/own-connection";
 import { isDatabaseAway } from "@/lib/database-away";
+import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import type { LogTiming } from "./contract";
@@ -134,6 +135,7 @@ export class Appender {
     for (let waitMs = retryMs.first; !this.#closed; waitMs = Math.min(waitMs * 2, retryMs.most)) {
       try {
         const allowed = await this.#connection.run((sql) => this.#commitOnce(sql, batch));
+        if (process.env.CHAOS_BUILD === "on") passCommit(batch, "after-commit", "after-final-commit");
         for (const { writer, row } of batch) this.#settle(writer, row, allowed.get(writer.turnId));
         return;
       } catch (error) {
@@ -162,7 +164,7 @@ export class Appender {
   /** Which turns the commit was good for, and whether somebody asked them to stop. */
   async #commitOnce(sql: Sql, batch: Taken[]): Promise<Map<string, boolean>> {
     const rows = batch.map(({ row }) => row);
-    const results = await commitChunks(sql, rows, this.#timing.leaseMs);
+    const results = await commit(sql, batch, this.#timing.leaseMs);
     const allowed = new Map(results.map(({ turnId, stopRequested }) => [turnId, stopRequested]));
     const missing = rows.filter(({ turnId }) => !allowed.has(turnId));
     if (missing.length === 0) return allowed;
@@ -197,4 +199,21 @@ export class Appender {
     this.#onGone(writer);
     writer.finish(outcome);
   }
+}
+
+async function commit(sql: Sql, batch: Taken[], leaseMs: number): Promise<AppendResult[]> {
+  const rows = batch.map(({ row }) => row);
+  if (process.env.CHAOS_BUILD !== "on") return commitChunks(sql, rows, leaseMs);
+  passCommit(batch, "before-insert", "before-final-commit");
+  // In a transaction of two statements there is a moment between inserting and committing to die at.
+  return sql.begin(async (transaction) => {
+    const results = await commitChunks(transaction, rows, leaseMs);
+    passCommit(batch, "after-insert");
+    return results;
+  }) as Promise<AppendResult[]>;
+}
+
+function passCommit(batch: Taken[], stores: KillPoint, ends?: KillPoint): void {
+  if (batch.some(({ row }) => row.chunks.length > 0)) passKillPoint(stores);
+  if (ends && batch.some(({ row }) => row.final)) passKillPoint(ends);
 }

@@ -30,18 +30,44 @@ export interface LogReader {
   close(): void;
 }
 
+/**
+ * A running turn whose owner died, claimed for this process: its lease is fresh, its epoch raised. Of the answer itself
+ * nothing was stored; `stored` is how its log begins.
+ */
+export type Orphan = {
+  turnId: string;
+  userId: string;
+  chatId: string;
+  userMessageId: string;
+  messageId: string;
+  request: unknown;
+  createdAt: Date;
+  epoch: number;
+  stored: LoggedChunk[];
+};
+
 export interface TurnLog {
-  /** Begins writing a turn whose row exists, with this epoch. One writer a turn and epoch. */
-  open(turnId: string, epoch: number): LogWriter;
+  /** Begins writing a turn whose row exists, with this epoch, behind all that its log holds. One writer a turn and epoch. */
+  open(turnId: string, epoch: number, stored?: LoggedChunk[]): LogWriter;
   /** Follows a turn from behind `afterSeq` (0 = from its start), whoever writes it, also when it has ended. */
   read(turnId: string, afterSeq: number): LogReader;
   /** Asks the owner, in whichever process, to stop. True when the turn was running. */
   requestStop(turnId: string): Promise<boolean>;
+  /**
+   * Calls `onChange` soon after a turn of this chat began or ended, on whichever server; when in doubt it is called once too
+   * often, never once too seldom. It says nothing about what happened, and must not throw. Returns how to stop.
+   */
+  watchChat(userId: string, chatId: string, onChange: () => void): () => void;
+  /**
+   * Names who runs turns that lost their owner before anything of the answer was stored. `run` must open the turn at once and
+   * not throw. Without it such turns are ended like others.
+   */
+  onOrphan(run: (orphan: Orphan) => void): void;
   /** The turns this process writes. */
   readonly liveCount: number;
-  /** For shutdown: lets all readers go without a terminal, so that they move on. */
+  /** For shutdown: lets all readers go without a terminal, so that they move on, and leaves dead owners' turns to others. */
   releaseReaders(): void;
-  /** For shutdown: ends what still runs, waits at most `timeoutMs` for live turns, then stops listening and reaping. */
+  /** For shutdown: ends what still runs, waits at most `timeoutMs` for live turns, then stops listening. */
   close(timeoutMs: number): Promise<void>;
 }
 
@@ -52,4 +78,6 @@ export type LogTiming = {
   storageAwayMs: number;
   /** A commit without an answer for this long is tried on another connection. */
   answerMs: number;
+  /** How often a process makes sure that notifications reach it. */
+  listenCheckMs: number;
 };

@@ -32,7 +32,7 @@ export function logContract(name: string, harness: LogHarness): void {
 
     const newTurn = async () => (await harness.insertTurns(1))[0] as string;
 
-    test("every reader gets 1..n with the stored bytes, whenever and wherever it joins, from any cursor", async () => {
+    test("I1 I3: every reader gets 1..n with the stored bytes, whenever and wherever it joins, from any cursor", async () => {
       const turnIds = await harness.insertTurns(6);
       await Promise.all(
         turnIds.map(async (turnId, index) => {
@@ -61,7 +61,7 @@ export function logContract(name: string, harness: LogHarness): void {
       );
     });
 
-    test("a slow reader delays nobody and misses nothing, though the turn outgrows what is kept in memory", async () => {
+    test("I13 I3: a slow reader delays nobody and misses nothing, though the turn outgrows what is kept in memory", async () => {
       const turnId = await newTurn();
       const slow = here.read(turnId, 0);
       const slowThere = there.read(turnId, 0);
@@ -89,7 +89,7 @@ export function logContract(name: string, harness: LogHarness): void {
       }
     });
 
-    test("log before deliver: nobody receives what is not stored; then everybody, with adjacent deltas as one chunk", async () => {
+    test("I1: log before deliver: nobody receives what is not stored; then everybody, with adjacent deltas as one chunk", async () => {
       const turnId = await newTurn();
       const turn = new ScriptedTurn(here, turnId).begin();
       const seen: LoggedChunk[][] = [[], []];
@@ -115,7 +115,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expect(local[0]?.chunk).toMatchObject({ delta: "first" });
     });
 
-    test("a stop from here, or from another process, ends the run's signal; of an ended turn it says so", async () => {
+    test("I11: a stop from here, or from another process, ends the run's signal; of an ended turn it says so", async () => {
       for (const from of [here, there]) {
         const turnId = await newTurn();
         const turn = new ScriptedTurn(here, turnId).begin();
@@ -144,7 +144,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expect(await turn.end()).toBe("stored");
     });
 
-    test("nothing comes behind a terminal, and what cannot be encoded fails only where it was made", async () => {
+    test("I4: nothing comes behind a terminal, and what cannot be encoded fails only where it was made", async () => {
       const [one, two] = (await harness.insertTurns(2)) as [string, string];
       const broken = new ScriptedTurn(here, one).begin();
       const sound = new ScriptedTurn(here, two).begin();
@@ -168,7 +168,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expectWhole(await harness.storedLog(turnId));
     });
 
-    test("any interleaving of writers and readers: one order for all, and every replay folds to the same message", async () => {
+    test("I1 I3 I18: any interleaving of writers and readers: one order for all, and every replay folds to the same message", async () => {
       const delta = fc.record({ say: fc.string({ unit: "binary", maxLength: 40 }), turn: fc.nat(2) });
       const other = fc.record({ other: fc.constantFrom("reasoning", "tool", "source"), turn: fc.nat(2) });
       const join = fc.record({ join: fc.boolean(), turn: fc.nat(2), after: fc.nat(12) });

@@ -11,7 +11,7 @@ import { migrateDatabase } from "@/db/migrate";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { type EmbeddedPostgres, startPostgres } from "@/scripts/postgres";
 import { testDatabase } from "@/test/database";
-import { FaultProxy } from "./fault-proxy";
+import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
 import { PostgresLog } from "./postgres-log";
 import { drain, expectEnded, insertTurn, insertTurns, ScriptedTurn, storedTurn, textIn, until } from "./scripted-turn";
 
@@ -19,7 +19,7 @@ const leaseMs = 30_000;
 
 describe("between server and database", () => {
   const url = testDatabase();
-  let proxy: FaultProxy;
+  let proxy: DatabaseProxy;
   const logs: PostgresLog[] = [];
   const openLog = (lease: number, timing?: { storageAwayMs?: number; answerMs?: number }) => {
     const log = new PostgresLog(lease, timing);
@@ -27,20 +27,25 @@ describe("between server and database", () => {
     return log;
   };
 
+  const begin = (fault: "refuse" | "stall") => (fault === "refuse" ? proxy.down() : proxy.stall("both"));
+  const goOn = () => {
+    proxy.up();
+    proxy.stall(false);
+  };
+
   beforeEach(async () => {
-    const started = await FaultProxy.start(url());
-    proxy = started.proxy;
-    process.env.DATABASE_URL = started.url;
+    proxy = await startDatabaseProxy(url());
+    process.env.DATABASE_URL = proxy.databaseUrl;
   });
   afterEach(async () => {
-    proxy.mode = "pass";
+    goOn();
     await Promise.all(logs.splice(0).map((log) => log.close(0)));
     await closePool();
     await proxy.close();
     process.env.DATABASE_URL = url();
   });
 
-  test("answers to commits are lost: what was stored is not stored twice, and nothing is missing", async () => {
+  test("I3 I4: answers to commits are lost: what was stored is not stored twice, and nothing is missing", async () => {
     const log = openLog(leaseMs);
     const turns = (await insertTurns(4, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
     const seen = turns.map((): LoggedChunk[] => []);
@@ -77,14 +82,14 @@ describe("between server and database", () => {
 
   test.each(["refuse", "stall"] as const)(
     "%s: readers wait, the run is slowed down, then all goes on",
-    async (mode) => {
+    async (fault) => {
       const log = openLog(leaseMs, { answerMs: 500 });
       const other = openLog(leaseMs);
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       const seen: LoggedChunk[][] = [[], []];
       const readers = [log, other].map((from, index) => drain(from.read(turn.turnId, 0), seen[index]));
       await until(() => seen.every((all) => all.length === 5));
-      proxy.mode = mode;
+      begin(fault);
       let room: Promise<void> | undefined;
       while (!room) {
         room = turn.say("x".repeat(8_000));
@@ -94,7 +99,7 @@ describe("between server and database", () => {
       expect(turn.text.length).toBeGreaterThan(1_048_576);
       expect(turn.text.length).toBeLessThan(2 * 1_048_576 + 3 * 8_000);
       expect(seen.map((all) => all.length)).toEqual([5, 5]);
-      proxy.mode = "pass";
+      goOn();
       await room;
       expect(await turn.end()).toBe("stored");
       const stored = await expectEnded(turn.turnId, "complete");
@@ -105,18 +110,18 @@ describe("between server and database", () => {
 
   test.each(["refuse", "stall"] as const)(
     "%s for too long: the turn ends as interrupted by its storage",
-    async (mode) => {
+    async (fault) => {
       // Longer without an answer than the bound: it holds for a commit that hangs, too.
       const log = openLog(leaseMs, { storageAwayMs: 300, answerMs: 1_000 });
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       const reader = log.read(turn.turnId, 0);
       await reader.next();
-      proxy.mode = mode;
+      begin(fault);
       turn.say("kept");
       const ended = turn.endAsTold();
       await until(() => turn.writer.signal.aborted);
       expect(turn.writer.signal.reason).toMatchObject({ status: "interrupted", error: { code: "storage" } });
-      proxy.mode = "pass";
+      goOn();
       expect(await ended).toBe("stored");
       expect(textIn(await expectEnded(turn.turnId, "interrupted"))).toBe("kept");
       expect(await storedTurn(turn.turnId)).toMatchObject({ error: { code: "storage", retryable: true } });
@@ -128,7 +133,7 @@ describe("between server and database", () => {
     const [log] = [openLog(shortLeaseMs), openLog(shortLeaseMs)];
     const turn = new ScriptedTurn(log, await insertTurn(shortLeaseMs)).begin();
     await log.read(turn.turnId, 0).next();
-    proxy.mode = "refuse";
+    begin("refuse");
     turn.say("kept");
     const direct = postgres(url(), { max: 1 });
     await until(async () => {
@@ -138,7 +143,7 @@ describe("between server and database", () => {
     await direct.end();
     // The owner is the slower one to come back.
     proxy.cutRequests(1);
-    proxy.mode = "pass";
+    goOn();
     expect(await turn.end()).toBe("stored");
     await expectEnded(turn.turnId, "complete");
   });
@@ -159,7 +164,7 @@ describe("a database that is killed", () => {
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  test("mid-stream, and comes back: nothing is lost, order is kept, the turns complete", async () => {
+  test("I1 I3: mid-stream, and comes back: nothing is lost, order is kept, the turns complete", async () => {
     const [log, other] = [new PostgresLog(leaseMs), new PostgresLog(leaseMs)];
     const turns = (await insertTurns(3, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
     const readers = turns.flatMap(({ turnId }) => [log, other].map((from) => drain(from.read(turnId, 0))));

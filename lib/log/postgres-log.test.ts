@@ -147,7 +147,7 @@ describe("on Postgres", () => {
     });
   });
 
-  test("fenced off: appends nothing, finishes nothing, notifies nothing, its signal aborts", async () => {
+  test("I10: fenced off: appends nothing, finishes nothing, notifies nothing, its signal aborts", async () => {
     const log = openLog();
     const turnId = await insertTurn(leaseMs);
     const turn = new ScriptedTurn(log, turnId).begin();
@@ -187,54 +187,6 @@ describe("on Postgres", () => {
     expect(await Promise.all(rests)).toEqual([null, null]);
   });
 
-  describe("NOTIFY lost", () => {
-    type Listening = { listen: { sql: postgres.Sql } };
-    const listener = () => (pool().sql as unknown as Listening).listen.sql;
-    const listenerPid = async () => {
-      const [row] = await pool().sql`
-        select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %'`;
-      return row?.pid as number | undefined;
-    };
-
-    test("by a LISTEN connection that dies: it listens again and nothing is missed", async () => {
-      const [log, other] = [openLog(), openLog()];
-      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
-      const remote = drain(other.read(turn.turnId, 0));
-      await until(async () => (await listenerPid()) !== undefined);
-      const pid = await listenerPid();
-      for (let i = 0; i < 20; i++) {
-        if (i === 5) await pool().sql`select pg_terminate_backend(${pid as number})`;
-        await turn.say(`${i} `);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      expect(await turn.end()).toBe("stored");
-      expect(await remote).toEqual(await expectEnded(turn.turnId, "complete"));
-      await until(async () => ![undefined, pid].includes(await listenerPid()));
-      // And a stop is heard through the new one, without a commit of the turn in between.
-      const silent = new ScriptedTurn(log, await insertTurn(leaseMs));
-      expect(await other.requestStop(silent.turnId)).toBe(true);
-      await until(() => silent.writer.signal.aborted);
-      expect(await silent.begin().end("stopped")).toBe("stored");
-    });
-
-    test("altogether: readers elsewhere and stops are served all the same, only later", async () => {
-      const [log, other] = [openLog(1_500), openLog(1_500)];
-      const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
-      const remote = other.read(turn.turnId, 0);
-      await readUntil(remote, (all) => all.length === 5);
-      await listener().unsafe("unlisten *");
-      turn.say("unheard");
-      await readUntil(remote, (all) => textIn(all) === "unheard");
-      // Nothing is appended: the renewal of the lease brings the news.
-      expect(await other.requestStop(turn.turnId)).toBe(true);
-      await until(() => turn.writer.signal.aborted);
-      const rest = drain(remote);
-      expect(await turn.end("stopped")).toBe("stored");
-      expect((await rest).at(-1)).toMatchObject({ chunk: { type: "abort" } });
-      await expectEnded(turn.turnId, "stopped");
-    });
-  });
-
   describe("a commit that fails", () => {
     /** Ending this turn's message fails so many times with this SQLSTATE. */
     async function failEnding(turnId: string, times: number, sqlstate: string): Promise<void> {
@@ -252,7 +204,7 @@ describe("on Postgres", () => {
       });
     }
 
-    test("for a passing reason is repeated: terminal, message and state come together", async () => {
+    test("I4: for a passing reason is repeated: terminal, message and state come together", async () => {
       const log = openLog();
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       await failEnding(turn.turnId, 2, "40001");
@@ -262,7 +214,7 @@ describe("on Postgres", () => {
       expect(await reader).toEqual(await expectEnded(turn.turnId, "complete"));
     });
 
-    test("for good leaves neither terminal nor state, and other turns alone; the reaper ends it", async () => {
+    test("I4: for good leaves neither terminal nor state, and other turns alone; the reaper ends it", async () => {
       const log = openLog(900);
       const [one, two] = (await insertTurns(2, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
       if (!one || !two) throw new Error("two turns");
@@ -282,7 +234,7 @@ describe("on Postgres", () => {
       expect(await reader).toEqual(await expectEnded(one.turnId, "interrupted"));
     });
 
-    test("and is carried out long after it was repeated takes nothing back", async () => {
+    test("I3 I4: and is carried out long after it was repeated takes nothing back", async () => {
       const turnId = await insertTurn(leaseMs);
       const { sql } = pool();
       const row = (seq: number) => ({ turnId, epoch: 1, lastSeq: seq, chunks: [{ seq, json: `{"n":${seq}}` }] });
@@ -291,7 +243,7 @@ describe("on Postgres", () => {
       expect((await storedLog(turnId)).map(({ json }) => json)).toEqual(['{"n":1}', '{"n":2}']);
     });
 
-    test("with an unknown outcome: backends are killed all the time, and every log is whole", async () => {
+    test("I1 I3 I4: with an unknown outcome: backends are killed all the time, and every log is whole", async () => {
       const [log, other] = [openLog(), openLog()];
       const turns = (await insertTurns(12, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
       const remotes = turns.map(({ turnId }) => drain(other.read(turnId, 0)));

@@ -1,58 +1,89 @@
 // The durable log on Postgres: one appender, one LISTEN connection, one reaper a process. NOTIFY is only a hint; a slow
-// poll finds what a lost notification hid, and costs one query a second however many readers there are.
+// poll finds what a lost notification hid, and costs one query a second however many readers there are. Where no
+// notifications arrive at all, four times as often.
 
-import type { Sql } from "postgres";
-import { pool } from "@/db/client";
-import { readPages, stopsChannel, turnsChannel } from "@/db/log";
+import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
+import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { Appender } from "./appender";
-import type { LogReader, LogTiming, LogWriter, TurnLog } from "./contract";
+import { ChatWatch } from "./chat-watch";
+import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./contract";
+import { Listener } from "./listener";
 import { startReaper } from "./reaper";
 import { maxBatchBytes, Tail, TailReader } from "./tail";
 import { Writer } from "./writer";
 
-const pollEveryMs = 1_000;
+/** How late a reader is where no notifications arrive; where they do, only each fourth poll asks. */
+const pollEveryMs = 250;
+const slowPolls = 4;
 /** Turns in one read: bounds what its answer holds. */
 const maxTurnsPerRead = 100;
 /** What a halted run gets at shutdown to store its terminal: some commits. */
 const haltMs = 2_000;
-/** Well above a slow commit; six tries fit into the time a turn waits for its storage. */
-const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000 };
+/** `answerMs`: well above a slow commit, and six tries fit into `storageAwayMs`. A check is two queries of no cost. */
+const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000 };
 
 export class PostgresLog implements TurnLog {
   readonly #appender: Appender;
   readonly #tails = new Map<string, Tail>();
   readonly #stopReaper: () => void;
   readonly #poll: NodeJS.Timeout;
-  readonly #listening: Promise<{ unlisten: () => Promise<void> }[]>;
+  readonly #listener: Listener;
+  readonly #chats = new ChatWatch();
   readonly #wanted = new Set<Tail>();
+  #runOrphan: ((orphan: Orphan) => void) | null = null;
   #reading = false;
+  #polls = 0;
+  #asking = false;
 
   constructor(leaseMs: number, timing: Partial<Omit<LogTiming, "leaseMs">> = {}) {
-    const { sql } = pool();
+    const wanted = { leaseMs, ...defaultTiming, ...timing };
     this.#appender = new Appender(
-      { leaseMs, ...defaultTiming, ...timing },
+      wanted,
       (turnId, logged) => this.#tails.get(turnId)?.push(logged),
       (writer) => this.#release(writer),
     );
-    this.#stopReaper = startReaper(leaseMs, (turnId) => this.#appender.writers.has(turnId));
-    this.#poll = setInterval(() => this.#hintAll(), pollEveryMs);
+    this.#stopReaper = startReaper(
+      leaseMs,
+      (turnId) => this.#appender.writers.has(turnId),
+      () => this.#runOrphan,
+    );
+    this.#listener = new Listener(
+      {
+        [turnsChannel]: {
+          heard: (turnIds) => {
+            for (const turnId of turnIds.split(",")) this.#tails.get(turnId)?.hint();
+          },
+          missed: () => this.#hintAll(),
+        },
+        [stopsChannel]: { heard: (turnId) => this.#halt(turnId), missed: () => this.#appender.renew() },
+        [chatsChannel]: { heard: (chat) => this.#chats.heard(chat), missed: () => this.#chats.tellAll() },
+      },
+      wanted.listenCheckMs,
+    );
+    this.#poll = setInterval(() => this.#pollOnce(), pollEveryMs);
     this.#poll.unref();
-    this.#listening = this.#listen(sql);
+  }
+
+  /** Whether notifications reach this process; while they do not, it asks. */
+  get hears(): boolean {
+    return this.#listener.hears;
   }
 
   get liveCount(): number {
     return this.#appender.writers.size;
   }
 
-  open(turnId: string, epoch: number): LogWriter {
-    const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent));
+  open(turnId: string, epoch: number, stored: LoggedChunk[] = []): LogWriter {
+    const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent), stored);
     this.#appender.add(writer);
-    // A reader may be here before the run starts; it has read what there was, which is nothing.
-    this.#tailOf(turnId, 0).local = true;
+    // A reader may be here before the run starts, and may not have read all that there is.
+    const tail = this.#tailOf(turnId, 0);
+    tail.push(stored);
+    tail.local = true;
     return writer;
   }
 
@@ -67,7 +98,16 @@ export class PostgresLog implements TurnLog {
     return running;
   }
 
+  watchChat(userId: string, chatId: string, onChange: () => void): () => void {
+    return this.#chats.watch(userId, chatId, onChange);
+  }
+
+  onOrphan(run: (orphan: Orphan) => void): void {
+    this.#runOrphan = run;
+  }
+
   releaseReaders(): void {
+    this.#stopReaper();
     for (const tail of [...this.#tails.values()]) for (const reader of [...tail.readers]) reader.close();
   }
 
@@ -80,7 +120,7 @@ export class PostgresLog implements TurnLog {
     this.#stopReaper();
     clearInterval(this.#poll);
     await this.#appender.close();
-    await Promise.all((await this.#listening).map((listener) => listener.unlisten()));
+    await this.#listener.close();
     this.releaseReaders();
   }
 
@@ -154,25 +194,24 @@ export class PostgresLog implements TurnLog {
     }
   }
 
-  /** postgres.js keeps a connection of its own for this and listens again after it was lost. */
-  async #listen(sql: Sql): Promise<{ unlisten: () => Promise<void> }[]> {
-    const onTurns = (payload: string) => {
-      for (const turnId of payload.split(",")) this.#tails.get(turnId)?.hint();
-    };
+  #pollOnce(): void {
+    const slow = this.#polls++ % slowPolls === 0;
+    if (slow || !this.hears) this.#hintAll();
+    if (!this.hears) void this.#askForMissed(slow);
+  }
+
+  /** What notifications tell besides chunks; never asked twice at once. */
+  async #askForMissed(chats: boolean): Promise<void> {
+    if (this.#asking) return;
+    this.#asking = true;
     try {
-      // Whatever was said before it listened is made up for.
-      return await Promise.all([
-        sql.listen(turnsChannel, onTurns, () => this.#hintAll()),
-        sql.listen(
-          stopsChannel,
-          (turnId) => this.#halt(turnId),
-          () => this.#appender.renew(),
-        ),
-      ]);
+      const written = [...this.#appender.writers.keys()];
+      if (written.length > 0) for (const turnId of await listStopRequests(written)) this.#halt(turnId);
+      if (chats) await this.#chats.poll();
     } catch (error) {
-      // Everything still works by polling, only later; and the driver goes on trying.
-      logger.error({ err: error }, "LISTEN failed, falling back to polling");
-      return [];
+      if (!isDatabaseAway(error)) logger.error({ err: error }, "polling failed, will be repeated");
+    } finally {
+      this.#asking = false;
     }
   }
 }

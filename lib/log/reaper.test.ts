@@ -1,7 +1,7 @@
 // Turns whose owner died (RELIABILITY I2, I4, I5, I10): ended by whoever is left, once, with what was stored.
 import { afterEach, expect, test } from "vitest";
 import { pool } from "@/db/client";
-import { commitChunks, pruneChunks } from "@/db/log";
+import { pruneChunks } from "@/db/log";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
 import { testDatabase } from "@/test/database";
@@ -13,6 +13,7 @@ import {
   insertTurn,
   insertTurns,
   ScriptedTurn,
+  store,
   storedLog,
   storedTurn,
   until,
@@ -30,12 +31,6 @@ const openLog = () => {
 afterEach(async () => {
   await Promise.all(logs.splice(0).map((log) => log.close(0)));
 });
-
-/** What a process stored of a turn before it died. */
-async function store(turnId: string, chunks: TurnChunk[]): Promise<void> {
-  const logged = chunks.map((chunk, index) => ({ seq: index + 1, json: JSON.stringify(chunk) }));
-  await commitChunks(pool().sql, [{ turnId, epoch: 1, lastSeq: logged.length, chunks: logged }], 1);
-}
 
 /** A turn that opens everything that can be open. */
 function script(turnId: string): TurnChunk[] {
@@ -59,7 +54,7 @@ function script(turnId: string): TurnChunk[] {
   return [...chunks, ...endTurn(open, { turnId, status: "complete" }).slice(0, -1)];
 }
 
-test("an owner that died behind any chunk: one terminal, nothing open, the message is what was stored", async () => {
+test("I2 I4 I5: an owner that died behind any chunk: one terminal, nothing open, the message is what was stored", async () => {
   const size = script("").length;
   const turnIds = await insertTurns(2 * (size + 1), 1);
   const state = (index: number): FinalState => (index % 2 === 0 ? "interrupted" : "stopped");
@@ -85,7 +80,7 @@ test("an owner that died behind any chunk: one terminal, nothing open, the messa
   }
 });
 
-test("a stop of a turn whose owner is dead takes effect", async () => {
+test("I11: a stop of a turn whose owner is dead takes effect", async () => {
   const turnId = await insertTurn(leaseMs);
   await store(turnId, script(turnId).slice(0, 6));
   const log = openLog();

@@ -1,6 +1,8 @@
-// Ends turns whose owner died: a running turn with an expired lease is claimed by a guarded update, its log is folded,
-// closed and finished, all in one transaction. Every process does this; the database decides who does it for which turn.
+// Turns whose owner died: a running turn with an expired lease is claimed by a guarded update. Where nothing of its answer is
+// stored it is run again, by whoever the log was told of; else its log is folded, closed and finished in the same transaction.
+// Every process does this; the database decides who does it for which turn.
 
+import type { TransactionSql } from "postgres";
 import { pool } from "@/db/client";
 import {
   type ClaimedTurn,
@@ -12,9 +14,12 @@ import {
 } from "@/db/log";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
-import type { TurnChunk } from "@/lib/turn/chunks";
+import { repeat } from "@/lib/repeat";
+import { isUnanswered, opening } from "@/lib/turn/begun";
+import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
+import type { Orphan } from "./contract";
 import { finalRow } from "./writer";
 
 /** With the lease this is the "lease + 2 s" within which every reader learns that an owner died. */
@@ -28,12 +33,23 @@ const batchSize = 50;
 const pruneSize = 500;
 /** What owners get to renew their leases once the database is back: some of their retries. */
 const graceMs = 3_000;
+/** So many owners may die of one turn, as its answer might be what kills them. Each had its own epoch, from 1. */
+const maxRuns = 3;
 
-/** Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead. Returns how to stop it. */
-export function startReaper(leaseMs: number, isMine: (turnId: string) => boolean): () => void {
+type Run = (orphan: Orphan) => void;
+
+/**
+ * Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead. `runner`: who runs a turn of
+ * which nothing is answered; null while nobody does. Returns how to stop it.
+ */
+export function startReaper(
+  leaseMs: number,
+  isMine: (turnId: string) => boolean,
+  runner: () => Run | null,
+): () => void {
   const rounds = [
     // Often enough that no outage in which leases run out passes between two rounds.
-    repeat(Math.min(reapEveryMs, leaseMs / 3), reaper(leaseMs, isMine)),
+    repeat(Math.min(reapEveryMs, leaseMs / 3), reaper(leaseMs, isMine, runner)),
     repeat(pruneEveryMs, async () => {
       while ((await pruneChunks(keepChunksMs, pruneSize)) === pruneSize);
     }),
@@ -43,26 +59,7 @@ export function startReaper(leaseMs: number, isMine: (turnId: string) => boolean
   };
 }
 
-/** Runs `work` again and again, never twice at once. */
-function repeat(everyMs: number, work: () => Promise<void>): () => void {
-  let timer: NodeJS.Timeout | null = null;
-  let stopped = false;
-  const round = async () => {
-    try {
-      await work();
-    } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "background work failed, will be repeated");
-    }
-    if (!stopped) timer = setTimeout(round, everyMs).unref();
-  };
-  timer = setTimeout(round, everyMs).unref();
-  return () => {
-    stopped = true;
-    if (timer) clearTimeout(timer);
-  };
-}
-
-function reaper(leaseMs: number, isMine: (turnId: string) => boolean): () => Promise<void> {
+function reaper(leaseMs: number, isMine: (turnId: string) => boolean, runner: () => Run | null): () => Promise<void> {
   let quietUntilMs = 0;
   return async () => {
     const startMs = performance.now();
@@ -72,7 +69,7 @@ function reaper(leaseMs: number, isMine: (turnId: string) => boolean): () => Pro
       // An outage shorter than this costs an owner one renewal, which it can spare.
       answered = performance.now() - startMs < leaseMs / 3;
       if (!answered || startMs < quietUntilMs) return;
-      for (const turnId of expired) if (!isMine(turnId)) await sealOrReport(turnId, leaseMs);
+      for (const turnId of expired) if (!isMine(turnId)) await takeOverOrReport(turnId, leaseMs, runner());
     } finally {
       // While the database was away nobody could renew: an expired lease says nothing about its owner.
       if (!answered) quietUntilMs = performance.now() + graceMs;
@@ -81,53 +78,66 @@ function reaper(leaseMs: number, isMine: (turnId: string) => boolean): () => Pro
 }
 
 /** One turn that cannot be ended must not keep the others from it. */
-async function sealOrReport(turnId: string, leaseMs: number): Promise<void> {
+async function takeOverOrReport(turnId: string, leaseMs: number, run: Run | null): Promise<void> {
   try {
-    await sealExpired(turnId, leaseMs);
+    await takeOver(turnId, leaseMs, run);
   } catch (error) {
     if (isDatabaseAway(error)) throw error;
     logger.error({ err: error, turnId }, "turn could not be ended, will be repeated");
   }
 }
 
-/** Ends one expired turn: as stopped when somebody had asked for that, else as interrupted. What was stored is kept. */
-export async function sealExpired(turnId: string, leaseMs: number): Promise<void> {
-  await pool().sql.begin(async (sql) => {
-    const turn = await claimExpiredTurn(sql, turnId);
-    if (!turn) return;
-    const stored = (await readAllChunks(sql, turnId)).map(({ json }) => JSON.parse(json) as TurnChunk);
-    const open = new OpenParts();
-    for (const chunk of stored) open.see(chunk);
-    const added = [
-      ...(stored.length === 0 ? opening(turn) : []),
-      ...endTurn(
-        open,
-        turn.stopRequested ? { turnId, status: "stopped" } : { turnId, status: "interrupted", error: interruptedError },
-      ),
-    ];
-    const all = [...stored, ...added];
-    const message = await foldChunks(all, (error) => logger.error({ err: error, turnId }, "fold stopped early"));
-    const row = {
-      turnId,
-      epoch: turn.epoch,
-      lastSeq: turn.lastSeq + added.length,
-      chunks: added.map((chunk, index) => ({ seq: turn.lastSeq + index + 1, json: JSON.stringify(chunk) })),
-      final: finalRow(all, message),
-    };
-    await commitChunks(sql, [row], leaseMs);
-    logger.warn(
-      { turnId, stopRequested: turn.stopRequested, chunks: stored.length },
-      "ended a turn whose owner is gone",
-    );
+/** Runs an expired turn again or ends it, and does nothing when its owner or another process was faster. */
+async function takeOver(turnId: string, leaseMs: number, run: Run | null): Promise<void> {
+  const orphan = await pool().sql.begin(async (sql) => {
+    const turn = await claimExpiredTurn(sql, turnId, leaseMs);
+    if (!turn) return null;
+    const rows = await readAllChunks(sql, turnId);
+    const stored = rows.map(({ seq, json }) => ({ seq, json, chunk: JSON.parse(json) as TurnChunk }));
+    if (run && mayRun(turn, stored)) return { ...turn, createdAt: new Date(turn.createdMs), stored };
+    await seal(sql, turn, stored, leaseMs);
+    return null;
   });
+  if (!orphan || !run) return;
+  logger.warn({ turnId, epoch: orphan.epoch }, "running a turn whose owner is gone and that nobody answered");
+  run(orphan);
+}
+
+/** A log may begin with what is kept of another answer, which says nothing about this one. */
+function mayRun({ epoch, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
+  const { begunSeq = 0 } = request as { begunSeq?: number };
+  const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
+  return epoch <= maxRuns && !stopRequested && isUnanswered(own);
+}
+
+/** Ends a claimed turn: as stopped when somebody had asked for that, else as interrupted. What was stored is kept. */
+async function seal(sql: TransactionSql, turn: ClaimedTurn, logged: LoggedChunk[], leaseMs: number): Promise<void> {
+  const { turnId, epoch, lastSeq, stopRequested } = turn;
+  const stored = logged.map(({ chunk }) => chunk);
+  const open = new OpenParts();
+  for (const chunk of stored) open.see(chunk);
+  const added = [
+    ...(stored.length === 0 ? openingOf(turn) : []),
+    ...endTurn(
+      open,
+      stopRequested ? { turnId, status: "stopped" } : { turnId, status: "interrupted", error: interruptedError },
+    ),
+  ];
+  const all = [...stored, ...added];
+  const message = await foldChunks(all, (error) => logger.error({ err: error, turnId }, "fold stopped early"));
+  const row = {
+    turnId,
+    epoch,
+    lastSeq: lastSeq + added.length,
+    chunks: added.map((chunk, index) => ({ seq: lastSeq + index + 1, json: JSON.stringify(chunk) })),
+    final: finalRow(all, message),
+  };
+  await commitChunks(sql, [row], leaseMs);
+  logger.warn({ turnId, stopRequested, chunks: stored.length }, "ended a turn whose owner is gone");
 }
 
 /** How every turn begins, for one whose owner died before it stored anything: its message must know where it belongs. */
-function opening({ turnId, chatId, userMessageId, messageId, request, createdMs }: ClaimedTurn): TurnChunk[] {
-  const { model } = request as { model: string };
-  const createdAt = new Date(createdMs).toISOString();
-  return [
-    { type: "start", messageId, messageMetadata: { turnId, chatId, model, createdAt } },
-    { type: "data-turn", data: { turnId, chatId, userMessageId, status: "running" }, transient: true },
-  ];
+function openingOf({ request, createdMs, ...turn }: ClaimedTurn): TurnChunk[] {
+  const { model: modelId } = request as { model: string };
+  return opening({ ...turn, modelId, createdAt: new Date(createdMs).toISOString() });
 }

@@ -2,7 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { pool } from "@/db/client";
-import { readAllChunks } from "@/db/log";
+import { commitChunks, readAllChunks } from "@/db/log";
 import { type FinalState, isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
 import { type Ending, endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
@@ -61,9 +61,11 @@ export class ScriptedTurn {
   text = "";
   readonly #open = new OpenParts();
 
-  constructor(log: TurnLog, turnId: string, epoch = 1) {
+  /** `stored`: what its log holds already. */
+  constructor(log: TurnLog, turnId: string, epoch = 1, stored: LoggedChunk[] = []) {
     this.turnId = turnId;
-    this.writer = log.open(turnId, epoch);
+    this.writer = log.open(turnId, epoch, stored);
+    for (const { chunk } of stored) this.#open.see(chunk);
   }
 
   begin(): this {
@@ -114,6 +116,12 @@ export async function readUntil(reader: LogReader, found: (logged: LoggedChunk[]
     all.push(...batch);
   }
   return all;
+}
+
+/** As its first owner stores it, who then says nothing more: its lease is over at once. */
+export async function store(turnId: string, chunks: TurnChunk[]): Promise<void> {
+  const logged = chunks.map((chunk, index) => ({ seq: index + 1, json: JSON.stringify(chunk) }));
+  await commitChunks(pool().sql, [{ turnId, epoch: 1, lastSeq: logged.length, chunks: logged }], 1);
 }
 
 export async function storedLog(turnId: string): Promise<LoggedChunk[]> {

@@ -38,10 +38,19 @@ export class Writer implements LogWriter {
   #over = false;
   #resume: { promise: Promise<void>; resolve: () => void } | null = null;
 
-  constructor(turnId: string, epoch: number, schedule: (writer: Writer, urgent: boolean) => void) {
+  constructor(
+    turnId: string,
+    epoch: number,
+    schedule: (writer: Writer, urgent: boolean) => void,
+    stored: LoggedChunk[],
+  ) {
     this.turnId = turnId;
     this.epoch = epoch;
     this.#schedule = schedule;
+    for (const { seq, chunk } of stored) {
+      this.#lastSeq = seq;
+      pushJoined(this.#seen, chunk);
+    }
     this.ended = new Promise((resolve) => {
       this.finish = (outcome) => {
         this.#over = true;

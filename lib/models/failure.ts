@@ -56,6 +56,13 @@ const failures = {
   },
 } as const satisfies Record<string, TurnError>;
 
+/** Of a turn that ran longer than a turn may. */
+export const deadlineError: TurnError = {
+  code: "provider_timeout",
+  message: `The answer took longer than an answer may. ${kept} Continue it, or choose another model.`,
+  retryable: true,
+};
+
 /** undici's names for a connection that failed; also on the cause of a fetch error. */
 const networkCodes =
   /^(?:UND_ERR_|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|CERT_|ERR_TLS|ERR_SSL)/;

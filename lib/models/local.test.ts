@@ -25,10 +25,10 @@ const sources: LocalOptions["sources"] = [
   },
 ];
 
-const options = (question: string, passages: LocalOptions["sources"]) => ({
+const options = (question: string, passages: LocalOptions["sources"], said?: string) => ({
   model: localModel(),
   prompt: question || " ",
-  providerOptions: { rivulet: { question, sources: passages } },
+  providerOptions: { rivulet: { question, sources: passages, ...(said && { said }) } },
 });
 /** Whole, so that nobody waits for the words. */
 const ask = (question: string, passages = sources) => generateText(options(question, passages));
@@ -88,6 +88,22 @@ describe("an answer", () => {
   });
 });
 
+describe("an answer that goes on", () => {
+  const question = "How are backups made?";
+  const goOn = async (said: string) => (await streamText(options(question, sources, said)).text) as string;
+
+  it("says the rest, wherever it was cut off", async () => {
+    const { text } = await ask(question);
+    // Within words, between them, and at both ends.
+    for (const at of [0, 1, 7, 8, 9, text.length - 1, text.length])
+      expect(text.slice(0, at) + (await goOn(text.slice(0, at)))).toBe(text);
+  });
+
+  it("says all of it behind what another model had said", async () => {
+    expect(await goOn("Backups are a")).toBe(`\n\n${(await ask(question)).text}`);
+  });
+});
+
 describe("the stream", () => {
   it("brings the first word at once and the rest word by word", async () => {
     const arrivals: number[] = [];
@@ -124,7 +140,7 @@ describe("the stream", () => {
 });
 
 it("takes nothing but its own options", () => {
-  expect(parseLocalOptions({ question: "q", sources: [] })).toEqual({ question: "q", sources: [] });
+  expect(parseLocalOptions({ question: "q", sources: [] })).toEqual({ question: "q", said: "", sources: [] });
   expect(() => parseLocalOptions({ question: 1 })).toThrow();
   expect(() => parseLocalOptions({ question: "q", sources: [{ ordinal: 0, title: "t", text: "x" }] })).toThrow();
 });

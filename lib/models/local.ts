@@ -14,6 +14,8 @@ import { extract } from "./extract";
 
 const localOptions = z.object({
   question: z.string(),
+  /** What its answer has said already; it goes on behind that. */
+  said: z.string().default(""),
   sources: z.array(
     z.object({
       ordinal: z.number().int().positive(),
@@ -26,10 +28,10 @@ const localOptions = z.object({
 });
 
 /** What a run passes as `providerOptions: {rivulet: …}`; JSON only. Other providers ignore it. */
-export type LocalOptions = z.infer<typeof localOptions>;
+export type LocalOptions = z.input<typeof localOptions>;
 
 /** Throws a ZodError for anything else: what a run passes is our own doing. */
-export function parseLocalOptions(value: unknown): LocalOptions {
+export function parseLocalOptions(value: unknown): z.output<typeof localOptions> {
   return localOptions.parse(value);
 }
 
@@ -76,7 +78,7 @@ async function* partsOf(
   yield { type: "text-start", id: "0" };
   const begun = performance.now();
   let sent = 0;
-  for (const delta of text.match(/\S+\s*/g) ?? []) {
+  for (const delta of text.match(/\s*\S+\s*/g) ?? []) {
     // Measured from the start, so that late timers do not add up.
     const waitMs = begun + (sent * 1000) / wordsPerSecond - performance.now();
     if (waitMs > 0) await sleep(waitMs, undefined, { signal });
@@ -106,11 +108,17 @@ function streamOf(parts: AsyncGenerator<LanguageModelV4StreamPart>): ReadableStr
 }
 
 function answer({ prompt, providerOptions }: LanguageModelV4CallOptions): Answer {
-  const { question, sources } = providerOptions?.rivulet
-    ? parseLocalOptions(providerOptions.rivulet)
-    : { question: lastQuestion(prompt), sources: [] };
-  const text = extract(question, sources) ?? noAnswer;
+  const { question, said, sources } = parseLocalOptions(
+    providerOptions?.rivulet ?? { question: lastQuestion(prompt), sources: [] },
+  );
+  const text = behind(said, extract(question, sources) ?? noAnswer);
   return { text, usage: usageOf([question, ...sources.map((source) => source.text)].join(" "), text) };
+}
+
+/** The rest of an answer of which this was said; all of it as a new paragraph when something else was said. */
+function behind(said: string, text: string): string {
+  if (text.startsWith(said)) return text.slice(said.length);
+  return `\n\n${text}`;
 }
 
 function lastQuestion(prompt: LanguageModelV4CallOptions["prompt"]): string {

@@ -115,7 +115,7 @@ describe("documents", () => {
     await expect(deleteDocument(user, id)).rejects.toMatchObject({ code: "not_found" });
   });
 
-  it("of somebody else are the same as unknown ones", async () => {
+  it("I20: of somebody else are the same as unknown ones", async () => {
     const [user, other] = [await newUser(), await newUser()];
     const { id } = await ingestDocument(user, { filename: "a.txt", bytes: bytes("brewing") });
     for (const foreign of [id, uuidv7(), "nonsense", "' or 1=1"]) {

@@ -152,13 +152,13 @@ describe("a question", () => {
 });
 
 describe("scope", () => {
-  it("is the user's own documents", async () => {
+  it("I20: is the user's own documents", async () => {
     const texts = (await search(other, "heartbeat backups")).map(({ text }) => text);
     expect(texts).toEqual(["The heartbeat of the whale is slow. Backups of the whale are impossible."]);
     expect(JSON.stringify(await search(user, "heartbeat backups whale"))).not.toContain("whale");
   });
 
-  it("can be narrowed to some of them; foreign, unknown and malformed ids do not count", async () => {
+  it("I20: can be narrowed to some of them; foreign, unknown and malformed ids do not count", async () => {
     const inProtocol = await search(user, "connection", { documentIds: [protocolId, uuidv7(), "nonsense", "'}"] });
     expect(new Set(inProtocol.map(({ documentId }) => documentId))).toEqual(new Set([protocolId]));
     expect(await search(other, "heartbeat", { documentIds: [protocolId, guideId] })).toEqual([]);

@@ -115,7 +115,7 @@ describe("the task list", () => {
     expect(tasks.map(({ task_id }) => task_id)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
   });
 
-  it("is the caller's own: other people's tasks and unknown ones are the same", async () => {
+  it("I20: is the caller's own: other people's tasks and unknown ones are the same", async () => {
     const [ann, bob] = [await newUser(), await newUser()];
     await ann.call("add_task", { title: "Ann's" });
     for (const [name, input] of [
@@ -208,7 +208,7 @@ describe("every tool", () => {
     expect((await call("list_tasks")).tasks.map(({ title }) => title)).toEqual(["x", "y"]);
   });
 
-  it("a database that refuses is told in one fixed sentence, and reported", async () => {
+  it("I22: a database that refuses is told in one fixed sentence, and reported", async () => {
     const userId = uuidv7();
     const reported: unknown[] = [];
     const call = callerOf(toolsFor(userId, (error) => reported.push(error)));
@@ -243,7 +243,7 @@ describe("every tool", () => {
     expect(reported).toEqual([]);
   });
 
-  it("what a tool throws by itself stays inside", async () => {
+  it("I22: what a tool throws by itself stays inside", async () => {
     const reported: unknown[] = [];
     const broken = guarded(
       { inputSchema: {}, execute: async () => Promise.reject(new Error("postgres://secret")) } as never,

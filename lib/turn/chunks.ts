@@ -45,6 +45,11 @@ export type MessageMetadata = {
   /** 0..1: the share of the answer's sentences that a cited source supports. Null without sources. */
   groundedness?: number | null;
   finishReason?: string;
+  /**
+   * In `start`, of an answer that goes on where another broke off: that one's message id. Its parts are replayed first, and
+   * a page keeps showing them until the replay has caught up.
+   */
+  continues?: string;
 };
 
 export type StatusData = {

@@ -4,7 +4,7 @@ import { formatCursor, parseCursor } from "./cursor";
 
 const turnId = "01940000-0000-7000-8000-00000000000a";
 
-it("comes back from the wire as it was, in at most 128 safe bytes", () => {
+it("I19: comes back from the wire as it was, in at most 128 safe bytes", () => {
   const cursor = fc.record({
     turnId: fc.uuid(),
     seq: fc.integer({ min: 1, max: 999_999_999 }),

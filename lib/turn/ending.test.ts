@@ -25,7 +25,7 @@ const ends: { status: FinalState; terminal: string }[] = [
 describe.each(ends)("$status", ({ status, terminal }) => {
   const error = terminal === "error" ? interruptedError : undefined;
 
-  it("leaves nothing open, whatever came before", async () => {
+  it("I6: leaves nothing open, whatever came before", async () => {
     for (const cut of cuts) {
       const turn = [...cut, ...endTurn(openAfter(cut), { turnId, status, error })];
       const problems: unknown[] = [];
@@ -44,7 +44,7 @@ describe.each(ends)("$status", ({ status, terminal }) => {
     }
   });
 
-  it("has one terminal, last, after the class of the end", () => {
+  it("I4: has one terminal, last, after the class of the end", () => {
     for (const cut of cuts) {
       const ending = endTurn(openAfter(cut), { turnId, status, error });
       expect(ending.filter(isTerminal)).toEqual([ending.at(-1)]);

@@ -59,8 +59,12 @@ export class OpenParts {
   close(): TurnChunk[] {
     const chunks = this.closeTexts();
     for (const [toolCallId, dynamic] of this.#tools) {
-      const errorText = "The answer ended before this tool did.";
-      chunks.push({ type: "tool-output-error", toolCallId, errorText, ...(dynamic ? { dynamic } : {}) });
+      chunks.push({
+        type: "tool-output-error",
+        toolCallId,
+        errorText: unfinishedTool,
+        ...(dynamic ? { dynamic } : {}),
+      });
     }
     if (this.#stepOpen) chunks.push({ type: "finish-step" });
     for (const [id, data] of this.#statuses) chunks.push({ type: "data-status", id, data: { ...data, state: "done" } });
@@ -68,9 +72,12 @@ export class OpenParts {
   }
 }
 
+/** What became of such a call is not known. */
+export const unfinishedTool = "The answer ended before this tool did.";
+
 export const interruptedError: TurnError = {
   code: "interrupted",
-  message: "The answer was interrupted. What had arrived is kept; you can ask for the answer again.",
+  message: "The answer was interrupted. What had arrived is kept; you can continue the answer or ask for it again.",
   retryable: true,
 };
 

@@ -21,7 +21,7 @@ async function refold(message: ChatMessage): Promise<ChatMessage> {
 }
 
 describe("foldChunks", () => {
-  it("makes the message a client holds", async () => {
+  it("I18: makes the message a client holds", async () => {
     const message = await foldChunks(richTurn);
     expect(message).toMatchObject({ id: "message-1", role: "assistant", metadata: { status: "complete" } });
     expect(textOf(message)).toBe("I will look 👀\nfor\r\n“data: [DONE]”\u2028.\n\nIt is −4 °C in Oslo [1].");
@@ -78,7 +78,7 @@ describe("foldChunks", () => {
 });
 
 describe("unfoldMessage is the way back", () => {
-  it("for a whole turn, and for one that ended at any of its chunks", async () => {
+  it("I18: for a whole turn, and for one that ended at any of its chunks", async () => {
     for (let cut = 1; cut <= richTurn.length - 3; cut++) {
       const begin = richTurn.slice(0, cut);
       const open = new OpenParts();

@@ -34,18 +34,31 @@ export function textOf(message: Pick<ChatMessage, "parts">): string {
 
 /** Chunks whose fold is this stored message: what a follower gets once the log itself is pruned. */
 export function unfoldMessage(message: ChatMessage): TurnChunk[] {
-  const { turnId, chatId, model, createdAt, ...ending } =
+  const { turnId, chatId, model, createdAt, continues, ...ending } =
     message.metadata ?? ({} as NonNullable<ChatMessage["metadata"]>);
   const status = ending.status ?? "complete";
+  const begun = { turnId, chatId, model, createdAt, ...(continues ? { continues } : {}) };
   const chunks: TurnChunk[] = [
-    { type: "start", messageId: message.id, messageMetadata: { turnId, chatId, model, createdAt } },
+    { type: "start", messageId: message.id, messageMetadata: begun },
+    ...unfoldParts(message.parts),
+    { type: "message-metadata", messageMetadata: ending as MessageMetadata },
+    { type: "data-turn", data: { turnId, status, ...(ending.error ? { error: ending.error } : {}) }, transient: true },
   ];
+  if (status === "complete") chunks.push({ type: "finish" });
+  else if (status === "stopped") chunks.push({ type: "abort", reason: "stopped" });
+  else chunks.push({ type: "error", errorText: ending.error?.message ?? "The answer was interrupted." });
+  return chunks;
+}
+
+/** Chunks whose fold has these parts, every step and text closed. */
+export function unfoldParts(parts: ChatMessage["parts"]): TurnChunk[] {
+  const chunks: TurnChunk[] = [];
   let stepOpen = false;
   const closeStep = () => {
     if (stepOpen) chunks.push({ type: "finish-step" });
     stepOpen = false;
   };
-  message.parts.forEach((part, index) => {
+  parts.forEach((part, index) => {
     if (part.type === "step-start") {
       closeStep();
       chunks.push({ type: "start-step" });
@@ -64,13 +77,6 @@ export function unfoldMessage(message: ChatMessage): TurnChunk[] {
     }
   });
   closeStep();
-  chunks.push(
-    { type: "message-metadata", messageMetadata: ending as MessageMetadata },
-    { type: "data-turn", data: { turnId, status, ...(ending.error ? { error: ending.error } : {}) }, transient: true },
-  );
-  if (status === "complete") chunks.push({ type: "finish" });
-  else if (status === "stopped") chunks.push({ type: "abort", reason: "stopped" });
-  else chunks.push({ type: "error", errorText: ending.error?.message ?? "The answer was interrupted." });
   return chunks;
 }
 

@@ -83,7 +83,7 @@ describe("splitDelta", () => {
 });
 
 describe("compactChunks", () => {
-  it("keeps the fold, the order and the last seq, wherever the log is cut", async () => {
+  it("I18: keeps the fold, the order and the last seq, wherever the log is cut", async () => {
     const whole = logged(richTurn);
     const message = await foldChunks(richTurn);
     for (let cut = 0; cut <= whole.length; cut++) {
@@ -96,7 +96,7 @@ describe("compactChunks", () => {
     }
   });
 
-  it("gives a joined chunk the seq of the last it holds, so that a cursor at it means the same", () => {
+  it("I3 I18: gives a joined chunk the seq of the last it holds, so that a cursor at it means the same", () => {
     const chunks = [text("a"), text("b"), text("c", "other"), text("d", "other")];
     expect(compactChunks(logged(chunks)).map(({ seq, chunk }) => [seq, chunk])).toEqual([
       [2, text("ab")],

@@ -24,19 +24,36 @@ export function instructionsFor(sources: Source[], own?: string): string | undef
   ].join("\n\n");
 }
 
-/** The conversation as the model sees it: text and tools; statuses, sources and empty answers stay behind. */
-export async function modelMessages(history: ChatMessage[], tools?: ToolSet): Promise<ModelMessage[]> {
-  const spoken = history
-    .map((message) => ({
-      ...message,
-      parts: message.parts.filter(
-        (part) =>
-          part.type === "text" || part.type === "step-start" || part.type === "file" || part.type.startsWith("tool-"),
-      ),
-    }))
+/** Said as a question of its own: some providers refuse a conversation that ends with an answer. */
+export const continueInstruction =
+  "Your answer above was cut off. Go on exactly where it stops, with the very next character, be it in the middle of a word, " +
+  "a sentence or a code block. Repeat nothing of it, do not open a code block again that is open, and say nothing about going on.";
+
+/**
+ * The conversation as the model sees it: text and tools; statuses, sources and empty answers stay behind. With `begun`, the
+ * parts that its answer has already, it is asked to go on with that.
+ */
+export async function modelMessages(
+  history: ChatMessage[],
+  tools?: ToolSet,
+  begun: ChatMessage["parts"] = [],
+): Promise<ModelMessage[]> {
+  const answer: ChatMessage = { id: "", role: "assistant", parts: begun };
+  const spoken = [...history, answer]
+    .map((message) => ({ ...message, parts: message.parts.filter(isSpoken) }))
     .filter((message) => message.parts.some((part) => part.type !== "step-start"));
-  return convertToModelMessages(spoken as ChatMessage[], {
+  const messages = await convertToModelMessages(spoken as ChatMessage[], {
     ...(tools ? { tools } : {}),
     ignoreIncompleteToolCalls: true,
   });
+  // Behind the result of a tool a model speaks by itself.
+  if (spoken.at(-1)?.id === "" && messages.at(-1)?.role === "assistant")
+    messages.push({ role: "user", content: continueInstruction });
+  return messages;
+}
+
+type Part = ChatMessage["parts"][number];
+
+function isSpoken(part: Part): boolean {
+  return part.type === "text" || part.type === "step-start" || part.type === "file" || part.type.startsWith("tool-");
 }

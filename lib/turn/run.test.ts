@@ -6,10 +6,12 @@ import { buildCatalogue, type ReadyModel } from "@/lib/models/catalogue";
 import { classifyFailure } from "@/lib/models/failure";
 import { localModel } from "@/lib/models/local";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
+import { keptChunks, opening } from "./begun";
 import { requireStockChunk } from "./chunk-schema";
 import { type ChatMessage, isTerminal, type MessageMetadata, type Source, type TurnChunk } from "./chunks";
 import { interruptedError, OpenParts } from "./ending";
 import { foldChunks, textOf } from "./fold";
+import { continueInstruction } from "./prompt";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "./run";
 
 const canary = "sk-canary-51c2";
@@ -45,28 +47,33 @@ const passage = (ordinal: number, documentId: string): Source => ({
 });
 const sources = [passage(1, "a"), passage(2, "b"), passage(3, "b")];
 
+const identity = {
+  turnId,
+  chatId: "chat-0001",
+  messageId: "message-1",
+  userMessageId: "question-1",
+  modelId: "scripted",
+  createdAt: "2026-01-02T03:04:05.678Z",
+};
+
 type Setup = Partial<Omit<RunInput, "model">> & { model: Model; ports?: Partial<RunPorts>; halt?: AbortController };
 
 /** Runs a turn to its end. `onChunk` sees each chunk before the next is asked for. */
 async function run(
   question: string,
-  { ports, halt = new AbortController(), ...input }: Setup,
+  { ports, halt = new AbortController(), begun = [], ...input }: Setup,
   onChunk: (chunk: TurnChunk) => void = () => {},
 ) {
   const reported: unknown[] = [];
   const history = [{ id: "question-1", role: "user", parts: [{ type: "text", text: question }] }] as ChatMessage[];
-  const chunks: TurnChunk[] = [];
+  const chunks: TurnChunk[] = [...begun];
   const turn = runTurn(
     {
-      turnId,
-      chatId: "chat-0001",
-      messageId: "message-1",
-      userMessageId: "question-1",
-      modelId: "scripted",
-      createdAt: "2026-01-02T03:04:05.678Z",
+      ...identity,
       history,
       question,
       searchMode: "all",
+      begun,
       ...input,
     },
     {
@@ -254,7 +261,7 @@ describe.each(apis)("over the %s API", (api) => {
     expect({ status: metadata.status, text }).toEqual({ status: "interrupted", text: kept });
   });
 
-  it("a stop in the text: parts closed inside out, the provider let go, what was said kept", async () => {
+  it("I12 I11: a stop in the text: parts closed inside out, the provider let go, what was said kept", async () => {
     const question = `${api}: stop me`;
     provider.on(question, [{ text: "One " }, { text: "two" }, { hang: true }]);
     const halt = new AbortController();
@@ -385,7 +392,139 @@ it("ends at once when it was stopped before it began", async () => {
   const halt = new AbortController();
   halt.abort(stopped);
   const { names } = await run("Hi", { model: localModel(), halt });
-  expect(names).toEqual(["start", ...ending("stopped", "abort")]);
+  expect(names).toEqual(["start", "turn running", ...ending("stopped", "abort")]);
+});
+
+describe("what does not react to the end", () => {
+  const never = <T>() => new Promise<T>(() => {});
+  const late: Halt = { status: "failed", error: { code: "provider_timeout", message: "Too long.", retryable: true } };
+
+  it.each<[string, Halt, string]>([
+    ["a stop", stopped, "abort"],
+    ["a deadline", late, "error"],
+  ])("a tool that hangs, at %s", async (name, halt, terminal) => {
+    const question = `hangs for ever at ${name}`;
+    provider.on(question, [{ text: "Wait." }, { tool: "hang", arguments: ["{}"] }, { finish: "tool_calls" }]);
+    const controller = new AbortController();
+    const hang = tool({
+      inputSchema: z.object({}),
+      execute: () => {
+        setImmediate(() => controller.abort(halt));
+        return never<string>();
+      },
+    });
+    const { names, text, message, metadata } = await run(question, {
+      model: scripted("chat"),
+      tools: { hang },
+      halt: controller,
+    });
+    expect(names.slice(-3)).toEqual(ending(halt.status, terminal));
+    expect({ text, status: metadata.status }).toEqual({ text: "Wait.", status: halt.status });
+    expect(message.parts).toContainEqual(expect.objectContaining({ type: "tool-hang", state: "output-error" }));
+    expect(metadata.error).toEqual("error" in halt ? halt.error : undefined);
+  });
+
+  it("a search that hangs", async () => {
+    const halt = new AbortController();
+    const search = () => {
+      setImmediate(() => halt.abort(late));
+      return never<Source[]>();
+    };
+    const { names } = await run("Hi", { model: localModel(), ports: { countDocuments: async () => 1, search }, halt });
+    expect(names).toEqual(["start", "turn running", "retrieve active", "retrieve done", ...ending("failed", "error")]);
+  });
+});
+
+describe("a turn that has a beginning", () => {
+  const model = localModel();
+  const question = "What is a rivulet?";
+  const searching = { countDocuments: async () => 1, search: async () => sources.slice(0, 1) };
+  const never = async (): Promise<never> => {
+    throw new Error("must not be asked");
+  };
+  const once = { countDocuments: never, search: never };
+
+  it("and nothing of an answer goes the same way as one without, wherever it was cut off", async () => {
+    const whole = await run(question, { model, ports: searching });
+    const answerAt = whole.chunks.findIndex(({ type }) => type === "text-delta");
+    const sourceAt = whole.chunks.findIndex(({ type }) => type === "source-document");
+    for (let length = 0; length <= answerAt; length++) {
+      // With its one source stored it would be sealed.
+      if (length === sourceAt + 1) continue;
+      const begun = whole.chunks.slice(0, length);
+      const again = await run(question, { model, begun, ports: length > sourceAt ? once : searching });
+      expect(again.names).toEqual(whole.names);
+      expect({ text: again.text, parts: again.message.parts }).toEqual({
+        text: whole.text,
+        parts: whole.message.parts,
+      });
+    }
+  });
+
+  it("goes on with its text to what it would have been, and is grounded as a whole", async () => {
+    const grounded: string[] = [];
+    const ground = (answer: string, found: Source[]) => {
+      grounded.push(`${found.length} ${answer}`);
+      return { confidence: 1, groundedness: 1 };
+    };
+    const whole = await run(question, { model, ports: { ...searching, ground } });
+    const parts = whole.message.parts.map((part) =>
+      part.type === "text" ? { ...part, text: part.text.slice(0, 11) } : part,
+    );
+    const begun = [...whole.chunks.slice(0, 2), ...keptChunks(parts)];
+    const again = await run(question, { model, begun, ports: { ...once, ground } });
+    expect(again.message.parts).toEqual(whole.message.parts);
+    expect(again.metadata).toMatchObject({ status: "complete", confidence: 1 });
+    expect(grounded).toEqual([`1 ${whole.text}`, `1 ${whole.text}`]);
+  });
+
+  it.each(apis)("tells the model what it has said, over the %s API, also when it thinks first", async (api) => {
+    const key = `continue over ${api}`;
+    const code = `${key}\n\`\`\`js\nconst ri`;
+    const parts: ChatMessage["parts"] = [
+      { type: "step-start" },
+      { type: "text", text: code, state: "done", providerMetadata: { openai: { itemId: "gone" } } },
+    ];
+    const thinks: Script = api === "responses" ? [{ reasoning: "Hm." }] : [];
+    provider.on(continueInstruction, [...thinks, { text: "ver = 1;" }, { text: "\n```" }, { finish: "stop" }]);
+    const before = provider.requests.length;
+    const { message, names } = await run(key, {
+      model: scripted(api),
+      begun: [...opening(identity), ...keptChunks(parts)],
+    });
+    const texts = message.parts.filter((part) => part.type === "text");
+    expect(texts).toMatchObject([{ text: `${code}ver = 1;\n\`\`\``, state: "done" }]);
+    expect(names.filter((name) => name === "start-step")).toHaveLength(1);
+    const { body } = provider.requests[before] as { body: { messages?: object[]; input?: object[] } };
+    const conversation = (body.messages ?? body.input ?? []).slice(1);
+    expect(conversation.map((each) => (each as { role: string }).role)).toEqual(["user", "assistant", "user"]);
+    expect(JSON.stringify(conversation[1])).toContain(JSON.stringify(code).slice(1, -1));
+  });
+
+  it("goes on behind the result of a tool without being told to", async () => {
+    const key = "continue behind a tool";
+    const parts: ChatMessage["parts"] = [
+      { type: "step-start" },
+      { type: "tool-weather", toolCallId: "c", state: "output-available", input: {}, output: "cold" },
+    ];
+    provider.on(key, says("It is cold."));
+    const weather = tool({ inputSchema: z.object({}), execute: async () => "warm" });
+    const { text, message } = await run(key, {
+      model: scripted("chat"),
+      tools: { weather },
+      begun: [...opening(identity), ...keptChunks(parts)],
+    });
+    expect(text).toBe("It is cold.");
+    expect(message.parts.map(({ type }) => type)).toEqual([
+      "step-start",
+      "tool-weather",
+      "data-status",
+      "step-start",
+      "text",
+    ]);
+    const { messages } = (await provider.request(key)).body as { messages: { role: string }[] };
+    expect(messages.map(({ role }) => role)).toEqual(["system", "user", "assistant", "tool"]);
+  });
 });
 
 it("measures with the clock it is given", async () => {

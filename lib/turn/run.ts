@@ -9,6 +9,7 @@ import {
   type ToolSet,
   toUIMessageChunk,
 } from "ai";
+import { Begun, Joint, opening } from "./begun";
 import {
   type ChatMessage,
   type MessageMetadata,
@@ -19,11 +20,12 @@ import {
   type TurnError,
 } from "./chunks";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
+import { foldChunks } from "./fold";
 import { instructionsFor, modelMessages } from "./prompt";
 import type { TurnPrompt } from "./turn-context";
 
 /** Why a run is told to end early: the `reason` of its abort signal. */
-export type Halt = { status: "stopped" } | { status: "interrupted"; error: TurnError };
+export type Halt = { status: "stopped" } | { status: "interrupted" | "failed"; error: TurnError };
 
 export type RunInput = {
   turnId: string;
@@ -40,6 +42,10 @@ export type RunInput = {
   history: ChatMessage[];
   question: string;
   searchMode: SearchMode;
+  /** The answer that this one continues. */
+  continues?: string;
+  /** What the log of the turn holds already; see begun.ts. None of it is yielded again. */
+  begun?: TurnChunk[];
   /** In place of Rivulet's own instructions. */
   instructions?: string;
   settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
@@ -66,23 +72,35 @@ const maxRetries = 2;
 
 /**
  * Yields every chunk of the turn in order, the terminal last. Never throws: a failure is an `error` terminal.
- * When `signal` aborts with a `Halt`, the model's request is aborted and the turn ends the way the halt says,
- * with what had been yielded kept.
+ * When `signal` aborts with a `Halt`, the model's request is aborted and the turn ends at once the way the halt says, with
+ * what had been yielded kept. A tool or a search that does not react to the abort is left to itself.
  */
 export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const startMs = ports.nowMs();
   const open = new OpenParts();
-  const progress: Progress = { metadata: { searchMode: input.searchMode }, text: "", sources: [], startMs };
+  for (const chunk of input.begun ?? []) open.see(chunk);
+  const begun = new Begun(input.begun ?? []);
+  const { text, sources } = begun;
+  const progress: Progress = { metadata: { searchMode: input.searchMode }, text, sources, startMs };
   let ending: Omit<Ending, "turnId" | "metadata">;
+  const source = work(input, ports, signal, progress, begun);
+  let leave = () => {};
+  const onAbort = () => leave();
+  signal.addEventListener("abort", onAbort, { once: true });
   try {
-    for await (const chunk of work(input, ports, signal, progress)) {
+    yield* opening(input).slice(begun.opened);
+    while (!signal.aborted) {
+      const { done, value: chunk } = await new Promise<IteratorResult<TurnChunk, void>>((resolve, reject) => {
+        leave = () => resolve({ done: true, value: undefined });
+        source.next().then(resolve, reject);
+      });
+      if (done) break;
       // A stream that is cut off leaves a text open, and the SDK ends the step all the same.
       const before = chunk.type === "finish-step" ? open.closeTexts() : [];
       for (const next of [...before, chunk]) {
         open.see(next);
         yield next;
       }
-      if (signal.aborted) break;
     }
     ending = signal.aborted ? haltOf(signal) : { status: "complete" };
   } catch (error) {
@@ -95,16 +113,12 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
       const failure = error instanceof RetrievalFailed ? retrievalError : ports.classify(error);
       ending = { status: "failed", error: failure };
     }
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    // Not awaited: it may be waiting for something that never comes.
+    source.return().catch(ports.report);
   }
   yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
-}
-
-/** The first chunk of every turn. */
-export function startChunk(
-  input: Pick<RunInput, "turnId" | "chatId" | "messageId" | "modelId" | "createdAt">,
-): TurnChunk {
-  const { turnId, chatId, messageId, modelId, createdAt } = input;
-  return { type: "start", messageId, messageMetadata: { turnId, chatId, model: modelId, createdAt } };
 }
 
 type Progress = {
@@ -132,26 +146,29 @@ async function* work(
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
-): AsyncGenerator<TurnChunk> {
-  const { turnId, chatId, userMessageId } = input;
-  yield startChunk(input);
-  yield { type: "data-turn", data: { turnId, chatId, userMessageId, status: "running" }, transient: true };
-
-  if (input.searchMode !== "none") yield* retrieve(input, ports, progress);
+  begun: Begun,
+): AsyncGenerator<TurnChunk, void, void> {
+  const searched = begun.retrieved || begun.generating;
+  if (input.searchMode !== "none" && !searched) yield* retrieve(input, ports, progress, begun);
   if (signal.aborted) return;
 
   const generating = { stage: "generate", label: "Generating response…" } as const;
-  yield { type: "data-status", id: "generate", data: { ...generating, state: "active" } };
-  yield* generate(input, ports, signal, progress);
+  if (!begun.generating) yield { type: "data-status", id: "generate", data: { ...generating, state: "active" } };
+  yield* generate(input, ports, signal, progress, begun);
   // Stopped: what is open inside is closed first, and by the ending.
   if (signal.aborted) return;
   yield { type: "data-status", id: "generate", data: { ...generating, state: "done" } };
 }
 
-async function* retrieve(input: RunInput, ports: RunPorts, progress: Progress): AsyncGenerator<TurnChunk> {
-  if ((await reach(ports.countDocuments())) === 0) return;
+async function* retrieve(
+  input: RunInput,
+  ports: RunPorts,
+  progress: Progress,
+  { retrieving }: Begun,
+): AsyncGenerator<TurnChunk> {
+  if (!retrieving && (await reach(ports.countDocuments())) === 0) return;
   const searching = { stage: "retrieve", label: "Searching documents…" } as const;
-  yield { type: "data-status", id: "retrieve", data: { ...searching, state: "active" } };
+  if (!retrieving) yield { type: "data-status", id: "retrieve", data: { ...searching, state: "active" } };
   progress.sources = await reach(ports.search(input.question));
   for (const source of progress.sources) yield sourceChunk(source);
   const detail = countOf(progress.sources);
@@ -171,14 +188,17 @@ async function* generate(
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
+  begun: Begun,
 ): AsyncGenerator<TurnChunk> {
   const { question } = input;
   const { sources } = progress;
+  const joint = new Joint(begun);
+  const partial = begun.said ? (await foldChunks(input.begun ?? [])).parts : [];
   const result = streamText({
     model: input.model,
     instructions: instructionsFor(sources, input.instructions),
     ...input.settings,
-    messages: await modelMessages(input.history, input.tools),
+    messages: await modelMessages(input.history, input.tools, partial),
     ...(input.tools ? { tools: input.tools } : {}),
     // In the model's order: it may list what it has just added.
     toolCallConcurrency: 1,
@@ -189,6 +209,7 @@ async function* generate(
     providerOptions: {
       rivulet: {
         question,
+        said: begun.openText?.text ?? "",
         sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
           ordinal,
           title,
@@ -228,7 +249,9 @@ async function* generate(
       sendFinish: false,
       onError: toolFailureText,
     });
-    if (chunk) yield chunk as TurnChunk;
+    if (!chunk) continue;
+    if (joint.done) yield chunk as TurnChunk;
+    else yield* joint.join(chunk as TurnChunk);
   }
 }
 

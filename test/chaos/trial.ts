@@ -11,6 +11,7 @@ export function sized<T>(fast: T, all: T): T {
 
 /** Printed by every run, so that CHAOS_SEED can repeat it. */
 export const seed = process.env.CHAOS_SEED ? Number(process.env.CHAOS_SEED) : Math.floor(Math.random() * 0x7fff_ffff);
+console.log(`CHAOS_SEED=${seed}`);
 
 declare module "vitest" {
   interface TaskMeta {

@@ -14,7 +14,7 @@ type Call = {
   /** Somebody else's ids in it must look unknown. */
   path: (ids: Ids) => string;
   body?: () => unknown;
-  /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's or credentials in the body. `public`: a document. */
+  /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's or credentials in the body. `public`: nobody's data. */
   for: "user" | "anybody" | "own" | "public";
   /** The address names something that has an owner. */
   owned?: boolean;
@@ -29,6 +29,7 @@ const table: Record<string, Call> = {
   "GET /openapi.json": { path: () => "/openapi.json", for: "public" },
   "GET /health": anybody("/health"),
   "GET /api/health": anybody("/api/health"),
+  "GET /api/health/stream": { path: () => "/api/health/stream", for: "public" },
   "GET /api/ready": anybody("/api/ready"),
   "GET /api/auth/[...nextauth]": own("/api/auth/session"),
   "POST /api/auth/[...nextauth]": own("/api/auth/signout"),
@@ -48,6 +49,7 @@ const table: Record<string, Call> = {
   ),
   "DELETE /api/chats/[chatId]": owned(({ chatId }) => `/api/chats/${chatId}`),
   "GET /api/chats/[chatId]/messages": owned(({ chatId }) => `/api/chats/${chatId}/messages`),
+  "GET /api/chats/[chatId]/events": owned(({ chatId }) => `/api/chats/${chatId}/events`),
   "GET /api/documents": user("/api/documents"),
   "POST /api/documents": user("/api/documents"),
   "GET /api/documents/[documentId]": owned(({ documentId }) => `/api/documents/${documentId}`),
@@ -58,7 +60,7 @@ const table: Record<string, Call> = {
   "DELETE /api/tokens/[tokenId]": owned(({ tokenId }) => `/api/tokens/${tokenId}`),
 };
 
-test("every route on disk is in the table, and nothing else", () => {
+test("I20: every route on disk is in the table, and nothing else", () => {
   const routes = readdirSync(path.join(root, "app"), { recursive: true, encoding: "utf8" })
     .filter((file) => path.basename(file) === "route.ts")
     // The dialects' door: what it serves is in the registry, and dialect-doors.test.ts goes through that.
@@ -102,11 +104,14 @@ async function refused(headers: Record<string, string>) {
   }
 }
 
-test("without credentials every guarded route is 401, the others are not", async () => {
+test("I20: without credentials every guarded route is 401, the others are not", async () => {
   await refused({});
   for (const [name, call] of calls.filter(([, { for: whom }]) => whom === "anybody")) {
     const answer = await ask(name, call, unknownIds(), {});
     expect([name, answer.status, answer.body]).toEqual([name, 200, { status: "ok" }]);
+  }
+  for (const [name, call] of calls.filter(([, { for: whom }]) => whom === "public")) {
+    expect([name, (await ask(name, call, unknownIds(), {})).status]).toEqual([name, 200]);
   }
 });
 
@@ -122,7 +127,7 @@ test.each([
   await refused({ authorization });
 });
 
-test("every path of every dialect is 401 without credentials", async () => {
+test("I20: every path of every dialect is 401 without credentials", async () => {
   const routes = registry.dialects.flatMap((dialect) => dialect.routes);
   expect(routes.length).toBeGreaterThan(8);
   for (const { kind, path: pattern } of routes) {
@@ -163,7 +168,7 @@ describe("with somebody else's ids", () => {
     };
   });
 
-  test.each(calls.filter(([, call]) => call.owned))("%s answers as for unknown ones", async (name, call) => {
+  test.each(calls.filter(([, call]) => call.owned))("I20: %s answers as for unknown ones", async (name, call) => {
     const headers = { authorization: `Bearer ${stranger.token}` };
     const foreign = await ask(name, call, ids, headers);
     const unknown = await ask(name, call, unknownIds(), headers);
@@ -175,7 +180,7 @@ describe("with somebody else's ids", () => {
     expect(names(foreign)).toEqual(names(unknown));
   });
 
-  test("and nothing of the owner's was touched", async () => {
+  test("I20: and nothing of the owner's was touched", async () => {
     const [chat] = (
       await cluster.api<{ chats: { id: string; title: string; liveTurnId: string }[] }>("GET", "/api/chats", {
         user: owner,
@@ -191,7 +196,7 @@ describe("with somebody else's ids", () => {
     expect(found.body).toMatchObject({ chats: [] });
   });
 
-  test("documents of somebody else are not searched, even by their id", async () => {
+  test("I20: documents of somebody else are not searched, even by their id", async () => {
     const stream = await cluster.send("Which private words?", { documentIds: [ids.documentId] }, { user: stranger });
     expect(await stream.ended).toBe("terminal");
     expect(stream.chunks.filter(({ type }) => type === "source-document")).toEqual([]);

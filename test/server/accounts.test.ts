@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { signUp } from "@/test/server";
+import { Browser } from "./browser";
 import { gated, header, messageBody, newKey, readAnswer, type TestServer, testCluster } from "./cluster";
 
 const cluster = testCluster();
@@ -17,48 +18,6 @@ function post(path: string, body: unknown, headers: Record<string, string> = {},
     headers: { "content-type": "application/json", ...headers },
     body: text,
   }).then(readAnswer<Json>);
-}
-
-/** A browser: keeps the cookies that it is given. */
-class Browser {
-  readonly cookies = new Map<string, string>();
-  readonly #server: TestServer;
-
-  constructor(server: TestServer) {
-    this.#server = server;
-  }
-
-  get cookie(): string {
-    return [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
-  }
-
-  get session(): string | undefined {
-    return this.cookies.get("authjs.session-token");
-  }
-
-  async fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const answer = await fetch(this.#server.url + path, {
-      redirect: "manual",
-      ...init,
-      headers: { cookie: this.cookie, ...(init.headers as Record<string, string>) },
-    });
-    for (const line of answer.headers.getSetCookie()) {
-      const [name = "", value = ""] = (line.split(";")[0] ?? "").split(/=(.*)/s);
-      if (value) this.cookies.set(name, value);
-      else this.cookies.delete(name);
-    }
-    return answer;
-  }
-
-  /** As next-auth's own page does it. */
-  async signIn(provider: "guest" | "password", credentials: Record<string, string> = {}): Promise<Response> {
-    const { csrfToken } = (await (await this.fetch("/api/auth/csrf")).json()) as { csrfToken: string };
-    return this.fetch(`/api/auth/callback/${provider}`, {
-      method: "POST",
-      headers: { origin: this.#server.url },
-      body: new URLSearchParams({ ...credentials, csrfToken }),
-    });
-  }
 }
 
 const newEmail = () => `user-${randomUUID()}@example.org`;

@@ -5,6 +5,7 @@ import postgres from "postgres";
 import { afterAll, beforeAll } from "vitest";
 import type { ChatMessage, TurnChunk, TurnState } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
+import { leakWatch, promptCanary } from "@/test/leaks";
 import { type Provider, type Script, startProvider } from "@/test/provider";
 import { newGuest, startServer, type TestServer, type TestUser } from "@/test/server";
 import { type EventStream, openStream } from "@/test/sse";
@@ -39,6 +40,8 @@ type Send = {
   headers?: Record<string, string>;
 };
 
+type StartOptions = Partial<Omit<Parameters<typeof startServer>[0], "dataDir">>;
+
 export class Cluster {
   a!: TestServer;
   /** Only with `servers: 2`. */
@@ -70,10 +73,11 @@ export class Cluster {
     await this.sql?.end();
   }
 
-  start({ port, env }: { port?: number; env?: Record<string, string> } = {}): Promise<TestServer> {
+  start({ port, env, ...options }: StartOptions = {}): Promise<TestServer> {
     return startServer({
       databaseUrl: this.databaseUrl,
       port,
+      ...options,
       env: {
         MODELS: "openai:scripted,ollama:scripted,local",
         OPENAI_BASE_URL: this.provider.url,
@@ -168,6 +172,7 @@ export function testCluster({
 
 export async function readAnswer<T>(answer: Response): Promise<Answer<T>> {
   const text = await answer.text();
+  leakWatch("answer", answer.url)(text);
   const json = answer.headers.get("content-type")?.startsWith("application/json");
   return { status: answer.status, headers: answer.headers, text, body: (json ? JSON.parse(text) : undefined) as T };
 }
@@ -180,7 +185,7 @@ let keys = 0;
 /** Names one exchange with the provider; goes into the prompt. */
 export function newKey(): string {
   keys += 1;
-  return `key${keys}x`;
+  return `key${keys}x${promptCanary}`;
 }
 
 /** Each token waits until the test lets the one after it through. */

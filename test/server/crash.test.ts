@@ -1,13 +1,12 @@
 // Servers that die: RELIABILITY I1, I2, I4, I5, I10. A is killed outright; B, or A started again, ends its turns.
 import { afterEach, expect, test } from "vitest";
+import { randomFrom, seed } from "@/test/chaos/trial";
 import type { EventStream } from "@/test/sse";
 import { gated, gateOf, header, newKey, outline, type TestServer, testCluster, textOf } from "./cluster";
 
 const leaseMs = 2_000;
 const silenceMs = leaseMs + 2_000;
 const cluster = testCluster({ servers: 2, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } });
-const seed = Math.floor(Math.random() * 2 ** 31);
-console.log(`crash.test.ts: seed ${seed}`);
 
 afterEach(async () => {
   // A test that failed half-way may have left it asleep.
@@ -25,7 +24,7 @@ async function alive(server: TestServer): Promise<boolean> {
   );
 }
 
-type Live = { stream: EventStream; turnId: string; chatId: string; script: string };
+type Live = { key: string; stream: EventStream; turnId: string; chatId: string; script: string };
 
 /** A turn that stands still after its first `count` tokens, all of them seen. */
 async function turnAt(count: number): Promise<Live> {
@@ -39,7 +38,8 @@ async function turnAt(count: number): Promise<Live> {
     await cluster.walk(stream, key, tokens, count - 2);
     await stream.until(({ text }) => text === tokens.slice(0, count).join(""));
   }
-  return { stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id"), script: tokens.join("") };
+  const [turnId, chatId] = [header(stream, "x-turn-id"), header(stream, "x-chat-id")];
+  return { key, stream, turnId, chatId, script: tokens.join("") };
 }
 
 /** What holds of every turn whose owner died. */
@@ -59,8 +59,8 @@ async function checkInterrupted({ stream, turnId, chatId, script }: Live, server
   expect(terminals.map(({ seq }) => seq)).toEqual([replay.chunks.length]);
 }
 
-test("killed at the k-th token: readers elsewhere are told within the lease and two seconds, nothing seen is lost", async () => {
-  const turns = await Promise.all([0, 1, 2, 5, 12].map(turnAt));
+test("I1 I2 I4 I5: killed at the k-th token: readers elsewhere are told within the lease and two seconds, nothing seen is lost", async () => {
+  const turns = await Promise.all([1, 2, 5, 12].map(turnAt));
   const readers = await Promise.all(turns.map(({ turnId }) => cluster.follow(turnId, { server: cluster.b })));
   await Promise.all(readers.map((reader, index) => reader.until(({ text }) => text === turns[index]?.stream.text)));
   await cluster.a.kill("SIGKILL");
@@ -84,9 +84,9 @@ test("killed at the k-th token: readers elsewhere are told within the lease and 
   expect(await next.ended).toBe("terminal");
 });
 
-test("killed alone and started again: the same within the lease and two seconds of its start", async () => {
+test("I1 I2 I4 I5: killed alone and started again: the same within the lease and two seconds of its start", async () => {
   await cluster.b.kill("SIGKILL");
-  const turns = await Promise.all([0, 1, 4].map(turnAt));
+  const [unanswered, ...turns] = (await Promise.all([0, 1, 4].map(turnAt))) as [Live, ...Live[]];
   await cluster.a.kill("SIGKILL");
   cluster.a = await cluster.start({ port: cluster.a.port });
   const readyAtMs = performance.now();
@@ -96,23 +96,32 @@ test("killed alone and started again: the same within the lease and two seconds 
     expect(performance.now() - readyAtMs).toBeLessThan(silenceMs);
     await checkInterrupted(live, cluster.a);
   }
+  // Of the first turn nothing was answered, so it is as if it had begun now.
+  const { key, turnId, script } = unanswered;
+  const answered = await cluster.follow(turnId);
+  await cluster.provider.request(key, 2);
+  for (let index = -1; index < 3; index++) cluster.provider.open(gateOf(key, index));
+  expect([await answered.ended, answered.text]).toEqual(["terminal", script]);
+  expect(await cluster.turn(turnId)).toMatchObject({ status: "complete" });
 });
 
-test("killed at any moment: what is stored is a prefix that holds everything seen", async () => {
-  const random = mulberry32(seed);
+test("I1 I2 I4: killed at any moment: what is stored is a prefix that holds everything seen", async () => {
+  const random = randomFrom(1);
   const key = newKey();
   const script = Array.from({ length: 400 }, (_, index) => `${index}`).join(" ");
   cluster.provider.on(key, [{ tokens: script, perSecond: 200 }, { gate: key }, { finish: "stop" }]);
   const turns = await Promise.all(
     Array.from({ length: 10 }, async () => {
       const stream = await cluster.send(key);
-      return { stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id"), script };
+      return { key, stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id"), script };
     }),
   );
   const readers = await Promise.all(turns.map(({ turnId }) => cluster.follow(turnId, { server: cluster.b })));
   const [first] = turns as [Live];
   const target = 1 + Math.floor(random() * 1_000);
   await first.stream.until(({ text }) => text.length >= target);
+  // One of which nothing was answered would be run again.
+  await Promise.all(turns.map(({ stream }) => stream.until(({ text }) => text !== "")));
   await cluster.a.kill("SIGKILL");
   for (const [index, live] of turns.entries()) {
     const reader = readers[index] as EventStream;
@@ -127,7 +136,7 @@ test("killed at any moment: what is stored is a prefix that holds everything see
   );
 });
 
-test("a server that slept longer than its lease can add nothing, and its readers learn the end", async () => {
+test("I10 I4: a server that slept longer than its lease can add nothing, and its readers learn the end", async () => {
   const live = await turnAt(2);
   const reader = await cluster.follow(live.turnId, { server: cluster.b });
   await reader.until(({ text }) => text === live.stream.text);
@@ -141,14 +150,3 @@ test("a server that slept longer than its lease can add nothing, and its readers
   expect(await request?.closed).toBe("client");
   await checkInterrupted(live, cluster.b);
 });
-
-/** A small seeded generator of numbers in [0, 1). */
-function mulberry32(start: number): () => number {
-  let state = start;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

@@ -206,7 +206,7 @@ describe("openai", () => {
   });
 });
 
-describe("through a proxy that cuts at every byte", () => {
+describe("I3: through a proxy that cuts at every byte", () => {
   const words = "One two 日本 👋.";
   const path = "/sessions/1/messages/stream";
   let request: { method: string; headers: Record<string, string>; body: string };

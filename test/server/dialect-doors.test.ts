@@ -27,7 +27,7 @@ function pathOf(pattern: string, chatId: string = randomUUID()): string {
 const bodyOf = (pattern: string, text: string) => bodies[pattern]?.(text) as object;
 
 describe.each(named(turns))("POST %s", (pattern, { route }) => {
-  test("with and without a slash, never by redirect; the same key is the same turn; resumable in its own format", async () => {
+  test("I7 I3: with and without a slash, never by redirect; the same key is the same turn; resumable in its own format", async () => {
     const path = pathOf(pattern);
     const headers = { "idempotency-key": randomUUID() };
     const body = bodyOf(pattern, newKey());

@@ -16,7 +16,7 @@ async function runningTurn(server: TestServer) {
   return { key, stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id") };
 }
 
-test("SIGTERM: readers move on, new turns are refused, the live one ends, exit 0", async () => {
+test("I17 I3: SIGTERM: readers move on, new turns are refused, the live one ends, exit 0", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "15000" } });
   const { key, stream, turnId, chatId } = await runningTurn(server);
   const exit = server.stop();
@@ -50,7 +50,7 @@ test("SIGTERM: readers move on, new turns are refused, the live one ends, exit 0
   expect(server.output()).not.toMatch(/"level":"(error|fatal)"/);
 });
 
-test("a turn beyond the budget ends as interrupted, stored by the server that leaves, exit 0 in time", async () => {
+test("I17 I2: a turn beyond the budget ends as interrupted, stored by the server that leaves, exit 0 in time", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "300", LEASE_MS: "60000" } });
   const { key, stream, turnId, chatId } = await runningTurn(server);
   const reader = await cluster.follow(turnId, { server: cluster.b });
@@ -67,7 +67,7 @@ test("a turn beyond the budget ends as interrupted, stored by the server that le
   expect(await request.closed).toBe("client");
 });
 
-test("a server with nothing to do leaves at once, and at its next start all is there", async () => {
+test("I17: a server with nothing to do leaves at once, and at its next start all is there", async () => {
   const stream = await cluster.send(newKey());
   expect(await stream.ended).toBe("terminal");
   const askedAtMs = performance.now();
@@ -77,7 +77,7 @@ test("a server with nothing to do leaves at once, and at its next start all is t
   expect(textOf(await cluster.answer(header(stream, "x-chat-id")))).toBe("Hello there.");
 });
 
-test("a send that is being stored when SIGTERM comes is a turn like any other", async () => {
+test("I17 I9: a send that is being stored when SIGTERM comes is a turn like any other", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "10000", LEASE_MS: "60000" } });
   const user = await cluster.guest();
   const locked = Promise.withResolvers<void>();

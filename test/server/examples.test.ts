@@ -228,7 +228,7 @@ describe.each(Object.entries(examples))("%s", (_name, example) => {
     expect(await run(example, answers)).toMatchObject({ answer: text, failed: false, asked: 1 });
   });
 
-  test("a cut in the middle loses nothing and doubles nothing", async () => {
+  test("I3: a cut in the middle loses nothing and doubles nothing", async () => {
     const key = newKey();
     cluster.provider.on(key, answers(key, 3));
     const { proxy, close } = await behindFaults(null);
@@ -241,7 +241,7 @@ describe.each(Object.entries(examples))("%s", (_name, example) => {
     await close();
   });
 
-  test("a cut at any other place, too, and asks the model once", async () => {
+  test("I3 I7: a cut at any other place, too, and asks the model once", async () => {
     const results = await Promise.all(places.map((cutAt) => run(example, answers, undefined, cutAt)));
     expect(results).toMatchObject(places.map(() => ({ answer: text, failed: false, asked: 1 })));
   }, 60_000);

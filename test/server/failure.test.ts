@@ -45,7 +45,7 @@ const quoting = (status: number, headers = {}): Script => [
   },
 ];
 
-test.each(shapes)("401 is asked once and told as such, %s", async (_shape, model) => {
+test.each(shapes)("I22: 401 is asked once and told as such, %s", async (_shape, model) => {
   const { stream, state, code, key } = await run(model, quoting(401));
   expect([state, code]).toEqual(["failed", "provider_auth"]);
   expect(requestsFor(key)).toHaveLength(1);
@@ -53,7 +53,7 @@ test.each(shapes)("401 is asked once and told as such, %s", async (_shape, model
   expect(stream.chunks.at(-2)).toMatchObject({ data: { error: { retryable: false } } });
 });
 
-test.each(shapes)("429 and 500 are asked again, then told, %s", async (_shape, model) => {
+test.each(shapes)("I22: 429 and 500 are asked again, then told, %s", async (_shape, model) => {
   for (const status of [429, 500, 503]) {
     const recovered = await run(model, quoting(status, soon), quoting(status, soon), [
       { text: "At last." },
@@ -70,22 +70,25 @@ test.each(shapes)("429 and 500 are asked again, then told, %s", async (_shape, m
   }
 });
 
-test.each(shapes)("silence is a timeout: before the headers, after them, mid-stream, %s", async (_shape, model) => {
-  const scripts: [Script, string][] = [
-    [[{ hang: true }], ""],
-    [[{ headers: true }, { hang: true }], ""],
-    [[{ text: "Half" }, { hang: true }], "Half"],
-  ];
-  const turns = await Promise.all(scripts.map(([script]) => run(model, script)));
-  for (const [index, { stream, state, code, key }] of turns.entries()) {
-    expect([state, code, stream.text]).toEqual(["failed", "provider_timeout", scripts[index]?.[1]]);
-    expect(requestsFor(key)).toHaveLength(1);
-    expect(await requestsFor(key)[0]?.closed).toBe("client");
-  }
-});
+test.each(shapes)(
+  "I22 I5: silence is a timeout: before the headers, after them, mid-stream, %s",
+  async (_shape, model) => {
+    const scripts: [Script, string][] = [
+      [[{ hang: true }], ""],
+      [[{ headers: true }, { hang: true }], ""],
+      [[{ text: "Half" }, { hang: true }], "Half"],
+    ];
+    const turns = await Promise.all(scripts.map(([script]) => run(model, script)));
+    for (const [index, { stream, state, code, key }] of turns.entries()) {
+      expect([state, code, stream.text]).toEqual(["failed", "provider_timeout", scripts[index]?.[1]]);
+      expect(requestsFor(key)).toHaveLength(1);
+      expect(await requestsFor(key)[0]?.closed).toBe("client");
+    }
+  },
+);
 
 test.each(shapes)(
-  "an answer that ends early is interrupted at whatever token, never finished, %s",
+  "I6 I2: an answer that ends early is interrupted at whatever token, never finished, %s",
   async (_shape, model) => {
     const tokens = ["One", " two", " three", " four"];
     for (const end of [[], [{ cut: true }]] as Script[]) {
@@ -107,7 +110,7 @@ test.each(shapes)(
   },
 );
 
-test.each(shapes)("garbage fails the turn and keeps what came before it, %s", async (_shape, model) => {
+test.each(shapes)("I22 I2: garbage fails the turn and keeps what came before it, %s", async (_shape, model) => {
   const garbage: Script[] = [
     [{ text: "Good" }, { raw: `data: {"${told}\n\n` }, { text: " bad" }, { finish: "stop" }],
     [{ text: "Good" }, { raw: `data: ${"[".repeat(1_000)}\n\n` }, { finish: "stop" }],
@@ -133,7 +136,7 @@ test.each(shapes)("an answer of one line of two megabytes arrives whole, %s", as
   expect(stream.text === large).toBe(true);
 });
 
-test("nothing of all this is in the server's output", () => {
+test("I22: nothing of all this is in the server's output", () => {
   const output = cluster.a.output();
   expect(output).toContain("turn failed");
   for (const secret of [secretKey, told, prompt, `127.0.0.1:${cluster.provider.port}`])

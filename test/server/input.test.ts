@@ -98,7 +98,7 @@ test("a bad Idempotency-Key is 400", async () => {
   }
 });
 
-test("texts with every odd character are stored and come back as they were", async () => {
+test("I19: texts with every odd character are stored and come back as they were", async () => {
   const odd = "NUL \u0000, half \ud800, BOM \ufeff, RTL \u202e, \u2028, 🌊";
   const chatId = randomUUID();
   const stream = await cluster.send(odd, { chatId });
@@ -184,7 +184,7 @@ function sendWithoutEnd(maxMiB: number): Promise<{ status: number; sentMiB: numb
   });
 }
 
-test("an unknown chat, a foreign one and a malformed id are one answer", async () => {
+test("I20: an unknown chat, a foreign one and a malformed id are one answer", async () => {
   const other = await cluster.guest();
   const foreign = header(await cluster.send(newKey(), {}, { user: other }), "x-chat-id");
   const calls: [string, (id: string) => string, unknown?][] = [

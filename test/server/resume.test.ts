@@ -53,7 +53,7 @@ function letGo(key: string): void {
   });
 }
 
-test("while it runs: from every frame exactly the bytes that are left, on both servers, either way of asking", async () => {
+test("I3 I18: while it runs: from every frame exactly the bytes that are left, on both servers, either way of asking", async () => {
   const { key, stream, turnId, chatId } = await runningTurn();
   const seen = blocksOf(rawOf(stream));
   const paths = [`/api/turns/${turnId}/stream`, `/api/chat/${chatId}/stream`];
@@ -89,7 +89,7 @@ describe("a turn that has ended", () => {
     ({ turnId, chatId } = ids);
   });
 
-  test("from every frame exactly the bytes that are left; behind the terminal 204", async () => {
+  test("I3 I18: from every frame exactly the bytes that are left; behind the terminal 204", async () => {
     const terminal = blocks.length - 2;
     expect(blocks[terminal]).toContain('{"type":"finish"}');
     const paths = [`/api/turns/${turnId}/stream`, `/api/chat/${chatId}/stream`];
@@ -114,7 +114,7 @@ describe("a turn that has ended", () => {
     }
   });
 
-  test("malformed cursors are 400, unknown ones 404, and foreign ones answer as the unknown do", async () => {
+  test("I20: malformed cursors are 400, unknown ones 404, and foreign ones answer as the unknown do", async () => {
     const malformed = [
       "x",
       "1",
@@ -177,7 +177,7 @@ describe("a turn that has ended", () => {
   });
 });
 
-test("a chat followed without a cursor: one delta for the text so far, then live, and the same message", async () => {
+test("I18: a chat followed without a cursor: one delta for the text so far, then live, and the same message", async () => {
   const { key, stream, chatId } = await runningTurn();
   const open = (server: TestServer) =>
     openStream(`${server.url}/api/chat/${chatId}/stream`, { token: cluster.user.token, kind: "compacted" });
@@ -202,7 +202,7 @@ test("a chat followed without a cursor: one delta for the text so far, then live
   }
 });
 
-test("a reader cut off on one server goes on, on the other", async () => {
+test("I3: a reader cut off on one server goes on, on the other", async () => {
   const { key, stream, turnId } = await runningTurn();
   stream.close();
   const moved = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {

@@ -26,7 +26,7 @@ async function busyChat(user: TestUser) {
   return { key, stream, chatId: header(stream, "x-chat-id"), turnId: header(stream, "x-turn-id") };
 }
 
-test("twenty equal sends at once on two servers are one turn, one request and twenty equal streams", async () => {
+test("I7: twenty equal sends at once on two servers are one turn, one request and twenty equal streams", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, gated(key, ["Only", " once."]));
@@ -54,7 +54,7 @@ test("twenty equal sends at once on two servers are one turn, one request and tw
   expect(await rows(user, key)).toEqual({ turns: 1, messages: 2, chats: 1, requests: 1 });
 });
 
-test("the header Idempotency-Key is the key where it is given, the message's id where not", async () => {
+test("I7: the header Idempotency-Key is the key where it is given, the message's id where not", async () => {
   const user = await cluster.guest();
   const key = newKey();
   const chatId = randomUUID();
@@ -79,34 +79,37 @@ test("the header Idempotency-Key is the key where it is given, the message's id 
 test.each([
   ["a new chat", true],
   ["a chat that is there", false],
-])("two different sends at once in %s: one is answered, the other is told which turn runs", async (_name, fresh) => {
-  const user = await cluster.guest();
-  const chatId = randomUUID();
-  if (!fresh) await cluster.api("POST", "/api/chats", { user, body: { id: chatId } });
-  for (let round = 0; round < 5; round++) {
-    const key = newKey();
-    cluster.provider.on(key, gated(key, ["Hello."]));
-    const streams = await Promise.all(
-      [cluster.a, cluster.b].map((server) => cluster.send(key, { chatId }, { user, server })),
-    );
-    const won = streams.find(({ status }) => status === 200) as EventStream;
-    const lost = streams.find((stream) => stream !== won) as EventStream;
-    expect(lost.status).toBe(409);
-    expect(JSON.parse(lost.body)).toEqual({
-      error: {
-        code: "turn_running",
-        message: expect.any(String),
-        requestId: expect.any(String),
-        turnId: header(won, "x-turn-id"),
-      },
-    });
-    await cluster.walk(won, key, ["Hello."]);
-    expect(await won.ended).toBe("terminal");
-    expect(await rows(user, key)).toEqual({ turns: round + 1, messages: 2 * (round + 1), chats: 1, requests: 1 });
-  }
-});
+])(
+  "I7: two different sends at once in %s: one is answered, the other is told which turn runs",
+  async (_name, fresh) => {
+    const user = await cluster.guest();
+    const chatId = randomUUID();
+    if (!fresh) await cluster.api("POST", "/api/chats", { user, body: { id: chatId } });
+    for (let round = 0; round < 5; round++) {
+      const key = newKey();
+      cluster.provider.on(key, gated(key, ["Hello."]));
+      const streams = await Promise.all(
+        [cluster.a, cluster.b].map((server) => cluster.send(key, { chatId }, { user, server })),
+      );
+      const won = streams.find(({ status }) => status === 200) as EventStream;
+      const lost = streams.find((stream) => stream !== won) as EventStream;
+      expect(lost.status).toBe(409);
+      expect(JSON.parse(lost.body)).toEqual({
+        error: {
+          code: "turn_running",
+          message: expect.any(String),
+          requestId: expect.any(String),
+          turnId: header(won, "x-turn-id"),
+        },
+      });
+      await cluster.walk(won, key, ["Hello."]);
+      expect(await won.ended).toBe("terminal");
+      expect(await rows(user, key)).toEqual({ turns: round + 1, messages: 2 * (round + 1), chats: 1, requests: 1 });
+    }
+  },
+);
 
-test("a send into a busy chat is refused and leaves no trace; after the answer it goes through", async () => {
+test("I7: a send into a busy chat is refused and leaves no trace; after the answer it goes through", async () => {
   const user = await cluster.guest();
   const { key, stream, chatId, turnId } = await busyChat(user);
   const messageId = randomUUID();
@@ -120,7 +123,7 @@ test("a send into a busy chat is refused and leaves no trace; after the answer i
   expect((await cluster.messages(chatId, { user })).map(textOf)).toEqual([key, "Busy.", "Too early.", "Hello there."]);
 });
 
-test("the same ids in another user's account are another turn", async () => {
+test("I20: the same ids in another user's account are another turn", async () => {
   const [ann, bob] = [await cluster.guest(), await cluster.guest()];
   const ids = { chatId: randomUUID(), messageId: randomUUID() };
   const key = newKey();
@@ -133,7 +136,7 @@ test("the same ids in another user's account are another turn", async () => {
   expect(await rows(ann, key)).toMatchObject({ turns: 1, messages: 2, requests: 2 });
 });
 
-test("the question and its turn are stored before the provider hears of it", async () => {
+test("I8: the question and its turn are stored before the provider hears of it", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, [{ gate: key }, { text: "Late." }, { finish: "stop" }]);

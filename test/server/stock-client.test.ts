@@ -24,7 +24,7 @@ async function checkSchema(chunks: unknown[]): Promise<void> {
 
 const parts = (message: ChatMessage | undefined) => message?.parts;
 
-test.each(shapes)("send: the message in the client is the one that is stored, %s", async (_shape, model) => {
+test.each(shapes)("I18: send: the message in the client is the one that is stored, %s", async (_shape, model) => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Two" }, { text: " words." }, { finish: "stop" }]);
   const chat = open(undefined, undefined, model);
@@ -40,7 +40,7 @@ test.each(shapes)("send: the message in the client is the one that is stored, %s
   expect((await cluster.messages(chat.id)).map(textOf)).toEqual([key, "Two words.", "And again.", "Hello there."]);
 });
 
-test("reload: another page resumes from the start of the running answer and ends with the same message", async () => {
+test("I18: reload: another page resumes from the start of the running answer and ends with the same message", async () => {
   const key = newKey();
   const tokens = ["One", " two", " three"];
   cluster.provider.on(key, gated(key, tokens));
@@ -99,7 +99,7 @@ test("the client's stop only leaves; POST stop ends the turn, and the client is 
   expect(await request.closed).toBe("client");
 });
 
-test("every way a turn ends leaves a message the client can hold: parts closed, the class in its metadata", async () => {
+test("I6: every way a turn ends leaves a message the client can hold: parts closed, the class in its metadata", async () => {
   const endings: [string, Parameters<typeof cluster.provider.on>[1], string][] = [
     ["early", [{ text: "Half" }], "interrupted"],
     ["broken", [{ text: "Half" }, { cut: true }], "failed"],

@@ -21,7 +21,7 @@ const ways = [
 ] as const;
 
 test.each(shapes)(
-  "before the first token, %s: the request to the provider closes within a second",
+  "I11: before the first token, %s: the request to the provider closes within a second",
   async (_shape, model) => {
     for (const [, stop] of ways) {
       const key = newKey();
@@ -43,43 +43,46 @@ test.each(shapes)(
   },
 );
 
-test.each(ways)("mid-stream at %s: what was seen is kept, parts are closed, one abort", async (_name, stop) => {
-  for (const shape of shapes) {
-    const key = newKey();
-    cluster.provider.on(key, gated(key, tokens));
-    const stream = await cluster.send(key, { model: shape[1] });
-    const [chatId, turnId] = [header(stream, "x-chat-id"), header(stream, "x-turn-id")];
-    const remote = await cluster.follow(turnId, { server: cluster.b });
-    await cluster.walk(stream, key, tokens, 0);
-    await Promise.all([stream, remote].map((reader) => reader.until(({ text }) => text === "One two")));
-    const answer = await stop(chatId, turnId);
-    expect(answer.body).toEqual({ turnId, status: "stopped" });
-    const request = await cluster.provider.request(key);
-    expect(await request.closed).toBe("client");
-    for (const reader of [stream, remote]) {
-      expect(await reader.ended).toBe("terminal");
-      expect(reader.text).toBe("One two");
-      const end = [
-        "text-delta",
-        "text-end",
-        "finish-step",
-        "generate done",
-        "message-metadata",
-        "turn stopped",
-        "abort",
-      ];
-      expect(outline(reader.chunks).slice(-end.length)).toEqual(end);
-      expect(reader.chunks.at(-1)).toEqual({ type: "abort", reason: "stopped" });
+test.each(ways)(
+  "I11 I12: mid-stream at %s: what was seen is kept, parts are closed, one abort",
+  async (_name, stop) => {
+    for (const shape of shapes) {
+      const key = newKey();
+      cluster.provider.on(key, gated(key, tokens));
+      const stream = await cluster.send(key, { model: shape[1] });
+      const [chatId, turnId] = [header(stream, "x-chat-id"), header(stream, "x-turn-id")];
+      const remote = await cluster.follow(turnId, { server: cluster.b });
+      await cluster.walk(stream, key, tokens, 0);
+      await Promise.all([stream, remote].map((reader) => reader.until(({ text }) => text === "One two")));
+      const answer = await stop(chatId, turnId);
+      expect(answer.body).toEqual({ turnId, status: "stopped" });
+      const request = await cluster.provider.request(key);
+      expect(await request.closed).toBe("client");
+      for (const reader of [stream, remote]) {
+        expect(await reader.ended).toBe("terminal");
+        expect(reader.text).toBe("One two");
+        const end = [
+          "text-delta",
+          "text-end",
+          "finish-step",
+          "generate done",
+          "message-metadata",
+          "turn stopped",
+          "abort",
+        ];
+        expect(outline(reader.chunks).slice(-end.length)).toEqual(end);
+        expect(reader.chunks.at(-1)).toEqual({ type: "abort", reason: "stopped" });
+      }
+      const stored = await cluster.answer(chatId);
+      expect(textOf(stored)).toBe("One two");
+      expect(stored.metadata).toMatchObject({ status: "stopped" });
+      const next = await cluster.send("Go on.", { chatId });
+      expect(await next.ended).toBe("terminal");
     }
-    const stored = await cluster.answer(chatId);
-    expect(textOf(stored)).toBe("One two");
-    expect(stored.metadata).toMatchObject({ status: "stopped" });
-    const next = await cluster.send("Go on.", { chatId });
-    expect(await next.ended).toBe("terminal");
-  }
-});
+  },
+);
 
-test("stop is idempotent, also ten at once on both servers", async () => {
+test("I11: stop is idempotent, also ten at once on both servers", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, tokens));
   const stream = await cluster.send(key);
@@ -99,7 +102,7 @@ test("stop is idempotent, also ten at once on both servers", async () => {
   expect(outline(stream.chunks).filter((word) => word === "abort")).toHaveLength(1);
 });
 
-test("a stop that comes too late is not told as one", async () => {
+test("I11: a stop that comes too late is not told as one", async () => {
   const stream = await cluster.send(newKey());
   expect(await stream.ended).toBe("terminal");
   const [chatId, turnId] = [header(stream, "x-chat-id"), header(stream, "x-turn-id")];
@@ -117,7 +120,7 @@ test("a chat without a turn has nothing to stop; an unknown chat or turn is 404"
   expect((await stopTurn(randomUUID())).status).toBe(404);
 });
 
-test("stop and finish in a race: one terminal, and every answer tells the same end", async () => {
+test("I4 I11: stop and finish in a race: one terminal, and every answer tells the same end", async () => {
   for (let round = 0; round < 12; round++) {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Word."]));

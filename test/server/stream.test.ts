@@ -146,7 +146,7 @@ test("headers and bytes of a stream, also for a client that would take gzip", as
   expect(textOf(await cluster.answer(chatId))).toBe(nasty);
 });
 
-test("the first bytes and heartbeats come while the provider has not answered at all", async () => {
+test("I5: the first bytes and heartbeats come while the provider has not answered at all", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ gate: key }, { text: "Late." }, { finish: "stop" }]);
   const stream = await cluster.send(key);
@@ -164,7 +164,7 @@ test("the first bytes and heartbeats come while the provider has not answered at
   expect(new Set(comments.slice(1))).toEqual(new Set([": heartbeat"]));
 });
 
-test("a chunk is sent only after the transaction that stored it", async () => {
+test("I1: a chunk is sent only after the transaction that stored it", async () => {
   const key = newKey();
   cluster.provider.on(key, [
     { text: "Before." },
@@ -214,7 +214,7 @@ test("a turn belongs to the server: it completes when its only reader leaves", a
   expect(textOf(await cluster.answer(header(stream, "x-chat-id")))).toBe("Half and half.");
 });
 
-test("a reader that leaves changes nothing for the other", async () => {
+test("I13: a reader that leaves changes nothing for the other", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
   const first = await cluster.send(key);

@@ -140,7 +140,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
   });
 });
 
-test("a stop while a tool waits: the turn ends at once, the call is closed", async () => {
+test("I11: a stop while a tool waits: the turn ends at once, the call is closed", async () => {
   const user = await cluster.guest();
   const key = newKey();
   const chatId = randomUUID();
@@ -167,7 +167,7 @@ test("a stop while a tool waits: the turn ends at once, the call is closed", asy
   expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(1);
 });
 
-test("a crash between a call and its result: sealed elsewhere, the call is closed", async () => {
+test("I4 I5: a crash between a call and its result: sealed elsewhere, the call is closed", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, [call("add_task", { title: "Lost" }), { gate: gateOf(key, 0) }, calls]);

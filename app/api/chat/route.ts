@@ -19,7 +19,7 @@ export const POST = route(async (request) => {
   const chatId = input.id ?? uuidv7();
   const shared = { chatId, model, searchMode, documentIds };
   const key = idempotencyKey(request);
-  if (trigger === "regenerate-message") {
+  if (trigger !== "submit-message") {
     const messageId = input.messageId ?? undefined;
     const turn = await startTurn(user.id, { ...shared, trigger, messageId, clientKey: key ?? uuidv7() }, keepAlive);
     return turnStream(request, turn, { dialect: aiSdk });

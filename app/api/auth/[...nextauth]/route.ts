@@ -1,4 +1,15 @@
-// next-auth's own endpoints: session, csrf, callback, signout.
+// next-auth's own endpoints: session, csrf, callback, signout. It would read a body of any size, so that is seen to here.
+import { NextRequest } from "next/server";
 import { handlers } from "@/app/session";
+import { readBytes, route } from "@/lib/http";
 
-export const { GET, POST } = handlers;
+/** An address, a password, a token and a path back. */
+const maxFormBytes = 65_536;
+
+export const { GET } = handlers;
+
+export const POST = route<{ nextauth: string[] }>(async (request) => {
+  const { url, method, headers } = request;
+  const body = await readBytes(request, maxFormBytes);
+  return handlers.POST(new NextRequest(url, { method, headers, body }));
+});

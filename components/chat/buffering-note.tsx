@@ -1,0 +1,150 @@
+"use client";
+import { X } from "lucide-react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
+import { Button } from "@/components/ui/button";
+import { Dialog } from "@/components/ui/dialog";
+import { useStored } from "@/components/ui/stored";
+import { findBuffering } from "@/lib/client/buffering";
+
+/** In localStorage: whoever closed the note knows, and need not be told in every tab. */
+const closedKey = "rivulet.buffering.closed";
+/** In sessionStorage: this tab's streams were found to arrive as they are sent. A tab that was told otherwise looks again when it is loaded again. */
+const directKey = "rivulet.buffering.direct";
+
+/** What this page has found, whichever chat is open; null while it does not know. */
+let buffered: boolean | null = null;
+
+function knownDirect(): boolean {
+  try {
+    return sessionStorage.getItem(directKey) !== null;
+  } catch {
+    return false;
+  }
+}
+
+function rememberDirect(): void {
+  try {
+    sessionStorage.setItem(directKey, "1");
+  } catch (error) {
+    // Where storage is refused, the next load of the page looks again.
+    console.warn(error);
+  }
+}
+
+/** Not while the end of the answer is drawn. Returns how to call it off. */
+function whenIdle(action: () => void): () => void {
+  if (!("requestIdleCallback" in window)) {
+    const timer = setTimeout(action, 500);
+    return () => clearTimeout(timer);
+  }
+  const request = requestIdleCallback(action);
+  return () => cancelIdleCallback(request);
+}
+
+/**
+ * After the first answer it asks whether streams arrive as they are sent, once in a tab's session, and says so when they
+ * do not. Before there was an answer nobody needs to know.
+ */
+export function BufferingNote({ running }: { running: boolean }) {
+  const [shown, setShown] = useState(buffered === true);
+  const [open, setOpen] = useState(false);
+  const [closed, setClosed] = useStored(closedKey, Boolean);
+  const wasRunning = useRef(false);
+
+  useEffect(() => {
+    const ended = wasRunning.current && !running;
+    wasRunning.current = running;
+    if (!ended || closed || buffered !== null || knownDirect()) return;
+    const leaving = new AbortController();
+    const look = async () => {
+      try {
+        buffered = await findBuffering({}, leaving.signal);
+        if (buffered) setShown(true);
+        else rememberDirect();
+      } catch (error) {
+        // A test that could not be run says nothing; the next answer's end is another occasion.
+        if (!leaving.signal.aborted) console.warn(error);
+      }
+    };
+    const callOff = whenIdle(look);
+    return () => {
+      callOff();
+      leaving.abort();
+    };
+  }, [running, closed]);
+
+  return (
+    <div role="status" aria-label="Buffering" className="not-empty:pb-2.5">
+      {shown && !closed && (
+        <div className="flex items-center gap-1 rounded-lg border border-line bg-bank py-1 pr-1 pl-3.5 text-[0.8125rem]">
+          <p className="min-w-0 flex-1 py-1 text-pretty text-ink-2">
+            Something on the way holds answers back: they come late and in one piece.{" "}
+            <button
+              type="button"
+              onClick={() => setOpen(true)}
+              className="font-medium text-water underline underline-offset-2"
+            >
+              How to fix it
+            </button>
+          </p>
+          {/* Without a tooltip, which would cover the message box. */}
+          <Button look="quiet" aria-label="Close" onClick={() => setClosed(true)} className="size-8! shrink-0 px-0">
+            <X />
+          </Button>
+        </div>
+      )}
+      <Fixes open={open} onOpenChange={setOpen} />
+    </div>
+  );
+}
+
+function Fixes({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boolean) => void }) {
+  return (
+    <Dialog
+      open={open}
+      onOpenChange={onOpenChange}
+      title="Answers are held back on their way"
+      description="The server sends every word as soon as it is stored. A test of ten events, a tenth of a second apart, came here in one piece. No answer is lost by that; it only comes late. Most often a reverse proxy in front of the server buffers."
+    >
+      <div className="grid gap-5 overflow-y-auto px-5 pt-1 pb-6 text-sm text-ink-2">
+        <Fix name="nginx" code="proxy_buffering off;">
+          The streams carry <Code>X-Accel-Buffering: no</Code>, which turns its buffering off. That does not help when{" "}
+          <Code>proxy_ignore_headers</Code> names this header, or when a second nginx stands between this one and the
+          server and keeps the header to itself. Then write into the <Code>location</Code> of each:
+        </Fix>
+        <Fix name="Caddy" code={"reverse_proxy 127.0.0.1:3000 {\n\tflush_interval -1\n}"}>
+          It passes event streams on at once by itself, unless <Code>response_buffers</Code> (
+          <Code>buffer_responses</Code> in older versions) is set: remove that. To have every response passed on at
+          once:
+        </Fix>
+        <Fix name="Cloudflare">
+          It passes streams on as they come by default. Look whether Response Buffering is on for the zone, or set
+          “Response body buffering” to None in a Configuration Rule. Quick tunnels (<Code>trycloudflare.com</Code>) do
+          not stream Server-Sent Events: use a named tunnel.
+        </Fix>
+        <Fix name="To see it yourself" code={open ? `curl -N ${window.location.origin}/api/health/stream` : ""}>
+          Ten lines, one after the other, mean that nothing buffers. Ten lines at once mean that something does. Run it
+          on the server as well, and behind each proxy: the first one where the lines come at once is the one.
+        </Fix>
+      </div>
+    </Dialog>
+  );
+}
+
+function Fix({ name, code, children }: { name: string; code?: string; children: ReactNode }) {
+  return (
+    <section className="grid gap-2">
+      <h3 className="font-medium text-ink">{name}</h3>
+      <p className="text-pretty">{children}</p>
+      {code && (
+        <pre className="rounded-lg border border-line bg-bank px-3.5 py-2.5 font-mono text-[0.8125rem] leading-relaxed break-words whitespace-pre-wrap text-ink">
+          {code}
+        </pre>
+      )}
+    </section>
+  );
+}
+
+function Code({ children }: { children: string }) {
+  return <code className="font-mono text-[0.8125rem] text-ink">{children}</code>;
+}

@@ -1,0 +1,101 @@
+// One chat on several devices: what one of them asks the others show within a second of it, on another server too.
+// Measured in the pages themselves, from the words on the one that asked to the words on the others.
+import type { Browser, BrowserContext, Page } from "playwright/test";
+import { ChatPage, expect, test } from "./journey.ts";
+
+const first = "This was said before.";
+const live = "And this is said live, on every device at once.";
+/** The promise of docs/reliability.md. */
+const withinMs = 1_000;
+
+test.beforeEach(async ({ chat, provider, key }) => {
+  await provider.answers(
+    [{ tokens: first }, { finish: "stop" }],
+    [{ tokens: live }, { gate: "end" }, { finish: "stop" }],
+  );
+  await chat.signInAsGuest();
+  await chat.ask(`Say something of ${key}`);
+  await chat.expectStatus("complete");
+  await chat.chatId();
+});
+
+test("I3 I11: a second browser on another server joins within a second, and stops the answer", async ({
+  browser,
+  context,
+  chat,
+  provider,
+  key,
+  localUrl,
+}) => {
+  const other = await secondDevice(browser, context, `${localUrl}/chat/${await chat.chatId()}`);
+  await expect(other.text).toHaveText(first);
+  const times = [chat, other].map(({ page }) => timeOf(page, live));
+  await chat.ask(`Now go on, ${key}`);
+  const [asked, joined] = (await Promise.all(times)) as [number, number];
+  expect(joined - asked).toBeLessThan(withinMs);
+  await other.expectStatus("running");
+  await expect(chat.text).toHaveText(live);
+
+  await other.page.getByRole("button", { name: "Stop" }).click();
+  for (const device of [chat, other]) {
+    await device.expectStatus("stopped");
+    await expect(device.text).toHaveText(live);
+  }
+  expect(await provider.closed(2)).toMatchObject({ closedBy: "client" });
+});
+
+test("I3: two tabs and a second browser are live on one answer, and all see its end", async ({
+  browser,
+  context,
+  chat,
+  provider,
+  key,
+  localUrl,
+}) => {
+  const chatId = await chat.chatId();
+  const tab = new ChatPage(await context.newPage());
+  await tab.page.goto(`/chat/${chatId}`);
+  const other = await secondDevice(browser, context, `${localUrl}/chat/${chatId}`);
+  const devices = [chat, tab, other];
+  for (const device of devices) await expect(device.text).toHaveText(first);
+
+  const times = devices.map(({ page }) => timeOf(page, live));
+  await tab.ask(`Now go on, ${key}`);
+  const shown = await Promise.all(times);
+  expect(Math.max(...shown) - Math.min(...shown)).toBeLessThan(withinMs);
+  for (const device of devices) await device.expectStatus("running");
+  await provider.open("end");
+  for (const device of devices) {
+    await device.expectStatus("complete");
+    await expect(device.text).toHaveText(live);
+    await expect(device.answers).toHaveCount(2);
+  }
+  expect(await provider.requests()).toBe(2);
+});
+
+/** A browser of its own with the same session: it shares no storage and no channel with the first. */
+async function secondDevice(browser: Browser, context: BrowserContext, url: string): Promise<ChatPage> {
+  const other = await browser.newContext({ storageState: await context.storageState() });
+  const page = await other.newPage();
+  await page.goto(url);
+  return new ChatPage(page);
+}
+
+/** Resolves to the time at which the conversation holds these words. One machine, one clock. */
+function timeOf(page: Page, words: string): Promise<number> {
+  return page.evaluate(
+    (text) =>
+      new Promise<number>((resolve) => {
+        const log = document.querySelector('[role="log"]') as Element;
+        const look = () => {
+          if (!log.textContent?.includes(text)) return;
+          observer.disconnect();
+          resolve(Date.now());
+        };
+        const observer = new MutationObserver(look);
+        observer.observe(log, { subtree: true, childList: true, characterData: true });
+        look();
+      }),
+    words,
+  );
+}

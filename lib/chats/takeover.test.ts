@@ -1,0 +1,99 @@
+// What a server does with turns that others left behind, against a real database and a scripted provider.
+import { v7 as uuidv7 } from "uuid";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { database, pool } from "@/db/client";
+import { insertMessage } from "@/db/messages";
+import { findTurn, insertTurn, listContinuable, type TurnRow } from "@/db/turns";
+import { insertUser } from "@/db/users";
+import { turnLog } from "@/lib/log/turn-log";
+import { continueInstruction } from "@/lib/turn/prompt";
+import { testDatabase } from "@/test/database";
+import { type Provider, says, startProvider } from "@/test/provider";
+import { createChat } from "./chats";
+import { followTurn } from "./follow";
+import { listMessages } from "./messages";
+import { startTurn } from "./start";
+import { beginTakeovers } from "./takeover";
+
+testDatabase();
+
+let provider: Provider;
+const runs: Promise<void>[] = [];
+const keepAlive = (work: Promise<void>) => void runs.push(work);
+
+beforeAll(async () => {
+  provider = await startProvider();
+  Object.assign(process.env, { MODELS: "openai:scripted", OPENAI_BASE_URL: provider.url, OPENAI_API: "chat" });
+});
+afterAll(async () => {
+  await turnLog().close(0);
+  await Promise.all(runs);
+  await provider.close();
+});
+
+async function newUser(): Promise<string> {
+  const id = uuidv7();
+  await insertUser({ id, email: null, name: null, passwordHash: null });
+  return id;
+}
+
+/** To the terminal. */
+async function ended(turn: TurnRow): Promise<TurnRow> {
+  const reader = await followTurn(turn, null, 0, false);
+  while (await reader.next());
+  return (await findTurn(turn.userId, turn.id)) as TurnRow;
+}
+
+async function ask(userId: string, text: string, chatId = uuidv7()): Promise<TurnRow> {
+  const id = uuidv7();
+  const message = { id, parts: [{ type: "text" as const, text }] };
+  const request = { trigger: "submit-message", chatId, clientKey: id, message, searchMode: "none" } as const;
+  return ended(await startTurn(userId, request, keepAlive));
+}
+
+it("runs a turn of which nothing is answered, as it was asked for", async () => {
+  const userId = await newUser();
+  const { id: chatId } = await createChat(userId, {});
+  const [question, answer] = [uuidv7(), uuidv7()];
+  const message = { userId, chatId, status: "complete", metadata: null, text: "" };
+  const parts = [{ type: "text", text: "left behind" }];
+  await insertMessage(database(), { ...message, id: question, parentId: null, turnId: null, role: "user", parts });
+  const row = { id: uuidv7(), userId, chatId, userMessageId: question, messageId: answer, clientKey: "left" };
+  const request = { model: "openai:scripted", searchMode: "none", prompt: { instructions: "Be brief.", settings: {} } };
+  provider.on("left behind", says("Found."));
+  beginTakeovers();
+  const turn = await insertTurn(database(), { ...row, request }, 1);
+  const written = { id: answer, parentId: question, turnId: turn.id, role: "assistant", status: "running" } as const;
+  await insertMessage(database(), { ...message, ...written, parts: [] });
+  expect(await ended(turn)).toMatchObject({ state: "complete", epoch: 2 });
+  expect((await listMessages(userId, chatId)).at(-1)?.parts.at(-1)).toMatchObject({ type: "text", text: "Found." });
+  expect((await provider.request("left behind")).body.messages).toMatchObject([
+    { role: "system", content: "Be brief." },
+    { role: "user", content: "left behind" },
+  ]);
+});
+
+it("continues by itself what was interrupted lately and nobody went on from, and nothing else", async () => {
+  const userId = await newUser();
+  provider.on("half of it", [{ text: "Half" }]);
+  provider.on("refused", [{ answer: 400, body: {} }]);
+  const turns: TurnRow[] = [];
+  for (let count = 0; count < 5; count++) turns.push(await ask(userId, "half of it"));
+  const [wanted, old, deadly, answered, continued] = turns as [TurnRow, TurnRow, TurnRow, TurnRow, TurnRow];
+  await ask(userId, "refused");
+  await ask(userId, "whole");
+  const { sql } = pool();
+  await sql`update turns set ended_at = now() - interval '11 minutes' where id = ${old.id}`;
+  await sql`update turns set epoch = 4 where id = ${deadly.id}`;
+  await ask(userId, "whole", answered.chatId);
+  const goOn = {
+    trigger: "continue-message",
+    chatId: continued.chatId,
+    clientKey: `continue:${continued.id}`,
+  } as const;
+  provider.on(continueInstruction, [{ text: " and" }]);
+  const again = await ended(await startTurn(userId, goOn, keepAlive));
+  expect([...turns, again].map(({ state }) => state)).toEqual(Array(6).fill("interrupted"));
+  const { id, chatId, messageId } = wanted;
+  expect(await listContinuable(100)).toEqual([{ id, userId, chatId, messageId }]);
+});

@@ -1,0 +1,144 @@
+// Watching a chat: which turn is its latest and how that stands, now and whenever it changes, whichever device or server
+// began it (docs/protocol.md §5). What a turn says is follow.ts. All watchers of a chat in a process share one read a
+// change, and a chat in which nothing happens is not read at all.
+import { findLatestTurn } from "@/db/turns";
+import { AppError } from "@/lib/errors";
+import { turnLog } from "@/lib/log/turn-log";
+import type { TurnState } from "@/lib/turn/chunks";
+import { requireChat } from "./chats";
+
+export type TurnNews = { turnId: string; status: TurnState };
+
+export interface ChatWatch {
+  /**
+   * The latest turn, at once, then whenever it is another or in another state; of what changes faster than it is asked
+   * for, the newest. Waits while there is none. Null after `close`, and when the chat is deleted or the server leaves.
+   * Throws what the database throws. One call at a time.
+   */
+  next(): Promise<TurnNews | null>;
+  close(): void;
+}
+
+// On globalThis because the route and the drain are bundled apart.
+const key = Symbol.for("rivulet.watches");
+type Watches = { chats: Map<string, WatchedChat>; released: boolean };
+const shared = globalThis as { [key]?: Watches };
+
+function watches(): Watches {
+  shared[key] ??= { chats: new Map(), released: false };
+  return shared[key];
+}
+
+/** Throws not_found when the user has no such chat, unavailable while the server leaves. */
+export async function watchChat(userId: string, chatId: string): Promise<ChatWatch> {
+  await requireChat(userId, chatId);
+  const { chats, released } = watches();
+  if (released) throw new AppError("unavailable", "The server is restarting.", { retryAfter: 2 });
+  // A chat's id is its user's own.
+  const name = `${userId} ${chatId}`;
+  const chat = chats.get(name) ?? new WatchedChat(userId, chatId, () => chats.delete(name));
+  chats.set(name, chat);
+  return new Watcher(chat);
+}
+
+/** For shutdown: ends all watches and refuses new ones, so that the clients move on. */
+export function releaseWatches(): void {
+  const all = watches();
+  all.released = true;
+  for (const chat of [...all.chats.values()]) chat.end();
+}
+
+class WatchedChat {
+  news: TurnNews | null = null;
+  readonly watchers = new Set<Watcher>();
+  readonly #userId: string;
+  readonly #chatId: string;
+  readonly #unwatch: () => void;
+  readonly #forget: () => void;
+  #reading: Promise<void> = Promise.resolve();
+  #asked = false;
+
+  constructor(userId: string, chatId: string, forget: () => void) {
+    this.#userId = userId;
+    this.#chatId = chatId;
+    this.#forget = forget;
+    this.#unwatch = turnLog().watchChat(userId, chatId, () => this.look());
+  }
+
+  /** Reads after the read under way, once for all who ask until then. */
+  look(): void {
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#reading = this.#reading.then(() => {
+      this.#asked = false;
+      return this.#read();
+    });
+  }
+
+  async #read(): Promise<void> {
+    try {
+      const turn = await findLatestTurn(this.#userId, this.#chatId);
+      // Turns go only with their chat.
+      if (!turn && this.news) return this.end();
+      if (!turn || (turn.id === this.news?.turnId && turn.state === this.news.status)) return;
+      this.news = { turnId: turn.id, status: turn.state };
+      for (const watcher of this.watchers) watcher.wake();
+    } catch (error) {
+      // What was missed is not known, so the watchers begin anew.
+      this.end(error);
+    }
+  }
+
+  end(error?: unknown): void {
+    for (const watcher of [...this.watchers]) watcher.close(error);
+  }
+
+  leave(watcher: Watcher): void {
+    this.watchers.delete(watcher);
+    if (this.watchers.size > 0) return;
+    this.#unwatch();
+    this.#forget();
+  }
+}
+
+class Watcher implements ChatWatch {
+  readonly #chat: WatchedChat;
+  #told: TurnNews | null = null;
+  #closed = false;
+  #error: unknown;
+  #wake: (() => void) | undefined;
+
+  constructor(chat: WatchedChat) {
+    this.#chat = chat;
+    chat.watchers.add(this);
+    // What happened before the log was asked to tell is only in the database.
+    chat.look();
+  }
+
+  async next(): Promise<TurnNews | null> {
+    while (!this.#closed) {
+      const { news } = this.#chat;
+      if (news && news !== this.#told) {
+        this.#told = news;
+        return news;
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+    if (this.#error) throw this.#error;
+    return null;
+  }
+
+  wake(): void {
+    this.#wake?.();
+  }
+
+  close(error?: unknown): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#error = error;
+    this.#chat.leave(this);
+    this.wake();
+  }
+}

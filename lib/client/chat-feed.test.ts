@@ -1,0 +1,90 @@
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { type ChatFeedOptions, followChat, type TurnNews } from "./chat-feed";
+import { cut, type Exchange, json, type ScriptedServer, startScriptedServer, stream } from "./scripted-server";
+import { chatId, preamble, turnId } from "./turn-script";
+
+let server: ScriptedServer;
+beforeEach(async () => {
+  server = await startScriptedServer();
+});
+afterEach(() => server.close());
+
+const news = (status: string) => ({ type: "turn", turnId, status });
+const event = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`;
+const tell = (exchange: Exchange, ...statuses: string[]) =>
+  stream(exchange, turnId, preamble + statuses.map((status) => event(news(status))).join(""));
+
+function open(options: Partial<ChatFeedOptions> = {}) {
+  const heard: TurnNews[] = [];
+  const leaving = new AbortController();
+  const ended = followChat({
+    ...{ baseUrl: server.url, chatId, signal: leaving.signal, backoff: { minMs: 1, maxMs: 2 } },
+    onTurn: (each) => heard.push(each),
+    ...options,
+  });
+  ended.catch(() => {});
+  const statuses = () => heard.map(({ status }) => status);
+  return { heard, statuses, leaving, ended };
+}
+
+test("tells every event in order, and lets go when it is left", async () => {
+  server.answer = (exchange) => tell(exchange, "complete", "running");
+  const { statuses, leaving, ended, heard } = open();
+  const exchange = await server.exchange(({ path }) => path === `/api/chats/${chatId}/events`);
+  await vi.waitFor(() => expect(statuses()).toEqual(["complete", "running"]));
+  exchange.response.write(event(news("stopped")));
+  await vi.waitFor(() => expect(heard.at(-1)).toEqual(news("stopped")));
+  leaving.abort(new Error("left"));
+  await expect(ended).rejects.toThrow("left");
+  await exchange.left;
+  expect(server.exchanges).toHaveLength(1);
+});
+
+test("opens again after an end, a cut and a refusal for now, and hears how it stands by then", async () => {
+  const answers = [
+    (exchange: Exchange) => {
+      tell(exchange, "running");
+      exchange.response.end();
+    },
+    (exchange: Exchange) => {
+      tell(exchange, "complete");
+      cut(exchange);
+    },
+    (exchange: Exchange) => json(exchange, 503, { error: { code: "unavailable", message: "Restarting." } }),
+    (exchange: Exchange) => tell(exchange, "failed"),
+  ];
+  server.answer = (exchange) => answers[exchange.number - 1]?.(exchange);
+  const { statuses, leaving } = open();
+  await vi.waitFor(() => expect(statuses()).toEqual(["running", "complete", "failed"]));
+  expect(server.exchanges).toHaveLength(4);
+  leaving.abort();
+});
+
+test("a server that falls silent is left for another connection", async () => {
+  server.answer = (exchange) => tell(exchange, "running");
+  const { statuses, leaving } = open({ heartbeatMs: 20 });
+  await vi.waitFor(() => expect(statuses().length).toBeGreaterThan(2));
+  await (server.exchanges[0] as Exchange).left;
+  leaving.abort();
+});
+
+test.each([
+  [404, "not_found"],
+  [401, "unauthorized"],
+  [500, "internal"],
+])("a refusal for good (%s) is told, once", async (status, code) => {
+  server.answer = (exchange) => json(exchange, status, { error: { code, message: "No." } });
+  const { ended } = open();
+  await expect(ended).rejects.toMatchObject({ name: "RequestError", status, code });
+  expect(server.exchanges).toHaveLength(1);
+});
+
+test("events of a later server are left out; what is no JSON is an error", async () => {
+  server.answer = (exchange) => {
+    stream(exchange, turnId, preamble + event({ type: "title", title: "Rivers" }) + event(news("running")));
+    exchange.response.write("data: {\n\n");
+  };
+  const { ended, statuses } = open();
+  await expect(ended).rejects.toMatchObject({ code: "bad_response" });
+  expect(statuses()).toEqual(["running"]);
+});

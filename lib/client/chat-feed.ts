@@ -1,0 +1,63 @@
+// The feed of a chat (docs/protocol.md §5): which turn is its latest, told at once and whenever that changes, whoever
+// began it. Reopened for as long as the caller wants it. What the turn says is transport.ts.
+import { z } from "zod";
+import { type Backoff, backoffMs, type PageEvents, pageWake, pause } from "./backoff";
+import { type Frame, Line } from "./line";
+import { badResponse, type Http, RequestError, request } from "./request";
+
+const turnNews = z.object({
+  type: z.literal("turn"),
+  turnId: z.string(),
+  status: z.enum(["running", "complete", "stopped", "failed", "interrupted"]),
+});
+export type TurnNews = z.infer<typeof turnNews>;
+
+export type ChatFeedOptions = Http &
+  PageEvents & {
+    chatId: string;
+    onTurn: (news: TurnNews) => void;
+    /** Aborting closes the feed. */
+    signal: AbortSignal;
+    /** The server's HEARTBEAT_MS. */
+    heartbeatMs?: number;
+    backoff?: Backoff;
+  };
+
+/**
+ * Calls `onTurn` in order until the signal is aborted; after a lost connection first with the state as it is by then.
+ * Rejects with the signal's reason, or with RequestError when the feed cannot be had: `not_found`, `unauthorized`.
+ */
+export async function followChat(options: ChatFeedOptions): Promise<never> {
+  const { chatId, onTurn, signal, heartbeatMs = 15_000, backoff = { minMs: 250, maxMs: 10_000 } } = options;
+  const wake = pageWake(options);
+  for (let failures = 1; ; failures++) {
+    // Two heartbeats may be lost or late before a connection counts as dead.
+    const line = new Line({ signal, wake, firstByteMs: heartbeatMs, silenceMs: 2.5 * heartbeatMs });
+    let retryAfterMs = 0;
+    try {
+      const response = await request(options, `/api/chats/${encodeURIComponent(chatId)}/events`, {
+        signal: line.signal,
+      });
+      for await (const frame of line.frames(response)) {
+        failures = 0;
+        const news = findNews(frame);
+        if (news) onTurn(news);
+      }
+    } catch (error) {
+      if (!(error instanceof RequestError) || !(error.temporary || error.status === 429)) throw error;
+      retryAfterMs = error.retryAfterMs ?? 0;
+    } finally {
+      line.close();
+    }
+    if (!line.moved) await pause(Math.max(backoffMs(failures, backoff), retryAfterMs), wake, signal);
+  }
+}
+
+/** Null for the events of a later server that are not known here. */
+function findNews({ data }: Frame): TurnNews | null {
+  try {
+    return turnNews.safeParse(JSON.parse(data)).data ?? null;
+  } catch (cause) {
+    throw badResponse("The server sent an event that is not JSON.", 200, cause);
+  }
+}

@@ -1,0 +1,206 @@
+// Notifications that do not arrive, and what is told by those that do (RELIABILITY I14, I15): a LISTEN connection that
+// dies, one that falls silent, a pooler that delivers nothing.
+import { randomUUID } from "node:crypto";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { closePool, database, pool } from "@/db/client";
+import { insertTurn as beginTurn } from "@/db/turns";
+import { logger } from "@/lib/logger";
+import { startQueryCounter } from "@/test/chaos/query-counter";
+import { testDatabase } from "@/test/database";
+import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
+import { PostgresLog } from "./postgres-log";
+import { drain, expectEnded, insertTurn, readUntil, ScriptedTurn, textIn, until } from "./scripted-turn";
+
+/** Renewals, which also learn of stops, come each 10 s: what is faster was not told by them. */
+const leaseMs = 30_000;
+const url = testDatabase();
+let proxy: DatabaseProxy;
+const logs: PostgresLog[] = [];
+const openLog = (timing = {}) => {
+  const log = new PostgresLog(leaseMs, timing);
+  logs.push(log);
+  return log;
+};
+
+beforeEach(async () => {
+  proxy = await startDatabaseProxy(url());
+  process.env.DATABASE_URL = proxy.databaseUrl;
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  proxy.loseNotifications(false);
+  await Promise.all(logs.splice(0).map((log) => log.close(0)));
+  await closePool();
+  await proxy.close();
+  process.env.DATABASE_URL = url();
+});
+
+const listenerPids = async (): Promise<number[]> => {
+  const rows = await pool().sql`
+    select pid from pg_stat_activity where datname = current_database() and query ilike 'listen %' order by pid`;
+  return rows.map(({ pid }) => pid);
+};
+
+/** A turn that says nothing, so that only a notification (or asking for it) can tell of the stop. */
+async function expectQuickStop(log: PostgresLog, from: PostgresLog): Promise<void> {
+  const silent = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+  await log.read(silent.turnId, 0).next();
+  const startMs = performance.now();
+  expect(await from.requestStop(silent.turnId)).toBe(true);
+  await until(() => silent.writer.signal.aborted);
+  expect(performance.now() - startMs).toBeLessThan(leaseMs / 6);
+  expect(await silent.end("stopped")).toBe("stored");
+}
+
+const deaf = expect.stringContaining("notifications of the database do not arrive");
+
+test("I15: a LISTEN connection that dies: it listens again and nothing is missed", async () => {
+  const [log, other] = [openLog(), openLog()];
+  const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+  const remote = drain(other.read(turn.turnId, 0));
+  await until(() => log.hears && other.hears);
+  const pids = await listenerPids();
+  for (let i = 0; i < 20; i++) {
+    if (i === 5) await pool().sql`select pg_terminate_backend(pid) from unnest(${pids}::int[]) as pid`;
+    await turn.say(`${i} `);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  expect(await turn.end()).toBe("stored");
+  expect(await remote).toEqual(await expectEnded(turn.turnId, "complete"));
+  await until(async () => (await listenerPids()).filter((pid) => !pids.includes(pid)).length === 2);
+  await expectQuickStop(log, other);
+});
+
+test("a LISTEN connection that falls silent is given up for another, without alarm", async () => {
+  const warn = vi.spyOn(logger, "warn");
+  const [log, other] = [openLog({ listenCheckMs: 100 }), openLog({ listenCheckMs: 100 })];
+  await until(() => log.hears && other.hears);
+  const pids = await listenerPids();
+  proxy.muteListeners();
+  await until(async () => (await listenerPids()).filter((pid) => !pids.includes(pid)).length === 2);
+  await expectQuickStop(log, other);
+  expect(warn).not.toHaveBeenCalledWith(deaf);
+});
+
+test("I15: none arrive: said once, readers, stops and watched chats are served by asking; and when they arrive again, said so", async () => {
+  const warn = vi.spyOn(logger, "warn");
+  const info = vi.spyOn(logger, "info");
+  proxy.loseNotifications(true);
+  const [log, other] = [openLog({ listenCheckMs: 100 }), openLog({ listenCheckMs: 100 })];
+  await until(() => warn.mock.calls.length >= 2);
+
+  const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+  const told = watchTurn(other, await chatOf(turn.turnId));
+  const remote = other.read(turn.turnId, 0);
+  await readUntil(remote, (all) => all.length === 5);
+  const delaysMs: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    const saidMs = performance.now();
+    turn.say(`${i} `);
+    await readUntil(remote, (all) => textIn(all) === `${i} `);
+    delaysMs.push(performance.now() - saidMs);
+  }
+  // Each 250 ms, not each second.
+  expect(Math.min(...delaysMs)).toBeLessThan(400);
+  console.info(`without notifications a chunk takes up to ${Math.round(Math.max(...delaysMs))} ms`);
+  await expectQuickStop(log, other);
+  await until(() => told.count > 0);
+  const before = told.count;
+  expect(await turn.end()).toBe("stored");
+  await until(() => told.count > before);
+
+  // It goes on asking itself, and does not go on complaining.
+  expect(warn.mock.calls).toEqual([[deaf], [deaf]]);
+  proxy.loseNotifications(false);
+  await until(() => info.mock.calls.flat().filter((text) => String(text).includes("arrive again")).length === 2);
+  expect(warn.mock.calls).toHaveLength(2);
+});
+
+describe("watching a chat", () => {
+  test("a beginning and an end, wherever they happen, are told to all who watch this chat, and to no one else", async () => {
+    const [log, other] = [openLog(), openLog()];
+    await until(() => log.hears && other.hears);
+    const turnId = await insertTurn(leaseMs);
+    const chat = await chatOf(turnId);
+    const here = [watchTurn(log, chat), watchTurn(log, chat), watchTurn(other, chat)];
+    const left = watchTurn(other, chat);
+    left.stop();
+    const strangers = [
+      left,
+      watchTurn(other, { ...chat, chatId: `${chat.chatId}x` }),
+      watchTurn(other, { ...chat, userId: randomUUID() }),
+    ];
+    const counts = () => here.map(({ count }) => count);
+
+    const turn = new ScriptedTurn(log, turnId).begin();
+    turn.say("chunks are no news");
+    await readUntil(other.read(turnId, 0), (all) => textIn(all) !== "");
+    expect(counts()).toEqual([0, 0, 0]);
+    expect(await turn.end()).toBe("stored");
+    await until(() => counts().every((count) => count === 1));
+
+    const next = { ...chat, id: randomUUID(), userMessageId: "q", messageId: "a", clientKey: "k", request: {} };
+    const refused = database().transaction(async (tx) => {
+      await beginTurn(tx, next, leaseMs);
+      throw new Error("rolled back");
+    });
+    await expect(refused).rejects.toThrow("rolled back");
+    expect(await beginTurn(database(), next, leaseMs)).toMatchObject({ id: next.id, state: "running", epoch: 1 });
+    await until(() => counts().every((count) => count === 2));
+    expect(strangers.map(({ count }) => count)).toEqual([0, 0, 0]);
+  });
+
+  test("I15: the LISTEN connection was lost: every watcher is told to look", async () => {
+    const log = openLog();
+    await until(() => log.hears);
+    const chats = [await chatOf(await insertTurn(leaseMs)), await chatOf(await insertTurn(leaseMs))];
+    const watches = chats.map((chat) => watchTurn(log, chat));
+    await pool().sql`select pg_terminate_backend(pid) from unnest(${await listenerPids()}::int[]) as pid`;
+    await until(() => watches.every(({ count }) => count > 0));
+  });
+
+  test("I14: a thousand watchers cost no query; nor does a poll while they are deaf cost more than one a second", async () => {
+    const counter = await startQueryCounter(proxy.databaseUrl);
+    process.env.DATABASE_URL = counter.url;
+    await closePool();
+    const log = openLog();
+    await until(() => log.hears);
+    const queriesIn = async (ms: number) => {
+      const before = counter.count();
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      return counter.count() - before;
+    };
+    const alone = await queriesIn(2_000);
+    const userId = randomUUID();
+    const stops = Array.from({ length: 1_000 }, (_, index) => log.watchChat(userId, `chat ${index}`, () => {}));
+    const watched = await queriesIn(2_000);
+    // The reaper's round may fall on either side.
+    expect(watched).toBeLessThanOrEqual(alone + 1);
+    console.info(`queries in two seconds: ${alone} without watchers, ${watched} with a thousand`);
+
+    proxy.loseNotifications(true);
+    const unheard = openLog();
+    for (let index = 0; index < 1_000; index++) unheard.watchChat(userId, `chat ${index}`, () => {});
+    await queriesIn(1_000);
+    // Its reaper asks once a second, it for all chats once a second, and now and then whether it hears.
+    expect(await queriesIn(2_000)).toBeLessThanOrEqual(watched + 2 * 2 + 8);
+    for (const stop of stops) stop();
+    await closePool();
+    await counter.close();
+  });
+});
+
+type Watch = { count: number; stop(): void };
+
+function watchTurn(log: PostgresLog, { userId, chatId }: { userId: string; chatId: string }): Watch {
+  const watch: Watch = { count: 0, stop: () => {} };
+  watch.stop = log.watchChat(userId, chatId, () => {
+    watch.count += 1;
+  });
+  return watch;
+}
+
+async function chatOf(turnId: string): Promise<{ userId: string; chatId: string }> {
+  const [row] = await pool().sql`select user_id as "userId", chat_id as "chatId" from turns where id = ${turnId}`;
+  return row as { userId: string; chatId: string };
+}

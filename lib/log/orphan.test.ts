@@ -1,0 +1,183 @@
+// Turns whose owner died before it stored anything of the answer (RELIABILITY I3, I4, I7, I10): handed over to whoever runs
+// turns, to one of all processes, behind what is stored.
+import { afterEach, expect, test } from "vitest";
+import { pool } from "@/db/client";
+import { sourceChunk, type TurnChunk } from "@/lib/turn/chunks";
+import { testDatabase } from "@/test/database";
+import type { Orphan } from "./contract";
+import { PostgresLog } from "./postgres-log";
+import {
+  beginning,
+  drain,
+  expectEnded,
+  insertTurn,
+  insertTurns,
+  ScriptedTurn,
+  store,
+  storedLog,
+  storedTurn,
+  until,
+} from "./scripted-turn";
+
+testDatabase();
+const leaseMs = 1_000;
+
+const logs: PostgresLog[] = [];
+const openLog = () => {
+  const log = new PostgresLog(leaseMs);
+  logs.push(log);
+  return log;
+};
+afterEach(async () => {
+  await Promise.all(logs.splice(0).map((log) => log.close(0)));
+  // What was left running would be handed over in the next test.
+  await pool().sql`delete from turns`;
+});
+
+const source = sourceChunk({
+  sourceId: "s",
+  mediaType: "text/plain",
+  title: "t",
+  filename: "t.txt",
+  ordinal: 1,
+  score: 1,
+  text: "",
+  documentId: "d",
+  chunkId: "s",
+  metadata: {},
+});
+
+/** What a process may have stored before it died, and whether that counts as a part of an answer. */
+function beginnings(turnId: string): { answered: boolean; chunks: TurnChunk[] }[] {
+  const chunks = beginning(turnId);
+  const [start, opened] = [chunks.slice(0, 1), chunks.slice(0, 2)];
+  const retrieve = (state: "active" | "done"): TurnChunk => ({
+    type: "data-status",
+    id: "retrieve",
+    data: { stage: "retrieve", label: "…", state },
+  });
+  const searched = [...opened, retrieve("active"), source, retrieve("done")];
+  return [
+    ...[[], start, opened, searched.slice(0, 3), searched].map((each) => ({ answered: false, chunks: each })),
+    ...[3, 4, 5].map((length) => ({ answered: false, chunks: chunks.slice(0, length) })),
+    // Others might be found now.
+    { answered: true, chunks: searched.slice(0, 4) },
+    { answered: true, chunks: [...chunks, { type: "text-delta", id: "t", delta: "x" }] },
+  ];
+}
+
+test("I7 I10: a turn of which nothing is answered is handed over, once; any other is ended", async () => {
+  const turnIds = await insertTurns(beginnings("").length, 1);
+  const cases = new Map(turnIds.map((turnId, index) => [turnId, beginnings(turnId)[index]]));
+  for (const [turnId, { chunks = [] } = {}] of cases) await store(turnId, chunks);
+  const answered = turnIds.filter((turnId) => cases.get(turnId)?.answered);
+  const handed: Orphan[] = [];
+  // Three of them race for every turn.
+  for (const log of [openLog(), openLog(), openLog()])
+    log.onOrphan((orphan) => {
+      handed.push(orphan);
+      log.open(orphan.turnId, orphan.epoch, orphan.stored);
+    });
+  await until(() => handed.length >= turnIds.length - answered.length);
+  for (const turnId of answered) {
+    await until(async () => (await storedTurn(turnId)).state !== "running");
+    await expectEnded(turnId, "interrupted");
+  }
+  expect([...handed.map(({ turnId }) => turnId), ...answered].sort()).toEqual([...turnIds].sort());
+  for (const { turnId, epoch, stored, chatId, messageId, request } of handed) {
+    expect(stored.map(({ chunk }) => chunk)).toEqual(cases.get(turnId)?.chunks);
+    expect({ epoch, chatId, messageId, request }).toEqual({
+      epoch: 2,
+      chatId: `chat-${turnId}`,
+      messageId: `answer-${turnId}`,
+      request: { model: "test" },
+    });
+    const [row] = await pool().sql`select lease_until > now() as live, state from turns where id = ${turnId}`;
+    expect(row).toEqual({ live: true, state: "running" });
+  }
+});
+
+test("I3 I10: the new owner writes on, all readers see one log, and the old owner adds nothing", async () => {
+  const [asleep, alive] = [openLog(), openLog()];
+  const turnId = await insertTurn(leaseMs);
+  const old = asleep.open(turnId, 1);
+  const [opened, rest] = [beginning(turnId).slice(0, 2), beginning(turnId).slice(2)];
+  for (const chunk of opened) old.append(chunk);
+  await until(async () => (await storedLog(turnId)).length === opened.length);
+  const readers = [asleep, alive].map((log) => drain(log.read(turnId, 0)));
+  const { promise, resolve } = Promise.withResolvers<ScriptedTurn>();
+  alive.onOrphan(({ epoch, stored }) => resolve(new ScriptedTurn(alive, turnId, epoch, stored)));
+  // As if the old one were asleep: its lease is over, however often it renews it.
+  const expiring = until(async () => {
+    await pool().sql`update turns set lease_until = now() - interval '1 second' where id = ${turnId} and epoch = 1`;
+    return (await storedTurn(turnId)).epoch === 2;
+  });
+  const [turn] = await Promise.all([promise, expiring]);
+  old.append({ type: "data-status", id: "generate", data: { stage: "generate", label: "zombie", state: "active" } });
+  expect(await old.ended).toBe("lost");
+  for (const chunk of rest) turn.append(chunk);
+  turn.say("Answered.");
+  expect(await turn.end()).toBe("stored");
+  const logged = await expectEnded(turnId, "complete");
+  expect(JSON.stringify(logged)).not.toContain("zombie");
+  for (const read of await Promise.all(readers)) expect(read).toEqual(logged);
+});
+
+test("what a continued answer begins with does not count as answered", async () => {
+  const turnId = await insertTurn(1);
+  const kept: TurnChunk[] = [...beginning(turnId), { type: "text-delta", id: "t", delta: "kept" }];
+  const request = JSON.stringify({ model: "test", begunSeq: kept.length });
+  await pool().sql`update turns set request = ${request}::text::json where id = ${turnId}`;
+  await store(turnId, kept);
+  const log = openLog();
+  const { promise, resolve } = Promise.withResolvers<ScriptedTurn>();
+  log.onOrphan(({ epoch, stored }) => resolve(new ScriptedTurn(log, turnId, epoch, stored)));
+  const turn = await promise;
+  turn.say(" and new");
+  expect(await turn.end()).toBe("stored");
+  const logged = await expectEnded(turnId, "complete");
+  expect(logged.slice(0, kept.length).map(({ chunk }) => chunk)).toEqual(kept);
+  expect((await storedTurn(turnId)).message.text).toBe("kept and new");
+});
+
+test("I4: a turn that costs every owner its life is run three times, then ended", async () => {
+  const log = openLog();
+  const turnId = await insertTurn(1);
+  const epochs: number[] = [];
+  log.onOrphan(({ epoch }) => {
+    epochs.push(epoch);
+    // It dies at once: nothing renews its lease.
+    void pool().sql`update turns set lease_until = now() - interval '1 second' where id = ${turnId}`.execute();
+  });
+  await drain(log.read(turnId, 0));
+  await expectEnded(turnId, "interrupted");
+  // The first run was its first owner's.
+  expect(epochs).toEqual([2, 3]);
+});
+
+test("I11: a turn that somebody asked to stop is not run", async () => {
+  const log = openLog();
+  const turnId = await insertTurn(leaseMs);
+  const handed: Orphan[] = [];
+  log.onOrphan((orphan) => void handed.push(orphan));
+  expect(await log.requestStop(turnId)).toBe(true);
+  await drain(log.read(turnId, 0));
+  await expectEnded(turnId, "stopped");
+  expect(handed).toEqual([]);
+});
+
+test("I17: a process that leaves takes nothing over", async () => {
+  const [leaving, staying] = [openLog(), openLog()];
+  const handed: string[] = [];
+  leaving.onOrphan(() => void handed.push("leaving"));
+  leaving.releaseReaders();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  staying.onOrphan(({ turnId, epoch, stored }) => {
+    handed.push("staying");
+    staying.open(turnId, epoch, stored);
+    if (handed.length === 3) resolve();
+  });
+  await insertTurns(3, 1);
+  await promise;
+  expect(handed).toEqual(["staying", "staying", "staying"]);
+});

@@ -1,0 +1,183 @@
+// Two servers of one database whose clocks are a day or two apart, and clocks that jump while turns run (libfaketime).
+// Only the database's clock may decide who holds a lease, what is old and what has expired.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { requireTools } from "@/test/debian";
+import { Browser } from "@/test/server/browser";
+import { gated, gateOf, header, newKey, outline, type TestServer, testCluster, textOf } from "@/test/server/cluster";
+import type { EventStream } from "@/test/sse";
+import { countCases, sized } from "./trial";
+
+const leaseMs = 1_000;
+const cluster = testCluster({ servers: 0, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } });
+const folder = mkdtempSync(path.join(tmpdir(), "rivulet-clocks-"));
+const tokens = ["One", " two", " three"];
+const day = 86_400;
+
+/** Seconds this server is ahead of the database. It sees a change within a second. */
+const setClock = (name: "a" | "b", seconds: number) =>
+  writeFileSync(path.join(folder, name), `${seconds < 0 ? "" : "+"}${seconds}\n`);
+
+async function startServer(name: "a" | "b", port?: number): Promise<TestServer> {
+  return cluster.start({
+    port,
+    env: {
+      // What the program would set for a command it runs itself.
+      LD_PRELOAD: execFileSync("faketime", ["-f", "+0", "printenv", "LD_PRELOAD"], { encoding: "utf8" }).trim(),
+      FAKETIME_TIMESTAMP_FILE: path.join(folder, name),
+      FAKETIME_CACHE_DURATION: "1",
+      // As on a machine whose clock is set: only the time of day is another one.
+      FAKETIME_DONT_FAKE_MONOTONIC: "1",
+    },
+  });
+}
+
+/** By the `Date` of an answer. */
+async function aheadBySeconds(server: TestServer): Promise<number> {
+  const { headers } = await fetch(`${server.url}/api/health`);
+  return Math.round((Date.parse(headers.get("date") as string) - Date.now()) / 1_000);
+}
+
+async function clockIs(server: TestServer, seconds: number): Promise<void> {
+  while (Math.abs((await aheadBySeconds(server)) - seconds) > 5) await delay(50);
+}
+
+beforeAll(async () => {
+  requireTools([{ name: "faketime", debian: "faketime", probe: ["faketime", "-f", "+0", "true"] }]);
+  setClock("a", day);
+  setClock("b", -day);
+  [cluster.a, cluster.b] = await Promise.all([startServer("a"), startServer("b")]);
+  cluster.user = await cluster.guest();
+  for (const server of [cluster.a, cluster.b]) await (await cluster.send(newKey(), {}, { server })).ended;
+}, 300_000);
+afterAll(() => rmSync(folder, { recursive: true }));
+
+type Live = { key: string; stream: EventStream; reader: EventStream; turnId: string; chatId: string };
+
+/** A turn of `server` that stands still behind its second token, followed on the other one too. */
+async function runningTurn(server: TestServer, chatId?: string): Promise<Live> {
+  const key = newKey();
+  cluster.provider.on(key, gated(key, tokens));
+  const stream = await cluster.send(key, { chatId }, { server });
+  const turnId = header(stream, "x-turn-id");
+  const reader = await cluster.follow(turnId, { server: server === cluster.a ? cluster.b : cluster.a });
+  cluster.provider.open(gateOf(key, 0));
+  for (const follower of [stream, reader]) await follower.until(({ text }) => text === "One two");
+  return { key, stream, reader, turnId, chatId: header(stream, "x-chat-id") };
+}
+
+async function finish({ key, stream, reader, turnId, chatId }: Live, server: TestServer): Promise<void> {
+  for (const index of tokens.keys()) cluster.provider.open(gateOf(key, index));
+  for (const follower of [stream, reader]) {
+    expect(await follower.ended).toBe("terminal");
+    expect([follower.text, outline(follower.chunks).at(-1)]).toEqual([tokens.join(""), "finish"]);
+  }
+  const [turn] = await cluster.sql`select epoch, state from turns where id = ${turnId}`;
+  // Nobody had taken it over.
+  expect(turn).toEqual({ epoch: 1, state: "complete" });
+  expect(textOf(await cluster.answer(chatId, { server }))).toBe(tokens.join(""));
+}
+
+const servers = () =>
+  [
+    ["a", cluster.a, cluster.b],
+    ["b", cluster.b, cluster.a],
+  ] as const;
+
+test("I16 I10: two days apart: no lease is taken away, however long an answer pauses", async (context) => {
+  expect(await Promise.all([cluster.a, cluster.b].map(aheadBySeconds))).toEqual([
+    expect.closeTo(day, -1),
+    expect.closeTo(-day, -1),
+  ]);
+  const turns = await Promise.all(servers().map(([, server]) => runningTurn(server)));
+  await delay(sized(2, 4) * leaseMs);
+  for (const [index, turn] of turns.entries()) await finish(turn, index === 0 ? cluster.b : cluster.a);
+  countCases(context, turns.length);
+});
+
+test("I16 I11 I12: each stops the other's turn; the provider's socket closes within a second", async (context) => {
+  for (const [, owner, other] of servers()) {
+    const { key, stream, reader, turnId } = await runningTurn(owner);
+    const request = await cluster.provider.request(key);
+    const askedAtMs = performance.now();
+    const answer = await cluster.api("DELETE", `/api/turns/${turnId}`, { server: other });
+    expect(await request.closed).toBe("client");
+    expect(performance.now() - askedAtMs).toBeLessThan(1_000);
+    expect(answer.body).toEqual({ turnId, status: "stopped" });
+    for (const follower of [stream, reader]) {
+      expect(await follower.ended).toBe("terminal");
+      expect([follower.text, outline(follower.chunks).at(-1)]).toEqual(["One two", "abort"]);
+    }
+  }
+  countCases(context, 2);
+});
+
+test("I16 I5: a killed owner is noticed in time by a server in its future and by one in its past", async (context) => {
+  for (const [name, owner, other] of servers().slice(sized(1, 0))) {
+    const { stream, reader, turnId } = await runningTurn(owner);
+    await owner.kill("SIGKILL");
+    const killedAtMs = performance.now();
+    expect(await reader.ended).toBe("terminal");
+    expect(performance.now() - killedAtMs).toBeLessThan(leaseMs + 2_000);
+    expect(await stream.ended).toBe("reset");
+    expect(reader.text).toBe("One two");
+    expect(await cluster.turn(turnId, { server: other })).toMatchObject({ status: "interrupted" });
+    cluster[name] = await startServer(name, owner.port);
+  }
+  countCases(context, sized(1, 2));
+});
+
+test("I16: tokens and sessions of one are good at the other; the order in a chat is that of its turns", async () => {
+  for (const [, server, other] of servers()) {
+    const user = await cluster.guest(server);
+    const listed = await cluster.api("GET", "/api/chats", { user, server: other });
+    expect(listed.status).toBe(200);
+    const browser = new Browser(server);
+    await browser.signIn("guest");
+    const elsewhere = await fetch(`${other.url}/api/chats`, { headers: { cookie: browser.cookie } });
+    expect(elsewhere.status).toBe(200);
+  }
+  const { chatId, ...first } = await runningTurn(cluster.a);
+  await finish({ chatId, ...first }, cluster.b);
+  const second = await runningTurn(cluster.b, chatId);
+  await finish(second, cluster.a);
+  const messages = await cluster.messages(chatId);
+  expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "user", "assistant"]);
+  expect(textOf(messages[0])).toBe(first.key);
+  expect(textOf(messages[2])).toBe(second.key);
+  const stopped = await cluster.api("POST", `/api/chat/${chatId}/stop`);
+  expect(stopped.body).toEqual({ turnId: second.turnId, status: "complete" });
+  const created = await cluster.sql`
+    select abs(extract(epoch from now() - created_at)) < 60 as fresh from turns where chat_id = ${chatId}`;
+  expect(created).toEqual([{ fresh: true }, { fresh: true }]);
+});
+
+test("I16 I3 I10: a clock that jumps a day forward and two back under a turn changes nothing", async (context) => {
+  const jumps = sized([2 * day, -day], [2 * day, -day, day]);
+  for (const [name, owner, other] of servers().slice(sized(1, 0))) {
+    const turn = await runningTurn(owner);
+    for (const seconds of jumps) {
+      setClock(name, seconds);
+      await clockIs(owner, seconds);
+      const beats = turn.stream.comments.length;
+      await turn.stream.until(({ comments }) => comments.length > beats + 2);
+    }
+    await finish(turn, other);
+  }
+  countCases(context, sized(1, 2) * jumps.length);
+});
+
+// Each server prunes once a minute: only the whole run has the time.
+for (const name of sized([], ["I16: a server in the future prunes nothing that is fresh"]))
+  test(name, async () => {
+    const stream = await cluster.send(newKey());
+    expect(await stream.ended).toBe("terminal");
+    await delay(65_000);
+    const kept = await cluster.sql`
+      select count(*)::int as chunks from turn_chunks where turn_id = ${header(stream, "x-turn-id")}`;
+    expect(kept).toEqual([{ chunks: stream.chunks.length }]);
+  });

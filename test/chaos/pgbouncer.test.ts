@@ -1,0 +1,118 @@
+// Two servers whose database is behind PgBouncer in transaction mode: LISTEN is taken and nothing ever arrives. So this is
+// also the proof that notifications are hints only: none of them arrives here.
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { withDatabase } from "@/test/database";
+import { gated, gateOf, header, median, newKey, testCluster, textOf } from "@/test/server/cluster";
+import { PgBouncer } from "./pgbouncer";
+import { countCases, sized } from "./trial";
+
+const leaseMs = 3_000;
+const cluster = testCluster({ servers: 0, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "500" } });
+/** What a stop may take (I11), and what an open page may be late. */
+const promptMs = 1_000;
+const deaf = "notifications of the database do not arrive";
+const name = `rivulet_pooled_${randomBytes(6).toString("hex")}`;
+let bouncer: PgBouncer;
+
+beforeAll(async () => {
+  PgBouncer.require();
+  // An empty one: both servers want to apply the migrations.
+  await cluster.sql.unsafe(`create database ${name}`);
+  bouncer = await PgBouncer.start(withDatabase(cluster.databaseUrl, name));
+  const start = () => cluster.start({ databaseUrl: bouncer.databaseUrl });
+  [cluster.a, cluster.b] = await Promise.all([start(), start()]);
+  cluster.user = await cluster.guest();
+  for (const server of [cluster.a, cluster.b]) await (await cluster.send(newKey(), {}, { server })).ended;
+}, 300_000);
+
+afterAll(async () => {
+  await Promise.all([cluster.a?.kill("SIGKILL"), cluster.b?.kill("SIGKILL")]);
+  await bouncer?.stop();
+});
+
+test("I15 I3: an answer that one server writes is read live on the other", async (context) => {
+  const key = newKey();
+  const tokens = Array.from({ length: sized(12, 100) }, (_, index) => `word${index} `);
+  cluster.provider.on(key, gated(key, tokens));
+  const stream = await cluster.send(key, { searchMode: "none" });
+  const reader = await cluster.follow(header(stream, "x-turn-id"), { server: cluster.b });
+  const delaysMs: number[] = [];
+  for (const [index] of tokens.entries()) {
+    const { length } = tokens.slice(0, index + 1).join("");
+    await stream.until(({ text }) => text.length >= length);
+    const writtenMs = performance.now();
+    await reader.until(({ text }) => text.length >= length);
+    delaysMs.push(performance.now() - writtenMs);
+    cluster.provider.open(gateOf(key, index));
+  }
+  expect(await Promise.all([stream.ended, reader.ended])).toEqual(["terminal", "terminal"]);
+  expect(reader.chunks).toEqual(stream.chunks);
+  expect(reader.text).toBe(tokens.join(""));
+  console.log(`behind PgBouncer a reader elsewhere is ${Math.round(median(delaysMs))} ms late (median)`);
+  expect(median(delaysMs)).toBeLessThan(promptMs);
+  countCases(context, tokens.length);
+});
+
+test("I11 I15: a stop from the other server closes the provider's socket within a second", async () => {
+  const key = newKey();
+  cluster.provider.on(key, [{ gate: key }, { text: "never" }, { finish: "stop" }]);
+  const stream = await cluster.send(key, { searchMode: "none" });
+  await cluster.provider.reached(key);
+  // A commit would tell of the stop; after this there is none until a token comes.
+  await stream.until(({ chunks }) =>
+    chunks.some((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate"),
+  );
+  const request = cluster.provider.requests.at(-1);
+  const askedMs = performance.now();
+  const stopped = cluster.api("DELETE", `/api/turns/${header(stream, "x-turn-id")}`, { server: cluster.b });
+  expect(await request?.closed).toBe("client");
+  const tookMs = performance.now() - askedMs;
+  expect((await stopped).body).toMatchObject({ status: "stopped" });
+  expect(await stream.ended).toBe("terminal");
+  console.log(`stopped after ${Math.round(tookMs)} ms`);
+  expect(tookMs).toBeLessThan(promptMs);
+});
+
+test("I7 I9 I15: many requests at once on both servers: no session is missed, and no statement of another one is met", async (context) => {
+  const sends = Array.from({ length: sized(10, 60) }, (_, index) => (index % 2 ? cluster.a : cluster.b));
+  const done = await Promise.all(
+    sends.map(async (server) => {
+      const key = newKey();
+      cluster.provider.on(key, [{ tokens: "one two three four five" }, { finish: "stop" }]);
+      const stream = await cluster.send(key, {}, { server });
+      const lists = await Promise.all(
+        [cluster.a, cluster.b].map((from) => cluster.api("GET", "/api/chats", { server: from })),
+      );
+      expect(lists.map(({ status }) => status)).toEqual([200, 200]);
+      expect(await stream.ended).toBe("terminal");
+      return cluster.answer(header(stream, "x-chat-id"), { server });
+    }),
+  );
+  expect(done.map(textOf)).toEqual(sends.map(() => "one two three four five"));
+  countCases(context, sends.length);
+});
+
+test("I15: each server says once what it is and what to do about it, and polls", async () => {
+  for (const server of [cluster.a, cluster.b]) {
+    while (!server.output().includes(deaf)) await new Promise((resolve) => setTimeout(resolve, 20));
+    const lines = server.output().split("\n");
+    const warnings = lines.filter((line) => line.includes('"level":"warn"') || line.includes('"level":"error"'));
+    expect(warnings).toEqual([expect.stringContaining("session mode")]);
+  }
+});
+
+test("I5 I15: the other server ends the turns of one that was killed, and leaves in peace", async () => {
+  const key = newKey();
+  cluster.provider.on(key, [{ text: "kept" }, { gate: key }, { finish: "stop" }]);
+  const stream = await cluster.send(key);
+  await stream.until(({ text }) => text === "kept");
+  const reader = await cluster.follow(header(stream, "x-turn-id"), { server: cluster.b });
+  await reader.until(({ text }) => text === "kept");
+  await cluster.a.kill("SIGKILL");
+  const killedMs = performance.now();
+  expect(await reader.ended).toBe("terminal");
+  expect(performance.now() - killedMs).toBeLessThan(leaseMs + 2_000);
+  expect(textOf(await cluster.answer(header(stream, "x-chat-id"), { server: cluster.b }))).toBe("kept");
+  expect(await cluster.b.stop()).toBe(0);
+});

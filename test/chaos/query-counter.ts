@@ -1,0 +1,68 @@
+// A TCP proxy between one server and Postgres that counts the statements it carries, exactly and at once, which the
+// database's own statistics are not. It breaks nothing.
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+export type QueryCounter = {
+  /** The database's address through the proxy. */
+  url: string;
+  /** Statements sent so far, over all connections. */
+  count(): number;
+  close(): Promise<void>;
+};
+
+const execute = "E".charCodeAt(0);
+const simpleQuery = "Q".charCodeAt(0);
+
+export async function startQueryCounter(databaseUrl: string): Promise<QueryCounter> {
+  const url = new URL(databaseUrl);
+  const target = { host: url.hostname, port: Number(url.port) };
+  const sockets = new Set<Socket>();
+  let total = 0;
+  const server = createServer((client) => {
+    const database = connect(target);
+    client.pipe(database).pipe(client);
+    const see = statements(() => {
+      total += 1;
+    });
+    client.on("data", see);
+    for (const socket of [client, database]) {
+      sockets.add(socket);
+      socket.setNoDelay(true);
+      // A connection that broke has ended; the other half follows.
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        client.destroy();
+        database.destroy();
+      });
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  url.hostname = "127.0.0.1";
+  url.port = String((server.address() as AddressInfo).port);
+  return {
+    url: url.href,
+    count: () => total,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of sockets) socket.destroy();
+      }),
+  };
+}
+
+/** Follows the frontend protocol: a first message without a type, then a type byte and a length each. */
+function statements(found: () => void): (bytes: Buffer) => void {
+  let rest = Buffer.alloc(0);
+  let typeBytes = 0;
+  return (bytes) => {
+    rest = Buffer.concat([rest, bytes]);
+    while (rest.length >= typeBytes + 4) {
+      const end = typeBytes + rest.readUInt32BE(typeBytes);
+      if (rest.length < end) return;
+      if (typeBytes === 1 && (rest[0] === execute || rest[0] === simpleQuery)) found();
+      rest = rest.subarray(end);
+      typeBytes = 1;
+    }
+  };
+}

@@ -1,0 +1,151 @@
+// Stop, finish and the owner's death, at the same moment: whoever wins, there is one terminal, everything that tells of
+// the turn tells the same, and whoever asked for the stop is told what became of it. The owner is a real process that is
+// killed, or frozen for longer than its lease and then goes on; the survivor is the log of this process.
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { pool } from "@/db/client";
+import { stopTurn } from "@/lib/chats/stop";
+import type { PostgresLog } from "@/lib/log/postgres-log";
+import { drain, expectEnded, insertTurns, storedTurn, textIn, until } from "@/lib/log/scripted-turn";
+import { turnLog } from "@/lib/log/turn-log";
+import type { FinalState, LoggedChunk } from "@/lib/turn/chunks";
+import { testDatabase } from "@/test/database";
+import { beginTurn, type RacePlan, words } from "./race-turn";
+import { countCases, randomFrom, sized } from "./trial";
+
+vi.hoisted(() => {
+  // Each turn that lost its owner is a line otherwise.
+  process.env.LOG_LEVEL = "error";
+});
+const url = testDatabase();
+const batches = sized(2, 10);
+const batchSize = sized(50, 100);
+const leaseMs = 900;
+/** Around the moment of the kill: some commits. */
+const spreadMs = 120;
+
+const random = randomFrom(5);
+const chance = (share: number) => random() < share;
+const around = (ms: number) => Math.max(0, ms + (random() - 0.5) * spreadMs);
+
+type Race = RacePlan & { stopMs: number | null };
+type Outcome = { turnId: string; outcome: "stored" | "lost" };
+
+let log: PostgresLog;
+
+beforeAll(() => {
+  process.env.LEASE_MS = String(leaseMs);
+  log = turnLog() as PostgresLog;
+  // What nobody has answered yet is answered here, and not so fast that its former owner could not come between.
+  log.onOrphan(async ({ turnId, epoch, stored }) => {
+    const chunks = stored.map(({ chunk }) => chunk);
+    const turn = beginTurn(log.open(turnId, epoch, stored), turnId, chunks);
+    for (const word of words) {
+      if (turn.signal.aborted) break;
+      turn.say(word);
+      await after(15);
+    }
+    await turn.end("complete");
+  });
+});
+afterAll(() => log.close(0));
+
+async function startOwner(): Promise<ChildProcess> {
+  const owner = fork(fileURLToPath(new URL("./race-process.ts", import.meta.url)), {
+    execArgv: ["--import", new URL("./paths.mjs", import.meta.url).href],
+    env: { ...process.env, DATABASE_URL: url() },
+  });
+  const gone = once(owner, "exit").then(([code]) => Promise.reject(new Error(`The owner ended (${code}).`)));
+  await Promise.race([once(owner, "message"), gone]);
+  // From here on it ends because it is killed.
+  gone.catch(() => {});
+  return owner;
+}
+
+async function race(batch: number): Promise<FinalState[]> {
+  const owner = await startOwner();
+  const outcomes: Outcome[] = [];
+  owner.on("message", (outcome: Outcome) => outcomes.push(outcome));
+  const killMs = 50 + random() * 500;
+  const frozen = batch % 2 === 1;
+  const turnIds = await insertTurns(batchSize, leaseMs);
+  const [row] = await pool().sql`select user_id as "userId" from turns where id = ${turnIds[0] as string}`;
+  const races = turnIds.map((turnId): Race => {
+    const finishMs = chance(0.85) ? around(killMs) : null;
+    // Some are behind the kill, where only the survivor can say what becomes of them.
+    const stopMs = chance(0.5) ? around(killMs + (chance(0.2) ? leaseMs : 0)) : null;
+    return { turnId, finishMs, stopMs, wordMs: 2 + random() * 30, silentMs: chance(0.3) ? killMs + 100 : 0 };
+  });
+  const seen = new Map<string, Promise<LoggedChunk[]>>(races.map(({ turnId }) => [turnId, drain(log.read(turnId, 0))]));
+  owner.send({ leaseMs, plans: races });
+
+  const exited = once(owner, "exit");
+  const kill = after(killMs).then(() => owner.kill(frozen ? "SIGSTOP" : "SIGKILL"));
+  const woken = kill.then(async () => {
+    if (!frozen) return;
+    // While another one runs what was its own; it says the rest of it all the same.
+    await until(async () => (await takenOver(turnIds)) > 0);
+    owner.kill("SIGCONT");
+  });
+  const answers = await Promise.all(
+    races.map(async ({ turnId, stopMs }) => {
+      if (stopMs === null) return undefined;
+      await after(stopMs);
+      return (await stopTurn(row?.userId, turnId)).status;
+    }),
+  );
+  await kill;
+  const read = await Promise.all(races.map(({ turnId }) => seen.get(turnId) as Promise<LoggedChunk[]>));
+  await woken;
+  if (frozen) {
+    // It wakes up with turns that are no longer its own, and learns that of each.
+    await until(() => outcomes.length === races.length);
+    owner.kill("SIGKILL");
+  }
+  await exited;
+
+  const states: FinalState[] = [];
+  for (const [index, { turnId, stopMs }] of races.entries()) {
+    const { state, epoch } = await storedTurn(turnId);
+    const stored = await expectEnded(turnId, state as FinalState);
+    expect(read[index]).toEqual(stored);
+    const text = textIn(stored);
+    expect(words.join("").startsWith(text)).toBe(true);
+    const { type } = stored.at(-1)?.chunk ?? {};
+    expect([state, type]).toEqual([
+      state,
+      { complete: "finish", stopped: "abort", failed: "error", interrupted: "error" }[state],
+    ]);
+    if (stopMs === null) expect(state).not.toBe("stopped");
+    else expect([turnId, answers[index]]).toEqual([turnId, state]);
+    const told = outcomes.find((outcome) => outcome.turnId === turnId)?.outcome;
+    // An owner that says it stored the end had not been taken over, and the other way round.
+    if (told === "stored") expect(epoch).toBe(1);
+    if (told === "lost") expect(epoch).toBeGreaterThan(1);
+    states.push(state as FinalState);
+  }
+  return states;
+}
+
+/** Turns that another process runs than the one that began them. */
+async function takenOver(turnIds: string[]): Promise<number> {
+  const rows = await pool().sql`select 1 from turns where id = any(${turnIds}) and epoch > 1 and state = 'running'`;
+  return rows.length;
+}
+
+function after(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+test(`I4 I11 I10: ${batches * batchSize} races of stop, finish and kill: one terminal each, and nobody is told otherwise`, async (context) => {
+  const counts: Record<string, number> = {};
+  for (let batch = 0; batch < batches; batch++)
+    for (const state of await race(batch)) counts[state] = (counts[state] ?? 0) + 1;
+  console.log(`${batches * batchSize} races: ${JSON.stringify(counts)}`);
+  // A race that one side always wins shows nothing.
+  for (const state of ["complete", "stopped", "interrupted"])
+    expect([state, counts[state] ?? 0]).not.toEqual([state, 0]);
+  countCases(context, batches * batchSize);
+}, 240_000);

@@ -1,0 +1,262 @@
+// One send, one turn, whatever happens around it: many equal ones at once on two servers, before and after a SIGKILL, two
+// different ones at one moment, and a database that is away when the send comes.
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import { startFaultProxy } from "@/test/fault-proxy";
+import {
+  blocksOf,
+  gated,
+  gateOf,
+  header,
+  messageBody,
+  newKey,
+  rawOf,
+  type TestServer,
+  testCluster,
+  textOf,
+} from "@/test/server/cluster";
+import { type EventStream, openStream } from "@/test/sse";
+import { countCases, randomFrom, sized } from "./trial";
+
+const cluster = testCluster({ servers: 2, env: { LEASE_MS: "2000", HEARTBEAT_MS: "250" } });
+const bytesOf = (stream: EventStream) => blocksOf(rawOf(stream)).join("");
+const requestsFor = (key: string) => cluster.provider.requests.filter(({ prompt }) => prompt.includes(key)).length;
+
+type Body = ReturnType<typeof messageBody>;
+const post = (server: TestServer, body: Body, headers: Record<string, string> = {}) =>
+  openStream(`${server.url}/api/chat`, { token: cluster.user.token, body, headers });
+
+async function rowsOf(chatId: string) {
+  const [rows] = await cluster.sql`
+    select
+      (select count(*)::int from turns where chat_id = ${chatId}) as turns,
+      (select count(*)::int from messages where chat_id = ${chatId}) as messages`;
+  return rows;
+}
+
+/** How many statements wait for a lock, or for another transaction to end. */
+async function waiting(count: number): Promise<void> {
+  const look = () => cluster.sql`
+    select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+  await expect.poll(async () => (await look()).length, { interval: 10, timeout: 10_000 }).toBe(count);
+}
+
+/** Lets nothing be inserted into the table until `release`. */
+async function hold(table: "turns" | "messages"): Promise<{ release(): Promise<void> }> {
+  const held = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const transaction = cluster.sql.begin(async (sql) => {
+    await sql`lock table ${sql(table)} in share row exclusive mode`;
+    held.resolve();
+    await released.promise;
+  });
+  await held.promise;
+  return {
+    async release() {
+      released.resolve();
+      await transaction;
+    },
+  };
+}
+
+test("I7 I3: fifty equal sends at once on two servers: one turn, one request, fifty equal streams", async (context) => {
+  const rounds = sized(2, 20);
+  for (let round = 0; round < rounds; round++) {
+    const random = randomFrom(2_000 + round);
+    const key = newKey();
+    const tokens = ["Only", " once", " and", " whole."];
+    cluster.provider.on(key, gated(key, tokens));
+    const body = messageBody(key, { chatId: randomUUID() });
+    const streams = await Promise.all(
+      Array.from({ length: 50 }, () => post(random() < 0.5 ? cluster.a : cluster.b, body)),
+    );
+    expect(streams.map(({ status }) => status)).toEqual(Array(50).fill(200));
+    expect(new Set(streams.map((stream) => header(stream, "x-turn-id"))).size).toBe(1);
+    for (const index of tokens.keys()) {
+      const seen = tokens.slice(0, index + 1).join("");
+      await Promise.all(streams.map((stream) => stream.until(({ text }) => text === seen)));
+      cluster.provider.open(gateOf(key, index));
+    }
+    expect(new Set(await Promise.all(streams.map(({ ended }) => ended)))).toEqual(new Set(["terminal"]));
+    expect(new Set(streams.map(bytesOf)).size).toBe(1);
+    expect(streams[0]?.text).toBe(tokens.join(""));
+    expect(await rowsOf(body.id)).toEqual({ turns: 1, messages: 2 });
+    expect(requestsFor(key)).toBe(1);
+  }
+  countCases(context, rounds * 50);
+});
+
+test.each([
+  ["a new chat", true],
+  ["a chat that is there", false],
+] as const)(
+  "I7: two different sends at one moment in %s: one is answered, the other told which runs",
+  async (_name, fresh) => {
+    const rounds = sized(3, 25);
+    const chatId = randomUUID();
+    if (!fresh) await cluster.api("POST", "/api/chats", { body: { id: chatId } });
+    for (let round = 0; round < rounds; round++) {
+      const keys = [newKey(), newKey()];
+      for (const key of keys) cluster.provider.on(key, gated(key, ["Hello."]));
+      const chat = fresh ? randomUUID() : chatId;
+      // Both have found the chat idle, and stand before the insert that decides.
+      const barrier = await hold("turns");
+      const sent = Promise.all(
+        [cluster.a, cluster.b].map((server, index) =>
+          post(server, messageBody(keys[index] as string, { chatId: chat })),
+        ),
+      );
+      await waiting(2);
+      await barrier.release();
+      const streams = await sent;
+      expect(streams.map(({ status }) => status).sort()).toEqual([200, 409]);
+      const [won, lost] = [200, 409].map((wanted) => streams.findIndex(({ status }) => status === wanted)) as [
+        number,
+        number,
+      ];
+      const winner = streams[won] as EventStream;
+      expect(JSON.parse(streams[lost]?.body ?? "")).toMatchObject({
+        error: { code: "turn_running", turnId: header(winner, "x-turn-id") },
+      });
+      cluster.provider.open(gateOf(keys[won] as string, 0));
+      expect(await winner.ended).toBe("terminal");
+      expect(keys.map(requestsFor)).toEqual(won === 0 ? [1, 0] : [0, 1]);
+      expect(await rowsOf(chat)).toEqual(
+        fresh ? { turns: 1, messages: 2 } : { turns: round + 1, messages: 2 * (round + 1) },
+      );
+    }
+  },
+);
+
+/** When the server of a send dies, and what the equal send elsewhere makes of it. */
+type Death = {
+  moment: string;
+  /** Sends, and resolves when that moment is there; `release` lets go of what held it there. */
+  begin(body: Body, key: string): Promise<{ first: Promise<EventStream>; release(): Promise<void> }>;
+  /** Only a turn nothing of which was answered is asked for again. */
+  requests: number;
+  text: string;
+};
+const tokens = ["One", " two."];
+let killed = false;
+const open = (key: string, to: number) => {
+  for (let index = -1; index <= to; index++) cluster.provider.open(gateOf(key, index));
+};
+const deaths: Death[] = [
+  {
+    moment: "while it is being stored",
+    async begin(body) {
+      const barrier = await hold("messages");
+      const first = post(cluster.a, body);
+      await waiting(1);
+      return { first, release: () => barrier.release() };
+    },
+    requests: 1,
+    text: "One two.",
+  },
+  {
+    moment: "before the provider said anything",
+    async begin(body, key) {
+      const first = post(cluster.a, body);
+      await cluster.provider.reached(gateOf(key, -1));
+      return { first, release: async () => {} };
+    },
+    requests: 2,
+    text: "One two.",
+  },
+  {
+    moment: "in the middle of the answer",
+    async begin(body, key) {
+      open(key, -1);
+      const first = post(cluster.a, body);
+      await (await first).until(({ text }) => text === "One");
+      return { first, release: async () => {} };
+    },
+    requests: 1,
+    text: "One",
+  },
+];
+
+/** After a test that killed it. */
+async function reviveA(): Promise<void> {
+  if (killed) cluster.a = await cluster.start({ port: cluster.a.port });
+  killed = false;
+}
+
+test.for(deaths)(
+  "I7 I1 I2 I9: its server is killed $moment: the same send elsewhere is the same turn",
+  async (death, context) => {
+    const rounds = sized(1, 5);
+    for (let round = 0; round < rounds; round++) {
+      await reviveA();
+      const key = newKey();
+      cluster.provider.on(key, [{ gate: gateOf(key, -1) }, ...gated(key, tokens)]);
+      const body = messageBody(key, { chatId: randomUUID() });
+      const { first, release } = await death.begin(body, key);
+      const answered = first.catch(() => null);
+      killed = await cluster.a.kill("SIGKILL");
+      await release();
+      open(key, 1);
+      const before = await answered;
+      await before?.ended;
+      const again = await Promise.all([post(cluster.b, body), post(cluster.b, body)]);
+      const [stream] = again as [EventStream, EventStream];
+      expect(again.map(({ status }) => status)).toEqual([200, 200]);
+      expect(await Promise.all(again.map(({ ended }) => ended))).toEqual(["terminal", "terminal"]);
+      expect(new Set(again.map(bytesOf)).size).toBe(1);
+      expect(bytesOf(stream).startsWith(before ? bytesOf(before) : "")).toBe(true);
+      const ids = [before, ...again].flatMap((each) => (each ? [header(each, "x-turn-id")] : []));
+      expect(new Set(ids).size).toBe(1);
+      expect(await rowsOf(body.id)).toEqual({ turns: 1, messages: 2 });
+      expect([stream.text, requestsFor(key)]).toEqual([death.text, death.requests]);
+      expect(textOf(await cluster.answer(body.id, { server: cluster.b }))).toBe(death.text);
+    }
+    countCases(context, rounds);
+  },
+);
+
+test(
+  "I8 I7: the database is away: 503, nobody is asked; the same send later is one turn, also where its fate was open",
+  async (context) => {
+    const database = new URL(cluster.databaseUrl);
+    const proxy = await startFaultProxy({ host: database.hostname, port: Number(database.port) });
+    database.port = String(proxy.port);
+    database.hostname = "localhost";
+    const server = await cluster.start({ env: { DATABASE_URL: database.href } });
+    const rounds = sized(2, 10);
+    const refused = async (sent: Promise<EventStream>, key: string) => {
+      const { status, body, headers } = await sent;
+      expect([status, JSON.parse(body).error.code]).toEqual([503, "unavailable"]);
+      expect(Number(headers["retry-after"])).toBeGreaterThanOrEqual(1);
+      expect(requestsFor(key)).toBe(0);
+    };
+    try {
+      for (let round = 0; round < rounds; round++) {
+        const keys = [newKey(), newKey()] as const;
+        const [away, lost] = keys.map((key) => messageBody(key, { chatId: randomUUID() })) as [Body, Body];
+        const barrier = await hold("messages");
+        const sent = post(server, lost);
+        await waiting(1);
+        proxy.down();
+        await refused(sent, keys[1]);
+        await barrier.release();
+        await refused(post(server, away), keys[0]);
+        expect(await rowsOf(away.id)).toEqual({ turns: 0, messages: 0 });
+        proxy.up();
+        await expect.poll(async () => (await fetch(`${server.url}/api/ready`)).status, { interval: 20 }).toBe(200);
+        for (const [index, body] of [away, lost].entries()) {
+          const again = await Promise.all([post(server, body), post(cluster.b, body)]);
+          expect(await Promise.all(again.map(({ ended }) => ended))).toEqual(["terminal", "terminal"]);
+          expect(again.map(({ text }) => text)).toEqual(["Hello there.", "Hello there."]);
+          expect(await rowsOf(body.id)).toEqual({ turns: 1, messages: 2 });
+          expect(requestsFor(keys[index] as string)).toBe(1);
+        }
+      }
+    } finally {
+      await server.kill("SIGKILL");
+      await proxy.close();
+    }
+    countCases(context, rounds * 2);
+  },
+  sized(120_000, 300_000),
+);
