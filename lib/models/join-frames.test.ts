@@ -1,10 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { HoldUntilCommit } from "@/lib/next-commit";
 import { type ShapeName, writerFor } from "@/test/provider-shapes";
 import { joinFrames } from "./join-frames";
 
+const never: HoldUntilCommit = () => false;
+
 /** What comes out for these reads, one string a read. */
-async function through(reads: Uint8Array[]): Promise<string> {
+async function through(reads: Uint8Array[], hold = never): Promise<string> {
   const source = new ReadableStream<Uint8Array>({
     start(controller) {
       for (const read of reads) controller.enqueue(read);
@@ -12,7 +15,7 @@ async function through(reads: Uint8Array[]): Promise<string> {
     },
   });
   const pieces: Uint8Array[] = [];
-  for await (const piece of joinFrames(source)) pieces.push(piece);
+  for await (const piece of joinFrames(source, hold)) pieces.push(piece);
   return Buffer.concat(pieces).toString("utf8");
 }
 
@@ -77,9 +80,16 @@ describe.each<ShapeName>(["chat", "responses"])("%s", (shape) => {
       fc.asyncProperty(
         fc.array(fc.string({ unit: "grapheme" }), { minLength: 1, maxLength: 12 }),
         fc.array(fc.nat(), { maxLength: 12 }),
-        async (texts, at) => {
+        fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+        async (texts, at, commits) => {
           const text = answer(shape, texts);
-          expect(meaningOf(await through(cut(Buffer.from(text), at)))).toEqual(meaningOf(text));
+          let asked = 0;
+          const hold: HoldUntilCommit = (release) => {
+            if (commits[asked++ % commits.length]) setImmediate(release);
+            else return false;
+            return true;
+          };
+          expect(meaningOf(await through(cut(Buffer.from(text), at), hold))).toEqual(meaningOf(text));
         },
       ),
     );
@@ -89,6 +99,121 @@ describe.each<ShapeName>(["chat", "responses"])("%s", (shape) => {
     const writer = writerFor(shape, 1, "scripted", true);
     const events = [writer.open(), writer.text("a"), writer.text("b")];
     expect(await through(events.map((event) => Buffer.from(event)))).toBe(events.join(""));
+  });
+});
+
+describe("text between two commits", () => {
+  /** A source and a log that do what they are told. */
+  function scripted() {
+    let source!: ReadableStreamDefaultController<Uint8Array>;
+    let release: (() => void) | undefined;
+    const cancelled: unknown[] = [];
+    const body = new ReadableStream<Uint8Array>({
+      start(controller) {
+        source = controller;
+      },
+      cancel: (reason) => void cancelled.push(reason),
+    });
+    const asked = { times: 0 };
+    const reader = joinFrames(body, (given) => {
+      asked.times++;
+      release = given;
+      return true;
+    }).getReader();
+    return {
+      asked,
+      cancelled,
+      reader,
+      /** Said, and read by whoever reads. */
+      async say(text: string): Promise<void> {
+        source.enqueue(Buffer.from(text));
+        await new Promise((resolve) => setImmediate(resolve));
+      },
+      end: () => source.close(),
+      fail: (error: Error) => source.error(error),
+      commit: () => release?.(),
+    };
+  }
+
+  async function textOf(read: Promise<ReadableStreamReadResult<Uint8Array>>): Promise<string> {
+    const { value } = await read;
+    return Buffer.from(value ?? []).toString();
+  }
+
+  it("is gathered until the log asks for it, once, and the first never waits", async () => {
+    const { asked, reader, say, commit } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }));
+    expect(await textOf(first)).toBe(chat({ content: "a" }));
+    expect(asked.times).toBe(0);
+
+    const second = reader.read();
+    await say(chat({ content: "b" }));
+    await say(chat({ content: "c" }));
+    await say(chat({ content: "d" }));
+    expect(asked.times).toBe(1);
+    commit();
+    expect(await textOf(second)).toBe(chat({ content: "bcd" }));
+  });
+
+  it.each([
+    ["a tool call", chat({ tool_calls: [{ index: 0 }] })],
+    ["the end of the answer", chat({}, "1", { finish_reason: "stop" })],
+    ["another answer's text", chat({ content: "x" }, "2", { logprobs: {} })],
+    ["an error", `data: {"error":{"message":"gone"}}\n\n`],
+    ["the end mark", "data: [DONE]\n\n"],
+  ])("goes on at once before %s", async (_, next) => {
+    const { reader, say } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }));
+    await first;
+    const second = reader.read();
+    await say(chat({ content: "b" }));
+    await say(next);
+    expect((await textOf(second)) + (await textOf(reader.read()))).toBe(chat({ content: "b" }) + next);
+  });
+
+  /** One text that was read, one that waits. */
+  async function waiting(text: string) {
+    const script = scripted();
+    const first = script.reader.read();
+    await script.say(chat({ content: "a" }));
+    await first;
+    const second = script.reader.read();
+    await script.say(chat({ content: text }));
+    return { ...script, second };
+  }
+
+  it("goes on when the source ends", async () => {
+    const { reader, second, end } = await waiting("b");
+    end();
+    expect(await textOf(second)).toBe(chat({ content: "b" }));
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  it("goes on before a failure", async () => {
+    const { reader, second, fail } = await waiting("b");
+    fail(new Error("reset"));
+    expect(await textOf(second)).toBe(chat({ content: "b" }));
+    await expect(reader.read()).rejects.toThrow("reset");
+  });
+
+  it("goes on when there is much of it", async () => {
+    const { second } = await waiting("b".repeat(20_000));
+    expect(await textOf(second)).toBe(chat({ content: "b".repeat(20_000) }));
+  });
+
+  it("is let go of when nobody wants it any more", async () => {
+    const { reader, say, commit, cancelled } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }));
+    await first;
+    const second = reader.read();
+    await say(chat({ content: "b" }));
+    await reader.cancel("enough");
+    commit();
+    expect((await second).done).toBe(true);
+    expect(cancelled).toEqual(["enough"]);
   });
 });
 
