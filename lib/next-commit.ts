@@ -2,8 +2,8 @@
 // where it costs least, and nobody reads it any later. Only this word passes here, no text; storage never depends on it.
 
 /**
- * Keeps `release` and calls it once, just before the next commit gathers its chunks. False, and `release` is forgotten, when
- * that is now: nothing is under way and none is owed a wait.
+ * Keeps `release` and calls it once, after this call has returned: just before a commit gathers its chunks, the longest kept
+ * first, a bounded number each time. False, and `release` is forgotten, when that is now.
  */
 export type HoldUntilCommit = (release: () => void) => boolean;
 

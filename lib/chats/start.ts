@@ -52,7 +52,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   } catch (error) {
     return afterConflict(userId, request, error);
   }
-  keepAlive(execute(begun.turn, begun.stored));
+  keepAlive(execute(begun.turn, begun.stored, begun.history));
   return begun.turn;
 }
 
@@ -75,8 +75,8 @@ function settingsAgain({ settings, messageId }: Continuation, modelName = settin
   return { ...settings, model, modelName: modelName ?? model, continues: messageId };
 }
 
-/** A turn whose row is stored, and what its log holds already. */
-type Begun = { turn: TurnRow; stored: LoggedChunk[] };
+/** A turn whose row is stored, what its log holds already, and its branch where that is known without asking. */
+type Begun = { turn: TurnRow; stored: LoggedChunk[]; history?: ChatMessage[] };
 
 async function insertAll(
   tx: Database,
@@ -146,7 +146,7 @@ async function insertAll(
     text: "",
   });
   if (!chat.made) await touchChat(tx, userId, chat.id);
-  if (!kept) return { turn, stored: [] };
+  if (!kept) return { turn, stored: [], ...(chat.made && { history: messages as ChatMessage[] }) };
   const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
   const stored = numbered([...opening({ ...begin, continues: options.continues }), ...kept]);
   await insertChunks(tx, turn.id, stored);

@@ -44,8 +44,8 @@ export class Appender {
   #timer: NodeJS.Timeout | null = null;
   #held: (() => void)[] = [];
   #holdTimer: NodeJS.Timeout | null = null;
-  /** For so many texts more before the next commit. */
-  #room = maxTexts;
+  /** For so many texts more in the commit that is about to begin. */
+  #room = 0;
   #lastStartMs = -Infinity;
   #urgentCredit = urgentPerSecond;
   #urgentAtMs = 0;
@@ -94,14 +94,15 @@ export class Appender {
   /** See lib/next-commit.ts. */
   hold(release: () => void): boolean {
     if (this.#closed) return false;
-    const open = this.#soon !== null || (!this.#committing && this.#waitMs() <= 0);
-    if (open && this.#room > 0) {
+    if (!this.#committing && !this.#soon && this.#waitMs() <= 0) this.#begin();
+    if (this.#soon && this.#room > 0) {
       this.#room--;
       return false;
     }
     this.#held.push(release);
     this.#holdTimer ??= setTimeout(() => this.#letGo(), maxHoldMs);
-    this.#arm();
+    // Later: `release` must not be called before it is known to be kept.
+    if (!this.#timer) queueMicrotask(() => this.#arm());
     return true;
   }
 
@@ -147,9 +148,8 @@ export class Appender {
   }
 
   async #commit(): Promise<void> {
-    this.#room = maxTexts;
     // What was let go may have been nothing to store.
-    if (this.#dirty.size === 0) return;
+    if (this.#dirty.size === 0) return this.#arm();
     this.#committing = true;
     this.#urgent = false;
     this.#lastStartMs = performance.now();
