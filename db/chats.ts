@@ -51,6 +51,10 @@ export async function insertChat(
   db: Database,
   { number: wanted, ...chat }: { userId: string; id: string; title: string; number?: number },
 ): Promise<ChatRow | null> {
+  if (wanted === undefined) {
+    const made = await insertWithNextNumber(db, chat);
+    if (made) return made;
+  }
   // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
   const [user] = await db
     .select({ lastChatNumber: users.lastChatNumber })
@@ -66,6 +70,30 @@ export async function insertChat(
   if (!row) return null;
   if (wanted === undefined) await db.update(users).set({ lastChatNumber: number }).where(eq(users.id, chat.userId));
   return row;
+}
+
+/**
+ * What nearly always suffices: the number behind the last one, which the update counts and locks. Null when that number or
+ * the id is taken, and then nothing is changed.
+ */
+async function insertWithNextNumber(
+  db: Database,
+  chat: { userId: string; id: string; title: string },
+): Promise<ChatRow | null> {
+  const count = (step: number) =>
+    db
+      .update(users)
+      .set({ lastChatNumber: sql`${users.lastChatNumber} + ${step}::int` })
+      .where(eq(users.id, chat.userId))
+      .returning({ number: users.lastChatNumber });
+  const [user] = await count(1);
+  const [row] = await db
+    .insert(chats)
+    .values({ ...chat, number: user?.number ?? 1 })
+    .onConflictDoNothing()
+    .returning();
+  if (!row) await count(-1);
+  return row ?? null;
 }
 
 /** The first number behind `last` that no client has taken for itself. Among one more than it took there is one. */

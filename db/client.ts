@@ -7,6 +7,7 @@ import type { PgDatabase } from "drizzle-orm/pg-core";
 import { drizzle, type PostgresJsQueryResultHKT } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
 import { AnswerWatch } from "./answer-watch";
+import { preparing } from "./prepared";
 import * as schema from "./schema";
 
 /** The pool or a transaction on it: the same calls work on both. */
@@ -53,7 +54,7 @@ function openPool(): Pool {
     () => giveUp(slowGraceSeconds),
   );
   const { sql } = watch;
-  const open = { sql, db: drizzle(sql, { schema, casing: "snake_case" }), watch };
+  const open = { sql, db: drizzle(preparing(sql), { schema, casing: "snake_case" }), watch };
   return open;
 }
 

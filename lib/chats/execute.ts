@@ -28,16 +28,17 @@ export type RunnableTurn = Pick<
 
 /**
  * Runs the turn, behind what its log holds already, to its terminal or until another process has taken it over. A turn past
- * its deadline ends as failed. Never rejects.
+ * its deadline ends as failed. `history` is the branch up to and including the question, read from the database when it is
+ * not given. Never rejects.
  */
-export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = []): Promise<void> {
+export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch, stored);
   const open = new OpenParts();
   for (const { chunk } of stored) open.see(chunk);
   let begun = stored.length > 0;
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
-    for await (const chunk of chunksOf(turn, stored, writer.signal)) {
+    for await (const chunk of chunksOf(turn, stored, history, writer.signal)) {
       begun = true;
       open.see(chunk);
       const room = writer.append(chunk);
@@ -94,14 +95,22 @@ function identityOf(turn: RunnableTurn) {
   return { turnId, chatId, messageId, userMessageId, modelId, continues, createdAt: turn.createdAt.toISOString() };
 }
 
-async function* chunksOf(turn: RunnableTurn, stored: LoggedChunk[], signal: AbortSignal): AsyncGenerator<TurnChunk> {
+async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Promise<ChatMessage[]> {
+  const rows = branchOf(await listMessages(userId, chatId), userMessageId);
+  return rows.map((row) => ({ id: row.id, role: row.role, parts: row.parts }) as ChatMessage);
+}
+
+async function* chunksOf(
+  turn: RunnableTurn,
+  stored: LoggedChunk[],
+  known: ChatMessage[] | undefined,
+  signal: AbortSignal,
+): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const { id: modelId, model } = requireModel(options.model);
-  const messages = await whenAnswered(() => listMessages(userId, turn.chatId), signal);
-  const rows = branchOf(messages, turn.userMessageId);
-  const history = rows.map((row) => ({ id: row.id, role: row.role, parts: row.parts }) as ChatMessage);
+  const history = known ?? (await whenAnswered(() => readHistory(turn), signal));
   const ports: RunPorts = {
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),

@@ -50,17 +50,18 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   await spend("turn", userId);
 
   const turnId = uuidv7();
-  let turn: TurnRow;
+  let begun: Begun;
   try {
-    turn = await database().transaction((tx) => insertAll(tx, turnId, userId, request, options, continuation));
+    begun = await database().transaction((tx) => insertAll(tx, turnId, userId, request, options, continuation));
   } catch (error) {
     if (!isDatabaseAway(error)) return afterConflict(userId, request, error);
     const found = await findStored(turnId, userId, request.clientKey, error);
     // Somebody else's, or taken over meanwhile: it has an owner.
     if (found.id !== turnId || found.epoch !== 1) return found;
-    turn = found;
+    begun = { turn: found };
   }
-  keepAlive(execute(turn, beginningOf(turn, options, continuation)));
+  const { turn, history } = begun;
+  keepAlive(execute(turn, beginningOf(turn, options, continuation), history));
   return turn;
 }
 
@@ -105,6 +106,9 @@ function settingsAgain({ settings, messageId }: Continuation, modelName = settin
   return { ...settings, model, modelName: modelName ?? model, continues: messageId };
 }
 
+/** A turn whose row is stored, and its branch where that is known without asking. */
+type Begun = { turn: TurnRow; history?: ChatMessage[] };
+
 async function insertAll(
   tx: Database,
   turnId: string,
@@ -112,7 +116,7 @@ async function insertAll(
   request: TurnRequest,
   options: TurnSettings,
   continuation: Continuation | undefined,
-): Promise<TurnRow> {
+): Promise<Begun> {
   const messages = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
   const chat = await chatFor(tx, userId, request, messages);
   const question =
@@ -138,7 +142,7 @@ async function insertAll(
     env().LEASE_MS,
   );
   if (messages.length > 0) {
-    let parentId = branchOf(await listMessages(userId, chat.id, tx)).at(-1)?.id ?? null;
+    let parentId = chat.made ? null : (branchOf(await listMessages(userId, chat.id, tx)).at(-1)?.id ?? null);
     for (const message of messages) {
       const inserted = await insertMessage(tx, {
         userId,
@@ -172,10 +176,10 @@ async function insertAll(
     metadata: null,
     text: "",
   });
-  await touchChat(tx, userId, chat.id);
+  if (!chat.made) await touchChat(tx, userId, chat.id);
   const stored = beginningOf(turn, options, continuation);
   if (stored.length > 0) await insertChunks(tx, turn.id, stored);
-  return turn;
+  return { turn, ...(chat.made && { history: messages as ChatMessage[] }) };
 }
 
 /** What the log of a turn holds before its run: what is kept of the answer that it continues. */
@@ -213,16 +217,16 @@ function newMessages(request: TurnRequest): NewMessage[] {
   return request.trigger === "answer-prompt" ? request.prompt.messages : [];
 }
 
-/** The chat the turn is for; made when there is none, titled by the question. */
+/** The chat the turn is for; made when there is none, titled by the question: then it is empty and as new as the turn. */
 async function chatFor(
   tx: Database,
   userId: string,
   { chatId: id, chatNumber: number, trigger }: TurnRequest,
   messages: NewMessage[],
-): Promise<Pick<ChatRow, "id" | "title">> {
+): Promise<Pick<ChatRow, "id" | "title"> & { made: boolean }> {
   const find = () => (number === undefined ? findChat(userId, id, tx) : findChatByNumber(userId, number, tx));
   const found = await find();
-  if (found) return found;
+  if (found) return { ...found, made: false };
   if (trigger === "regenerate-message" || trigger === "continue-message")
     throw new AppError("not_found", "There is no such chat.");
   const question = messages.findLast(({ role }) => role === "user");
@@ -230,7 +234,7 @@ async function chatFor(
   // A send at the same time was faster: its chat is the one.
   const chat = made ?? (await find());
   if (!chat) throw new Error(`chat ${id} was neither made nor found`);
-  return chat;
+  return { ...chat, made: made !== null };
 }
 
 /** The user message that a regenerated answer answers. */

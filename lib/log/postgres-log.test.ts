@@ -4,6 +4,7 @@ import postgres from "postgres";
 import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { pool } from "@/db/client";
 import { commitChunks, turnsChannel } from "@/db/log";
+import { holdUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
 import { logContract } from "./log.contract";
@@ -102,6 +103,41 @@ describe("on Postgres", () => {
     }
     expect(startsMs).toHaveLength(1);
     expect(await turn.end()).toBe("stored");
+  });
+
+  test("what waits for a commit is let go before it, a bounded number each time, the longest first", async () => {
+    const log = openLog();
+    const [turnId = ""] = await insertTurns(1, leaseMs);
+    const turn = new ScriptedTurn(log, turnId);
+    turn.begin();
+    const passed: number[] = [];
+    const kept: number[] = [];
+    const gone: number[] = [];
+    for (let text = 0; text < 350; text++) {
+      const holds: boolean = holdUntilCommit(() => {
+        // Never from within the call that keeps it.
+        expect(kept).toContain(text);
+        gone.push(text);
+      });
+      (holds ? kept : passed).push(text);
+    }
+    expect(passed).toEqual(Array.from({ length: 100 }, (_, text) => text));
+    expect(gone).toEqual([]);
+    await until(async () => gone.length > 0);
+    await until(async () => gone.length === kept.length);
+    expect(gone).toEqual(kept);
+    await turn.end();
+  });
+
+  test("nothing waits for a log that has closed", async () => {
+    const log = openLog();
+    const [turnId = ""] = await insertTurns(1, leaseMs);
+    log.open(turnId, 1);
+    let gone = 0;
+    for (let text = 0; text < 350; text++) holdUntilCommit(() => gone++);
+    await log.close(0);
+    expect(gone).toBe(250);
+    expect(holdUntilCommit(() => {})).toBe(false);
   });
 
   describe("commits a second", () => {

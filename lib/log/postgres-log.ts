@@ -6,6 +6,7 @@ import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel }
 import { requestStop } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
+import { setHoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { Appender } from "./appender";
@@ -46,6 +47,7 @@ export class PostgresLog implements TurnLog {
       (turnId, logged) => this.#tails.get(turnId)?.push(logged),
       (writer) => this.#release(writer),
     );
+    setHoldUntilCommit((release) => this.#appender.hold(release));
     this.#stopReaper = startReaper(
       leaseMs,
       (turnId) => this.#appender.writers.has(turnId),
@@ -120,6 +122,7 @@ export class PostgresLog implements TurnLog {
       await within(haltMs, Promise.all([givenUp, this.#allEnded()]));
     }
     clearInterval(this.#poll);
+    setHoldUntilCommit(undefined);
     await this.#appender.close();
     await this.#listener.close();
     this.releaseReaders();

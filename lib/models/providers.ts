@@ -4,6 +4,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
+import { joiningFetch } from "./join-frames";
 import { optionalTools } from "./optional-tools";
 import { timeouts } from "./timeouts";
 
@@ -24,7 +25,7 @@ function openai(name: string, env: Env): Prepared {
   const isOpenAI = host === "api.openai.com" || host.endsWith(".api.openai.com");
   if (isOpenAI && !env.OPENAI_API_KEY) return { label, reason: "OPENAI_API_KEY is not set." };
 
-  const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey });
+  const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey, fetch: joiningFetch });
   const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
   const model = api === "chat" ? provider.chat(name) : notStored(provider.responses(name));
   return { label, model: prepared(model, env) };
@@ -34,7 +35,10 @@ function ollama(name: string, env: Env): Prepared {
   const label = `${name} (Ollama)`;
   if (!env.OLLAMA_BASE_URL) return { label, reason: "OLLAMA_BASE_URL is not set." };
   const baseURL = `${env.OLLAMA_BASE_URL.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
-  return { label, model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey }).chat(name), env) };
+  return {
+    label,
+    model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey, fetch: joiningFetch }).chat(name), env),
+  };
 }
 
 /**

@@ -1,6 +1,6 @@
 // The tools for the user's task list: add, list, complete, update, delete (docs/protocol.md §8).
 // Titles and descriptions are data: nothing here looks into them, and nothing is cut.
-import { type ToolSet, tool } from "ai";
+import { type ToolSet, tool, zodSchema } from "ai";
 import { z } from "zod";
 import { deleteTask, insertTask, listTasks, type TaskRow, updateTask } from "@/db/tasks";
 import { ToolFailure } from "./contract";
@@ -39,12 +39,34 @@ const task = z.object({
   completed_at: z.string().nullable(),
 });
 const oneTask = z.object({ task });
+const manyTasks = z.object({ tasks: z.array(task), has_more: z.boolean() });
+const deletedTask = z.object({ deleted: task });
+
+/** Made once: the SDK turns them into JSON Schema, which costs more than everything else a turn does with its tools. */
+const inputs = {
+  add: zodSchema(z.object({ title, description: description.default("") })),
+  list: zodSchema(
+    z.object({
+      status: z.enum(["all", "pending", "completed"]).default("all"),
+      after_task_id: taskId.optional().describe("Only tasks behind this one"),
+    }),
+  ),
+  one: zodSchema(z.object({ task_id: taskId })),
+  change: zodSchema(
+    z.object({
+      task_id: taskId,
+      title: title.optional(),
+      description: description.optional(),
+      status: status.optional(),
+    }),
+  ),
+};
 
 export function tasks(userId: string): ToolSet {
   return {
     add_task: tool({
       description: "Adds a task to the user's task list.",
-      inputSchema: z.object({ title, description: description.default("") }),
+      inputSchema: inputs.add,
       outputSchema: oneTask,
       execute: async (added) => {
         const row = await insertTask(userId, added, maxTasks);
@@ -55,11 +77,8 @@ export function tasks(userId: string): ToolSet {
 
     list_tasks: tool({
       description: `Lists the user's tasks, oldest first, at most ${pageSize} at a time. With has_more, the next ones follow after the last task_id.`,
-      inputSchema: z.object({
-        status: z.enum(["all", "pending", "completed"]).default("all"),
-        after_task_id: taskId.optional().describe("Only tasks behind this one"),
-      }),
-      outputSchema: z.object({ tasks: z.array(task), has_more: z.boolean() }),
+      inputSchema: inputs.list,
+      outputSchema: manyTasks,
       execute: async ({ status, after_task_id: afterNumber }) => {
         const completed = status === "all" ? undefined : status === "completed";
         const rows = await listTasks(userId, { completed, afterNumber, limit: pageSize + 1 });
@@ -69,7 +88,7 @@ export function tasks(userId: string): ToolSet {
 
     complete_task: tool({
       description: "Marks a task of the user as completed.",
-      inputSchema: z.object({ task_id: taskId }),
+      inputSchema: inputs.one,
       outputSchema: oneTask,
       execute: async ({ task_id }) => ({ task: show(found(await updateTask(userId, task_id, { completed: true }))) }),
     }),
@@ -77,12 +96,7 @@ export function tasks(userId: string): ToolSet {
     update_task: tool({
       description:
         "Changes the title, the description or the status of a task of the user. What is left out stays as it is.",
-      inputSchema: z.object({
-        task_id: taskId,
-        title: title.optional(),
-        description: description.optional(),
-        status: status.optional(),
-      }),
+      inputSchema: inputs.change,
       outputSchema: oneTask,
       execute: async ({ task_id, status, ...change }) => {
         const completed = status && status === "completed";
@@ -94,8 +108,8 @@ export function tasks(userId: string): ToolSet {
 
     delete_task: tool({
       description: "Deletes a task of the user for good.",
-      inputSchema: z.object({ task_id: taskId }),
-      outputSchema: z.object({ deleted: task }),
+      inputSchema: inputs.one,
+      outputSchema: deletedTask,
       execute: async ({ task_id }) => ({ deleted: show(found(await deleteTask(userId, task_id))) }),
     }),
   };

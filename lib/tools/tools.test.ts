@@ -1,4 +1,4 @@
-import type { ToolSet } from "ai";
+import { asSchema, type ToolSet } from "ai";
 import fc from "fast-check";
 import postgres from "postgres";
 import { v7 as uuidv7 } from "uuid";
@@ -26,10 +26,15 @@ let calls = 0;
 function callerOf(tools: ToolSet): Call {
   return async (name, input = {}, options = {}) => {
     const tool = tools[name];
-    const schema = tool?.inputSchema as unknown as { parseAsync(value: unknown): Promise<unknown> };
-    const parsed = await schema.parseAsync(input);
+    const parsed = await asSchema(tool?.inputSchema).validate?.(input);
+    if (!parsed?.success) throw parsed?.error;
     calls += 1;
-    return tool?.execute?.(parsed, { toolCallId: `call_${calls}`, messages: [], context: {}, ...options }) as Result;
+    return tool?.execute?.(parsed.value, {
+      toolCallId: `call_${calls}`,
+      messages: [],
+      context: {},
+      ...options,
+    }) as Result;
   };
 }
 

@@ -266,7 +266,7 @@ describe.each(apis)("over the %s API", (api) => {
     provider.on(question, [{ text: "One " }, { text: "two" }, { hang: true }]);
     const halt = new AbortController();
     const { names, text, chunks, metadata, reported } = await run(question, { model: scripted(api), halt }, (chunk) => {
-      if (chunk.type === "text-delta" && chunk.delta === "two") halt.abort(stopped);
+      if (chunk.type === "text-delta" && chunk.delta.endsWith("two")) halt.abort(stopped);
     });
     expect(names.slice(-8)).toEqual([
       "text-start",

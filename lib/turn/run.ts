@@ -1,7 +1,14 @@
 // The run of one turn: retrieve → sources → model and tools, as chunks (docs/protocol.md §4). It says what happens
 // and in which order; everything that touches the world comes in through `RunPorts`. No clock, no I/O, no storage:
 // whoever consumes it decides where the chunks go.
-import { isStepCount, type LanguageModel, streamText, type ToolSet, toUIMessageChunk } from "ai";
+import {
+  isStepCount,
+  type LanguageModel,
+  // The same as streamText for one reader: without a second branch of the stream that would keep every part.
+  experimental_streamTextLowMemory as streamText,
+  type ToolSet,
+  toUIMessageChunk,
+} from "ai";
 import { Begun, Joint, opening } from "./begun";
 import {
   type ChatMessage,

@@ -1,0 +1,104 @@
+// `npm run bench`: Rivulet beside its peers, in one run on one machine, against the same provider. Rounds are interleaved,
+// so that a busy moment of the machine falls on all alike; the medians of the rounds count. Prints Markdown, writes JSON.
+// `--quick` is one round of the work that the targets speak of.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { cpus } from "node:os";
+import { parseArgs } from "node:util";
+import {
+  type Contender,
+  pinned,
+  startNode,
+  startProvider,
+  startQuickstart,
+  startRelay,
+  startRivulet,
+  stopAll,
+} from "./contenders.ts";
+import { Load, measureMemory, measureReaders, measureWork, type Work } from "./measure.ts";
+import { judge, type Results, tableOf } from "./report.ts";
+
+const { values: options } = parseArgs({
+  options: { quick: { type: "boolean", default: false }, out: { type: "string", default: ".cache/bench.json" } },
+});
+if (process.platform !== "linux") {
+  console.error("The bench reads CPU times and memory from /proc: it runs on Linux only.");
+  process.exit(1);
+}
+
+const tokens = 200;
+const fast = (streams: number, turns: number): Work => ({ name: `${streams} fast`, streams, turns, tokens, rate: 0 });
+/** Longer, so that all streams run together for some seconds: it is not the beginning of 500 turns that is asked for. */
+const at50 = (streams: number): Work => ({ name: `${streams} at 50/s`, streams, turns: 1, tokens: 500, rate: 50 });
+
+// As many turns as give each contender some seconds; the longer a round, the less its beginning counts.
+const works: Work[] = options.quick
+  ? [fast(1, 20), fast(200, 2), at50(500)]
+  : [fast(1, 30), fast(50, 10), fast(200, 3), fast(500, 2), at50(1), at50(50), at50(200), at50(500)];
+const rounds = options.quick ? 1 : 3;
+const warmUp = fast(50, options.quick ? 3 : 6);
+
+for (const signal of ["SIGTERM", "SIGINT"] as const)
+  process.once(signal, async () => {
+    await stopAll(contenders);
+    process.exit(1);
+  });
+
+const contenders: Contender[] = [];
+try {
+  const { contender: provider, process: providerProcess } = await startProvider();
+  const { port } = provider.target;
+  contenders.push(provider, await startRelay(port), await startQuickstart(port), await startRivulet(port));
+  const load = new Load(startNode(["bench/load.ts"]));
+  const results: Results = {
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`,
+    pinned,
+    rounds,
+    contenders: contenders.map(({ name, label }) => ({ name, label })),
+    works,
+    figures: {},
+    memory: {},
+    readers: [],
+  };
+
+  for (const contender of contenders.slice(1)) {
+    say(`memory of (${contender.name})`);
+    results.memory[contender.name] = await measureMemory(load, contender, providerProcess);
+  }
+  for (const contender of contenders) {
+    say(`warm-up of (${contender.name})`);
+    await measureWork(load, contender, warmUp);
+  }
+  for (let round = 1; round <= rounds; round++) {
+    for (const work of works) {
+      for (const contender of contenders) {
+        say(`round ${round} of ${rounds}: ${work.name}, (${contender.name})`);
+        const figures = await measureWork(load, contender, work);
+        for (const error of figures.errors.slice(0, 3)) console.error(`(${contender.name}) ${work.name}: ${error}`);
+        results.figures[work.name] ??= {};
+        const mine = results.figures[work.name] as Record<string, (typeof figures)[]>;
+        mine[contender.name] = [...(mine[contender.name] ?? []), figures];
+      }
+    }
+  }
+  const rivulet = contenders.at(-1) as Contender;
+  for (const readers of [1, 200]) {
+    say(`${readers} readers of one turn`);
+    results.readers.push(await measureReaders(load, rivulet, readers));
+  }
+
+  say("");
+  const verdicts = judge(results);
+  const where = pinned ? "the server on one core, everything else on the rest" : "not pinned to cores";
+  console.log(`${results.machine}; ${where}; ${rounds} rounds, medians.\n\n${tableOf(results)}\n`);
+  for (const { target, measured, held } of verdicts)
+    console.log(`- ${held ? "held" : "missed"}: ${target}: ${measured}`);
+  if (options.out.includes("/")) mkdirSync(options.out.slice(0, options.out.lastIndexOf("/")), { recursive: true });
+  writeFileSync(options.out, `${JSON.stringify({ ...results, verdicts }, null, 2)}\n`);
+} finally {
+  await stopAll(contenders);
+}
+process.exit(0);
+
+function say(what: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what}`);
+}

@@ -1,0 +1,156 @@
+// One piece of work for one contender, with what it took: from the readers what they saw, from the system what the
+// processes spent, from the database what it committed.
+import type { ChildProcess } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Contender } from "./contenders.ts";
+import { cpuSeconds, memoryBytes, quantile } from "./figures.ts";
+import type { Job, Measured, Report } from "./load.ts";
+
+export type Work = { name: string; streams: number; turns: number; tokens: number; rate: number };
+
+export type Figures = {
+  firstTokenMs: { p50: number; p99: number };
+  tokensPerSecond: number;
+  /** CPU seconds for 1,000 tokens. */
+  serverCpu: number;
+  databaseCpu: number | null;
+  gapMs: number;
+  commitsPerSecond: number | null;
+  errors: string[];
+};
+
+/** The process of bench/load.ts, one job at a time. */
+export class Load {
+  readonly #process: ChildProcess;
+
+  constructor(process: ChildProcess) {
+    this.#process = process;
+  }
+
+  start(job: Job | "leave"): void {
+    this.#process.send(job);
+  }
+
+  /** The next report. */
+  report(): Promise<Report> {
+    return new Promise((resolve, reject) => {
+      const gone = () => reject(new Error("The readers' process has ended."));
+      this.#process.once("exit", gone);
+      this.#process.once("message", (report) => {
+        this.#process.off("exit", gone);
+        resolve(report as Report);
+      });
+    });
+  }
+}
+
+/** Streams that run at a rate begin one after the other, as people do, and not in one moment: 125 a second at most. */
+const spreadMs = 4_000;
+
+export async function measureWork(load: Load, contender: Contender, work: Work): Promise<Figures> {
+  const { pid, database, target } = contender;
+  const { streams, turns, tokens, rate } = work;
+  const before = await spent(contender);
+  load.start({ ...target, streams, turns, tokens, rate, spreadMs: rate > 0 ? spreadMs : 0 });
+  const { measured } = (await load.report()) as { measured: Measured };
+  const after = await spent(contender);
+  const { checked: errors } = (await load.report()) as { checked: string[] };
+  const perThousand = (seconds: number) => (seconds * 1_000) / measured.tokens;
+  return {
+    firstTokenMs: { p50: quantile(measured.firstTokenMs, 0.5), p99: quantile(measured.firstTokenMs, 0.99) },
+    tokensPerSecond: measured.tokensPerSecond,
+    serverCpu: perThousand(after.server - before.server),
+    databaseCpu: database ? perThousand(after.database - before.database) : null,
+    gapMs: quantile(measured.gapMs, 0.99),
+    commitsPerSecond: database ? (after.commits - before.commits) / (after.seconds - before.seconds) : null,
+    errors: memoryBytes(pid) > 0 ? errors : [...errors, "the server has gone"],
+  };
+}
+
+type Spent = { seconds: number; server: number; database: number; commits: number };
+
+async function spent({ pid, database }: Contender): Promise<Spent> {
+  // Every transaction that writes takes the next number.
+  const [row] = database
+    ? await database.sql`select pg_snapshot_xmax(pg_current_snapshot())::text::float8 as commits`
+    : [{ commits: 0 }];
+  return {
+    seconds: performance.now() / 1_000,
+    server: cpuSeconds(pid),
+    database: database ? cpuSeconds(database.pid) : 0,
+    commits: row?.commits,
+  };
+}
+
+/** Enough that the rest of the process does not matter. */
+const heldStreams = 500;
+const heldTokens = 20;
+
+/** Of a server that has hardly worked yet: bytes for each stream that is open and silent after some tokens. */
+export async function measureMemory(load: Load, contender: Contender, provider: ChildProcess): Promise<number> {
+  const job = { ...contender.target, tokens: heldTokens, rate: 0, spreadMs: 0 };
+  load.start({ ...job, streams: 2, turns: 10 });
+  await load.report();
+  await load.report();
+  await sleep(1_000);
+  const before = memoryBytes(contender.pid);
+  load.start({ ...job, streams: heldStreams, turns: 1, spreadMs, hold: true });
+  await load.report();
+  await sleep(1_000);
+  const after = memoryBytes(contender.pid);
+  load.start("leave");
+  const { checked: errors } = (await load.report()) as { checked: string[] };
+  if (errors.length > 0) throw new Error(`${contender.label}: ${errors[0]}`);
+  // What goes on without its reader ends, too.
+  provider.kill("SIGUSR2");
+  await sleep(1_000);
+  return (after - before) / heldStreams;
+}
+
+export type ReadersFigures = { readers: number; transactionsPerSecond: number; databaseCpu: number; errors: string[] };
+
+const readTokens = 500;
+const readRate = 50;
+/** All readers are there and have caught up. */
+const settleMs = 3_000;
+const windowMs = 5_000;
+
+/** What one turn costs the database while this many read it. Its CPU is in seconds a second. */
+export async function measureReaders(load: Load, contender: Contender, readers: number): Promise<ReadersFigures> {
+  const { database, target } = contender;
+  if (!database) throw new Error(`${contender.label} has no database.`);
+  const leave = new AbortController();
+  const [token = ""] = target.bearers ?? [];
+  const headers = Object.fromEntries(
+    Object.entries(target.headers).map(([name, value]) => [name, value.replace("{token}", token)]),
+  );
+  const answer = await fetch(`http://127.0.0.1:${target.port}${target.path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: target.body
+      .replaceAll("{uuid}", () => crypto.randomUUID())
+      .replace("{prompt}", `tokens=${readTokens} rate=${readRate}`),
+    signal: leave.signal,
+  });
+  const path = `/api/turns/${answer.headers.get("x-turn-id")}/stream`;
+  leave.abort();
+  const job = { ...target, headers, method: "GET", path, body: "", tokens: readTokens, rate: readRate };
+  load.start({ ...job, streams: readers, turns: 1, spreadMs: 1_000 });
+  await sleep(settleMs);
+  const transactions = async () => {
+    const [row] = await database.sql`
+      select xact_commit::float8 as count from pg_stat_database where datname = current_database()`;
+    return row?.count as number;
+  };
+  const [countBefore, cpuBefore] = [await transactions(), cpuSeconds(database.pid)];
+  await sleep(windowMs);
+  const [countAfter, cpuAfter] = [await transactions(), cpuSeconds(database.pid)];
+  await load.report();
+  const { checked: errors } = (await load.report()) as { checked: string[] };
+  return {
+    readers,
+    transactionsPerSecond: ((countAfter - countBefore) * 1_000) / windowMs,
+    databaseCpu: ((cpuAfter - cpuBefore) * 1_000) / windowMs,
+    errors,
+  };
+}

@@ -1,0 +1,236 @@
+// Joins the text of a provider's answer before anybody parses it: each event would go alone through the SDK's parser, its
+// schemas and a dozen streams. Text deltas that lie side by side become one event, and those that come between two commits
+// of the log, which nobody could read before the next, go on together just before it. An answer's first text, and whatever
+// is no text, never waits. Bytes that are not understood pass as they are (docs/performance.md).
+import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
+
+/** A `fetch` whose event streams come with adjacent text deltas joined. Everything else about the answer is the same. */
+export async function joiningFetch(...request: Parameters<typeof fetch>): Promise<Response> {
+  const answer = await fetch(...request);
+  if (!answer.body || !answer.headers.get("content-type")?.startsWith("text/event-stream")) return answer;
+  const { status, statusText, headers } = answer;
+  return new Response(joinFrames(answer.body), { status, statusText, headers });
+}
+
+const newline = 0x0a;
+const carriageReturn = 0x0d;
+const blankLine = Buffer.from("\n\n");
+/** More than a provider says between two commits; bounds what is here while the database is slow. */
+const maxHeldLength = 16_384;
+
+/**
+ * The same events in the same order. Text is given on at the latest when the log asks for it, the source ends or fails, or
+ * something else follows it. An event that is not whole yet is kept until it is, as any parser would.
+ */
+export function joinFrames(
+  source: ReadableStream<Uint8Array>,
+  hold: HoldUntilCommit = holdUntilCommit,
+): ReadableStream<Uint8Array> {
+  const reader = source.getReader();
+  let output!: ReadableStreamDefaultController<Uint8Array>;
+  /** The beginning of an event whose end has not come. */
+  let pieces: Uint8Array[] = [];
+  let held: Said | null = null;
+  let willBeAsked = false;
+  let sawText = false;
+  /** Resolved when the reader of this stream got something. */
+  let demand: PromiseWithResolvers<void> | null = null;
+  let reading = false;
+  let over = false;
+
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        output = controller;
+      },
+      pull() {
+        demand = Promise.withResolvers();
+        if (!reading) void read();
+        return demand.promise;
+      },
+      cancel(reason) {
+        over = true;
+        return reader.cancel(reason);
+      },
+    },
+    { highWaterMark: 0 },
+  );
+
+  /** Never rejects. */
+  async function read(): Promise<void> {
+    reading = true;
+    try {
+      while (demand && !over) {
+        const { done, value } = await reader.read();
+        if (over) return;
+        if (done) end();
+        else take(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
+      }
+    } catch (error) {
+      if (!over) fail(error);
+    }
+    reading = false;
+  }
+
+  function take(bytes: Buffer): void {
+    const end = endOfEvents(bytes, pieces.at(-1)?.at(-1));
+    if (end === 0) {
+      pieces.push(bytes);
+      return;
+    }
+    const whole = bytes.subarray(0, end);
+    const said = joined(pieces.length > 0 ? Buffer.concat([...pieces, whole]) : whole);
+    pieces = end < bytes.length ? [bytes.subarray(end)] : [];
+    if (held && !append(held, said)) give();
+    if (held === null && said.delta && sawText && mayWait()) held = said;
+    else if (held === null) give(said);
+    if (held?.delta && held.delta.text.length > maxHeldLength) give();
+    if (said.delta?.text) sawText = true;
+  }
+
+  function mayWait(): boolean {
+    willBeAsked ||= hold(() => {
+      willBeAsked = false;
+      if (!over) give();
+    });
+    return willBeAsked;
+  }
+
+  function give(said = held): void {
+    held = null;
+    if (said) pass(bytesOf(said));
+  }
+
+  function pass(bytes: Uint8Array): void {
+    output.enqueue(bytes);
+    demand?.resolve();
+    demand = null;
+  }
+
+  function end(): void {
+    give();
+    if (pieces.length > 0) pass(Buffer.concat(pieces));
+    over = true;
+    output.close();
+    demand?.resolve();
+  }
+
+  function fail(error: unknown): void {
+    over = true;
+    const waited = held !== null;
+    give();
+    const tell = () => {
+      output.error(error);
+      demand?.resolve();
+    };
+    // A failure throws away what is still on its way through the streams behind: text gets a head start.
+    if (waited) setImmediate(tell);
+    else tell();
+  }
+}
+
+/** Where the last whole event ends; 0 when none does. `before` is the byte in front of these. */
+function endOfEvents(bytes: Buffer, before: number | undefined): number {
+  // Some servers end their lines with CR LF: their events pass as they come.
+  if (bytes.includes(carriageReturn)) return bytes.length;
+  const last = bytes.lastIndexOf(blankLine);
+  if (last >= 0) return last + blankLine.length;
+  return before === newline && bytes[0] === newline ? 1 : 0;
+}
+
+/** Whole events: their bytes, and the delta when they are no more than one; without bytes it has grown. */
+type Said = { bytes: Buffer; delta: Delta | null } | { bytes: null; delta: Delta };
+
+function bytesOf(said: Said): Buffer {
+  return said.bytes ?? Buffer.from(said.delta.write(said.delta.text));
+}
+
+/** False when `next` does not go on where `said` ends. */
+function append(said: Said, next: Said): boolean {
+  if (!said.delta || !next.delta || said.delta.key !== next.delta.key) return false;
+  said.delta.text += next.delta.text;
+  said.bytes = null;
+  return true;
+}
+
+function joined(bytes: Buffer): Said {
+  if (bytes.includes(carriageReturn)) return { bytes, delta: null };
+  const events = bytes.toString().split("\n\n");
+  let text = "";
+  let count = 0;
+  let open: Delta | null = null;
+  for (const event of events) {
+    if (event === "") continue;
+    count++;
+    const delta = textDelta(event);
+    if (delta && open?.key === delta.key) {
+      open.text += delta.text;
+      continue;
+    }
+    if (open) text += open.write(open.text);
+    open = delta;
+    if (!delta) text += `${event}\n\n`;
+  }
+  if (open && text === "") return count === 1 ? { bytes, delta: open } : { bytes: null, delta: open };
+  if (open) text += open.write(open.text);
+  return { bytes: count === 1 ? bytes : Buffer.from(text), delta: null };
+}
+
+type Delta = { key: string; text: string; write(text: string): string };
+
+/** An event that brings text and nothing else; `key` says which text. */
+function textDelta(event: string): Delta | null {
+  if (event.startsWith(chatStart)) return chatDelta(event);
+  return event.startsWith(responsesStart) ? responsesDelta(event) : null;
+}
+
+const chatStart = "data: {";
+const responsesStart = "event: response.output_text.delta\ndata: {";
+
+type ChatChunk = {
+  id?: string;
+  choices?: { index?: number; delta?: { content?: unknown }; finish_reason?: unknown; logprobs?: unknown }[];
+  usage?: unknown;
+};
+
+function chatDelta(event: string): Delta | null {
+  const chunk = parse<ChatChunk>(event.slice(chatStart.length - 1));
+  const choice = chunk?.choices?.length === 1 ? chunk.choices[0] : undefined;
+  const text = choice?.delta?.content;
+  if (!chunk || !choice || typeof text !== "string") return null;
+  if (choice.finish_reason || choice.logprobs || chunk.usage || Object.keys(choice.delta ?? {}).length > 1) return null;
+  return {
+    key: `${chunk.id} ${choice.index}`,
+    text,
+    write: (content) => `data: ${JSON.stringify({ ...chunk, choices: [{ ...choice, delta: { content } }] })}\n\n`,
+  };
+}
+
+type ResponsesEvent = {
+  item_id?: string;
+  output_index?: number;
+  content_index?: number;
+  delta?: unknown;
+  logprobs?: unknown[];
+};
+
+function responsesDelta(event: string): Delta | null {
+  const parsed = parse<ResponsesEvent>(event.slice(responsesStart.length - 1));
+  if (!parsed || typeof parsed.delta !== "string" || parsed.logprobs?.length) return null;
+  const { item_id, output_index, content_index } = parsed;
+  return {
+    key: `${item_id} ${output_index} ${content_index}`,
+    text: parsed.delta,
+    write: (delta) => `${responsesStart.slice(0, -1)}${JSON.stringify({ ...parsed, delta })}\n\n`,
+  };
+}
+
+/** Null for what is no JSON on one line: the SDK is the one to complain. */
+function parse<T>(json: string): T | null {
+  if (json.includes("\n")) return null;
+  try {
+    return JSON.parse(json) as T;
+  } catch {
+    return null;
+  }
+}
