@@ -109,10 +109,10 @@ export async function measureMemory(load: Load, contender: Contender, provider: 
 
 export type ReadersFigures = { readers: number; transactionsPerSecond: number; databaseCpu: number; errors: string[] };
 
-const readTokens = 500;
+const readTokens = 850;
 const readRate = 50;
-/** All readers are there and have caught up. */
-const settleMs = 3_000;
+/** All readers have caught up, and Postgres has counted what opening them cost: it tells of idle connections after ten seconds. */
+const settleMs = 10_500;
 const windowMs = 5_000;
 
 /** What one turn costs the database while this many read it. Its CPU is in seconds a second. */

@@ -14,8 +14,8 @@ import type { Writer } from "./writer";
 
 /** One commit starts at the earliest this long after the one before: at most 40 a second. */
 const commitIntervalMs = 25;
-/** A turn's first text does not wait for the interval, up to this many times a second: 45 commits a second in all. */
-const urgentPerSecond = 5;
+/** A turn's first text does not wait for the interval, up to this many times a second: no storm of turns makes more than 70 commits. */
+const urgentPerSecond = 30;
 /**
  * Texts that go on with one commit, the longest held first: with 40 commits a second 4,000, which is half a core. With more
  * streams than that each has more to say at its turn: 500 at 50 tokens a second come round in 125 ms.
