@@ -48,7 +48,7 @@ export default defineConfig({
           include: ["test/chaos/**/*.test.ts"],
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 2,
-          testTimeout: 120_000,
+          testTimeout: process.env.CHAOS === "full" ? 900_000 : 120_000,
           sequence: { groupOrder: 2 },
         },
       },

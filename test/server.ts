@@ -1,8 +1,8 @@
 // Starts the real production server (the output of `next build`) as a child process, for tests. One call, one process:
 // two calls with the same database are two servers. What it does not do: build, migrate, start a database.
 import { type ChildProcess, spawn } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 import { keepSecret, leakWatch } from "./leaks.ts";
@@ -147,12 +147,18 @@ async function answering(url: string, child: ChildProcess): Promise<void> {
   throw last;
 }
 
+/** Below the ports that the system gives out by itself, so that neither another start nor a connection takes it meanwhile. */
 async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
+  for (;;) {
+    const port = randomInt(10_000, 32_000);
+    const probe = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, () => resolve(true));
+    });
+    await new Promise((resolve) => probe.close(resolve));
+    if (free) return port;
+  }
 }
 
 export type TestUser = { token: string; userId: string };
