@@ -19,6 +19,8 @@ export default defineConfig({
     // A first query on two busy cores may take seconds; a test that hangs should still say so soon.
     testTimeout: 20_000,
     hookTimeout: 30_000,
+    // The default of a second is what the database's driver may wait before it tries again.
+    expect: { poll: { timeout: 5_000 } },
     projects: [
       {
         extends: true,
