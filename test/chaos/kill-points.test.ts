@@ -197,7 +197,9 @@ async function turnsUntil(
   const started: string[] = [];
   const over = gone(a);
   const begin = (words: number) => () => send(lane, a, words, started);
-  const waiting = begin(3)().then((live) => void lives.push(live), orGone(over.then(() => {})));
+  const ended = over.then(() => {});
+  // A process that sleeps neither answers a send nor refuses it.
+  const waiting = Promise.race([ended, begin(3)().then((live) => void lives.push(live), orGone(ended))]);
   await Promise.all([waiting, talkUntil(over, begin(40), lane, lives), talkUntil(over, begin(2), lane, lives)]);
   const goneMs = performance.now();
   // B takes nothing over before a lease has run out.
