@@ -115,7 +115,7 @@ function responsesWriter(number: number, model: string): Writer {
       return (
         frame("response.reasoning_summary_text.done", { ...at, summary_index: 0, text }) +
         frame("response.reasoning_summary_part.done", { ...at, summary_index: 0, part }) +
-        done({ ...item, summary: [part] })
+        done({ ...item, summary: [part], encrypted_content: "sealed" })
       );
     }
     const part = { type: "output_text", text, annotations: [] };

@@ -20,7 +20,7 @@ const apis = ["chat", "responses"] as const;
 function ask(api: (typeof apis)[number], prompt: string, url = provider.url) {
   const env = parseEnv({ MODELS: "openai:scripted", OPENAI_BASE_URL: url, OPENAI_API: api, OPENAI_API_KEY: canary });
   const { model } = buildCatalogue(env).require();
-  return streamText({ model, prompt: `${prompt} ${canary}`, maxRetries: 0, onError: () => {} });
+  return streamText({ model, prompt: `${prompt} ${canary}`, onError: () => {} });
 }
 
 /** What a run sees: the text, the first error, and how it is said to have ended. */
@@ -40,17 +40,20 @@ async function outcome(result: ReturnType<typeof ask>, onText = () => {}) {
 }
 
 const said = { error: { message: `Wrong key ${canary}`, type: "x", code: "x" } };
+/** For calls that are repeated before their failure is told. */
+const atOnce = { "retry-after-ms": "1" };
 const html = "<!doctype html><title>Not an API</title>";
 
-describe.each(apis)("%s", (api) => {
+// Beside each other: three of them wait until the call was tried three times.
+describe.each(apis)("%s", { concurrent: true }, (api) => {
   it.each<[string, Script, TurnErrorCode, boolean, string]>([
     ["401", [{ answer: 401, body: said }], "provider_auth", false, ""],
     ["403", [{ answer: 403, body: said }], "provider_auth", false, ""],
     ["404", [{ answer: 404, body: said }], "provider_invalid", false, ""],
     ["400", [{ answer: 400, body: said }], "provider_invalid", false, ""],
-    ["429", [{ answer: 429, body: said }], "provider_rate_limited", true, ""],
-    ["500", [{ answer: 500, body: said }], "provider_unavailable", true, ""],
-    ["503 in HTML", [{ answer: 503, body: html }], "provider_unavailable", true, ""],
+    ["429", [{ answer: 429, body: said, headers: atOnce }], "provider_rate_limited", true, ""],
+    ["500", [{ answer: 500, body: said, headers: atOnce }], "provider_unavailable", true, ""],
+    ["503 in HTML", [{ answer: 503, body: html, headers: atOnce }], "provider_unavailable", true, ""],
     ["an error event first", [{ error: canary, code: "insufficient_quota" }], "provider_rate_limited", true, ""],
     [
       "an error event later",

@@ -6,6 +6,7 @@ import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
 import { joiningFetch } from "./join-frames";
 import { optionalTools } from "./optional-tools";
+import { retries } from "./retries";
 import { timeouts } from "./timeouts";
 
 export type Prepared = { label: string; model: LanguageModelV4 } | { label: string; reason: string };
@@ -54,5 +55,5 @@ function notStored(model: LanguageModelV4): LanguageModelV4 {
 /** What every provider's model gets. */
 function prepared(model: LanguageModelV4, env: Env): LanguageModelV4 {
   const limits = { firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS, chunkMs: env.CHUNK_TIMEOUT_MS };
-  return wrapLanguageModel({ model, middleware: [timeouts(limits), optionalTools()] });
+  return wrapLanguageModel({ model, middleware: [retries(), timeouts(limits), optionalTools()] });
 }

@@ -1,14 +1,7 @@
 // The run of one turn: retrieve → sources → model and tools, as chunks (docs/protocol.md §4). It says what happens
 // and in which order; everything that touches the world comes in through `RunPorts`. No clock, no I/O, no storage:
 // whoever consumes it decides where the chunks go.
-import {
-  isStepCount,
-  type LanguageModel,
-  // The same as streamText for one reader: without a second branch of the stream that would keep every part.
-  experimental_streamTextLowMemory as streamText,
-  type ToolSet,
-  toUIMessageChunk,
-} from "ai";
+import type { LanguageModel, ToolSet } from "ai";
 import { Begun, Joint, opening } from "./begun";
 import {
   type ChatMessage,
@@ -22,6 +15,7 @@ import {
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
 import { instructionsFor, modelMessages } from "./prompt";
+import { modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
 
 /** Why a run is told to end early: the `reason` of its abort signal. */
@@ -64,11 +58,6 @@ export type RunPorts = {
   /** Told of each failure, for the log. */
   report(error: unknown): void;
 };
-
-/** A task that needs more than ten model calls is going in circles. */
-const maxSteps = 10;
-/** Calls before the first chunk only; the SDK never repeats a 401. */
-const maxRetries = 2;
 
 /**
  * Yields every chunk of the turn in order, the terminal last. Never throws: a failure is an `error` terminal.
@@ -194,73 +183,43 @@ async function* generate(
   const { sources } = progress;
   const joint = new Joint(begun);
   const partial = begun.said ? (await foldChunks(input.begun ?? [])).parts : [];
-  const result = streamText({
-    model: input.model,
-    instructions: instructionsFor(sources, input.instructions),
-    ...input.settings,
-    messages: await modelMessages(input.history, input.tools, partial),
-    ...(input.tools ? { tools: input.tools } : {}),
-    // In the model's order: it may list what it has just added.
-    toolCallConcurrency: 1,
-    stopWhen: isStepCount(maxSteps),
-    maxRetries,
-    abortSignal: signal,
-    // Read by the local model only; other providers ignore options that are not theirs.
-    providerOptions: {
-      rivulet: {
-        question,
-        said: begun.openText?.text ?? "",
-        sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
-          ordinal,
-          title,
-          text,
-          ...(heading && { heading: String(heading) }),
-        })),
+  const end = new StepsEnd();
+  const steps = modelSteps(
+    {
+      model: input.model,
+      instructions: instructionsFor(sources, input.instructions),
+      settings: input.settings,
+      messages: await modelMessages(input.history, input.tools, partial),
+      tools: input.tools,
+      // Read by the local model only; other providers ignore options that are not theirs.
+      providerOptions: {
+        rivulet: {
+          question,
+          said: begun.openText?.text ?? "",
+          sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
+            ordinal,
+            title,
+            text,
+            ...(heading && { heading: String(heading) }),
+          })),
+        },
       },
     },
-    // The stream carries the error too; without this the SDK prints it to the console.
-    onError: () => {},
-  });
-  for await (const part of result.stream) {
-    if (part.type === "error") throw part.error;
-    if (part.type === "abort") return;
-    if (part.type === "finish") {
-      const { inputTokens, outputTokens, totalTokens } = part.totalUsage;
-      progress.metadata.usage = {
-        inputTokens: inputTokens ?? 0,
-        outputTokens: outputTokens ?? 0,
-        totalTokens: totalTokens ?? (inputTokens ?? 0) + (outputTokens ?? 0),
-      };
-      progress.metadata.finishReason = part.finishReason;
-      // The SDK's word for a stream that ended without a completion signal.
-      if (part.finishReason === "interrupted") throw new EndedEarly();
-      if (part.finishReason === "error") throw new Error("The provider ended the answer with an error.");
-      continue;
-    }
-    if (part.type === "text-delta") {
-      if (part.text === "") continue;
+    end,
+    signal,
+  );
+  for await (const chunk of steps) {
+    if (chunk.type === "text-delta") {
       progress.firstTokenMs ??= ports.nowMs() - progress.startMs;
-      progress.text += part.text;
+      progress.text += chunk.delta;
     }
-    const chunk = toUIMessageChunk(part, {
-      ...(input.tools ? { tools: input.tools } : {}),
-      sendSources: true,
-      sendStart: false,
-      sendFinish: false,
-      onError: toolFailureText,
-    });
-    if (!chunk) continue;
-    if (joint.done) yield chunk as TurnChunk;
-    else yield* joint.join(chunk as TurnChunk);
+    if (joint.done) yield chunk;
+    else yield* joint.join(chunk);
   }
-}
-
-/** What is kept of a tool's failure: its own sentence. The SDK's words for a wrong call repeat the whole of it. */
-function toolFailureText(error: unknown): string {
-  const text = String(error);
-  if (text.startsWith("AI_NoSuchToolError")) return "There is no such tool.";
-  if (text.startsWith("AI_InvalidToolInputError")) return "The arguments do not fit this tool. It did nothing.";
-  return text;
+  if (signal.aborted) return;
+  Object.assign(progress.metadata, end);
+  if (end.finishReason === "interrupted") throw new EndedEarly();
+  if (end.finishReason === "error") throw new Error("The provider ended the answer with an error.");
 }
 
 function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {

@@ -1,0 +1,75 @@
+import { APICallError, RetryError } from "ai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseEnv } from "@/lib/env";
+import { type Provider, type Script, says, startProvider } from "@/test/provider";
+import { buildCatalogue } from "./catalogue";
+
+let provider: Provider;
+beforeAll(async () => {
+  provider = await startProvider();
+});
+afterAll(() => provider.close());
+
+let asks = 0;
+
+/** Calls a model whose provider plays these scripts, one after the other. */
+async function call(scripts: Script[], abortSignal?: AbortSignal) {
+  const question = `question ${++asks}!`;
+  provider.on(question, ...scripts);
+  const variables = { MODELS: "openai:scripted", OPENAI_BASE_URL: provider.url, OPENAI_API: "chat" };
+  const { model } = buildCatalogue(parseEnv(variables)).require();
+  const startMs = performance.now();
+  const prompt = [{ role: "user" as const, content: [{ type: "text" as const, text: question }] }];
+  const outcome = await model.doStream({ prompt, abortSignal }).then(
+    async ({ stream }) => (await Array.fromAsync(stream)).some((part) => part.type === "text-delta"),
+    (error: unknown) => error,
+  );
+  const requests = provider.requests.filter((request) => request.prompt.includes(question)).length;
+  return { outcome, requests, tookMs: performance.now() - startMs };
+}
+
+const busy = (headers: Record<string, string>): Script => [{ answer: 429, body: "busy", headers }];
+
+describe("a call that fails before it says anything", () => {
+  it.each([
+    ["milliseconds", { "retry-after-ms": "20", "retry-after": "30" }],
+    ["seconds", { "retry-after": "0" }],
+    ["a date that has passed", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }],
+  ])("is repeated when the provider says so, in %s", async (_, headers) => {
+    const { outcome, requests, tookMs } = await call([
+      busy(headers),
+      busy({ "retry-after-ms": "20" }),
+      says("Good day."),
+    ]);
+    expect({ outcome, requests }).toEqual({ outcome: true, requests: 3 });
+    // The SDK's own pause would be two seconds.
+    expect(tookMs).toBeLessThan(1_900);
+  });
+
+  it("is given up after the third time", async () => {
+    const { outcome, requests } = await call([busy({ "retry-after-ms": "1" })]);
+    expect(requests).toBe(3);
+    expect(RetryError.isInstance(outcome) && APICallError.isInstance(outcome.lastError)).toBe(true);
+  });
+
+  it.each([400, 401, 404])("is not repeated after a %i", async (status) => {
+    const { outcome, requests } = await call([[{ answer: status, body: "no" }], says("Good day.")]);
+    expect(requests).toBe(1);
+    expect(outcome).toMatchObject({ statusCode: status });
+  });
+
+  it("is not repeated after a stop, also when that comes between two calls", async () => {
+    const stop = new AbortController();
+    const asked = call([busy({ "retry-after": "50" }), says("Good day.")], stop.signal);
+    await (await provider.request(`question ${asks}!`)).closed;
+    stop.abort(new Error("stopped"));
+    const { outcome, requests } = await asked;
+    expect(requests).toBe(1);
+    expect(outcome).toBeInstanceOf(Error);
+  });
+});
+
+it("what fails later is told and not repeated", async () => {
+  const { requests } = await call([[{ text: "I was" }, { cut: true }], says("Good day.")]);
+  expect(requests).toBe(1);
+});

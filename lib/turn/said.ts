@@ -1,0 +1,113 @@
+// What one call of a model said and what its tools answered, as the model's next call is told it. Pure.
+import type {
+  AssistantModelMessage,
+  ModelMessage,
+  TextPart,
+  TextStreamPart,
+  ToolModelMessage,
+  ToolResultPart,
+  ToolSet,
+} from "ai";
+
+export type ModelPart = TextStreamPart<ToolSet>;
+export type ToolCall = Extract<ModelPart, { type: "tool-call" }>;
+
+type Content = Exclude<AssistantModelMessage["content"], string>[number];
+type Prose = TextPart | Extract<Content, { type: "reasoning" }>;
+
+export class Said {
+  readonly #content: Content[] = [];
+  readonly #open = new Map<string, Prose>();
+  readonly #calls: ToolCall[] = [];
+  readonly #results = new Map<string, ToolResultPart>();
+
+  /** Each part, in order. */
+  see(part: ModelPart): void {
+    switch (part.type) {
+      case "text-start":
+      case "text-delta":
+      case "text-end":
+        this.#prose("text", part);
+        break;
+      case "reasoning-start":
+      case "reasoning-delta":
+      case "reasoning-end":
+        this.#prose("reasoning", part);
+        break;
+      case "file":
+      case "reasoning-file": {
+        const { base64: data, mediaType } = part.file;
+        this.#content.push({ type: part.type, data, mediaType, ...optionsOf(part) });
+        break;
+      }
+      case "tool-call": {
+        const { toolCallId, toolName, input, invalid, providerExecuted } = part;
+        this.#calls.push(part);
+        // Of a call that could not be read there may be no more than its text.
+        const readable = invalid && typeof input !== "object" ? {} : input;
+        this.#content.push({
+          type: "tool-call",
+          toolCallId,
+          toolName,
+          input: readable,
+          providerExecuted,
+          ...optionsOf(part),
+        });
+        break;
+      }
+      case "tool-result":
+      case "tool-error":
+        this.#results.set(part.toolCallId, {
+          type: "tool-result",
+          toolCallId: part.toolCallId,
+          toolName: part.toolName,
+          output: outputOf(part),
+          ...optionsOf(part),
+        });
+    }
+  }
+
+  /** Calls that nobody answered yet, in the model's order. */
+  get unanswered(): ToolCall[] {
+    return this.#calls.filter(
+      ({ toolCallId, providerExecuted }) => !providerExecuted && !this.#results.has(toolCallId),
+    );
+  }
+
+  /** The model is to be told what its tools answered. */
+  get wantsAnswer(): boolean {
+    return this.#calls.some(({ providerExecuted }) => !providerExecuted) && this.unanswered.length === 0;
+  }
+
+  messages(): ModelMessage[] {
+    const content = this.#content.filter((each) => each.type !== "text" || each.text !== "" || each.providerOptions);
+    const results = this.#calls.flatMap(({ toolCallId }) => this.#results.get(toolCallId) ?? []);
+    const answered: ToolModelMessage = { role: "tool", content: results };
+    return [{ role: "assistant", content }, answered];
+  }
+
+  #prose(
+    type: Prose["type"],
+    part: Extract<ModelPart, { type: `${"text" | "reasoning"}-${string}`; id: string }>,
+  ): void {
+    const key = `${type} ${part.id}`;
+    const prose = this.#open.get(key) ?? ({ type, text: "" } satisfies Prose as Prose);
+    if (!this.#open.has(key)) this.#content.push(prose);
+    this.#open.set(key, prose);
+    if ("text" in part) prose.text += part.text;
+    Object.assign(prose, optionsOf(part));
+    if (part.type.endsWith("-end")) this.#open.delete(key);
+  }
+}
+
+/** What a provider said of a part goes back to it with the part, such as its encrypted reasoning. */
+function optionsOf({ providerMetadata }: { providerMetadata?: TextPart["providerOptions"] }) {
+  return providerMetadata ? { providerOptions: providerMetadata } : {};
+}
+
+function outputOf(part: Extract<ModelPart, { type: "tool-result" | "tool-error" }>): ToolResultPart["output"] {
+  if (part.type === "tool-error") return { type: "error-text", value: String(part.error) };
+  if (typeof part.output === "string") return { type: "text", value: part.output };
+  // As JSON has it: without what is undefined, and dates as texts.
+  return { type: "json", value: JSON.parse(JSON.stringify(part.output ?? null)) };
+}

@@ -1,0 +1,183 @@
+import { isStepCount, type ModelMessage, streamText, tool, toUIMessageChunk } from "ai";
+import fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { parseEnv } from "@/lib/env";
+import { buildCatalogue } from "@/lib/models/catalogue";
+import { type Provider, type Script, type Step, says, startProvider } from "@/test/provider";
+import type { TurnChunk } from "./chunks";
+import { modelSteps, StepsEnd } from "./steps";
+
+const apis = ["chat", "responses"] as const;
+type Api = (typeof apis)[number];
+
+// Two providers count their requests alike, so that what one is asked can be compared with what the other is.
+let ours: Provider;
+let theirs: Provider;
+beforeAll(async () => {
+  [ours, theirs] = await Promise.all([startProvider(), startProvider()]);
+});
+afterAll(() => Promise.all([ours.close(), theirs.close()]));
+
+const never = new AbortController().signal;
+
+function modelOf(provider: Provider, api: Api) {
+  const variables = { MODELS: "openai:scripted", OPENAI_BASE_URL: provider.url, OPENAI_API: api };
+  return buildCatalogue(parseEnv(variables)).require().model;
+}
+
+/** How often each was called is told by what it answers. */
+function toolbox() {
+  let calls = 0;
+  const inputSchema = z.object({ city: z.string() });
+  return {
+    weather: tool({ inputSchema, execute: async ({ city }) => ({ city, call: ++calls, nothing: undefined }) }),
+    words: tool({ inputSchema, execute: async ({ city }) => `${city} ${++calls}` }),
+    broken: tool({
+      inputSchema,
+      execute: async (): Promise<string> => {
+        throw new Error(`Broken ${++calls}.`);
+      },
+    }),
+    clients: tool({ inputSchema }),
+  };
+}
+
+type Run = { chunks: TurnChunk[]; end: StepsEnd };
+
+async function run(api: Api, question: string): Promise<Run> {
+  const chunks: TurnChunk[] = [];
+  const end = new StepsEnd();
+  const input = { model: modelOf(ours, api), messages: asked(question), tools: toolbox(), providerOptions: {} };
+  for await (const chunk of modelSteps(input, end, never)) chunks.push(chunk);
+  return { chunks, end };
+}
+
+/** The same by the SDK's own loop. */
+async function reference(api: Api, question: string): Promise<Run> {
+  const chunks: TurnChunk[] = [];
+  const end = new StepsEnd();
+  const tools = toolbox();
+  const { stream } = streamText({
+    model: modelOf(theirs, api),
+    messages: asked(question),
+    tools,
+    stopWhen: isStepCount(10),
+    toolCallConcurrency: 1,
+    onError: () => {},
+  });
+  for await (const part of stream) {
+    if (part.type === "error") throw part.error;
+    if (part.type === "finish") {
+      end.finishReason = part.finishReason;
+      const { inputTokens = 0, outputTokens = 0 } = part.totalUsage;
+      Object.assign(end.usage, { inputTokens, outputTokens, totalTokens: inputTokens + outputTokens });
+    }
+    const chunk = toUIMessageChunk(part, { tools, sendSources: true, sendStart: false, sendFinish: false });
+    if (chunk) chunks.push(chunk as TurnChunk);
+  }
+  return { chunks, end };
+}
+
+function asked(question: string): ModelMessage[] {
+  return [{ role: "user", content: question }];
+}
+
+/** What a provider's id is replaced by is nobody's business but that it is another one; the SDK's sentences are not ours. */
+function comparable({ chunks, end }: Run) {
+  const names = new Map<string, string>();
+  const named = chunks.map((chunk) => {
+    if (!/^(text|reasoning)-/.test(chunk.type) || !("id" in chunk)) return chunk;
+    const kind = chunk.type.split("-")[0];
+    const key = `${kind} ${chunk.id}`;
+    if (chunk.type.endsWith("-start")) expect(names.has(key)).toBe(false);
+    const id = names.get(key) ?? String(names.size);
+    names.set(key, id);
+    return { ...chunk, id };
+  });
+  const told = named.map((chunk) => ("errorText" in chunk ? { ...chunk, errorText: "" } : chunk));
+  return { chunks: told, end };
+}
+
+let asks = 0;
+
+async function expectTheSame(api: Api, scripts: Script[]): Promise<Run> {
+  const question = `question ${++asks}!`;
+  for (const provider of [ours, theirs]) provider.on(question, ...scripts);
+  const [run_, reference_] = [await run(api, question), await reference(api, question)];
+  expect(comparable(run_)).toEqual(comparable(reference_));
+  const bodies = (provider: Provider) =>
+    provider.requests.filter(({ prompt }) => prompt.includes(question)).map(({ body }) => body);
+  expect(bodies(ours)).toEqual(bodies(theirs));
+  return run_;
+}
+
+const call = (name: string, input: unknown = { city: "Oslo" }): Step => ({
+  tool: name,
+  arguments: [JSON.stringify(input)],
+});
+const endsWithCalls: Step = { finish: "tool_calls", usage: { input: 3, output: 4 } };
+
+describe.each(apis)("over the %s API, as streamText does it", (api) => {
+  it.each<[string, Script[]]>([
+    ["an answer", [says("Cold.", { input: 7, output: 5 })]],
+    [
+      "reasoning, text, a tool, text",
+      [[{ reasoning: "Hm." }, { text: "I look." }, call("weather"), endsWithCalls], says("Cold.")],
+    ],
+    [
+      "tools one after the other, one of them broken",
+      [[call("weather"), call("broken"), call("words"), endsWithCalls], says("So.")],
+    ],
+    ["a tool that nobody has", [[call("nobody's"), endsWithCalls], says("So.")]],
+    ["a wrong input", [[call("weather", { town: 1 }), endsWithCalls], says("So.")]],
+    ["an input that is no JSON", [[{ tool: "weather", arguments: ["{nope"] }, endsWithCalls], says("So.")]],
+    ["a client's tool ends it", [[call("clients"), endsWithCalls], says("Not asked.")]],
+    [
+      "a client's tool beside one of ours ends it, too",
+      [[call("clients"), call("weather"), endsWithCalls], says("Not asked.")],
+    ],
+    ["cut short by its length, its calls are not made", [[call("weather"), { finish: "length" }], says("Not asked.")]],
+    ["filtered", [[{ text: "I" }, { finish: "content_filter" }]]],
+    ["no end", [[{ text: "I was" }]]],
+    [
+      "texts in several steps",
+      [[{ text: "a" }, call("words"), endsWithCalls], [{ text: "b" }, call("words"), endsWithCalls], says("c")],
+    ],
+  ])("%s", async (_, scripts) => {
+    await expectTheSame(api, scripts);
+  });
+
+  it("what a model does in circles ends", async () => {
+    const { chunks, end } = await expectTheSame(api, [[call("words"), endsWithCalls]]);
+    expect(chunks.filter(({ type }) => type === "start-step")).toHaveLength(10);
+    expect(end).toEqual({ finishReason: "tool-calls", usage: { inputTokens: 30, outputTokens: 40, totalTokens: 70 } });
+  });
+
+  it("whatever it says", async () => {
+    const step = fc.oneof<fc.Arbitrary<Step>[]>(
+      fc.record({ text: fc.string({ minLength: 1 }) }),
+      fc.record({ reasoning: fc.string({ minLength: 1 }) }),
+      fc.constantFrom(call("weather"), call("words"), call("broken"), call("nobody's"), call("weather", {})),
+    );
+    const answer = fc
+      .tuple(fc.array(step, { minLength: 1, maxLength: 5 }), fc.constantFrom("stop", "tool_calls", "length" as const))
+      .map(([steps, finish]): Script => [...steps, { finish }]);
+    await fc.assert(
+      fc.asyncProperty(fc.array(answer, { maxLength: 3 }), (answers) =>
+        expectTheSame(api, [...answers, says("Done.")]).then(() => {}),
+      ),
+      { numRuns: 50 },
+    );
+  });
+});
+
+it("gives a model its encrypted reasoning back", async () => {
+  const { chunks } = await expectTheSame("responses", [
+    [{ reasoning: "Hm." }, call("words"), endsWithCalls],
+    says("So."),
+  ]);
+  expect(chunks.some(({ type }) => type === "reasoning-delta")).toBe(true);
+  const { body } = await ours.request(`question ${asks}!`, 2);
+  expect(body.input).toContainEqual(expect.objectContaining({ type: "reasoning", encrypted_content: "sealed" }));
+});

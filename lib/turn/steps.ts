@@ -1,0 +1,132 @@
+// What a model says, as chunks: one call of it after the other, until it calls no tool any more (docs/protocol.md §4, §8).
+// The AI SDK makes each call and reads it. Its `streamText` makes the same loop behind eight more streams, which were half of
+// what a text and an open turn cost (docs/performance.md).
+import {
+  type LanguageModel,
+  type ModelMessage,
+  experimental_streamLanguageModelCall as streamLanguageModelCall,
+  type Tool,
+  type ToolSet,
+  toUIMessageChunk,
+} from "ai";
+import type { TurnChunk, Usage } from "./chunks";
+import { type ModelPart, Said, type ToolCall } from "./said";
+import type { TurnPrompt } from "./turn-context";
+
+export type StepsInput = {
+  model: LanguageModel;
+  messages: ModelMessage[];
+  instructions?: string;
+  tools?: ToolSet;
+  settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
+  providerOptions: Parameters<typeof streamLanguageModelCall>[0]["providerOptions"];
+};
+
+/** How the last call ended and what all of them used; `interrupted` until one has said so. */
+export class StepsEnd {
+  finishReason = "interrupted";
+  readonly usage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
+}
+
+/** A task that needs more than ten model calls is going in circles. */
+const maxSteps = 10;
+
+/**
+ * Yields the chunks of the model and of its tools in order. Tools run one after the other, in the model's order, since it may
+ * list what it has just added; one that fails is data. Throws what a call throws, or what its stream says is its failure;
+ * after an abort of `signal` the call that is under way throws. `end` is true when all has been yielded.
+ */
+export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
+  const { settings, tools, ...call } = input;
+  const ids = new Set<string>();
+  const chunkOf = (part: ModelPart) =>
+    toUIMessageChunk(part, { ...(tools && { tools }), sendSources: true, onError: toolFailureText }) as
+      | TurnChunk
+      | undefined;
+  let { messages } = input;
+  for (let step = 1; ; step++) {
+    const { stream } = await streamLanguageModelCall({
+      ...call,
+      ...settings,
+      ...(tools && { tools }),
+      messages,
+      abortSignal: signal,
+      // Else it keeps the whole answer once more, for nobody.
+      _internal: { collectContent: false },
+    });
+    const said = new Said();
+    const unique = uniqueIds(ids, step);
+    let finishReason: string | undefined;
+    let open = false;
+    for await (const each of stream) {
+      if (each.type === "model-call-start") continue;
+      if (!open) yield { type: "start-step" };
+      open = true;
+      if (each.type === "error") throw each.error;
+      if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === "")) continue;
+      if (each.type === "model-call-end") {
+        finishReason = each.finishReason;
+        end.usage.inputTokens += each.usage.inputTokens ?? 0;
+        end.usage.outputTokens += each.usage.outputTokens ?? 0;
+        end.usage.totalTokens = end.usage.inputTokens + end.usage.outputTokens;
+        continue;
+      }
+      const part = unique(each as ModelPart);
+      said.see(part);
+      const chunk = chunkOf(part);
+      if (chunk) yield chunk;
+    }
+    const calls = finishReason === "stop" || finishReason === "tool-calls" ? said.unanswered : [];
+    for (const toolCall of calls) {
+      const result = await resultOf(toolCall, tools?.[toolCall.toolName], messages, signal);
+      if (!result) continue;
+      said.see(result);
+      yield chunkOf(result) as TurnChunk;
+    }
+    if (open) yield { type: "finish-step" };
+    end.finishReason = finishReason ?? "interrupted";
+    if (end.finishReason === "interrupted" || !said.wantsAnswer || step === maxSteps) return;
+    messages = [...messages, ...said.messages()];
+  }
+}
+
+/** A provider's ids of texts are its own within one call only: the second of a name gets another. */
+function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => ModelPart {
+  const renamed = new Map<string, string>();
+  return (part) => {
+    const kind = /^(text|reasoning)-/.exec(part.type)?.[0];
+    if (!kind || !("id" in part)) return part;
+    let id = renamed.get(kind + part.id) ?? part.id;
+    if (part.type.endsWith("-start")) {
+      while (taken.has(kind + id)) id += `-${step}`;
+      taken.add(kind + id);
+      renamed.set(kind + part.id, id);
+    }
+    return id === part.id ? part : ({ ...part, id } as ModelPart);
+  };
+}
+
+/** Null for a tool that the client runs: its call ends the turn. */
+async function resultOf(
+  { toolCallId, toolName, input, providerMetadata }: ToolCall,
+  tool: Tool | undefined,
+  messages: ModelMessage[],
+  abortSignal: AbortSignal,
+): Promise<ModelPart | null> {
+  if (!tool?.execute) return null;
+  const call = { toolCallId, toolName, input, dynamic: true as const, ...(providerMetadata && { providerMetadata }) };
+  try {
+    const output = await tool.execute(input, { toolCallId, messages, abortSignal, context: undefined });
+    return { type: "tool-result", ...call, output };
+  } catch (error) {
+    return { type: "tool-error", ...call, error };
+  }
+}
+
+/** What is kept of a tool's failure: its own sentence. The SDK's words for a wrong call repeat the whole of it. */
+function toolFailureText(error: unknown): string {
+  const text = String(error);
+  if (text.startsWith("AI_NoSuchToolError")) return "There is no such tool.";
+  if (text.startsWith("AI_InvalidToolInputError")) return "The arguments do not fit this tool. It did nothing.";
+  return text;
+}
