@@ -1,9 +1,10 @@
 // Statements on chats. Every one names the owner.
 import "server-only";
 import { and, desc, eq, exists, ilike, inArray, or, sql } from "drizzle-orm";
-import { type Database, database } from "./client";
+import type { TransactionSql } from "postgres";
+import { database } from "./client";
 import { chatsChannel } from "./log";
-import { chats, messages, turnChunks, turns, users } from "./schema";
+import { chats, messages, turnChunks, turns } from "./schema";
 
 export type ChatRow = typeof chats.$inferSelect;
 export type ListedChat = ChatRow & { liveTurnId: string | null };
@@ -24,20 +25,16 @@ const columns = {
   liveTurnId,
 };
 
-export async function findChat(userId: string, id: string, db: Database = database()): Promise<ListedChat | null> {
-  const [row] = await db
+export async function findChat(userId: string, id: string): Promise<ListedChat | null> {
+  const [row] = await database()
     .select(columns)
     .from(chats)
     .where(and(eq(chats.userId, userId), eq(chats.id, id)));
   return row ?? null;
 }
 
-export async function findChatByNumber(
-  userId: string,
-  number: number,
-  db: Database = database(),
-): Promise<ListedChat | null> {
-  const [row] = await db
+export async function findChatByNumber(userId: string, number: number): Promise<ListedChat | null> {
+  const [row] = await database()
     .select(columns)
     .from(chats)
     .where(and(eq(chats.userId, userId), eq(chats.number, number)));
@@ -45,76 +42,36 @@ export async function findChatByNumber(
 }
 
 /**
- * Makes the chat with this number, else with the user's next free one; null when there is one with this id or number.
+ * Makes the chat with this number, else with the user's next free one; false when there is one with this id or number.
+ * A send into a new chat needs this only where a client has taken numbers for itself (insertTurn).
  */
 export async function insertChat(
-  db: Database,
-  { number: wanted, ...chat }: { userId: string; id: string; title: string; number?: number },
-): Promise<ChatRow | null> {
-  if (wanted === undefined) {
-    const made = await insertWithNextNumber(db, chat);
-    if (made) return made;
-  }
+  sql: TransactionSql,
+  { userId, id, title, number = null }: { userId: string; id: string; title: string; number?: number | null },
+): Promise<boolean> {
   // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
-  const [user] = await db
-    .select({ lastChatNumber: users.lastChatNumber })
-    .from(users)
-    .where(eq(users.id, chat.userId))
-    .for("no key update");
-  const number = wanted ?? (await nextNumber(db, chat.userId, user?.lastChatNumber ?? 0));
-  const [row] = await db
-    .insert(chats)
-    .values({ ...chat, number })
-    .onConflictDoNothing()
-    .returning();
-  if (!row) return null;
-  if (wanted === undefined) await db.update(users).set({ lastChatNumber: number }).where(eq(users.id, chat.userId));
-  return row;
-}
-
-/**
- * What nearly always suffices: the number behind the last one, which the update counts and locks. Null when that number or
- * the id is taken, and then nothing is changed.
- */
-async function insertWithNextNumber(
-  db: Database,
-  chat: { userId: string; id: string; title: string },
-): Promise<ChatRow | null> {
-  const count = (step: number) =>
-    db
-      .update(users)
-      .set({ lastChatNumber: sql`${users.lastChatNumber} + ${step}::int` })
-      .where(eq(users.id, chat.userId))
-      .returning({ number: users.lastChatNumber });
-  const [user] = await count(1);
-  const [row] = await db
-    .insert(chats)
-    .values({ ...chat, number: user?.number ?? 1 })
-    .onConflictDoNothing()
-    .returning();
-  if (!row) await count(-1);
-  return row ?? null;
-}
-
-/** The first number behind `last` that no client has taken for itself. Among one more than it took there is one. */
-async function nextNumber(db: Database, userId: string, last: number): Promise<number> {
-  const [free] = await db
-    .select({ number: sql<number>`min(candidate)::int` })
-    .from(
-      sql`generate_series(
-        ${last}::int + 1,
-        ${last}::int + 1 + (select count(*)::int from chats where user_id = ${userId} and number > ${last}::int)
-      ) as candidate`,
+  await sql`select from users where id = ${userId} for no key update`;
+  // The first number behind the last that no client has taken for itself: among one more than it took there is one.
+  const made = await sql`
+    with last as (
+      select id as user_id, last_chat_number as number from users where id = ${userId}
+    ), made as (
+      insert into chats (user_id, id, number, title)
+      select user_id, ${id}::text, coalesce(${number}::int, (
+        select min(candidate) from generate_series(
+          last.number + 1,
+          last.number + 1 + (select count(*)::int from chats where chats.user_id = last.user_id and chats.number > last.number)
+        ) as candidate
+        where not exists (select from chats where chats.user_id = last.user_id and chats.number = candidate)
+      )), ${title}::text
+      from last
+      on conflict do nothing
+      returning user_id, number
+    ), counted as (
+      update users set last_chat_number = made.number from made where users.id = made.user_id and ${number}::int is null
     )
-    .where(sql`not exists (select 1 from chats where user_id = ${userId} and number = candidate)`);
-  return free?.number ?? last + 1;
-}
-
-export async function touchChat(db: Database, userId: string, id: string): Promise<void> {
-  await db
-    .update(chats)
-    .set({ updatedAt: sql`now()` })
-    .where(and(eq(chats.userId, userId), eq(chats.id, id)));
+    select from made`;
+  return made.length > 0;
 }
 
 export async function updateChat(

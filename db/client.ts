@@ -12,6 +12,8 @@ import * as schema from "./schema";
 
 /** The pool or a transaction on it: the same calls work on both. */
 export type Database = PgDatabase<PostgresJsQueryResultHKT, typeof schema, ExtractTablesWithRelations<typeof schema>>;
+/** The same for the client's own words. */
+export type Statements = postgres.Sql | postgres.TransactionSql;
 export type Pool = { sql: postgres.Sql; db: Database; watch: AnswerWatch };
 
 // Next bundles each route apart, so a module-level variable would be one pool a route.
@@ -133,19 +135,11 @@ export function connect(max: number): Connections {
   };
 }
 
-/** True for a row that a unique index refused. Looks through Drizzle's wrapping. */
-export function uniqueViolation(error: unknown): boolean {
-  return hasCode(error, "23505");
-}
-
-/** True for a row whose owner was deleted meanwhile. */
-export function foreignKeyViolation(error: unknown): boolean {
-  return hasCode(error, "23503");
-}
-
-function hasCode(error: unknown, code: string): boolean {
+/** True for a row that a unique index refused, of this table if one is named. Looks through Drizzle's wrapping. */
+export function uniqueViolation(error: unknown, table?: "chats" | "turns" | "messages"): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
-    if (cause instanceof postgres.PostgresError) return cause.code === code;
+    if (cause instanceof postgres.PostgresError)
+      return cause.code === "23505" && (table === undefined || cause.table_name === table);
   }
   return false;
 }

@@ -1,9 +1,11 @@
 // Statements on turns besides the log's own: beginning one, finding one, asking one to stop.
 import "server-only";
-import { and, desc, eq, getTableColumns, sql } from "drizzle-orm";
-import { type Database, database, pool } from "./client";
+import { and, desc, eq } from "drizzle-orm";
+import type { TransactionSql } from "postgres";
+import { database, pool, type Statements } from "./client";
 import { chatsChannel } from "./log";
-import { turnChunks, turns } from "./schema";
+import type { NewMessage } from "./messages";
+import { turns } from "./schema";
 
 export type TurnRow = typeof turns.$inferSelect;
 
@@ -13,24 +15,127 @@ export type NewTurn = Pick<
 > &
   Partial<Pick<TurnRow, "lastSeq">>;
 
-/** Tells those who watch the chat, with the commit. Violates `turns_one_per_key` or `turns_one_running_per_chat` when there is such a turn already. */
-export async function insertTurn(db: Database, turn: NewTurn, leaseMs: number): Promise<TurnRow> {
-  const leaseUntil = sql`now() + ${leaseMs}::int * interval '1 millisecond'`;
-  const [row] = await db
-    .insert(turns)
-    .values({ ...turn, leaseUntil })
-    .returning({ ...getTableColumns(turns), notified: sql`pg_notify(${chatsChannel}, user_id || ' ' || chat_id)` });
-  const { notified: _, ...inserted } = row as TurnRow & { notified: unknown };
-  return inserted;
+/** What a send has to know before it is stored. */
+export type SendState = {
+  /** The turn that began with this key. */
+  turnId: string | null;
+  chat: {
+    id: string;
+    title: string;
+    /** To the microsecond; another one whenever a turn has begun in the chat. */
+    updatedAt: string;
+    /** The newest message. */
+    last: { id: string; role: "user" | "assistant"; parentId: string | null } | null;
+  } | null;
+};
+
+export async function readSendState(
+  userId: string,
+  clientKey: string,
+  wanted: { id: string } | { number: number },
+): Promise<SendState> {
+  const { sql } = pool();
+  const [row] = await sql`
+    select turns.id as turn_id, chats.id as chat_id, chats.title, chats.updated_at::text as updated_at,
+      last.id as last_id, last.role, last.parent_id
+    from (select ${userId}::uuid as user_id) as asking
+    left join turns on turns.user_id = asking.user_id and turns.client_key = ${clientKey}
+    left join chats on chats.user_id = asking.user_id and ${
+      "id" in wanted ? sql`chats.id = ${wanted.id}` : sql`chats.number = ${wanted.number}`
+    }
+    left join lateral (
+      select id, role, parent_id from messages
+      where messages.user_id = chats.user_id and messages.chat_id = chats.id order by position desc limit 1
+    ) as last on true`;
+  if (!row?.chat_id) return { turnId: row?.turn_id ?? null, chat: null };
+  const last = row.last_id === null ? null : { id: row.last_id, role: row.role, parentId: row.parent_id };
+  return { turnId: row.turn_id, chat: { id: row.chat_id, title: row.title, updatedAt: row.updated_at, last } };
 }
 
-/** The beginning of a log, stored together with its turn, whose `lastSeq` counts these. */
+/** A message that is new with the turn, in its chat. */
+export type TurnMessage = Omit<NewMessage, "userId" | "chatId">;
+
+/** Where a turn begins: a new chat with the user's next number, or one that is there; with `updatedAt` if it is the chat's. */
+export type TurnChat = { newTitle: string } | { updatedAt?: string };
+
+/**
+ * Stores the turn with the messages that are new with it, and tells those who watch the chat: all of it or nothing, in one
+ * statement. The turn comes first: its unique indexes decide between equal and competing sends before anything else is written.
+ * Null when there is no such chat (any more), or no such user. Violates a unique index of `chats` when the chat or its number is
+ * taken, `turns_one_per_key` or `turns_one_running_per_chat` when there is such a turn already, that of `messages` when
+ * a message's id is used.
+ */
+export async function insertTurn(
+  sql: Statements,
+  turn: NewTurn,
+  chat: TurnChat,
+  messages: TurnMessage[],
+  leaseMs: number,
+): Promise<TurnRow | null> {
+  const { userId, chatId, lastSeq = 0 } = turn;
+  const request = JSON.stringify(turn.request);
+  const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
+  const place =
+    "newTitle" in chat
+      ? sql`counted as (
+          update users set last_chat_number = last_chat_number + 1 where id = ${userId}::uuid returning id, last_chat_number
+        ), chat as (
+          insert into chats (user_id, id, number, title) select id, ${chatId}::text, last_chat_number, ${chat.newTitle}::text from counted
+          returning user_id, id
+        )`
+      : sql`chat as (
+          update chats set updated_at = now()
+          where user_id = ${userId}::uuid and id = ${chatId}::text
+            and updated_at = coalesce(${chat.updatedAt ?? null}::timestamptz, updated_at)
+          returning user_id, id
+        )`;
+  const [row] = await sql`
+    with ${place}, turn as (
+      insert into turns (id, user_id, chat_id, user_message_id, message_id, client_key, request, last_seq, lease_until)
+      select ${turn.id}::uuid, user_id, id, ${turn.userMessageId}::text, ${turn.messageId}::text, ${turn.clientKey}::text,
+        ${request}::text::json, ${lastSeq}::int, now() + ${leaseMs}::int * interval '1 millisecond'
+      from chat
+      returning user_id, chat_id, lease_until, created_at
+    ), said as (
+      insert into messages (user_id, chat_id, id, parent_id, turn_id, role, status, parts, metadata, text)
+      select user_id, chat_id, said.id, parent_id, turn_id, role, status, parts::json, metadata::json, text
+      from turn, unnest(
+        ${messages.map(({ id }) => id)}::text[], ${messages.map(({ parentId }) => parentId)}::text[],
+        ${messages.map(({ turnId }) => turnId)}::uuid[], ${messages.map(({ role }) => role)}::text[],
+        ${messages.map(({ status }) => status)}::text[], ${messages.map(({ parts }) => json(parts))}::text[],
+        ${messages.map(({ metadata }) => json(metadata))}::text[], ${messages.map(({ text }) => text)}::text[]
+      ) with ordinality as said (id, parent_id, turn_id, role, status, parts, metadata, text, place)
+      order by place
+    )
+    select lease_until::text, created_at::text, pg_notify(${chatsChannel}, user_id || ' ' || chat_id) from turn`;
+  return row
+    ? {
+        ...turn,
+        // As it is read back.
+        request: JSON.parse(request),
+        lastSeq,
+        state: "running",
+        epoch: 1,
+        leaseUntil: new Date(row.lease_until),
+        createdAt: new Date(row.created_at),
+        stopRequestedAt: null,
+        error: null,
+        endedAt: null,
+        prunedAt: null,
+      }
+    : null;
+}
+
+/** The beginning of a log, stored in the transaction of its turn, whose `lastSeq` counts these. */
 export async function insertChunks(
-  db: Database,
+  sql: TransactionSql,
   turnId: string,
-  chunks: { seq: number; chunk: unknown }[],
+  chunks: { seq: number; json: string }[],
 ): Promise<void> {
-  await db.insert(turnChunks).values(chunks.map(({ seq, chunk }) => ({ turnId, seq, chunk })));
+  await sql`
+    insert into turn_chunks (turn_id, seq, chunk)
+    select ${turnId}::uuid, seq, chunk::json
+    from unnest(${chunks.map(({ seq }) => seq)}::int[], ${chunks.map(({ json }) => json)}::text[]) as added (seq, chunk)`;
 }
 
 export async function findTurn(userId: string, id: string): Promise<TurnRow | null> {

@@ -1,7 +1,7 @@
 // Statements on users and their tokens.
 import "server-only";
 import { and, desc, eq, isNull, sql } from "drizzle-orm";
-import { database } from "./client";
+import { database, pool } from "./client";
 import { tokens, users } from "./schema";
 
 export type UserRow = typeof users.$inferSelect;
@@ -27,8 +27,12 @@ export async function upgradeGuest(
   return row ?? null;
 }
 
-export async function findUser(id: string): Promise<UserRow | null> {
-  const [row] = await database().select().from(users).where(eq(users.id, id));
+export type Caller = Pick<UserRow, "id" | "email" | "name" | "sessionVersion">;
+
+/** Asked by every request that comes with a session. */
+export async function findUser(id: string): Promise<Caller | null> {
+  const [row] = await pool().sql<Caller[]>`
+    select id, email, name, session_version as "sessionVersion" from users where id = ${id}`;
   return row ?? null;
 }
 
@@ -45,19 +49,15 @@ export async function insertToken(
 }
 
 /** The user a token stands for; null when it is unknown or expired. Remembers the use, at most once a minute. */
-export async function findUserByToken(hash: string): Promise<UserRow | null> {
-  const [row] = await database()
-    .select({
-      user: users,
-      tokenId: tokens.id,
-      stale: sql<boolean>`coalesce(${tokens.lastUsedAt} < now() - interval '1 minute', true)`,
-    })
-    .from(tokens)
-    .innerJoin(users, eq(users.id, tokens.userId))
-    .where(and(eq(tokens.hash, hash), sql`(${tokens.expiresAt} is null or ${tokens.expiresAt} > now())`));
+export async function findUserByToken(hash: string): Promise<Caller | null> {
+  const [row] = await pool().sql`
+    select users.id, users.email, users.name, users.session_version, tokens.id as token_id,
+      coalesce(tokens.last_used_at < now() - interval '1 minute', true) as stale
+    from tokens join users on users.id = tokens.user_id
+    where tokens.hash = ${hash} and (tokens.expires_at is null or tokens.expires_at > now())`;
   if (!row) return null;
-  if (row.stale) await database().update(tokens).set({ lastUsedAt: sql`now()` }).where(eq(tokens.id, row.tokenId));
-  return row.user;
+  if (row.stale) await database().update(tokens).set({ lastUsedAt: sql`now()` }).where(eq(tokens.id, row.token_id));
+  return { id: row.id, email: row.email, name: row.name, sessionVersion: row.session_version };
 }
 
 export async function listTokens(userId: string): Promise<TokenRow[]> {

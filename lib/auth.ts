@@ -2,7 +2,7 @@
 // (docs/protocol.md §5). Signing in and out is a door's business: app/session.ts.
 import { createHash, randomBytes } from "node:crypto";
 import { decode } from "next-auth/jwt";
-import { findUser, findUserByToken, type UserRow } from "@/db/users";
+import { type Caller, findUser, findUserByToken } from "@/db/users";
 import { AppError } from "./errors";
 import { requireSameOrigin } from "./http";
 
@@ -18,7 +18,7 @@ export type User = {
 const cookieNames = ["__Secure-authjs.session-token", "authjs.session-token"];
 const tokenPrefix = "rvl_";
 
-export function toUser({ id, email, name }: UserRow): User {
+export function toUser({ id, email, name }: Pick<Caller, "id" | "email" | "name">): User {
   return { id, email, name, guest: email === null };
 }
 
@@ -64,7 +64,7 @@ export async function findUserByCookie(header: string | null): Promise<User | nu
   return null;
 }
 
-async function findBySession(jwt: string, salts: string[]): Promise<UserRow | null> {
+async function findBySession(jwt: string, salts: string[]): Promise<Caller | null> {
   for (const salt of salts) {
     const claims = await decodeSession(jwt, salt);
     if (claims) return findSessionUser(claims);
@@ -97,7 +97,7 @@ export async function renewSession(claims: SessionClaims): Promise<SessionClaims
   return row && { sub: row.id, version: row.sessionVersion };
 }
 
-async function findSessionUser(claims: SessionClaims): Promise<UserRow | null> {
+async function findSessionUser(claims: SessionClaims): Promise<Caller | null> {
   const row = claims.sub ? await findUser(claims.sub) : null;
   return row && row.sessionVersion === claims.version ? row : null;
 }

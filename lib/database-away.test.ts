@@ -14,13 +14,15 @@ it.each([
   "57P01",
   "58030",
   "40001",
+  "25006",
+  "25P03",
 ])("%s may pass", (code) => {
   expect(isDatabaseAway(withCode(code))).toBe(true);
   expect(isDatabaseAway(new DrizzleQueryError("select 1", [], withCode(code)))).toBe(true);
   expect(isDatabaseAway(new Error("outer", { cause: new Error("inner", { cause: withCode(code) }) }))).toBe(true);
 });
 
-it.each(["23505", "23503", "42P01", "22021", "0800", "57", "ERR_INVALID_ARG_TYPE", 8006, undefined])(
+it.each(["23505", "23503", "42P01", "22021", "25P02", "0800", "57", "ERR_INVALID_ARG_TYPE", 8006, undefined])(
   "%s will not",
   (code) => expect(isDatabaseAway(withCode(code))).toBe(false),
 );

@@ -2,6 +2,8 @@
 
 /** SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error; serialisation and deadlock. */
 const passing = ["08", "53", "57", "58", "40"];
+/** Read only: a standby that is about to take over. A transaction that this process, busy for too long, left idle. */
+const passingCodes = new Set(["25006", "25P03"]);
 /** Node's and postgres.js' own codes for a connection that is not there. */
 const connection = new Set([
   "ECONNREFUSED",
@@ -39,8 +41,7 @@ export function areMigrationsPending(): boolean {
 /** True for a failure that repeating the same call may mend. Looks through wrapping errors. */
 export function isDatabaseAway(error: unknown): boolean {
   return hasCode(error, (code) => {
-    // Read only: a standby that is about to take over.
-    if (connection.has(code) || code === "25006") return true;
+    if (connection.has(code) || passingCodes.has(code)) return true;
     if (areMigrationsPending() && unmigrated.has(code)) return true;
     return code.length === 5 && passing.includes(code.slice(0, 2));
   });

@@ -1,21 +1,17 @@
-// A fault proxy between a server and Postgres that knows what it carries: it can lose the answer to one statement or to
-// one COMMIT, which then was carried out although nobody was told.
+// A fault proxy between a server and Postgres that knows what it carries: it can lose the answer to one statement,
+// which then was carried out although nobody was told.
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
 
 /** What the answer to an executed statement begins with; what comes before tells of its preparation. */
 const bindComplete = "2".charCodeAt(0);
 /** What a notification begins with. */
 const notification = "A".charCodeAt(0);
-/** The answer to a COMMIT, as CommandComplete names it. */
-const committed = "COMMIT\0";
 
 export type DatabaseProxy = FaultProxy & {
   /** DATABASE_URL through the proxy. */
   databaseUrl: string;
   /** The answer to the next statement with this text among its values never arrives, its connection is cut. */
   cutReplyTo(text: string): void;
-  /** The same for the COMMIT of the next transaction with this text among the values of one of its statements. */
-  cutCommitOf(text: string): void;
   /** All such answers were cut. */
   readonly cutAll: boolean;
   /** The next group commits that come on a new connection never arrive. */
@@ -28,26 +24,26 @@ export type DatabaseProxy = FaultProxy & {
   loseNotifications(on: boolean): void;
 };
 
-type Link = { commits: boolean; listens: boolean; mute: boolean; cut: "reply" | "commit" | null };
+type Link = { commits: boolean; listens: boolean; mute: boolean; cut: boolean };
 
 export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseProxy> {
   const url = new URL(databaseUrl);
   const links = new Set<Link>();
-  const wanted = new Map<string, "reply" | "commit">();
+  const wanted = new Set<string>();
   let cutting = 0;
   let requestCuts = 0;
   let losing = false;
 
   const proxy = await startFaultProxy({ host: url.hostname, port: Number(url.port) }, () => {
-    const link: Link = { commits: false, listens: false, mute: false, cut: null };
+    const link: Link = { commits: false, listens: false, mute: false, cut: false };
     links.add(link);
     return {
       fromClient(bytes) {
-        for (const [text, what] of wanted) {
+        for (const text of wanted) {
           if (!bytes.includes(text)) continue;
           wanted.delete(text);
           cutting += 1;
-          link.cut = what;
+          link.cut = true;
         }
         // The words of a statement are sent once a connection.
         const begins = bytes.includes("insert into turn_chunks");
@@ -59,9 +55,8 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
       },
       fromServer(bytes) {
         if (losing && bytes[0] === notification) return "drop";
-        const cut = link.cut === "reply" ? bytes[0] === bindComplete : link.cut && bytes.includes(committed);
-        if (!cut) return link.mute ? "drop" : "pass";
-        link.cut = null;
+        if (!link.cut || bytes[0] !== bindComplete) return link.mute ? "drop" : "pass";
+        link.cut = false;
         cutting -= 1;
         return "cut";
       },
@@ -73,8 +68,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
   return {
     ...proxy,
     databaseUrl: url.href,
-    cutReplyTo: (text) => void wanted.set(text, "reply"),
-    cutCommitOf: (text) => void wanted.set(text, "commit"),
+    cutReplyTo: (text) => void wanted.add(text),
     get cutAll() {
       return wanted.size === 0 && cutting === 0;
     },

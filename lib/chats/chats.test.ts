@@ -1,7 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { database, pool } from "@/db/client";
-import { insertMessage } from "@/db/messages";
+import { pool } from "@/db/client";
 import { insertUser } from "@/db/users";
 import { testDatabase } from "@/test/database";
 import { changeChat, chatTitle, createChat, findChat, listChats, requireChat } from "./chats";
@@ -23,18 +22,9 @@ beforeEach(async () => {
 });
 
 async function say(chatId: string, text: string): Promise<void> {
-  await insertMessage(database(), {
-    userId,
-    id: uuidv7(),
-    chatId,
-    parentId: null,
-    turnId: null,
-    role: "user",
-    status: "complete",
-    parts: [{ type: "text", text }],
-    metadata: null,
-    text,
-  });
+  await pool().sql`
+    insert into messages (user_id, id, chat_id, role, parts, text)
+    values (${userId}, ${uuidv7()}, ${chatId}, 'user', ${JSON.stringify([{ type: "text", text }])}::text::json, ${text})`;
 }
 
 describe("the list", () => {

@@ -2,7 +2,7 @@
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import * as rows from "@/db/chats";
-import { database } from "@/db/client";
+import { pool } from "@/db/client";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { type ChatReference, clientId } from "@/lib/turn/turn-options";
@@ -86,9 +86,9 @@ export async function createChat(
   userId: string,
   { id = uuidv7(), title = "New chat" }: { id?: string; title?: string },
 ): Promise<Chat> {
-  const row = await database().transaction((tx) => rows.insertChat(tx, { userId, id, title }));
-  if (!row) throw new AppError("conflict", "id: you have a chat with this id already.");
-  return toChat({ ...row, liveTurnId: null });
+  const made = await pool().sql.begin((sql) => rows.insertChat(sql, { userId, id, title }));
+  if (!made) throw new AppError("conflict", "id: you have a chat with this id already.");
+  return requireChat(userId, id);
 }
 
 export async function changeChat(

@@ -1,8 +1,7 @@
 // What a server does with turns that others left behind, against a real database and a scripted provider.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { database, pool } from "@/db/client";
-import { insertMessage } from "@/db/messages";
+import { pool } from "@/db/client";
 import { findTurn, insertTurn, listContinuable, type TurnRow } from "@/db/turns";
 import { insertUser } from "@/db/users";
 import { turnLog } from "@/lib/log/turn-log";
@@ -55,16 +54,18 @@ it("runs a turn of which nothing is answered, as it was asked for", async () => 
   const userId = await newUser();
   const { id: chatId } = await createChat(userId, {});
   const [question, answer] = [uuidv7(), uuidv7()];
-  const message = { userId, chatId, status: "complete", metadata: null, text: "" };
+  const message = { turnId: null, status: "complete", metadata: null, text: "" };
   const parts = [{ type: "text", text: "left behind" }];
-  await insertMessage(database(), { ...message, id: question, parentId: null, turnId: null, role: "user", parts });
   const row = { id: uuidv7(), userId, chatId, userMessageId: question, messageId: answer, clientKey: "left" };
   const request = { model: "openai:scripted", searchMode: "none", prompt: { instructions: "Be brief.", settings: {} } };
   provider.on("left behind", says("Found."));
   beginTakeovers();
-  const turn = await insertTurn(database(), { ...row, request }, 1);
-  const written = { id: answer, parentId: question, turnId: turn.id, role: "assistant", status: "running" } as const;
-  await insertMessage(database(), { ...message, ...written, parts: [] });
+  const written = { id: answer, parentId: question, turnId: row.id, role: "assistant", status: "running" } as const;
+  const messages = [
+    { ...message, id: question, parentId: null, role: "user" as const, parts },
+    { ...message, ...written, parts: [] },
+  ];
+  const turn = (await insertTurn(pool().sql, { ...row, request }, {}, messages, 1)) as TurnRow;
   expect(await ended(turn)).toMatchObject({ state: "complete", epoch: 2 });
   expect((await listMessages(userId, chatId)).at(-1)?.parts.at(-1)).toMatchObject({ type: "text", text: "Found." });
   expect((await provider.request("left behind")).body.messages).toMatchObject([

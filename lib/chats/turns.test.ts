@@ -1,7 +1,7 @@
 // Starting, following and stopping turns against a real database, with the local model and a scripted provider.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { database, pool } from "@/db/client";
+import { pool } from "@/db/client";
 import { findTurn, insertTurn, type TurnRow } from "@/db/turns";
 import { insertUser } from "@/db/users";
 import { turnLog } from "@/lib/log/turn-log";
@@ -142,6 +142,49 @@ describe("starting", () => {
       expect(result.reason).toMatchObject({ code: "turn_running" });
     provider.open("race");
     expect(await listMessages(userId, chatId)).toHaveLength(2);
+  });
+
+  it("I9: a send that waited while another was stored goes behind it", async () => {
+    const userId = await newUser();
+    const first = ask("before");
+    const answered = await startTurn(userId, first, keepAlive);
+    await read(answered);
+    const { chatId } = first;
+    const sent = await pool().sql.begin(async (sql) => {
+      await sql`update chats set updated_at = now() where user_id = ${userId} and id = ${chatId}`;
+      const waiting = startTurn(userId, ask("behind", chatId), keepAlive);
+      const locks = () => pool().sql`
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      await expect.poll(async () => (await locks()).length, { interval: 10 }).toBe(1);
+      await sql`
+        insert into messages (user_id, id, chat_id, parent_id, role, parts)
+        values (${userId}, 'between', ${chatId}, ${answered.messageId}, 'user', '[{"type":"text","text":"between"}]')`;
+      return { waiting };
+    });
+    await read(await sent.waiting);
+    expect((await listMessages(userId, chatId)).filter(({ role }) => role === "user").map(textOf)).toEqual([
+      "before",
+      "between",
+      "behind",
+    ]);
+  });
+
+  it("new chats go around the numbers that clients took, and a refused send takes none", async () => {
+    const userId = await newUser();
+    const numbered = { ...ask("numbered"), chatNumber: 2 };
+    await read(await startTurn(userId, numbered, keepAlive));
+    const begin = async (request: TurnRequest) => {
+      await read(await startTurn(userId, request, keepAlive));
+      return (await findChat(userId, request.chatId))?.number;
+    };
+    const numbers = await Promise.all(Array.from({ length: 6 }, (_, index) => begin(ask(`around ${index}`))));
+    expect(numbers.sort()).toEqual([1, 3, 4, 5, 6, 7]);
+    const used = { ...ask("refused", uuidv7(), numbered.message.id), clientKey: uuidv7() };
+    await expect(startTurn(userId, used, keepAlive)).rejects.toMatchObject({ code: "bad_request" });
+    const wanted = { ...ask("wanted", uuidv7(), numbered.message.id), clientKey: uuidv7(), chatNumber: 20 };
+    await expect(startTurn(userId, wanted, keepAlive)).rejects.toMatchObject({ code: "bad_request" });
+    expect(await begin(ask("next"))).toBe(8);
+    expect(await findChat(userId, wanted.chatId)).toBeNull();
   });
 
   it("I20: an id of somebody else's chat is a fresh chat of one's own", async () => {
@@ -499,7 +542,7 @@ it("I4: a turn that fails before its run begins still has its beginning and its 
   const messageId = uuidv7();
   const row = { id: uuidv7(), userId, chatId: chat.id, userMessageId: "question-1", messageId, clientKey: "k" };
   const request = { model: "no longer there", searchMode: "none" };
-  const turn = await insertTurn(database(), { ...row, request }, 10_000);
+  const turn = (await insertTurn(pool().sql, { ...row, request }, {}, [], 10_000)) as TurnRow;
   await execute(turn);
   const chunks = (await read(turn)).map(({ chunk }) => chunk);
   expect(chunks.map(({ type }) => type)).toEqual(["start", "message-metadata", "data-turn", "error"]);

@@ -2,7 +2,7 @@
 // dies, one that falls silent, a pooler that delivers nothing.
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { closePool, database, pool } from "@/db/client";
+import { closePool, pool } from "@/db/client";
 import { insertTurn as beginTurn } from "@/db/turns";
 import { logger } from "@/lib/logger";
 import { startQueryCounter } from "@/test/chaos/query-counter";
@@ -140,12 +140,16 @@ describe("watching a chat", () => {
     await until(() => counts().every((count) => count === 1));
 
     const next = { ...chat, id: randomUUID(), userMessageId: "q", messageId: "a", clientKey: "k", request: {} };
-    const refused = database().transaction(async (tx) => {
-      await beginTurn(tx, next, leaseMs);
+    const refused = pool().sql.begin(async (sql) => {
+      await beginTurn(sql, next, {}, [], leaseMs);
       throw new Error("rolled back");
     });
     await expect(refused).rejects.toThrow("rolled back");
-    expect(await beginTurn(database(), next, leaseMs)).toMatchObject({ id: next.id, state: "running", epoch: 1 });
+    expect(await beginTurn(pool().sql, next, {}, [], leaseMs)).toMatchObject({
+      id: next.id,
+      state: "running",
+      epoch: 1,
+    });
     await until(() => counts().every((count) => count === 2));
     expect(strangers.map(({ count }) => count)).toEqual([0, 0, 0]);
   });

@@ -251,7 +251,7 @@ test("I1 I2 I3 I4 I7: its connections ended again and again: every send is one t
   countCases(context, rounds);
 });
 
-test("I4 I7: the answer to the COMMIT of a send is lost: one turn, which is answered", async (context) => {
+test("I4 I7: the answer to the storing of a send is lost: one turn, which is answered", async (context) => {
   proxy = await startDatabaseProxy(database.url);
   // Far longer than this test may take: nobody waits for the end of a lease.
   const server = await cluster.start({ databaseUrl: proxy.databaseUrl, env: { LEASE_MS: "600000" } });
@@ -259,7 +259,7 @@ test("I4 I7: the answer to the COMMIT of a send is lost: one turn, which is answ
   for (let round = 0; round < rounds; round++) {
     const key = newKey();
     const body = messageBody(key);
-    proxy.cutCommitOf(key);
+    proxy.cutReplyTo(key);
     const stream = await openStream(`${server.url}/api/chat`, { token: cluster.user.token, body });
     expect(proxy.cutAll).toBe(true);
     expect(stream.status).toBe(200);

@@ -29,13 +29,17 @@ export const POST = route(async (request) => {
   return turnStream(request, turn, { dialect: aiSdk });
 });
 
+// Made once: a schema is compiled when it is first used.
+const asMessage = z.object({ message: userMessage });
+const asMessages = z.object({ messages: userMessage });
+
 /** History comes from the database: of what the client sends only the newest user message counts. */
 function lastUserMessage({ message, messages }: z.output<typeof chatRequest>): z.output<typeof userMessage> {
-  if (message !== undefined) return parseInput(z.object({ message: userMessage }), { message }).message;
+  if (message !== undefined) return parseInput(asMessage, { message }).message;
   const last = messages?.findLast((candidate) => (candidate as { role?: unknown } | null)?.role === "user");
   if (last === undefined)
     throw new AppError("bad_request", "message: a user message is required, as `message` or last in `messages`");
-  return parseInput(z.object({ messages: userMessage }), { messages: last }).messages;
+  return parseInput(asMessages, { messages: last }).messages;
 }
 
 function keepAlive(work: Promise<void>): void {

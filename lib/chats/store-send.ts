@@ -1,0 +1,197 @@
+// Storing a send: chat, question, turn and the place of its answer at once, or nothing of it. What is stored is decided from what
+// was read before, and holds only while that is still so (docs/protocol.md §5, RELIABILITY I7, I9).
+import { v7 as uuidv7 } from "uuid";
+import { insertChat } from "@/db/chats";
+import { pool, type Statements, uniqueViolation } from "@/db/client";
+import { findMessage } from "@/db/messages";
+import {
+  insertChunks,
+  insertTurn,
+  type NewTurn,
+  readSendState,
+  type SendState,
+  type TurnChat,
+  type TurnMessage,
+  type TurnRow,
+} from "@/db/turns";
+import { env } from "@/lib/env";
+import { AppError } from "@/lib/errors";
+import { opening } from "@/lib/turn/begun";
+import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
+import { textOf } from "@/lib/turn/fold";
+import { splitDelta } from "@/lib/turn/merge";
+import type { Continuation } from "./continuation";
+import type { TurnRequest, TurnSettings } from "./turn-request";
+
+export function readState(
+  userId: string,
+  { clientKey, chatId: id, chatNumber: number }: TurnRequest,
+): Promise<SendState> {
+  return readSendState(userId, clientKey, number === undefined ? { id } : { number });
+}
+
+/** A turn whose row is stored, and its branch where that is known without asking. */
+export type Begun = { turn: TurnRow; history?: ChatMessage[] };
+
+type Send = {
+  turnId: string;
+  userId: string;
+  request: TurnRequest;
+  options: TurnSettings;
+  continuation: Continuation | undefined;
+};
+
+/** Each time another send got on. */
+const mostTries = 20;
+
+/**
+ * Stores what `state` says is not there yet, and looks again when another send was faster in this chat. Null when a turn
+ * with the same key began meanwhile. Throws not_found without the chat or message that is meant, bad_request for a message's id that
+ * is used, and the violation of an index of `turns` when the chat is busy or an equal send is being stored.
+ */
+export async function storeSend(send: Send, state: SendState): Promise<Begun | null> {
+  const { userId, request } = send;
+  for (let tries = 1; tries <= mostTries; tries++) {
+    const begun = await tryToStore(send, state.chat, tries > 1);
+    if (begun) return begun;
+    const wasThere = state.chat !== null;
+    state = await readState(userId, request);
+    if (state.turnId) return null;
+    if (wasThere && !state.chat) throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.");
+  }
+  throw new Error(`chat ${request.chatId} changed ${mostTries} times while a turn was to begin in it`);
+}
+
+/** Null when the chat is not what it was, or is there by now, or its number is taken; then nothing was stored. */
+async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
+  const { userId, request, options, continuation } = send;
+  if (!chat && (request.trigger === "regenerate-message" || request.trigger === "continue-message"))
+    throw new AppError("not_found", "There is no such chat.");
+  const said = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
+  const title = chat?.title ?? titleOf(textOf(said.findLast(({ role }) => role === "user") ?? { parts: [] }));
+  const question = said.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
+  const row = {
+    id: send.turnId,
+    userId,
+    chatId: chat?.id ?? request.chatId,
+    userMessageId: question,
+    messageId: uuidv7(),
+    clientKey: request.clientKey,
+    request: { ...options, chatTitle: title, begunSeq: begunSeqOf(continuation) },
+    lastSeq: begunSeqOf(continuation),
+  };
+  const rows = [...questionRows(said, chat, request), answerRow(row)];
+  const insert = (sql: Statements, at: TurnChat) => insertTurn(sql, row, at, rows, env().LEASE_MS);
+
+  const { sql } = pool();
+  let turn: TurnRow | null;
+  try {
+    if (chat && continuation)
+      turn = await sql.begin(async (tx) => {
+        const inserted = await insert(tx, chat);
+        if (inserted) await insertChunks(tx, inserted.id, beginningOf(inserted, options, continuation));
+        return inserted;
+      });
+    else if (chat) turn = await insert(sql, chat);
+    else if (request.chatNumber === undefined && !again) turn = await insert(sql, { newTitle: title });
+    // The client wants this number, or somebody has taken the next one.
+    else
+      turn = await sql.begin(async (tx) => {
+        const made = await insertChat(tx, { userId, id: row.chatId, number: request.chatNumber, title });
+        return made ? insert(tx, {}) : null;
+      });
+  } catch (error) {
+    if (uniqueViolation(error, "chats")) return null;
+    if (!uniqueViolation(error, "messages")) throw error;
+    throw new AppError(
+      "bad_request",
+      "message.id: is used by another message already. Send a new id with a new message.",
+      { cause: error },
+    );
+  }
+  return turn && { turn, ...(!chat?.last && { history: said as ChatMessage[] }) };
+}
+
+type Said = NewMessage & { id: string };
+
+/** Behind the chat's newest message. */
+function questionRows(said: Said[], chat: SendState["chat"], request: TurnRequest): TurnMessage[] {
+  return said.map((message, index) => ({
+    id: message.id,
+    parentId: said[index - 1]?.id ?? chat?.last?.id ?? null,
+    turnId: null,
+    role: message.role as "user" | "assistant",
+    status: "complete",
+    parts: message.parts,
+    metadata: request.trigger === "submit-message" ? (request.metadata ?? null) : null,
+    text: textOf(message).replaceAll("\0", ""),
+  }));
+}
+
+/** The place of the answer. */
+function answerRow(turn: NewTurn): TurnMessage {
+  const { messageId: id, userMessageId: parentId, id: turnId } = turn;
+  return { id, parentId, turnId, role: "assistant", status: "running", parts: [], metadata: null, text: "" };
+}
+
+/** What the log of a turn holds before its run: what is kept of the answer that it continues. */
+export function beginningOf(
+  turn: TurnRow,
+  options: TurnSettings,
+  continuation: Continuation | undefined,
+): LoggedChunk[] {
+  if (!continuation) return [];
+  const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
+  return numbered([...opening({ ...begin, continues: options.continues }), ...keptOf(continuation)]);
+}
+
+/** How many chunks that is. */
+function begunSeqOf(continuation: Continuation | undefined): number | undefined {
+  return continuation && openingLength + keptOf(continuation).length;
+}
+
+function keptOf({ kept }: Continuation): TurnChunk[] {
+  return kept.flatMap(splitDelta);
+}
+
+/** `start` and the first `data-turn`. */
+const openingLength = 2;
+
+/** As they are read back. */
+function numbered(chunks: TurnChunk[]): LoggedChunk[] {
+  return chunks.map((chunk, index) => {
+    const json = JSON.stringify(chunk);
+    return { seq: index + 1, chunk: JSON.parse(json) as TurnChunk, json };
+  });
+}
+
+type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
+
+/** What the client says that is not stored yet, oldest first. */
+export function newMessages(request: TurnRequest): NewMessage[] {
+  if (request.trigger === "submit-message") return [{ ...request.message, role: "user" }];
+  return request.trigger === "answer-prompt" ? request.prompt.messages : [];
+}
+
+/** The user message that a regenerated answer answers. */
+async function questionOf({ userId, request }: Send, chat: SendState["chat"]): Promise<string> {
+  const notFound = () => new AppError("not_found", "There is no such message in this chat.");
+  const messageId = request.trigger === "regenerate-message" ? request.messageId : undefined;
+  const named = messageId ? await findMessage(userId, messageId) : null;
+  if (messageId && named?.chatId !== chat?.id) throw notFound();
+  const message = named ?? chat?.last;
+  const question = message?.role === "user" ? message.id : message?.parentId;
+  if (!question) throw notFound();
+  return question;
+}
+
+/** Long enough to tell chats apart, short enough for one line of the list. */
+const maxTitleLength = 80;
+
+function titleOf(text: string): string {
+  const line = text.replaceAll("\0", "").replace(/\s+/g, " ").trim();
+  if (line.length <= maxTitleLength) return line;
+  // Half of a surrogate pair is no character.
+  const head = line.slice(0, maxTitleLength - 1).replace(/[\ud800-\udbff]$/, "");
+  return `${head.trimEnd()}…`;
+}
