@@ -1,6 +1,7 @@
 // The readers of the bench: a process of its own on raw sockets, so that it is never what is measured. Told over IPC what
 // to ask for; while a job runs it only counts marks and remembers bytes, and checks every answer when the clock stands.
 import { randomUUID } from "node:crypto";
+import { EventEmitter } from "node:events";
 import { connect, type Socket } from "node:net";
 import { answerOf, mark } from "./answer.ts";
 
@@ -21,7 +22,7 @@ export type Job = Target & {
   rate: number;
   /** The starts are spread over this long. */
   spreadMs: number;
-  /** Opens the streams, says `open` when all tokens are there, and leaves at the next message. */
+  /** Opens the streams, says `open` when all tokens are there, and stays until it is told to `leave`; others may be opened meanwhile. */
   hold?: boolean;
 };
 
@@ -34,10 +35,12 @@ export type Measured = {
   tokens: number;
 };
 
-/** What the parent hears: `open` or `measured`, then `checked`. */
+/** What the parent hears: `open` or `measured`, then `checked`; of streams that should be held, `checked` at once when one fails. */
 export type Report = { open: true } | { measured: Measured } | { checked: string[] };
 
 type Turn = { sentMs: number; firstMs: number; lastMs: number; gapMs: number; tokens: number; bytes: Buffer[] };
+
+const left = new EventEmitter();
 
 /** Tokens that arrived, by time: 10 ms apart, which is finer than any commit. */
 const bucketMs = 10;
@@ -49,6 +52,7 @@ async function run(job: Job): Promise<void> {
   const arrivals: number[] = [];
   const startMs = performance.now();
   let held = 0;
+  let leaving = false;
   const sockets: Socket[] = [];
 
   async function stream(index: number): Promise<void> {
@@ -61,6 +65,7 @@ async function run(job: Job): Promise<void> {
         turns.push(await ask(socket, job.bearers?.[index % job.bearers.length] ?? ""));
     } catch (error) {
       errors.push((error as Error).message);
+      if (job.hold && !leaving) send({ checked: errors });
     }
     socket.destroy();
   }
@@ -115,7 +120,8 @@ async function run(job: Job): Promise<void> {
 
   const all = Promise.all(Array.from({ length: job.streams }, (_, index) => stream(index)));
   if (job.hold) {
-    await new Promise((resolve) => process.once("message", resolve));
+    await new Promise((resolve) => left.once("leave", resolve));
+    leaving = true;
     for (const socket of sockets) socket.destroy();
     await all;
     return send({ checked: errors.filter((error) => !error.startsWith(`closed after ${job.tokens} `)) });
@@ -202,5 +208,6 @@ function send(report: Report): void {
 }
 
 process.on("message", (message) => {
-  if (typeof message === "object") void run(message as Job);
+  if (message === "leave") left.emit("leave");
+  else void run(message as Job);
 });
