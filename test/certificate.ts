@@ -21,7 +21,9 @@ export function selfSigned(host: string): { certificate: string; key: string } {
     der(0xa3, sequence(sequence(object("551d11"), alternatives))),
   );
   const signature = der(0x03, Buffer.concat([Buffer.of(0), sign("sha256", toBeSigned, privateKey)]));
-  const body = sequence(toBeSigned, algorithm, signature).toString("base64").replace(/.{64}/g, "$&\n");
+  const body = sequence(toBeSigned, algorithm, signature)
+    .toString("base64")
+    .replace(/.{64}(?=.)/g, "$&\n");
   return {
     certificate: `-----BEGIN CERTIFICATE-----\n${body}\n-----END CERTIFICATE-----\n`,
     key: privateKey.export({ type: "pkcs8", format: "pem" }) as string,

@@ -8,6 +8,7 @@ import { OwnConnection } from "@/db/own-connection";
 import { isDatabaseAway } from "@/lib/database-away";
 import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
+import type { Waiting } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import type { LogTiming } from "./contract";
 import type { Writer } from "./writer";
@@ -41,9 +42,10 @@ export class Appender {
   #committing = false;
   #commitUnderWay = Promise.resolve();
   #urgent = false;
-  #soon: NodeJS.Immediate | null = null;
+  /** A commit is about to begin. */
+  #soon = false;
   #timer: NodeJS.Timeout | null = null;
-  #held: (() => void)[] = [];
+  #held: Waiting[] = [];
   #holdTimer: NodeJS.Timeout | null = null;
   /** For so many texts more in the commit that is about to begin. */
   #room = 0;
@@ -87,7 +89,11 @@ export class Appender {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#renewal);
-    while (this.#held.length > 0) this.#letGo();
+    if (this.#holdTimer) clearTimeout(this.#holdTimer);
+    for (const { prepare, release } of this.#held.splice(0)) {
+      prepare();
+      release();
+    }
     for (const writer of this.writers.values()) this.#drop(writer, "lost");
     await this.#connection.close();
   }
@@ -101,27 +107,36 @@ export class Appender {
   }
 
   /** See lib/next-commit.ts. */
-  hold(release: () => void): boolean {
+  hold(waiting: Waiting): boolean {
     if (this.#closed) return false;
     if (!this.#committing && !this.#soon && this.#waitMs() <= 0) this.#begin();
     if (this.#soon && this.#room > 0) {
       this.#room--;
       return false;
     }
-    this.#held.push(release);
-    this.#holdTimer ??= setTimeout(() => this.#letGo(), maxHoldMs);
-    // Later: `release` must not be called before it is known to be kept.
+    this.#held.push(waiting);
+    this.#holdTimer ??= setTimeout(() => this.#letGo(() => {}), maxHoldMs);
+    // Later: nothing must be asked for before it is known to be kept.
     if (!this.#timer) queueMicrotask(() => this.#arm());
     return true;
   }
 
-  #letGo(): void {
+  /** `then` follows at the earliest a tick later. */
+  #letGo(then: () => void): void {
     if (this.#holdTimer) clearTimeout(this.#holdTimer);
     this.#holdTimer = null;
     const going = this.#held.splice(0, maxTexts);
     this.#room = maxTexts - going.length;
-    for (const release of going) release();
-    if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#letGo(), maxHoldMs);
+    if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#letGo(() => {}), maxHoldMs);
+    for (const waiting of going) waiting.prepare();
+    setImmediate(() => {
+      if (going.length === 0) return then();
+      // Between two of these callbacks the network is looked at.
+      setImmediate(() => {
+        for (const waiting of going) waiting.release();
+        setImmediate(then);
+      });
+    });
   }
 
   #waitMs(): number {
@@ -135,15 +150,15 @@ export class Appender {
     else this.#timer ??= setTimeout(() => this.#begin(), waitMs);
   }
 
-  /** The commit starts a tick later, so that whatever happens in this tick, and what is let go now, shares it. */
+  /** The commit starts some ticks later, so that whatever happens in this one, and what is let go now, shares it. */
   #begin(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    this.#soon = setImmediate(() => {
-      this.#soon = null;
+    this.#soon = true;
+    this.#letGo(() => {
+      this.#soon = false;
       this.#commitUnderWay = this.#commit();
     });
-    this.#letGo();
   }
 
   #takeUrgentCredit(): boolean {

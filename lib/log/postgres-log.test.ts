@@ -1,5 +1,8 @@
 // The log's contract on a real Postgres, and what only Postgres can show: commits a second, fencing, lost
 // notifications, statements that fail.
+import { once } from "node:events";
+import { stat } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import postgres from "postgres";
 import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { pool } from "@/db/client";
@@ -107,37 +110,108 @@ describe("on Postgres", () => {
 
   test("what waits for a commit is let go before it, a bounded number each time, the longest first", async () => {
     const log = openLog();
-    const [turnId = ""] = await insertTurns(1, leaseMs);
-    const turn = new ScriptedTurn(log, turnId);
-    turn.begin();
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const passed: number[] = [];
     const kept: number[] = [];
-    const gone: number[] = [];
+    const told: string[] = [];
     for (let text = 0; text < 350; text++) {
-      const holds: boolean = holdUntilCommit(() => {
+      const tell = (word: string) => {
         // Never from within the call that keeps it.
         expect(kept).toContain(text);
-        gone.push(text);
-      });
+        told.push(`${word} ${text}`);
+      };
+      const holds: boolean = holdUntilCommit({ prepare: () => tell("prepare"), release: () => tell("release") });
       (holds ? kept : passed).push(text);
     }
     expect(passed).toEqual(Array.from({ length: 100 }, (_, text) => text));
-    expect(gone).toEqual([]);
-    await until(async () => gone.length > 0);
-    await until(async () => gone.length === kept.length);
-    expect(gone).toEqual(kept);
+    expect(told).toEqual([]);
+    await until(async () => told.length === 2 * kept.length);
+    const batches = [kept.slice(0, 100), kept.slice(100, 200), kept.slice(200)];
+    const steps = batches.flatMap((texts) => [
+      ...texts.map((text) => `prepare ${text}`),
+      ...texts.map((text) => `release ${text}`),
+    ]);
+    expect(told).toEqual(steps);
+    await turn.end();
+  });
+
+  test("the network is looked at between the two calls, and the commit takes what they bring", async () => {
+    const server = createServer();
+    onTestFinished(() => void server.close());
+    await once(server.listen(0, "127.0.0.1"), "listening");
+    // Paused before it is connected: nothing is read until somebody says so.
+    const reader = connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
+    const [writer] = (await once(server, "connection")) as [Socket];
+    onTestFinished(() => void reader.destroy());
+    onTestFinished(() => void writer.destroy());
+    await new Promise((resolve) => writer.write("said meanwhile", resolve));
+
+    const log = openLog();
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    const logged = log.read(turn.turnId, 0);
+    await readUntil(logged, (all) => all.length === 5);
+    let heard = "";
+    reader.on("data", (bytes) => (heard += bytes)).pause();
+    turn.say("first");
+    await readUntil(logged, (all) => textIn(all) === "first");
+    const startsMs = watchCommits();
+    const released = Promise.withResolvers<string>();
+    const waiting = {
+      prepare: () => void reader.resume(),
+      release() {
+        turn.say(heard);
+        released.resolve(heard);
+      },
+    };
+    while (!holdUntilCommit(waiting)) expect(heard).toBe("");
+    // The worst moment: the network was just looked at, and the next text finds the commit free.
+    await stat(".");
+    for (const startMs = performance.now(); performance.now() < startMs + 30; );
+    holdUntilCommit({ prepare() {}, release() {} });
+    expect(await released.promise).toBe("said meanwhile");
+    const commits = startsMs.length;
+    await readUntil(logged, (all) => textIn(all).includes("said meanwhile"));
+    expect(startsMs).toHaveLength(commits + 1);
+    await turn.end();
+  });
+
+  test("a commit that hangs does not keep what waits", async () => {
+    const log = openLog();
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    const reader = log.read(turn.turnId, 0);
+    await readUntil(reader, (all) => all.length === 5);
+    const sql = postgres(url(), { max: 1 });
+    await sql.unsafe("begin; lock table turn_chunks in exclusive mode");
+    turn.say("stuck");
+    await until(async () => {
+      const rows = await pool().sql`select 1 from pg_locks where relation = 'turn_chunks'::regclass and not granted`;
+      return rows.length > 0;
+    });
+    const told: string[] = [];
+    const holds = (): boolean =>
+      holdUntilCommit({ prepare: () => told.push("prepare"), release: () => told.push("release") });
+    for (const times of [1, 2]) {
+      expect(holds()).toBe(true);
+      await until(async () => told.length === 2 * times);
+    }
+    expect(told).toEqual(["prepare", "release", "prepare", "release"]);
+    await sql.unsafe("commit");
+    await sql.end();
     await turn.end();
   });
 
   test("nothing waits for a log that has closed", async () => {
     const log = openLog();
-    const [turnId = ""] = await insertTurns(1, leaseMs);
-    log.open(turnId, 1);
-    let gone = 0;
-    for (let text = 0; text < 350; text++) holdUntilCommit(() => gone++);
+    log.open(await insertTurn(leaseMs), 1);
+    const told: string[][] = [];
+    for (let text = 0; text < 350; text++) {
+      const calls: string[] = [];
+      const waiting = { prepare: () => calls.push("prepare"), release: () => calls.push("release") };
+      if (holdUntilCommit(waiting)) told.push(calls);
+    }
     await log.close(0);
-    expect(gone).toBe(250);
-    expect(holdUntilCommit(() => {})).toBe(false);
+    expect(told).toEqual(Array.from({ length: 250 }, () => ["prepare", "release"]));
+    expect(holdUntilCommit({ prepare() {}, release() {} })).toBe(false);
   });
 
   describe("commits a second", () => {

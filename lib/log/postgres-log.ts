@@ -47,7 +47,7 @@ export class PostgresLog implements TurnLog {
       (turnId, logged) => this.#tails.get(turnId)?.push(logged),
       (writer) => this.#release(writer),
     );
-    setHoldUntilCommit((release) => this.#appender.hold(release));
+    setHoldUntilCommit((waiting) => this.#appender.hold(waiting));
     this.#stopReaper = startReaper(
       leaseMs,
       (turnId) => this.#appender.writers.has(turnId),

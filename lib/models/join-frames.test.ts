@@ -1,17 +1,22 @@
+import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { HoldUntilCommit } from "@/lib/next-commit";
+import type { HoldUntilCommit, Waiting } from "@/lib/next-commit";
 import { type ShapeName, writerFor } from "@/test/provider-shapes";
 import { joinFrames } from "./join-frames";
 
 const never: HoldUntilCommit = () => false;
 
-/** What comes out for these reads, one string a read. */
-async function through(reads: Uint8Array[], hold = never): Promise<string> {
-  const source = new ReadableStream<Uint8Array>({
-    start(controller) {
-      for (const read of reads) controller.enqueue(read);
-      controller.close();
+/** A loop's turn, in which the network would be looked at. */
+const aLook = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+/** What comes out for these reads, one string a read; `look` says when each is there. */
+async function through(reads: Uint8Array[], hold = never, look = async () => {}): Promise<string> {
+  const left = reads.filter((read) => read.length > 0);
+  const source = new Readable({
+    highWaterMark: 0,
+    read() {
+      void look().then(() => this.push(left.shift() ?? null));
     },
   });
   const pieces: Uint8Array[] = [];
@@ -84,12 +89,12 @@ describe.each<ShapeName>(["chat", "responses"])("%s", (shape) => {
         async (texts, at, commits) => {
           const text = answer(shape, texts);
           let asked = 0;
-          const hold: HoldUntilCommit = (release) => {
-            if (commits[asked++ % commits.length]) setImmediate(release);
-            else return false;
+          const hold: HoldUntilCommit = ({ prepare, release }) => {
+            if (!commits[asked++ % commits.length]) return false;
+            void aLook().then(prepare).then(aLook).then(release);
             return true;
           };
-          expect(meaningOf(await through(cut(Buffer.from(text), at), hold))).toEqual(meaningOf(text));
+          expect(meaningOf(await through(cut(Buffer.from(text), at), hold, aLook))).toEqual(meaningOf(text));
         },
       ),
     );
@@ -102,118 +107,230 @@ describe.each<ShapeName>(["chat", "responses"])("%s", (shape) => {
   });
 });
 
+/** A connection and a log that do what they are told. */
+function scripted() {
+  /** What the system holds: a piece is handed over when the source reads. */
+  const unread: (Buffer | null)[] = [];
+  let wanted = false;
+  const source = new Readable({
+    highWaterMark: 0,
+    read() {
+      wanted = true;
+      arrive();
+    },
+  });
+  function arrive() {
+    const next = wanted ? unread.shift() : undefined;
+    if (next === undefined) return;
+    wanted = false;
+    source.push(next);
+  }
+
+  const held: Waiting[] = [];
+  const reader = joinFrames(source, (waiting) => held.push(waiting) > 0).getReader();
+  async function put(next: Buffer | null): Promise<void> {
+    unread.push(next);
+    arrive();
+    await aLook();
+  }
+  return {
+    source,
+    unread,
+    held,
+    reader,
+    say: (text: string) => put(Buffer.from(text)),
+    end: () => put(null),
+    /** Of the last that waits: the log is about to begin a commit. */
+    async prepare() {
+      held.at(-1)?.prepare();
+      await aLook();
+    },
+    release: () => held.at(-1)?.release(),
+  };
+}
+
+/** One text that was read, one that waits. */
+async function waiting(text = "b") {
+  const script = scripted();
+  const first = script.reader.read();
+  await script.say(chat({ content: "a" }));
+  expect(await textOf(first)).toBe(chat({ content: "a" }));
+  expect(script.held).toHaveLength(0);
+  const second = script.reader.read();
+  await script.say(chat({ content: text }));
+  expect(script.held).toHaveLength(1);
+  return { ...script, second };
+}
+
+async function textOf(read: Promise<ReadableStreamReadResult<Uint8Array>>): Promise<string> {
+  const { value } = await read;
+  return Buffer.from(value ?? []).toString();
+}
+
 describe("text between two commits", () => {
-  /** A source and a log that do what they are told. */
-  function scripted() {
-    let source!: ReadableStreamDefaultController<Uint8Array>;
-    let release: (() => void) | undefined;
-    const cancelled: unknown[] = [];
-    const body = new ReadableStream<Uint8Array>({
-      start(controller) {
-        source = controller;
-      },
-      cancel: (reason) => void cancelled.push(reason),
-    });
-    const asked = { times: 0 };
-    const reader = joinFrames(body, (given) => {
-      asked.times++;
-      release = given;
-      return true;
-    }).getReader();
-    return {
-      asked,
-      cancelled,
-      reader,
-      /** Said, and read by whoever reads. */
-      async say(text: string): Promise<void> {
-        source.enqueue(Buffer.from(text));
-        await new Promise((resolve) => setImmediate(resolve));
-      },
-      end: () => source.close(),
-      fail: (error: Error) => source.error(error),
-      commit: () => release?.(),
-    };
-  }
-
-  async function textOf(read: Promise<ReadableStreamReadResult<Uint8Array>>): Promise<string> {
-    const { value } = await read;
-    return Buffer.from(value ?? []).toString();
-  }
-
-  it("is gathered until the log asks for it, once, and the first never waits", async () => {
-    const { asked, reader, say, commit } = scripted();
-    const first = reader.read();
-    await say(chat({ content: "a" }));
-    expect(await textOf(first)).toBe(chat({ content: "a" }));
-    expect(asked.times).toBe(0);
-
-    const second = reader.read();
-    await say(chat({ content: "b" }));
+  it("stays in the system until the log asks for it, goes on as one, and the first never waits", async () => {
+    const { held, unread, second, say, prepare, release } = await waiting("b");
+    let given = false;
+    void second.then(() => (given = true));
     await say(chat({ content: "c" }));
     await say(chat({ content: "d" }));
-    expect(asked.times).toBe(1);
-    commit();
-    expect(await textOf(second)).toBe(chat({ content: "bcd" }));
+    expect(unread).toHaveLength(2);
+    await prepare();
+    expect(unread).toHaveLength(0);
+    await say(chat({ content: "e" }));
+    expect([given, unread.length]).toEqual([false, 0]);
+    release();
+    expect(await textOf(second)).toBe(chat({ content: "bcde" }));
+    expect(held).toHaveLength(1);
   });
 
-  it.each([
+  it("waits for each commit anew", async () => {
+    const { held, reader, unread, second, say, prepare, release } = await waiting("b");
+    await prepare();
+    release();
+    await second;
+    const third = reader.read();
+    await say(chat({ content: "c" }));
+    expect(held).toHaveLength(2);
+    await say(chat({ content: "d" }));
+    expect(unread).toHaveLength(1);
+    await prepare();
+    release();
+    expect(await textOf(third)).toBe(chat({ content: "cd" }));
+  });
+
+  const others: [string, string][] = [
     ["a tool call", chat({ tool_calls: [{ index: 0 }] })],
     ["the end of the answer", chat({}, "1", { finish_reason: "stop" })],
     ["another answer's text", chat({ content: "x" }, "2", { logprobs: {} })],
     ["an error", `data: {"error":{"message":"gone"}}\n\n`],
     ["the end mark", "data: [DONE]\n\n"],
-  ])("goes on at once before %s", async (_, next) => {
-    const { reader, say } = scripted();
+  ];
+
+  it.each(others)("goes on with %s as soon as the log asks, each in its place", async (_, next) => {
+    const { reader, second, unread, say, prepare } = await waiting("b");
+    await say(next);
+    expect(unread).toHaveLength(1);
+    await prepare();
+    expect((await textOf(second)) + (await textOf(reader.read()))).toBe(chat({ content: "b" }) + next);
+  });
+
+  it.each(others)("does not wait when %s came with it", async (_, next) => {
+    const { reader, held, say } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }));
+    await first;
+    await say(chat({ content: "b" }) + next);
+    expect(await textOf(reader.read())).toBe(chat({ content: "b" }) + next);
+    expect(held).toHaveLength(0);
+  });
+
+  it("is text of two answers: the one goes on, the other waits", async () => {
+    const { reader, second, held, say, prepare, release } = await waiting("b");
+    await say(chat({ content: "x" }, "2"));
+    await prepare();
+    expect(await textOf(second)).toBe(chat({ content: "b" }));
+    const third = reader.read();
+    await say(chat({ content: "y" }, "2"));
+    release();
+    expect(await textOf(third)).toBe(chat({ content: "xy" }, "2"));
+    expect(held).toHaveLength(1);
+  });
+
+  it("goes on when the source ends", async () => {
+    const { reader, second, end, prepare } = await waiting("b");
+    await end();
+    await prepare();
+    expect(await textOf(second)).toBe(chat({ content: "b" }));
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  it("does not wait when the end came with it", async () => {
+    const { source, reader, say } = scripted();
     const first = reader.read();
     await say(chat({ content: "a" }));
     await first;
     const second = reader.read();
-    await say(chat({ content: "b" }));
-    await say(next);
-    expect((await textOf(second)) + (await textOf(reader.read()))).toBe(chat({ content: "b" }) + next);
-  });
-
-  /** One text that was read, one that waits. */
-  async function waiting(text: string) {
-    const script = scripted();
-    const first = script.reader.read();
-    await script.say(chat({ content: "a" }));
-    await first;
-    const second = script.reader.read();
-    await script.say(chat({ content: text }));
-    return { ...script, second };
-  }
-
-  it("goes on when the source ends", async () => {
-    const { reader, second, end } = await waiting("b");
-    end();
+    source.push(Buffer.from(chat({ content: "b" })));
+    source.push(null);
     expect(await textOf(second)).toBe(chat({ content: "b" }));
     expect((await reader.read()).done).toBe(true);
   });
 
   it("goes on before a failure", async () => {
-    const { reader, second, fail } = await waiting("b");
-    fail(new Error("reset"));
+    const { reader, second, source, prepare, release } = await waiting("b");
+    source.destroy(new Error("reset"));
     expect(await textOf(second)).toBe(chat({ content: "b" }));
     await expect(reader.read()).rejects.toThrow("reset");
+    await prepare();
+    release();
   });
 
   it("goes on when there is much of it", async () => {
-    const { second } = await waiting("b".repeat(20_000));
-    expect(await textOf(second)).toBe(chat({ content: "b".repeat(20_000) }));
+    const { second, prepare, release } = await waiting("b".repeat(200_000));
+    await prepare();
+    release();
+    expect(await textOf(second)).toBe(chat({ content: "b".repeat(200_000) }));
   });
 
-  it("is let go of when nobody wants it any more", async () => {
-    const { reader, say, commit, cancelled } = scripted();
-    const first = reader.read();
-    await say(chat({ content: "a" }));
-    await first;
-    const second = reader.read();
-    await say(chat({ content: "b" }));
+  it("is let go of when nobody wants it any more, and so is the source", async () => {
+    const { source, reader, second, say, prepare, release } = await waiting("b");
+    await say(chat({ content: "c" }));
     await reader.cancel("enough");
-    commit();
+    expect(source.destroyed).toBe(true);
+    await prepare();
+    release();
     expect((await second).done).toBe(true);
-    expect(cancelled).toEqual(["enough"]);
+  });
+});
+
+describe("a source", () => {
+  it("is not read for nobody", async () => {
+    const { reader, unread, source, say } = scripted();
+    for (const text of ["a", "b", "c", "d"]) await say(chat({ tool_calls: [text] }));
+    expect(unread).toHaveLength(3);
+    expect(await textOf(reader.read())).toBe(chat({ tool_calls: ["a"] }));
+    await aLook();
+    expect(unread).toHaveLength(3);
+    expect(source.readableLength).toBe(0);
+    expect(await textOf(reader.read())).toBe(chat({ tool_calls: ["b"] }));
+    expect(unread).toHaveLength(2);
+  });
+
+  it("fails behind what had come before, and without what was not whole", async () => {
+    const { reader, source } = scripted();
+    await aLook();
+    source.push(Buffer.from(`${chat({ content: "a" })}data: {"choi`));
+    source.destroy(new Error("reset"));
+    await aLook();
+    expect(await textOf(reader.read())).toBe(chat({ content: "a" }));
+    await expect(reader.read()).rejects.toThrow("reset");
+  });
+
+  it("gives its text to the streams behind before its failure", async () => {
+    const source = new Readable({ highWaterMark: 0, read() {} });
+    // As many as the SDK has.
+    let stream = joinFrames(source, never);
+    for (let behind = 0; behind < 8; behind++) stream = stream.pipeThrough(new TransformStream());
+    const reader = stream.getReader();
+    const first = reader.read();
+    source.push(Buffer.from(chat({ content: "a" })));
+    source.destroy(new Error("reset"));
+    expect(await textOf(first)).toBe(chat({ content: "a" }));
+    await expect(reader.read()).rejects.toThrow("reset");
+  });
+
+  it("that is closed before its end has failed", async () => {
+    const { reader, source } = scripted();
+    const first = reader.read();
+    source.destroy();
+    await expect(first).rejects.toMatchObject({ code: "ERR_STREAM_PREMATURE_CLOSE" });
+  });
+
+  it("is destroyed when the stream is cancelled before anything came", async () => {
+    const { reader, source } = scripted();
+    await reader.cancel();
+    expect(source.destroyed).toBe(true);
   });
 });
 

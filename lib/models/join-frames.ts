@@ -1,43 +1,36 @@
 // Joins the text of a provider's answer before anybody parses it: each event would go alone through the SDK's parser, its
-// schemas and a dozen streams. Text deltas that lie side by side become one event, and those that come between two commits
-// of the log, which nobody could read before the next, go on together just before it. An answer's first text, and whatever
-// is no text, never waits. Bytes that are not understood pass as they are (docs/performance.md).
+// schemas and a dozen streams. Text deltas that lie side by side become one event. Between two commits of the log, when
+// nobody could read a text, nothing is read behind it: it waits in the system's buffers and goes on just before the commit.
+// An answer's first text never waits, nor does what is no text once it is read. Bytes that are not understood pass as they
+// are (docs/performance.md, docs/decisions/0013).
+import { finished, type Readable } from "node:stream";
 import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
-
-/** A `fetch` whose event streams come with adjacent text deltas joined. Everything else about the answer is the same. */
-export async function joiningFetch(...request: Parameters<typeof fetch>): Promise<Response> {
-  const answer = await fetch(...request);
-  if (!answer.body || !answer.headers.get("content-type")?.startsWith("text/event-stream")) return answer;
-  const { status, statusText, headers } = answer;
-  return new Response(joinFrames(answer.body), { status, statusText, headers });
-}
 
 const newline = 0x0a;
 const carriageReturn = 0x0d;
 const blankLine = Buffer.from("\n\n");
-/** More than a provider says between two commits; bounds what is here while the database is slow. */
-const maxHeldLength = 16_384;
 
 /**
  * The same events in the same order. Text is given on at the latest when the log asks for it, the source ends or fails, or
- * something else follows it. An event that is not whole yet is kept until it is, as any parser would.
+ * something else follows it. An event that is not whole yet is kept until it is, as any parser would. The source is read
+ * only when what comes can go on; cancelling destroys it. Its failure, or its closing without an end, comes behind all that
+ * had come whole.
  */
-export function joinFrames(
-  source: ReadableStream<Uint8Array>,
-  hold: HoldUntilCommit = holdUntilCommit,
-): ReadableStream<Uint8Array> {
-  const reader = source.getReader();
+export function joinFrames(source: Readable, hold: HoldUntilCommit = holdUntilCommit): ReadableStream<Uint8Array> {
   let output!: ReadableStreamDefaultController<Uint8Array>;
   /** The beginning of an event whose end has not come. */
-  let pieces: Uint8Array[] = [];
+  let pieces: Buffer[] = [];
   let held: Said | null = null;
-  let willBeAsked = false;
+  /** `kept`: until the commit asks. `asked`: it is about to begin, what is read meanwhile goes with it. */
+  let state: "flowing" | "kept" | "asked" = "flowing";
   let sawText = false;
   /** Resolved when the reader of this stream got something. */
   let demand: PromiseWithResolvers<void> | null = null;
-  let reading = false;
   let over = false;
+  let failure: { error: unknown } | null = null;
 
+  source.on("readable", read);
+  finished(source, { writable: false }, end);
   return new ReadableStream<Uint8Array>(
     {
       start(controller) {
@@ -45,31 +38,25 @@ export function joinFrames(
       },
       pull() {
         demand = Promise.withResolvers();
-        if (!reading) void read();
-        return demand.promise;
+        const { promise } = demand;
+        if (failure) tell(failure.error);
+        else read();
+        return promise;
       },
-      cancel(reason) {
+      cancel() {
         over = true;
-        return reader.cancel(reason);
+        source.destroy();
       },
     },
     { highWaterMark: 0 },
   );
 
-  /** Never rejects. */
-  async function read(): Promise<void> {
-    reading = true;
-    try {
-      while (demand && !over) {
-        const { done, value } = await reader.read();
-        if (over) return;
-        if (done) end();
-        else take(Buffer.from(value.buffer, value.byteOffset, value.byteLength));
-      }
-    } catch (error) {
-      if (!over) fail(error);
+  function read(): void {
+    while (demand && state !== "kept" && !over) {
+      const bytes: Buffer | null = source.read();
+      if (bytes === null) return;
+      take(bytes);
     }
-    reading = false;
   }
 
   function take(bytes: Buffer): void {
@@ -84,16 +71,25 @@ export function joinFrames(
     if (held && !append(held, said)) give();
     if (held === null && said.delta && sawText && mayWait()) held = said;
     else if (held === null) give(said);
-    if (held?.delta && held.delta.text.length > maxHeldLength) give();
     if (said.delta?.text) sawText = true;
   }
 
   function mayWait(): boolean {
-    willBeAsked ||= hold(() => {
-      willBeAsked = false;
-      if (!over) give();
-    });
-    return willBeAsked;
+    if (over) return false;
+    if (state === "flowing" && hold({ prepare, release })) state = "kept";
+    return state !== "flowing";
+  }
+
+  function prepare(): void {
+    state = "asked";
+    read();
+  }
+
+  function release(): void {
+    state = "flowing";
+    if (over) return;
+    give();
+    read();
   }
 
   function give(said = held): void {
@@ -107,25 +103,28 @@ export function joinFrames(
     demand = null;
   }
 
-  function end(): void {
-    give();
-    if (pieces.length > 0) pass(Buffer.concat(pieces));
+  function end(error?: unknown): void {
+    if (over) return;
     over = true;
+    // Of what came with a failure, what had come before it.
+    for (let bytes: Buffer | null = source.read(); bytes !== null; bytes = source.read()) take(bytes);
+    give();
+    if (error) {
+      failure = { error };
+      if (demand) tell(error);
+      return;
+    }
+    if (pieces.length > 0) pass(Buffer.concat(pieces));
     output.close();
     demand?.resolve();
   }
 
-  function fail(error: unknown): void {
-    over = true;
-    const waited = held !== null;
-    give();
-    const tell = () => {
+  /** A failure throws away what is still on its way through the streams behind: text gets a head start. */
+  function tell(error: unknown): void {
+    setImmediate(() => {
       output.error(error);
       demand?.resolve();
-    };
-    // A failure throws away what is still on its way through the streams behind: text gets a head start.
-    if (waited) setImmediate(tell);
-    else tell();
+    });
   }
 }
 

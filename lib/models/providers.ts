@@ -4,8 +4,8 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
-import { joiningFetch } from "./join-frames";
 import { optionalTools } from "./optional-tools";
+import { providerFetch } from "./provider-fetch";
 import { retries } from "./retries";
 import { timeouts } from "./timeouts";
 
@@ -26,7 +26,7 @@ function openai(name: string, env: Env): Prepared {
   const isOpenAI = host === "api.openai.com" || host.endsWith(".api.openai.com");
   if (isOpenAI && !env.OPENAI_API_KEY) return { label, reason: "OPENAI_API_KEY is not set." };
 
-  const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey, fetch: joiningFetch });
+  const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey, fetch: providerFetch });
   const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
   const model = api === "chat" ? provider.chat(name) : notStored(provider.responses(name));
   return { label, model: prepared(model, env) };
@@ -38,7 +38,7 @@ function ollama(name: string, env: Env): Prepared {
   const baseURL = `${env.OLLAMA_BASE_URL.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
   return {
     label,
-    model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey, fetch: joiningFetch }).chat(name), env),
+    model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey, fetch: providerFetch }).chat(name), env),
   };
 }
 

@@ -1,0 +1,503 @@
+import { execFile } from "node:child_process";
+import { getEventListeners, once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer, globalAgent, type IncomingMessage, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { getCACertificates, setDefaultCACertificates } from "node:tls";
+import { promisify } from "node:util";
+import { createOpenAI } from "@ai-sdk/openai";
+import { APICallError, streamText, wrapLanguageModel } from "ai";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { setHoldUntilCommit, type Waiting } from "@/lib/next-commit";
+import { selfSigned } from "@/test/certificate";
+import { classifyFailure } from "./failure";
+import { providerFetch } from "./provider-fetch";
+import { timeouts } from "./timeouts";
+
+/** Resolves with the port; closed, with its connections, after the test. */
+async function listen(server: Server, host = "127.0.0.1"): Promise<number> {
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket) => {
+    sockets.add(socket);
+    socket.on("error", () => {});
+  });
+  onTestFinished(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+  server.listen(0, host);
+  await once(server, "listening");
+  return (server.address() as AddressInfo).port;
+}
+
+/** Answers each request as it is told, in HTTP. */
+async function httpServer(answer: (request: IncomingMessage, response: ServerResponse, text: string) => void) {
+  const server = createServer(async (request, response) => answer(request, response, await textOfRequest(request)));
+  return `http://127.0.0.1:${await listen(server)}`;
+}
+
+/** Answers each request, which must fit into a packet, with whatever bytes. */
+async function tcpServer(answer: (socket: Socket) => void) {
+  const server = createTcpServer((socket) => socket.on("data", () => answer(socket)));
+  return `http://127.0.0.1:${await listen(server)}`;
+}
+
+async function textOfRequest(request: IncomingMessage): Promise<string> {
+  const pieces: Buffer[] = [];
+  for await (const piece of request) pieces.push(piece);
+  return Buffer.concat(pieces).toString();
+}
+
+function post(url: string, init: RequestInit = {}) {
+  return providerFetch(url, { method: "POST", body: "{}", headers: { "Content-Type": "application/json" }, ...init });
+}
+
+function said(content: string, finish_reason: string | null = null): string {
+  return `data: ${JSON.stringify({ id: "1", choices: [{ index: 0, delta: { content }, finish_reason }] })}\n\n`;
+}
+
+const streamHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+const httpChunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
+
+/** A stream that says one text and then nothing; `closed` when its client has gone. */
+async function silentServer() {
+  const closed = Promise.withResolvers<void>();
+  const url = await httpServer((_, response) => {
+    response.on("close", closed.resolve);
+    response.writeHead(200, { "content-type": "text/event-stream" }).write(said("Hi"));
+  });
+  return { url, closed: closed.promise };
+}
+
+describe("a response", () => {
+  it("has the status, the headers and the body, and the request what was asked for", async () => {
+    let seen: object = {};
+    const url = await httpServer(({ method, url, headers }, response, text) => {
+      seen = { method, url, headers, text };
+      response.setHeader("set-cookie", ["a=1", "b=2"]);
+      response.writeHead(429, "Slow down", { "content-type": "application/json", "retry-after": "7" });
+      response.end(`{"error":{"message":"é"}}`);
+    });
+    const response = await post(`${url}/v1/x?y=1`, { body: `{"é":1}`, headers: { Authorization: "Bearer k" } });
+    expect(seen).toMatchObject({
+      method: "POST",
+      url: "/v1/x?y=1",
+      text: `{"é":1}`,
+      headers: { authorization: "Bearer k", "content-length": "8", "accept-encoding": "identity" },
+    });
+    expect([response.status, response.statusText, response.ok]).toEqual([429, "Slow down", false]);
+    expect(response.headers.get("retry-after")).toBe("7");
+    expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"]);
+    expect(await response.json()).toEqual({ error: { message: "é" } });
+  });
+
+  it("of an event stream comes event by event", async () => {
+    const url = await httpServer(async (_, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+      response.write(said("Hi"));
+      await gate.promise;
+      response.end(said("", "stop"));
+    });
+    const gate = Promise.withResolvers<void>();
+    const response = await post(url);
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    expect((await reader?.read())?.value).toBe(said("Hi"));
+    gate.resolve();
+    expect((await reader?.read())?.value).toBe(said("", "stop"));
+    expect((await reader?.read())?.done).toBe(true);
+  });
+
+  it("may be large, and so may a request", async () => {
+    const large = "é".repeat(4_000_000);
+    const url = await httpServer((_, response, text) => response.end(text));
+    expect(await (await post(url, { body: large })).text()).toBe(large);
+  });
+
+  it.each([204, 205, 304])("%i has no body, and its connection is used again", async (status) => {
+    const ports = new Set<number | undefined>();
+    const url = await httpServer(({ socket }, response) => {
+      ports.add(socket.remotePort);
+      response.writeHead(status).end();
+    });
+    for (const _ of [1, 2]) {
+      const response = await post(url);
+      expect([response.status, response.body]).toEqual([status, null]);
+      await expect.poll(() => idleSockets(url)).toBe(1);
+    }
+    expect(ports.size).toBe(1);
+  });
+
+  it("that redirects is not followed", async () => {
+    const asked: unknown[] = [];
+    const url = await httpServer((request, response) => {
+      asked.push(request.url);
+      response.writeHead(307, { location: "/elsewhere" }).end("moved");
+    });
+    const response = await post(`${url}/v1`);
+    expect([response.status, response.ok, await response.text()]).toEqual([307, false, "moved"]);
+    expect(asked).toEqual(["/v1"]);
+  });
+
+  it("comes over TLS when the certificate is trusted, which is Node's to say", async () => {
+    const { certificate, key } = selfSigned("localhost");
+    const server = createSecureServer({ cert: certificate, key }, (_, response) => {
+      response.writeHead(200, { "content-type": "text/event-stream" }).end(said("Hi"));
+    });
+    const url = `https://localhost:${await listen(server, "localhost")}`;
+    await expect(post(url)).rejects.toMatchObject({
+      message: "fetch failed",
+      cause: { code: "DEPTH_ZERO_SELF_SIGNED_CERT" },
+    });
+    const trusted = getCACertificates("default");
+    setDefaultCACertificates([...trusted, certificate]);
+    onTestFinished(() => setDefaultCACertificates(trusted));
+    expect(await (await post(url)).text()).toBe(said("Hi"));
+  });
+});
+
+function idleSockets(url: string): number {
+  const { hostname, port } = new URL(url);
+  return globalAgent.freeSockets[globalAgent.getName({ host: hostname, port: Number(port) })]?.length ?? 0;
+}
+
+describe("a connection", () => {
+  it("is used again once a body was read to its end", async () => {
+    const ports = new Set<number | undefined>();
+    const url = await httpServer(({ socket }, response) => {
+      ports.add(socket.remotePort);
+      response.writeHead(200, { "content-type": "text/event-stream" }).end(said("Hi") + said("", "stop"));
+    });
+    for (const _ of [1, 2, 3]) {
+      expect(await (await post(url)).text()).toBe(said("Hi") + said("", "stop"));
+      await expect.poll(() => idleSockets(url)).toBe(1);
+    }
+    expect(ports.size).toBe(1);
+  });
+
+  it("that the server closed meanwhile is not used again", async () => {
+    const sockets: Socket[] = [];
+    const url = await httpServer(({ socket }, response) => {
+      sockets.push(socket);
+      response.end("Hi");
+    });
+    await (await post(url)).text();
+    await expect.poll(() => idleSockets(url)).toBe(1);
+    sockets[0]?.end();
+    await expect.poll(() => idleSockets(url)).toBe(0);
+    expect(await (await post(url)).text()).toBe("Hi");
+    expect(new Set(sockets).size).toBe(2);
+  });
+
+  it("that the server closes when it is used again is a failed call", async () => {
+    const url = await httpServer(({ socket, url }, response) => {
+      if (url === "/again") socket.destroy();
+      else response.end("Hi");
+    });
+    await (await post(url)).text();
+    await expect.poll(() => idleSockets(url)).toBe(1);
+    await expect(post(`${url}/again`)).rejects.toMatchObject({ cause: { code: "ECONNRESET" } });
+  });
+
+  it("is closed when the body is cancelled", async () => {
+    const { url, closed } = await silentServer();
+    const response = await post(url);
+    await response.body?.cancel();
+    await closed;
+  });
+
+  it("is closed when a body that is no stream of events is cancelled", async () => {
+    const closed = Promise.withResolvers<void>();
+    const url = await httpServer((_, response) => {
+      response.on("close", closed.resolve);
+      response.write("<html>");
+    });
+    const response = await post(url);
+    await response.body?.cancel();
+    await closed.promise;
+  });
+
+  it("of a body that nobody reads is closed by the signal", async () => {
+    const { url, closed } = await silentServer();
+    const calls = new AbortController();
+    const response = await post(url, { signal: calls.signal });
+    calls.abort(new Error("enough"));
+    await closed;
+    await expect(response.text()).rejects.toThrow("enough");
+  });
+});
+
+describe("an abort", () => {
+  it("before the call sends nothing", async () => {
+    let asked = 0;
+    const url = await httpServer((_, response) => {
+      asked++;
+      response.end();
+    });
+    const reason = new Error("enough");
+    await expect(post(url, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    await (await post(url)).text();
+    expect(asked).toBe(1);
+  });
+
+  it("before the connection rejects with its reason", async () => {
+    const url = await httpServer((_, response) => response.end());
+    const calls = new AbortController();
+    const call = post(url, { signal: calls.signal });
+    const reason = new Error("enough");
+    calls.abort(reason);
+    await expect(call).rejects.toBe(reason);
+  });
+
+  it.each([[new Error("enough")], ["a word"], [null]])("before the response: %s", async (reason) => {
+    const asked = Promise.withResolvers<void>();
+    const closed = Promise.withResolvers<void>();
+    const url = await httpServer((_, response) => {
+      response.on("close", closed.resolve);
+      asked.resolve();
+    });
+    const calls = new AbortController();
+    const call = post(url, { signal: calls.signal });
+    await asked.promise;
+    calls.abort(reason);
+    await expect(call).rejects.toBe(reason);
+    await closed.promise;
+  });
+
+  it.each(["text/event-stream", "text/plain"])("in the middle of %s fails the read with its reason", async (type) => {
+    const closed = Promise.withResolvers<void>();
+    const url = await httpServer((_, response) => {
+      response.on("close", closed.resolve);
+      response.writeHead(200, { "content-type": type }).write(said("Hi"));
+    });
+    const calls = new AbortController();
+    const reader = (await post(url, { signal: calls.signal })).body?.getReader();
+    await reader?.read();
+    const next = reader?.read();
+    const reason = new Error("enough");
+    calls.abort(reason);
+    await expect(next).rejects.toBe(reason);
+    await closed.promise;
+    expect(getEventListeners(calls.signal, "abort")).toEqual([]);
+  });
+
+  it("without a reason ends the read as well", async () => {
+    const { url, closed } = await silentServer();
+    const calls = new AbortController();
+    const reader = (await post(url, { signal: calls.signal })).body?.getReader();
+    await reader?.read();
+    const next = reader?.read();
+    calls.abort(null);
+    await expect(next).rejects.toThrow();
+    await closed;
+  });
+
+  it("is listened for until the call is over, and no longer", async () => {
+    const url = await httpServer((request, response) => {
+      if (request.url === "/cut") response.socket?.destroy();
+      else response.writeHead(200, { "content-type": "text/event-stream" }).end(said("Hi"));
+    });
+    const { signal } = new AbortController();
+    const response = await post(url, { signal });
+    expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    await response.text();
+    await expect.poll(() => getEventListeners(signal, "abort")).toEqual([]);
+    await expect(post(`${url}/cut`, { signal })).rejects.toThrow("fetch failed");
+    await expect(post("http://127.0.0.1:1", { signal })).rejects.toThrow("fetch failed");
+    await expect.poll(() => getEventListeners(signal, "abort")).toEqual([]);
+  });
+});
+
+/** What the SDK makes of it: the text before, the first error, and what a person may know of that. */
+async function ask(url: string, maxRetries = 0) {
+  const model = wrapLanguageModel({
+    model: createOpenAI({ baseURL: url, apiKey: "unused", fetch: providerFetch }).chat("scripted"),
+    middleware: timeouts({ firstChunkMs: 10_000, chunkMs: 10_000 }),
+  });
+  let text = "";
+  let error: unknown;
+  for await (const part of streamText({ model, prompt: "Hello", maxRetries, onError: () => {} }).stream) {
+    if (part.type === "text-delta") text += part.text;
+    if (part.type === "error") error ??= part.error;
+  }
+  return { text, error, code: error && classifyFailure(error).code };
+}
+
+describe("a provider that", () => {
+  it.each<[string, (socket: Socket) => void, string]>([
+    ["resets the connection", (socket) => socket.resetAndDestroy(), "ECONNRESET"],
+    ["closes it", (socket) => socket.end(), "ECONNRESET"],
+    ["speaks no HTTP", (socket) => socket.end("SSH-2.0-OpenSSH\r\n"), "HPE_INVALID_CONSTANT"],
+    ["breaks off in its headers", (socket) => socket.end("HTTP/1.1 200 OK\r\nconten"), "ECONNRESET"],
+    [
+      "has endless headers",
+      (socket) => socket.write(`HTTP/1.1 200 OK\r\nx: ${"x".repeat(99_999)}`),
+      "HPE_HEADER_OVERFLOW",
+    ],
+  ])("%s before it answers has not been reached", async (_, answer, code) => {
+    const url = await tcpServer(answer);
+    const call = post(url);
+    await expect(call).rejects.toThrow(TypeError);
+    await expect(call).rejects.toMatchObject({ message: "fetch failed", cause: { code } });
+    const { text, code: kind, error } = await ask(url);
+    expect([text, kind, (error as APICallError).isRetryable]).toEqual(["", "provider_unavailable", true]);
+  });
+
+  it.each<[string, string]>([
+    ["an unknown status", "HTTP/1.1 777 Odd\r\ncontent-length: 0\r\n\r\n"],
+    ["a change of protocol", "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"],
+  ])("answers with %s has not been reached", async (_, answer) => {
+    const url = await tcpServer((socket) => socket.write(answer));
+    await expect(post(url)).rejects.toMatchObject({ message: "fetch failed", cause: expect.any(Error) });
+    expect((await ask(url)).code).toBe("provider_unavailable");
+  });
+
+  it("does not listen, or has no address, has not been reached", async () => {
+    await expect(post("http://127.0.0.1:1")).rejects.toMatchObject({ cause: { code: "ECONNREFUSED" } });
+    await expect(post("http://nowhere.invalid")).rejects.toMatchObject({
+      cause: { code: expect.stringMatching(/^(?:ENOTFOUND|EAI_AGAIN)$/) },
+    });
+    for (const url of ["http://127.0.0.1:1", "http://nowhere.invalid", "https://127.0.0.1:1"]) {
+      const { error, code } = await ask(url);
+      expect([code, (error as APICallError).isRetryable]).toEqual(["provider_unavailable", true]);
+    }
+  });
+
+  it("speaks no TLS has not been reached", async () => {
+    const url = await httpServer((_, response) => response.end());
+    expect((await ask(url.replace("http:", "https:"))).code).toBe("provider_unavailable");
+  });
+
+  it.each<[string, (socket: Socket) => void]>([
+    [
+      "resets the connection",
+      (socket) => socket.write(streamHead + httpChunk(said("Hi")), () => socket.resetAndDestroy()),
+    ],
+    ["ends it", (socket) => socket.end(streamHead + httpChunk(said("Hi")))],
+    ["ends it within a chunk", (socket) => socket.end(`${streamHead + httpChunk(said("Hi"))}99\r\ndata: {`)],
+    ["breaks the chunks", (socket) => socket.write(`${streamHead + httpChunk(said("Hi"))}zz\r\n`)],
+    [
+      "promised more",
+      (socket) =>
+        socket.end(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n${said("Hi")}`),
+    ],
+  ])("%s in the middle of its answer has broken off, and what it said before is kept", async (_, answer) => {
+    const { text, code, error } = await ask(await tcpServer(answer));
+    expect([text, code]).toEqual(["Hi", "provider_unavailable"]);
+    expect(error).toBeInstanceOf(Error);
+  });
+
+  it("redirects, or has nothing to say, has answered", async () => {
+    const redirecting = await httpServer((_, response) => response.writeHead(307, { location: "/x" }).end());
+    const { error, code } = await ask(redirecting);
+    expect([APICallError.isInstance(error) && error.statusCode, code]).toEqual([307, "provider_invalid"]);
+    const empty = await httpServer((_, response) => response.writeHead(204).end());
+    expect((await ask(empty)).code).toBe("provider_invalid");
+  });
+
+  it("fails once is asked again by the SDK", async () => {
+    let asked = 0;
+    const url = await tcpServer((socket) => {
+      if (++asked === 1) socket.resetAndDestroy();
+      else socket.end(`${streamHead}${httpChunk(`${said("Hi", "stop")}data: [DONE]\n\n`)}0\r\n\r\n`);
+    });
+    expect(await ask(url, 1)).toMatchObject({ text: "Hi", error: undefined });
+    expect(asked).toBe(2);
+  });
+});
+
+it("sends nothing but text", async () => {
+  await expect(post("http://127.0.0.1:1", { body: new FormData() })).rejects.toThrow("Only text");
+  await expect(providerFetch(new Request("http://127.0.0.1:1"), { body: "{}" })).rejects.toThrow("Invalid URL");
+});
+
+it("leaves text that waits for a commit in the system, until its server can write no more", async () => {
+  const held: Waiting[] = [];
+  setHoldUntilCommit((waiting) => held.push(waiting) > 0);
+  onTestFinished(() => setHoldUntilCommit(undefined));
+  // More than the system's buffers hold on both sides, 4 and 6 MiB at most by default.
+  const pieces = 2_048;
+  const piece = "x".repeat(16_384);
+  let server: Socket | undefined;
+  const url = await tcpServer((socket) => {
+    server = socket;
+    socket.write(streamHead + httpChunk(said("Hi")));
+  });
+  const response = await post(url);
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  expect((await reader?.read())?.value).toBe(said("Hi"));
+  const next = reader?.read();
+  for (let written = 0; written < pieces; written++) server?.write(httpChunk(said(piece)));
+  server?.end("0\r\n\r\n");
+  await expect.poll(() => held.length).toBe(1);
+
+  const queued = await settled(() => server?.writableLength ?? 0);
+  expect(queued).toBeGreaterThan(16 * 1_048_576);
+
+  setHoldUntilCommit(undefined);
+  held[0]?.prepare();
+  held[0]?.release();
+  let text = (await next)?.value ?? "";
+  for (let read = await reader?.read(); !read?.done; read = await reader?.read()) text += read?.value;
+  const contents = text.matchAll(/"content":"(x+)"/g);
+  expect([...contents].reduce((sum, [, content = ""]) => sum + content.length, 0)).toBe(pieces * piece.length);
+  expect(server?.writableLength).toBe(0);
+});
+
+/** What it is when a hundred turns of the loop have not changed it. */
+async function settled(measure: () => number): Promise<number> {
+  let last = measure();
+  for (let turns = 0; turns < 100; turns++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (measure() !== last) turns = 0;
+    last = measure();
+  }
+  return last;
+}
+
+it("goes through a proxy when Node is told of one", async () => {
+  const folder = await mkdtemp(path.join(tmpdir(), "provider-fetch-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const { certificate, key } = selfSigned("provider.invalid");
+  await writeFile(path.join(folder, "ca.pem"), certificate);
+  const answer = (_: IncomingMessage, response: ServerResponse) =>
+    response.writeHead(200, { "content-type": "text/event-stream" }).end(said("Hi"));
+  const plain = await listen(createServer(answer));
+  const secure = await listen(createSecureServer({ cert: certificate, key }, answer));
+
+  const seen: string[] = [];
+  const proxy = createServer(async (request, response) => {
+    seen.push(`${request.method} ${request.url} ${await textOfRequest(request)}`);
+    answer(request, response);
+  });
+  proxy.on("connect", (request, socket) => {
+    seen.push(`CONNECT ${request.url}`);
+    const tunnel = connect(secure, "127.0.0.1", () => socket.write("HTTP/1.1 200 Connected\r\n\r\n"));
+    tunnel.on("error", () => {});
+    tunnel.pipe(socket).pipe(tunnel);
+  });
+  const proxyUrl = `http://127.0.0.1:${await listen(proxy)}`;
+
+  const code = `
+    import { providerFetch } from "@/lib/models/provider-fetch";
+    for (const url of ["http://provider.invalid/v1", "https://provider.invalid/v1", "http://127.0.0.1:${plain}/v1"])
+      console.log(await (await providerFetch(url, { method: "POST", body: "{}" })).text());`;
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    ["--import", path.resolve("test/chaos/paths.mjs"), "--input-type=module-typescript", "-e", code],
+    {
+      env: {
+        ...process.env,
+        NODE_USE_ENV_PROXY: "1",
+        HTTP_PROXY: proxyUrl,
+        HTTPS_PROXY: proxyUrl,
+        NO_PROXY: "127.0.0.1",
+        NODE_EXTRA_CA_CERTS: path.join(folder, "ca.pem"),
+      },
+    },
+  );
+  expect(stdout.match(/"Hi"/g)).toHaveLength(3);
+  expect(seen).toEqual(["POST http://provider.invalid/v1 {}", "CONNECT provider.invalid:443"]);
+});
