@@ -27,7 +27,8 @@ const idsPerNotify = 200;
 /**
  * Appends, renews the leases, finishes turns and notifies, in one statement. Returns the turns it was allowed to touch;
  * a turn that is missing has been taken over, has ended or is gone. Repeating a call that may have committed is safe,
- * and so is a call that is carried out long after later ones: it takes nothing back.
+ * and so is a call that is carried out long after later ones: it takes nothing back. Said as a case, a turn's state is nothing
+ * that Postgres has an opinion on: else it takes running turns for next to none, and compares each of them with each row.
  */
 export async function commitChunks(
   sql: Sql | TransactionSql,
@@ -54,7 +55,7 @@ export async function commitChunks(
         error = final.error::json,
         ended_at = case when final.turn_id is not null then now() end
       from input left join final on final.turn_id = input.turn_id
-      where turns.id = input.turn_id and turns.epoch = input.epoch and turns.state = 'running'
+      where turns.id = input.turn_id and turns.epoch = input.epoch and case when turns.state = 'running' then true end
       returning turns.id, turns.stop_requested_at is not null as stop_requested, turns.user_id, turns.chat_id, turns.ended_at
     ), added as (
       insert into turn_chunks (turn_id, seq, chunk)

@@ -19,11 +19,10 @@ const commitIntervalMs = 25;
 const urgentPerSecond = 30;
 /**
  * Texts that go on with one commit, the longest held first: with 40 commits a second 4,000, which is half a core. With more
- * streams than that each has more to say at its turn: 500 at 50 tokens a second come round in 125 ms.
+ * streams than that each has more to say at its turn: 500 at 50 tokens a second come round in 125 ms. Those that have waited for
+ * `holdMs` go on beyond it, or a busy process would fall behind by one round after the other.
  */
 const maxTexts = 100;
-/** Text that is held back for a commit slower than this goes on, so that it never looks like a provider's silence. */
-const maxHoldMs = 100;
 /** Bounds one statement after an outage, when every turn has as much to store as it may hold back. */
 const maxCommitBytes = 8_388_608;
 /** Retries of the same batch while the database is away. */
@@ -45,7 +44,7 @@ export class Appender {
   /** A commit is about to begin. */
   #soon = false;
   #timer: NodeJS.Timeout | null = null;
-  #held: Waiting[] = [];
+  #held: { waiting: Waiting; sinceMs: number }[] = [];
   #holdTimer: NodeJS.Timeout | null = null;
   /** For so many texts more in the commit that is about to begin. */
   #room = 0;
@@ -90,9 +89,9 @@ export class Appender {
     this.#closed = true;
     clearInterval(this.#renewal);
     if (this.#holdTimer) clearTimeout(this.#holdTimer);
-    for (const { prepare, release } of this.#held.splice(0)) {
-      prepare();
-      release();
+    for (const { waiting } of this.#held.splice(0)) {
+      waiting.prepare();
+      waiting.release();
     }
     for (const writer of this.writers.values()) this.#drop(writer, "lost");
     await this.#connection.close();
@@ -114,8 +113,8 @@ export class Appender {
       this.#room--;
       return false;
     }
-    this.#held.push(waiting);
-    this.#holdTimer ??= setTimeout(() => this.#letGo(() => {}), maxHoldMs);
+    this.#held.push({ waiting, sinceMs: performance.now() });
+    this.#holdTimer ??= setTimeout(() => this.#letGo(() => {}), this.#timing.holdMs);
     // Later: nothing must be asked for before it is known to be kept.
     if (!this.#timer) queueMicrotask(() => this.#arm());
     return true;
@@ -125,15 +124,17 @@ export class Appender {
   #letGo(then: () => void): void {
     if (this.#holdTimer) clearTimeout(this.#holdTimer);
     this.#holdTimer = null;
-    const going = this.#held.splice(0, maxTexts);
-    this.#room = maxTexts - going.length;
-    if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#letGo(() => {}), maxHoldMs);
-    for (const waiting of going) waiting.prepare();
+    const late = performance.now() - this.#timing.holdMs;
+    const inTime = this.#held.findIndex(({ sinceMs }) => sinceMs > late);
+    const going = this.#held.splice(0, Math.max(maxTexts, inTime < 0 ? this.#held.length : inTime));
+    this.#room = Math.max(0, maxTexts - going.length);
+    if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#letGo(() => {}), this.#timing.holdMs);
+    for (const { waiting } of going) waiting.prepare();
     setImmediate(() => {
       if (going.length === 0) return then();
       // Between two of these callbacks the network is looked at.
       setImmediate(() => {
-        for (const waiting of going) waiting.release();
+        for (const { waiting } of going) waiting.release();
         setImmediate(then);
       });
     });
@@ -155,6 +156,7 @@ export class Appender {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     this.#soon = true;
+    this.#lastStartMs = performance.now();
     this.#letGo(() => {
       this.#soon = false;
       this.#commitUnderWay = this.#commit();
@@ -176,7 +178,6 @@ export class Appender {
     if (this.#dirty.size === 0) return this.#arm();
     this.#committing = true;
     this.#urgent = false;
-    this.#lastStartMs = performance.now();
     const batch: Taken[] = [];
     let bytes = 0;
     for (const writer of this.#dirty) {

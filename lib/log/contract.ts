@@ -83,4 +83,6 @@ export type LogTiming = {
   answerMs: number;
   /** How often a process makes sure that notifications reach it. */
   listenCheckMs: number;
+  /** Text that waited for a commit for so long goes on in any case (lib/next-commit.ts). */
+  holdMs: number;
 };

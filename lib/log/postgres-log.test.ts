@@ -54,8 +54,8 @@ logContract("Postgres", {
 
 describe("on Postgres", () => {
   const logs: PostgresLog[] = [];
-  const openLog = (lease = leaseMs) => {
-    const log = new PostgresLog(lease);
+  const openLog = (lease = leaseMs, timing: { holdMs?: number } = {}) => {
+    const log = new PostgresLog(lease, timing);
     logs.push(log);
     return log;
   };
@@ -108,8 +108,11 @@ describe("on Postgres", () => {
     expect(await turn.end()).toBe("stored");
   });
 
-  test("what waits for a commit is let go before it, a bounded number each time, the longest first", async () => {
-    const log = openLog();
+  test.each([
+    ["a bounded number each time, the longest first", 60_000, [100, 100, 50]],
+    ["beyond that number when it has waited for long", 1, [250]],
+  ])("what waits for a commit is let go before it, %s", async (_, holdMs, sizes) => {
+    const log = openLog(leaseMs, { holdMs });
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const passed: number[] = [];
     const kept: number[] = [];
@@ -126,11 +129,11 @@ describe("on Postgres", () => {
     expect(passed).toEqual(Array.from({ length: 100 }, (_, text) => text));
     expect(told).toEqual([]);
     await until(async () => told.length === 2 * kept.length);
-    const batches = [kept.slice(0, 100), kept.slice(100, 200), kept.slice(200)];
-    const steps = batches.flatMap((texts) => [
-      ...texts.map((text) => `prepare ${text}`),
-      ...texts.map((text) => `release ${text}`),
-    ]);
+    const waits = [...kept];
+    const steps = sizes.flatMap((size) => {
+      const texts = waits.splice(0, size);
+      return [...texts.map((text) => `prepare ${text}`), ...texts.map((text) => `release ${text}`)];
+    });
     expect(told).toEqual(steps);
     await turn.end();
   });

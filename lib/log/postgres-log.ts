@@ -24,8 +24,11 @@ const slowPolls = 4;
 const maxTurnsPerRead = 100;
 /** What a halted run gets at shutdown to store its terminal: some commits. */
 const haltMs = 2_000;
-/** `answerMs`: well above a slow commit, and six tries fit into `storageAwayMs`. A check is two queries of no cost. */
-const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000 };
+/**
+ * `answerMs`: well above a slow commit, and six tries fit into `storageAwayMs`. A check is two queries of no cost. `holdMs`: a reader
+ * sees no pause yet, and a provider's silence is measured behind it.
+ */
+const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000, holdMs: 100 };
 
 export class PostgresLog implements TurnLog {
   readonly #appender: Appender;

@@ -21,8 +21,8 @@ export function joinFrames(source: Readable, hold: HoldUntilCommit = holdUntilCo
   /** The beginning of an event whose end has not come. */
   let pieces: Buffer[] = [];
   let held: Said | null = null;
-  /** `kept`: until the commit asks. `asked`: it is about to begin, what is read meanwhile goes with it. */
-  let state: "flowing" | "kept" | "asked" = "flowing";
+  /** `kept`: until the commit asks. `asked`: it is about to begin, and what one read brings goes with it. `ready`: that has come. */
+  let state: "flowing" | "kept" | "asked" | "ready" = "flowing";
   let sawText = false;
   /** Resolved when the reader of this stream got something. */
   let demand: PromiseWithResolvers<void> | null = null;
@@ -52,9 +52,11 @@ export function joinFrames(source: Readable, hold: HoldUntilCommit = holdUntilCo
   );
 
   function read(): void {
-    while (demand && state !== "kept" && !over) {
+    while (demand && (state === "flowing" || state === "asked") && !over) {
       const bytes: Buffer | null = source.read();
       if (bytes === null) return;
+      // One more would begin the next read of the connection, for the first of the next texts alone.
+      if (state === "asked") state = "ready";
       take(bytes);
     }
   }
@@ -88,8 +90,11 @@ export function joinFrames(source: Readable, hold: HoldUntilCommit = holdUntilCo
   function release(): void {
     state = "flowing";
     if (over) return;
+    const waited = held !== null;
     give();
-    read();
+    // Where one had to wait one waits again, and reads then.
+    if (waited && hold({ prepare, release })) state = "kept";
+    else read();
   }
 
   function give(said = held): void {
