@@ -47,23 +47,27 @@ const contenders: Contender[] = [];
 try {
   const { contender: provider, process: providerProcess } = await startProvider();
   const { port } = provider.target;
-  contenders.push(provider, await startRelay(port), await startQuickstart(port), await startRivulet(port));
+  contenders.push(provider);
   const load = new Load(startNode(["bench/load.ts"]));
   const results: Results = {
     machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Node ${process.versions.node}`,
     pinned,
     rounds,
-    contenders: contenders.map(({ name, label }) => ({ name, label })),
+    contenders: [],
     works,
     figures: {},
     memory: {},
     readers: [],
   };
 
-  for (const contender of contenders.slice(1)) {
+  for (const start of [startRelay, startQuickstart, startRivulet]) {
+    const contender = await start(port);
+    contenders.push(contender);
+    // At once: how much room V8 has taken for garbage depends on how long it was idle.
     say(`memory of (${contender.name})`);
     results.memory[contender.name] = await measureMemory(load, contender, providerProcess);
   }
+  results.contenders = contenders.map(({ name, label }) => ({ name, label }));
   for (const contender of contenders) {
     say(`warm-up of (${contender.name})`);
     await measureWork(load, contender, warmUp);

@@ -22,7 +22,7 @@ export type Job = Target & {
   rate: number;
   /** The starts are spread over this long. */
   spreadMs: number;
-  /** Opens the streams, says `open` when all tokens are there, and stays until it is told to `leave`; others may be opened meanwhile. */
+  /** Opens the streams, says `open` when all tokens are there, and stays until it is told to `leave`. */
   hold?: boolean;
 };
 

@@ -82,29 +82,25 @@ async function spent({ pid, database }: Contender): Promise<Spent> {
   };
 }
 
-/**
- * The first streams make a server take room for garbage that it never gives back, how much depends on how long it was idle
- * before. It has it when the second ones come, and those are counted.
- */
-const firstStreams = 250;
+/** Enough that the rest of the process does not matter. */
 const heldStreams = 500;
 const heldTokens = 20;
 
-/** Bytes for each further stream that is open and silent after some tokens. */
+/** Of a server that was just started: bytes for each stream that is open and silent after some tokens. */
 export async function measureMemory(load: Load, contender: Contender, provider: ChildProcess): Promise<number> {
-  const job = { ...contender.target, tokens: heldTokens, rate: 0, spreadMs, turns: 1, hold: true };
-  const open = async (streams: number) => {
-    load.start({ ...job, streams });
-    const report = await load.report();
-    if ("checked" in report) throw new Error(`${contender.label}: ${report.checked[0]}`);
-    await sleep(1_000);
-    return memoryBytes(contender.pid);
-  };
-  const before = await open(firstStreams);
-  const after = await open(heldStreams);
+  const job = { ...contender.target, tokens: heldTokens, rate: 0, spreadMs: 0 };
+  load.start({ ...job, streams: 2, turns: 10 });
+  await load.report();
+  await load.report();
+  await sleep(1_000);
+  const before = memoryBytes(contender.pid);
+  load.start({ ...job, streams: heldStreams, turns: 1, spreadMs, hold: true });
+  const report = await load.report();
+  if ("checked" in report) throw new Error(`${contender.label}: ${report.checked[0]}`);
+  await sleep(1_000);
+  const after = memoryBytes(contender.pid);
   load.start("leave");
-  const errors = [];
-  for (let job = 0; job < 2; job++) errors.push(...((await load.report()) as { checked: string[] }).checked);
+  const { checked: errors } = (await load.report()) as { checked: string[] };
   if (errors.length > 0) throw new Error(`${contender.label}: ${errors[0]}`);
   // What goes on without its reader ends, too.
   provider.kill("SIGUSR2");

@@ -18,11 +18,11 @@ const commitIntervalMs = 25;
 /** A turn's first text does not wait for the interval, up to this many times a second: no storm of turns makes more than 70 commits. */
 const urgentPerSecond = 30;
 /**
- * Texts that go on with one commit, the longest held first: with 40 commits a second 4,000, which is half a core. With more
- * streams than that each has more to say at its turn: 500 at 50 tokens a second come round in 125 ms. Those that have waited for
- * `holdMs` go on beyond it, or a busy process would fall behind by one round after the other.
+ * Texts that go on with one commit, the longest held first: with 40 commits a second 3,000, which is three quarters of a core from the
+ * provider's socket to the reader's. With more streams than that each has more to say at its turn: 500 come round in 170 ms. Those that
+ * have waited for `holdMs` go on beyond it, or a busy process would fall behind by one round after the other.
  */
-const maxTexts = 100;
+const maxTexts = 75;
 /** Bounds one statement after an outage, when every turn has as much to store as it may hold back. */
 const maxCommitBytes = 8_388_608;
 /** Retries of the same batch while the database is away. */

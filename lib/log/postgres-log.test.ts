@@ -109,8 +109,8 @@ describe("on Postgres", () => {
   });
 
   test.each([
-    ["a bounded number each time, the longest first", 60_000, [100, 100, 50]],
-    ["beyond that number when it has waited for long", 1, [250]],
+    ["a bounded number each time, the longest first", 60_000, [75, 75, 75, 50]],
+    ["beyond that number when it has waited for long", 1, [275]],
   ])("what waits for a commit is let go before it, %s", async (_, holdMs, sizes) => {
     const log = openLog(leaseMs, { holdMs });
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
@@ -126,7 +126,7 @@ describe("on Postgres", () => {
       const holds: boolean = holdUntilCommit({ prepare: () => tell("prepare"), release: () => tell("release") });
       (holds ? kept : passed).push(text);
     }
-    expect(passed).toEqual(Array.from({ length: 100 }, (_, text) => text));
+    expect(passed).toEqual(Array.from({ length: 75 }, (_, text) => text));
     expect(told).toEqual([]);
     await until(async () => told.length === 2 * kept.length);
     const waits = [...kept];
@@ -213,7 +213,7 @@ describe("on Postgres", () => {
       if (holdUntilCommit(waiting)) told.push(calls);
     }
     await log.close(0);
-    expect(told).toEqual(Array.from({ length: 250 }, () => ["prepare", "release"]));
+    expect(told).toEqual(Array.from({ length: 275 }, () => ["prepare", "release"]));
     expect(holdUntilCommit({ prepare() {}, release() {} })).toBe(false);
   });
 

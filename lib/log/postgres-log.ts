@@ -28,7 +28,7 @@ const haltMs = 2_000;
  * `answerMs`: well above a slow commit, and six tries fit into `storageAwayMs`. A check is two queries of no cost. `holdMs`: a reader
  * sees no pause yet, and a provider's silence is measured behind it.
  */
-const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000, holdMs: 100 };
+const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
 
 export class PostgresLog implements TurnLog {
   readonly #appender: Appender;

@@ -5,6 +5,7 @@
 // are (docs/performance.md, docs/decisions/0013).
 import { finished, type Readable } from "node:stream";
 import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
+import { type TextDelta, TextDeltas } from "./text-deltas";
 
 const newline = 0x0a;
 const carriageReturn = 0x0d;
@@ -18,6 +19,7 @@ const blankLine = Buffer.from("\n\n");
  */
 export function joinFrames(source: Readable, hold: HoldUntilCommit = holdUntilCommit): ReadableStream<Uint8Array> {
   let output!: ReadableStreamDefaultController<Uint8Array>;
+  const deltas = new TextDeltas();
   /** The beginning of an event whose end has not come. */
   let pieces: Buffer[] = [];
   let held: Said | null = null;
@@ -68,7 +70,7 @@ export function joinFrames(source: Readable, hold: HoldUntilCommit = holdUntilCo
       return;
     }
     const whole = bytes.subarray(0, end);
-    const said = joined(pieces.length > 0 ? Buffer.concat([...pieces, whole]) : whole);
+    const said = joined(pieces.length > 0 ? Buffer.concat([...pieces, whole]) : whole, deltas);
     pieces = end < bytes.length ? [bytes.subarray(end)] : [];
     if (held && !append(held, said)) give();
     if (held === null && said.delta && sawText && mayWait()) held = said;
@@ -143,7 +145,7 @@ function endOfEvents(bytes: Buffer, before: number | undefined): number {
 }
 
 /** Whole events: their bytes, and the delta when they are no more than one; without bytes it has grown. */
-type Said = { bytes: Buffer; delta: Delta | null } | { bytes: null; delta: Delta };
+type Said = { bytes: Buffer; delta: TextDelta | null } | { bytes: null; delta: TextDelta };
 
 function bytesOf(said: Said): Buffer {
   return said.bytes ?? Buffer.from(said.delta.write(said.delta.text));
@@ -157,16 +159,16 @@ function append(said: Said, next: Said): boolean {
   return true;
 }
 
-function joined(bytes: Buffer): Said {
+function joined(bytes: Buffer, deltas: TextDeltas): Said {
   if (bytes.includes(carriageReturn)) return { bytes, delta: null };
   const events = bytes.toString().split("\n\n");
   let text = "";
   let count = 0;
-  let open: Delta | null = null;
+  let open: TextDelta | null = null;
   for (const event of events) {
     if (event === "") continue;
     count++;
-    const delta = textDelta(event);
+    const delta = deltas.read(event);
     if (delta && open?.key === delta.key) {
       open.text += delta.text;
       continue;
@@ -178,63 +180,4 @@ function joined(bytes: Buffer): Said {
   if (open && text === "") return count === 1 ? { bytes, delta: open } : { bytes: null, delta: open };
   if (open) text += open.write(open.text);
   return { bytes: count === 1 ? bytes : Buffer.from(text), delta: null };
-}
-
-type Delta = { key: string; text: string; write(text: string): string };
-
-/** An event that brings text and nothing else; `key` says which text. */
-function textDelta(event: string): Delta | null {
-  if (event.startsWith(chatStart)) return chatDelta(event);
-  return event.startsWith(responsesStart) ? responsesDelta(event) : null;
-}
-
-const chatStart = "data: {";
-const responsesStart = "event: response.output_text.delta\ndata: {";
-
-type ChatChunk = {
-  id?: string;
-  choices?: { index?: number; delta?: { content?: unknown }; finish_reason?: unknown; logprobs?: unknown }[];
-  usage?: unknown;
-};
-
-function chatDelta(event: string): Delta | null {
-  const chunk = parse<ChatChunk>(event.slice(chatStart.length - 1));
-  const choice = chunk?.choices?.length === 1 ? chunk.choices[0] : undefined;
-  const text = choice?.delta?.content;
-  if (!chunk || !choice || typeof text !== "string") return null;
-  if (choice.finish_reason || choice.logprobs || chunk.usage || Object.keys(choice.delta ?? {}).length > 1) return null;
-  return {
-    key: `${chunk.id} ${choice.index}`,
-    text,
-    write: (content) => `data: ${JSON.stringify({ ...chunk, choices: [{ ...choice, delta: { content } }] })}\n\n`,
-  };
-}
-
-type ResponsesEvent = {
-  item_id?: string;
-  output_index?: number;
-  content_index?: number;
-  delta?: unknown;
-  logprobs?: unknown[];
-};
-
-function responsesDelta(event: string): Delta | null {
-  const parsed = parse<ResponsesEvent>(event.slice(responsesStart.length - 1));
-  if (!parsed || typeof parsed.delta !== "string" || parsed.logprobs?.length) return null;
-  const { item_id, output_index, content_index } = parsed;
-  return {
-    key: `${item_id} ${output_index} ${content_index}`,
-    text: parsed.delta,
-    write: (delta) => `${responsesStart.slice(0, -1)}${JSON.stringify({ ...parsed, delta })}\n\n`,
-  };
-}
-
-/** Null for what is no JSON on one line: the SDK is the one to complain. */
-function parse<T>(json: string): T | null {
-  if (json.includes("\n")) return null;
-  try {
-    return JSON.parse(json) as T;
-  } catch {
-    return null;
-  }
 }
