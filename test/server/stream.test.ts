@@ -14,8 +14,8 @@ const end = ["message-metadata", "turn complete", "finish"];
 test.each(shapes)("the chunks of a turn without documents, %s", async (_shape, model) => {
   const key = newKey();
   cluster.provider.on(key, [
-    { text: "Hello" },
-    { text: " there." },
+    // At a rate: an answer that comes within one millisecond has no tokens a second.
+    { tokens: "Hello there.", perSecond: 50 },
     { finish: "stop", usage: { input: 3, output: 2 } },
   ]);
   const stream = await cluster.send(key, { model });
