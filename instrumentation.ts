@@ -1,7 +1,15 @@
 // Next calls this once, before the first request: the server's own life begins in server-life.ts.
 export async function register(): Promise<void> {
-  if (process.env.NEXT_RUNTIME === "nodejs") {
+  if (process.env.NEXT_RUNTIME !== "nodejs") return;
+  try {
+    // Before anything else is loaded: the providers' SDKs read process.env when they are.
+    const { claimEnvironment } = await import("./lib/env");
+    claimEnvironment();
     const { beginServerLife } = await import("./server-life");
     await beginServerLife();
+  } catch (error) {
+    // Next would log it and go on to answer every request with 500.
+    console.error(`Rivulet cannot start: ${(error as Error).message}`);
+    process.exit(1);
   }
 }

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { parseEnv } from "./env";
+import { claimEnvironment, env, parseEnv } from "./env";
 
 it("has the documented defaults", () => {
   expect(parseEnv({})).toEqual({
@@ -67,4 +67,20 @@ it("I22: names all that are wrong at once, and shows no value", () => {
   }
   for (const name of Object.keys(wrong)) expect(message).toContain(name);
   expect(message).not.toContain("secret");
+});
+
+it("takes the providers' variables out of the environment, and keeps what they said", () => {
+  const { OPENAI_API_KEY, ANTHROPIC_API_KEY } = process.env;
+  Object.assign(process.env, { OPENAI_API_KEY: "sk-test", ANTHROPIC_API_KEY: "sk-other" });
+  try {
+    expect(claimEnvironment().OPENAI_API_KEY).toBe("sk-test");
+    expect(env().OPENAI_API_KEY).toBe("sk-test");
+    expect(process.env).not.toHaveProperty("OPENAI_API_KEY");
+    expect(process.env).not.toHaveProperty("ANTHROPIC_API_KEY");
+  } finally {
+    Object.assign(process.env, {
+      ...(OPENAI_API_KEY && { OPENAI_API_KEY }),
+      ...(ANTHROPIC_API_KEY && { ANTHROPIC_API_KEY }),
+    });
+  }
 });

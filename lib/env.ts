@@ -48,9 +48,24 @@ export function parseEnv(source: Record<string, string | undefined>): Env {
   throw new Error(`The configuration is not valid. ${problems.join("; ")}`);
 }
 
-let parsed: Env | undefined;
+// On globalThis because Next bundles each route apart, and what was taken out of process.env is there no more.
+const key = Symbol.for("rivulet.env");
+const shared = globalThis as { [key]?: Env };
 
 export function env(): Env {
-  parsed ??= parseEnv(process.env);
-  return parsed;
+  shared[key] ??= parseEnv(process.env);
+  return shared[key];
+}
+
+/** Variables that the providers' SDKs read on their own. */
+const providerVariables = /^(AI_GATEWAY|ANTHROPIC|AZURE|DEEPSEEK|GOOGLE|GROQ|MISTRAL|OPENAI|OPENROUTER|XAI)_/;
+
+/**
+ * Parses the configuration and removes the providers' variables from process.env, so that no SDK reads one behind our back: an
+ * empty OPENAI_BASE_URL makes OpenAI's fail when it is loaded. Call before any SDK is loaded. Throws as parseEnv does.
+ */
+export function claimEnvironment(): Env {
+  const claimed = env();
+  for (const name of Object.keys(process.env)) if (providerVariables.test(name)) delete process.env[name];
+  return claimed;
 }

@@ -1,0 +1,39 @@
+// A start either becomes ready, or ends with one sentence and exit code 1; it never hangs in between.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { testDatabase } from "@/test/database";
+import { newGuest, startServer } from "@/test/server";
+
+const databaseUrl = testDatabase();
+
+/** The command behind `npm start`, to its end. */
+async function startToEnd(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
+  const child = spawn(process.execPath, ["scripts/start.ts"], {
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, DATABASE_URL: databaseUrl(), PORT: "0", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let output = "";
+  for (const pipe of [child.stdout, child.stderr]) pipe.setEncoding("utf8").on("data", (text) => (output += text));
+  const [code] = (await once(child, "exit")) as [number | null];
+  return { code, output };
+}
+
+test("a copied .env.example, whose provider variables are empty, starts", async () => {
+  const env = { OPENAI_API_KEY: "", OPENAI_BASE_URL: "", OPENAI_API: "", OLLAMA_BASE_URL: "", MODELS: "" };
+  const server = await startServer({ databaseUrl: databaseUrl(), env });
+  const { token } = await newGuest(server.url);
+  const answer = await fetch(`${server.url}/api/models`, { headers: { authorization: `Bearer ${token}` } });
+  expect(await answer.json()).toMatchObject({ default: "local", models: [{ id: "local", ready: true }] });
+  expect(await server.stop()).toBe(0);
+});
+
+test.each([
+  ["a value that is not valid", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
+  ["a duration below zero", { LEASE_MS: "-1" }, "LEASE_MS"],
+])("%s ends the start with one sentence and exit code 1", async (_, env, name) => {
+  const { code, output } = await startToEnd(env);
+  expect(output.match(/^Rivulet cannot start: .*$/gm)).toEqual([expect.stringContaining(name)]);
+  expect(output).not.toContain("    at ");
+  expect(code).toBe(1);
+});
