@@ -10,11 +10,19 @@ const databaseUrl = testDatabase();
 /** The command behind `npm start`, to its end. */
 async function startToEnd(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, ["scripts/start.ts"], {
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, DATABASE_URL: databaseUrl(), PORT: "0", ...env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      NODE_ENV: "production",
+      DATABASE_URL: databaseUrl(),
+      PORT: "0",
+      ...env,
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let output = "";
-  for (const pipe of [child.stdout, child.stderr]) pipe.setEncoding("utf8").on("data", (text) => (output += text));
+  for (const pipe of [child.stdout, child.stderr])
+    pipe.setEncoding("utf8").on("data", (text: string) => (output += text));
   const [code] = (await once(child, "exit")) as [number | null];
   return { code, output };
 }
