@@ -72,6 +72,7 @@ async function turnRequest(
   const makes = chat && "number" in chat && route.makesNumbers;
   const shared = {
     chatId: chat && !makes ? await requireChatId(userId, chat) : id,
+    chatIsNew: !chat,
     ...(makes && { chatNumber: chat.number }),
     clientKey: key ?? id,
     model,

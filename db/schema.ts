@@ -114,6 +114,8 @@ export const turns = pgTable(
     messageId: text().notNull(),
     /** Idempotency key: the header, else the user message's id. */
     clientKey: text().notNull(),
+    /** Of what was sent with the key. Null: stored by a version that had none. */
+    fingerprint: text(),
     /** What was asked for besides the text: {model, searchMode, documentIds}. */
     request: json().notNull(),
     state: text().$type<"running" | "complete" | "stopped" | "failed" | "interrupted">().notNull().default("running"),

@@ -13,7 +13,7 @@ export type NewTurn = Pick<
   TurnRow,
   "id" | "userId" | "chatId" | "userMessageId" | "messageId" | "clientKey" | "request"
 > &
-  Partial<Pick<TurnRow, "lastSeq">>;
+  Partial<Pick<TurnRow, "fingerprint" | "lastSeq">>;
 
 /** What a send has to know before it is stored. */
 export type SendState = {
@@ -72,7 +72,7 @@ export async function insertTurn(
   messages: TurnMessage[],
   leaseMs: number,
 ): Promise<TurnRow | null> {
-  const { userId, chatId, lastSeq = 0 } = turn;
+  const { userId, chatId, fingerprint = null, lastSeq = 0 } = turn;
   const request = JSON.stringify(turn.request);
   const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
   const place =
@@ -91,9 +91,9 @@ export async function insertTurn(
         )`;
   const [row] = await sql`
     with ${place}, turn as (
-      insert into turns (id, user_id, chat_id, user_message_id, message_id, client_key, request, last_seq, lease_until)
+      insert into turns (id, user_id, chat_id, user_message_id, message_id, client_key, fingerprint, request, last_seq, lease_until)
       select ${turn.id}::uuid, user_id, id, ${turn.userMessageId}::text, ${turn.messageId}::text, ${turn.clientKey}::text,
-        ${request}::text::json, ${lastSeq}::int, now() + ${leaseMs}::int * interval '1 millisecond'
+        ${fingerprint}::text, ${request}::text::json, ${lastSeq}::int, now() + ${leaseMs}::int * interval '1 millisecond'
       from chat
       returning user_id, chat_id, lease_until, created_at
     ), said as (
@@ -113,6 +113,7 @@ export async function insertTurn(
         ...turn,
         // As it is read back.
         request: JSON.parse(request),
+        fingerprint,
         lastSeq,
         state: "running",
         epoch: 1,

@@ -10,6 +10,7 @@ const statuses: Record<ErrorCode, number> = {
   turn_running: 409,
   conflict: 409,
   too_large: 413,
+  key_reused: 422,
   rate_limited: 429,
   internal: 500,
   unavailable: 503,

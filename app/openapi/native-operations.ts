@@ -37,7 +37,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
         "`Idempotency-Key` the message's own id is the key of the send.",
       requestParams: { header: idempotencyHeader.extend(gatherHeader.shape) },
       requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
-      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 429]) },
+      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 422, 429]) },
     },
   },
   "/api/chat/{chatId}/stream": {

@@ -12,6 +12,7 @@ const meanings = {
   404: "`not_found`: unknown, or somebody else's; the two look the same.",
   409: "`turn_running`: the chat is still answering. Or `conflict`: it exists already.",
   413: "`too_large`: the body is over its limit.",
+  422: "`key_reused`: the key of this send belongs to another request. Send again with a new key.",
   429: "`rate_limited`: too many requests.",
   502: "The turn failed: an error of §4 of the protocol. What had arrived of the answer is stored.",
   503: "`unavailable`: the database is away, the model is not ready, or the server is restarting. Nothing was changed.",
@@ -55,7 +56,7 @@ export const idempotencyHeader = z.object({
     .string()
     .regex(/^[\x21-\x7e]{1,200}$/)
     .optional()
-    .describe("The same key from the same user is the same turn, however often and wherever it is sent."),
+    .describe("The same key with the same request is the same turn, however often and wherever it is sent."),
 });
 
 export const lastEventHeader = z.object({

@@ -6,9 +6,9 @@ import { useSession } from "./session";
 
 /**
  * What stands in the composer, and the message on its way: sent, but not yet known to be stored. That one keeps its id,
- * so that sending it again, also after a reload, is the same send (docs/protocol.md §5).
+ * so that sending it again, also after a reload, is the same send (docs/protocol.md §5). With other `options` it is another one.
  */
-export type Draft = { text: string; sent?: { messageId: string; chatId: string; text: string } };
+export type Draft = { text: string; sent?: { messageId: string; chatId: string; text: string; options?: string } };
 
 const empty: Draft = { text: "" };
 

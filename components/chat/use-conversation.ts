@@ -177,9 +177,12 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   const send = (text = draft.text) => {
     const words = text.trim();
     if (!words || busy) return;
-    const messageId = draft.sent?.text === words ? draft.sent.messageId : newId();
+    const options = JSON.stringify(request().body);
+    const { sent } = draft;
+    const repeats = sent?.text === words && (sent.options ?? options) === options;
+    const messageId = repeats ? sent.messageId : newId();
     begin();
-    setDraft({ text: "", sent: { messageId, chatId, text: words } });
+    setDraft({ text: "", sent: { messageId, chatId, text: words, options } });
     void chat.sendMessage({ id: messageId, role: "user", parts: [{ type: "text", text: words }] }, request());
   };
 

@@ -12,6 +12,7 @@ import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { type Continuation, requireContinuation } from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
+import { fingerprintOf, requireSameContent } from "./fingerprint";
 import { refund, spend } from "./quota";
 import { type Begun, beginningOf, newMessages, readState, storeSend } from "./store-send";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
@@ -21,16 +22,18 @@ export type KeepAlive = (work: Promise<void>) => void;
 
 /**
  * Starts the turn and lets go of it, or returns the turn this key started before. Follow it with `followTurn`.
- * Throws unavailable while the server drains, turn_running when the chat is busy with another turn.
+ * Throws unavailable while the server drains, turn_running when the chat is busy with another turn, key_reused when the key
+ * belongs to a turn that was asked for something else.
  */
 export function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
   return whileStarting(() => start(userId, request, keepAlive));
 }
 
 async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+  const fingerprint = fingerprintOf(request);
   const state = await readState(userId, request);
   const earlier = state.turnId && (await findTurnByKey(userId, request.clientKey));
-  if (earlier) return earlier;
+  if (earlier) return requireSameContent(earlier, fingerprint);
   if (isDraining())
     throw new AppError("unavailable", "The server is restarting. Nothing was sent; try again in a moment.", {
       retryAfter: 2,
@@ -46,17 +49,17 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   const turnId = uuidv7();
   let begun: Begun | null;
   try {
-    begun = await storeSend({ turnId, userId, request, options, continuation }, state);
+    begun = await storeSend({ turnId, userId, request, fingerprint, options, continuation }, state);
   } catch (error) {
-    if (uniqueViolation(error, "turns")) return afterConflict(userId, request, error);
+    if (uniqueViolation(error, "turns")) return afterConflict(userId, request, fingerprint, error);
     if (!isDatabaseAway(error)) throw error;
     const found = await findStored(turnId, userId, request.clientKey, error);
     // Somebody else's, or taken over meanwhile: it has an owner.
-    if (found.id !== turnId || found.epoch !== 1) return found;
+    if (found.id !== turnId || found.epoch !== 1) return requireSameContent(found, fingerprint);
     begun = { turn: found };
   }
   // An equal send was faster.
-  if (!begun) return afterConflict(userId, request);
+  if (!begun) return afterConflict(userId, request, fingerprint);
   const { turn, history } = begun;
   keepAlive(execute(turn, beginningOf(turn, options, continuation), history));
   return turn;
@@ -104,11 +107,16 @@ function settingsAgain({ settings, messageId }: Continuation, modelName = settin
 }
 
 /** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. */
-async function afterConflict(userId: string, request: TurnRequest, cause?: unknown): Promise<TurnRow> {
+async function afterConflict(
+  userId: string,
+  request: TurnRequest,
+  fingerprint: string,
+  cause?: unknown,
+): Promise<TurnRow> {
   const winner = await findTurnByKey(userId, request.clientKey);
   if (winner) {
     await refund("turn", userId);
-    return winner;
+    return requireSameContent(winner, fingerprint);
   }
   const { chat } = await readState(userId, request);
   const running = chat && (await findRunningTurn(userId, chat.id));

@@ -37,6 +37,7 @@ type Send = {
   turnId: string;
   userId: string;
   request: TurnRequest;
+  fingerprint: string;
   options: TurnSettings;
   continuation: Continuation | undefined;
 };
@@ -64,7 +65,7 @@ export async function storeSend(send: Send, state: SendState): Promise<Begun | n
 
 /** Null when the chat is not what it was, or is there by now, or its number is taken; then nothing was stored. */
 async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
-  const { userId, request, options, continuation } = send;
+  const { userId, request, fingerprint, options, continuation } = send;
   if (!chat && (request.trigger === "regenerate-message" || request.trigger === "continue-message"))
     throw new AppError("not_found", "There is no such chat.");
   const said = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
@@ -77,6 +78,7 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     userMessageId: question,
     messageId: uuidv7(),
     clientKey: request.clientKey,
+    fingerprint,
     request: { ...options, chatTitle: title, begunSeq: begunSeqOf(continuation) },
     lastSeq: begunSeqOf(continuation),
   };

@@ -57,6 +57,8 @@ export type TurnRequest = TurnOptions & {
   chatId: string;
   /** The small number of the chat to use or to make, if it is that what the client named; `chatId` is for a new one. */
   chatNumber?: number;
+  /** The client named no chat: `chatId` was made for this attempt. */
+  chatIsNew?: boolean;
   /** Equal keys of one user are one turn. */
   clientKey: string;
   view?: TurnView;

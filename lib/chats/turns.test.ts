@@ -217,6 +217,52 @@ describe("starting", () => {
     expect(await createChat(userId, {})).toMatchObject({ number: 9 });
   });
 
+  it("a key with other content is refused, also when its turn has long ended and is pruned; equal content joins", async () => {
+    const userId = await newUser();
+    const request = ask("bound to its key");
+    const [turn] = await Promise.all([1, 2, 3].map(() => startTurn(userId, { ...request }, keepAlive)));
+    await read(turn as TurnRow);
+    const others: TurnRequest[] = [
+      { ...request, message: { ...request.message, parts: [{ type: "text", text: "another question" }] } },
+      { ...request, chatId: uuidv7() },
+      { ...request, chatIsNew: true },
+      { ...request, model: "local" },
+      { ...request, searchMode: "all" },
+      { ...request, metadata: { client: "x" } },
+      { ...again(request.chatId), clientKey: request.clientKey },
+    ];
+    for (const other of others)
+      await expect(startTurn(userId, other, keepAlive)).rejects.toMatchObject({ code: "key_reused", status: 422 });
+    await pool().sql`delete from turn_chunks where turn_id = ${(turn as TurnRow).id}`;
+    await pool().sql`update turns set pruned_at = now() where id = ${(turn as TurnRow).id}`;
+    await expect(startTurn(userId, others[0] as TurnRequest, keepAlive)).rejects.toMatchObject({ code: "key_reused" });
+    // The id of the message is not its content when the key is another one.
+    const renamed = { ...request, message: { ...request.message, id: uuidv7() } };
+    expect(await startTurn(userId, renamed, keepAlive)).toMatchObject({ id: turn?.id });
+    expect(await listMessages(userId, request.chatId)).toHaveLength(2);
+    expect(requestsFor("another question")).toBe(0);
+  });
+
+  it("different questions at once with one key: one is answered, the others are told that the key is used", async () => {
+    const userId = await newUser();
+    const clientKey = uuidv7();
+    const results = await Promise.allSettled(
+      [1, 2, 3, 4].map((n) => startTurn(userId, { ...ask(`one key ${n}`), clientKey }, keepAlive)),
+    );
+    const refused = results.filter((each) => each.status === "rejected").map(({ reason }) => reason.code);
+    expect(refused).toEqual(["key_reused", "key_reused", "key_reused"]);
+    expect(await pool().sql`select from turns where user_id = ${userId}`).toHaveLength(1);
+  });
+
+  it("a turn that a version without fingerprints stored is joined by its key alone", async () => {
+    const userId = await newUser();
+    const request = ask("before fingerprints");
+    const turn = await startTurn(userId, request, keepAlive);
+    await read(turn);
+    await pool().sql`update turns set fingerprint = null where id = ${turn.id}`;
+    expect(await startTurn(userId, { ...request, model: "local" }, keepAlive)).toMatchObject({ id: turn.id });
+  });
+
   it("has a quota for new turns only", async () => {
     const userId = await newUser();
     const request = ask("quota");

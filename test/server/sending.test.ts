@@ -1,8 +1,19 @@
 // One send, one turn: docs/protocol.md §5, over two servers of one database.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
-import type { EventStream } from "@/test/sse";
-import { blocksOf, gated, gateOf, header, newKey, rawOf, type TestUser, testCluster, textOf } from "./cluster";
+import { type EventStream, openStream } from "@/test/sse";
+import {
+  blocksOf,
+  gated,
+  gateOf,
+  header,
+  messageBody,
+  newKey,
+  rawOf,
+  type TestUser,
+  testCluster,
+  textOf,
+} from "./cluster";
 
 const cluster = testCluster({ servers: 2 });
 
@@ -74,6 +85,43 @@ test("I7: the header Idempotency-Key is the key where it is given, the message's
   const other = await cluster.send(key, { chatId, headers: { "idempotency-key": "another" } }, { user });
   expect(await other.ended).toBe("terminal");
   expect(await rows(user, key)).toEqual({ turns: 2, messages: 4, chats: 1, requests: 2 });
+});
+
+test("I7: a key with other content is 422 on both servers, and equal content joins whatever the key order is", async () => {
+  const user = await cluster.guest();
+  const key = newKey();
+  const ids = { chatId: randomUUID(), messageId: randomUUID() };
+  const first = await cluster.send(key, ids, { user });
+  expect(await first.ended).toBe("terminal");
+  for (const server of [cluster.a, cluster.b]) {
+    const edited = await cluster.send(`${key} edited`, ids, { user, server });
+    expect(edited.status).toBe(422);
+    expect(JSON.parse(edited.body)).toMatchObject({ error: { code: "key_reused", message: expect.any(String) } });
+    const asked = await cluster.send(key, { ...ids, model: "local" }, { user, server });
+    expect(asked.status).toBe(422);
+  }
+  const { message, id } = messageBody(key, ids);
+  const headers = { "content-type": "application/json" };
+  const reordered = await openStream(`${cluster.b.url}/api/chat`, {
+    token: user.token,
+    headers,
+    body: { message, id },
+  });
+  expect(await reordered.ended).toBe("terminal");
+  expect(header(reordered, "x-turn-id")).toBe(header(first, "x-turn-id"));
+
+  const call = (body: object) =>
+    cluster.api<{ id: string; error?: { code: string } }>("POST", "/v1/chat/completions", {
+      user,
+      headers: { "idempotency-key": `${key}-prompt` },
+      body: { model: "openai:scripted", ...body },
+    });
+  const messages = [{ role: "user", content: `${key} as a prompt` }];
+  expect((await call({ messages })).status).toBe(200);
+  expect((await call({ messages })).status).toBe(200);
+  expect((await call({ messages, temperature: 0 })).status).toBe(422);
+  expect((await call({ messages: [{ role: "user", content: "Something else." }] })).status).toBe(422);
+  expect(await rows(user, key)).toEqual({ turns: 2, messages: 4, chats: 2, requests: 2 });
 });
 
 test.each([

@@ -17,7 +17,7 @@ export const POST = route(async (request) => {
   const input = await readJson(request, chatRequest);
   const { trigger, model, searchMode, documentIds } = input;
   const chatId = input.id ?? uuidv7();
-  const shared = { chatId, model, searchMode, documentIds };
+  const shared = { chatId, chatIsNew: input.id === undefined, model, searchMode, documentIds };
   const key = idempotencyKey(request);
   if (trigger !== "submit-message") {
     const messageId = input.messageId ?? undefined;

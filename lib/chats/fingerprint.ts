@@ -1,0 +1,41 @@
+// The fingerprint of a send: a hash of what it asks for, independent of the order of JSON keys
+// (docs/protocol.md §5). Stored with the turn, so a key never returns the answer to another question.
+import { createHash } from "node:crypto";
+import type { TurnRow } from "@/db/turns";
+import { AppError } from "@/lib/errors";
+import type { TurnRequest } from "./turn-request";
+
+export function fingerprintOf(request: TurnRequest): string {
+  return createHash("sha256")
+    .update(JSON.stringify(contentOf(request), sortKeys))
+    .digest("base64url");
+}
+
+/** Throws key_reused when the turn answers another request. Turns of older versions have no fingerprint and match. */
+export function requireSameContent<T extends Pick<TurnRow, "fingerprint">>(turn: T, fingerprint: string): T {
+  if (turn.fingerprint === null || turn.fingerprint === fingerprint) return turn;
+  throw new AppError(
+    "key_reused",
+    "This Idempotency-Key or message id was used for another request. Nothing was sent; send again with a new one.",
+  );
+}
+
+/**
+ * Excludes ids that a client generates per attempt, and how the answer is presented. A continuation is
+ * identified by the answer it continues, so devices and servers that continue it at once share one turn
+ * even when they would pick different models.
+ */
+function contentOf(request: TurnRequest): object {
+  const { trigger, chatId, chatNumber, chatIsNew, model, searchMode, documentIds } = request;
+  const chat = chatNumber ?? (chatIsNew ? null : chatId);
+  if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
+  const shared = { trigger, chat, model, searchMode, documentIds };
+  if (trigger === "regenerate-message") return { ...shared, messageId: request.messageId };
+  if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt };
+  return { ...shared, parts: request.message.parts, metadata: request.metadata };
+}
+
+function sortKeys(_key: string, value: unknown): unknown {
+  if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
