@@ -5,6 +5,8 @@ export async function register(): Promise<void> {
     // Before anything else is loaded: the providers' SDKs read process.env when they are.
     const { claimEnvironment } = await import("./lib/env");
     claimEnvironment();
+    const { installRequestGate } = await import("./lib/request-gate");
+    installRequestGate();
     const { beginServerLife } = await import("./server-life");
     await beginServerLife();
   } catch (error) {

@@ -19,15 +19,6 @@ const config: NextConfig = {
   },
   // A cache between builds costs the first start more than the first rebuild gains.
   experimental: { turbopackFileSystemCacheForBuild: false },
-  headers: async () => [
-    {
-      source: "/:path*",
-      headers: [
-        { key: "X-Content-Type-Options", value: "nosniff" },
-        { key: "Referrer-Policy", value: "same-origin" },
-      ],
-    },
-  ],
   // Read at run time, so that file tracing (Vercel) carries them along.
   outputFileTracingIncludes: {
     "/*": ["./db/migrations/**/*", "./docs/**/*.md", "./README.md", "./ARCHITECTURE.md"],

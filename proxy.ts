@@ -33,6 +33,9 @@ function policyWith(nonce: string): string {
 }
 
 export const config = {
-  // Pages only: the API and the dialects answer no HTML, and a stream must not pay for this.
-  matcher: ["/((?!api/|_next/|health|v1/|sessions/|chat/[^/]+/stream|.*\\.[a-z0-9]+$).*)"],
+  // Pages only: routes and static files have the policy of lib/response-headers.ts, and a stream must not pay for this.
+  // Static files are named one by one, so that a page whose address has a dot in it is a page.
+  matcher: [
+    "/((?!api/|_next/|health/?$|v1/|sessions/|chat/[^/]+/stream/?$|openapi\\.json$|sse-test\\.html$|icon\\.svg).*)",
+  ],
 };

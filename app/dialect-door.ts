@@ -14,7 +14,7 @@ import { withCors } from "@/lib/cors";
 import type { Ask, Dialect, ListRoute, TurnRoute } from "@/lib/dialects/contract";
 import type { Match, Registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
-import { parseInput, readJson, route } from "@/lib/http";
+import { isCrossOrigin, parseInput, readJson, route } from "@/lib/http";
 import { listModels } from "@/lib/models/catalogue";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
@@ -34,6 +34,9 @@ export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
 async function serve(match: Match | null, request: Request, keepAlive: KeepAlive): Promise<Response> {
   if (!match) throw new AppError("not_found", "There is nothing at this address.");
   const { dialect, route, params } = match;
+  // Pages of other origins call with a token: somebody's session cookie does not count here, for reading neither.
+  if (isCrossOrigin(request) && !request.headers.has("authorization"))
+    throw new AppError("unauthorized", "A page of another origin must send a token as `Authorization: Bearer …`.");
   const user = await requireUser(request);
   if (route.owner && params[route.owner] !== user.id) throw new AppError("forbidden", "Access denied");
   const call = { dialect, params, request, user };

@@ -1,5 +1,8 @@
-import { expect, it } from "vitest";
-import { preflight } from "./cors";
+import { expect, it, vi } from "vitest";
+import { preflight, withCors } from "./cors";
+
+// Read at the first use.
+vi.stubEnv("CORS_ORIGINS", "http://localhost:8080");
 
 function allowedHeaders(origin: string, asked: string): string[] | undefined {
   const headers = { origin, "access-control-request-headers": asked };
@@ -17,4 +20,11 @@ it("lets a client library's own headers pass, and never those of a proxy", () =>
 
 it("permits nothing to an origin that is not configured", () => {
   expect(allowedHeaders("http://localhost:8081", "content-type")).toBeUndefined();
+});
+
+it("never lets a page of another origin send the session cookie", () => {
+  const request = new Request("http://rivulet.example/v1/models", { headers: { origin: "http://localhost:8080" } });
+  const answer = withCors(request, new Response());
+  expect(answer.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");
+  expect(answer.headers.has("access-control-allow-credentials")).toBe(false);
 });

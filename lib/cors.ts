@@ -1,5 +1,5 @@
-// Which other origins' pages may call the dialects and read their answers (docs/protocol.md §5, CORS_ORIGINS). The native
-// API and the pages stay same-origin.
+// Which other origins' pages may call the dialects and read their answers (docs/protocol.md §6, CORS_ORIGINS): with a
+// token, never with somebody's session cookie. The native API and the pages stay same-origin.
 import { env } from "./env";
 
 const exposed = "X-Turn-Id, X-Chat-Id, X-Request-Id, Retry-After";
@@ -19,7 +19,6 @@ export function withCors(request: Request, response: Response): Response {
     response.headers.append("Vary", "Origin");
     if (!origin || !allowed.includes(origin)) return response;
     response.headers.set("Access-Control-Allow-Origin", origin);
-    response.headers.set("Access-Control-Allow-Credentials", "true");
   }
   response.headers.set("Access-Control-Expose-Headers", exposed);
   return response;

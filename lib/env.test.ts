@@ -4,7 +4,9 @@ import { claimEnvironment, env, parseEnv } from "./env";
 it("has the documented defaults", () => {
   expect(parseEnv({})).toEqual({
     MODELS: [],
-    CORS_ORIGINS: ["http://localhost:3000", "http://localhost:8080"],
+    ALLOWED_HOSTS: [],
+    TRUST_PROXY: 0,
+    CORS_ORIGINS: [],
     TOOLS: "on",
     GUESTS: "on",
     RATE_LIMITS: "on",
@@ -17,6 +19,13 @@ it("has the documented defaults", () => {
     CONTINUE_INTERRUPTED: "ask",
     LOG_LEVEL: "info",
   });
+});
+
+it("lets other local origins call the dialects in development only", () => {
+  const origins = (source: Record<string, string>) => parseEnv(source).CORS_ORIGINS;
+  expect(origins({ NODE_ENV: "development" })).toEqual(["http://localhost:3000", "http://localhost:8080"]);
+  expect(origins({ NODE_ENV: "development", CORS_ORIGINS: "https://a.example" })).toEqual(["https://a.example"]);
+  expect(origins({ NODE_ENV: "production" })).toEqual([]);
 });
 
 it("takes an empty variable for one that is not set", () => {
@@ -50,6 +59,10 @@ it.each([
   ["OPENAI_BASE_URL", "not a url"],
   ["OLLAMA_BASE_URL", "localhost"],
   ["OPENAI_API", "completions"],
+  ["PUBLIC_URL", "chat.example.com"],
+  ["PUBLIC_URL", "ftp://chat.example.com"],
+  ["TRUST_PROXY", "-1"],
+  ["TRUST_PROXY", "yes"],
   ["GUESTS", "yes"],
   ["RATE_LIMITS", "ON"],
   ["LOG_LEVEL", "loud"],

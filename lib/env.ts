@@ -24,7 +24,10 @@ const schema = z.object({
   OPENAI_API: z.enum(["responses", "chat"]).optional(),
   OLLAMA_BASE_URL: z.url().optional(),
   TOOLS: onOff,
-  CORS_ORIGINS: list("http://localhost:3000,http://localhost:8080"),
+  PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
+  ALLOWED_HOSTS: list(""),
+  TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
+  CORS_ORIGINS: list(""),
   GUESTS: onOff,
   RATE_LIMITS: onOff,
   HEARTBEAT_MS: milliseconds(15_000),
@@ -37,11 +40,15 @@ const schema = z.object({
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
 });
 
+/** A page under development usually has a server of its own. In production other origins are named or have no access. */
+const developmentOrigins = "http://localhost:3000,http://localhost:8080";
+
 export type Env = z.infer<typeof schema>;
 
 /** Throws with the names of the variables that are wrong. An empty variable counts as unset. */
 export function parseEnv(source: Record<string, string | undefined>): Env {
   const set = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ""));
+  if (source.NODE_ENV === "development") set.CORS_ORIGINS ??= developmentOrigins;
   const result = schema.safeParse(set);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);

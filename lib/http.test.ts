@@ -7,7 +7,15 @@ import { z } from "zod";
 import { database } from "@/db/client";
 import { testDatabase } from "@/test/database";
 import { AppError } from "./errors";
-import { clientAddress, parseInput, readBytes, readJson, requireSameOrigin, route } from "./http";
+import {
+  clientAddress,
+  parseInput,
+  readBytes,
+  readJson,
+  requireOwnPageOrProgram,
+  requireSameOrigin,
+  route,
+} from "./http";
 import { logger } from "./logger";
 
 testDatabase();
@@ -263,6 +271,28 @@ describe("requireSameOrigin", () => {
   ])("%s", (_, method, headers, allowed) => {
     const request = new Request(url, { method, headers });
     const check = () => requireSameOrigin(request);
+    if (allowed) expect(check).not.toThrow();
+    else expect(check).toThrow(expect.objectContaining({ code: "forbidden" }));
+  });
+});
+
+describe("requireOwnPageOrProgram", () => {
+  const json = { "content-type": "application/json; charset=utf-8" };
+  const own = { host: "chat.example" };
+  it.each<[string, Record<string, string>, boolean]>([
+    ["the page itself", { ...own, ...json, "sec-fetch-site": "same-origin", origin: "https://chat.example" }, true],
+    ["a program", { ...own, ...json }, true],
+    ["a program with a token and no body", { ...own, authorization: "Bearer rvl_x" }, true],
+    ["another site", { ...own, ...json, "sec-fetch-site": "cross-site" }, false],
+    ["another origin of the same site", { ...own, ...json, "sec-fetch-site": "same-site" }, false],
+    ["another origin", { ...own, ...json, origin: "https://evil.example" }, false],
+    ["an opaque origin", { ...own, ...json, origin: "null" }, false],
+    ["a form", { ...own, "content-type": "application/x-www-form-urlencoded" }, false],
+    ["a form with files", { ...own, "content-type": "multipart/form-data; boundary=x" }, false],
+    ["JSON as text", { ...own, "content-type": "text/plain" }, false],
+    ["no type", own, false],
+  ])("%s", (_, headers, allowed) => {
+    const check = () => requireOwnPageOrProgram(new Request(url, { method: "POST", headers }));
     if (allowed) expect(check).not.toThrow();
     else expect(check).toThrow(expect.objectContaining({ code: "forbidden" }));
   });

@@ -127,20 +127,40 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
  */
 export function requireSameOrigin(request: Request): void {
   if (request.method === "GET" || request.method === "HEAD") return;
-  const refuse = () =>
-    new AppError("forbidden", "This request comes from another site, so the session cookie is not accepted.");
-  const site = request.headers.get("sec-fetch-site");
-  if (site && site !== "same-origin" && site !== "none") throw refuse();
-  const origin = request.headers.get("origin");
-  const host = request.headers.get("x-forwarded-host") ?? request.headers.get("host");
-  if (origin && (!URL.canParse(origin) || new URL(origin).host !== host)) throw refuse();
-  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (isCrossOrigin(request))
+    throw new AppError("forbidden", "This request comes from another site, so the session cookie is not accepted.");
+  const type = mediaType(request);
   if (type && type !== "application/json" && type !== "multipart/form-data") {
     throw new AppError("forbidden", "With the session cookie only JSON and multipart bodies are accepted.");
   }
 }
 
-/** Where a request comes from, for rate limits: what the nearest proxy (or Next itself) says. */
+/**
+ * The rule for requests that need no credentials and change something, such as signing up: no other site's page may send
+ * them, by a form or otherwise. A bearer token cannot come from a tricked browser, so with one any body will do.
+ */
+export function requireOwnPageOrProgram(request: Request): void {
+  if (request.headers.has("authorization")) return;
+  if (isCrossOrigin(request))
+    throw new AppError("forbidden", "This request comes from another site. Only this server's own pages may send it.");
+  if (mediaType(request) !== "application/json")
+    throw new AppError("forbidden", "Send a JSON body, with `Content-Type: application/json`.");
+}
+
+/** Whether a browser sent it for a page of another origin. Clients that are no browsers send neither header. */
+export function isCrossOrigin({ headers }: Request): boolean {
+  const site = headers.get("sec-fetch-site");
+  if (site && site !== "same-origin" && site !== "none") return true;
+  const origin = headers.get("origin");
+  if (!origin) return false;
+  return !URL.canParse(origin) || new URL(origin).host !== (headers.get("x-forwarded-host") ?? headers.get("host"));
+}
+
+function mediaType(request: Request): string | undefined {
+  return request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+}
+
+/** Where a request comes from, for rate limits. lib/request-gate.ts leaves there what TRUST_PROXY believes, or nothing for Next to fill. */
 export function clientAddress(headers: Headers): string {
   return headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
 }

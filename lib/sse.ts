@@ -16,7 +16,7 @@ const heartbeat = ": heartbeat\n\n";
 
 export const eventStreamHeaders = {
   "Content-Type": "text/event-stream; charset=utf-8",
-  "Cache-Control": "no-cache, no-transform",
+  "Cache-Control": "no-cache, no-store, no-transform",
   Connection: "keep-alive",
   "X-Accel-Buffering": "no",
 } as const;

@@ -8,6 +8,10 @@ export const dynamic = "force-dynamic";
 export const GET = route(async ({ headers }) => {
   const description = { ...(await apiDescription()), servers: [{ url: originOf(headers) }] };
   return Response.json(description, {
-    headers: { "Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache", Vary: "Host" },
+    headers: {
+      "Access-Control-Allow-Origin": "*",
+      "Cache-Control": "no-cache",
+      Vary: "Host, X-Forwarded-Host, X-Forwarded-Proto",
+    },
   });
 });

@@ -1,7 +1,7 @@
-// Where the caller reaches this server: what tools that read the description, and people who copy a command, call.
+// Where the caller reaches this server: what tools that read the description, and people who copy a command, call. The
+// host is one that lib/request-gate.ts let pass, and the forwarded headers are what a trusted proxy or Next wrote.
 
 export function originOf(headers: Headers): string {
   const host = headers.get("x-forwarded-host") ?? headers.get("host") ?? "localhost:3000";
-  const protocol = headers.get("x-forwarded-proto")?.split(",")[0]?.trim() ?? "http";
-  return `${protocol}://${host}`;
+  return `${headers.get("x-forwarded-proto") === "https" ? "https" : "http"}://${host}`;
 }

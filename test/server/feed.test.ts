@@ -39,7 +39,7 @@ test("I14: each turn is told on the other server when it begins and when it ends
   expect(watching.status).toBe(200);
   expect(watching.headers).toMatchObject({
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
+    "cache-control": "no-cache, no-store, no-transform",
     "x-accel-buffering": "no",
     "x-chat-id": chatId,
   });

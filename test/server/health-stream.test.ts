@@ -13,7 +13,7 @@ test.each(["/api/health/stream", "/api/health/stream/"])("ten events on %s arriv
   expect(await stream.ended).toBe("eof");
   expect(stream.headers).toMatchObject({
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
+    "cache-control": "no-cache, no-store, no-transform",
     "x-accel-buffering": "no",
   });
   expect(rawOf(stream).slice(0, opening.length)).toBe(opening);

@@ -123,7 +123,7 @@ test("headers and bytes of a stream, also for a client that would take gzip", as
   expect(stream.status).toBe(200);
   expect(stream.headers).toMatchObject({
     "content-type": "text/event-stream; charset=utf-8",
-    "cache-control": "no-cache, no-transform",
+    "cache-control": "no-cache, no-store, no-transform",
     connection: "keep-alive",
     "x-accel-buffering": "no",
     "x-turn-id": expect.stringMatching(/^[0-9a-f-]{36}$/),

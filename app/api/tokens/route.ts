@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { requireUser } from "@/lib/auth";
 import { createGuest, createToken, credentials, findByPassword, listTokens, tokenRequest } from "@/lib/chats/users";
 import { AppError } from "@/lib/errors";
-import { clientAddress, parseInput, readJson, route } from "@/lib/http";
+import { clientAddress, parseInput, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);
@@ -11,6 +11,7 @@ export const GET = route(async (request) => {
 });
 
 export const POST = route(async (request) => {
+  requireOwnPageOrProgram(request);
   const input = await readJson(request, tokenRequest);
   const userId = await ownerOf(request, input);
   return Response.json(await createToken(userId, input), { status: 201 });

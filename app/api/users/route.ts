@@ -1,11 +1,11 @@
 // POST /api/users: signs up. A guest who is signed in keeps chats and documents.
 import { findUserByCookie } from "@/lib/auth";
 import { signUp, signUpInput } from "@/lib/chats/users";
-import { clientAddress, readJson, requireSameOrigin, route } from "@/lib/http";
+import { clientAddress, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
 
 export const POST = route(async (request) => {
+  requireOwnPageOrProgram(request);
   const guest = await findUserByCookie(request.headers.get("cookie"));
-  if (guest) requireSameOrigin(request);
   const { id, email, name } = await signUp(await readJson(request, signUpInput), {
     ...(guest?.guest ? { guestId: guest.id } : {}),
     address: clientAddress(request.headers),

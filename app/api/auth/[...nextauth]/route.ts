@@ -1,7 +1,8 @@
 // next-auth's own endpoints: session, csrf, callback, signout. It would read a body of any size, so that is seen to here.
 import { NextRequest } from "next/server";
 import { handlers } from "@/app/session";
-import { readBytes, route } from "@/lib/http";
+import { AppError } from "@/lib/errors";
+import { isCrossOrigin, readBytes, route } from "@/lib/http";
 
 /** An address, a password, a token and a path back. */
 const maxFormBytes = 65_536;
@@ -9,6 +10,8 @@ const maxFormBytes = 65_536;
 export const { GET } = handlers;
 
 export const POST = route<{ nextauth: string[] }>(async (request) => {
+  if (isCrossOrigin(request))
+    throw new AppError("forbidden", "This request comes from another site. Only this server's own pages may send it.");
   const { url, method, headers } = request;
   const body = await readBytes(request, maxFormBytes);
   return handlers.POST(new NextRequest(url, { method, headers, body }));

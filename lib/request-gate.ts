@@ -1,0 +1,126 @@
+// What every HTTP request passes before Next sees it, pages, routes and static files alike: untrusted forwarded headers
+// are removed, unknown methods and hosts refused, and the answer gets its security headers. Next has no such place: its
+// proxy costs a stream too much and never sees TRACE. Decisions are in lib/hosts.ts and lib/response-headers.ts.
+import { subscribe } from "node:diagnostics_channel";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import { v4 as uuidv4 } from "uuid";
+import { env } from "./env";
+import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./hosts";
+import { securityHeaders } from "./response-headers";
+
+const key = Symbol.for("rivulet.request-gate");
+const shared = globalThis as { [key]?: WeakSet<Server> };
+
+/** What some route or page answers. Next throws on TRACE, and no handler knows the methods of WebDAV. */
+const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
+const allow = [...methods].join(", ");
+
+/**
+ * Guards every HTTP server of this process. Called before the first request is handled; a request that arrives while Next
+ * is still loading is one that no browser could have been lured into.
+ */
+export function installRequestGate(): void {
+  if (shared[key]) return;
+  const guarded = new WeakSet<Server>();
+  shared[key] = guarded;
+  // Node publishes a request before it emits it, so a server's first request is guarded as well.
+  subscribe("http.server.request.start", (message) => {
+    const { server } = message as { server: Server };
+    if (guarded.has(server)) return;
+    guarded.add(server);
+    guard(server);
+  });
+}
+
+function guard(server: Server): void {
+  const handlers = server.listeners("request");
+  const lastAnswers = new WeakMap<Socket, ServerResponse>();
+  server.removeAllListeners("request");
+  server.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    lastAnswers.set(request.socket, response);
+    if (admit(request, response)) for (const handler of handlers) handler.call(server, request, response);
+  });
+  server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    const answer = lastAnswers.get(socket);
+    const answering = answer?.headersSent && !answer.writableEnded;
+    // Nothing may be written into an answer that is under way.
+    if (!socket.writable || answering || error.code === "ECONNRESET") socket.destroy(error);
+    else socket.end(`HTTP/1.1 ${malformed(error.code)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+  });
+}
+
+/** Node's own answers, and 405 for a method that its parser does not know. */
+function malformed(code: string | undefined): string {
+  if (code === "HPE_INVALID_METHOD") return `405 Method Not Allowed\r\nAllow: ${allow}`;
+  if (code === "HPE_HEADER_OVERFLOW") return "431 Request Header Fields Too Large";
+  if (code === "HPE_CHUNK_EXTENSIONS_OVERFLOW") return "413 Payload Too Large";
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT") return "408 Request Timeout";
+  return "400 Bad Request";
+}
+
+let settings: HostSettings | undefined;
+
+function hostSettings(): HostSettings {
+  if (settings) return settings;
+  const { ALLOWED_HOSTS, PUBLIC_URL, TRUST_PROXY } = env();
+  // The names under which Vercel serves a deployment.
+  const vercel = ["VERCEL_URL", "VERCEL_BRANCH_URL", "VERCEL_PROJECT_PRODUCTION_URL"].flatMap(
+    (name) => process.env[name] || [],
+  );
+  settings = { allowedHosts: [...ALLOWED_HOSTS, ...vercel], publicUrl: PUBLIC_URL, trustedHops: TRUST_PROXY };
+  return settings;
+}
+
+/** False when the request was answered here. */
+function admit(request: IncomingMessage, response: ServerResponse): boolean {
+  const known = hostSettings();
+  trustForwarded(request.headers, known);
+  completeHeaders(request, response);
+  const refusal = refusalOf(request, known);
+  if (refusal) refuse(request, response, refusal);
+  return !refusal;
+}
+
+/** Adds the security headers that the handler has not set when the head is written, which is the last moment to know. */
+function completeHeaders(request: IncomingMessage, response: ServerResponse): void {
+  const writeHead = response.writeHead;
+  const path = request.url?.split("?", 1)[0] ?? "/";
+  response.writeHead = function complete(this: ServerResponse, ...head: unknown[]) {
+    const facts = {
+      path,
+      https: request.headers["x-forwarded-proto"] === "https",
+      shared: response.hasHeader("access-control-allow-origin"),
+    };
+    for (const [name, value] of Object.entries(securityHeaders(facts)))
+      if (!response.hasHeader(name)) response.setHeader(name, value);
+    return Reflect.apply(writeHead, this, head);
+  } as typeof writeHead;
+}
+
+type Refusal = { status: number; code: string; message: string };
+
+function refusalOf({ method = "", url = "", headers }: IncomingMessage, known: HostSettings): Refusal | null {
+  if (!methods.has(method))
+    return { status: 405, code: "method_not_allowed", message: `This server answers ${allow} only.` };
+  if (!url.startsWith("/"))
+    return { status: 400, code: "bad_request", message: "The request must name a path, not an address." };
+  if (isAllowedHost(hostOf(headers), known)) return null;
+  const message =
+    "This server does not answer to this host name. Open it by a name it knows, or add the name to ALLOWED_HOSTS or PUBLIC_URL and restart it.";
+  return { status: 421, code: "unknown_host", message };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, { status, code, message }: Refusal): void {
+  const requestId = uuidv4();
+  const page = request.headers.accept?.includes("text/html");
+  const body = page ? `${message}\n` : JSON.stringify({ error: { code, message, requestId } });
+  response.writeHead(status, {
+    "Content-Type": page ? "text/plain; charset=utf-8" : "application/json",
+    "X-Request-Id": requestId,
+    ...(status === 405 && { Allow: allow }),
+    // The body is not read, so the connection cannot carry another request.
+    Connection: "close",
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
