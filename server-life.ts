@@ -5,9 +5,13 @@ import { closePool } from "@/db/client";
 import { migrateDatabase } from "@/db/migrate";
 import { drain } from "@/lib/chats/drain";
 import { beginTakeovers } from "@/lib/chats/takeover";
+import { watchCount } from "@/lib/chats/watch";
+import { clientStreams } from "@/lib/client-streams";
 import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
+import { turnLog } from "@/lib/log/turn-log";
 import { describeError, logger } from "@/lib/logger";
+import { heartbeatCount } from "@/lib/sse";
 
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
@@ -19,6 +23,7 @@ export async function beginServerLife(): Promise<void> {
   if (shared[key]) return;
   shared[key] = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
+  process.on("SIGUSR2", logOpen);
   if (await applyMigrations()) beginTakeovers();
   else void goOnWithDatabase();
 }
@@ -55,6 +60,12 @@ function reasonOf(error: unknown): string {
   const { code, message } = describeError(error);
   if (code && !/^\d/.test(code)) return `the database of DATABASE_URL does not answer (${code}).`;
   return message ?? "the database of DATABASE_URL cannot be used.";
+}
+
+/** What this process holds open for its clients. With no client connected every figure is 0, besides a tail for each live turn. */
+function logOpen(): void {
+  const figures = { streams: clientStreams().size, heartbeats: heartbeatCount(), feeds: watchCount() };
+  logger.info({ ...figures, ...turnLog().openCounts, turns: turnLog().liveCount }, "open");
 }
 
 let leaving = false;

@@ -10,6 +10,7 @@ import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
 import { wholeTurn } from "@/lib/chats/whole";
+import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { withCors } from "@/lib/cors";
 import type { Ask, Dialect, ListRoute, TurnRoute } from "@/lib/dialects/contract";
 import type { Match, Registry } from "@/lib/dialects/registry";
@@ -58,10 +59,13 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
   });
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
-  const turn = await startTurn(user.id, await turnRequest(user.id, route, params, ask, key), keepAlive);
-  return ask.stream && route.streams
-    ? turnStream(request, turn, { dialect, ...options })
-    : whole({ dialect, route, request, turn });
+  const asked = await turnRequest(user.id, route, params, ask, key);
+  return withClientStream(request, user, async (stream) => {
+    const turn = await startTurn(user.id, asked, keepAlive);
+    return ask.stream && route.streams
+      ? turnStream(request, stream, turn, { dialect, ...options })
+      : whole({ dialect, route, turn, stream });
+  });
 }
 
 async function turnRequest(
@@ -91,10 +95,10 @@ async function turnRequest(
 async function whole({
   dialect,
   route,
-  request,
   turn,
-}: Pick<Call<TurnRoute>, "dialect" | "route" | "request"> & { turn: Turn }) {
-  const answer = await wholeTurn(turn, request.signal);
+  stream,
+}: Pick<Call<TurnRoute>, "dialect" | "route"> & { turn: Turn; stream: ClientStream }) {
+  const answer = await wholeTurn(turn, stream);
   const headers = { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
   const { error } = answer.metadata;
   if (!error) return Response.json(route.whole?.(answer), { headers });
@@ -114,7 +118,11 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
   if (chat) turn = await findFollowed(user.id, await requireChatId(user.id, chat), cursor);
   else if (cursor) turn = await requireTurn(user.id, cursor.turnId);
   else throw new AppError("bad_request", "after: send the `id` of the last event you received, or POST to begin.");
-  return turn ? turnStream(request, turn, { dialect, cursor, ...options }) : new Response(null, { status: 204 });
+  if (!turn) return new Response(null, { status: 204 });
+  const followed = turn;
+  return withClientStream(request, user, (stream) =>
+    turnStream(request, stream, followed, { dialect, cursor, ...options }),
+  );
 }
 
 async function list({ route, params, user }: Call<ListRoute>): Promise<Response> {

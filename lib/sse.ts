@@ -33,29 +33,40 @@ const encoder = new TextEncoder();
 /**
  * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
  * Null ends the stream. When `next` throws the stream ends too: without a terminal, so that the client comes back.
- * `close` is called once, when the client leaves or the stream ends.
+ * `close` is called once, when the client leaves or the stream ends. An abort of `signal` ends the stream, also one that is
+ * never read.
  */
 export function eventStream({
   next,
   close,
   heartbeatMs,
+  signal,
 }: {
   next: () => Promise<string | null>;
   close: (error?: unknown) => void;
   heartbeatMs: number;
+  signal?: AbortSignal;
 }): ReadableStream<Uint8Array> {
   let open: OpenStream;
   let ended = false;
   const end = (error?: unknown) => {
     ended = true;
     shared[key]?.streams.delete(open);
+    signal?.removeEventListener("abort", onAbort);
     close(error);
+  };
+  const onAbort = () => {
+    open.controller.close();
+    end();
   };
   return new ReadableStream<Uint8Array>({
     start(controller) {
       open = { controller, lastWriteMs: performance.now() };
       heart(heartbeatMs).streams.add(open);
       controller.enqueue(encoder.encode(opening));
+      signal?.addEventListener("abort", onAbort, { once: true });
+      // A signal that has aborted fires no event.
+      if (signal?.aborted) onAbort();
     },
     async pull(controller) {
       try {
@@ -80,6 +91,11 @@ export function eventStream({
       end();
     },
   });
+}
+
+/** Streams that are sent heartbeats. */
+export function heartbeatCount(): number {
+  return shared[key]?.streams.size ?? 0;
 }
 
 function heart(heartbeatMs: number): Heart {

@@ -17,6 +17,13 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
 /** True from the first SIGTERM, SIGINT or SIGHUP on. */
 export const askedToEnd = () => asked;
 
+/** From now on every running child gets this signal, too. */
+export function forwardSignal(signal: NodeJS.Signals): void {
+  process.on(signal, () => {
+    for (const child of running) child.kill(signal);
+  });
+}
+
 /** How long a child that was asked to end may take before it is killed. */
 export function allowForEnding(milliseconds: number): void {
   killAfterMs = milliseconds;

@@ -7,7 +7,7 @@ import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type EmbeddedPostgres, freePort, startPostgres } from "./postgres.ts";
-import { allowForEnding, askedToEnd, runNode } from "./processes.ts";
+import { allowForEnding, askedToEnd, forwardSignal, runNode } from "./processes.ts";
 import { ensureBuild, nextBin } from "./production-build.ts";
 
 const dev = process.argv.includes("--dev");
@@ -71,6 +71,8 @@ async function serve(host: string | undefined, port: number, env: NodeJS.Process
   const name = !host || host === "0.0.0.0" || host === "::" ? "localhost" : host;
   const address = `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
   await untilHealthy(address, ended.signal);
+  // Next's development server is a parent of its own, which this signal would end.
+  if (!dev) forwardSignal("SIGUSR2");
   if (!ended.signal.aborted) console.log(`Rivulet is ready at ${address}`);
   return server;
 }

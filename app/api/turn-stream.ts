@@ -3,13 +3,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { followTurn, type Turn } from "@/lib/chats/follow";
 import { gathered, gatherMsOf } from "@/lib/chats/gather";
 import { loadTurnContext } from "@/lib/chats/turn-context";
+import type { ClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import type { Dialect, Pacing } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { logger } from "@/lib/logger";
-import { eventStream, eventStreamHeaders } from "@/lib/sse";
+import { eventStreamHeaders } from "@/lib/sse";
 import { type Cursor, parseCursor } from "@/lib/turn/cursor";
 
 /** `Last-Event-ID`, else `?after=`; null when neither is there. Throws bad_request for one that no stream gave out. */
@@ -34,6 +35,7 @@ type Options = {
 /** 200 with the stream, from behind the cursor to the terminal; 204 when the turn ended and nothing is left for this reader. */
 export async function turnStream(
   request: Request,
+  stream: ClientStream,
   turn: Turn,
   { dialect, cursor = null, compact = false, pacing = {}, contentType }: Options,
 ): Promise<Response> {
@@ -41,7 +43,7 @@ export async function turnStream(
   const gatherMs = dialect === aiSdk ? gatherMsOf(request) : 0;
   // What was received must not be joined with what is to come.
   const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);
-  const follower = await followTurn(turn, cursor, fromSeq, compact);
+  const follower = stream.own(await followTurn(turn, cursor, fromSeq, compact));
   const reader = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
   const encode = batchEncoder(dialect, context, cursor, pacing);
   const nextBatch = async (): Promise<string[] | null> => {
@@ -53,7 +55,7 @@ export async function turnStream(
     }
   };
   const next = pacing.delayMs
-    ? pacedBlocks(nextBatch, pacing.delayMs, request.signal)
+    ? pacedBlocks(nextBatch, pacing.delayMs, stream.signal)
     : async () => (await nextBatch())?.join("") ?? null;
   const headers = {
     ...eventStreamHeaders,
@@ -67,18 +69,14 @@ export async function turnStream(
     if (first === null)
       return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId } });
   }
-  request.signal.addEventListener("abort", () => reader.close(), { once: true });
-  const body = eventStream({
+  const body = stream.events({
     heartbeatMs: env().HEARTBEAT_MS,
     next: async () => {
       const blocks = first ?? (await next());
       first = undefined;
       return blocks;
     },
-    close: (error) => {
-      reader.close();
-      if (error) logger.error({ err: error, turnId: turn.id }, "stream ended early, the client will come back");
-    },
+    onError: (error) => logger.error({ err: error, turnId: turn.id }, "stream ended early, the client will come back"),
   });
   return new Response(body, { headers });
 }

@@ -41,6 +41,13 @@ export async function watchChat(userId: string, chatId: string): Promise<ChatWat
   return new Watcher(chat);
 }
 
+/** Watchers that are open here. */
+export function watchCount(): number {
+  let count = 0;
+  for (const { watchers } of watches().chats.values()) count += watchers.size;
+  return count;
+}
+
 /** For shutdown: ends all watches and refuses new ones, so that the clients move on. */
 export function releaseWatches(): void {
   const all = watches();

@@ -1,4 +1,5 @@
 // An answer for those who want it whole: the same follow as every reader's, to the terminal, then folded.
+import type { ClientStream } from "@/lib/client-streams";
 import { AppError } from "@/lib/errors";
 import { isTerminal, type TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
@@ -8,19 +9,15 @@ import { followTurn, type Turn } from "./follow";
 import { loadTurnContext } from "./turn-context";
 
 /**
- * Waits for the turn to end. Aborting ends the waiting, never the turn. Throws unavailable when the server lets its
+ * Waits for the turn to end. Closing the stream ends the waiting, never the turn. Throws unavailable when the server lets its
  * readers go before that: the same request with the same key then finds the turn again.
  */
-export async function wholeTurn(turn: Turn, signal: AbortSignal): Promise<TurnAnswer> {
+export async function wholeTurn(turn: Turn, stream: Pick<ClientStream, "own">): Promise<TurnAnswer> {
   const context = await loadTurnContext(turn, { withChat: false });
-  const reader = await followTurn(turn, null, 0, false);
-  const leave = () => reader.close();
-  signal.addEventListener("abort", leave, { once: true });
-  if (signal.aborted) leave();
+  const reader = stream.own(await followTurn(turn, null, 0, false));
   const chunks: TurnChunk[] = [];
   for (let batch = await reader.next(); batch; batch = await reader.next())
     for (const { chunk } of batch) pushJoined(chunks, chunk);
-  signal.removeEventListener("abort", leave);
   const last = chunks.at(-1);
   if (!last || !isTerminal(last))
     throw new AppError("unavailable", "The server is restarting. The answer goes on; ask for it again in a moment.", {

@@ -65,6 +65,8 @@ export interface TurnLog {
   onOrphan(run: (orphan: Orphan) => void): void;
   /** The turns this process writes. */
   readonly liveCount: number;
+  /** Readers that are open here, and the tails that they share. */
+  readonly openCounts: { readers: number; tails: number };
   /** For shutdown: lets all readers go without a terminal, so that they move on, and leaves dead owners' turns to others. */
   releaseReaders(): void;
   /**

@@ -82,6 +82,12 @@ export class PostgresLog implements TurnLog {
     return this.#appender.writers.size;
   }
 
+  get openCounts(): { readers: number; tails: number } {
+    let readers = 0;
+    for (const tail of this.#tails.values()) readers += tail.readers.size;
+    return { readers, tails: this.#tails.size };
+  }
+
   open(turnId: string, epoch: number, stored: LoggedChunk[] = []): LogWriter {
     const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent), stored);
     this.#appender.add(writer);

@@ -5,7 +5,8 @@ import { z } from "zod";
 import { turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
 import { startTurn } from "@/lib/chats/start";
-import { chatRequest, idempotencyKey, userMessage } from "@/lib/chats/turn-request";
+import { chatRequest, idempotencyKey, type TurnRequest, userMessage } from "@/lib/chats/turn-request";
+import { withClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { AppError } from "@/lib/errors";
 import { parseInput, readJson, route } from "@/lib/http";
@@ -19,14 +20,16 @@ export const POST = route(async (request) => {
   const chatId = input.id ?? uuidv7();
   const shared = { chatId, chatIsNew: input.id === undefined, model, searchMode, documentIds };
   const key = idempotencyKey(request);
+  const send = (turn: TurnRequest) =>
+    withClientStream(request, user, async (stream) =>
+      turnStream(request, stream, await startTurn(user.id, turn, keepAlive), { dialect: aiSdk }),
+    );
   if (trigger !== "submit-message") {
     const messageId = input.messageId ?? undefined;
-    const turn = await startTurn(user.id, { ...shared, trigger, messageId, clientKey: key ?? uuidv7() }, keepAlive);
-    return turnStream(request, turn, { dialect: aiSdk });
+    return send({ ...shared, trigger, messageId, clientKey: key ?? uuidv7() });
   }
   const message = lastUserMessage(input);
-  const turn = await startTurn(user.id, { ...shared, trigger, message, clientKey: key ?? message.id }, keepAlive);
-  return turnStream(request, turn, { dialect: aiSdk });
+  return send({ ...shared, trigger, message, clientKey: key ?? message.id });
 });
 
 // Made once: a schema is compiled when it is first used.

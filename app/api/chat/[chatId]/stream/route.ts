@@ -2,6 +2,7 @@
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
 import { findFollowed } from "@/lib/chats/follow";
+import { withClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { route } from "@/lib/http";
 
@@ -12,5 +13,7 @@ export const GET = route<{ chatId: string }>(async (request, { chatId }) => {
   const cursor = requestedCursor(request);
   const turn = await findFollowed(user.id, chatId, cursor);
   if (!turn) return new Response(null, { status: 204 });
-  return turnStream(request, turn, { dialect: aiSdk, cursor, compact: !cursor });
+  return withClientStream(request, user, (stream) =>
+    turnStream(request, stream, turn, { dialect: aiSdk, cursor, compact: !cursor }),
+  );
 });

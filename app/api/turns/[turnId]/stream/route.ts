@@ -2,6 +2,7 @@
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
 import { requireTurn } from "@/lib/chats/follow";
+import { withClientStream } from "@/lib/client-streams";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
 import { parseInput, route } from "@/lib/http";
@@ -16,5 +17,5 @@ export const GET = route<{ turnId: string }>(async (request, { turnId }) => {
   const cursor = requestedCursor(request);
   const turn = await requireTurn(user.id, turnId);
   if (cursor && cursor.turnId !== turn.id) throw new AppError("not_found", "There is no such position in this turn.");
-  return turnStream(request, turn, { dialect, cursor });
+  return withClientStream(request, user, (stream) => turnStream(request, stream, turn, { dialect, cursor }));
 });

@@ -1,0 +1,102 @@
+// What a process holds open for its clients: each stream, feed and awaited answer from the request to the end. The one place
+// that opens something for a request and closes it whatever happens: the client leaves at any moment, the work throws, the
+// response has no body, the body is never read. Knows nothing of turns or frames.
+import type { User } from "./auth";
+import { eventStream } from "./sse";
+
+type Resource = { close(): void };
+
+type EventSource = {
+  /** The next blocks; null ends the stream (lib/sse.ts). */
+  next: () => Promise<string | null>;
+  /** What `next` threw. The stream ends without a terminal, so that the client comes back. */
+  onError?: (error: unknown) => void;
+  heartbeatMs: number;
+};
+
+// On globalThis because each route is bundled apart.
+const key = Symbol.for("rivulet.client-streams");
+const shared = globalThis as { [key]?: Set<ClientStream> };
+
+/** All that are open in this process. */
+export function clientStreams(): Set<ClientStream> {
+  shared[key] ??= new Set();
+  return shared[key];
+}
+
+/**
+ * Runs `work`, which may open things for this request with `stream.own`, and answer with `stream.events`. Everything owned is
+ * closed once: when the client has left, when the events end, when `work` throws, or when it answers without events.
+ * `user` is whose credentials opened it, null where anybody may.
+ */
+export async function withClientStream(
+  request: Request,
+  user: User | null,
+  work: (stream: ClientStream) => Promise<Response>,
+): Promise<Response> {
+  const stream = new ClientStream(request.signal, user);
+  try {
+    const response = await work(stream);
+    if (!stream.streams) stream.close();
+    return response;
+  } catch (error) {
+    stream.close();
+    throw error;
+  }
+}
+
+export class ClientStream {
+  readonly user: User | null;
+  readonly #client: AbortSignal;
+  readonly #closed = new AbortController();
+  readonly #owned: Resource[] = [];
+  readonly #onAbort = () => this.close();
+  #streams = false;
+
+  constructor(client: AbortSignal, user: User | null) {
+    this.user = user;
+    this.#client = client;
+    clientStreams().add(this);
+    client.addEventListener("abort", this.#onAbort, { once: true });
+    // A signal that has aborted fires no event, and Next neither reads nor cancels the body of such a response.
+    if (client.aborted) this.close();
+  }
+
+  /** Aborts when the stream is closed, for whatever reason. */
+  get signal(): AbortSignal {
+    return this.#closed.signal;
+  }
+
+  get streams(): boolean {
+    return this.#streams;
+  }
+
+  /** Closes the resource together with the stream; at once when that is closed already. */
+  own<T extends Resource>(resource: T): T {
+    if (this.signal.aborted) resource.close();
+    else this.#owned.push(resource);
+    return resource;
+  }
+
+  /** A body of events. Call it once, last before the response. */
+  events({ next, onError, heartbeatMs }: EventSource): ReadableStream<Uint8Array> {
+    this.#streams = true;
+    return eventStream({
+      heartbeatMs,
+      next,
+      signal: this.signal,
+      close: (error) => {
+        this.close();
+        if (error) onError?.(error);
+      },
+    });
+  }
+
+  close(): void {
+    if (this.signal.aborted) return;
+    clientStreams().delete(this);
+    this.#client.removeEventListener("abort", this.#onAbort);
+    this.#closed.abort();
+    for (const resource of this.#owned.splice(0)) resource.close();
+  }
+}
