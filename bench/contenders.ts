@@ -85,6 +85,7 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
     OPENAI_API_KEY: "unused",
     MODELS: "openai:bench",
     RATE_LIMITS: "off",
+    GUESTS: "on",
   });
   const port = await portOf(launcher, "Rivulet is ready at ");
   // The database was started by the launcher and keeps the launcher's cores.

@@ -3,6 +3,7 @@
 import { z } from "zod";
 
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().max(3_600_000).default(fallback);
+const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);
 const onOff = z.enum(["on", "off"]).default("on");
 const list = (fallback: string) =>
   z
@@ -28,8 +29,10 @@ const schema = z.object({
   ALLOWED_HOSTS: list(""),
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
   CORS_ORIGINS: list(""),
-  GUESTS: onOff,
+  GUESTS: z.enum(["on", "off"]).optional(),
   RATE_LIMITS: onOff,
+  MAX_TURN_CHARACTERS: count(1_000_000),
+  MAX_OUTPUT_TOKENS: count(16_384),
   HEARTBEAT_MS: milliseconds(15_000),
   LEASE_MS: milliseconds(10_000),
   DRAIN_MS: milliseconds(20_000),

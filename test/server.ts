@@ -65,6 +65,8 @@ export async function startServer({
     DATABASE_URL: databaseUrl,
     AUTH_SECRET: authSecret,
     RATE_LIMITS: "off",
+    // Tests ask as guests at a scripted provider with a key.
+    GUESTS: "on",
     DRAIN_MS: "1000",
     CHAOS_BUILD: chaos ? "on" : "off",
     ...(dataDir && { DATA_DIR: dataDir }),

@@ -2,7 +2,7 @@ import type { Metadata } from "next";
 import { redirect } from "next/navigation";
 import { currentUser } from "@/app/session";
 import { Mark, Wordmark } from "@/components/ui/mark";
-import { env } from "@/lib/env";
+import { allowsGuests } from "@/lib/chats/users";
 import { continueAsGuest, createAccount, signInWithPassword } from "./actions";
 import { SignInForms } from "./sign-in-forms";
 
@@ -41,7 +41,7 @@ export default async function SignInPage({ searchParams }: SignInPageProps) {
           <SignInForms
             upgrade={user !== null}
             signUpFirst={wantsAccount}
-            guestAction={env().GUESTS === "on" && !user ? continueAsGuest : null}
+            guestAction={allowsGuests() && !user ? continueAsGuest : null}
             signInAction={signInWithPassword}
             signUpAction={createAccount}
           />

@@ -22,6 +22,11 @@ export function SignInForms({ upgrade, signUpFirst, guestAction, signInAction, s
       <h1 className="text-xl font-semibold tracking-[-0.02em]">{signingUp ? "Create an account" : "Welcome"}</h1>
       {upgrade && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
       {guestAction && !signingUp && <Guest action={guestAction} />}
+      {!guestAction && !upgrade && (
+        <p className="mt-1.5 text-sm text-pretty text-ink-2">
+          This server has no guest accounts: asking needs an account.
+        </p>
+      )}
       {signingUp ? <SignUp action={signUpAction} /> : <SignIn action={signInAction} />}
       <p className="mt-6 text-sm text-ink-2">
         {signingUp ? "Have an account already?" : "New here?"}{" "}

@@ -139,13 +139,15 @@ async function* chunksOf(
   );
 }
 
-/** How the client wants the model to be called, where its dialect lets it say so. */
+/** How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. */
 function promptOf({ prompt }: TurnSettings) {
-  if (!prompt) return {};
+  const cap = env().MAX_OUTPUT_TOKENS;
+  if (!prompt) return { settings: { maxOutputTokens: cap } };
   const { instructions, settings, tools, toolChoice } = prompt;
+  const maxOutputTokens = Math.min(settings.maxOutputTokens ?? cap, cap);
   return {
     instructions,
-    settings: { ...settings, ...(tools && { toolChoice }) },
+    settings: { ...settings, maxOutputTokens, ...(tools && { toolChoice }) },
     ...(tools && { tools: clientTools(tools) }),
   };
 }

@@ -14,7 +14,7 @@ import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
 import { refund, spend } from "./quota";
-import { type Begun, beginningOf, newMessages, readState, storeSend } from "./store-send";
+import { type Begun, beginningOf, readState, storeSend } from "./store-send";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 /** Keeps a promise alive after the response is gone: Next's `after`. */
@@ -38,7 +38,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     throw new AppError("unavailable", "The server is restarting. Nothing was sent; try again in a moment.", {
       retryAfter: 2,
     });
-  requireSaneLength(newMessages(request));
+  requireSaneLength(request);
   const continuation =
     request.trigger === "continue-message"
       ? await requireContinuation(userId, request.chatId, request.messageId)

@@ -170,7 +170,7 @@ function numbered(chunks: TurnChunk[]): LoggedChunk[] {
 type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
 
 /** What the client says that is not stored yet, oldest first. */
-export function newMessages(request: TurnRequest): NewMessage[] {
+function newMessages(request: TurnRequest): NewMessage[] {
   if (request.trigger === "submit-message") return [{ ...request.message, role: "user" }];
   return request.trigger === "answer-prompt" ? request.prompt.messages : [];
 }

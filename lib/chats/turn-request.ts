@@ -1,13 +1,11 @@
 // What a client may ask of a turn, parsed at the door of every dialect (docs/protocol.md §5).
 import { z } from "zod";
+import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
 import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
 import { clientId, turnOptions } from "@/lib/turn/turn-options";
-
-/** A longer message is refused with 413, not cut. */
-const maxMessageLength = 1_000_000;
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
@@ -105,11 +103,25 @@ export function idempotencyKey(request: Request): string | null {
   );
 }
 
-/** Throws too_large for a text no model would take. */
-export function requireSaneLength(messages: Pick<ChatMessage, "parts">[]): void {
-  const length = messages
-    .flatMap((message) => message.parts)
-    .reduce((sum, part) => sum + (part.type === "text" ? part.text.length : 0), 0);
-  if (length > maxMessageLength)
-    throw new AppError("too_large", `message: at most ${maxMessageLength} characters. Upload long texts as documents.`);
+/** Throws too_large when the request has more characters than MAX_TURN_CHARACTERS; it is never cut. */
+export function requireSaneLength(request: TurnRequest): void {
+  const most = env().MAX_TURN_CHARACTERS;
+  if (lengthOf(request) <= most) return;
+  throw new AppError(
+    "too_large",
+    `message: is longer than ${most} characters. Nothing was sent; shorten it, or upload long texts as documents.`,
+  );
+}
+
+/** In characters. Of a prompt all that the model reads counts: messages with calls and results, instructions, tools. */
+function lengthOf(request: TurnRequest): number {
+  if (request.trigger === "submit-message") return textLength(request.message.parts);
+  if (request.trigger !== "answer-prompt") return 0;
+  const { messages, instructions, tools } = request.prompt;
+  const said = messages.reduce((sum, { parts }) => sum + textLength(parts), 0);
+  return said + instructions.length + (tools ? JSON.stringify(tools).length : 0);
+}
+
+function textLength(parts: ChatMessage["parts"]): number {
+  return parts.reduce((sum, part) => sum + (part.type === "text" ? part.text : JSON.stringify(part)).length, 0);
 }

@@ -8,6 +8,7 @@ import { turnLog } from "@/lib/log/turn-log";
 import { type ChatMessage, isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { continueInstruction } from "@/lib/turn/prompt";
+import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat, deleteChat, findChat } from "./chats";
@@ -261,6 +262,49 @@ describe("starting", () => {
     await read(turn);
     await pool().sql`update turns set fingerprint = null where id = ${turn.id}`;
     expect(await startTurn(userId, { ...request, model: "local" }, keepAlive)).toMatchObject({ id: turn.id });
+  });
+
+  it("passes the cap on the output on, and a client may ask for less but not for more", async () => {
+    const userId = await newUser();
+    const prompt = (text: string, maxOutputTokens?: number): TurnRequest => ({
+      trigger: "answer-prompt",
+      chatId: uuidv7(),
+      clientKey: uuidv7(),
+      prompt: {
+        messages: [{ role: "user", parts: [{ type: "text", text }] }],
+        instructions: "",
+        settings: { maxOutputTokens },
+      },
+    });
+    for (const [request, cap] of [
+      [ask("capped by default"), 16_384],
+      [prompt("capped prompt"), 16_384],
+      [prompt("asks for less", 50), 50],
+      [prompt("asks for more", 50_000), 16_384],
+    ] as const) {
+      await read(await startTurn(userId, request, keepAlive));
+      expect(provider.requests.at(-1)?.body.max_tokens).toBe(cap);
+    }
+  });
+
+  it("a request over the ceiling of characters is 413, with a prompt's instructions, tools and calls counted", async () => {
+    const userId = await newUser();
+    const text = "x".repeat(400_000);
+    const part = { type: "text" as const, text };
+    const prompt: TurnPrompt = { messages: [{ role: "user", parts: [part] }], instructions: text, settings: {} };
+    const chatId = uuidv7();
+    const shared = { chatId, clientKey: uuidv7(), trigger: "answer-prompt" } as const;
+    const tools = [{ name: "t", description: text, parameters: {} }];
+    const called = { type: "tool-t" as const, toolCallId: "c", state: "input-available" as const, input: { text } };
+    const tooLong: TurnRequest[] = [
+      { ...ask("long", chatId), message: { id: uuidv7(), parts: [part, part, part] } },
+      { ...shared, prompt: { ...prompt, tools } },
+      { ...shared, prompt: { ...prompt, messages: [...prompt.messages, { role: "assistant", parts: [called] }] } },
+    ];
+    for (const request of tooLong)
+      await expect(startTurn(userId, request, keepAlive)).rejects.toMatchObject({ code: "too_large", status: 413 });
+    expect(await findChat(userId, chatId)).toBeNull();
+    await read(await startTurn(userId, { ...shared, model: "local", prompt }, keepAlive));
   });
 
   it("has a quota for new turns only", async () => {

@@ -15,6 +15,7 @@ import {
 import { hashToken, newToken, toUser, type User } from "@/lib/auth";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { hasPaidModel } from "@/lib/models/catalogue";
 import { addSampleDocuments } from "@/lib/retrieval/samples";
 import { spend } from "./quota";
 
@@ -32,9 +33,15 @@ export const signUpInput = credentials
 /** Argon2id at OWASP's first recommendation: 19 MiB, two passes. About 20 ms. */
 const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
+/** Without GUESTS an anonymous visitor must not spend the operator's key. */
+export function allowsGuests(): boolean {
+  const { GUESTS } = env();
+  return GUESTS ? GUESTS === "on" : !hasPaidModel();
+}
+
 /** A new user without address and password. Throws forbidden where guests are off. */
 export async function createGuest(address: string): Promise<User> {
-  if (env().GUESTS === "off") throw new AppError("forbidden", "This server has no guest accounts. Sign up instead.");
+  if (!allowsGuests()) throw new AppError("forbidden", "This server has no guest accounts. Sign up instead.");
   await spend("account", address);
   return addUser({ email: null, name: null, passwordHash: null });
 }

@@ -75,6 +75,17 @@ describe("which API of OpenAI", () => {
   });
 });
 
+it.each([
+  [{}, false],
+  [{ OLLAMA_BASE_URL: "http://localhost:11434" }, false],
+  [{ MODELS: "openai:own", OPENAI_BASE_URL: "http://localhost:8000/v1" }, false],
+  [{ MODELS: "local", OPENAI_API_KEY: "key" }, false],
+  [{ OPENAI_API_KEY: "key" }, true],
+  [{ MODELS: "local,openai:own", OPENAI_BASE_URL: "https://llm.example/v1", OPENAI_API_KEY: "key" }, true],
+])("with %j a model is billed to the operator: %s", (variables, paid) => {
+  expect(buildCatalogue(parseEnv(variables)).paid).toBe(paid);
+});
+
 describe("require", () => {
   const catalogue = built({
     MODELS: "local,ollama:llama3.2:3b,openai:gpt-5-mini",

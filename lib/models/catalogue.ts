@@ -4,7 +4,7 @@ import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { type Env, env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { localModel } from "./local";
-import { type Prepared, providers } from "./providers";
+import { isPaid, type Prepared, providers } from "./providers";
 
 /** As `GET /api/models` lists it. `reason` says why it is not ready. */
 export type Model = { id: string; label: string; provider: string; ready: boolean; reason?: string };
@@ -16,6 +16,8 @@ export type Catalogue = {
   models: Model[];
   /** The first of `models`, ready or not: a default that changes silently would hide a wrong configuration. */
   defaultId: string;
+  /** Some model is billed to the operator's key. */
+  paid: boolean;
   /** See requireModel. */
   require(name?: string): ReadyModel;
 };
@@ -35,6 +37,10 @@ export function listModels(): Model[] {
 
 export function defaultModelId(): string {
   return catalogue().defaultId;
+}
+
+export function hasPaidModel(): boolean {
+  return catalogue().paid;
 }
 
 /**
@@ -58,6 +64,7 @@ export function buildCatalogue(env: Env): Catalogue {
   return {
     models,
     defaultId,
+    paid: models.some(({ provider }) => isPaid(provider, env)),
     require(name = defaultId) {
       const found = models.find(({ id }) => id === name) ?? models.find(({ id }) => bareName(id) === name);
       const entry = found && prepared.get(found.id);

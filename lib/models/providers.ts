@@ -4,6 +4,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
+import { optionalCap } from "./optional-cap";
 import { optionalTools } from "./optional-tools";
 import { providerFetch } from "./provider-fetch";
 import { retries } from "./retries";
@@ -13,6 +14,11 @@ export type Prepared = { label: string; model: LanguageModelV4 } | { label: stri
 
 /** Throws nothing and sends nothing: whether the provider answers is known at the first turn. */
 export const providers: Record<string, (name: string, env: Env) => Prepared> = { openai, ollama };
+
+/** True when calls are billed to the operator's key. Ollama and the local model have none. */
+export function isPaid(provider: string, env: Env): boolean {
+  return provider === "openai" && env.OPENAI_API_KEY !== undefined;
+}
 
 const openaiUrl = "https://api.openai.com/v1";
 
@@ -55,5 +61,8 @@ function notStored(model: LanguageModelV4): LanguageModelV4 {
 /** What every provider's model gets. */
 function prepared(model: LanguageModelV4, env: Env): LanguageModelV4 {
   const limits = { firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS, chunkMs: env.CHUNK_TIMEOUT_MS };
-  return wrapLanguageModel({ model, middleware: [retries(), timeouts(limits), optionalTools()] });
+  return wrapLanguageModel({
+    model,
+    middleware: [retries(), timeouts(limits), optionalTools(), optionalCap(env.MAX_OUTPUT_TOKENS)],
+  });
 }

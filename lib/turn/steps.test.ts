@@ -99,6 +99,24 @@ function comparable({ chunks, end }: Run) {
   return { chunks: told, end };
 }
 
+it("ends between two calls when the answer has used up its cap", async () => {
+  const provider = await startProvider();
+  const calls: Step = { finish: "tool_calls", usage: { input: 3, output: 40 } };
+  provider.on("a capped loop", [call("weather"), calls], [call("weather"), calls], says("Too much."));
+  const end = new StepsEnd();
+  const input = {
+    model: modelOf(provider, "chat"),
+    messages: asked("a capped loop"),
+    tools: toolbox(),
+    settings: { maxOutputTokens: 70 },
+    providerOptions: {},
+  };
+  for await (const _ of modelSteps(input, end, never));
+  await provider.close();
+  expect(end).toMatchObject({ finishReason: "length", usage: { outputTokens: 80 } });
+  expect(provider.requests.map(({ body }) => body.max_tokens)).toEqual([70, 70]);
+});
+
 let asks = 0;
 
 async function expectTheSame(api: Api, scripts: Script[]): Promise<Run> {

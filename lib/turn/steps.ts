@@ -86,6 +86,11 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     if (open) yield { type: "finish-step" };
     end.finishReason = finishReason ?? "interrupted";
     if (end.finishReason === "interrupted" || !said.wantsAnswer || step === maxSteps) return;
+    // The cap holds for the answer, not for each call of it.
+    if (settings?.maxOutputTokens !== undefined && end.usage.outputTokens >= settings.maxOutputTokens) {
+      end.finishReason = "length";
+      return;
+    }
     messages = [...messages, ...said.messages()];
   }
 }

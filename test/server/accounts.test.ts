@@ -214,10 +214,11 @@ describe("with the session cookie, what another site sends changes nothing", () 
   });
 });
 
-describe("a server without guests and with limits", () => {
+describe("a server with a paid provider and with limits", () => {
   let server: TestServer;
   beforeAll(async () => {
-    server = await cluster.start({ env: { GUESTS: "off", RATE_LIMITS: "on" } });
+    // GUESTS is unset: the provider's key decides.
+    server = await cluster.start({ env: { GUESTS: "", RATE_LIMITS: "on" } });
   }, 60_000);
   afterAll(() => server?.kill("SIGKILL"));
 
@@ -227,6 +228,9 @@ describe("a server without guests and with limits", () => {
     const browser = new Browser(server);
     await browser.signIn("guest");
     expect(browser.session).toBeUndefined();
+    const page = await (await fetch(`${server.url}/sign-in`)).text();
+    expect(page).toContain("This server has no guest accounts");
+    expect(page).not.toContain("Continue as guest");
   });
 
   test("lets nobody guess passwords: 429 with Retry-After", async () => {
