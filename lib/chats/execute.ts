@@ -1,4 +1,5 @@
 // Carries a turn out: hands the pure run its ports and the log its chunks. Belongs to the server, not to a request.
+import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { listMessages } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
@@ -115,6 +116,7 @@ async function* chunksOf(
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
     search: (question) => whenAnswered(() => search(userId, question, documentIds ? { documentIds } : {}), signal),
+    fenceCode: () => randomBytes(8).toString("hex"),
     classify: classifyFailure,
     ground,
     report: (error) => logger.warn({ err: error, turnId: turn.id, model: modelId }, "turn failed"),

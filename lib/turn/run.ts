@@ -14,6 +14,7 @@ import {
 } from "./chunks";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
+import { quotePassages } from "./passages";
 import { instructionsFor, modelMessages } from "./prompt";
 import { modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
@@ -52,6 +53,8 @@ export type RunPorts = {
   countDocuments(): Promise<number>;
   /** The sources for a question, best first. */
   search(question: string): Promise<Source[]>;
+  /** A code that nobody can know beforehand, for the fence around this turn's passages. It is told to the model only. */
+  fenceCode(): string;
   /** What a person may know of a failure of the model. */
   classify(error: unknown): TurnError;
   ground(answer: string, sources: Source[]): { confidence: number; groundedness: number } | null;
@@ -189,7 +192,12 @@ async function* generate(
       model: input.model,
       instructions: instructionsFor(sources, input.instructions),
       settings: input.settings,
-      messages: await modelMessages(input.history, input.tools, partial),
+      messages: await modelMessages({
+        history: input.history,
+        tools: input.tools,
+        begun: partial,
+        ...(sources.length > 0 && { passages: quotePassages(sources, ports.fenceCode()) }),
+      }),
       tools: input.tools,
       // Read by the local model only; other providers ignore options that are not theirs.
       providerOptions: {
