@@ -3,6 +3,7 @@ import "server-only";
 import { and, desc, eq, exists, ilike, inArray, or, sql } from "drizzle-orm";
 import type { TransactionSql } from "postgres";
 import { database } from "./client";
+import { fairShare } from "./fair-share";
 import { chatsChannel } from "./log";
 import { chats, messages, turnChunks, turns } from "./schema";
 
@@ -139,13 +140,14 @@ export async function listChats(
     conditions.push(
       sql`(${chats.pinned}, ${chats.updatedAt}, ${chats.id}) < (${after.pinned}, ${after.updatedAt}::timestamptz, ${after.id})`,
     );
-  const rows = await database()
+  const page = database()
     // The cursor keeps the microseconds that a Date would lose.
     .select({ ...columns, exactUpdatedAt: sql<string>`${chats.updatedAt}::text` })
     .from(chats)
     .where(and(...conditions))
     .orderBy(desc(chats.pinned), desc(chats.updatedAt), desc(chats.id))
     .limit(limit);
+  const rows = await (query ? fairShare(userId, () => page) : page);
   return rows.map(({ exactUpdatedAt, ...chat }) => ({
     ...chat,
     cursor: { pinned: chat.pinned, updatedAt: exactUpdatedAt, id: chat.id },

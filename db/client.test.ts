@@ -1,11 +1,13 @@
-// A database that hangs: connections stay open and nothing is answered. Whoever waits is told soon, whatever they wait
-// with, and nothing of it stays behind.
+// Waiting for the database: a silent one is noticed soon and by everybody who waits, a slow one is not taken for silent,
+// and nothing that was given up stays behind.
 import { sql as statement } from "drizzle-orm";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Sql } from "postgres";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { testDatabase } from "@/test/database";
 import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
-import { AnswerWatch } from "./answer-watch";
-import { closePool, connect, database, pool } from "./client";
+import { BoundedClient } from "./bounded-client";
+import { closePool, database, pool } from "./client";
+import { connect } from "./connect";
 
 /** What a request may wait: the pool notices after four seconds. */
 const refusedWithinMs = 6_000;
@@ -79,24 +81,106 @@ test("silence ends every wait, also of what is queued, again and again; then eve
   while ((await connections()) > 10) await new Promise((resolve) => setTimeout(resolve, 20));
 });
 
-test("a slow query is not silence while a trivial one is answered, and is given up in the end", async () => {
-  const { sql, destroy } = connect(2);
-  const reported: string[] = [];
-  const patience = { probeMs: 300, silentMs: 900, slowMs: 2_000 };
-  const watch = new AnswerWatch(
-    sql,
-    patience,
-    () => reported.push("silent"),
-    () => reported.push("slow"),
-  );
-  await watch.sql`select pg_sleep(1.4)`;
-  expect(reported).toEqual([]);
-  const endless = watch.sql`select pg_sleep(60)`.then(
+const clients: BoundedClient[] = [];
+function openClient(max: number, answerMs: number): BoundedClient {
+  const client = new BoundedClient(max, answerMs);
+  clients.push(client);
+  return client;
+}
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.close(1)));
+});
+
+const codeOf = (work: PromiseLike<unknown>) =>
+  work.then(
     () => "answered",
     (error) => error.code,
   );
-  while (reported.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(reported).toEqual(["slow"]);
-  destroy();
-  expect(await endless).toMatch(/^CONNECTION_/);
+const pidOf = async ({ sql }: { sql: Sql }) => (await sql`select pg_backend_pid() as pid`)[0]?.pid;
+/** Statements of this database that sleep or wait, on any connection. */
+const busyBackends = () => pool().sql`
+  select 1 from pg_stat_activity
+  where datname = current_database() and state = 'active' and pid <> pg_backend_pid() and backend_type = 'client backend'`;
+
+test("every connection has limits on the server's side, and the client waits longer than each of them", async () => {
+  const settings = (sql: Sql) => sql`
+    select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
+      current_setting('idle_in_transaction_session_timeout') as idle`;
+  expect(await settings(pool().sql)).toEqual([{ statement: "3825ms", lock: "2700ms", idle: "5s" }]);
+  expect(await settings(openClient(1, 1_000).sql)).toEqual([{ statement: "850ms", lock: "600ms", idle: "5s" }]);
+  const listening = connect(1);
+  expect(await settings(listening.sql)).toEqual([{ statement: "3825ms", lock: "2700ms", idle: "5s" }]);
+  listening.destroy();
+});
+
+test("a statement over the limit is cancelled by Postgres; its connection is kept", async () => {
+  const client = openClient(1, 600);
+  const pid = await pidOf(client);
+  expect(await codeOf(client.sql`select pg_sleep(60)`)).toBe("57014");
+  expect(await pidOf(client)).toBe(pid);
+});
+
+test("a busy pool is not a dead one: everybody waits for their turn, however long, and a quick one not behind all others", async () => {
+  const client = openClient(2, 700);
+  const opened = client.connections;
+  const slow = Array.from({ length: 10 }, () => codeOf(client.sql`select pg_sleep(0.4)`));
+  const order: string[] = [];
+  const quick = client.sql`select 1`.then(() => order.push("quick"));
+  const last = client.sql.begin((tx) => tx`select pg_sleep(0.4)`).then(() => order.push("last"));
+  expect(new Set(await Promise.all(slow))).toEqual(new Set(["answered"]));
+  await Promise.all([quick, last]);
+  expect(order).toEqual(["quick", "last"]);
+  expect(client.connections).toBe(opened);
+});
+
+test("a table that is locked for long costs no connection: waiting statements are ended by Postgres", async () => {
+  const client = openClient(3, 500);
+  const opened = client.connections;
+  const blocker = openClient(1, 60_000);
+  let waitingMost = 0;
+  await blocker.sql.begin(async (tx) => {
+    await tx`lock table turns in access exclusive mode`;
+    for (let round = 0; round < 4; round++) {
+      const asked = Array.from({ length: 9 }, () => codeOf(client.sql`select count(*) from turns`));
+      const waiting = await busyBackends();
+      waitingMost = Math.max(waitingMost, waiting.length);
+      expect(new Set(await Promise.all(asked))).toEqual(new Set(["55P03"]));
+    }
+  });
+  expect(waitingMost).toBeLessThanOrEqual(3);
+  expect(client.connections).toBe(opened);
+  expect(await codeOf(client.sql`select count(*) from turns`)).toBe("answered");
+  expect(await busyBackends()).toEqual([]);
+});
+
+test("a statement that no limit ends is cancelled before its connection is given up", async () => {
+  const client = openClient(1, 500);
+  const fate = client.sql.begin(async (tx) => {
+    await tx`set local statement_timeout = 0`;
+    await tx`select pg_sleep(60)`;
+  });
+  expect(await codeOf(fate)).toBe("CONNECTION_SILENT");
+  await expect.poll(busyBackends, { interval: 20 }).toEqual([]);
+  expect(await codeOf(client.sql`select 1`)).toBe("answered");
+});
+
+test("one connection that falls silent is found among others that answer, which finish what they do", async () => {
+  const client = openClient(2, 400);
+  const [mute] = await Promise.all([client.sql`select 'listen "' as mark`, client.sql`select pg_sleep(0.1)`]);
+  expect(mute).toEqual([{ mark: 'listen "' }]);
+  proxy.muteListeners();
+  let found = false;
+  const codes = new Set<string>();
+  const asking = [1, 2].map(async () => {
+    while (!found) {
+      const code = await codeOf(client.sql`select pg_sleep(0.05)`);
+      codes.add(code);
+      found ||= code !== "answered";
+    }
+  });
+  await Promise.all(asking);
+  expect(codes).toEqual(new Set(["answered", "CONNECTION_SILENT"]));
+  expect(new Set(await Promise.all([1, 2, 3, 4].map(() => codeOf(client.sql`select 1`))))).toEqual(
+    new Set(["answered"]),
+  );
 });

@@ -12,7 +12,8 @@ import { freePort, startPostgres } from "@/scripts/postgres";
 import { prepareHome, serviceAccount } from "@/scripts/postgres-files";
 import { selfSigned } from "@/test/certificate";
 import { type FaultProxy, startFaultProxy } from "@/test/fault-proxy";
-import { type Connections, closePool, connect, database, pool } from "./client";
+import { closePool, database, pool } from "./client";
+import { type Connections, connect } from "./connect";
 
 const outerEnv = { ...process.env };
 const dataDirs: string[] = [];

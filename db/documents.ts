@@ -1,15 +1,16 @@
 // Queries on `documents` and `passages`. Every one takes the owner; another user's rows do not exist for it.
 // What a passage is and what a score means is decided in lib/retrieval; here are only rows.
 import { and, count, desc, eq, inArray, type SQL, sql } from "drizzle-orm";
-import { database } from "./client";
+import { type Database, database } from "./client";
+import { fairShare } from "./fair-share";
 import { documents } from "./schema";
 
 export type DocumentRow = typeof documents.$inferSelect;
 export type NewDocument = Omit<DocumentRow, "userId" | "createdAt">;
 export type NewPassage = { id: string; documentId: string; ordinal: number; heading: string; text: string };
 
-/** Rows a statement: keeps one message to Postgres around a megabyte. */
-const batchSize = 1000;
+/** Rows a statement: about a quarter of a megabyte, far within the limit of a statement on any machine. */
+const batchSize = 250;
 
 /** All documents with all their passages, or none of them. */
 export async function insertDocuments(
@@ -18,7 +19,7 @@ export async function insertDocuments(
   parts: NewPassage[],
 ): Promise<DocumentRow[]> {
   if (added.length === 0) return [];
-  return database().transaction(async (tx) => {
+  const store = async (tx: Database) => {
     const rows = await tx
       .insert(documents)
       .values(added.map((document) => ({ ...document, userId })))
@@ -32,7 +33,8 @@ export async function insertDocuments(
         from json_to_recordset(${batch}::json) as row(id uuid, "documentId" uuid, ordinal int, heading text, text text)`);
     }
     return rows;
-  });
+  };
+  return fairShare(userId, () => database().transaction(store));
 }
 
 export async function findDocument(userId: string, id: string): Promise<DocumentRow | null> {
@@ -109,7 +111,7 @@ export async function searchPassages(userId: string, query: PassageQuery): Promi
   // The whole question as one known parameter: only so can the planner choose between the index of the words, right
   // for one user with very many passages, and the index of the owner, right for many users with the same samples.
   const anyLexeme = quoted.join(" | ");
-  const rows = await database().execute<PassageHit>(sql`
+  const search = sql`
     with hits as materialized (
       select id, tsv, ts_rank_cd(tsv, ${anyLexeme}::tsquery, 33) as rank
       from passages where ${scope} and tsv @@ ${anyLexeme}::tsquery
@@ -144,8 +146,8 @@ export async function searchPassages(userId: string, query: PassageQuery): Promi
     select p.id, p.document_id as "documentId", d.title, d.filename, d.media_type as "mediaType",
       p.ordinal, p.heading, p.text, best.score::float8 as score
     from best join passages p on p.id = best.id join documents d on d.id = p.document_id
-    order by best.score desc, p.id`);
-  return [...rows];
+    order by best.score desc, p.id`;
+  return [...(await fairShare(userId, () => database().execute<PassageHit>(search)))];
 }
 
 /** Within quotes tsquery knows two signs only; so no lexeme can become an operator. */

@@ -2,7 +2,7 @@
 // checked inside it, so a process that lost its lease changes nothing. All times are the database's (docs: RELIABILITY I10, I16).
 import "server-only";
 import type { Sql, TransactionSql } from "postgres";
-import { pool } from "./client";
+import { pool, sweep } from "./client";
 
 /** NOTIFY channels. Payloads: turn ids joined with commas; one turn id; user id, space, chat id. */
 export const turnsChannel = "rivulet_turns";
@@ -216,7 +216,8 @@ export async function readAllChunks(sql: Sql | TransactionSql, turnIds: string[]
 
 /** Deletes the chunks of turns that ended long ago. Returns how many turns that were. */
 export async function pruneChunks(keepMs: number, limit: number): Promise<number> {
-  const rows = await pool().sql`
+  const rows = await sweep(
+    (sql) => sql`
     with old as (
       update turns set pruned_at = now()
       where id in (
@@ -228,6 +229,7 @@ export async function pruneChunks(keepMs: number, limit: number): Promise<number
     ), gone as (
       delete from turn_chunks using old where turn_chunks.turn_id = old.id
     )
-    select count(*)::int as count from old`;
+    select count(*)::int as count from old`,
+  );
   return rows[0]?.count ?? 0;
 }

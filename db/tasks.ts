@@ -1,21 +1,10 @@
 // Statements on tasks. Every one names the owner: a number of somebody else's list does not exist.
 import "server-only";
 import { and, asc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
-import { type Database, database } from "./client";
+import { database } from "./client";
 import { tasks, users } from "./schema";
 
 export type TaskRow = typeof tasks.$inferSelect;
-
-/** Shorter than a tool's patience: what a turn no longer waits for must neither keep its locks nor happen late. */
-const statementMs = 5_000;
-
-/** A transaction, each statement of which the database itself gives up in time, waits for locks included. */
-function bounded<T>(work: (tx: Database) => Promise<T>): Promise<T> {
-  return database().transaction(async (tx) => {
-    await tx.execute(sql`select set_config('statement_timeout', ${String(statementMs)}, true)`);
-    return work(tx);
-  });
-}
 
 /** Null when the user has `atMost` tasks already; of inserts at the same time not one goes over it. */
 export async function insertTask(
@@ -23,7 +12,7 @@ export async function insertTask(
   task: Pick<TaskRow, "title" | "description">,
   atMost: number,
 ): Promise<TaskRow | null> {
-  return bounded(async (tx) => {
+  return database().transaction(async (tx) => {
     // The user's row is the lock under which the tasks are counted.
     const [user] = await tx
       .update(users)
@@ -45,16 +34,12 @@ export type TaskFilter = { completed?: boolean; afterNumber?: number; limit: num
 /** In the order in which they were added. */
 export async function listTasks(userId: string, { completed, afterNumber, limit }: TaskFilter): Promise<TaskRow[]> {
   const state = completed === undefined ? undefined : (completed ? isNotNull : isNull)(tasks.completedAt);
-  return bounded((tx) =>
-    tx
-      .select()
-      .from(tasks)
-      .where(
-        and(eq(tasks.userId, userId), state, afterNumber === undefined ? undefined : gt(tasks.number, afterNumber)),
-      )
-      .orderBy(asc(tasks.number))
-      .limit(limit),
-  );
+  return database()
+    .select()
+    .from(tasks)
+    .where(and(eq(tasks.userId, userId), state, afterNumber === undefined ? undefined : gt(tasks.number, afterNumber)))
+    .orderBy(asc(tasks.number))
+    .limit(limit);
 }
 
 export type TaskChange = { title?: string; description?: string; completed?: boolean };
@@ -66,13 +51,11 @@ export async function updateTask(
   { completed, ...change }: TaskChange,
 ): Promise<TaskRow | null> {
   const state = completed === undefined ? {} : { completedAt: completed ? firstTime : null };
-  const [row] = await bounded((tx) =>
-    tx
-      .update(tasks)
-      .set({ ...change, ...state })
-      .where(and(eq(tasks.userId, userId), eq(tasks.number, number)))
-      .returning(),
-  );
+  const [row] = await database()
+    .update(tasks)
+    .set({ ...change, ...state })
+    .where(and(eq(tasks.userId, userId), eq(tasks.number, number)))
+    .returning();
   return row ?? null;
 }
 
@@ -80,11 +63,9 @@ const firstTime = sql`coalesce(${tasks.completedAt}, now())`;
 
 /** The task as it was; null when there is none with this number. */
 export async function deleteTask(userId: string, number: number): Promise<TaskRow | null> {
-  const [row] = await bounded((tx) =>
-    tx
-      .delete(tasks)
-      .where(and(eq(tasks.userId, userId), eq(tasks.number, number)))
-      .returning(),
-  );
+  const [row] = await database()
+    .delete(tasks)
+    .where(and(eq(tasks.userId, userId), eq(tasks.number, number)))
+    .returning();
   return row ?? null;
 }

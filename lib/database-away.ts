@@ -2,8 +2,10 @@
 
 /** SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error; serialisation and deadlock. */
 const passing = ["08", "53", "57", "58", "40"];
+/** A statement that Postgres ended at its limit of time, or while it waited for a lock (db/connect.ts). */
+const limits = new Set(["57014", "55P03"]);
 /** Read only: a standby that is about to take over. A transaction that this process, busy for too long, left idle. */
-const passingCodes = new Set(["25006", "25P03"]);
+const passingCodes = new Set(["25006", "25P03", ...limits]);
 /** Node's and postgres.js' own codes for a connection that is not there. */
 const connection = new Set([
   "ECONNREFUSED",
@@ -20,6 +22,7 @@ const connection = new Set([
   "CONNECTION_CLOSED",
   "CONNECTION_ENDED",
   "CONNECTION_DESTROYED",
+  "CONNECTION_SILENT",
   "CONNECT_TIMEOUT",
 ]);
 
@@ -45,6 +48,16 @@ export function isDatabaseAway(error: unknown): boolean {
     if (areMigrationsPending() && unmigrated.has(code)) return true;
     return code.length === 5 && passing.includes(code.slice(0, 2));
   });
+}
+
+/** True where the database lives and took too long over this statement: repeating it may, and may not, help. */
+export function isOverDatabaseLimit(error: unknown): boolean {
+  return hasCode(error, (code) => limits.has(code));
+}
+
+/** True when a user has too much heavy work waiting (db/fair-share.ts). */
+export function isQueueFull(error: unknown): boolean {
+  return hasCode(error, (code) => code === "QUEUE_FULL");
 }
 
 /** True when a text holds what Postgres has no place for: NUL. */

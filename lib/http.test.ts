@@ -5,6 +5,7 @@ import pino from "pino";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { database } from "@/db/client";
+import { QueueFullError } from "@/db/fair-share";
 import { testDatabase } from "@/test/database";
 import { AppError } from "./errors";
 import {
@@ -146,6 +147,26 @@ describe("route", () => {
     const { response, body } = await answerTo(new Error("Failed query", { cause: away }));
     expect([response.status, body.error.code, response.headers.get("retry-after")]).toEqual([503, "unavailable", "2"]);
     expect(JSON.stringify(body)).not.toContain(canary);
+  });
+
+  it("tells a statement that Postgres ended at its limit, which the database outlives", async () => {
+    const error = await database()
+      .transaction(async (tx) => {
+        await tx.execute(sql`set local statement_timeout = 50`);
+        await tx.execute(sql`select pg_sleep(60)`);
+      })
+      .catch((refusal: unknown) => refusal);
+    const { response, body, lines } = await answerTo(error);
+    expect([response.status, body.error.code, response.headers.get("retry-after")]).toEqual([503, "unavailable", "2"]);
+    expect(body.error.message).toBe(
+      "The database took too long over this request, so it was cancelled. Nothing was lost; try again in a moment, or ask for less.",
+    );
+    expect(lines).toMatchObject([{ level: "warn", msg: "request refused, a statement took too long" }]);
+  });
+
+  it("tells a user whose queue is full", async () => {
+    const { response, body } = await answerTo(new QueueFullError("full"));
+    expect([response.status, body.error.code, response.headers.get("retry-after")]).toEqual([429, "rate_limited", "5"]);
   });
 
   it("calls NUL in a text the client's mistake, which it is", async () => {

@@ -2,7 +2,7 @@
 // cap and parsed with zod, the same-origin rule for cookies. Never what a route does.
 import { v4 as uuidv4 } from "uuid";
 import type { z } from "zod";
-import { isDatabaseAway, isUnstorableText } from "./database-away";
+import { isDatabaseAway, isOverDatabaseLimit, isQueueFull, isUnstorableText } from "./database-away";
 import { AppError } from "./errors";
 import { logger } from "./logger";
 
@@ -48,16 +48,29 @@ function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody)
   return Response.json(errorBody({ status, code, message, requestId, details }), { status, headers });
 }
 
+const away = [
+  "request refused, database away",
+  "The database cannot be reached. Nothing was lost; try again in a moment.",
+];
+const tooSlow = [
+  "request refused, a statement took too long",
+  "The database took too long over this request, so it was cancelled. Nothing was lost; try again in a moment, or ask for less.",
+] as const;
+
 function toAppError(error: unknown, request: Request, requestId: string): AppError {
   if (AppError.is(error)) return error;
   const path = new URL(request.url).pathname;
   if (isDatabaseAway(error)) {
-    logger.warn({ err: error, requestId, path }, "request refused, database away");
-    return new AppError("unavailable", "The database cannot be reached. Nothing was lost; try again in a moment.", {
-      cause: error,
-      retryAfter: 2,
-    });
+    const [reason, sentence] = isOverDatabaseLimit(error) ? tooSlow : away;
+    logger.warn({ err: error, requestId, path }, reason);
+    return new AppError("unavailable", sentence, { cause: error, retryAfter: 2 });
   }
+  if (isQueueFull(error))
+    return new AppError(
+      "rate_limited",
+      "Too many of your searches and uploads are under way. This one was not begun; try again when they are done.",
+      { cause: error, retryAfter: 5 },
+    );
   if (isUnstorableText(error))
     return new AppError("bad_request", "The request holds a NUL character.", { cause: error });
   logger.error({ err: error, requestId, method: request.method, path }, "request failed");

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { listMessages } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseAway, isOverDatabaseLimit } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
@@ -77,14 +77,18 @@ function optionsOf(turn: RunnableTurn): TurnSettings {
 
 /** Between two tries of a read, as between two of a commit. */
 const retryMs = { first: 50, most: 1_000 };
+/** A read that is over the database's limit this often is too large for it; the database is not away. */
+const maxSlowReads = 3;
 
 /** What a turn reads before it asks the model waits for a database that is away, until the turn is told to end. */
 async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  let slowReads = 0;
   for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.most)) {
     try {
       return await unlessAborted(read(), signal);
     } catch (error) {
       if (signal.aborted || !isDatabaseAway(error)) throw error;
+      if (isOverDatabaseLimit(error) && ++slowReads === maxSlowReads) throw error;
       await delay(waitMs);
     }
   }

@@ -3,8 +3,8 @@
 // machine the larger the chunks. A commit that fails, or is not answered, is repeated as it is until the database answers.
 
 import type { Sql } from "postgres";
+import { BoundedClient } from "@/db/bounded-client";
 import { type AppendResult, type AppendRow, commitChunks, expireLeases, readPositions } from "@/db/log";
-import { OwnConnection } from "@/db/own-connection";
 import { isDatabaseAway } from "@/lib/database-away";
 import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
@@ -35,7 +35,8 @@ export class Appender {
   readonly #timing: LogTiming;
   readonly #onCommitted: (turnId: string, logged: LoggedChunk[]) => void;
   readonly #onGone: (writer: Writer) => void;
-  readonly #connection: OwnConnection;
+  /** Of its own: a commit queues behind no request. What it stores may be stored twice, as its answer may be lost. */
+  readonly #client: BoundedClient;
   readonly #renewal: NodeJS.Timeout;
   #dirty = new Set<Writer>();
   #committing = false;
@@ -61,7 +62,7 @@ export class Appender {
     this.#timing = timing;
     this.#onCommitted = onCommitted;
     this.#onGone = onGone;
-    this.#connection = new OwnConnection(timing.answerMs);
+    this.#client = new BoundedClient(1, timing.answerMs);
     // A third of the lease: two renewals may be late before anybody takes over.
     this.#renewal = setInterval(() => this.renew(), timing.leaseMs / 3);
     this.#renewal.unref();
@@ -94,7 +95,7 @@ export class Appender {
       waiting.release();
     }
     for (const writer of this.writers.values()) this.#drop(writer, "lost");
-    await this.#connection.close();
+    await this.#client.close(1);
   }
 
   /** Puts the writer into the next commit. `urgent`: its first text, which a person is waiting for. */
@@ -200,7 +201,7 @@ export class Appender {
     const startMs = performance.now();
     for (let waitMs = retryMs.first; !this.#closed; waitMs = Math.min(waitMs * 2, retryMs.most)) {
       try {
-        const allowed = await this.#connection.run((sql) => this.#commitOnce(sql, batch));
+        const allowed = await this.#commitOnce(this.#client.sql, batch);
         if (process.env.CHAOS_BUILD === "on") passCommit(batch, "after-commit", "after-final-commit");
         for (const { writer, row } of batch) this.#settle(writer, row, allowed.get(writer.turnId));
         return;

@@ -2,7 +2,8 @@
 // connections out for one transaction takes LISTEN and delivers nothing, and so does a connection whose other end vanished.
 // So the process sends itself a notification through the pool now and then. What was missed is never made up for here.
 import { randomUUID } from "node:crypto";
-import { type Connections, connect, pool } from "@/db/client";
+import { pool } from "@/db/client";
+import { type Connections, connect } from "@/db/connect";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 

@@ -128,6 +128,36 @@ describe("between server and database", () => {
     },
   );
 
+  test("a table that is locked for long: commits and requests are ended by Postgres, and no backends pile up", async () => {
+    const log = openLog(leaseMs, { answerMs: 400 });
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    const reader = log.read(turn.turnId, 0);
+    await reader.next();
+    const direct = postgres(url(), { max: 1 });
+    const backends = (sql: postgres.Sql | postgres.TransactionSql) => sql<{ pid: number }[]>`
+      select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`;
+    const waiting = (sql: postgres.TransactionSql) => sql`
+      select query_start from pg_stat_activity
+      where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into turn_chunks%'`;
+    await direct.begin(async (locked) => {
+      await locked`lock table turns in access exclusive mode`;
+      turn.say("kept");
+      const tries = new Set<string>();
+      // Each try is another one on the same connection.
+      await until(async () => {
+        for (const { query_start } of await waiting(locked)) tries.add(String(query_start));
+        // Those of the statistics that a transaction has seen stay as they were.
+        await locked`select pg_stat_clear_snapshot()`;
+        return tries.size >= 8;
+      });
+      // The pool's ten at the most, those of the log, the reaper's and what the database does for itself.
+      expect((await backends(locked)).length).toBeLessThan(15);
+    });
+    expect(await turn.end()).toBe("stored");
+    expect(textIn(await expectEnded(turn.turnId, "complete"))).toBe("kept");
+    await direct.end();
+  });
+
   test("an outage longer than the lease costs no living owner its turn", async () => {
     const shortLeaseMs = 600;
     const [log] = [openLog(shortLeaseMs), openLog(shortLeaseMs)];

@@ -260,7 +260,7 @@ describe("every tool", () => {
       expect(await waiting()).toHaveLength(0);
     });
     await Promise.all([blocker.end(), other.end()]);
-    expect(reported).toMatchObject([{ cause: { code: "57014" } }]);
+    expect(reported).toMatchObject([{ cause: { code: "55P03" } }]);
   });
 
   it("I22: what a tool throws by itself stays inside", async () => {

@@ -1,6 +1,7 @@
 // Two servers whose database is behind PgBouncer in transaction mode: LISTEN is taken and nothing ever arrives. So this is
 // also the proof that notifications are hints only: none of them arrives here.
 import { randomBytes } from "node:crypto";
+import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { withDatabase } from "@/test/database";
 import { gated, gateOf, header, median, newKey, testCluster, textOf } from "@/test/server/cluster";
@@ -91,6 +92,24 @@ test("I7 I9 I15: many requests at once on both servers: no session is missed, an
   );
   expect(done.map(textOf)).toEqual(sends.map(() => "one two three four five"));
   countCases(context, sends.length);
+});
+
+test("statements are limited by Postgres behind a pooler, too, where startup parameters are refused", async () => {
+  const sql = postgres(bouncer.databaseUrl, { max: 1, prepare: false });
+  const settings = await cluster.sql`
+    select setting from pg_db_role_setting as own, pg_database, unnest(setconfig) as setting
+    where setdatabase = pg_database.oid and datname = ${name} order by setting`;
+  expect(settings.map(({ setting }) => setting)).toEqual([
+    "client_connection_check_interval=1000",
+    "idle_in_transaction_session_timeout=5000",
+    "lock_timeout=2700",
+    "statement_timeout=3825",
+  ]);
+  // Connections that the pooler opened before the role had its limits have none.
+  const limits = async () => (await sql`select current_setting('statement_timeout') as statement`)[0]?.statement;
+  const seen = new Set<string>();
+  while (!seen.has("3825ms")) seen.add(await limits());
+  await sql.end();
 });
 
 test("I15: each server says once what it is and what to do about it, and polls", async () => {

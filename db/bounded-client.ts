@@ -1,0 +1,236 @@
+// The one way to wait for the database, with an end. Postgres ends every statement within its own limits (connect.ts), so a
+// database that lives answers in time, however busy it is; one that says nothing for longer is silent, and whoever waits
+// is told. At most one statement a connection is under way; the others wait here, so no quick one queues behind a slow one.
+import "server-only";
+import type { Sql, TransactionSql } from "postgres";
+import { type Connections, connect, answerMs as defaultAnswerMs } from "./connect";
+
+/** Time for Postgres to take the cancelling of what is given up; a database that is silent does not use it. */
+const cancelMs = 500;
+const maxTickMs = 250;
+
+export class BoundedClient {
+  readonly #max: number;
+  readonly #answerMs: number;
+  #current: BoundedConnections | null = null;
+
+  /** `answerMs`: how long one statement may be without an answer. The server's own limits are set below it. */
+  constructor(max: number, answerMs = defaultAnswerMs) {
+    this.#max = max;
+    this.#answerMs = answerMs;
+  }
+
+  /**
+   * Always take it from here, never keep it: connections that fall silent are replaced. What waits on them rejects with a
+   * connection error; the database may still carry such a statement out.
+   */
+  get sql(): Sql {
+    return this.connections.sql;
+  }
+
+  /** Another object whenever connections were replaced. */
+  get connections(): object & { sql: Sql } {
+    if (!this.#current || this.#current.retired)
+      this.#current = new BoundedConnections(connect(this.#max, this.#answerMs), this.#max, this.#answerMs);
+    return this.#current;
+  }
+
+  /** Gives what is under way this long to end. The next use opens new connections. */
+  async close(graceSeconds: number): Promise<void> {
+    const current = this.#current;
+    this.#current = null;
+    await current?.close(graceSeconds);
+  }
+}
+
+type Cancellable = { canceller?: ((query: unknown) => Promise<void>) | null };
+type Fail = (error: Error) => void;
+/** Something that the database has been asked and has not answered. */
+type Asked = { sinceMs: number; query: Cancellable | null; fail: Fail };
+/** Something that waits for a connection. */
+type Waiting = { start(): void; fail: Fail };
+type Begin = (...args: unknown[]) => Promise<unknown>;
+
+class BoundedConnections {
+  readonly sql: Sql;
+  /** They serve nothing new. */
+  retired = false;
+  readonly #connections: Connections;
+  readonly #max: number;
+  readonly #answerMs: number;
+  readonly #tickMs: number;
+  readonly #timer: NodeJS.Timeout;
+  /** In order of asking. */
+  readonly #asked = new Set<Asked>();
+  readonly #waiting = new Set<Waiting>();
+  #underWay = 0;
+  #silent = false;
+  #answeredMs = -Infinity;
+  #tickedMs = performance.now();
+
+  constructor(connections: Connections, max: number, answerMs: number) {
+    this.#connections = connections;
+    this.#max = max;
+    this.#answerMs = answerMs;
+    this.#tickMs = Math.min(maxTickMs, answerMs / 8);
+    this.sql = this.#watched(connections.sql, null);
+    this.#timer = setInterval(() => this.#tick(), this.#tickMs).unref();
+  }
+
+  async close(graceSeconds: number): Promise<void> {
+    this.retired = true;
+    await this.#connections.sql.end({ timeout: graceSeconds });
+    clearInterval(this.#timer);
+    this.#connections.destroy();
+  }
+
+  #tick(): void {
+    const nowMs = performance.now();
+    const late = nowMs - this.#tickedMs > 2 * this.#tickMs;
+    this.#tickedMs = nowMs;
+    const [oldest] = this.#asked;
+    // A process that was busy (or asleep) first reads what was answered meanwhile.
+    if (!oldest || late) return;
+    const quietMs = nowMs - Math.max(oldest.sinceMs, this.#answeredMs);
+    if (quietMs > this.#answerMs) this.#giveAllUp();
+    else if (nowMs - oldest.sinceMs > 2 * this.#answerMs) this.#giveUp(oldest);
+  }
+
+  /** The whole database is silent. */
+  #giveAllUp(): void {
+    this.#silent = true;
+    for (const asked of this.#asked) cancel(asked);
+    this.#retire(cancelMs);
+    this.#failAll();
+  }
+
+  /** Others are answered: this one's connection is dead, and which one that is only the driver knows. */
+  #giveUp(asked: Asked): void {
+    cancel(asked);
+    this.#asked.delete(asked);
+    asked.fail(noAnswer());
+    this.#retire(this.#answerMs);
+  }
+
+  #retire(graceMs: number): void {
+    if (!this.retired)
+      setTimeout(() => {
+        this.#silent = true;
+        clearInterval(this.#timer);
+        this.#failAll();
+        this.#connections.destroy();
+      }, graceMs).unref();
+    this.retired = true;
+  }
+
+  #failAll(): void {
+    for (const { fail } of [...this.#asked, ...this.#waiting]) fail(noAnswer());
+    this.#asked.clear();
+    this.#waiting.clear();
+  }
+
+  /** Runs the work once there is a connection for it, in order of coming. */
+  #admit<T>(work: (fail: Fail) => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      if (this.#silent) return reject(noAnswer());
+      const start = () => {
+        this.#underWay += 1;
+        const over = () => this.#over();
+        const done = work(reject);
+        done.then(resolve, reject);
+        done.then(over, over);
+      };
+      if (this.#underWay < this.#max) return start();
+      const waiting = { start, fail: reject };
+      this.#waiting.add(waiting);
+    });
+  }
+
+  #over(): void {
+    this.#underWay -= 1;
+    const [next] = this.#waiting;
+    if (!next) return;
+    this.#waiting.delete(next);
+    next.start();
+  }
+
+  /** Returns what to call with the answer. */
+  #ask(query: Cancellable | null, fail: Fail): () => void {
+    const asked = { sinceMs: performance.now(), query, fail };
+    this.#asked.add(asked);
+    return () => {
+      if (this.#asked.delete(asked)) this.#answeredMs = performance.now();
+    };
+  }
+
+  /** The same client, with each statement watched. `fail`: of the transaction that it is. */
+  #watched<T extends Sql | TransactionSql>(sql: T, fail: Fail | null): T {
+    const inTransaction = fail !== null;
+    return new Proxy(sql, {
+      apply: (target, _, args: Parameters<Sql>) =>
+        this.#statement(Reflect.apply(target, undefined, args), inTransaction),
+      get: (target, name) => {
+        const value = Reflect.get(target, name);
+        if (name === "unsafe")
+          return (...args: Parameters<Sql["unsafe"]>) => this.#statement(target.unsafe(...args), inTransaction);
+        if (name === "begin")
+          return (...args: unknown[]) => this.#admit((failed) => this.#transaction(value as Begin, args, failed));
+        if (name === "savepoint" && fail) return (...args: unknown[]) => this.#transaction(value as Begin, args, fail);
+        return value;
+      },
+    });
+  }
+
+  /** A statement is sent when somebody awaits it; a fragment of another one, an identifier or a list never is. */
+  #statement<Q>(query: Q, inTransaction: boolean): Q {
+    const statement = query as Cancellable & Pick<Promise<unknown>, "then" | "catch" | "finally">;
+    const { then } = statement;
+    if (!then) return query;
+    const send = (fail: Fail) =>
+      new Promise<unknown>((resolve, reject) => {
+        const answered = this.#ask(statement, (error) => {
+          reject(error);
+          fail(error);
+        });
+        void then.call(query, resolve, reject);
+        void then.call(query, answered, answered);
+      });
+    let sent: Promise<unknown> | undefined;
+    // biome-ignore lint/suspicious/noThenProperty: it is a promise as it is, and being awaited is what it is asked by.
+    statement.then = (onFulfilled, onRejected) => {
+      sent ??= inTransaction ? send(() => {}) : this.#admit(send);
+      return sent.then(onFulfilled, onRejected) as never;
+    };
+    statement.catch = (onRejected) => statement.then(undefined, onRejected) as never;
+    statement.finally = (onFinally) => Promise.resolve(statement).finally(onFinally);
+    return query;
+  }
+
+  /** Its beginning and its end are statements that only the driver knows of. */
+  async #transaction(begin: Begin, args: unknown[], fail: Fail): Promise<unknown> {
+    let answered = this.#ask(null, fail);
+    const work = args.pop() as (sql: TransactionSql) => Promise<unknown>;
+    try {
+      return await begin(...args, async (sql: TransactionSql) => {
+        answered();
+        try {
+          return await work(this.#watched(sql, fail));
+        } finally {
+          answered = this.#ask(null, fail);
+        }
+      });
+    } finally {
+      answered();
+    }
+  }
+}
+
+/** Lest the statement keeps a backend, and its locks, with nobody waiting for it. */
+function cancel({ query }: Asked): void {
+  // The driver's own `cancel` lets nobody catch what becomes of it.
+  query?.canceller?.(query).catch(() => {});
+}
+
+function noAnswer(): Error {
+  return Object.assign(new Error("The database did not answer."), { code: "CONNECTION_SILENT" });
+}

@@ -1,0 +1,61 @@
+// Whose turn it is with statements that may take long: searches, uploads. Together they leave half of the pool to everybody's
+// short statements, and no user has more than a few at once, so one user's sixty searches delay only that user.
+import "server-only";
+
+/** Of the ten connections of the pool. */
+const maxHeavy = 5;
+const maxHeavyPerUser = 2;
+/** Far more than a person or a sane script has under way. */
+const maxWaitingPerUser = 100;
+
+/** A user's queue is full: nothing was done. */
+export class QueueFullError extends Error {
+  readonly code = "QUEUE_FULL";
+}
+
+type Queue = { running: number; waiting: (() => void)[] };
+
+const key = Symbol.for("rivulet.fair-share");
+type Shared = { running: number; users: Map<string, Queue> };
+const shared = globalThis as { [key]?: Shared };
+
+/** Runs the work when it is this user's turn. Throws QueueFullError. Must not be nested. */
+export async function fairShare<T>(userId: string, work: () => PromiseLike<T>): Promise<T> {
+  shared[key] ??= { running: 0, users: new Map() };
+  const state = shared[key];
+  const queue = state.users.get(userId) ?? { running: 0, waiting: [] };
+  if (queue.waiting.length >= maxWaitingPerUser)
+    throw new QueueFullError("too many statements of this user are waiting");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  queue.waiting.push(resolve);
+  state.users.set(userId, queue);
+  startNext(state);
+  await promise;
+  try {
+    return await work();
+  } finally {
+    state.running -= 1;
+    queue.running -= 1;
+    if (queue.running + queue.waiting.length === 0) state.users.delete(userId);
+    startNext(state);
+  }
+}
+
+/** Of the users who wait the one with the least under way; of equal ones the one who was served longest ago. */
+function startNext(state: Shared): void {
+  while (state.running < maxHeavy) {
+    let next: [string, Queue] | undefined;
+    for (const entry of state.users) {
+      const [, { running, waiting }] = entry;
+      if (waiting.length > 0 && running < maxHeavyPerUser && running < (next?.[1].running ?? maxHeavyPerUser))
+        next = entry;
+    }
+    if (!next) return;
+    const [userId, queue] = next;
+    queue.running += 1;
+    state.running += 1;
+    state.users.delete(userId);
+    state.users.set(userId, queue);
+    queue.waiting.shift()?.();
+  }
+}
