@@ -204,8 +204,7 @@ test("I8 I22: while it hangs requests are refused in time, also in a page's word
 test("one user's sixty searches hang on a lock: nobody else is refused or slowed down, and backends stay few", async () => {
   const heavy = await cluster.guest();
   const other = await cluster.guest();
-  const search = () =>
-    cluster.api<{ error?: { message: string } }>("GET", "/api/chats?q=anything", { user: heavy });
+  const search = () => cluster.api<{ error?: { message: string } }>("GET", "/api/chats?q=anything", { user: heavy });
   const refused: string[] = [];
   const searches: Promise<number>[] = [];
   const tookMs: number[] = [];
