@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { v7 as uuidv7 } from "uuid";
 import { beforeAll, describe, expect, it } from "vitest";
-import { database } from "@/db/client";
+import { database, pool } from "@/db/client";
 import { users } from "@/db/schema";
 import { testDatabase } from "@/test/database";
 import { ingestDocument } from "./ingest";
@@ -201,4 +201,18 @@ describe("a hostile question", () => {
       { numRuns: 100 },
     );
   });
+});
+
+it("plans every search for its own values: a generic plan at the sixth call knows neither the owner nor the words", async () => {
+  for (let call = 0; call < 12; call++) expect(await search(user, "backups every night")).not.toEqual([]);
+  // One statement for each connection of the pool: none may hold the search as a prepared one.
+  const prepared = await Promise.all(
+    Array.from(
+      { length: 10 },
+      () =>
+        pool().sql`select statement from pg_prepared_statements, pg_sleep(0.05) where statement like '%ts_rank_cd(%'
+          and statement not like '%pg_prepared_statements%'`,
+    ),
+  );
+  expect(prepared.flat()).toEqual([]);
 });
