@@ -12,6 +12,7 @@ import {
   clientAddress,
   parseInput,
   readBytes,
+  readForm,
   readJson,
   requireOwnPageOrProgram,
   requireSameOrigin,
@@ -247,6 +248,16 @@ describe("readJson", () => {
     });
   });
 
+  it("refuses a body that is nested deeper than anything may walk, and counts no bracket inside a string", async () => {
+    const nested = (levels: number) => post(`{"name":${"[".repeat(levels)}${"]".repeat(levels)}}`);
+    await expect(nested(98)).rejects.toMatchObject({ publicMessage: expect.stringMatching(/^name: /) });
+    const tooDeep = { code: "bad_request", publicMessage: expect.stringContaining("deeper than 100 levels") };
+    for (const levels of [100, 1_000_000]) await expect(nested(levels)).rejects.toMatchObject(tooDeep);
+    await expect(post('{"a":'.repeat(200_000))).rejects.toMatchObject(tooDeep);
+    const name = `"[{\\${"[".repeat(500)}`;
+    expect(await post(JSON.stringify({ name }))).toMatchObject({ name });
+  });
+
   it("has a cap", async () => {
     const request = new Request(url, { method: "POST", body: '{"name":"aaaa"}' });
     await expect(readJson(request, schema, 10)).rejects.toMatchObject({ code: "too_large" });
@@ -256,6 +267,41 @@ describe("readJson", () => {
     const refusal = () => parseInput(z.object({ key: z.enum(["a", "b"]) }), { key: canary });
     expect(refusal).toThrow(AppError);
     expect(refusal).not.toThrow(canary);
+  });
+});
+
+describe("readForm", () => {
+  const form = async (parts: number) => {
+    const body = new FormData();
+    for (let part = 1; part < parts; part++) body.append(`field${part}`, "x");
+    body.append("file", new File(["# Hello"], "a.md"));
+    const encoded = new Response(body);
+    return new Request(url, { method: "POST", headers: encoded.headers, body: await encoded.arrayBuffer() });
+  };
+  const maxBytes = 10_000_000;
+
+  it("gives the fields and the file", async () => {
+    const read = await readForm(await form(20), maxBytes);
+    expect(read.get("field19")).toBe("x");
+    expect(await (read.get("file") as File).text()).toBe("# Hello");
+  });
+
+  it("refuses more parts than a form has, before it is parsed", async () => {
+    const failure = { code: "bad_request", publicMessage: expect.stringContaining("more than 20 parts") };
+    for (const parts of [21, 30_000])
+      await expect(readForm(await form(parts), maxBytes)).rejects.toMatchObject(failure);
+  });
+
+  it("refuses a body over its cap, and what is no form", async () => {
+    await expect(readForm(await form(1), 100)).rejects.toMatchObject({ code: "too_large" });
+    const headers = { "Content-Type": "multipart/form-data; boundary=x" };
+    for (const body of ["", "--x\r\nnonsense"])
+      await expect(readForm(new Request(url, { method: "POST", headers, body }), maxBytes)).rejects.toMatchObject({
+        code: "bad_request",
+      });
+    await expect(readForm(new Request(url, { method: "POST", body: "--x" }), maxBytes)).rejects.toMatchObject({
+      code: "bad_request",
+    });
   });
 });
 

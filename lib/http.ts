@@ -4,6 +4,7 @@ import { v4 as uuidv4 } from "uuid";
 import type { z } from "zod";
 import { isDatabaseAway, isOverDatabaseLimit, isQueueFull, isUnstorableText } from "./database-away";
 import { AppError } from "./errors";
+import { isTooDeep, maxJsonDepth } from "./json-depth";
 import { logger } from "./logger";
 
 type Handler<Params> = (request: Request, params: Params) => Promise<Response>;
@@ -108,21 +109,30 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
   return bytes;
 }
 
-/** The JSON body through its schema. Throws bad_request naming the field, or too_large. */
+/** The JSON body through its schema. Throws bad_request naming the field or the depth, or too_large. */
 export async function readJson<T extends z.ZodType>(
   request: Request,
   schema: T,
   maxBytes = maxJsonBytes,
 ): Promise<z.output<T>> {
   const bytes = await readBytes(request, maxBytes);
-  let body: unknown;
+  // No body is like an empty one: the schema then names the field that is missing.
+  const body = bytes.byteLength === 0 ? {} : parseJson(bytes);
+  return parseInput(schema, body);
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  let json: string;
   try {
-    // No body is like an empty one: the schema then names the field that is missing.
-    body = bytes.byteLength === 0 ? {} : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    json = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    if (!isTooDeep(json)) return JSON.parse(json);
   } catch (cause) {
     throw new AppError("bad_request", "The body is not valid JSON.", { cause });
   }
-  return parseInput(schema, body);
+  throw new AppError(
+    "bad_request",
+    `The body is nested deeper than ${maxJsonDepth} levels. Nothing was changed; send it flatter.`,
+  );
 }
 
 /** Input through its schema. Throws bad_request naming the first field that is wrong. */
@@ -132,6 +142,33 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   const issue = result.error.issues[0];
   const field = issue?.path.join(".") || "body";
   throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);
+}
+
+/** A form of ours has one file; clients may add a few fields. Each part costs the parser an object and several searches. */
+const maxFormParts = 20;
+
+/** The multipart body. Throws bad_request for what is none and for too many parts, or too_large. */
+export async function readForm(request: Request, maxBytes: number): Promise<FormData> {
+  const type = request.headers.get("content-type") ?? "";
+  const [, quoted, bare] =
+    /^multipart\/form-data\s*;.{0,200}?boundary=(?:"([^"]{1,70})"|([^;\s"]{1,70}))/i.exec(type) ?? [];
+  const boundary = quoted ?? bare;
+  if (!boundary) throw new AppError("bad_request", "The body must be multipart/form-data with a boundary.");
+  const bytes = await readBytes(request, maxBytes);
+  const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const delimiter = `--${boundary}`;
+  // One more ends the form.
+  for (let parts = 0, at = body.indexOf(delimiter); at >= 0; at = body.indexOf(delimiter, at + delimiter.length))
+    if (++parts > maxFormParts + 1)
+      throw new AppError(
+        "bad_request",
+        `The form has more than ${maxFormParts} parts. Nothing was stored; send the file alone, in the field \`file\`.`,
+      );
+  try {
+    return await new Response(bytes, { headers: { "Content-Type": type } }).formData();
+  } catch (cause) {
+    throw new AppError("bad_request", "The body is not valid multipart/form-data.", { cause });
+  }
 }
 
 /**

@@ -1,6 +1,6 @@
-// Text as people read it: Markdown without its signs, sentences, and the words that carry meaning.
+// Text as people read it: Markdown without its markup, sentences, and the words that carry meaning.
 // Shared by what compares texts (lib/retrieval) and what quotes them (lib/models/local). Pure; no index and no
-// scores here. The database stems by its own rules; nothing may rely on the two being equal.
+// scores here. Every function is linear: the texts are users' and models' (test/linear.test.ts). The database stems by its own rules; nothing may rely on the two being equal.
 
 const sentenceBreaks = new Intl.Segmenter("en", { granularity: "sentence" });
 const wordBreaks = new Intl.Segmenter("en", { granularity: "word" });
@@ -18,37 +18,119 @@ const stopWords = new Set(
 
 /** Non-empty sentences in order, trimmed. A line break ends a sentence. */
 export function sentences(text: string): string[] {
-  return text
-    .split("\n")
-    .flatMap((line) => Array.from(sentenceBreaks.segment(line), (part) => part.segment.trim()))
-    .filter(Boolean);
+  return Array.from(sentenceBreaks.segment(text), (part) => part.segment.trim()).filter(Boolean);
 }
 
 /** Stems of the words that are not stop words, in order, repeats kept. Empty for text without letters or digits. */
 export function contentWords(text: string): string[] {
-  const words: string[] = [];
+  return contentWordsOfLines(text).flat();
+}
+
+/**
+ * The same for each line of a text. One pass for all: a segmenter for each of 100,000 lines holds so much native memory that
+ * the garbage collector takes the square of their number.
+ */
+export function contentWordsOfLines(text: string): string[][] {
+  let words: string[] = [];
+  const lines = [words];
   for (const part of wordBreaks.segment(text.toLowerCase())) {
+    if (part.segment === "\n") {
+      words = [];
+      lines.push(words);
+    }
     if (!part.isWordLike) continue;
     // The segmenter keeps snake_case together; a question asks for its parts.
     for (const word of part.segment.split(/[_.:]+/)) {
-      const bare = word.replace(/['’].*$/, "");
+      const [bare] = word.split(/['’]/, 1);
       if (bare && !stopWords.has(bare)) words.push(stem(bare));
     }
   }
-  return words;
+  return lines;
 }
 
-/** Inline Markdown without its signs: links keep their words, code keeps its text, images vanish. */
+/** The first characters of a text, never half of a surrogate pair. */
+export function truncate(text: string, maxLength: number): string {
+  return text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
+}
+
+/**
+ * Inline Markdown without its markup: links keep their words, code keeps its text, images vanish. Linear in the length of
+ * the text, whatever it holds: regular expressions for this are quadratic (`[[[[…`).
+ */
 export function withoutMarkup(line: string): string {
-  return line
-    .replace(/!\[[^\]]*\]\([^)]*\)/g, "")
-    .replace(/\[([^\]]+)\]\([^)]*\)/g, "$1")
-    .replace(/(\*\*|__|~~)(.+?)\1/g, "$2")
-    .replace(/(?<![\w*])\*(?!\s)([^*]+?)\*(?![\w*])/g, "$1")
-    .replace(/`([^`]+)`/g, "$1")
-    .replace(/<\/?[a-z][^>]*>/gi, "")
-    .replace(/\s+/g, " ")
-    .trim();
+  let text = replaceSpans(line, "![", (at, next) => {
+    const end = destinationEnd(line, next("]", at + 2), next);
+    return end === null ? null : { end, kept: "" };
+  });
+  const unlinked = text;
+  text = replaceSpans(unlinked, "[", (at, next) => {
+    const close = next("]", at + 1);
+    const end = close > at + 1 ? destinationEnd(unlinked, close, next) : null;
+    return end === null ? null : { end, kept: unlinked.slice(at + 1, close) };
+  });
+  for (const mark of ["**", "__", "~~"]) text = withoutPairs(text, mark);
+  text = withoutEmphasis(text);
+  text = withoutPairs(text, "`");
+  const tagged = text;
+  text = replaceSpans(tagged, "<", (at, next) => {
+    const close = /^<\/?[a-z]/i.test(tagged.slice(at, at + 3)) ? next(">", at + 2) : -1;
+    return close < 0 ? null : { end: close + 1, kept: "" };
+  });
+  return text.replace(/\s+/g, " ").trim();
+}
+
+/** The first `mark` at or after a position, or -1. Ask with positions that never go back. */
+type Next = (mark: string, from: number) => number;
+
+/** Replaces each span that begins with `opener` and that `find` recognises, from left to right. */
+function replaceSpans(
+  text: string,
+  opener: string,
+  find: (at: number, next: Next) => { end: number; kept: string } | null,
+): string {
+  const found = new Map<string, number>();
+  // What was found is kept until it is passed, so that all searches together read the text once.
+  const next: Next = (mark, from) => {
+    let at = found.get(mark);
+    if (at === undefined || (at >= 0 && at < from)) at = text.indexOf(mark, from);
+    found.set(mark, at);
+    return at;
+  };
+  let result = "";
+  let done = 0;
+  for (let at = text.indexOf(opener); at >= 0; at = text.indexOf(opener, at)) {
+    const span = find(at, next);
+    if (span) result += text.slice(done, at) + span.kept;
+    if (span) done = span.end;
+    at = span ? span.end : at + 1;
+  }
+  return result + text.slice(done);
+}
+
+/** Behind `](destination)`, when `close` is its first character; else null. */
+function destinationEnd(text: string, close: number, next: Next): number | null {
+  if (close < 0 || text[close + 1] !== "(") return null;
+  const end = next(")", close + 2);
+  return end < 0 ? null : end + 1;
+}
+
+function withoutPairs(text: string, mark: string): string {
+  return replaceSpans(text, mark, (at, next) => {
+    const begin = at + mark.length;
+    const close = next(mark, begin + 1);
+    return close < 0 ? null : { end: close + mark.length, kept: text.slice(begin, close) };
+  });
+}
+
+/** `*word*`, but neither `2 * 3 * 4` nor `a*b*c`. */
+function withoutEmphasis(text: string): string {
+  const isAttached = (char: string | undefined) => char !== undefined && /[\w*]/.test(char);
+  return replaceSpans(text, "*", (at, next) => {
+    const close = next("*", at + 1);
+    if (close <= at + 1 || /\s/.test(text[at + 1] ?? "")) return null;
+    if (isAttached(text[at - 1]) || isAttached(text[close + 1])) return null;
+    return { end: close + 1, kept: text.slice(at + 1, close) };
+  });
 }
 
 /** The commonest English endings only: enough to meet "stored" with "stores", never a dictionary. */

@@ -9,6 +9,7 @@ import { startPostgres } from "./postgres.ts";
 import { askedToEnd, run, runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
 import { type Proof, promised, proofsOfPlaywright, proofsOfVitest } from "./proofs.ts";
+import { expressionsAreLinear } from "./regexps.ts";
 
 export type Count = { passed: number; failed: number };
 export type Suite = { name: string; run(): Promise<Count> };
@@ -23,6 +24,7 @@ export const checks: Suite[] = [
     [path.join(nodeModules, "typescript/bin/tsc"), "--noEmit"],
   ]),
   check("dead code", [[path.join(nodeModules, "knip/bin/knip.js"), "--no-progress"]]),
+  { name: "regular expressions", run: async () => one(await expressionsAreLinear()) },
   { name: "lock file", run: async () => one(lockFileIsWhole()) },
 ];
 

@@ -8,7 +8,7 @@ const none: Sections = { text: "", finished: [], last: "" };
 /** Some screens: short enough to be parsed within a frame, long enough that there are few. */
 const sectionLength = 4_000;
 /** Of a link or a footnote: what is said before may mean it, so such a text stays in one piece. */
-const definition = /^ {0,3}\[[^\]\n]+\]:/m;
+const definition = /^ {0,3}\[[^\]\n\r\u2028\u2029]+\]:/m;
 
 /** The sections of a text, which usually goes on where `before` ended: then those that were finished stay as they are. */
 export function sectionsOf(text: string, before: Sections = none): Sections {

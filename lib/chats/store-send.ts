@@ -20,6 +20,7 @@ import { opening } from "@/lib/turn/begun";
 import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import { splitDelta } from "@/lib/turn/merge";
+import { truncate } from "@/lib/words";
 import type { Continuation } from "./continuation";
 import type { TurnRequest, TurnSettings } from "./turn-request";
 
@@ -190,10 +191,10 @@ async function questionOf({ userId, request }: Send, chat: SendState["chat"]): P
 /** Long enough to tell chats apart, short enough for one line of the list. */
 const maxTitleLength = 80;
 
-function titleOf(text: string): string {
-  const line = text.replaceAll("\0", "").replace(/\s+/g, " ").trim();
+export function titleOf(text: string): string {
+  // White space is joined, so a little more than the title is looked at, and never all of a long message.
+  const opening = text.trimStart().slice(0, 10 * maxTitleLength);
+  const line = opening.replaceAll("\0", "").replace(/\s+/g, " ").trim();
   if (line.length <= maxTitleLength) return line;
-  // Half of a surrogate pair is no character.
-  const head = line.slice(0, maxTitleLength - 1).replace(/[\ud800-\udbff]$/, "");
-  return `${head.trimEnd()}…`;
+  return `${truncate(line, maxTitleLength - 1).trimEnd()}…`;
 }

@@ -3,6 +3,7 @@ import { type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } fr
 import { z } from "zod";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
+import { truncate } from "@/lib/words";
 import type { AskInput, Dialect, DialectFrame } from "./contract";
 import { optionsOf, someText } from "./fields";
 import { contentOf, endOf, frame, Seen } from "./seen";
@@ -140,8 +141,7 @@ function showCall(part: ToolUIPart | DynamicToolUIPart): object {
   return { ...call, result: summaryOf(error), data: { error } };
 }
 
-/** Half of a surrogate pair at the end is no character. */
 function summaryOf(data: unknown): string {
   const text = typeof data === "string" ? data : (JSON.stringify(data) ?? "");
-  return text.slice(0, maxResultLength).replace(/[\ud800-\udbff]$/, "");
+  return truncate(text, maxResultLength);
 }

@@ -2,6 +2,7 @@
 // `bad_request` naming the field for what this server does not do.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
+import { isTooDeep, maxJsonDepth } from "@/lib/json-depth";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 
@@ -102,6 +103,8 @@ function plain(content: z.output<typeof textContent>): string {
 
 function parseArguments(json: string, field: string): unknown {
   if (json.trim() === "") return {};
+  if (isTooDeep(json))
+    throw new AppError("bad_request", `${field}: arguments are nested deeper than ${maxJsonDepth} levels`);
   try {
     return JSON.parse(json);
   } catch (cause) {

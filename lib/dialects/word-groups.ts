@@ -2,7 +2,7 @@
 type Place = { seq: number; n: number };
 export type Group = { text: string; at: Place };
 
-/** Text without white space, such as Chinese, must not wait for its end: so many characters count as a word. */
+/** Characters that count as a word: text without white space, such as Chinese, and white space alone must not wait for their end. */
 const maxWordLength = 40;
 
 export class WordGroups {
@@ -14,7 +14,9 @@ export class WordGroups {
   #place: Place = { seq: 0, n: -1 };
 
   constructor(words: number) {
-    this.#group = new RegExp(`^(?:\\s*(?:\\S{${maxWordLength}}|\\S{1,${maxWordLength - 1}}(?=\\s))){${words}}`, "u");
+    const blank = `\\s{${maxWordLength}}`;
+    const word = `\\s{0,${maxWordLength - 1}}(?:\\S{${maxWordLength}}|\\S{1,${maxWordLength - 1}}(?=\\s))`;
+    this.#group = new RegExp(`^(?:${blank}|${word}){${words}}`, "u");
   }
 
   /**

@@ -1,6 +1,6 @@
 // Which sentences of the passages answer a question, and how they are said: verbatim, each with its citation.
 // Pure. No retrieval here: the passages come ranked, and their order weighs in.
-import { contentWords, sentences, withoutMarkup } from "@/lib/words";
+import { contentWords, sentences, truncate, withoutMarkup } from "@/lib/words";
 
 export type Passage = { ordinal: number; title: string; heading?: string; text: string };
 
@@ -28,6 +28,8 @@ const leastCoverage = 0.3;
 const leastOfBest = 0.5;
 /** Two sentences that share this much of the smaller one say the same. */
 const sameness = 0.7;
+/** Characters of a passage that are looked at: three times what the search gives. */
+const passageLength = 4_000;
 /** Longer ones are lists or code in disguise. */
 const longestSentence = 400;
 
@@ -79,8 +81,8 @@ function cite({ text, ordinal }: Candidate): string {
 }
 
 function candidatesOf({ ordinal, title, heading = "", text }: Passage): Candidate[] {
-  const context = new Set(contentWords(`${title} ${heading}`));
-  return blocks(text).flatMap(({ text: block, quality }) =>
+  const context = new Set(contentWords(truncate(`${title} ${heading}`, passageLength)));
+  return blocks(truncate(text, passageLength)).flatMap(({ text: block, quality }) =>
     statements(block).flatMap((sentence) => {
       const words = contentWords(sentence);
       if (sentence.length > longestSentence || words.length < 2) return [];
@@ -134,9 +136,9 @@ function blocks(markdown: string): { text: string; quality: number }[] {
       if (cells.every((cell) => /^[-: ]+$/.test(cell))) found.pop();
       else found.push({ text: cells.join(" – "), quality: 0.7 });
     } else {
-      const item = /^(?:[-*+]|\d{1,3}[.)]|>)\s+(.*)$/.exec(trimmed);
+      const item = /^(?:[-*+]|\d{1,3}[.)]|>)\s(.*)$/s.exec(trimmed);
       if (item) flush();
-      paragraph.push(item?.[1] ?? trimmed);
+      paragraph.push(item?.[1]?.trim() ?? trimmed);
     }
   }
   flush();

@@ -10,6 +10,7 @@ import type {
   LanguageModelV4Usage,
 } from "@ai-sdk/provider";
 import { z } from "zod";
+import { truncate } from "@/lib/words";
 import { extract } from "./extract";
 
 const localOptions = z.object({
@@ -34,6 +35,9 @@ export type LocalOptions = z.input<typeof localOptions>;
 export function parseLocalOptions(value: unknown): z.output<typeof localOptions> {
   return localOptions.parse(value);
 }
+
+/** Characters of a question that are looked at; a longer one is a pasted text, and says what it is about by then. */
+const questionLength = 2_000;
 
 /** Ten times as fast as people read, slow enough to be seen as a stream, and a word now and then fills a commit. */
 const wordsPerSecond = 50;
@@ -78,7 +82,7 @@ async function* partsOf(
   yield { type: "text-start", id: "0" };
   const begun = performance.now();
   let sent = 0;
-  for (const delta of text.match(/\s*\S+\s*/g) ?? []) {
+  for (const delta of text.match(/\S+\s*|\s+/g) ?? []) {
     // Measured from the start, so that late timers do not add up.
     const waitMs = begun + (sent * 1000) / wordsPerSecond - performance.now();
     if (waitMs > 0) await sleep(waitMs, undefined, { signal });
@@ -111,7 +115,7 @@ function answer({ prompt, providerOptions }: LanguageModelV4CallOptions): Answer
   const { question, said, sources } = parseLocalOptions(
     providerOptions?.rivulet ?? { question: lastQuestion(prompt), sources: [] },
   );
-  const text = behind(said, extract(question, sources) ?? noAnswer);
+  const text = behind(said, extract(truncate(question, questionLength), sources) ?? noAnswer);
   return { text, usage: usageOf([question, ...sources.map((source) => source.text)].join(" "), text) };
 }
 
@@ -129,9 +133,15 @@ function lastQuestion(prompt: LanguageModelV4CallOptions["prompt"]): string {
 
 /** Words between white space stand for tokens: there is no tokenizer, and nobody is billed for them. */
 function usageOf(input: string, output: string): LanguageModelV4Usage {
-  const count = (text: string) => text.match(/\S+/g)?.length ?? 0;
+  const [asked, said] = [countWords(input), countWords(output)];
   return {
-    inputTokens: { total: count(input), noCache: count(input), cacheRead: 0, cacheWrite: 0 },
-    outputTokens: { total: count(output), text: count(output), reasoning: 0 },
+    inputTokens: { total: asked, noCache: asked, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: said, text: said, reasoning: 0 },
   };
+}
+
+function countWords(text: string): number {
+  let count = 0;
+  for (const _ of text.matchAll(/\S+/g)) count += 1;
+  return count;
 }

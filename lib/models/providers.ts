@@ -41,7 +41,7 @@ function openai(name: string, env: Env): Prepared {
 function ollama(name: string, env: Env): Prepared {
   const label = `${name} (Ollama)`;
   if (!env.OLLAMA_BASE_URL) return { label, reason: "OLLAMA_BASE_URL is not set." };
-  const baseURL = `${env.OLLAMA_BASE_URL.replace(/\/+$/, "").replace(/\/v1$/, "")}/v1`;
+  const baseURL = `${env.OLLAMA_BASE_URL.replace(/(?<!\/)\/+$/, "").replace(/\/v1$/, "")}/v1`;
   return {
     label,
     model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey, fetch: providerFetch }).chat(name), env),

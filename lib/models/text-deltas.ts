@@ -6,6 +6,8 @@ export type TextDelta = { key: string; text: string; write(text: string): string
 
 /** How often the first events are looked at for what they have in common; some providers have something new in each. */
 const mostLooks = 3;
+/** Characters of an event that is looked at: to find a long text in it takes the square of its length. */
+const longestLook = 2_000;
 /** A text whose JSON is itself between quotes. */
 const plain = /^[^"\\\p{Cc}]*$/u;
 
@@ -22,7 +24,7 @@ export class TextDeltas {
       if (event.length >= known.head.length + known.tail.length && plain.test(text)) return { ...known.delta, text };
     }
     const delta = textDelta(event);
-    if (delta && this.#looks++ < mostLooks) this.#look(event, delta);
+    if (delta && event.length <= longestLook && this.#looks++ < mostLooks) this.#look(event, delta);
     return delta;
   }
 

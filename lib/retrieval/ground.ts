@@ -1,7 +1,7 @@
 // How much of an answer its cited sources support. Pure: words against words, no model and no database.
 // It can tell that a sentence says something its source does not; it cannot tell that the source is right.
 import type { Source } from "@/lib/turn/chunks";
-import { contentWords, sentences, withoutMarkup } from "@/lib/words";
+import { contentWords, contentWordsOfLines, sentences, withoutMarkup } from "@/lib/words";
 
 /** A sentence counts as supported when its sources hold at least half of its words: the rest is phrasing. */
 const supportedFrom = 0.5;
@@ -31,7 +31,7 @@ export function ground(answer: string, sources: Source[]): Grounding | null {
   let counted = 0;
   let supported = 0;
   for (const { words, cited } of citedSentences(answer)) {
-    const texts = cited.flatMap((ordinal) => wordsOf.get(ordinal) ?? []);
+    const texts = Array.from(cited, (ordinal) => wordsOf.get(ordinal)).filter((text) => text !== undefined);
     const found = words.filter((word) => texts.some((text) => text.has(word))).length;
     length += words.length;
     held += found;
@@ -42,23 +42,28 @@ export function ground(answer: string, sources: Source[]): Grounding | null {
   return { confidence: held / length, groundedness: supported / counted };
 }
 
-type CitedSentence = { words: string[]; cited: number[] };
+/** A set: a sentence may cite one source any number of times. */
+type CitedSentence = { words: string[]; cited: Set<number> };
 
 const citation = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/g;
 
 function citedSentences(answer: string): CitedSentence[] {
-  const found: CitedSentence[] = [];
+  const found: { text: string; cited: Set<number> }[] = [];
   for (const sentence of sentences(answer)) {
     // A citation after the full stop is broken off into the next sentence; it belongs to the one before.
     const leading = /^(?:\[[\d,\s]+\](?!\()\s*)+/.exec(sentence)?.[0] ?? "";
-    found.at(-1)?.cited.push(...ordinalsIn(leading));
-    const rest = found.length > 0 ? sentence.slice(leading.length) : sentence;
-    const words = contentWords(withoutMarkup(rest.replace(citation, " ")));
-    if (words.length > 0) found.push({ words, cited: ordinalsIn(rest) });
+    const before = found.at(-1);
+    if (before) for (const ordinal of ordinalsIn(leading)) before.cited.add(ordinal);
+    const rest = before ? sentence.slice(leading.length) : sentence;
+    const text = withoutMarkup(rest.replace(citation, " "));
+    if (/[\p{L}\p{N}]/u.test(text)) found.push({ text, cited: new Set(ordinalsIn(rest)) });
   }
-  return found;
+  const words = contentWordsOfLines(found.map(({ text }) => text).join("\n"));
+  return found
+    .map(({ cited }, index) => ({ cited, words: words[index] ?? [] }))
+    .filter((sentence) => sentence.words.length > 0);
 }
 
-function ordinalsIn(text: string): number[] {
-  return Array.from(text.matchAll(citation), ([, list = ""]) => list.split(",").map(Number)).flat();
+function* ordinalsIn(text: string): Generator<number> {
+  for (const [, list = ""] of text.matchAll(citation)) yield* list.split(",").map(Number);
 }

@@ -11,6 +11,7 @@ import {
   type NewPassage,
 } from "@/db/documents";
 import { AppError } from "@/lib/errors";
+import { truncate } from "@/lib/words";
 import { firstHeading, type Passage, splitPassages } from "./passages";
 
 /** A document as `GET /api/documents` shows it. Times are ISO 8601, UTC. */
@@ -82,7 +83,7 @@ export async function prepareDocument(file: UploadedFile): Promise<PreparedDocum
   const title = (markdown && firstHeading(text)) || filename;
   const passageCount = passages.length;
   return {
-    title: title.slice(0, 200),
+    title: truncate(title, 200),
     filename,
     mediaType,
     bytes: bytes.byteLength,

@@ -1,9 +1,7 @@
 // Cuts a text into passages: the pieces that are searched, shown as sources and cited. Text in, text out.
-// No ids, no files, no database here. Long texts are cut in strides with other work in between: live answers of other
-// users run on the same thread.
-import { setImmediate } from "node:timers/promises";
+// No ids, no files, no database here. Linear in the length of the text, whatever it holds (test/linear.test.ts).
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
-import { withoutMarkup } from "@/lib/words";
+import { truncate, withoutMarkup } from "@/lib/words";
 
 export type Passage = {
   /** The headings above it, outermost first, joined with " › ". Empty in plain text. */
@@ -11,36 +9,47 @@ export type Passage = {
   text: string;
 };
 
+/** The text has more passages than a document may have. */
+export class TooManyPassages extends Error {}
+
+/**
+ * Three times what 10 MiB of prose have. A document of headings alone would otherwise become a million rows, each with
+ * the path of its headings.
+ */
+export const maxPassages = 40_000;
+
 /** Characters: about 250 tokens, a few paragraphs. Six of them fit every model and can be read as sources. */
 const passageLength = 1000;
 /** A sentence or so: what was cut apart still stands together in one of the two. */
 const overlap = 120;
 
-/** Characters between two breaks for other work: below 15 ms even for text made to be slow (only line ends). */
+/** Characters that the splitter gets at once: it makes an array of all words of its text. */
 const stride = 16_000;
 /** A title stands at the top. */
 const titleWithin = 20_000;
+/** Characters of one heading, and of the path of headings, which is stored with each passage. */
+const maxHeadingLength = 200;
+const maxPathLength = 400;
+/** Characters of the line that opens a code fence, which is repeated in each passage of that code. */
+const maxFenceInfoLength = 80;
 
 /**
  * In reading order, none of them empty or longer than about 1,200 characters. With `markdown` no passage crosses a
- * heading, the heading lines become `heading`, and a code fence that is cut is closed and opened again.
+ * heading, the heading lines become `heading`, and a code fence that is cut is closed and opened again. Throws
+ * TooManyPassages.
  */
 export async function splitPassages(text: string, { markdown }: { markdown: boolean }): Promise<Passage[]> {
   // Blank lines beyond one say nothing, and a file full of them would cost seconds.
   const normal = text.replace(/\r\n?/g, "\n").replace(/\n{3,}/g, "\n\n");
   const passages: Passage[] = [];
-  let sinceBreak = 0;
-  for (const section of markdown ? sectionsOf(normal) : plainSections(normal)) {
-    // An empty section costs something too.
-    sinceBreak += section.text.length + 100;
-    if (sinceBreak > stride) {
-      await setImmediate();
-      sinceBreak = 0;
-    }
+  for (const section of markdown ? sectionsOf(normal) : [{ heading: "", text: normal, fence: null }]) {
     const fenceAt = markdown ? fencesOf(section) : () => null;
-    for (const piece of await split(section.text)) {
-      const found = markdown ? withWholeFences(piece.text, fenceAt(piece.start)) : piece.text;
-      passages.push({ heading: section.heading, text: found });
+    for (const { start, text: stretch } of cut(section.text, stride)) {
+      for (const piece of await split(stretch)) {
+        const found = markdown ? withWholeFences(piece.text, fenceAt(start + piece.start)) : piece.text;
+        if (passages.length === maxPassages) throw new TooManyPassages();
+        passages.push({ heading: section.heading, text: found });
+      }
     }
   }
   return passages;
@@ -52,10 +61,11 @@ export function firstHeading(markdown: string): string | null {
   return null;
 }
 
-/** At most about a stride long. `fence` is the line that opened the code in which it begins. */
+/** `fence` is the line that opened the code in which it begins. */
 type Section = Passage & { fence: string | null };
 
-type Line = { text: string; fence: string | null; heading?: { level: number; text: string } };
+type Heading = { level: number; text: string };
+type Line = { text: string; fence: string | null; heading: Heading | null };
 
 function* linesOf(markdown: string): Generator<Line> {
   let fence: string | null = null;
@@ -63,11 +73,24 @@ function* linesOf(markdown: string): Generator<Line> {
     const end = markdown.indexOf("\n", start);
     const text = markdown.slice(start, end < 0 ? undefined : end);
     start = end < 0 ? markdown.length + 1 : end + 1;
-    const [, marks, title] = (fence ? null : /^ {0,3}(#{1,6})\s+(.+?)(?:\s+#+)?\s*$/.exec(text)) ?? [];
-    if (marks && title) yield { text, fence, heading: { level: marks.length, text: withoutMarkup(title) } };
-    else yield { text, fence };
+    yield { text, fence, heading: fence ? null : headingOf(text) };
     fence = fenceAfter(fence, fenceMark(text));
   }
+}
+
+function headingOf(line: string): Heading | null {
+  const [opening, marks] = /^ {0,3}(#{1,6})(?=\s)/.exec(line) ?? [];
+  if (!opening || !marks) return null;
+  const title = withoutClosingMarks(line.slice(opening.length).trim());
+  return title ? { level: marks.length, text: withoutMarkup(truncate(title, maxHeadingLength)) } : null;
+}
+
+/** `Title ##` → `Title`. */
+function withoutClosingMarks(title: string): string {
+  let end = title.length;
+  while (end > 0 && title[end - 1] === "#") end -= 1;
+  const before = title.slice(0, end);
+  return before === "" || before.trimEnd() === before ? title : before.trimEnd();
 }
 
 function* sectionsOf(markdown: string): Generator<Section> {
@@ -75,10 +98,10 @@ function* sectionsOf(markdown: string): Generator<Section> {
   let lines: string[] = [];
   let length = 0;
   let begins: string | null = null;
-  const section = () => ({ heading: path.filter(Boolean).join(" › "), text: lines.join("\n"), fence: begins });
+  const section = () => ({ heading: pathOf(path), text: lines.join("\n"), fence: begins });
   for (const { text, fence, heading } of linesOf(markdown)) {
     if (heading || length > stride || (length > stride / 2 && text === "")) {
-      yield section();
+      if (length > 0) yield section();
       lines = [];
       length = 0;
       begins = fence;
@@ -94,8 +117,8 @@ function* sectionsOf(markdown: string): Generator<Section> {
   yield section();
 }
 
-function* plainSections(text: string): Generator<Section> {
-  for (const stretch of cut(text, stride)) yield { heading: "", text: stretch.text, fence: null };
+function pathOf(headings: string[]): string {
+  return truncate(headings.filter(Boolean).join(" › "), maxPathLength);
 }
 
 type Piece = { start: number; text: string };
@@ -125,8 +148,7 @@ function* cut(text: string, limit: number): Generator<Piece> {
   while (text.length - start > limit) {
     const stretch = text.slice(start, start + limit);
     const space = Math.max(stretch.lastIndexOf("\n"), stretch.lastIndexOf(" "));
-    // Never between the two halves of a character.
-    const full = /[\ud800-\udbff]$/.test(stretch) ? limit - 1 : limit;
+    const full = truncate(stretch, limit).length;
     const length = space > limit / 2 ? space : full;
     yield { start, text: text.slice(start, start + length) };
     start += length;
@@ -161,8 +183,11 @@ function fencesOf({ text, fence: begins }: Section): (position: number) => strin
   };
 }
 
+/** Bars beyond a hundred are no fence: no text needs them, and each passage would repeat them. */
 function fenceMark(line: string): string | null {
-  return /^ {0,3}(`{3,}[^`]*|~{3,}.*)$/.exec(line)?.[1]?.trim() ?? null;
+  const [, bars, info = ""] = /^ {0,3}(`{3,100}|~{3,100})(.*)$/s.exec(line) ?? [];
+  if (!bars || (bars.startsWith("`") && info.includes("`"))) return null;
+  return bars + truncate(info.trim(), maxFenceInfoLength);
 }
 
 function fenceAfter(open: string | null, mark: string | null): string | null {

@@ -1,30 +1,58 @@
 // A message is the fold of its chunks, and the fold is the AI SDK's own: what a browser draws from the stream
 // and what the database keeps are made by the same code. Also the way back, for turns whose chunks are pruned.
-import { type DynamicToolUIPart, getToolName, isToolUIPart, readUIMessageStream, type ToolUIPart } from "ai";
+import { createUIMessageStream, type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } from "ai";
 import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks";
 import { pushJoined } from "./merge";
 
+/** Chunks between two breaks for other work: a few milliseconds. */
+const chunksAtOnce = 500;
+
 /**
  * The message that a client holds after these chunks. Never throws: where a chunk breaks the stream's grammar, the
- * message is the one before it and `onProblem` is told.
+ * message is the one before it and `onProblem` is told. Linear: the SDK's `readUIMessageStream` would copy the whole message
+ * at each chunk. Other work runs in between.
  */
 export async function foldChunks(
   chunks: Iterable<TurnChunk>,
   onProblem?: (error: unknown) => void,
 ): Promise<ChatMessage> {
   const compact: TurnChunk[] = [];
-  // An `error` chunk changes nothing in the message; the SDK would report it as a failure of the fold.
-  for (const chunk of chunks) if (chunk.type !== "error") pushJoined(compact, chunk);
-  const stream = new ReadableStream<TurnChunk>({
-    start(controller) {
-      // Copies: the SDK makes a data chunk a part of the message, and writes into it when the next one comes.
-      for (const chunk of compact) controller.enqueue({ ...chunk });
-      controller.close();
+  for (const chunk of withoutDeadChunks([...chunks])) pushJoined(compact, chunk, Number.POSITIVE_INFINITY);
+  let message: ChatMessage = { id: "", role: "assistant", parts: [] };
+  const folded = createUIMessageStream<ChatMessage>({
+    async execute({ writer }) {
+      for (const [index, chunk] of compact.entries()) {
+        if (index % chunksAtOnce === chunksAtOnce - 1) await new Promise((resolve) => setTimeout(resolve));
+        // Copies: the SDK makes a data chunk a part of the message, and writes into it when the next one comes.
+        writer.write({ ...chunk });
+      }
+    },
+    generateId: () => "",
+    onEnd: ({ responseMessage }) => {
+      message = responseMessage;
     },
   });
-  let message: ChatMessage = { id: "", role: "assistant", parts: [] };
-  for await (const state of readUIMessageStream<ChatMessage>({ stream, onError: onProblem })) message = state;
+  try {
+    for await (const _ of folded) {
+    }
+  } catch (error) {
+    onProblem?.(error);
+  }
   return message;
+}
+
+/**
+ * Leaves out what changes nothing in the message: `error`, which the SDK would report as a failure of the fold, and the
+ * pieces of a tool's input that came whole in the end; the SDK parses all of an input again with each piece.
+ */
+function withoutDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
+  const whole = new Set<string>();
+  const kept = chunks.toReversed().filter((chunk) => {
+    if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error") whole.add(chunk.toolCallId);
+    if (chunk.type === "tool-input-start") whole.delete(chunk.toolCallId);
+    return chunk.type !== "error" && !(chunk.type === "tool-input-delta" && whole.has(chunk.toolCallId));
+  });
+  return kept.reverse();
 }
 
 /** The text of a message as one string, parts separated by a blank line. */

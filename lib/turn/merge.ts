@@ -7,14 +7,14 @@ import type { LoggedChunk, TurnChunk } from "./chunks";
 const maxDeltaLength = 16_384;
 
 /** The two chunks as one, or null when they must stay apart. Neither is changed. */
-export function joinDeltas(first: TurnChunk, second: TurnChunk): TurnChunk | null {
+export function joinDeltas(first: TurnChunk, second: TurnChunk, maxLength = maxDeltaLength): TurnChunk | null {
   if (
     (first.type === "text-delta" || first.type === "reasoning-delta") &&
     second.type === first.type &&
     second.id === first.id &&
     !first.providerMetadata &&
     !second.providerMetadata &&
-    first.delta.length + second.delta.length <= maxDeltaLength
+    first.delta.length + second.delta.length <= maxLength
   ) {
     return { type: first.type, id: first.id, delta: first.delta + second.delta };
   }
@@ -22,7 +22,7 @@ export function joinDeltas(first: TurnChunk, second: TurnChunk): TurnChunk | nul
     first.type === "tool-input-delta" &&
     second.type === "tool-input-delta" &&
     first.toolCallId === second.toolCallId &&
-    first.inputTextDelta.length + second.inputTextDelta.length <= maxDeltaLength
+    first.inputTextDelta.length + second.inputTextDelta.length <= maxLength
   ) {
     return { ...first, inputTextDelta: first.inputTextDelta + second.inputTextDelta };
   }
@@ -45,9 +45,9 @@ export function splitDelta(chunk: TurnChunk): TurnChunk[] {
 }
 
 /** Appends to `chunks` in place, joining with its last element where possible. */
-export function pushJoined(chunks: TurnChunk[], chunk: TurnChunk): void {
+export function pushJoined(chunks: TurnChunk[], chunk: TurnChunk, maxLength = maxDeltaLength): void {
   const last = chunks.at(-1);
-  const joined = last && joinDeltas(last, chunk);
+  const joined = last && joinDeltas(last, chunk, maxLength);
   if (joined) chunks[chunks.length - 1] = joined;
   else chunks.push(chunk);
 }

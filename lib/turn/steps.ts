@@ -98,15 +98,21 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
 /** A provider's ids of texts are its own within one call only: the second of a name gets another. */
 function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => ModelPart {
   const renamed = new Map<string, string>();
+  /** How many parts of this call came with the same id. */
+  const repeats = new Map<string, number>();
   return (part) => {
     const kind = /^(text|reasoning)-/.exec(part.type)?.[0];
     if (!kind || !("id" in part)) return part;
-    let id = renamed.get(kind + part.id) ?? part.id;
+    const key = kind + part.id;
     if (part.type.endsWith("-start")) {
-      while (taken.has(kind + id)) id += `-${step}`;
-      taken.add(kind + id);
-      renamed.set(kind + part.id, id);
+      const repeat = (repeats.get(key) ?? 0) + 1;
+      repeats.set(key, repeat);
+      let fresh = repeat === 1 ? part.id : `${part.id}-${step}-${repeat}`;
+      while (taken.has(kind + fresh)) fresh += `-${step}`;
+      taken.add(kind + fresh);
+      renamed.set(key, fresh);
     }
+    const id = renamed.get(key) ?? part.id;
     return id === part.id ? part : ({ ...part, id } as ModelPart);
   };
 }

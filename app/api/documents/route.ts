@@ -2,7 +2,7 @@
 import { requireUser } from "@/lib/auth";
 import { spend } from "@/lib/chats/quota";
 import { AppError } from "@/lib/errors";
-import { readBytes, route } from "@/lib/http";
+import { readForm, route } from "@/lib/http";
 import { documentBytesLimit, ingestDocument, listDocuments } from "@/lib/retrieval/ingest";
 
 /** What multipart adds around one file. */
@@ -28,13 +28,7 @@ async function readFile(request: Request): Promise<File> {
   const type = request.headers.get("content-type") ?? "";
   if (!type.toLowerCase().startsWith("multipart/form-data"))
     throw new AppError("bad_request", "file: send the document as multipart/form-data in the field `file`");
-  const bytes = await readBytes(request, documentBytesLimit + multipartBytes);
-  let file: unknown;
-  try {
-    file = (await new Response(bytes, { headers: { "Content-Type": type } }).formData()).get("file");
-  } catch (cause) {
-    throw new AppError("bad_request", "The body is not valid multipart/form-data.", { cause });
-  }
+  const file = (await readForm(request, documentBytesLimit + multipartBytes)).get("file");
   if (!(file instanceof File)) throw new AppError("bad_request", "file: is required");
   return file;
 }

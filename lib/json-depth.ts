@@ -1,0 +1,30 @@
+// How deep JSON from outside may be nested. Whatever walks the parsed value afterwards (schemas, `JSON.stringify`) recurses:
+// a few kilobytes of `[[[[` would overflow its stack.
+
+/** Twice what tool schemas and histories of stock clients were seen to need. */
+export const maxJsonDepth = 100;
+
+/** Whether arrays and objects are nested deeper than that. One pass, before parsing; the text need not be valid JSON. */
+export function isTooDeep(json: string): boolean {
+  let depth = 0;
+  let inString = false;
+  for (let at = 0; at < json.length; at++) {
+    switch (json.charCodeAt(at)) {
+      case 0x22: // "
+        inString = !inString;
+        break;
+      case 0x5c: // \
+        if (inString) at += 1;
+        break;
+      case 0x5b: // [
+      case 0x7b: // {
+        if (!inString) depth += 1;
+        if (depth > maxJsonDepth) return true;
+        break;
+      case 0x5d: // ]
+      case 0x7d: // }
+        if (!inString) depth -= 1;
+    }
+  }
+  return false;
+}

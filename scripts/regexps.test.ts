@@ -1,0 +1,31 @@
+import { expect, it } from "vitest";
+import { expressionsIn, problemOf } from "./regexps";
+
+it.each([
+  ["a heading with spaces", String.raw`^ {0,3}(#{1,6})\s+(.+?)(?:\s+#+)?\s*$`, ""],
+  ["an image that never closes", String.raw`!\[[^\]]*\]\([^)]*\)`, "g"],
+  ["white space before an end", String.raw`\s+$`, ""],
+  ["a repeat within a repeat", "^(a+)+$", ""],
+  ["one that is not linear only with its flags", String.raw`^ {0,3}\[[^\]\n]+\]:`, "m"],
+])("I23: finds an expression that is not linear: %s", async (_, source, flags) => {
+  expect(await problemOf({ source, flags })).toMatch(/^is (polynomial|exponential)/);
+});
+
+it("lets linear expressions pass", async () => {
+  for (const source of [String.raw`\s+`, String.raw`[\ud800-\udbff]$`, String.raw`^(?:ss|sh|ch|x)es$`])
+    expect(await problemOf({ source, flags: "" })).toBeNull();
+});
+
+it("reads literals and constructors, with their flags and lines", () => {
+  const code = [
+    "const a = /x\\/+$/gu;",
+    'const b = new RegExp("(y+)+$", "i");',
+    "const c = 4 / 2 / 1; // /no/",
+    "f(/z/);",
+  ].join("\n");
+  expect(expressionsIn("a.ts", code)).toEqual([
+    { file: "a.ts", line: 1, source: "x\\/+$", flags: "gu" },
+    { file: "a.ts", line: 2, source: "(y+)+$", flags: "i" },
+    { file: "a.ts", line: 4, source: "z", flags: "" },
+  ]);
+});

@@ -1,0 +1,248 @@
+// I23: every pass over text that users, documents or models write is linear. One that is not lets a single message hold the
+// event loop, and with it everybody. Each pass gets each text at doubling lengths, from 8 kB to 1 MB, and may take at most
+// 2.3 times the CPU for twice the text.
+import { Readable } from "node:stream";
+import { describe, expect, it } from "vitest";
+import { z } from "zod";
+import { citations } from "@/components/chat/citation-marks";
+import { titleOf } from "@/lib/chats/store-send";
+import { Line } from "@/lib/client/line";
+import { batchEncoder } from "@/lib/dialects/encode";
+import { promptOf } from "@/lib/dialects/openai-prompt";
+import { registry } from "@/lib/dialects/registry";
+import { readForm, readJson } from "@/lib/http";
+import { describeError } from "@/lib/logger";
+import { extract } from "@/lib/models/extract";
+import { joinFrames } from "@/lib/models/join-frames";
+import { localModel } from "@/lib/models/local";
+import { ground } from "@/lib/retrieval/ground";
+import { firstHeading, splitPassages, TooManyPassages } from "@/lib/retrieval/passages";
+import type { LoggedChunk, Source, TurnChunk } from "@/lib/turn/chunks";
+import { foldChunks } from "@/lib/turn/fold";
+import { compactChunks } from "@/lib/turn/merge";
+import { modelSteps, StepsEnd } from "@/lib/turn/steps";
+import { contentWords, sentences, withoutMarkup } from "@/lib/words";
+import { context } from "./dialect-server";
+
+/** Runs of what makes parsers look far ahead or go back, each run as long as the others. */
+const alphabets: Record<string, string[]> = {
+  "white space": ["# a", " ", "b\n", "\t", "\n", "x\n", "\r\n", "\u2028", "\u00a0", "\r"],
+  "brackets that never close": ["![", "\n", "[", "\n", "[a](", "\n", "![](", "\n", "<a ", "\n", "(", "\n", "{"],
+  brackets: ["[[", "]", "](", ")", "[1] ", "[1, 1]", "[1,", "[1]: ", "[^1]: x\n", "<b>", "{}"],
+  "emphasis and code": ["**", "*a", " **a", "__a", "_", "~~a", "`", "` `", "``` a\n", "~~~~~~\n", "a\n"],
+  "fences that never close": ["~~~ a", "b", "\n", "c\n\n", "word "],
+  headings: ["#", "\n", "# ", "\n# a", "#".repeat(3), "\n", "###### h\n", "# h\na\n", "- a\n", "> ", "| a ", "\n---\n"],
+  "one long heading": ["# ", "long ", "\n\n", "text. "],
+  words: ["word ", "repeated repeated ", "different", "snake_case_", "a'", "1,000.", "10", "A.B."],
+  sentences: ["A. ", "a.", "1. ", "?! ", "Mr. ", ". (", '."', "…", "Fine words [1]. "],
+  scripts: ["漢字", "かな。", "ภาษาไทย", "မြန်မာ", "한국어 ", "🙂", "👩‍👩‍👧", "é", "ß"],
+  marks: ["a\u0301", "\u0301", "\u200d", "\ufe0f", "\ud83d", "\udc00", "\u202e", "\0", "\u0001"],
+  "data and code": ["data: ", "\n\n", '{"a":', "[{", '\\"', '"', "\\", '"x":0,', "data: {}\n\n", "://", "x@y."],
+};
+
+function textOf(units: string[], length: number): string {
+  // What is as short as a marker stands once, what is a run fills its share.
+  const share = Math.ceil(length / units.length);
+  return units.map((unit) => unit.repeat(Math.max(1, Math.floor(share / unit.length)))).join("");
+}
+
+const source = (ordinal: number, text: string): Source => ({
+  sourceId: `${ordinal}`,
+  mediaType: "text/plain",
+  title: "Notes",
+  filename: "notes.txt",
+  ordinal,
+  score: 1,
+  text,
+  documentId: "d",
+  chunkId: "c",
+  metadata: { position: 1 },
+});
+
+/** As a provider or a log brings it. */
+function* pieces(text: string, length: number): Generator<string> {
+  for (let at = 0; at < text.length; at += length) yield text.slice(at, at + length);
+}
+
+function logOf(text: string, length = 500): LoggedChunk[] {
+  const chunks: TurnChunk[] = [
+    { type: "start", messageId: "m" },
+    { type: "start-step" },
+    { type: "text-start", id: "t" },
+    ...Array.from(pieces(text, length), (delta): TurnChunk => ({ type: "text-delta", id: "t", delta })),
+    { type: "text-end", id: "t" },
+    { type: "finish-step" },
+    { type: "finish" },
+  ];
+  return chunks.map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
+}
+
+const chunksOf = (text: string, length?: number) => logOf(text, length).map(({ chunk }) => chunk);
+
+/** So many parts as a text of this length has pieces: what is in them makes no difference. */
+function partsOf(text: string): TurnChunk[] {
+  return Array.from(pieces(text, 500)).flatMap((delta, index): TurnChunk[] => [
+    { type: "text-start", id: `${index}` },
+    { type: "text-delta", id: `${index}`, delta },
+    { type: "text-end", id: `${index}` },
+  ]);
+}
+
+function toolChunksOf(text: string): TurnChunk[] {
+  const begin: TurnChunk = { type: "tool-input-start", toolCallId: "c", toolName: "t" };
+  const deltas = Array.from(
+    pieces(text, 1_000),
+    (inputTextDelta): TurnChunk => ({ type: "tool-input-delta", toolCallId: "c", inputTextDelta }),
+  );
+  return [begin, ...deltas];
+}
+
+async function ignore(items: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of items) {
+  }
+}
+
+async function refused(work: Promise<unknown>): Promise<void> {
+  await expect(work).rejects.toMatchObject({ code: "bad_request" });
+}
+
+/** One call of a model that says the text in parts of the same name. */
+async function stepsOf(text: string): Promise<void> {
+  const parts = Array.from(pieces(text, 500)).flatMap((delta) => [
+    { type: "text-start", id: "0" },
+    { type: "text-delta", id: "0", delta },
+    { type: "text-end", id: "0" },
+  ]);
+  const usage = { inputTokens: { total: 1 }, outputTokens: { total: 1 } };
+  const all = [...parts, { type: "finish", finishReason: { unified: "stop", raw: "stop" }, usage }];
+  const stream = new ReadableStream({
+    start(controller) {
+      for (const part of all) controller.enqueue(part);
+      controller.close();
+    },
+  });
+  const model = { ...localModel(), doStream: async () => ({ stream }) } as ReturnType<typeof localModel>;
+  const input = { model, messages: [{ role: "user" as const, content: "?" }], providerOptions: {} };
+  await ignore(modelSteps(input, new StepsEnd(), new AbortController().signal));
+}
+
+function chatEvents(text: string): Buffer[] {
+  return Array.from(pieces(text, 200), (content) =>
+    Buffer.from(`data: ${JSON.stringify({ id: "1", choices: [{ index: 0, delta: { content } }] })}\n\n`),
+  );
+}
+
+const joined = (reads: Buffer[]) => ignore(joinFrames(Readable.from(reads, { objectMode: false }), () => false));
+
+function lineOf(reads: Iterable<string>): Promise<void> {
+  const line = new Line({
+    signal: new AbortController().signal,
+    firstByteMs: 60_000,
+    silenceMs: 60_000,
+    wake: () => () => {},
+  });
+  const body = Readable.toWeb(Readable.from(Array.from(reads, (read) => Buffer.from(read)))) as ReadableStream;
+  const response = new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+  return ignore(line.frames(response)).finally(() => line.close());
+}
+
+const post = (body: BodyInit, type: string) =>
+  new Request("http://localhost/", { method: "POST", body, headers: { "Content-Type": type } });
+
+const passes: Record<string, (text: string) => unknown> = {
+  sentences,
+  contentWords,
+  withoutMarkup,
+  titleOf,
+  firstHeading,
+  "splitPassages, Markdown": (text) => splitPassages(text, { markdown: true }).catch(tooMany),
+  "splitPassages, plain": (text) => splitPassages(text, { markdown: false }).catch(tooMany),
+  "ground, of an answer": (text) => ground(text, [source(1, "Fine words")]),
+  "ground, of a source": (text) => ground("Fine words [1].", [source(1, text)]),
+  "extract, from a passage": (text) => extract("fine words", [{ ordinal: 1, title: "", text }]),
+  "the local model's question": (text) =>
+    localModel().doGenerate({
+      prompt: [],
+      providerOptions: { rivulet: { question: text, sources: [{ ordinal: 1, title: "", text: "Fine words." }] } },
+    }),
+  "joinFrames, text": (text) => joined(chatEvents(text)),
+  "joinFrames, bytes": (text) => joined(Array.from(pieces(text, 1_000), (piece) => Buffer.from(piece))),
+  "a call's parts": stepsOf,
+  "foldChunks, text": (text) => foldChunks(chunksOf(text)),
+  "foldChunks, parts": (text) => foldChunks(partsOf(text)),
+  "foldChunks, a tool's input": (text) => foldChunks(toolChunksOf(text)),
+  compactChunks: (text) => compactChunks(logOf(text)),
+  describeError: (text) => describeError(new Error(text)),
+  promptOf: (text) =>
+    promptOf([
+      { role: "system", content: text },
+      { role: "user", content: text },
+    ]),
+  "readJson, one string": (text) => readJson(post(JSON.stringify({ text }), "application/json"), z.object({})),
+  "readJson, not JSON": (text) => refused(readJson(post(`[1 ${text}`, "application/json"), z.object({}))),
+  "readForm, a file": (text) => {
+    const form = new FormData();
+    form.append("file", new File([text], "a.md"));
+    const { headers, body } = new Response(form);
+    return readForm(
+      new Request("http://localhost/", { method: "POST", headers, body, duplex: "half" } as RequestInit),
+      1e8,
+    );
+  },
+  "readForm, no form": (text) => refused(readForm(post(`--x\r\n${text}`, "multipart/form-data; boundary=x"), 1e8)),
+  "a stream's events in the browser": (text) => lineOf(pieces(text, 1_000)),
+  "citations in a page": (text) => citations()({ type: "root", children: [{ type: "text", value: text }] }),
+};
+for (const dialect of registry.dialects)
+  passes[`dialect ${dialect.name}`] = (text) => batchEncoder(dialect, context, null)(logOf(text));
+passes["words in groups"] = (text) =>
+  batchEncoder(registry.find("token") as (typeof registry.dialects)[0], context, null, { chunkWords: 50 })(
+    logOf(text, 100),
+  );
+
+function tooMany(error: unknown): void {
+  expect(error).toBeInstanceOf(TooManyPassages);
+}
+
+const lengths = [8_000, 16_000, 32_000, 64_000, 128_000, 256_000, 512_000, 1_024_000];
+const maxGrowth = 2.3;
+/** Below this the steps of the CPU clock and the pauses of the collector are as large as the work. */
+const floorMs = 30;
+/** Far more than anything linear here takes, and little enough that what is not fails soon. */
+const ceilingMs = 5_000;
+/** A measurement can only be too long: of several the shortest counts. */
+const attempts = 4;
+
+async function cpuMs(work: () => unknown): Promise<number> {
+  const before = process.cpuUsage();
+  await work();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1_000;
+}
+
+type Measured = { text: string; ms: number };
+
+/**
+ * How much more CPU twice the text took, on average since the first length that took some. One doubling tells too little: the
+ * collector may run in one of the two, and what takes the square of the length shows in the next.
+ */
+function growth(measured: Measured[]): number {
+  const from = measured.findIndex(({ ms }) => ms >= floorMs);
+  const doublings = measured.length - 1 - from;
+  const [first, last] = [measured[from], measured.at(-1)];
+  if (!first || !last || doublings < 2) return 1;
+  return last.ms > ceilingMs ? Number.POSITIVE_INFINITY : (last.ms / first.ms) ** (1 / doublings);
+}
+
+describe.each(Object.entries(passes))("I23: %s is linear", (_, pass) => {
+  it.each(Object.entries(alphabets))("on %s", { timeout: 60_000 }, async (_, units) => {
+    const measured: Measured[] = [];
+    for (const length of lengths) {
+      const text = textOf(units, length);
+      measured.push({ text, ms: await cpuMs(() => pass(text)) });
+      for (let attempt = 1; attempt < attempts && growth(measured) > maxGrowth; attempt++)
+        for (const each of measured) each.ms = Math.min(each.ms, await cpuMs(() => pass(each.text)));
+      expect(growth(measured), `up to ${length} characters`).toBeLessThanOrEqual(maxGrowth);
+    }
+  });
+});
