@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { migrateDatabase } from "@/db/migrate";
 import { drain } from "@/lib/chats/drain";
+import { beginSweeps } from "@/lib/chats/sweep";
 import { beginTakeovers } from "@/lib/chats/takeover";
 import { watchCount } from "@/lib/chats/watch";
 import { clientStreams } from "@/lib/client-streams";
@@ -24,7 +25,7 @@ export async function beginServerLife(): Promise<void> {
   shared[key] = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
   process.on("SIGUSR2", logOpen);
-  if (await applyMigrations()) beginTakeovers();
+  if (await applyMigrations()) beginWork();
   else void goOnWithDatabase();
 }
 
@@ -51,7 +52,7 @@ async function goOnWithDatabase(): Promise<void> {
   do await delay(retryMs);
   while (!(await applyMigrations()));
   expectMigrations(false);
-  beginTakeovers();
+  beginWork();
   logger.info("the database answers");
 }
 
@@ -60,6 +61,11 @@ function reasonOf(error: unknown): string {
   const { code, message } = describeError(error);
   if (code && !/^\d/.test(code)) return `the database of DATABASE_URL does not answer (${code}).`;
   return message ?? "the database of DATABASE_URL cannot be used.";
+}
+
+function beginWork(): void {
+  beginTakeovers();
+  beginSweeps();
 }
 
 /** What this process holds open for its clients. With no client connected every figure is 0, besides a tail for each live turn. */

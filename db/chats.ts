@@ -88,6 +88,11 @@ export async function updateChat(
   return rows.length > 0;
 }
 
+export async function listChatIds(userId: string, limit: number): Promise<string[]> {
+  const rows = await database().select({ id: chats.id }).from(chats).where(eq(chats.userId, userId)).limit(limit);
+  return rows.map(({ id }) => id);
+}
+
 /** With its messages, turns and their chunks. */
 export async function deleteChat(userId: string, id: string): Promise<boolean> {
   return database().transaction(async (tx) => {

@@ -154,10 +154,13 @@ export async function readPages(
   return pages;
 }
 
-/** Gives running turns up, so that others may take them over at once. What is of another epoch by now stays as it is. */
+/**
+ * Gives running turns up, so that others may take them over at once: a lease of 1970 tells them that nobody crashed.
+ * Turns of another epoch by now stay as they are.
+ */
 export async function expireLeases(owned: { turnId: string; epoch: number }[]): Promise<void> {
   await pool().sql`
-    update turns set lease_until = now()
+    update turns set lease_until = to_timestamp(0)
     from unnest(${owned.map(({ turnId }) => turnId)}::uuid[], ${owned.map(({ epoch }) => epoch)}::int[]) as owned (turn_id, epoch)
     where turns.id = owned.turn_id and turns.epoch = owned.epoch and turns.state = 'running'`;
 }
@@ -178,6 +181,8 @@ export type ClaimedTurn = {
   request: unknown;
   createdMs: number;
   epoch: number;
+  /** Owners that died while the turn ran, the last one included. */
+  crashes: number;
   lastSeq: number;
   stopRequested: boolean;
 };
@@ -195,13 +200,14 @@ export async function claimExpiredTurns(
   leaseMs: number,
 ): Promise<ClaimedTurn[]> {
   const rows = await sql`
-    update turns set epoch = epoch + 1, lease_until = now() + ${leaseMs}::int * interval '1 millisecond'
+    update turns set epoch = epoch + 1, lease_until = now() + ${leaseMs}::int * interval '1 millisecond',
+      crashes = crashes + (lease_until > to_timestamp(0))::int
     where id = any(array(
       select id from turns where id = any(${turnIds}::uuid[]) and state = 'running' and lease_until < now()
       order by lease_until limit ${limit} for update skip locked
     ))
     returning id as "turnId", user_id as "userId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
-      extract(epoch from created_at)::float8 * 1000 as "createdMs", epoch, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
+      extract(epoch from created_at)::float8 * 1000 as "createdMs", epoch, crashes, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
   return rows as unknown as ClaimedTurn[];
 }
 
@@ -214,16 +220,34 @@ export async function readAllChunks(sql: Sql | TransactionSql, turnIds: string[]
   return rows.map((row) => ({ turnId: row.turn_id, seq: row.seq, json: row.chunk }));
 }
 
-/** Deletes the chunks of turns that ended long ago. Returns how many turns that were. */
+/** A key of the stored object, or of one in it: within strings quotes are escaped. */
+const holdsPrompt = `request::text like '%"prompt":%'`;
+/**
+ * A turn's request without the client's own prompt and tools, which may be megabytes. What else it holds is read as long as
+ * the turn can be followed. Postgres reads no json that holds U+0000, so that escape goes first; a pair of backslashes is
+ * matched too, so that the escape is not found in it.
+ */
+const requestWithoutPrompt = String.raw`(
+  select json_object_agg(key, value)
+  from json_each(regexp_replace(request::text, '(\\\\)|\\u0000', '\1', 'g')::json) where key <> 'prompt'
+)`;
+/** Stored bytes of the requests that one statement rewrites. */
+const maxRequestBytes = 4_194_304;
+
+/** Deletes the chunks and the client's prompts of turns that ended long ago. Returns how many turns that were. */
 export async function pruneChunks(keepMs: number, limit: number): Promise<number> {
   const rows = await sweep(
     (sql) => sql`
-    with old as (
-      update turns set pruned_at = now()
+    with ended as (
+      select id, ended_at, pg_column_size(request) as bytes from turns
+      where state <> 'running' and pruned_at is null and ended_at < now() - ${keepMs}::bigint * interval '1 millisecond'
+      order by ended_at limit ${limit} for update skip locked
+    ), old as (
+      update turns set pruned_at = now(),
+        request = case when ${sql.unsafe(holdsPrompt)} then ${sql.unsafe(requestWithoutPrompt)} else request end
       where id in (
-        select id from turns
-        where state <> 'running' and pruned_at is null and ended_at < now() - ${keepMs}::bigint * interval '1 millisecond'
-        order by ended_at limit ${limit} for update skip locked
+        select id from (select id, sum(bytes) over (order by ended_at, id) - bytes as bytes_before from ended) as sized
+        where bytes_before < ${maxRequestBytes}
       )
       returning id
     ), gone as (
@@ -232,4 +256,63 @@ export async function pruneChunks(keepMs: number, limit: number): Promise<number
     select count(*)::int as count from old`,
   );
   return rows[0]?.count ?? 0;
+}
+
+/**
+ * Drops the prompts of pruned turns, of those that older versions pruned, in the order of their ids. Returns the last id
+ * looked at, null at the end.
+ */
+export async function forgetPrompts(afterTurnId: string, limit: number): Promise<string | null> {
+  const rows = await sweep(
+    (sql) => sql`
+    with page as (
+      select id, pruned_at is not null and ${sql.unsafe(holdsPrompt)} as holds_prompt
+      from turns where id > ${afterTurnId}::uuid order by id limit ${limit}
+    ), forgotten as (
+      update turns set request = ${sql.unsafe(requestWithoutPrompt)}
+      where id in (select id from page where holds_prompt)
+    )
+    select id from page order by id desc limit 1`,
+  );
+  return rows[0]?.id ?? null;
+}
+
+/**
+ * Turns that chunks name, in the order of their ids, and whether that turn is gone. Jumps from turn to turn in the primary
+ * key, so its cost does not depend on the number of chunks.
+ */
+export async function listTurnsOfChunks(
+  afterTurnId: string,
+  limit: number,
+): Promise<{ turnId: string; gone: boolean }[]> {
+  const rows = await sweep(
+    (sql) => sql`
+    with recursive named as (
+      (select turn_id, 1 as place from turn_chunks where turn_id > ${afterTurnId}::uuid order by turn_id limit 1)
+      union all
+      select next.turn_id, named.place + 1
+      from named cross join lateral (
+        select turn_id from turn_chunks where turn_chunks.turn_id > named.turn_id order by turn_id limit 1
+      ) as next
+      where named.place < ${limit}
+    )
+    select turn_id, not exists (select from turns where turns.id = named.turn_id) as gone from named order by place`,
+  );
+  return rows.map((row) => ({ turnId: row.turn_id, gone: row.gone }));
+}
+
+/**
+ * Deletes up to `limit` chunks of turns that are gone. Nothing is added to such a turn any more: chunks are only inserted
+ * where the turn's row is, and an id is never used again. Returns how many it deleted.
+ */
+export async function deleteOrphanChunks(turnIds: string[], limit: number): Promise<number> {
+  const result = await sweep(
+    (sql) => sql`
+    delete from turn_chunks where (turn_id, seq) in (
+      select turn_id, seq from turn_chunks
+      where turn_id = any(${turnIds}::uuid[]) and not exists (select from turns where turns.id = turn_chunks.turn_id)
+      limit ${limit} for update skip locked
+    )`,
+  );
+  return result.count;
 }

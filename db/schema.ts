@@ -21,20 +21,26 @@ import {
 const instant = () => timestamp({ withTimezone: true });
 const tsvector = customType<{ data: string }>({ dataType: () => "tsvector" });
 
-export const users = pgTable("users", {
-  id: uuid().primaryKey(),
-  /** Lower case. Null: a guest. */
-  email: text().unique(),
-  name: text(),
-  passwordHash: text(),
-  /** Part of every session; raising it ends all sessions of the user. */
-  sessionVersion: integer().notNull().default(1),
-  /** The last small chat number given out. */
-  lastChatNumber: integer().notNull().default(0),
-  /** The last task number given out. */
-  lastTaskNumber: integer().notNull().default(0),
-  createdAt: instant().notNull().defaultNow(),
-});
+export const users = pgTable(
+  "users",
+  {
+    id: uuid().primaryKey(),
+    /** Lower case. Null: a guest. */
+    email: text().unique(),
+    name: text(),
+    passwordHash: text(),
+    /** Part of every session; raising it ends all sessions of the user. */
+    sessionVersion: integer().notNull().default(1),
+    /** The last small chat number given out. */
+    lastChatNumber: integer().notNull().default(0),
+    /** The last task number given out. */
+    lastTaskNumber: integer().notNull().default(0),
+    createdAt: instant().notNull().defaultNow(),
+    /** The last request of a guest, to the hour. Idle guests are deleted (lib/chats/sweep.ts). */
+    lastSeenAt: instant().notNull().defaultNow(),
+  },
+  (t) => [index("users_idle_guests").on(t.lastSeenAt).where(sql`email is null`)],
+);
 
 export const tokens = pgTable(
   "tokens",
@@ -116,11 +122,13 @@ export const turns = pgTable(
     clientKey: text().notNull(),
     /** Of what was sent with the key. Null: stored by a version that had none. */
     fingerprint: text(),
-    /** What was asked for besides the text: {model, searchMode, documentIds}. */
+    /** What was asked for besides the text: {model, searchMode, documentIds}. Its `prompt` goes with the chunks. */
     request: json().notNull(),
     state: text().$type<"running" | "complete" | "stopped" | "failed" | "interrupted">().notNull().default("running"),
     /** Raised by whoever takes the turn over; a writer with an older epoch can no longer append. */
     epoch: integer().notNull().default(1),
+    /** Owners that died while the turn ran. One that hands its turns over is not counted. */
+    crashes: integer().notNull().default(0),
     leaseUntil: instant().notNull(),
     stopRequestedAt: instant(),
     lastSeq: integer().notNull().default(0),

@@ -117,6 +117,7 @@ export async function insertTurn(
         lastSeq,
         state: "running",
         epoch: 1,
+        crashes: 0,
         leaseUntil: new Date(row.lease_until),
         createdAt: new Date(row.created_at),
         stopRequestedAt: null,
@@ -187,8 +188,8 @@ export async function requestStop(turnId: string, channel: string): Promise<bool
 
 /** An answer older than this has been dealt with by the person, and would come as a surprise. */
 const continueWithinMs = 600_000;
-/** One that cost more owners than this may be what killed them. */
-const mostEpochs = 3;
+/** A turn that so many servers crashed with may be what killed them. */
+const maxCrashes = 3;
 
 /**
  * Turns that were interrupted lately, behind which nothing was asked in their chat, and which continue no other. Of all users:
@@ -200,7 +201,7 @@ export async function listContinuable(
   const rows = await pool().sql`
     select id, user_id, chat_id, message_id from turns
     where state = 'interrupted' and pruned_at is null and ended_at > now() - ${continueWithinMs}::int * interval '1 millisecond'
-      and epoch <= ${mostEpochs}::int and request->>'continues' is null
+      and crashes < ${maxCrashes}::int and request::text not like '%"continues":%'
       and not exists (
         select from turns as later
         where later.user_id = turns.user_id and later.chat_id = turns.chat_id and later.created_at > turns.created_at

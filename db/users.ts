@@ -1,7 +1,8 @@
 // Statements on users and their tokens.
 import "server-only";
 import { and, desc, eq, isNull, sql } from "drizzle-orm";
-import { database, pool } from "./client";
+import type { Row } from "postgres";
+import { database, pool, sweep } from "./client";
 import { tokens, users } from "./schema";
 
 export type UserRow = typeof users.$inferSelect;
@@ -29,11 +30,63 @@ export async function upgradeGuest(
 
 export type Caller = Pick<UserRow, "id" | "email" | "name" | "sessionVersion">;
 
-/** Asked by every request that comes with a session. */
+/** How exactly it is known when a guest was last seen; one update an hour costs nothing. */
+const seenInterval = "1 hour";
+
+/** Asked by every request that comes with a session. Remembers that a guest was seen. */
 export async function findUser(id: string): Promise<Caller | null> {
-  const [row] = await pool().sql<Caller[]>`
-    select id, email, name, session_version as "sessionVersion" from users where id = ${id}`;
-  return row ?? null;
+  const [row] = await pool().sql`
+    select id, email, name, session_version, email is null and last_seen_at < now() - ${seenInterval}::interval as unseen
+    from users where id = ${id}`;
+  return row ? seen(toCaller(row), row.unseen) : null;
+}
+
+function toCaller({ id, email, name, session_version }: Row): Caller {
+  return { id, email, name, sessionVersion: session_version };
+}
+
+/** Null when the guest's credentials were taken meanwhile: whoever is deleted must not come back to half of it. */
+async function seen(caller: Caller, unseen: boolean): Promise<Caller | null> {
+  if (!unseen) return caller;
+  const result = await pool().sql`
+    update users set last_seen_at = now() where id = ${caller.id} and session_version = ${caller.sessionVersion}`;
+  return result.count > 0 ? caller : null;
+}
+
+/** Guests with something open are not idle. */
+export async function markSeen(userIds: string[]): Promise<void> {
+  await pool().sql`
+    update users set last_seen_at = now()
+    where id = any(${userIds}::uuid[]) and email is null and last_seen_at < now() - ${seenInterval}::interval`;
+}
+
+/**
+ * Ends all credentials of up to `limit` guests that were not seen for `days` and have no running turn, longest idle first.
+ * From here on nobody can reach what they own. Guests claimed earlier that are still there come again.
+ */
+export async function claimIdleGuests(days: number, limit: number): Promise<string[]> {
+  const rows = await sweep(
+    (sql) => sql`
+    with idle as (
+      update users set session_version = session_version + 1 where id in (
+        select id from users
+        where email is null and last_seen_at < now() - ${days}::int * interval '1 day'
+          and not exists (select from turns where turns.user_id = users.id and turns.state = 'running')
+        order by last_seen_at limit ${limit} for update skip locked
+      )
+      returning id
+    ), ended as (
+      delete from tokens using idle where tokens.user_id = idle.id
+    )
+    select id from idle`,
+  );
+  return rows.map(({ id }) => id);
+}
+
+/** With all that is left of it. False when it is no guest. */
+export async function deleteGuest(id: string): Promise<boolean> {
+  const result = await sweep((sql) => sql`delete from users where id = ${id} and email is null`);
+  return result.count > 0;
 }
 
 export async function findUserByEmail(email: string): Promise<UserRow | null> {
@@ -52,12 +105,13 @@ export async function insertToken(
 export async function findUserByToken(hash: string): Promise<Caller | null> {
   const [row] = await pool().sql`
     select users.id, users.email, users.name, users.session_version, tokens.id as token_id,
+      users.email is null and users.last_seen_at < now() - ${seenInterval}::interval as unseen,
       coalesce(tokens.last_used_at < now() - interval '1 minute', true) as stale
     from tokens join users on users.id = tokens.user_id
     where tokens.hash = ${hash} and (tokens.expires_at is null or tokens.expires_at > now())`;
   if (!row) return null;
   if (row.stale) await database().update(tokens).set({ lastUsedAt: sql`now()` }).where(eq(tokens.id, row.token_id));
-  return { id: row.id, email: row.email, name: row.name, sessionVersion: row.session_version };
+  return seen(toCaller(row), row.unseen);
 }
 
 export async function listTokens(userId: string): Promise<TokenRow[]> {

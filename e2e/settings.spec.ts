@@ -52,6 +52,14 @@ for (const format of ["openai", "content", "snapshot", "agent", "rag"]) {
   });
 }
 
+test("a guest is told how long an unvisited guest is kept, before signing in and after", async ({ page, chat }) => {
+  await page.goto("/sign-in");
+  await expect(page.getByText("deleted after 30 days without a visit")).toBeVisible();
+  await chat.signInAsGuest();
+  await page.goto("/settings");
+  await expect(page.getByText("They are deleted after 30 days without a visit.")).toBeVisible();
+});
+
 test("only for those who are signed in", async ({ page }) => {
   await page.goto("/settings");
   await expect(page).toHaveURL(/\/sign-in/);

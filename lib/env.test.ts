@@ -8,6 +8,7 @@ it("has the documented defaults", () => {
     TRUST_PROXY: 0,
     CORS_ORIGINS: [],
     TOOLS: "on",
+    GUEST_DAYS: 30,
     RATE_LIMITS: "on",
     MAX_TURN_CHARACTERS: 1_000_000,
     MAX_OUTPUT_TOKENS: 16_384,

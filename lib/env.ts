@@ -30,6 +30,7 @@ const schema = z.object({
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
   CORS_ORIGINS: list(""),
   GUESTS: z.enum(["on", "off"]).optional(),
+  GUEST_DAYS: z.coerce.number().int().min(1).max(3_650).default(30),
   RATE_LIMITS: onOff,
   MAX_TURN_CHARACTERS: count(1_000_000),
   MAX_OUTPUT_TOKENS: count(16_384),

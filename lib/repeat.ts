@@ -2,8 +2,8 @@
 import { isDatabaseAway } from "./database-away";
 import { logger } from "./logger";
 
-/** The first time after `everyMs`, then so long after each end. A failure is logged, and the work repeated. Returns how to stop. */
-export function repeat(everyMs: number, work: () => Promise<void>): () => void {
+/** The first time after `firstMs`, then `everyMs` after each end. A failure is logged, and the work repeated. Returns how to stop. */
+export function repeat(everyMs: number, work: () => Promise<void>, firstMs = everyMs): () => void {
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;
   const round = async () => {
@@ -14,7 +14,7 @@ export function repeat(everyMs: number, work: () => Promise<void>): () => void {
     }
     if (!stopped) timer = setTimeout(round, everyMs).unref();
   };
-  timer = setTimeout(round, everyMs).unref();
+  timer = setTimeout(round, firstMs).unref();
   return () => {
     stopped = true;
     if (timer) clearTimeout(timer);

@@ -5,11 +5,13 @@ import { originOf } from "@/app/openapi/origin";
 import { currentUser } from "@/app/session";
 import { Settings } from "@/components/settings/settings";
 import { listTokens } from "@/lib/chats/users";
+import { env } from "@/lib/env";
 
 export const metadata: Metadata = { title: "Settings" };
 
 export default async function SettingsPage() {
   const user = await currentUser();
   if (!user) redirect("/sign-in");
-  return <Settings user={user} tokens={await listTokens(user.id)} address={originOf(await headers())} />;
+  const tokens = await listTokens(user.id);
+  return <Settings user={user} tokens={tokens} guestDays={env().GUEST_DAYS} address={originOf(await headers())} />;
 }

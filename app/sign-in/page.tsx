@@ -3,6 +3,7 @@ import { redirect } from "next/navigation";
 import { currentUser } from "@/app/session";
 import { Mark, Wordmark } from "@/components/ui/mark";
 import { allowsGuests } from "@/lib/chats/users";
+import { env } from "@/lib/env";
 import { continueAsGuest, createAccount, signInWithPassword } from "./actions";
 import { SignInForms } from "./sign-in-forms";
 
@@ -42,6 +43,7 @@ export default async function SignInPage({ searchParams }: SignInPageProps) {
             upgrade={user !== null}
             signUpFirst={wantsAccount}
             guestAction={allowsGuests() && !user ? continueAsGuest : null}
+            guestDays={env().GUEST_DAYS}
             signInAction={signInWithPassword}
             signUpAction={createAccount}
           />

@@ -11,17 +11,20 @@ type SignInFormsProps = {
   upgrade: boolean;
   signUpFirst: boolean;
   guestAction: (() => Promise<SignInState>) | null;
+  /** A guest who was away for so many days is deleted. */
+  guestDays: number;
   signInAction: FormAction;
   signUpAction: FormAction;
 };
 
-export function SignInForms({ upgrade, signUpFirst, guestAction, signInAction, signUpAction }: SignInFormsProps) {
+export function SignInForms(props: SignInFormsProps) {
+  const { upgrade, signUpFirst, guestAction, guestDays, signInAction, signUpAction } = props;
   const [signingUp, setSigningUp] = useState(signUpFirst);
   return (
     <>
       <h1 className="text-xl font-semibold tracking-[-0.02em]">{signingUp ? "Create an account" : "Welcome"}</h1>
       {upgrade && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
-      {guestAction && !signingUp && <Guest action={guestAction} />}
+      {guestAction && !signingUp && <Guest action={guestAction} days={guestDays} />}
       {!guestAction && !upgrade && (
         <p className="mt-1.5 text-sm text-pretty text-ink-2">
           This server has no guest accounts: asking needs an account.
@@ -42,7 +45,7 @@ export function SignInForms({ upgrade, signUpFirst, guestAction, signInAction, s
   );
 }
 
-function Guest({ action }: { action: () => Promise<SignInState> }) {
+function Guest({ action, days }: { action: () => Promise<SignInState>; days: number }) {
   const [state, submit, pending] = useActionState(action, null);
   return (
     <>
@@ -53,7 +56,8 @@ function Guest({ action }: { action: () => Promise<SignInState> }) {
         <Problem state={state} />
       </form>
       <p className="mt-2.5 text-xs text-pretty text-ink-3">
-        No address needed. Your chats stay with this browser; you can make an account of them later.
+        No address needed. Your chats stay with this browser, and are deleted after {days} days without a visit. You can
+        make an account of them later.
       </p>
       <div aria-hidden="true" className="my-7 flex items-center gap-3 text-xs text-ink-3">
         <span className="h-px flex-1 bg-line" />

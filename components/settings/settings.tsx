@@ -10,11 +10,13 @@ import { Section } from "./section";
 type SettingsProps = {
   user: { id: string; name: string | null; email: string | null; guest: boolean };
   tokens: Token[];
+  /** A guest who was away for so many days is deleted. */
+  guestDays: number;
   /** The server's own, without a trailing slash. */
   address: string;
 };
 
-export function Settings({ user, tokens, address }: SettingsProps) {
+export function Settings({ user, tokens, guestDays, address }: SettingsProps) {
   return (
     <>
       <header className="sticky top-0 z-10 border-b border-line bg-paper">
@@ -33,7 +35,7 @@ export function Settings({ user, tokens, address }: SettingsProps) {
       <main className="mx-auto max-w-2xl px-5.5 pt-8 pb-20 sm:px-6.5">
         <h1 className="text-xl font-semibold tracking-[-0.02em]">Settings</h1>
         <Section title="Account">
-          <Account {...user} />
+          <Account {...user} guestDays={guestDays} />
         </Section>
         <Access first={tokens} userId={user.id} address={address} />
       </main>
@@ -41,7 +43,7 @@ export function Settings({ user, tokens, address }: SettingsProps) {
   );
 }
 
-function Account({ id, name, email, guest }: SettingsProps["user"]) {
+function Account({ id, name, email, guest, guestDays }: SettingsProps["user"] & Pick<SettingsProps, "guestDays">) {
   const rows: [term: string, detail: string][] = guest
     ? [["Signed in as", "Guest"]]
     : [...(name ? [["Name", name] as [string, string]] : []), ["Email", email ?? ""]];
@@ -64,7 +66,7 @@ function Account({ id, name, email, guest }: SettingsProps["user"]) {
       </dl>
       {guest && (
         <p className="mt-2.5 text-sm text-pretty text-ink-2">
-          This browser is the only key to your chats.{" "}
+          This browser is the only key to your chats. They are deleted after {guestDays} days without a visit.{" "}
           <Link href="/sign-in?new" className="font-medium text-water underline-offset-4 hover:underline">
             Create an account
           </Link>{" "}

@@ -85,7 +85,7 @@ it("continues by itself what was interrupted lately and nobody went on from, and
   await ask(userId, "whole");
   const { sql } = pool();
   await sql`update turns set ended_at = now() - interval '11 minutes' where id = ${old.id}`;
-  await sql`update turns set epoch = 4 where id = ${deadly.id}`;
+  await sql`update turns set crashes = 3 where id = ${deadly.id}`;
   await ask(userId, "whole", answered.chatId);
   const goOn = {
     trigger: "continue-message",

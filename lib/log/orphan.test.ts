@@ -2,6 +2,7 @@
 // turns, to one of all processes, behind what is stored.
 import { afterEach, expect, test } from "vitest";
 import { pool } from "@/db/client";
+import { expireLeases } from "@/db/log";
 import { sourceChunk, type TurnChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
 import type { Orphan } from "./contract";
@@ -153,6 +154,23 @@ test("I4: a turn that costs every owner its life is run three times, then ended"
   await expectEnded(turnId, "interrupted");
   // The first run was its first owner's.
   expect(epochs).toEqual([2, 3]);
+});
+
+test("I17: a server that hands its turns over has not crashed: the turn is run as often as it takes", async () => {
+  const log = openLog();
+  const turnId = await insertTurn(1);
+  const epochs: number[] = [];
+  const answered = Promise.withResolvers<unknown>();
+  log.onOrphan(({ epoch, stored }) => {
+    epochs.push(epoch);
+    if (epochs.length < 7) void expireLeases([{ turnId, epoch }]);
+    else answered.resolve(new ScriptedTurn(log, turnId, epoch, stored).begin().end());
+  });
+  expect(await answered.promise).toBe("stored");
+  expect(epochs).toEqual([2, 3, 4, 5, 6, 7, 8]);
+  await expectEnded(turnId, "complete");
+  // The first owner died.
+  expect(await pool().sql`select crashes from turns where id = ${turnId}`).toEqual([{ crashes: 1 }]);
 });
 
 test("I11: a turn that somebody asked to stop is not run", async () => {

@@ -41,8 +41,8 @@ const runPauseMs = 100;
 const pruneSize = 500;
 /** What owners get to renew their leases once the database is back: some of their retries. */
 const graceMs = 3_000;
-/** So many owners may die of one turn, as its answer might be what kills them. Each had its own epoch, from 1. */
-const maxRuns = 3;
+/** Servers that may crash while running one turn, as its answer might be what kills them. */
+const maxCrashes = 3;
 
 type Run = (orphan: Orphan) => void;
 
@@ -60,7 +60,7 @@ export function startReaper(
     // Often enough that no outage in which leases run out passes between two rounds.
     repeat(Math.min(reapEveryMs, leaseMs / 3), () => reaper.round()),
     repeat(pruneEveryMs, async () => {
-      while ((await pruneChunks(keepChunksMs, pruneSize)) === pruneSize);
+      while ((await pruneChunks(keepChunksMs, pruneSize)) > 0);
     }),
   ];
   return () => {
@@ -211,10 +211,10 @@ async function readStored(sql: TransactionSql, turns: ClaimedTurn[]): Promise<Ma
 }
 
 /** A log may begin with what is kept of another answer, which says nothing about this one. */
-function mayRun({ epoch, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
+function mayRun({ crashes, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
   const { begunSeq = 0 } = request as { begunSeq?: number };
   const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
-  return epoch <= maxRuns && !stopRequested && isUnanswered(own);
+  return crashes < maxCrashes && !stopRequested && isUnanswered(own);
 }
 
 type SealedTurn = { turn: ClaimedTurn; chunks: number; row: AppendRow };

@@ -124,7 +124,7 @@ test("I4 I11: what cost two servers their lives already, and what was stopped, i
   await Promise.all([cluster.provider.reached("poison"), cluster.provider.reached("unwanted")]);
   const readers = await Promise.all([onB(poison), onB(unwanted)]);
   // As if B had died of it, and a third server after that.
-  await cluster.sql`update turns set epoch = 3 where id = ${poison.turnId}`;
+  await cluster.sql`update turns set crashes = 2 where id = ${poison.turnId}`;
   await cluster.a.kill("SIGKILL");
   const stopped = await cluster.api("DELETE", `/api/turns/${unwanted.turnId}`, { server: cluster.b });
   expect(stopped.body).toEqual({ turnId: unwanted.turnId, status: "stopped" });

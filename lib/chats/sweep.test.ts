@@ -1,0 +1,159 @@
+// What the background deletes, and what it must leave alone.
+import { randomUUID } from "node:crypto";
+import { beforeEach, describe, expect, it } from "vitest";
+import { pool } from "@/db/client";
+import { pruneChunks } from "@/db/log";
+import { insertTask } from "@/db/tasks";
+import { findTurn, type TurnRow } from "@/db/turns";
+import { requireUser } from "@/lib/auth";
+import { ingestDocument } from "@/lib/retrieval/ingest";
+import { testDatabase } from "@/test/database";
+import { sweepChunks, sweepGuests, sweepPrompts } from "./sweep";
+import { loadTurnContext } from "./turn-context";
+import { createGuest, createToken, signUp, signUpInput } from "./users";
+
+testDatabase();
+
+const address = "203.0.113.9";
+const sql = () => pool().sql;
+const count = async (table: string, userId: string) =>
+  (await sql().unsafe(`select count(*)::int as rows from ${table} where user_id = $1`, [userId]))[0]?.rows;
+
+beforeEach(async () => {
+  await sql()`truncate users cascade`;
+  await sql()`truncate turn_chunks`;
+});
+
+/** A turn that has ended, with its question, its answer and so many chunks. */
+async function addTurn(
+  userId: string,
+  { chunks = 3, request = {} as object, state = "complete", chatId = randomUUID() } = {},
+) {
+  const id = randomUUID();
+  await sql()`insert into chats (user_id, id, number, title) values (${userId}, ${chatId}, ${Math.floor(Math.random() * 2e9)}, 'Chat')`;
+  await sql()`
+    insert into turns (id, user_id, chat_id, user_message_id, message_id, client_key, request, state, lease_until, ended_at)
+    values (${id}, ${userId}, ${chatId}, 'q', 'a', ${id}, ${JSON.stringify({ model: "local", ...request })}::text::json, ${state}, now() + interval '1 hour',
+      now() - interval '2 hours')`;
+  await sql()`insert into messages (user_id, id, chat_id, turn_id, role, parts) values (${userId}, ${id}, ${chatId}, ${id}, 'assistant', '[]')`;
+  await sql()`insert into turn_chunks (turn_id, seq, chunk) select ${id}, seq, '{}' from generate_series(1, ${chunks}) as seq`;
+  return id;
+}
+
+async function chunksOf(turnId: string): Promise<number> {
+  return (await sql()`select count(*)::int as rows from turn_chunks where turn_id = ${turnId}`)[0]?.rows;
+}
+
+describe("prompts", () => {
+  /** U+0000 is what jsonb cannot hold. */
+  const prompt = {
+    messages: [],
+    instructions: "long \0 instructions, \\u0000 is no escape",
+    settings: {},
+    tools: [{ name: "t", parameters: {} }],
+  };
+  const request = { modelName: "gpt", view: { includeUsage: true }, chatTitle: "A \\u0000 title", begunSeq: 2, prompt };
+
+  it("go with the chunks; what else was asked for stays, and the turn can be followed", async () => {
+    const { id: userId } = await createGuest(address);
+    const turnId = await addTurn(userId, { request });
+    const plain = await addTurn(userId);
+    const before = await loadTurnContext((await findTurn(userId, turnId)) as TurnRow, { withChat: false });
+    expect(await pruneChunks(3_600_000, 10)).toBe(2);
+    const turn = (await findTurn(userId, turnId)) as TurnRow;
+    const { prompt: _, ...kept } = request;
+    expect(turn.request).toEqual({ model: "local", ...kept });
+    expect(await loadTurnContext(turn, { withChat: false })).toEqual(before);
+    expect((await findTurn(userId, plain))?.request).toEqual({ model: "local" });
+  });
+
+  it("of turns that an older version pruned are found, of others they stay", async () => {
+    const { id: userId } = await createGuest(address);
+    const [pruned, kept] = [await addTurn(userId, { request }), await addTurn(userId, { request })];
+    await sql()`update turns set pruned_at = now() where id = ${pruned}`;
+    await sweepPrompts();
+    expect((await findTurn(userId, pruned))?.request).not.toHaveProperty("prompt");
+    expect((await findTurn(userId, kept))?.request).toHaveProperty("prompt", prompt);
+  });
+});
+
+describe("chunks", () => {
+  it("of turns that were deleted with SQL are deleted, however many; others stay", async () => {
+    const guests = await Promise.all([1, 2].map(() => createGuest(address)));
+    const [gone, kept] = guests.map(({ id }) => id) as [string, string];
+    const turnIds = [];
+    for (let turn = 0; turn < 5; turn++) turnIds.push(await addTurn(gone, { chunks: turn === 0 ? 12_000 : 2 }));
+    const keptId = await addTurn(kept);
+    await sql()`delete from users where id = ${gone}`;
+    expect(await chunksOf(turnIds[0] as string)).toBe(12_000);
+    await sweepChunks();
+    expect(await sql()`select turn_id from turn_chunks group by turn_id`).toEqual([{ turn_id: keptId }]);
+    expect(await chunksOf(keptId)).toBe(3);
+  });
+});
+
+describe("guests", () => {
+  const away = (userId: string, days: number) =>
+    sql()`update users set last_seen_at = now() - ${days}::int * interval '1 day' where id = ${userId}`;
+  const bearer = (token: string) => new Request("http://localhost/", { headers: { authorization: `Bearer ${token}` } });
+  const isThere = async (userId: string) => (await sql()`select from users where id = ${userId}`).length === 1;
+
+  it("who were away too long are deleted with everything", async () => {
+    const { id: userId } = await createGuest(address);
+    const { token } = await createToken(userId, { name: "t" });
+    const turnId = await addTurn(userId);
+    for (let chat = 0; chat < 5; chat++) await addTurn(userId);
+    await ingestDocument(userId, { filename: "a.md", bytes: new TextEncoder().encode("# Own\n\nText.") });
+    await insertTask(userId, { title: "Task", description: "" }, 100);
+    await away(userId, 31);
+    await sweepGuests(30);
+    expect(await isThere(userId)).toBe(false);
+    for (const table of ["chats", "messages", "turns", "documents", "passages", "tasks", "tokens"])
+      expect([table, await count(table, userId)]).toEqual([table, 0]);
+    expect(await chunksOf(turnId)).toBe(0);
+    await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("are kept while they come, have an account, or have a turn that runs", async () => {
+    const recent = await createGuest(address);
+    await away(recent.id, 29);
+    const account = await signUp(signUpInput.parse({ email: "a@example.com", password: "correct horse" }), { address });
+    await away(account.id, 400);
+    const running = await createGuest(address);
+    await addTurn(running.id, { state: "running" });
+    await away(running.id, 400);
+    const { token } = await createToken(running.id, { name: "t" });
+    await sweepGuests(30);
+    for (const { id } of [recent, account, running]) expect(await isThere(id)).toBe(true);
+    // The running one has not lost its way in.
+    expect(await requireUser(bearer(token))).toMatchObject({ id: running.id });
+  });
+
+  it("are seen by each request, which is written down once an hour", async () => {
+    const guest = await createGuest(address);
+    const { token } = await createToken(guest.id, { name: "t" });
+    const written = async () => (await sql()`select xmin::text from users where id = ${guest.id}`)[0]?.xmin;
+    const before = await written();
+    await requireUser(bearer(token));
+    expect(await written()).toBe(before);
+    await away(guest.id, 40);
+    await requireUser(bearer(token));
+    await sweepGuests(30);
+    expect(await isThere(guest.id)).toBe(true);
+    const seen = await written();
+    await requireUser(bearer(token));
+    expect(await written()).toBe(seen);
+  });
+
+  it("are finished in the next round when a server stopped in the middle of one", async () => {
+    const { id: userId } = await createGuest(address);
+    const { token } = await createToken(userId, { name: "t" });
+    await addTurn(userId);
+    await away(userId, 31);
+    await sql()`delete from tokens where user_id = ${userId}`;
+    await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
+    await Promise.all([sweepGuests(30), sweepGuests(30), sweepGuests(30)]);
+    await sweepGuests(30);
+    expect(await isThere(userId)).toBe(false);
+  });
+});
