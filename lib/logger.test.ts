@@ -1,10 +1,11 @@
 import { APICallError } from "ai";
 import { sql } from "drizzle-orm";
-import { expect, it } from "vitest";
+import pino from "pino";
+import { expect, it, vi } from "vitest";
 import { database, pool } from "@/db/client";
 import { testDatabase } from "@/test/database";
 import { AppError } from "./errors";
-import { describeError } from "./logger";
+import { describeError, logger } from "./logger";
 
 testDatabase();
 
@@ -81,4 +82,16 @@ it("I22: places are told within the server's folder, not where that lies", () =>
   expect(described.message).toBe("ENOENT: no such file, open 'db/schema.ts'");
   expect(described.stack).toMatch(/^ {4}at .*lib\/logger\.test\.ts:\d+/);
   expect(JSON.stringify(described)).not.toContain(process.cwd());
+});
+
+it("I21: writes no character that a terminal obeys or draws in another order, and loses none", () => {
+  const lines: string[] = [];
+  const stream = (logger as unknown as Record<symbol, { write(line: string): void }>)[pino.symbols.streamSym];
+  vi.spyOn(stream as { write(line: string): void }, "write").mockImplementation((line) => void lines.push(line));
+  const file = "a\u001b[31m\u009b2J\u202egnp.exe\u2066\u2028\u007fz";
+  logger.warn({ file }, "a document could not be read");
+  vi.restoreAllMocks();
+  expect(lines).toHaveLength(1);
+  expect(lines[0]).not.toMatch(/[^\n\x20-\x7e]/);
+  expect(JSON.parse(lines[0] ?? "")).toMatchObject({ file });
 });

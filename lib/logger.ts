@@ -28,7 +28,19 @@ function withoutFolder(text: string): string {
   return text.replaceAll(`file://${folder}`, "").replaceAll(folder, "");
 }
 
+/**
+ * What a terminal obeys or draws in another order, as JSON's own escapes: JSON.stringify leaves these as they are. They can
+ * only stand inside strings.
+ */
+function terminalSafe(line: string): string {
+  return line.replace(
+    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
 export const logger = pino({
+  hooks: { streamWrite: terminalSafe },
   level: process.env.LOG_LEVEL || "info",
   base: undefined,
   timestamp: pino.stdTimeFunctions.isoTime,

@@ -76,6 +76,8 @@ function hostSettings(): HostSettings {
 function admit(request: IncomingMessage, response: ServerResponse): boolean {
   const known = hostSettings();
   trustForwarded(request.headers, known);
+  // Node passes such bytes on, and a line that names the address would bring them to somebody's terminal.
+  request.url = request.url?.replace(/[^\x21-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
   completeHeaders(request, response);
   const refusal = refusalOf(request, known);
   if (refusal) refuse(request, response, refusal);

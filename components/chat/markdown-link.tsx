@@ -1,6 +1,8 @@
 import { ImageIcon } from "lucide-react";
 import type { ComponentProps, ReactNode } from "react";
 import type { ExtraProps } from "streamdown";
+import { visibleLine } from "@/lib/turn/foreign-text";
+import { undeclaredHost } from "./claimed-host";
 
 const allowed = new Set(["http:", "https:", "mailto:"]);
 
@@ -18,15 +20,37 @@ function Outward({ url, children }: { url: URL; children: ReactNode }) {
   );
 }
 
-export function MarkdownLink({ href, children }: ComponentProps<"a"> & ExtraProps) {
+/** Isolated, so that neither text can change the order in which the other is read. */
+export function MarkdownLink({ href, children, node }: ComponentProps<"a"> & ExtraProps) {
   const url = parseAddress(href);
-  return url ? <Outward url={url}>{children}</Outward> : <span>{children}</span>;
+  if (!url) return <span>{children}</span>;
+  const host = undeclaredHost(textOf(node), url);
+  return (
+    <>
+      <Outward url={url}>
+        <bdi>{children}</bdi>
+      </Outward>
+      {host && (
+        <bdi dir="ltr" className="text-[0.875em] text-ink-3">
+          {" "}
+          ({visibleLine(host)})
+        </bdi>
+      )}
+    </>
+  );
+}
+
+type Node = { value?: unknown; children?: unknown[] };
+
+function textOf(node: unknown): string {
+  const { value, children = [] } = (node ?? {}) as Node;
+  return typeof value === "string" ? value : children.map(textOf).join("");
 }
 
 /** An address in an answer can carry what the answer knows, so an image is never fetched: it is named and linked. */
 export function MarkdownImage({ src, alt }: ComponentProps<"img"> & ExtraProps) {
   const url = parseAddress(src);
-  const words = alt || "Image";
+  const words = visibleLine(alt ?? "") || "Image";
   return (
     <span className="not-prose inline-flex max-w-full items-center gap-1.5 rounded-md border border-line bg-bank px-2 py-0.5 align-middle text-[0.875em] text-ink-2 [&_a]:underline [&_a]:underline-offset-2">
       <ImageIcon aria-hidden="true" className="size-3.5 shrink-0" />

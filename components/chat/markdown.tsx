@@ -7,11 +7,12 @@ import { citations } from "./citation-marks";
 import { CodeBlock } from "./code-block";
 import { MarkdownImage, MarkdownLink } from "./markdown-link";
 import { type Sections, sectionsOf } from "./sections";
+import { visibleTexts } from "./visible-texts";
 
 // Everything here is created once: a changed identity would make Streamdown parse every block again.
 // Without the `raw` plugin HTML in an answer stays text; `sanitize` is the second lock on what Markdown makes.
 const linkSafety = { enabled: false };
-const rehypePlugins = [defaultRehypePlugins.sanitize, citations].filter((plugin) => plugin !== undefined);
+const rehypePlugins = [defaultRehypePlugins.sanitize, visibleTexts, citations].filter((plugin) => plugin !== undefined);
 
 const components: Components = {
   a: MarkdownLink,

@@ -2,6 +2,7 @@
 import { clsx } from "clsx";
 import { memo } from "react";
 import type { Source } from "@/lib/turn/chunks";
+import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 
 type SourcesProps = {
   sources: Source[];
@@ -36,7 +37,7 @@ type CardProps = { source: Source; id: string; open: boolean; onToggle: (ordinal
 
 function SourceCard({ source, id, open, onToggle }: CardProps) {
   const { ordinal, title, score, text, metadata } = source;
-  const heading = typeof metadata.heading === "string" ? metadata.heading : "";
+  const heading = typeof metadata.heading === "string" ? visibleLine(metadata.heading) : "";
   return (
     <li
       className={clsx(
@@ -53,7 +54,7 @@ function SourceCard({ source, id, open, onToggle }: CardProps) {
         className="flex min-h-8 w-full items-center gap-2 px-2.5 py-1 text-left text-[0.8125rem] focus-visible:-outline-offset-2"
       >
         <span className="font-mono text-xs text-water">[{ordinal}]</span>
-        <span className={clsx("min-w-0 flex-1 font-medium", !open && "truncate")}>{title}</span>
+        <span className={clsx("min-w-0 flex-1 font-medium", !open && "truncate")}>{visibleLine(title)}</span>
         <span className="text-xs text-ink-3 tabular-nums">{Math.round(score * 100)}%</span>
       </button>
       <div
@@ -62,7 +63,7 @@ function SourceCard({ source, id, open, onToggle }: CardProps) {
         className="border-t border-line px-3 py-2.5 text-[0.8125rem] leading-relaxed"
       >
         {heading && <p className="mb-1 text-xs text-ink-3">{heading}</p>}
-        <p className="max-h-56 overflow-y-auto whitespace-pre-line text-ink-2">{text}</p>
+        <p className="max-h-56 overflow-y-auto whitespace-pre-line text-ink-2">{visibleText(text)}</p>
       </div>
     </li>
   );

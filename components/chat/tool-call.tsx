@@ -2,6 +2,7 @@ import { type DynamicToolUIPart, getToolName, type ToolUIPart } from "ai";
 import { ChevronRight, Wrench } from "lucide-react";
 import type { ReactNode } from "react";
 import { Mark } from "@/components/ui/mark";
+import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 import { gistOf, ToolData } from "./tool-data";
 
 const states: Record<string, string> = {
@@ -17,7 +18,7 @@ const states: Record<string, string> = {
 /** A tool at work: its name, what it is about and its state in one line, arguments and result inside. */
 export function ToolCall({ part, running }: { part: ToolUIPart | DynamicToolUIPart; running: boolean }) {
   const ended = part.state.startsWith("output-");
-  const name = getToolName(part);
+  const name = visibleLine(getToolName(part));
   // Of a call that could not be read there is only its text.
   const input = part.input ?? ("rawInput" in part ? part.rawInput : undefined);
   return (
@@ -45,7 +46,7 @@ export function ToolCall({ part, running }: { part: ToolUIPart | DynamicToolUIPa
             <ToolData value={part.output} />
           </Section>
         )}
-        {part.state === "output-error" && <p className="wrap-anywhere text-danger">{part.errorText}</p>}
+        {part.state === "output-error" && <p className="wrap-anywhere text-danger">{visibleText(part.errorText)}</p>}
       </div>
     </details>
   );

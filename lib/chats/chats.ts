@@ -5,6 +5,7 @@ import * as rows from "@/db/chats";
 import { pool } from "@/db/client";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
+import { visibleLine } from "@/lib/turn/foreign-text";
 import { type ChatReference, clientId } from "@/lib/turn/turn-options";
 
 export type Chat = {
@@ -120,7 +121,7 @@ function toChat(row: rows.ListedChat): Chat {
   return {
     id,
     number,
-    title,
+    title: visibleLine(title) || "Untitled",
     pinned,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),

@@ -19,6 +19,7 @@ import { AppError } from "@/lib/errors";
 import { opening } from "@/lib/turn/begun";
 import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
+import { visibleLine } from "@/lib/turn/foreign-text";
 import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
 import type { Continuation } from "./continuation";
@@ -193,8 +194,7 @@ const maxTitleLength = 80;
 
 export function titleOf(text: string): string {
   // White space is joined, so a little more than the title is looked at, and never all of a long message.
-  const opening = text.trimStart().slice(0, 10 * maxTitleLength);
-  const line = opening.replaceAll("\0", "").replace(/\s+/g, " ").trim();
+  const line = visibleLine(text.trimStart().slice(0, 10 * maxTitleLength)) || "New chat";
   if (line.length <= maxTitleLength) return line;
   return `${truncate(line, maxTitleLength - 1).trimEnd()}…`;
 }

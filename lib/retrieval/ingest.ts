@@ -11,6 +11,7 @@ import {
   type NewPassage,
 } from "@/db/documents";
 import { AppError } from "@/lib/errors";
+import { visibleLine } from "@/lib/turn/foreign-text";
 import { truncate } from "@/lib/words";
 import { firstHeading, type Passage, splitPassages } from "./passages";
 
@@ -108,7 +109,13 @@ export async function storeDocuments(userId: string, prepared: PreparedDocument[
 }
 
 function infoOf({ userId: _, createdAt, ...document }: DocumentRow): DocumentInfo {
-  return { ...document, createdAt: createdAt.toISOString() };
+  const { title, filename } = document;
+  return {
+    ...document,
+    title: visibleLine(title),
+    filename: visibleLine(filename),
+    createdAt: createdAt.toISOString(),
+  };
 }
 
 function notFound(): AppError {

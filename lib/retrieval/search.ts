@@ -3,6 +3,7 @@
 import { validate } from "uuid";
 import { countDocumentRows, lexemesOf, type PassageHit, searchPassages } from "@/db/documents";
 import type { Source } from "@/lib/turn/chunks";
+import { visibleLine } from "@/lib/turn/foreign-text";
 import { contentWords } from "@/lib/words";
 
 /** Six passages of about 1,000 characters: enough to answer, and a reader can still check them. */
@@ -74,13 +75,13 @@ function sourceOf(hit: PassageHit, ordinal: number): Source {
   return {
     sourceId: hit.id,
     mediaType: hit.mediaType,
-    title: hit.title,
-    filename: hit.filename,
+    title: visibleLine(hit.title),
+    filename: visibleLine(hit.filename),
     ordinal,
     score: Math.round(hit.score * 1000) / 1000,
     text: hit.text,
     documentId: hit.documentId,
     chunkId: hit.id,
-    metadata: { ...(hit.heading && { heading: hit.heading }), position: hit.ordinal },
+    metadata: { ...(hit.heading && { heading: visibleLine(hit.heading) }), position: hit.ordinal },
   };
 }
