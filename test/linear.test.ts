@@ -5,6 +5,8 @@ import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { citations } from "@/components/chat/citation-marks";
+import { undeclaredHost } from "@/components/chat/claimed-host";
+import { visibleTexts } from "@/components/chat/visible-texts";
 import { titleOf } from "@/lib/chats/store-send";
 import { Line } from "@/lib/client/line";
 import { batchEncoder } from "@/lib/dialects/encode";
@@ -19,7 +21,9 @@ import { ground } from "@/lib/retrieval/ground";
 import { firstHeading, splitPassages, TooManyPassages } from "@/lib/retrieval/passages";
 import type { LoggedChunk, Source, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
+import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 import { compactChunks } from "@/lib/turn/merge";
+import { quotePassages } from "@/lib/turn/passages";
 import { modelSteps, StepsEnd } from "@/lib/turn/steps";
 import { contentWords, sentences, withoutMarkup } from "@/lib/words";
 import { context } from "./dialect-server";
@@ -191,6 +195,11 @@ const passes: Record<string, (text: string) => unknown> = {
   },
   "readForm, no form": (text) => refused(readForm(post(`--x\r\n${text}`, "multipart/form-data; boundary=x"), 1e8)),
   "a stream's events in the browser": (text) => lineOf(pieces(text, 1_000)),
+  visibleText,
+  visibleLine,
+  quotePassages: (text) => quotePassages([{ ...source(1, text), title: text }], "9f04c1d2"),
+  "what a link claims": (text) => undeclaredHost(text, new URL("https://example.org")),
+  "visible texts in a page": (text) => visibleTexts()({ type: "root", children: [{ type: "text", value: text }] }),
   "citations in a page": (text) => citations()({ type: "root", children: [{ type: "text", value: text }] }),
 };
 for (const dialect of registry.dialects)
