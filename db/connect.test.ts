@@ -8,7 +8,8 @@ import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { sql as statement } from "drizzle-orm";
 import type { Sql } from "postgres";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { freePort, startPostgres } from "@/scripts/postgres";
+import { freePort } from "@/scripts/free-port";
+import { startPostgres } from "@/scripts/postgres";
 import { prepareHome, serviceAccount } from "@/scripts/postgres-files";
 import { selfSigned } from "@/test/certificate";
 import { type FaultProxy, startFaultProxy } from "@/test/fault-proxy";
@@ -29,7 +30,7 @@ async function start(): Promise<{ url: URL; home: string }> {
   dataDirs.push(dataDir);
   const server = await startPostgres({ dataDir });
   stops.push(server.stop);
-  return { url: new URL(server.url), home: prepareHome(dataDir) };
+  return { url: new URL(server.adminUrl), home: prepareHome(dataDir) };
 }
 
 /** As the server under test connects. */

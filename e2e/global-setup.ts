@@ -50,7 +50,7 @@ export default async function setup(): Promise<() => Promise<void>> {
 async function openDatabase(): Promise<{ url: string; close(): Promise<void> }> {
   const given = process.env.TEST_DATABASE_URL;
   const dataDir = given ? undefined : await mkdtemp(path.join(tmpdir(), "rivulet-e2e-"));
-  const embedded = dataDir ? await startPostgres({ dataDir }) : undefined;
+  const embedded = dataDir ? await startPostgres({ dataDir, mayCreateDatabases: true }) : undefined;
   const server = given ?? embedded?.url ?? "";
   const name = `rivulet_e2e_${process.pid}`;
   const admin = postgres(server, { max: 1, onnotice: () => {} });

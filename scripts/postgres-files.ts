@@ -13,6 +13,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -133,4 +134,22 @@ function linkLibraries(root: string): void {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }
   }
+}
+
+type Password = "password" | "app-password";
+
+/** The superuser's, or that of the application's role. */
+export function readPassword(home: string, name: Password): string {
+  return readFileSync(path.join(home, name), "utf8");
+}
+
+/** Makes it unless it is there. */
+export function ensurePassword(home: string, name: Password, account: Account | undefined): void {
+  const file = path.join(home, name);
+  if (existsSync(file)) return;
+  const fresh = `${file}-new`;
+  writeFileSync(fresh, randomBytes(24).toString("base64url"), { mode: 0o600 });
+  if (account) chownSync(fresh, account.uid, account.gid);
+  // Whole or not at all.
+  renameSync(fresh, file);
 }

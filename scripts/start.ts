@@ -6,7 +6,8 @@ import { createRequire } from "node:module";
 import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { type EmbeddedPostgres, freePort, startPostgres } from "./postgres.ts";
+import { freePort } from "./free-port.ts";
+import { type EmbeddedPostgres, startPostgres } from "./postgres.ts";
 import { allowForEnding, askedToEnd, forwardSignal, runNode } from "./processes.ts";
 import { ensureBuild, nextBin } from "./production-build.ts";
 

@@ -82,7 +82,7 @@ export function announceSeed(): string {
 export async function withTestDatabase<T>(work: () => Promise<T>): Promise<T> {
   if (process.env.TEST_DATABASE_URL) return work();
   const dataDir = mkdtempSync(path.join(tmpdir(), "rivulet-test-"));
-  const database = await startPostgres({ dataDir });
+  const database = await startPostgres({ dataDir, mayCreateDatabases: true });
   process.env.TEST_DATABASE_URL = database.url;
   try {
     return await work();

@@ -34,7 +34,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
 async function startServer(): Promise<{ url: string; stop(): Promise<void> }> {
   if (process.env.TEST_DATABASE_URL) return { url: process.env.TEST_DATABASE_URL, stop: async () => {} };
   const dataDir = await mkdtemp(path.join(tmpdir(), "rivulet-test-"));
-  const database = await startPostgres({ dataDir });
+  const database = await startPostgres({ dataDir, mayCreateDatabases: true });
   return {
     url: database.url,
     async stop() {

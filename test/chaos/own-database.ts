@@ -23,7 +23,7 @@ export class OwnDatabase {
   /** An empty database that answers. */
   static async create(): Promise<OwnDatabase> {
     const dataDir = await mkdtemp(path.join(tmpdir(), "rivulet-own-"));
-    const made = await startPostgres({ dataDir });
+    const made = await startPostgres({ dataDir, mayCreateDatabases: true });
     // Whoever starts it that way revives it, too: here a stopped database is to stay down.
     await made.stop();
     const own = new OwnDatabase(dataDir, made.url);

