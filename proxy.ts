@@ -1,8 +1,19 @@
 // The Content Security Policy of the pages, with a nonce for each response: model and document text is hostile, so
-// nothing that was not part of this page may run, and nothing may be asked of another origin (RELIABILITY I21).
+// nothing that was not part of this page may run, and nothing may be asked of another origin (RELIABILITY I21). Pages are
+// also counted here, before they are rendered.
 import { type NextRequest, NextResponse } from "next/server";
+import { clientAddress } from "@/lib/client-address";
+import { AppError } from "@/lib/errors";
+import { spend } from "@/lib/limits";
 
-export function proxy(request: NextRequest): NextResponse {
+export async function proxy(request: NextRequest): Promise<NextResponse> {
+  try {
+    await spend(["request", "page"], { address: clientAddress(request.headers) });
+  } catch (error) {
+    if (!AppError.is(error)) throw error;
+    const { status, publicMessage, retryAfter = 1 } = error;
+    return new NextResponse(publicMessage, { status, headers: { "Retry-After": String(retryAfter) } });
+  }
   const nonce = Buffer.from(crypto.randomUUID()).toString("base64");
   const policy = policyWith(nonce);
   // Next reads the nonce from the request's policy and puts it on its own scripts.

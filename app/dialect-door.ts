@@ -38,12 +38,14 @@ async function serve(match: Match | null, request: Request, keepAlive: KeepAlive
   // Pages of other origins call with a token: somebody's session cookie does not count here, for reading neither.
   if (isCrossOrigin(request) && !request.headers.has("authorization"))
     throw new AppError("unauthorized", "A page of another origin must send a token as `Authorization: Bearer …`.");
-  const user = await requireUser(request);
+  // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
+  const resumes =
+    route.kind === "turn" &&
+    (request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null));
+  const user = await requireUser(request, route.kind !== "turn" ? "list" : resumes ? "stream" : "request");
   if (route.owner && params[route.owner] !== user.id) throw new AppError("forbidden", "Access denied");
   const call = { dialect, params, request, user };
   if (route.kind === "turn") {
-    // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
-    const resumes = request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null);
     if (resumes && route.streams) return follow({ ...call, route });
     if (request.method === "POST") return send({ ...call, route }, keepAlive);
   } else if (request.method === "GET") {

@@ -5,8 +5,8 @@ import Credentials from "next-auth/providers/credentials";
 import { cache } from "react";
 import { findUserByCookie, openSession, renewSession, type User } from "@/lib/auth";
 import { createGuest, credentials, findByPassword } from "@/lib/chats/users";
+import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
-import { clientAddress } from "@/lib/http";
 import { describeError, logger } from "@/lib/logger";
 
 /** A guest's session is the only way to its chats, so it lasts a year; every visit renews it. */

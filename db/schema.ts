@@ -212,3 +212,15 @@ export const tasks = pgTable(
   },
   (t) => [primaryKey({ columns: [t.userId, t.number] })],
 );
+
+/** How often something was done in a window that ends at `expires_at` (lib/limits.ts). Unlogged: a crash may reset it. */
+export const rateLimits = pgTable(
+  "rate_limits",
+  {
+    /** What is limited, by which of its limits, and whose uses these are. */
+    key: text().primaryKey(),
+    uses: integer().notNull(),
+    expiresAt: instant().notNull(),
+  },
+  (t) => [index().on(t.expiresAt)],
+);

@@ -3,8 +3,11 @@
 import { createHash, randomBytes } from "node:crypto";
 import { decode } from "next-auth/jwt";
 import { type Caller, findUser, findUserByToken } from "@/db/users";
+import { clientAddress } from "./client-address";
 import { AppError } from "./errors";
 import { requireSameOrigin } from "./http";
+import { type Cost, requireLeft } from "./limits";
+import { admit } from "./route-costs";
 
 export type User = {
   id: string;
@@ -32,9 +35,14 @@ export function hashToken(token: string): string {
   return createHash("sha256").update(token).digest("hex");
 }
 
-/** The caller. Throws unauthorized; forbidden when the cookie comes along with another site's request. */
-export async function requireUser(request: Request): Promise<User> {
+/**
+ * The caller, whose request is counted by its route's cost (lib/route-costs.ts) or this one. Throws unauthorized; forbidden
+ * when the cookie comes along with another site's request; rate_limited.
+ */
+export async function requireUser(request: Request, cost?: Cost): Promise<User> {
+  requireLeft(["request"], { address: clientAddress(request.headers) });
   const user = await findCaller(request);
+  await admit(request, user ?? undefined, cost);
   if (!user) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");
   return user;
 }

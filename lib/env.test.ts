@@ -30,6 +30,16 @@ it("lets other local origins call the dialects in development only", () => {
   expect(origins({ NODE_ENV: "production" })).toEqual([]);
 });
 
+it("takes limits as a factor, too", () => {
+  const limits = (RATE_LIMITS: string) => parseEnv({ RATE_LIMITS }).RATE_LIMITS;
+  expect(["on", "off", "2", "0.5"].map(limits)).toEqual(["on", "off", 2, 0.5]);
+});
+
+it("trusts the platform's forwarded headers on Vercel", () => {
+  expect(parseEnv({ VERCEL: "1" }).TRUST_PROXY).toBe(1);
+  expect(parseEnv({ VERCEL: "1", TRUST_PROXY: "2" }).TRUST_PROXY).toBe(2);
+});
+
 it("takes an empty variable for one that is not set", () => {
   const names = ["DATABASE_URL", "OPENAI_BASE_URL", "OPENAI_API", "GUESTS", "HEARTBEAT_MS", "MODELS", "LOG_LEVEL"];
   expect(parseEnv(Object.fromEntries(names.map((name) => [name, ""])))).toEqual(parseEnv({}));
@@ -69,6 +79,8 @@ it.each([
   ["MAX_OUTPUT_TOKENS", "0"],
   ["MAX_TURN_CHARACTERS", "many"],
   ["RATE_LIMITS", "ON"],
+  ["RATE_LIMITS", "0"],
+  ["RATE_LIMITS", "-1"],
   ["LOG_LEVEL", "loud"],
 ])("names %s when it is %j", (name, value) => {
   expect(() => parseEnv({ [name]: value })).toThrow(name);

@@ -5,6 +5,10 @@ import { z } from "zod";
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().max(3_600_000).default(fallback);
 const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);
 const onOff = z.enum(["on", "off"]).default("on");
+/** A number multiplies every limit. */
+const rateLimits = z
+  .union([z.enum(["on", "off"]), z.coerce.number().positive().max(1_000)], "must be `on`, `off` or a positive number")
+  .default("on");
 const list = (fallback: string) =>
   z
     .string()
@@ -31,7 +35,7 @@ const schema = z.object({
   CORS_ORIGINS: list(""),
   GUESTS: z.enum(["on", "off"]).optional(),
   GUEST_DAYS: z.coerce.number().int().min(1).max(3_650).default(30),
-  RATE_LIMITS: onOff,
+  RATE_LIMITS: rateLimits,
   MAX_TURN_CHARACTERS: count(1_000_000),
   MAX_OUTPUT_TOKENS: count(16_384),
   HEARTBEAT_MS: milliseconds(15_000),
@@ -53,6 +57,8 @@ export type Env = z.infer<typeof schema>;
 export function parseEnv(source: Record<string, string | undefined>): Env {
   const set = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ""));
   if (source.NODE_ENV === "development") set.CORS_ORIGINS ??= developmentOrigins;
+  // There the platform writes the forwarded headers, and no client can reach the server past it.
+  if (source.VERCEL) set.TRUST_PROXY ??= "1";
   const result = schema.safeParse(set);
   if (result.success) return result.data;
   const problems = result.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);

@@ -209,8 +209,3 @@ export function isCrossOrigin({ headers }: Request): boolean {
 function mediaType(request: Request): string | undefined {
   return request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
 }
-
-/** Where a request comes from, for rate limits. lib/request-gate.ts leaves there what TRUST_PROXY believes, or nothing for Next to fill. */
-export function clientAddress(headers: Headers): string {
-  return headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() || "unknown";
-}

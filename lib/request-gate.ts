@@ -7,6 +7,7 @@ import type { Socket } from "node:net";
 import { v4 as uuidv4 } from "uuid";
 import { env } from "./env";
 import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./hosts";
+import { logger } from "./logger";
 import { securityHeaders } from "./response-headers";
 
 const key = Symbol.for("rivulet.request-gate");
@@ -75,6 +76,7 @@ function hostSettings(): HostSettings {
 /** False when the request was answered here. */
 function admit(request: IncomingMessage, response: ServerResponse): boolean {
   const known = hostSettings();
+  if (known.trustedHops === 0) hintAtProxy(request);
   trustForwarded(request.headers, known);
   // Node passes such bytes on, and a line that names the address would bring them to somebody's terminal.
   request.url = request.url?.replace(/[^\x21-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
@@ -82,6 +84,18 @@ function admit(request: IncomingMessage, response: ServerResponse): boolean {
   const refusal = refusalOf(request, known);
   if (refusal) refuse(request, response, refusal);
   return !refusal;
+}
+
+let hinted = false;
+
+/** Behind a proxy that is not trusted all callers share one address, and one limit. Said once; a client may send the header, too. */
+function hintAtProxy({ headers, socket }: IncomingMessage): void {
+  if (hinted || !headers["x-forwarded-for"]) return;
+  hinted = true;
+  logger.warn(
+    { peer: socket.remoteAddress },
+    "X-Forwarded-For is ignored: if a proxy stands in front, set TRUST_PROXY=1, else all its clients share one limit",
+  );
 }
 
 /** Adds the security headers that the handler has not set when the head is written, which is the last moment to know. */

@@ -2,11 +2,13 @@
 import { apiDescription } from "@/app/openapi/document";
 import { originOf } from "@/app/openapi/origin";
 import { route } from "@/lib/http";
+import { admit } from "@/lib/route-costs";
 
 export const dynamic = "force-dynamic";
 
-export const GET = route(async ({ headers }) => {
-  const description = { ...(await apiDescription()), servers: [{ url: originOf(headers) }] };
+export const GET = route(async (request) => {
+  await admit(request);
+  const description = { ...(await apiDescription()), servers: [{ url: originOf(request.headers) }] };
   return Response.json(description, {
     headers: {
       "Access-Control-Allow-Origin": "*",

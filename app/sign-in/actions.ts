@@ -3,8 +3,9 @@ import { headers } from "next/headers";
 import { AuthError, CredentialsSignin } from "next-auth";
 import { currentUser, signIn } from "@/app/session";
 import { signUp, signUpInput } from "@/lib/chats/users";
+import { clientAddress } from "@/lib/client-address";
 import { AppError, type ErrorCode } from "@/lib/errors";
-import { clientAddress, parseInput } from "@/lib/http";
+import { parseInput } from "@/lib/http";
 
 /** Null before the first try; otherwise what went wrong, and what stays in the form. */
 export type SignInState = { error: string; email: string; name: string } | null;

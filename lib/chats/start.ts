@@ -6,6 +6,7 @@ import { uniqueViolation } from "@/db/client";
 import { findRunningTurn, findTurnByKey, type TurnRow } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { AppError } from "@/lib/errors";
+import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
@@ -13,7 +14,6 @@ import { type Continuation, requireContinuation } from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
-import { refund, spend } from "./quota";
 import { type Begun, beginningOf, readState, storeSend } from "./store-send";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
@@ -44,7 +44,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
       ? await requireContinuation(userId, request.chatId, request.messageId)
       : undefined;
   const options = continuation ? settingsAgain(continuation, request.model) : settingsOf(request);
-  await spend("turn", userId);
+  await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();
   let begun: Begun | null;
@@ -106,18 +106,16 @@ function settingsAgain({ settings, messageId }: Continuation, modelName = settin
   return { ...settings, model, modelName: modelName ?? model, continues: messageId };
 }
 
-/** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. */
+/** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. Neither is counted. */
 async function afterConflict(
   userId: string,
   request: TurnRequest,
   fingerprint: string,
   cause?: unknown,
 ): Promise<TurnRow> {
+  refund(["turn"], { user: userId });
   const winner = await findTurnByKey(userId, request.clientKey);
-  if (winner) {
-    await refund("turn", userId);
-    return requireSameContent(winner, fingerprint);
-  }
+  if (winner) return requireSameContent(winner, fingerprint);
   const { chat } = await readState(userId, request);
   const running = chat && (await findRunningTurn(userId, chat.id));
   throw new AppError("turn_running", "This chat is still answering. Wait for the answer or stop it, then send again.", {

@@ -1,5 +1,4 @@
 // The verbs on users and their tokens: guest, sign up, sign in, token. Passwords are hashed with argon2id.
-import { hash, verify } from "@node-rs/argon2";
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { uniqueViolation } from "@/db/client";
@@ -15,9 +14,10 @@ import {
 import { hashToken, newToken, toUser, type User } from "@/lib/auth";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { refund, spend } from "@/lib/limits";
 import { hasPaidModel } from "@/lib/models/catalogue";
 import { addSampleDocuments } from "@/lib/retrieval/samples";
-import { spend } from "./quota";
+import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
 
 export const credentials = z.object({
   email: z
@@ -30,9 +30,6 @@ export const signUpInput = credentials
   .extend({ name: z.string().trim().min(1).max(100).optional() })
   .meta({ id: "SignUp" });
 
-/** Argon2id at OWASP's first recommendation: 19 MiB, two passes. About 20 ms. */
-const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
-
 /** Without GUESTS an anonymous visitor must not spend the operator's key. */
 export function allowsGuests(): boolean {
   const { GUESTS } = env();
@@ -42,7 +39,7 @@ export function allowsGuests(): boolean {
 /** A new user without address and password. Throws forbidden where guests are off. */
 export async function createGuest(address: string): Promise<User> {
   if (!allowsGuests()) throw new AppError("forbidden", "This server has no guest accounts. Sign up instead.");
-  await spend("account", address);
+  await spend(["account"], { address });
   return addUser({ email: null, name: null, passwordHash: null });
 }
 
@@ -51,8 +48,9 @@ export async function signUp(
   { email, password, name }: z.output<typeof signUpInput>,
   { guestId, address }: { guestId?: string; address: string },
 ): Promise<User> {
-  await spend("account", address);
-  const account = { email, name: name ?? null, passwordHash: await hash(password, argon2) };
+  requirePasswordQueue();
+  await spend(["account"], { address });
+  const account = { email, name: name ?? null, passwordHash: await hashPassword(password) };
   if (await findUserByEmail(email)) throw taken();
   const upgraded = guestId ? await upgrade(guestId, account) : null;
   return upgraded ? toUser(upgraded) : addUser(account);
@@ -60,10 +58,15 @@ export async function signUp(
 
 /** The user of these credentials; null when they are wrong, in the same time whether the address exists or not. */
 export async function findByPassword(email: string, password: string, address: string): Promise<User | null> {
-  await spend("signIn", `${address} ${email}`);
+  requirePasswordQueue();
+  const who = { address, email };
+  await spend(["signIn"], who);
   const row = await findUserByEmail(email);
-  const right = await verify(row?.passwordHash ?? (await dummyHash()), password);
-  return row && right ? toUser(row) : null;
+  const right = await verifyPassword(row?.passwordHash ?? null, password);
+  if (!row || !right) return null;
+  // Only guesses are counted against the email: who knows the password may sign in as often as the address may.
+  refund(["signIn"], who, ["addressAndEmail", "email"]);
+  return toUser(row);
 }
 
 export type Token = {
@@ -140,13 +143,6 @@ async function upgrade(guestId: string, account: Parameters<typeof upgradeGuest>
   } catch (error) {
     throw uniqueViolation(error) ? taken() : error;
   }
-}
-
-let dummy: Promise<string> | undefined;
-/** What a password is compared with when the address is unknown. */
-function dummyHash(): Promise<string> {
-  dummy ??= hash("no password has this hash", argon2);
-  return dummy;
 }
 
 function taken(): AppError {

@@ -1,6 +1,5 @@
 // GET /api/documents: the caller's documents. POST: uploads one (multipart, field `file`).
 import { requireUser } from "@/lib/auth";
-import { spend } from "@/lib/chats/quota";
 import { AppError } from "@/lib/errors";
 import { readForm, route } from "@/lib/http";
 import { documentBytesLimit, ingestDocument, listDocuments } from "@/lib/retrieval/ingest";
@@ -15,7 +14,6 @@ export const GET = route(async (request) => {
 
 export const POST = route(async (request) => {
   const user = await requireUser(request);
-  await spend("upload", user.id);
   const file = await readFile(request);
   const document = await ingestDocument(user.id, {
     filename: file.name,

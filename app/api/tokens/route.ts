@@ -2,8 +2,10 @@
 import type { z } from "zod";
 import { requireUser } from "@/lib/auth";
 import { createGuest, createToken, credentials, findByPassword, listTokens, tokenRequest } from "@/lib/chats/users";
+import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
-import { clientAddress, parseInput, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
+import { parseInput, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
+import { admit } from "@/lib/route-costs";
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);
@@ -18,9 +20,10 @@ export const POST = route(async (request) => {
 });
 
 async function ownerOf(request: Request, input: z.output<typeof tokenRequest>): Promise<string> {
+  if (!input.guest && input.email === undefined && input.password === undefined) return (await requireUser(request)).id;
+  await admit(request, undefined, "request");
   const address = clientAddress(request.headers);
   if (input.guest) return (await createGuest(address)).id;
-  if (input.email === undefined && input.password === undefined) return (await requireUser(request)).id;
   const { email, password } = parseInput(credentials, input);
   const user = await findByPassword(email, password, address);
   if (!user) throw new AppError("unauthorized", "The email address or the password is wrong.");

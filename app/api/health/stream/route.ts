@@ -5,6 +5,7 @@ import { withClientStream } from "@/lib/client-streams";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { route } from "@/lib/http";
+import { admit } from "@/lib/route-costs";
 import { eventStreamHeaders, formatFrame } from "@/lib/sse";
 
 export const dynamic = "force-dynamic";
@@ -18,6 +19,7 @@ let running = 0;
 
 /** Sends `{index, elapsedMs}` ten times, then ends. Ten events fit into any socket, so a reader that stalls holds none open. */
 export const GET = route(async (request) => {
+  await admit(request);
   if (running >= maxRunning)
     throw new AppError("rate_limited", "Too many of these tests are running. Try again in a second.", {
       retryAfter: 1,

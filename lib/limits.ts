@@ -1,0 +1,221 @@
+// How often a user, an address, an email or all callers together may do what costs something (docs/operations.md, Limits).
+// Counted in Postgres, so that a limit holds for all servers of a database together. A server reserves uses there, some at
+// a time, and gives them out from memory, so that most requests ask nobody.
+// Never here: which route costs what (lib/route-costs.ts), ceilings on what is stored.
+import { createHash } from "node:crypto";
+import { addUses, deleteExpiredCounters } from "@/db/limits";
+import { isDatabaseAway } from "./database-away";
+import { env } from "./env";
+import { AppError } from "./errors";
+import { logger } from "./logger";
+
+type Limit = { uses: number; seconds: number };
+/** Whose uses are counted together. */
+type Scope = "user" | "address" | "email" | "addressAndEmail" | "everyone";
+
+const perMinute = (uses: number): Limit => ({ uses, seconds: 60 });
+const perHour = (uses: number): Limit => ({ uses, seconds: 3_600 });
+
+/**
+ * A limit for everyone keeps the sum bearable, and is at least five times what one address may do: no single caller can use
+ * up what all share. Limits by address are generous, for schools and offices behind one address.
+ */
+export const limits = {
+  /** Every request besides the health checks, on top of what its class below says. */
+  request: { address: perMinute(6_000) },
+  /** One row by its key. */
+  read: { user: perMinute(1_200) },
+  /** A page of rows. */
+  list: { user: perMinute(600) },
+  /** Looks through texts. */
+  search: { user: perMinute(120), address: perMinute(600), everyone: perMinute(3_000) },
+  /** Changes or deletes rows. */
+  write: { user: perMinute(300) },
+  /** Opens a stream or a feed: a reconnecting client does so once a second. */
+  stream: { user: perMinute(600) },
+  /** A page that is rendered, or a document about this server. Opening the page once asks for several. */
+  page: { address: perMinute(2_400) },
+  upload: { user: perMinute(60), address: perMinute(300), everyone: perMinute(1_500) },
+  /** A person does not ask more than one question a second for a minute. */
+  turn: { user: perMinute(60), everyone: perMinute(30_000) },
+  /** New guests and sign-ups. */
+  account: { address: perHour(300), everyone: perHour(3_000) },
+  /** By email from everywhere, so that many addresses do not guess more; what turns out to be right is not counted. */
+  signIn: { addressAndEmail: perMinute(10), email: perHour(100), address: perMinute(100), everyone: perMinute(1_000) },
+} satisfies Record<string, Partial<Record<Scope, Limit>>>;
+
+export type Cost = keyof typeof limits;
+export type Caller = { user?: string; address?: string; email?: string };
+
+/** One limit of one caller. */
+type Counted = { key: string; limit: Limit };
+
+type Counter = {
+  /** Reserved in the database and not used yet; good until the window ends. */
+  left: number;
+  /** Reserved by this server in this window. */
+  reserved: number;
+  /** The window's end, by this process' clock. */
+  untilMs: number;
+  /** The database has no more to reserve until the window ends. */
+  exhausted: boolean;
+  reserving: Promise<void> | null;
+};
+
+type State = { counters: Map<string, Counter>; sweptMs: number; awayUntilMs: number };
+const key = Symbol.for("rivulet.limits");
+const shared = globalThis as { [key]?: State };
+
+function state(): State {
+  shared[key] ??= { counters: new Map(), sweptMs: performance.now(), awayUntilMs: 0 };
+  return shared[key];
+}
+
+/**
+ * A server reserves as many uses again as it has given out in the window, up to this share of the limit. What it has not
+ * given out when the window ends is lost, so that many servers never allow more than the limit, and each gets its part.
+ */
+const maxReservedShare = 0.1;
+const sweepEveryMs = 60_000;
+const sweepSize = 10_000;
+/** How long nothing is counted after the database did not answer. Requests that need it are refused anyway. */
+const awayMs = 5_000;
+
+/** Counts one use by each limit of these costs. Throws rate_limited, with the seconds to wait. */
+export async function spend(costs: Cost[], who: Caller): Promise<void> {
+  const counted = countedFor(costs, who);
+  for (;;) {
+    requireNoneExhausted(counted);
+    const { counters, awayUntilMs } = state();
+    const nowMs = performance.now();
+    const empty = counted.filter(({ key }) => !hasLeft(counters.get(key), nowMs));
+    if (empty.length === 0) break;
+    if (nowMs < awayUntilMs) return;
+    await (waitingFor(empty) ?? reserve(empty));
+  }
+  for (const { key } of counted) counterOf(key).left -= 1;
+}
+
+/** Gives a use back that cost nothing after all; of some of its limits, or of all. */
+export function refund(costs: Cost[], who: Caller, scopes?: Scope[]): void {
+  for (const { key } of countedFor(costs, who, scopes)) counterOf(key).left += 1;
+}
+
+/** Refuses a caller whose limits are known to be used up, before anything is asked of the database. Counts nothing. */
+export function requireLeft(costs: Cost[], who: Caller): void {
+  requireNoneExhausted(countedFor(costs, who));
+}
+
+function requireNoneExhausted(counted: Counted[]): void {
+  const nowMs = performance.now();
+  const waitsMs = counted.flatMap(({ key }) => {
+    const counter = state().counters.get(key);
+    const exhausted = counter?.exhausted && counter.left < 1 && counter.untilMs > nowMs;
+    return exhausted ? [counter.untilMs - nowMs] : [];
+  });
+  if (waitsMs.length > 0) throw tooMany(Math.max(1, Math.ceil(Math.max(...waitsMs) / 1_000)));
+}
+
+function tooMany(seconds: number): AppError {
+  const wait = seconds === 1 ? "a second" : `${seconds} seconds`;
+  return new AppError("rate_limited", `Too many requests. Nothing was changed; try again in ${wait}.`, {
+    retryAfter: seconds,
+  });
+}
+
+function countedFor(costs: Cost[], who: Caller, only?: Scope[]): Counted[] {
+  const { RATE_LIMITS } = env();
+  if (RATE_LIMITS === "off") return [];
+  const factor = RATE_LIMITS === "on" ? 1 : RATE_LIMITS;
+  return costs.flatMap((cost) =>
+    (Object.entries(limits[cost]) as [Scope, Limit][]).flatMap(([scope, { uses, seconds }]) => {
+      const id = only && !only.includes(scope) ? null : idOf(scope, who);
+      if (id === null) return [];
+      return [{ key: `${cost}/${scope}/${id}`, limit: { uses: Math.max(1, Math.round(uses * factor)), seconds } }];
+    }),
+  );
+}
+
+/** Null when it does not apply: an address is counted before it is known whose request it is. */
+function idOf(scope: Scope, { user, address, email }: Caller): string | null {
+  if (scope === "everyone") return "";
+  if (scope === "user") return user ?? null;
+  if (scope === "address") return address ?? null;
+  if (email === undefined) return null;
+  // Hashed: what somebody types as an email may be a password.
+  const hashed = createHash("sha256").update(email).digest("base64url");
+  return scope === "email" ? hashed : `${address ?? ""} ${hashed}`;
+}
+
+function counterOf(key: string): Counter {
+  const { counters } = state();
+  const counter = counters.get(key) ?? { left: 0, reserved: 0, untilMs: 0, exhausted: false, reserving: null };
+  counters.set(key, counter);
+  return counter;
+}
+
+function hasLeft(counter: Counter | undefined, nowMs: number): boolean {
+  return counter !== undefined && counter.left >= 1 && counter.untilMs > nowMs;
+}
+
+function waitingFor(empty: Counted[]): Promise<void> | undefined {
+  for (const { key } of empty) {
+    const reserving = state().counters.get(key)?.reserving;
+    if (reserving) return reserving;
+  }
+}
+
+/** Reserves the next uses of all of these in one statement. */
+function reserve(empty: Counted[]): Promise<void> {
+  const counters = empty.map(({ key }) => counterOf(key));
+  const reserving = take(empty, counters).finally(() => {
+    for (const counter of counters) counter.reserving = null;
+  });
+  for (const counter of counters) counter.reserving = reserving;
+  void sweep();
+  return reserving;
+}
+
+async function take(empty: Counted[], counters: Counter[]): Promise<void> {
+  const startMs = performance.now();
+  const wanted = empty.map(({ key, limit }, index) => {
+    const { untilMs, reserved } = counters[index] as Counter;
+    const asMuchAgain = untilMs > startMs ? reserved : 0;
+    const uses = Math.max(1, Math.min(asMuchAgain, Math.floor(limit.uses * maxReservedShare)));
+    return { key, uses, windowSeconds: limit.seconds };
+  });
+  try {
+    const counted = new Map((await addUses(wanted)).map((row) => [row.key, row]));
+    const nowMs = performance.now();
+    for (const [index, { key, uses }] of wanted.entries()) {
+      const counter = counters[index] as Counter;
+      const max = (empty[index] as Counted).limit.uses;
+      const row = counted.get(key);
+      if (!row) throw new Error(`no counter came back for ${key}`);
+      const granted = Math.min(uses, Math.max(0, max - (row.uses - uses)));
+      const same = counter.untilMs > nowMs;
+      counter.left = granted + (same ? Math.max(0, counter.left) : 0);
+      counter.reserved = granted + (same ? counter.reserved : 0);
+      counter.untilMs = nowMs + Math.max(1, row.msLeft);
+      counter.exhausted = row.uses >= max;
+    }
+  } catch (error) {
+    if (!isDatabaseAway(error)) throw error;
+    logger.debug({ err: error }, "requests are not counted, database away");
+    state().awayUntilMs = performance.now() + awayMs;
+  }
+}
+
+/** Forgets counters whose window is over, here and in the database, now and then. */
+async function sweep(): Promise<void> {
+  const nowMs = performance.now();
+  const { counters, sweptMs } = state();
+  if (nowMs - sweptMs < sweepEveryMs) return;
+  state().sweptMs = nowMs;
+  for (const [key, { untilMs, reserving }] of counters) if (untilMs <= nowMs && !reserving) counters.delete(key);
+  try {
+    while ((await deleteExpiredCounters(sweepSize)) === sweepSize);
+  } catch (error) {
+    if (!isDatabaseAway(error)) logger.error({ err: error }, "old counters were not deleted, will be repeated");
+  }
+}
