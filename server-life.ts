@@ -12,6 +12,7 @@ import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { turnLog } from "@/lib/log/turn-log";
 import { describeError, logger } from "@/lib/logger";
+import { refreshSamples } from "@/lib/retrieval/samples";
 import { heartbeatCount } from "@/lib/sse";
 
 const key = Symbol.for("rivulet.alive");
@@ -25,7 +26,7 @@ export async function beginServerLife(): Promise<void> {
   shared[key] = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
   process.on("SIGUSR2", logOpen);
-  if (await applyMigrations()) beginWork();
+  if (await applyMigrations()) await beginWork();
   else void goOnWithDatabase();
 }
 
@@ -52,7 +53,7 @@ async function goOnWithDatabase(): Promise<void> {
   do await delay(retryMs);
   while (!(await applyMigrations()));
   expectMigrations(false);
-  beginWork();
+  await beginWork();
   logger.info("the database answers");
 }
 
@@ -63,9 +64,14 @@ function reasonOf(error: unknown): string {
   return message ?? "the database of DATABASE_URL cannot be used.";
 }
 
-function beginWork(): void {
+async function beginWork(): Promise<void> {
   beginTakeovers();
   beginSweeps();
+  try {
+    await refreshSamples();
+  } catch (error) {
+    logger.warn({ err: error }, "the sample documents could not be stored, the next start tries again");
+  }
 }
 
 /** What this process holds open for its clients. With no client connected every figure is 0, besides a tail for each live turn. */

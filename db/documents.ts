@@ -1,12 +1,13 @@
-// Queries on `documents` and `passages`. Every one takes the owner; another user's rows do not exist for it.
+// Queries on `documents` and `passages`. Every one takes the owner; another user's rows do not exist for it. A user sees the
+// own documents and the samples, which nobody owns (db/samples.ts), but for those that this user has hidden.
 // What a passage is and what a score means is decided in lib/retrieval; here are only rows.
-import { and, count, desc, eq, inArray, sql } from "drizzle-orm";
-import { type Database, database, pool } from "./client";
+import { and, count, desc, eq, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
+import { type Database, database, pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { documents } from "./schema";
 
 export type DocumentRow = typeof documents.$inferSelect;
-export type NewDocument = Omit<DocumentRow, "userId" | "createdAt">;
+export type NewDocument = Omit<DocumentRow, "userId" | "createdAt" | "fingerprint">;
 export type NewPassage = { id: string; documentId: string; ordinal: number; heading: string; text: string };
 
 /** Rows a statement: about a quarter of a megabyte, far within the limit of a statement on any machine. */
@@ -24,24 +25,36 @@ export async function insertDocuments(
       .insert(documents)
       .values(added.map((document) => ({ ...document, userId })))
       .returning();
-    for (let start = 0; start < parts.length; start += batchSize) {
-      // One parameter for all rows: Drizzle's own multi-row insert costs more than Postgres does.
-      const batch = JSON.stringify(parts.slice(start, start + batchSize));
-      await tx.execute(sql`
-        insert into passages (id, user_id, document_id, ordinal, heading, text)
-        select id, ${userId}::uuid, "documentId", ordinal, heading, text
-        from json_to_recordset(${batch}::json) as row(id uuid, "documentId" uuid, ordinal int, heading text, text text)`);
-    }
+    await insertPassages(tx, userId, parts);
     return rows;
   };
   return fairShare(userId, () => database().transaction(store));
+}
+
+export async function insertPassages(tx: Database, userId: string | null, parts: NewPassage[]): Promise<void> {
+  for (let start = 0; start < parts.length; start += batchSize) {
+    // One parameter for all rows: Drizzle's own multi-row insert costs more than Postgres does.
+    const batch = JSON.stringify(parts.slice(start, start + batchSize));
+    await tx.execute(sql`
+      insert into passages (id, user_id, document_id, ordinal, heading, text)
+      select id, ${userId}::uuid, "documentId", ordinal, heading, text
+      from json_to_recordset(${batch}::json) as row(id uuid, "documentId" uuid, ordinal int, heading text, text text)`);
+  }
+}
+
+/** What a user sees. Copies of samples are left out: the samples themselves stand for them. */
+function visibleTo(userId: string): SQL | undefined {
+  const hidden = sql`exists (
+    select from hidden_samples where hidden_samples.user_id = ${userId}::uuid and hidden_samples.filename = ${documents.filename}
+  )`;
+  return or(and(eq(documents.userId, userId), not(documents.sample)), and(isNull(documents.userId), not(hidden)));
 }
 
 export async function findDocument(userId: string, id: string): Promise<DocumentRow | null> {
   const [row] = await database()
     .select()
     .from(documents)
-    .where(and(eq(documents.userId, userId), eq(documents.id, id)));
+    .where(and(visibleTo(userId), eq(documents.id, id)));
   return row ?? null;
 }
 
@@ -50,25 +63,41 @@ export async function listDocumentRows(userId: string): Promise<DocumentRow[]> {
   return database()
     .select()
     .from(documents)
-    .where(eq(documents.userId, userId))
+    .where(visibleTo(userId))
     .orderBy(desc(documents.createdAt), desc(documents.id));
 }
 
-/** False when there is no such document. Its passages go with it. */
+/** With its passages; a sample is hidden from this user. False when the user sees no such document. */
 export async function deleteDocumentRow(userId: string, id: string): Promise<boolean> {
-  const deleted = await database()
-    .delete(documents)
-    .where(and(eq(documents.userId, userId), eq(documents.id, id)))
-    .returning({ id: documents.id });
-  return deleted.length > 0;
+  const [row] = await pool().sql`
+    with hidden as (
+      insert into hidden_samples (user_id, filename)
+      select ${userId}::uuid, filename from documents
+      where id = ${id}::uuid and sample and (user_id is null or user_id = ${userId}::uuid)
+      on conflict do nothing
+      returning 1
+    ), deleted as (
+      delete from documents where id = ${id}::uuid and user_id = ${userId}::uuid returning 1
+    )
+    select exists (select from hidden) or exists (select from deleted) as found`;
+  return row?.found ?? false;
 }
 
-/** Without `documentIds` all documents of the user; with it, those of the list that are the user's. */
+/** Up to `limit` of the user's own documents, for a sweep. Returns how many there were. */
+export async function deleteSomeDocuments(userId: string, limit: number): Promise<number> {
+  const result = await sweep(
+    (sql) => sql`
+    delete from documents where id in (select id from documents where user_id = ${userId}::uuid limit ${limit})`,
+  );
+  return result.count;
+}
+
+/** Without `documentIds` all documents that the user sees; with it, those of the list that the user sees. */
 export async function countDocumentRows(userId: string, documentIds?: string[]): Promise<number> {
   const [row] = await database()
     .select({ documents: count() })
     .from(documents)
-    .where(and(eq(documents.userId, userId), documentIds && inArray(documents.id, documentIds)));
+    .where(and(visibleTo(userId), documentIds && inArray(documents.id, documentIds)));
   return row?.documents ?? 0;
 }
 
@@ -113,12 +142,21 @@ export async function searchPassages(userId: string, query: PassageQuery): Promi
   return fairShare(userId, () => pool().sql.unsafe<PassageHit[]>(passageStatement, values));
 }
 
-const passageScope = "user_id = $1::uuid and ($2::uuid[] is null or document_id = any($2::uuid[]))";
+const ownPassages = "user_id = $1::uuid and ($2::uuid[] is null or document_id = any($2::uuid[]))";
+/** Two scans rather than one with `or`: each has an index of its own, and samples are few. */
+const samplePassages = "user_id is null and document_id = any(array(select id from samples))";
+const matching = "select id, tsv, ts_rank_cd(tsv, $3::tsquery, 33) as rank from passages where tsv @@ $3::tsquery and";
 const passageStatement = `
-  with hits as materialized (
-    select id, tsv, ts_rank_cd(tsv, $3::tsquery, 33) as rank from passages where ${passageScope} and tsv @@ $3::tsquery
+  with samples as (
+    select id from documents
+    where user_id is null and ($2::uuid[] is null or id = any($2::uuid[])) and not exists (
+      select from hidden_samples where hidden_samples.user_id = $1::uuid and hidden_samples.filename = documents.filename
+    )
   ),
-  total as (select count(*)::float8 as n from passages where ${passageScope}),
+  hits as materialized (${matching} ${ownPassages} union all ${matching} ${samplePassages}),
+  total as (
+    select ((select count(*) from passages where ${ownPassages}) + (select count(*) from passages where ${samplePassages}))::float8 as n
+  ),
   lexemes as materialized (
     select value::tsquery as lexeme, (value || ':A')::tsquery as in_heading, ordinality as number
     from json_array_elements_text($4::text::json) with ordinality

@@ -161,19 +161,36 @@ export const documents = pgTable(
   "documents",
   {
     id: uuid().primaryKey(),
-    userId: uuid()
-      .notNull()
-      .references(() => users.id, { onDelete: "cascade" }),
+    /** Null: a sample, which all users share. */
+    userId: uuid().references(() => users.id, { onDelete: "cascade" }),
     title: text().notNull(),
     filename: text().notNull(),
     mediaType: text().notNull(),
     bytes: integer().notNull(),
     passageCount: integer().notNull(),
-    /** Came with Rivulet; the user may delete it like any other. */
+    /** Came with Rivulet. With an owner it is a copy that an older version made, which nobody sees and the sweep deletes. */
     sample: boolean().notNull().default(false),
+    /** Of a sample: tells whether the file has changed. */
+    fingerprint: text(),
     createdAt: instant().notNull().defaultNow(),
   },
-  (t) => [index().on(t.userId, t.createdAt)],
+  (t) => [
+    index().on(t.userId, t.createdAt),
+    uniqueIndex("documents_samples").on(t.filename).where(sql`user_id is null`),
+    index("documents_sample_copies").on(t.userId).where(sql`sample and user_id is not null`),
+  ],
+);
+
+/** Samples that a user has deleted, as far as that user is concerned. By name: the sample itself may be made anew. */
+export const hiddenSamples = pgTable(
+  "hidden_samples",
+  {
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    filename: text().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.filename] })],
 );
 
 export const passages = pgTable(
@@ -183,7 +200,8 @@ export const passages = pgTable(
     documentId: uuid()
       .notNull()
       .references(() => documents.id, { onDelete: "cascade" }),
-    userId: uuid().notNull(),
+    /** As the document's. */
+    userId: uuid(),
     ordinal: integer().notNull(),
     /** The headings above the passage, outermost first, joined with " › ". */
     heading: text().notNull().default(""),

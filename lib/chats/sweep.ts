@@ -1,15 +1,16 @@
 // What nobody needs any more, found and deleted in the background: chunks without a turn, prompts of pruned turns, idle
-// guests. Every process does this; statements are bounded and skip what another one is at. What ended an hour
+// guests, copies of samples. Every process does this; statements are bounded and skip what another one is at. What ended an hour
 // ago is the log's own business (lib/log/reaper.ts).
 import { setTimeout as delay } from "node:timers/promises";
 import { deleteChat, listChatIds } from "@/db/chats";
-import { deleteDocumentRow, listDocumentRows } from "@/db/documents";
+import { deleteSomeDocuments } from "@/db/documents";
 import { deleteOrphanChunks, forgetPrompts, listTurnsOfChunks } from "@/db/log";
 import { claimIdleGuests, deleteGuest, markSeen } from "@/db/users";
 import { clientStreams } from "@/lib/client-streams";
 import { env } from "@/lib/env";
 import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
+import { removeSampleCopies } from "@/lib/retrieval/samples";
 import { isDraining } from "./drain";
 
 const sweepEveryMs = 3_600_000;
@@ -21,6 +22,8 @@ const turnsPerPage = 200;
 const chunksPerDelete = 5_000;
 const chatsPerPage = 100;
 const guestsPerClaim = 20;
+const documentsPerDelete = 5;
+const usersPerDelete = 20;
 const noId = "00000000-0000-0000-0000-000000000000";
 
 /** To be called once, when the server's life begins. */
@@ -33,6 +36,7 @@ async function sweep(): Promise<void> {
   await sweepChunks();
   await sweepPrompts();
   await sweepGuests(env().GUEST_DAYS);
+  await sweepSampleCopies();
 }
 
 /** Chunks of turns that are gone, as after a user was deleted with SQL. */
@@ -59,6 +63,11 @@ export async function sweepPrompts(): Promise<void> {
   }
 }
 
+/** Each user of an older version got copies of the samples; servers of that version may still make some. */
+export async function sweepSampleCopies(): Promise<void> {
+  while (!isDraining() && (await removeSampleCopies(usersPerDelete)) === usersPerDelete) await delay(pauseMs);
+}
+
 /** Guests that were not seen for so many days, each with everything, chat by chat. */
 export async function sweepGuests(days: number): Promise<void> {
   await markSeen([...clientStreams()].flatMap(({ user }) => (user ? [user.id] : [])));
@@ -81,6 +90,6 @@ async function deleteWithEverything(userId: string): Promise<boolean> {
     await delay(pauseMs);
     chatIds = await listChatIds(userId, chatsPerPage);
   }
-  for (const { id } of await listDocumentRows(userId)) await deleteDocumentRow(userId, id);
+  while ((await deleteSomeDocuments(userId, documentsPerDelete)) > 0) await delay(pauseMs);
   return deleteGuest(userId);
 }

@@ -16,7 +16,6 @@ import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { hasPaidModel } from "@/lib/models/catalogue";
-import { addSampleDocuments } from "@/lib/retrieval/samples";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
 
 export const credentials = z.object({
@@ -132,7 +131,6 @@ async function addUser(account: {
 }): Promise<User> {
   const row = await insertUser({ id: uuidv7(), ...account });
   if (!row) throw taken();
-  await addSampleDocuments(row.id);
   return toUser(row);
 }
 

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { v7 as uuidv7 } from "uuid";
@@ -7,8 +7,8 @@ import { database, pool } from "@/db/client";
 import { users } from "@/db/schema";
 import { testDatabase } from "@/test/database";
 import { deleteDocument, documentBytesLimit, ingestDocument, listDocuments, requireDocument } from "./ingest";
-import { addSampleDocuments } from "./samples";
-import { search } from "./search";
+import { refreshSamples, removeSampleCopies } from "./samples";
+import { countDocuments, search } from "./search";
 
 testDatabase();
 
@@ -131,6 +131,7 @@ describe("sample documents", () => {
   const home = process.cwd();
   let folder: string;
   beforeEach(async () => {
+    await pool().sql`delete from documents where sample`;
     folder = await mkdtemp(path.join(tmpdir(), "rivulet-samples-"));
     await mkdir(path.join(folder, "docs"));
     await writeFile(path.join(folder, "README.md"), "# Rivulet\n\nStart it with npm start.\n");
@@ -142,10 +143,12 @@ describe("sample documents", () => {
     await rm(folder, { recursive: true });
   });
 
-  it("are this project's files, those that exist; each user may search and delete them", async () => {
+  const write = (file: string, text: string) => writeFile(path.join(folder, file), text);
+  const namesFor = async (user: string) => (await listDocuments(user)).map(({ filename }) => filename).sort();
+
+  it("are this project's files, those that exist, once for all users; deleting one hides it from one user", async () => {
     const [user, other] = [await newUser(), await newUser()];
-    await addSampleDocuments(user);
-    await addSampleDocuments(other);
+    await Promise.all([refreshSamples(), refreshSamples(), refreshSamples()]);
     const documents = await listDocuments(user);
     expect(
       documents.map(({ title, sample }) => ({ title, sample })).sort((a, b) => a.title.localeCompare(b.title)),
@@ -153,8 +156,93 @@ describe("sample documents", () => {
       { title: "Protocol", sample: true },
       { title: "Rivulet", sample: true },
     ]);
-    for (const { id } of documents) await deleteDocument(user, id);
+    expect(await listDocuments(other)).toEqual(documents);
+    const [rows] = await pool().sql`
+      select (select count(*)::int from documents where sample) as documents, (select count(*)::int from passages where user_id is null) as passages`;
+    expect(rows).toEqual({ documents: 2, passages: 2 });
+    expect([await countDocuments(user), await countDocuments(user, [documents[0]?.id as string])]).toEqual([2, 1]);
+    for (const { id } of documents) {
+      expect(await requireDocument(user, id)).toMatchObject({ id });
+      await deleteDocument(user, id);
+      // From here on it is as unknown as any other.
+      await expect(deleteDocument(user, id)).rejects.toMatchObject({ status: 404 });
+      await expect(requireDocument(user, id)).rejects.toMatchObject({ status: 404 });
+      expect(await search(user, "heartbeat", { documentIds: [id] })).toEqual([]);
+    }
+    expect([await listDocuments(user), await countDocuments(user)]).toEqual([[], 0]);
     expect(await search(user, "heartbeat")).toEqual([]);
-    expect(await search(other, "heartbeat")).toMatchObject([{ title: "Protocol", filename: "protocol.md" }]);
+    const [found] = await search(other, "heartbeat");
+    expect(found).toMatchObject({ title: "Protocol", filename: "protocol.md" });
+    expect(await search(other, "heartbeat", { documentIds: [found?.documentId as string] })).toEqual([found]);
+  });
+
+  it("are searched together with the user's own documents, and nobody else's", async () => {
+    const [user, other] = [await newUser(), await newUser()];
+    await refreshSamples();
+    const own = await ingestDocument(user, { filename: "own.md", bytes: bytes("# Own\n\nThe heartbeat of a whale.") });
+    await ingestDocument(other, { filename: "theirs.md", bytes: bytes("# Theirs\n\nA heartbeat of stone.") });
+    const files = async (documentIds?: string[]) =>
+      (await search(user, "heartbeat", { documentIds })).map(({ filename }) => filename).sort();
+    expect(await files()).toEqual(["own.md", "protocol.md"]);
+    expect(await files([own.id])).toEqual(["own.md"]);
+    expect(await countDocuments(user)).toBe(3);
+  });
+
+  it("follow their files, and keep their ids and who has hidden them", async () => {
+    const [user, other] = [await newUser(), await newUser()];
+    await refreshSamples();
+    const [before] = (await listDocuments(user)).filter(({ filename }) => filename === "protocol.md");
+    await deleteDocument(other, before?.id as string);
+    await write("docs/protocol.md", "# Protocol 2\n\nA pulse every 20 seconds.\n");
+    await refreshSamples();
+    const [after] = (await listDocuments(user)).filter(({ filename }) => filename === "protocol.md");
+    expect(after).toMatchObject({ id: before?.id, title: "Protocol 2" });
+    expect(await search(user, "heartbeat")).toEqual([]);
+    expect(await search(user, "pulse")).toMatchObject([{ title: "Protocol 2" }]);
+    expect(await search(other, "pulse")).toEqual([]);
+    // A file that cannot be read is no reason to forget what it said.
+    await rm(path.join(folder, "docs/protocol.md"));
+    await refreshSamples();
+    expect(await search(user, "pulse")).toHaveLength(1);
+  });
+
+  it("take the place of the copies that older versions made; a copy that was deleted stays deleted", async () => {
+    const [all, some] = [await newUser(), await newUser()];
+    await refreshSamples();
+    const copy = async (userId: string, filename: string) => {
+      const { id } = await ingestDocument(userId, {
+        filename,
+        bytes: bytes("# Copy\n\nA heartbeat every 15 seconds."),
+      });
+      await pool().sql`update documents set sample = true where id = ${id}`;
+      return id;
+    };
+    for (const filename of ["README.md", "ARCHITECTURE.md", "protocol.md", "operations.md"]) await copy(all, filename);
+    const last = await copy(some, "README.md");
+    // Not swept yet: each is listed once.
+    expect(await namesFor(all)).toEqual(["README.md", "protocol.md"]);
+    while ((await removeSampleCopies(1)) > 0);
+    expect(await pool().sql`select from documents where sample and user_id is not null`).toHaveLength(0);
+    expect(await namesFor(all)).toEqual(["README.md", "protocol.md"]);
+    expect(await namesFor(some)).toEqual(["README.md"]);
+    expect((await search(all, "heartbeat")).map(({ filename }) => filename)).toEqual(["protocol.md"]);
+    expect(await search(some, "heartbeat")).toEqual([]);
+    await expect(requireDocument(some, last)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("stay deleted at the upgrade for users who had deleted every copy or some", async () => {
+    const [none, some] = [await newUser(), await newUser()];
+    const { id } = await ingestDocument(some, { filename: "README.md", bytes: bytes("# Copy\n\nText.") });
+    await pool().sql`update documents set sample = true where id = ${id}`;
+    const migrations = path.join(home, "db/migrations");
+    const [file] = (await readdir(migrations)).filter((name) => name.endsWith("_samples.sql"));
+    const statements = (await readFile(path.join(migrations, file as string), "utf8")).split(
+      "--> statement-breakpoint",
+    );
+    await pool().sql`truncate hidden_samples`;
+    await pool().sql.unsafe(statements.at(-1) as string);
+    await refreshSamples();
+    expect(await namesFor(none)).toEqual([]);
+    expect(await namesFor(some)).toEqual(["README.md"]);
   });
 });

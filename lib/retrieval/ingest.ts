@@ -95,7 +95,7 @@ export async function prepareDocument(file: UploadedFile): Promise<PreparedDocum
 }
 
 /** One transaction for all of them; the answer has their order. */
-export async function storeDocuments(userId: string, prepared: PreparedDocument[]): Promise<DocumentInfo[]> {
+async function storeDocuments(userId: string, prepared: PreparedDocument[]): Promise<DocumentInfo[]> {
   const added: NewDocument[] = [];
   const parts: NewPassage[] = [];
   for (const { passages, ...document } of prepared) {
@@ -108,7 +108,7 @@ export async function storeDocuments(userId: string, prepared: PreparedDocument[
   return (await insertDocuments(userId, added, parts)).map(infoOf);
 }
 
-function infoOf({ userId: _, createdAt, ...document }: DocumentRow): DocumentInfo {
+function infoOf({ userId: _, fingerprint: __, createdAt, ...document }: DocumentRow): DocumentInfo {
   const { title, filename } = document;
   return {
     ...document,

@@ -1,34 +1,45 @@
-// The documents a new user starts with: this project's own, so that the first question has something to find.
-// They are ordinary documents of that user, who may delete them.
+// The samples: this project's own documents, so that the first question has something to find. One set for all users of a
+// database, which nobody owns; a user who deletes one no longer sees it.
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { v7 as uuidv7 } from "uuid";
+import { deleteOtherSamples, deleteSampleCopies, readSampleFingerprints, storeSample } from "@/db/samples";
 import { logger } from "@/lib/logger";
-import { type PreparedDocument, prepareDocument, storeDocuments } from "./ingest";
+import { type PreparedDocument, prepareDocument } from "./ingest";
 
-/** Relative to the project's directory. A file that is missing is left out, with a warning. */
+/** Relative to the project's directory. */
 const sampleFiles = ["README.md", "ARCHITECTURE.md", "docs/protocol.md", "docs/operations.md"];
+const sampleNames = sampleFiles.map((file) => path.basename(file));
 
-// Read and cut once a process: a guest then costs one transaction.
-const key = Symbol.for("rivulet.samples");
-const shared = globalThis as { [key]?: Promise<PreparedDocument[]> };
-
-/** One transaction. The files are those found at the first call of this process. */
-export async function addSampleDocuments(userId: string): Promise<void> {
-  shared[key] ??= readSamples();
-  await storeDocuments(userId, await shared[key]);
+/** Brings the samples in the database up to date with the files. One that cannot be read stays as it is. */
+export async function refreshSamples(): Promise<void> {
+  const known = await readSampleFingerprints();
+  for (const document of await Promise.all(sampleFiles.map(readSample))) {
+    if (!document) continue;
+    const { passages, ...values } = document;
+    // Of what was cut, so that another way of cutting counts as a change.
+    const fingerprint = createHash("sha256")
+      .update(JSON.stringify([values.title, passages]))
+      .digest("base64url");
+    if (known.get(values.filename) === fingerprint) continue;
+    const parts = passages.map((passage, index) => ({ ...passage, id: uuidv7(), ordinal: index + 1 }));
+    await storeSample({ ...values, id: uuidv7(), sample: true, fingerprint }, parts);
+  }
+  if ([...known.keys()].some((filename) => !sampleNames.includes(filename))) await deleteOtherSamples(sampleNames);
 }
 
-async function readSamples(): Promise<PreparedDocument[]> {
-  const read = await Promise.all(sampleFiles.map(readSample));
-  return read.filter((document) => document !== null);
+/** Deletes the copies that older versions gave to up to `limit` users. Returns to how many. */
+export function removeSampleCopies(limit: number): Promise<number> {
+  return deleteSampleCopies(sampleNames, limit);
 }
 
 async function readSample(file: string): Promise<PreparedDocument | null> {
   try {
     const bytes = await readFile(path.join(/* turbopackIgnore: true */ process.cwd(), file));
-    return { ...(await prepareDocument({ filename: path.basename(file), bytes })), sample: true };
+    return await prepareDocument({ filename: path.basename(file), bytes });
   } catch (error) {
-    logger.warn({ err: error, file }, "A sample document could not be read; new users start without it.");
+    logger.warn({ err: error, file }, "A sample document could not be read; it stays as it was.");
     return null;
   }
 }
