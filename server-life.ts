@@ -2,6 +2,7 @@
 // then SIGTERM or SIGINT, the drain, exit 0 (docs/operations.md).
 import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
+import { buildIndexes } from "@/db/indexes";
 import { migrateDatabase } from "@/db/migrate";
 import { drain } from "@/lib/chats/drain";
 import { beginSweeps } from "@/lib/chats/sweep";
@@ -28,6 +29,26 @@ export async function beginServerLife(): Promise<void> {
   process.on("SIGUSR2", logOpen);
   if (await applyMigrations()) await beginWork();
   else void goOnWithDatabase();
+}
+
+function beginWork(): void {
+  beginTakeovers();
+  void keepBuildingIndexes();
+}
+
+/** A build that failed is tried again after this long. */
+const rebuildMs = 60_000;
+
+/** The server serves meanwhile: without an index a statement takes longer, and answers the same. */
+async function keepBuildingIndexes(): Promise<void> {
+  for (;;) {
+    try {
+      return await buildIndexes(env().DATABASE_URL as string);
+    } catch (error) {
+      logger.warn({ err: error }, "an index could not be built, some statements stay slow until it is");
+      await delay(rebuildMs, undefined, { ref: false });
+    }
+  }
 }
 
 /** False when the database is away. Whatever else is wrong ends the process. */

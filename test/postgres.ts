@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import postgres from "postgres";
 import type { TestProject } from "vitest/node";
+import { buildIndexes } from "@/db/indexes";
 import { migrateDatabase } from "@/db/migrate";
 import { startPostgres } from "@/scripts/postgres";
 import { withDatabase } from "./database";
@@ -23,6 +24,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const template = `rivulet_template_${randomBytes(6).toString("hex")}`;
   await sql.unsafe(`create database ${template}`);
   await migrateDatabase(withDatabase(server.url, template));
+  await buildIndexes(withDatabase(server.url, template));
   project.provide("templateUrl", withDatabase(server.url, template));
   return async () => {
     await sql.unsafe(`drop database ${template}`);

@@ -1,0 +1,100 @@
+// The indexes of large tables. A migration runs in a transaction, where an index is built under a lock that stops every write;
+// these are built `concurrently`, after the migrations, while the server serves. Also the indexes that nothing uses any more.
+import "server-only";
+import { setTimeout as delay } from "node:timers/promises";
+import postgres from "postgres";
+
+type LargeIndex = {
+  /** Never reused for another definition: a changed index gets a new name, the old one is retired. */
+  name: string;
+  table: string;
+  /** What follows `create index … on <table>`. */
+  definition: string;
+};
+
+const largeIndexes: LargeIndex[] = [
+  // The latest turn of a chat, and the deletes that follow the foreign key from `chats`.
+  { name: "turns_of_chat", table: "turns", definition: "(user_id, chat_id, created_at desc, id desc)" },
+  // The list of chats, page by page.
+  { name: "chats_in_order", table: "chats", definition: "(user_id, pinned desc, updated_at desc, id desc)" },
+];
+
+const retiredIndexes = ["chats_user_id_updated_at_index"];
+
+/** Any constant will do, as long as it is not the one of the migrations and every version uses the same one. */
+const lockId = 7_305_182_442;
+/** How often a server looks whether another one has finished. */
+const pollMs = 1_000;
+
+type Options = { indexes?: LargeIndex[]; retired?: string[]; pollMs?: number };
+
+/**
+ * Resolves when every index is there and valid. One server builds, the others look again until it has finished or died. What
+ * an interrupted build left behind is invalid: it is dropped and built again. Rejects when the database refuses or is away;
+ * calling it again continues.
+ */
+export async function buildIndexes(
+  url: string,
+  { indexes = largeIndexes, retired = retiredIndexes, pollMs: waitMs = pollMs }: Options = {},
+): Promise<void> {
+  const sql = postgres(url, {
+    // One holds the lock while the other builds.
+    max: 2,
+    prepare: false,
+    connect_timeout: 10,
+    onnotice: () => {},
+    connection: { application_name: "rivulet" },
+  });
+  try {
+    while (!(await isDone(sql, indexes, retired)))
+      if (!(await withLock(sql, () => build(sql, indexes, retired, waitMs)))) await delay(waitMs);
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+async function isDone(sql: postgres.Sql, indexes: LargeIndex[], retired: string[]): Promise<boolean> {
+  const found = await readValidity(sql, [...indexes.map(({ name }) => name), ...retired]);
+  return indexes.every(({ name }) => found.get(name) === true) && !retired.some((name) => found.has(name));
+}
+
+/** Of the indexes that exist, whether they are valid. */
+async function readValidity(sql: postgres.Sql, names: string[]): Promise<Map<string, boolean>> {
+  const rows = await sql`
+    select pg_class.relname as name, pg_index.indisvalid as valid
+    from pg_index join pg_class on pg_class.oid = pg_index.indexrelid
+    where pg_class.relname = any(${names}) and pg_class.relnamespace = current_schema()::regnamespace`;
+  return new Map(rows.map(({ name, valid }) => [name, valid]));
+}
+
+/**
+ * False when another server has the lock. It is tried, never waited for: whoever waits inside a statement holds a snapshot,
+ * which the build would wait for in turn. It belongs to a transaction, not to the session, which a pooler would keep.
+ */
+async function withLock(sql: postgres.Sql, work: () => Promise<void>): Promise<boolean> {
+  return sql.begin(async (holder) => {
+    // Nothing is asked here while the index is built.
+    await holder.unsafe("set local idle_in_transaction_session_timeout = 0");
+    // Without parameters it is a simple query, which keeps no portal, and so no snapshot that the build would wait for.
+    const [row] = await holder.unsafe(`select pg_try_advisory_xact_lock(${lockId}) as locked`);
+    if (row?.locked) await work();
+    return row?.locked === true;
+  });
+}
+
+async function build(sql: postgres.Sql, indexes: LargeIndex[], retired: string[], waitMs: number): Promise<void> {
+  // Session settings, because none of this may run in a transaction. Behind a pooler they may miss the connection that builds.
+  await sql`select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)`;
+  for (const { name, table, definition } of indexes) {
+    // The backend of a server that was killed may still be building: this waits for it, without a snapshot.
+    await sql.begin((tx) => tx.unsafe(`lock table ${table} in share update exclusive mode`));
+    const isValid = async () => (await readValidity(sql, [name])).get(name);
+    // Postgres releases that lock just before it commits that the index is valid.
+    if ((await isValid()) === false) await delay(waitMs);
+    const valid = await isValid();
+    if (valid) continue;
+    if (valid === false) await sql.unsafe(`drop index concurrently if exists ${name}`);
+    await sql.unsafe(`create index concurrently ${name} on ${table} ${definition}`);
+  }
+  for (const name of retired) await sql.unsafe(`drop index concurrently if exists ${name}`);
+}
