@@ -31,11 +31,6 @@ export async function beginServerLife(): Promise<void> {
   else void goOnWithDatabase();
 }
 
-function beginWork(): void {
-  beginTakeovers();
-  void keepBuildingIndexes();
-}
-
 /** A build that failed is tried again after this long. */
 const rebuildMs = 60_000;
 
@@ -88,6 +83,7 @@ function reasonOf(error: unknown): string {
 async function beginWork(): Promise<void> {
   beginTakeovers();
   beginSweeps();
+  void keepBuildingIndexes();
   try {
     await refreshSamples();
   } catch (error) {
