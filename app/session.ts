@@ -1,16 +1,23 @@
-// Signing in and out by next-auth, for pages and the browser's session cookie. Routes ask lib/auth who is calling.
-import { headers } from "next/headers";
-import NextAuth, { CredentialsSignin } from "next-auth";
+// The browser's session cookie: set and cleared here for pages and routes, and by next-auth for its own endpoints. Who is
+// calling is lib/auth's business.
+import { cookies, headers } from "next/headers";
+import NextAuth, { CredentialsSignin, type NextAuthConfig } from "next-auth";
 import Credentials from "next-auth/providers/credentials";
 import { cache } from "react";
-import { findUserByCookie, openSession, renewSession, type User } from "@/lib/auth";
+import {
+  authSecrets,
+  findCallerByCookie,
+  isHttps,
+  type SessionClaims,
+  sessionCookie,
+  sessionSeconds,
+  type User,
+} from "@/lib/auth";
+import { endOwnSession, openSession, renewSession } from "@/lib/chats/sessions";
 import { createGuest, credentials, findByPassword } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
 import { describeError, logger } from "@/lib/logger";
-
-/** A guest's session is the only way to its chats, so it lasts a year; every visit renews it. */
-const maxAgeSeconds = 365 * 86_400;
 
 /** Why a sign-in was refused, as the `code` that next-auth hands to the page. */
 class Refused extends CredentialsSignin {
@@ -29,42 +36,96 @@ async function refusing<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-export const { handlers, auth, signIn, signOut } = NextAuth({
-  trustHost: true,
-  session: { strategy: "jwt", maxAge: maxAgeSeconds },
-  pages: { signIn: "/sign-in" },
-  providers: [
-    Credentials({
-      id: "guest",
-      name: "Guest",
-      credentials: {},
-      authorize: (_, request) => refusing(() => createGuest(clientAddress(request.headers))),
-    }),
-    Credentials({
-      id: "password",
-      name: "Email and password",
-      credentials: { email: {}, password: {} },
-      authorize: (input, request) =>
-        refusing(async () => {
-          const parsed = credentials.safeParse(input);
-          if (!parsed.success) return null;
-          return findByPassword(parsed.data.email, parsed.data.password, clientAddress(request.headers));
-        }),
-    }),
-  ],
-  callbacks: {
-    // Null ends the session.
-    jwt: ({ token, user }) => (user?.id ? openSession(user.id) : renewSession(token)),
-  },
-  logger: {
-    // A wrong password is an answer, not an error.
-    error: (error) => {
-      if (!(error instanceof CredentialsSignin)) logger.error({ err: describeError(error) }, "next-auth failed");
+// next-auth logs what its callbacks throw, and clears the cookie: a moment without a database would cost a guest all chats.
+const failures = new WeakMap<object, unknown>();
+
+/** What kept next-auth from reading or ending a session during this request; its answer is then worth nothing. */
+export function sessionFailure(request: Request): unknown {
+  return failures.get(request);
+}
+
+async function configure(request: object | undefined): Promise<NextAuthConfig> {
+  const asked = await headers();
+  const noting = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await work;
+    } catch (error) {
+      if (request) failures.set(request, error);
+      throw error;
+    }
+  };
+  return {
+    trustHost: true,
+    secret: authSecrets(),
+    useSecureCookies: isHttps(asked),
+    session: { strategy: "jwt", maxAge: sessionSeconds },
+    pages: { signIn: "/sign-in" },
+    providers: [
+      Credentials({
+        id: "guest",
+        name: "Guest",
+        credentials: {},
+        authorize: () => refusing(() => createGuest(clientAddress(asked))),
+      }),
+      Credentials({
+        id: "password",
+        name: "Email and password",
+        credentials: { email: {}, password: {} },
+        authorize: (input) =>
+          refusing(async () => {
+            const parsed = credentials.safeParse(input);
+            if (!parsed.success) return null;
+            return findByPassword(parsed.data.email, parsed.data.password, clientAddress(asked));
+          }),
+      }),
+    ],
+    callbacks: {
+      // Null ends the session.
+      jwt: ({ token, user }) => noting(user?.id ? openInPlace(user.id, asked) : renewSession(token, asked)),
     },
-    warn: (code) => logger.debug({ code }, "next-auth warning"),
-    debug: () => {},
-  },
-});
+    events: {
+      signOut: () => noting(endSessionOf(asked)),
+    },
+    logger: {
+      // A wrong password is an answer, not an error.
+      error: (error) => {
+        if (!(error instanceof CredentialsSignin)) logger.error({ err: describeError(error) }, "next-auth failed");
+      },
+      warn: (code) => logger.debug({ code }, "next-auth warning"),
+      debug: () => {},
+    },
+  };
+}
+
+async function endSessionOf(asked: Headers): Promise<void> {
+  const caller = await findCallerByCookie(asked);
+  if (caller) await endOwnSession(caller);
+}
+
+export const { handlers } = NextAuth(configure);
+
+/** Signs this browser in; the session that it had until now ends. */
+export async function signIn(userId: string): Promise<void> {
+  await setSession(await openInPlace(userId, await headers()));
+}
+
+/** Ends the session of this browser. Throws when that could not be stored; the cookie is kept then, to try again. */
+export async function signOut(): Promise<void> {
+  await endSessionOf(await headers());
+  await setSession(null);
+}
+
+/** With null the browser forgets its session. */
+export async function setSession(claims: SessionClaims | null): Promise<void> {
+  (await cookies()).set(await sessionCookie(await headers(), claims));
+}
+
+async function openInPlace(userId: string, asked: Headers): Promise<SessionClaims | null> {
+  const claims = await openSession(userId, asked);
+  await endSessionOf(asked);
+  return claims;
+}
 
 /** The signed-in user for pages; null when there is none. Looked up once per request. */
-export const currentUser = cache(async (): Promise<User | null> => findUserByCookie((await headers()).get("cookie")));
+export const currentUser = cache(async (): Promise<User | null> => (await currentCaller())?.user ?? null);
+export const currentCaller = cache(async () => findCallerByCookie(await headers()));

@@ -3,6 +3,7 @@
 // What a model or a client wrote is `json`, never `jsonb`: json keeps key order and \u0000, so a replay has the same bytes.
 import { sql } from "drizzle-orm";
 import {
+  type AnyPgColumn,
   bigint,
   boolean,
   customType,
@@ -29,7 +30,7 @@ export const users = pgTable(
     email: text().unique(),
     name: text(),
     passwordHash: text(),
-    /** Part of every session; raising it ends all sessions of the user. */
+    /** In every session's JWT; raising it ends all sessions of the user. */
     sessionVersion: integer().notNull().default(1),
     /** The last small chat number given out. */
     lastChatNumber: integer().notNull().default(0),
@@ -42,6 +43,26 @@ export const users = pgTable(
   (t) => [index("users_idle_guests").on(t.lastSeenAt).where(sql`email is null`)],
 );
 
+/** Signed-in browsers. next-auth's JWT names its row as `sid`. */
+export const sessions = pgTable(
+  "sessions",
+  {
+    id: uuid().primaryKey(),
+    userId: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    createdAt: instant().notNull().defaultNow(),
+    /** Updated at most once every few minutes (db/sessions.ts). */
+    lastSeenAt: instant().notNull().defaultNow(),
+    expiresAt: instant().notNull(),
+    /** The row stays after a sign-out, so that the JWT it was made from cannot make it again. */
+    endedAt: instant(),
+    /** Of the browser that signed in; bounded and printable. */
+    userAgent: text().notNull().default(""),
+  },
+  (t) => [index().on(t.userId)],
+);
+
 export const tokens = pgTable(
   "tokens",
   {
@@ -49,6 +70,8 @@ export const tokens = pgTable(
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
+    /** The token that made this one; revoking a token revokes its descendants. Null: made with a session or a password. */
+    parentId: uuid().references((): AnyPgColumn => tokens.id, { onDelete: "cascade" }),
     name: text().notNull(),
     /** SHA-256 of the token, hex. The token itself is shown once and never stored. */
     hash: text().notNull().unique(),
@@ -56,7 +79,7 @@ export const tokens = pgTable(
     lastUsedAt: instant(),
     expiresAt: instant(),
   },
-  (t) => [index().on(t.userId)],
+  (t) => [index().on(t.userId), index().on(t.parentId)],
 );
 
 export const chats = pgTable(

@@ -1,12 +1,14 @@
 // Statements on users and their tokens.
 import "server-only";
-import { and, desc, eq, isNull, sql } from "drizzle-orm";
+import { and, desc, eq, gt, isNull, or, sql } from "drizzle-orm";
 import type { Row } from "postgres";
-import { database, pool, sweep } from "./client";
+import { database, pool, type Statements, sweep } from "./client";
 import { tokens, users } from "./schema";
 
 export type UserRow = typeof users.$inferSelect;
 export type TokenRow = typeof tokens.$inferSelect;
+/** What every request learns of its caller. */
+export type CallerRow = Pick<UserRow, "id" | "email" | "name">;
 
 export async function insertUser(
   user: Pick<UserRow, "id" | "email" | "name" | "passwordHash">,
@@ -15,42 +17,22 @@ export async function insertUser(
   return row ?? null;
 }
 
-/** Gives a guest an address and a password; its chats and documents stay. Null when it is no guest. */
-export async function upgradeGuest(
-  id: string,
-  account: { email: string; name: string | null; passwordHash: string },
-): Promise<UserRow | null> {
-  const [row] = await database()
-    .update(users)
-    .set(account)
-    .where(and(eq(users.id, id), isNull(users.email)))
-    .returning();
-  return row ?? null;
-}
-
-export type Caller = Pick<UserRow, "id" | "email" | "name" | "sessionVersion">;
-
 /** How exactly it is known when a guest was last seen; one update an hour costs nothing. */
 const seenInterval = "1 hour";
 
-/** Asked by every request that comes with a session. Remembers that a guest was seen. */
-export async function findUser(id: string): Promise<Caller | null> {
-  const [row] = await pool().sql`
-    select id, email, name, session_version, email is null and last_seen_at < now() - ${seenInterval}::interval as unseen
-    from users where id = ${id}`;
-  return row ? seen(toCaller(row), row.unseen) : null;
-}
+/** Of a row of `users`: what `seenCaller` takes. */
+export const callerColumns = (sql: Statements) => sql`
+  users.id, users.email, users.name, users.session_version,
+  users.email is null and users.last_seen_at < now() - ${seenInterval}::interval as unseen`;
 
-function toCaller({ id, email, name, session_version }: Row): Caller {
-  return { id, email, name, sessionVersion: session_version };
-}
-
-/** Null when the guest's credentials were taken meanwhile: whoever is deleted must not come back to half of it. */
-async function seen(caller: Caller, unseen: boolean): Promise<Caller | null> {
-  if (!unseen) return caller;
-  const result = await pool().sql`
-    update users set last_seen_at = now() where id = ${caller.id} and session_version = ${caller.sessionVersion}`;
-  return result.count > 0 ? caller : null;
+/** The caller, who was seen now. Null when the guest's credentials were taken meanwhile: whoever is deleted must not come back to half of it. */
+export async function seenCaller({ id, email, name, session_version, unseen }: Row): Promise<CallerRow | null> {
+  if (unseen) {
+    const result = await pool().sql`
+      update users set last_seen_at = now() where id = ${id} and session_version = ${session_version}`;
+    if (result.count === 0) return null;
+  }
+  return { id, email, name };
 }
 
 /** Guests with something open are not idle. */
@@ -94,24 +76,48 @@ export async function findUserByEmail(email: string): Promise<UserRow | null> {
   return row ?? null;
 }
 
+/**
+ * A token that another one makes is its child: it ends with it, at the latest, and is never good for longer. Null when the
+ * parent was revoked meanwhile.
+ */
 export async function insertToken(
   token: Pick<TokenRow, "id" | "userId" | "name" | "hash" | "expiresAt">,
-): Promise<TokenRow> {
-  const [row] = await database().insert(tokens).values(token).returning();
-  return row as TokenRow;
+  parentId: string | null = null,
+): Promise<TokenRow | null> {
+  if (parentId === null) {
+    const [row] = await database().insert(tokens).values(token).returning();
+    return row ?? null;
+  }
+  return database().transaction(async (tx) => {
+    const live = or(isNull(tokens.expiresAt), gt(tokens.expiresAt, sql`now()`));
+    const [parent] = await tx
+      .select({ expiresAt: tokens.expiresAt })
+      .from(tokens)
+      .where(and(eq(tokens.id, parentId), eq(tokens.userId, token.userId), live))
+      .for("key share");
+    if (!parent) return null;
+    const ends = [token.expiresAt, parent.expiresAt].filter((end) => end !== null);
+    const expiresAt = ends.length > 0 ? new Date(Math.min(...ends.map(Number))) : null;
+    const [row] = await tx
+      .insert(tokens)
+      .values({ ...token, parentId, expiresAt })
+      .returning();
+    return row ?? null;
+  });
 }
 
 /** The user a token stands for; null when it is unknown or expired. Remembers the use, at most once a minute. */
-export async function findUserByToken(hash: string): Promise<Caller | null> {
-  const [row] = await pool().sql`
-    select users.id, users.email, users.name, users.session_version, tokens.id as token_id,
-      users.email is null and users.last_seen_at < now() - ${seenInterval}::interval as unseen,
+export async function findUserByToken(hash: string): Promise<(CallerRow & { tokenId: string }) | null> {
+  const { sql: client } = pool();
+  const [row] = await client`
+    select ${callerColumns(client)}, tokens.id as token_id,
       coalesce(tokens.last_used_at < now() - interval '1 minute', true) as stale
     from tokens join users on users.id = tokens.user_id
     where tokens.hash = ${hash} and (tokens.expires_at is null or tokens.expires_at > now())`;
   if (!row) return null;
   if (row.stale) await database().update(tokens).set({ lastUsedAt: sql`now()` }).where(eq(tokens.id, row.token_id));
-  return seen(toCaller(row), row.unseen);
+  const caller = await seenCaller(row);
+  return caller && { ...caller, tokenId: row.token_id };
 }
 
 export async function listTokens(userId: string): Promise<TokenRow[]> {

@@ -2,21 +2,27 @@ import { encode } from "next-auth/jwt";
 import { v7 as uuidv7 } from "uuid";
 import { beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
+import { endSession, insertSession } from "@/db/sessions";
 import { insertToken, insertUser } from "@/db/users";
 import { testDatabase } from "@/test/database";
-import { findUserByCookie, hashToken, newToken, requireUser } from "./auth";
+import { findCallerByCookie, hashToken, newToken, requireCaller, requireUser, sessionCookie } from "./auth";
 
 testDatabase();
 
 const secret = "a-secret-for-tests-and-nothing-else-0123456789";
+const previous = "the-secret-of-before-and-nothing-else-0123456";
 const cookieName = "authjs.session-token";
 const url = "http://localhost:3000/api/chats";
 let userId: string;
+let sid: string;
 
 beforeAll(async () => {
   process.env.AUTH_SECRET = secret;
+  process.env.AUTH_SECRET_PREVIOUS = previous;
   userId = uuidv7();
+  sid = uuidv7();
   await insertUser({ id: userId, email: "ada@example.com", name: "Ada", passwordHash: null });
+  await insertSession(pool().sql, { id: sid, userId, userAgent: "" });
 });
 
 async function token(expiresAt: Date | null = null): Promise<string> {
@@ -26,13 +32,20 @@ async function token(expiresAt: Date | null = null): Promise<string> {
 }
 
 const session = (claims: object, options: { secret?: string; salt?: string; maxAge?: number } = {}) =>
-  encode({ token: { sub: userId, version: 1, ...claims }, secret, salt: cookieName, ...options });
+  encode({ token: { sub: userId, sid, version: 1, ...claims }, secret, salt: cookieName, ...options });
 const bearer = (value: string) => new Request(url, { headers: { authorization: `Bearer ${value}` } });
 const cookie = (value: string, init: RequestInit = {}) =>
   new Request(url, {
     ...init,
     headers: { host: "localhost:3000", cookie: `a=b; ${cookieName}=${value}; c=d`, ...init.headers },
   });
+
+/** The claims of one user with the row of another. */
+async function ofSomebodyElse(): Promise<string> {
+  const id = uuidv7();
+  await insertUser({ id, email: null, name: null, passwordHash: null });
+  return session({ sub: id });
+}
 
 describe("a token", () => {
   it("stands for its user, and is stored as a hash only", async () => {
@@ -83,8 +96,76 @@ describe("a session", () => {
     expect(await requireUser(bearer(await session({})))).toMatchObject({ id: userId });
     const secure = "__Secure-authjs.session-token";
     const value = await session({}, { salt: secure });
-    expect(await findUserByCookie(`${secure}=${value}`)).toMatchObject({ id: userId });
-    expect(await findUserByCookie(null)).toBeNull();
+    const overTls = new Headers({ cookie: `${secure}=${value}`, "x-forwarded-proto": "https" });
+    expect(await findCallerByCookie(overTls)).toMatchObject({ user: { id: userId } });
+    expect(await findCallerByCookie(new Headers())).toBeNull();
+  });
+
+  it("over TLS is taken from the prefixed cookie only, which no host without TLS can set", async () => {
+    const plain = { cookie: `${cookieName}=${await session({})}` };
+    expect(await findCallerByCookie(new Headers(plain))).toMatchObject({ user: { id: userId } });
+    const overTls = { ...plain, "x-forwarded-proto": "https" };
+    expect(await findCallerByCookie(new Headers(overTls))).toBeNull();
+    await expect(requireUser(new Request(url, { headers: overTls }))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("is set as a cookie that only the server reads, and over TLS only TLS carries", async () => {
+    const made = await sessionCookie(new Headers({ "x-forwarded-proto": "https" }), { sub: userId, sid, version: 1 });
+    expect(made).toMatchObject({
+      name: `__Secure-${cookieName}`,
+      httpOnly: true,
+      secure: true,
+      sameSite: "lax",
+      path: "/",
+    });
+    const headers = new Headers({ cookie: `${made.name}=${made.value}`, "x-forwarded-proto": "https" });
+    expect(await findCallerByCookie(headers)).toMatchObject({
+      credential: { kind: "session", id: sid, rowless: false },
+    });
+    expect(await sessionCookie(new Headers(), null)).toMatchObject({
+      name: cookieName,
+      value: "",
+      maxAge: 0,
+      secure: false,
+    });
+  });
+
+  it("made with the secret of before is accepted, so that the secret can be rotated", async () => {
+    expect(await requireUser(bearer(await session({}, { secret: previous })))).toMatchObject({ id: userId });
+  });
+
+  it("I24: ends with its row, and with its time", async () => {
+    const [ended, expired] = [uuidv7(), uuidv7()];
+    for (const id of [ended, expired]) await insertSession(pool().sql, { id, userId, userAgent: "" });
+    const values = [await session({ sid: ended }), await session({ sid: expired })];
+    for (const value of values) expect(await requireUser(cookie(value))).toMatchObject({ id: userId });
+    await endSession(userId, ended);
+    await pool().sql`update sessions set expires_at = now() where id = ${expired}`;
+    for (const value of values) await expect(requireUser(cookie(value))).rejects.toMatchObject({ status: 401 });
+  });
+
+  it("remembers when it was last seen, once in five minutes", async () => {
+    const seen = async () =>
+      (await pool().sql`select last_seen_at::text as at, expires_at::text as until from sessions where id = ${sid}`)[0];
+    const before = await seen();
+    await requireUser(cookie(await session({})));
+    expect(await seen()).toEqual(before);
+    await pool().sql`
+      update sessions set last_seen_at = now() - interval '6 minutes', expires_at = now() + interval '1 day' where id = ${sid}`;
+    const stale = await seen();
+    await requireUser(cookie(await session({})));
+    const after = await seen();
+    expect([(after?.at > stale?.at) as boolean, (after?.until > stale?.until) as boolean]).toEqual([true, true]);
+  });
+
+  it("of before sessions had rows is good until its row says otherwise", async () => {
+    const value = await session({ sid: undefined });
+    const caller = await requireCaller(bearer(value));
+    expect(caller).toMatchObject({ user: { id: userId }, credential: { kind: "session", rowless: true } });
+    await insertSession(pool().sql, { id: caller.credential.id, userId, userAgent: "" });
+    expect(await requireUser(bearer(value))).toMatchObject({ id: userId });
+    await endSession(userId, caller.credential.id);
+    await expect(requireUser(bearer(value))).rejects.toMatchObject({ status: 401 });
   });
 
   it.each<[string, () => Promise<string>]>([
@@ -94,6 +175,9 @@ describe("a session", () => {
     ["of nobody", () => session({ sub: uuidv7() })],
     ["without a user", () => session({ sub: undefined })],
     ["without a version", () => session({ version: undefined })],
+    ["of a row that is not there", () => session({ sid: uuidv7() })],
+    ["with a row that has no id", () => session({ sid: "1" })],
+    ["of somebody else's row", () => ofSomebodyElse()],
     ["cut off", async () => (await session({})).slice(0, -4)],
   ])("%s is none", async (_, make) => {
     const value = await make();
@@ -104,7 +188,9 @@ describe("a session", () => {
   it("ends when the user's sessions are ended", async () => {
     const id = uuidv7();
     await insertUser({ id, email: null, name: null, passwordHash: null });
-    const value = await session({ sub: id });
+    const own = uuidv7();
+    await insertSession(pool().sql, { id: own, userId: id, userAgent: "" });
+    const value = await session({ sub: id, sid: own });
     expect(await requireUser(bearer(value))).toMatchObject({ id, guest: true });
     await pool().sql`update users set session_version = session_version + 1 where id = ${id}`;
     await expect(requireUser(bearer(value))).rejects.toMatchObject({ status: 401 });

@@ -1,9 +1,11 @@
 // Who is calling: the session cookie of next-auth, a personal access token, or next-auth's JWT as a bearer
 // (docs/protocol.md §5). Signing in and out is a door's business: app/session.ts.
 import { createHash, randomBytes } from "node:crypto";
-import { decode } from "next-auth/jwt";
-import { type Caller, findUser, findUserByToken } from "@/db/users";
+import { decode, encode } from "next-auth/jwt";
+import { findSessionUser, type SessionKey, sessionDays } from "@/db/sessions";
+import { type CallerRow, findUserByToken } from "@/db/users";
 import { clientAddress } from "./client-address";
+import { env } from "./env";
 import { AppError } from "./errors";
 import { requireSameOrigin } from "./http";
 import { type Cost, requireLeft } from "./limits";
@@ -17,11 +19,14 @@ export type User = {
   guest: boolean;
 };
 
-/** next-auth's cookie, without and with TLS. Its name salts the encryption of the JWT in it. */
-const cookieNames = ["__Secure-authjs.session-token", "authjs.session-token"];
+/** What a caller proved itself with. */
+export type Credential = ({ kind: "session" } & SessionKey) | { kind: "token"; id: string };
+
+export type Caller = { user: User; credential: Credential };
+
 const tokenPrefix = "rvl_";
 
-export function toUser({ id, email, name }: Pick<Caller, "id" | "email" | "name">): User {
+export function toUser({ id, email, name }: CallerRow): User {
   return { id, email, name, guest: email === null };
 }
 
@@ -36,53 +41,104 @@ export function hashToken(token: string): string {
 }
 
 /**
- * The caller, whose request is counted by its route's cost (lib/route-costs.ts) or this one. Throws unauthorized; forbidden
- * when the cookie comes along with another site's request; rate_limited.
+ * The caller's user, whose request is counted by its route's cost (lib/route-costs.ts) or this one. Throws unauthorized;
+ * forbidden when the cookie comes along with another site's request; rate_limited.
  */
 export async function requireUser(request: Request, cost?: Cost): Promise<User> {
-  requireLeft(["request"], { address: clientAddress(request.headers) });
-  const user = await findCaller(request);
-  await admit(request, user ?? undefined, cost);
-  if (!user) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");
-  return user;
+  return (await requireCaller(request, cost)).user;
 }
 
-async function findCaller(request: Request): Promise<User | null> {
+/** The same, with what it proved itself with. */
+export async function requireCaller(request: Request, cost?: Cost): Promise<Caller> {
+  requireLeft(["request"], { address: clientAddress(request.headers) });
+  const caller = await findCaller(request);
+  await admit(request, caller?.user, cost);
+  if (!caller) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");
+  return caller;
+}
+
+async function findCaller(request: Request): Promise<Caller | null> {
   const authorization = request.headers.get("authorization");
   if (authorization !== null) {
     const bearer = /^Bearer +([\x21-\x7e]{1,8192})$/i.exec(authorization)?.[1];
     if (!bearer) return null;
-    const row = bearer.startsWith(tokenPrefix)
-      ? await findUserByToken(hashToken(bearer))
-      : await findBySession(bearer, cookieNames);
-    return row && toUser(row);
+    return bearer.startsWith(tokenPrefix) ? findByToken(bearer) : findByJwt(bearer, Object.values(cookieNames));
   }
-  const user = await findUserByCookie(request.headers.get("cookie"));
-  if (user) requireSameOrigin(request);
-  return user;
+  const caller = await findCallerByCookie(request.headers);
+  if (caller) requireSameOrigin(request);
+  return caller;
 }
 
-/** The user of the session cookie in a `Cookie` header; null without a valid one. For pages; routes use `requireUser`. */
-export async function findUserByCookie(header: string | null): Promise<User | null> {
-  for (const name of cookieNames) {
-    const value = header?.split("; ").find((cookie) => cookie.startsWith(`${name}=`));
-    const row = value && (await findBySession(value.slice(name.length + 1), [name]));
-    if (row) return toUser(row);
-  }
-  return null;
+async function findByToken(token: string): Promise<Caller | null> {
+  const row = await findUserByToken(hashToken(token));
+  return row && { user: toUser(row), credential: { kind: "token", id: row.tokenId } };
 }
 
-async function findBySession(jwt: string, salts: string[]): Promise<Caller | null> {
+/** next-auth's cookie, without and with TLS. Its name salts the encryption of the JWT in it. */
+const cookieNames = { http: "authjs.session-token", https: "__Secure-authjs.session-token" };
+
+/** Whether the browser speaks TLS, with this server or with the proxy in front of it. */
+export function isHttps(headers: Headers): boolean {
+  return headers.get("x-forwarded-proto") === "https";
+}
+
+/**
+ * The caller by the session cookie alone; null without a valid one. For pages; routes use `requireCaller`.
+ * Over TLS only the prefixed name counts: the other one can be set by whoever answers for this host without TLS.
+ */
+export async function findCallerByCookie(headers: Headers): Promise<Caller | null> {
+  const name = sessionCookieName(headers);
+  const cookie = headers
+    .get("cookie")
+    ?.split("; ")
+    .find((each) => each.startsWith(`${name}=`));
+  return cookie ? findByJwt(cookie.slice(name.length + 1), [name]) : null;
+}
+
+function sessionCookieName(headers: Headers): string {
+  return cookieNames[isHttps(headers) ? "https" : "http"];
+}
+
+async function findByJwt(jwt: string, salts: string[]): Promise<Caller | null> {
   for (const salt of salts) {
     const claims = await decodeSession(jwt, salt);
-    if (claims) return findSessionUser(claims);
+    if (claims) return findBySession(claims);
   }
   return null;
+}
+
+async function findBySession(claims: SessionClaims): Promise<Caller | null> {
+  const key = sessionKey(claims);
+  const row = key && (await findSessionUser(key));
+  return row && { user: toUser(row), credential: { kind: "session", ...key } };
+}
+
+/** What the JWT of a session carries. `version` alone, without `sid`, is from before sessions had rows. */
+export type SessionClaims = { sub?: string; sid?: unknown; version?: unknown; jti?: string };
+
+const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
+
+/** The row that the claims name; null when they name none. */
+export function sessionKey({ sub, sid, version, jti }: SessionClaims): SessionKey | null {
+  const id = sid ?? jti;
+  if (!sub || typeof version !== "number" || typeof id !== "string" || !uuid.test(id)) return null;
+  return { id, userId: sub, version, rowless: sid === undefined };
+}
+
+/** `users.session_version` is there also for servers of the version before, which know no rows. */
+export function sessionClaims({ id, userId, version }: Omit<SessionKey, "rowless">): SessionClaims {
+  return { sub: userId, sid: id, version };
+}
+
+/** The one that JWTs are made with, then those that are still accepted. */
+export function authSecrets(): string[] {
+  const { AUTH_SECRET, AUTH_SECRET_PREVIOUS } = env();
+  if (!AUTH_SECRET) throw new Error("AUTH_SECRET is not set. `npm start` makes one.");
+  return AUTH_SECRET_PREVIOUS ? [AUTH_SECRET, AUTH_SECRET_PREVIOUS] : [AUTH_SECRET];
 }
 
 async function decodeSession(jwt: string, salt: string): Promise<SessionClaims | null> {
-  const secret = process.env.AUTH_SECRET;
-  if (!secret) throw new Error("AUTH_SECRET is not set. `npm start` makes one.");
+  const secret = authSecrets();
   try {
     return await decode({ token: jwt, secret, salt });
   } catch {
@@ -91,21 +147,19 @@ async function decodeSession(jwt: string, salt: string): Promise<SessionClaims |
   }
 }
 
-type SessionClaims = { sub?: string; version?: unknown };
+/** How long a session's JWT and cookie last. */
+export const sessionSeconds = sessionDays * 86_400;
 
-/** What a new session of this user carries; null when there is no such user. */
-export async function openSession(userId: string): Promise<SessionClaims | null> {
-  const row = await findUser(userId);
-  return row && { sub: row.id, version: row.sessionVersion };
-}
-
-/** The same claims while the session is good; null when its user is gone, or has ended all sessions since. */
-export async function renewSession(claims: SessionClaims): Promise<SessionClaims | null> {
-  const row = await findSessionUser(claims);
-  return row && { sub: row.id, version: row.sessionVersion };
-}
-
-async function findSessionUser(claims: SessionClaims): Promise<Caller | null> {
-  const row = claims.sub ? await findUser(claims.sub) : null;
-  return row && row.sessionVersion === claims.version ? row : null;
+/** The cookie of this session for whoever sent these headers, as next-auth sets it. Null claims: the cookie that ends it. */
+export async function sessionCookie(headers: Headers, claims: SessionClaims | null) {
+  const name = sessionCookieName(headers);
+  return {
+    name,
+    value: claims ? await encode({ token: claims, secret: authSecrets(), salt: name, maxAge: sessionSeconds }) : "",
+    maxAge: claims ? sessionSeconds : 0,
+    path: "/",
+    httpOnly: true,
+    sameSite: "lax",
+    secure: isHttps(headers),
+  } as const;
 }

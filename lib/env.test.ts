@@ -78,6 +78,8 @@ it.each([
   ["GUESTS", "yes"],
   ["MAX_OUTPUT_TOKENS", "0"],
   ["MAX_TURN_CHARACTERS", "many"],
+  ["AUTH_SECRET", "31-characters-are-one-too-few--"],
+  ["AUTH_SECRET_PREVIOUS", "short"],
   ["RATE_LIMITS", "ON"],
   ["RATE_LIMITS", "0"],
   ["RATE_LIMITS", "-1"],

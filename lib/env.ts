@@ -20,9 +20,13 @@ const list = (fallback: string) =>
         .filter(Boolean),
     );
 
+/** What can be guessed offline from one cookie needs more bits than people think up; 32 characters leave room for few mistakes. */
+const secret = z.string().min(32, "must have at least 32 characters. `openssl rand -base64 32` makes one").optional();
+
 const schema = z.object({
   DATABASE_URL: z.string().optional(),
-  AUTH_SECRET: z.string().optional(),
+  AUTH_SECRET: secret,
+  AUTH_SECRET_PREVIOUS: secret,
   MODELS: list(""),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: z.url().optional(),

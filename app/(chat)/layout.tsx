@@ -10,7 +10,8 @@ import { defaultModelId, listModels } from "@/lib/models/catalogue";
 
 async function leave() {
   "use server";
-  await signOut({ redirectTo: "/sign-in" });
+  await signOut();
+  redirect("/sign-in");
 }
 
 export default async function ChatLayout({ children }: { children: ReactNode }) {

@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Chat } from "@/lib/chats/chats";
 import type { describeTurn } from "@/lib/chats/follow";
+import type { Session } from "@/lib/chats/sessions";
 import type { Stopped } from "@/lib/chats/stop";
 import type { createToken, Token } from "@/lib/chats/users";
 import type { ErrorCode } from "@/lib/errors";
@@ -153,6 +154,23 @@ export const tokens = z
     ),
   })
   .meta({ id: "AccessTokens" });
+
+export const sessions = z
+  .object({
+    sessions: z.array(
+      z
+        .object({
+          id: z.uuid(),
+          createdAt: time,
+          lastSeenAt: time.describe("Updated at most once in five minutes."),
+          expiresAt: time,
+          userAgent: z.string().describe("What the browser called itself when it signed in. May be empty."),
+          current: z.boolean().describe("The session of this request."),
+        })
+        .meta({ id: "BrowserSession" }) satisfies z.ZodType<Session>,
+    ),
+  })
+  .meta({ id: "BrowserSessions" });
 
 export const newToken = z
   .object({

@@ -2,6 +2,7 @@
 // parses with. test/server/openapi.test.ts compares this list with the files, and every answer with what is said here.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
+import { passwordChange } from "@/lib/chats/account";
 import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
 import { gatherHeader } from "@/lib/chats/gather";
 import { chatRequest } from "@/lib/chats/turn-request";
@@ -211,10 +212,42 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: gone([401, 403, 404]),
     },
   },
+  "/api/sessions": {
+    get: {
+      ...named("Accounts", "listSessions", "Where the caller is signed in, the last used first"),
+      responses: json(answers.sessions, [401]),
+    },
+    delete: {
+      ...named("Accounts", "signOutEverywhere", "End all sessions, this one too"),
+      description: "Access tokens stay. Needs a session: a token is refused.",
+      responses: gone([401, 403]),
+    },
+  },
+  "/api/sessions/{sessionId}": {
+    delete: {
+      ...named("Accounts", "endSession", "Sign one browser out"),
+      description: "Needs a session: a token is refused.",
+      requestParams: { path: z.object({ sessionId: z.uuid() }) },
+      responses: gone([401, 403, 404]),
+    },
+  },
+  "/api/account/password": {
+    post: {
+      ...named("Accounts", "changePassword", "Change the password"),
+      description:
+        "Ends all sessions and revokes all tokens. A browser that asks with its session cookie gets a new one.",
+      requestBody: body(passwordChange, {
+        currentPassword: "correct horse battery staple",
+        newPassword: "another horse and another staple",
+      }),
+      responses: gone([400, 401, 403, 413, 429]),
+    },
+  },
   "/api/users": {
     post: {
       ...named("Accounts", "signUp", "Sign up"),
-      description: "A guest who is signed in keeps chats and documents.",
+      description:
+        "A guest who is signed in keeps chats and documents; the sessions and tokens until then end, and a new session begins.",
       ...anyone,
       requestBody: body(signUpInput, { email: "ada@example.com", password: "correct horse battery staple" }),
       responses: json(answers.user, [400, 403, 409, 413, 429], "201"),

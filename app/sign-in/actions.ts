@@ -1,9 +1,10 @@
 "use server";
 import { headers } from "next/headers";
-import { AuthError, CredentialsSignin } from "next-auth";
+import { redirect } from "next/navigation";
 import { currentUser, signIn } from "@/app/session";
-import { signUp, signUpInput } from "@/lib/chats/users";
+import { createGuest, credentials, findByPassword, signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
+import { isDatabaseAway } from "@/lib/database-away";
 import { AppError, type ErrorCode } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 
@@ -13,27 +14,33 @@ export type SignInState = { error: string; email: string; name: string } | null;
 const refusals: Partial<Record<ErrorCode, string>> = {
   rate_limited: "Too many attempts. Wait a few minutes and try again.",
   forbidden: "This server has no guest accounts. Create an account instead.",
-  unavailable: "The database cannot be reached. Try again in a moment.",
 };
 
 export async function continueAsGuest(): Promise<SignInState> {
-  return attempt({}, () => signIn("guest", { redirectTo: "/" }));
+  return attempt({}, async () => (await createGuest(clientAddress(await headers()))).id);
 }
 
 export async function signInWithPassword(_before: SignInState, form: FormData): Promise<SignInState> {
   const { email, password } = read(form);
-  return attempt({ email }, () => signIn("password", { email, password, redirectTo: "/" }));
+  return attempt({ email }, async () => {
+    const given = credentials.safeParse({ email, password });
+    const user = given.success
+      ? await findByPassword(given.data.email, given.data.password, clientAddress(await headers()))
+      : null;
+    if (!user) throw new AppError("unauthorized", "The email or the password is not right.");
+    return user.id;
+  });
 }
 
 export async function createAccount(_before: SignInState, form: FormData): Promise<SignInState> {
   const { email, password, name } = read(form);
   return attempt({ email, name }, async () => {
     const guest = await currentUser();
-    await signUp(parseInput(signUpInput, { email, password, name: name || undefined }), {
+    const user = await signUp(parseInput(signUpInput, { email, password, name: name || undefined }), {
       address: clientAddress(await headers()),
       ...(guest?.guest ? { guestId: guest.id } : {}),
     });
-    await signIn("password", { email, password, redirectTo: "/" });
+    return user.id;
   });
 }
 
@@ -42,27 +49,20 @@ function read(form: FormData): { email: string; password: string; name: string }
   return { email: field("email").trim(), password: field("password"), name: field("name").trim() };
 }
 
-/** A success leaves by a redirect, which is thrown: everything that is not a refusal passes through. */
+/** Signs this browser in as the user that comes out, and leaves for the start page; else what went wrong. */
 async function attempt(
   { email = "", name = "" }: { email?: string; name?: string },
-  action: () => Promise<unknown>,
+  userOf: () => Promise<string>,
 ): Promise<SignInState> {
   try {
-    await action();
-    return null;
+    await signIn(await userOf());
   } catch (error) {
-    const words = refusalOf(error);
-    if (!words) throw error;
-    return { error: words, email, name };
+    if (AppError.is(error)) return { error: refusals[error.code] ?? sentence(error.publicMessage), email, name };
+    if (!isDatabaseAway(error)) throw error;
+    return { error: "The database cannot be reached. Try again in a moment.", email, name };
   }
-}
-
-function refusalOf(error: unknown): string | null {
-  if (AppError.is(error)) return refusals[error.code] ?? sentence(error.publicMessage);
-  if (error instanceof CredentialsSignin)
-    return refusals[error.code as ErrorCode] ?? "The email or the password is not right.";
-  if (error instanceof AuthError && error.cause?.err) return refusalOf(error.cause.err);
-  return null;
+  // Without a host: it stays where it came from.
+  redirect("/");
 }
 
 /** The API names the field first ("password: must have …"); a form shows where it is. */

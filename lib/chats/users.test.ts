@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
-import { requireUser } from "@/lib/auth";
+import { requireCaller, requireUser } from "@/lib/auth";
 import { testDatabase } from "@/test/database";
 import { createChat, findChat } from "./chats";
 import {
@@ -125,11 +125,41 @@ describe("tokens", () => {
     await expect(revokeToken(userId, id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("end when they are meant to, in any time zone", async () => {
-    const input = tokenInput.parse({ expiresAt: "2000-01-01T01:00:00+01:00" });
-    const { token, expiresAt } = await createToken(userId, input);
-    expect(expiresAt).toBe("2000-01-01T00:00:00.000Z");
-    await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
+  it("are not made for a time that has passed, in any time zone", () => {
+    const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
+    const given = (expiresAt: string | null) => tokenInput.safeParse({ expiresAt }).error?.issues[0];
+    for (const past of ["2000-01-01T01:00:00+01:00", inMs(-1_000)])
+      expect(given(past)).toMatchObject({ path: ["expiresAt"], message: "must lie in the future" });
+    for (const good of [null, inMs(60_000), "2999-01-01T01:00:00+01:00"]) expect(given(good)).toBeUndefined();
+  });
+
+  it("I24: made with a token end with it: none is good for longer, and revoking one revokes what came of it", async () => {
+    const hours = (count: number) => new Date(Date.now() + count * 3_600_000).toISOString();
+    const make = async (input: object, by?: string) =>
+      createToken(userId, tokenInput.parse(input), by ? (await requireCaller(bearer(by))).credential : undefined);
+    const parent = await make({ expiresAt: hours(1) });
+    const eternal = await make({}, parent.token);
+    const longer = await make({ expiresAt: hours(2) }, parent.token);
+    const shorter = await make({ expiresAt: hours(0.5) }, parent.token);
+    const grandchild = await make({}, shorter.token);
+    expect([eternal, longer, shorter, grandchild].map(({ expiresAt }) => expiresAt)).toEqual([
+      parent.expiresAt,
+      parent.expiresAt,
+      shorter.expiresAt,
+      shorter.expiresAt,
+    ]);
+    await revokeToken(userId, parent.id);
+    for (const { token } of [parent, eternal, longer, shorter, grandchild])
+      await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
+    expect(await listTokens(userId)).toEqual([]);
+  });
+
+  it("are not made with a token that was revoked while it asked", async () => {
+    const parent = await createToken(userId, tokenInput.parse({}));
+    const { credential } = await requireCaller(bearer(parent.token));
+    await revokeToken(userId, parent.id);
+    await expect(createToken(userId, tokenInput.parse({}), credential)).rejects.toMatchObject({ status: 401 });
+    expect(await listTokens(userId)).toEqual([]);
   });
 });
 

@@ -1,6 +1,7 @@
 // The verbs on users and their tokens: guest, sign up, sign in, token. Passwords are hashed with argon2id.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
+import { upgradeGuest } from "@/db/account";
 import { uniqueViolation } from "@/db/client";
 import {
   deleteToken,
@@ -9,21 +10,23 @@ import {
   insertUser,
   listTokens as listRows,
   type TokenRow,
-  upgradeGuest,
 } from "@/db/users";
-import { hashToken, newToken, toUser, type User } from "@/lib/auth";
+import { type Credential, hashToken, newToken, toUser, type User } from "@/lib/auth";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { hasPaidModel } from "@/lib/models/catalogue";
+import { requireUncommonPassword } from "./password-rules";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
 
+/** Also what a password may be that is asked for: longer ones are not hashed for anybody. */
+export const newPassword = z.string().min(8, "must have at least 8 characters").max(200);
 export const credentials = z.object({
   email: z
     .email()
     .max(254)
     .transform((email) => email.toLowerCase()),
-  password: z.string().min(8, "must have at least 8 characters").max(200),
+  password: newPassword,
 });
 export const signUpInput = credentials
   .extend({ name: z.string().trim().min(1).max(100).optional() })
@@ -42,13 +45,17 @@ export async function createGuest(address: string): Promise<User> {
   return addUser({ email: null, name: null, passwordHash: null });
 }
 
-/** A new user, or the guest with an address from now on: its chats stay. Throws conflict when the address is taken. */
+/**
+ * A new user, or the guest with an address from now on: its chats stay, and its sessions and tokens end, for somebody else may
+ * know them. Throws conflict when the address is taken.
+ */
 export async function signUp(
   { email, password, name }: z.output<typeof signUpInput>,
   { guestId, address }: { guestId?: string; address: string },
 ): Promise<User> {
   requirePasswordQueue();
   await spend(["account"], { address });
+  await requireUncommonPassword(email, password);
   const account = { email, name: name ?? null, passwordHash: await hashPassword(password) };
   if (await findUserByEmail(email)) throw taken();
   const upgraded = guestId ? await upgrade(guestId, account) : null;
@@ -78,7 +85,11 @@ export type Token = {
 
 export const tokenInput = z.object({
   name: z.string().trim().min(1).max(100).default("API token"),
-  expiresAt: z.iso.datetime({ offset: true }).nullable().optional(),
+  expiresAt: z.iso
+    .datetime({ offset: true })
+    .refine((time) => Date.parse(time) > Date.now(), "must lie in the future")
+    .nullable()
+    .optional(),
 });
 
 /** With the session cookie or a token: for its user. With credentials, or as a new guest: for whoever has neither. */
@@ -90,28 +101,33 @@ export const tokenRequest = tokenInput
   })
   .meta({ id: "AccessTokenRequest" });
 
-/** The token itself is in the answer, and nowhere else ever again. */
+/**
+ * The token itself is in the answer, and nowhere else ever again. One that is made with a token (`by`) expires with that one
+ * at the latest, and is revoked with it.
+ */
 export async function createToken(
   userId: string,
   { name, expiresAt }: z.output<typeof tokenInput>,
+  by?: Credential,
 ): Promise<{ id: string; token: string; userId: string; expiresAt: string | null }> {
   const token = newToken();
-  const row = await insertToken({
-    id: uuidv7(),
-    userId,
-    name,
-    hash: hashToken(token),
-    expiresAt: expiresAt ? new Date(expiresAt) : null,
-  });
+  const row = await insertToken(
+    { id: uuidv7(), userId, name, hash: hashToken(token), expiresAt: expiresAt ? new Date(expiresAt) : null },
+    by?.kind === "token" ? by.id : null,
+  );
+  if (!row) throw new AppError("unauthorized", "The token was revoked or has expired. Nothing was made.");
   return { id: row.id, token, userId, expiresAt: row.expiresAt?.toISOString() ?? null };
 }
+
+const uuid = z.uuid();
 
 export async function listTokens(userId: string): Promise<Token[]> {
   return (await listRows(userId)).map(describeToken);
 }
 
 export async function revokeToken(userId: string, id: string): Promise<void> {
-  if (!(await deleteToken(userId, id))) throw new AppError("not_found", "There is no such token.");
+  if (!uuid.safeParse(id).success || !(await deleteToken(userId, id)))
+    throw new AppError("not_found", "There is no such token.");
 }
 
 function describeToken(row: TokenRow): Token {

@@ -16,6 +16,8 @@ type Call = {
   body?: () => unknown;
   /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's or credentials in the body. `public`: nobody's data. */
   for: "user" | "anybody" | "own" | "public";
+  /** 403 with a token (whose sessions are whose: sessions.test.ts). */
+  sessionOnly?: boolean;
   /** The address names something that has an owner. */
   owned?: boolean;
 };
@@ -23,6 +25,7 @@ type Call = {
 const user = (at: string, body?: () => unknown): Call => ({ path: () => at, body, for: "user" });
 const owned = (at: (ids: Ids) => string, body?: () => unknown): Call => ({ path: at, body, for: "user", owned: true });
 const anybody = (at: string): Call => ({ path: () => at, for: "anybody" });
+const session = (at: string): Call => ({ path: () => at, for: "user", sessionOnly: true });
 const own = (at: string): Call => ({ path: () => at, body: () => ({}), for: "own" });
 
 const table: Record<string, Call> = {
@@ -57,6 +60,10 @@ const table: Record<string, Call> = {
   "GET /api/models": user("/api/models"),
   "GET /api/tokens": user("/api/tokens"),
   "POST /api/tokens": user("/api/tokens", () => ({})),
+  "GET /api/sessions": user("/api/sessions"),
+  "DELETE /api/sessions": session("/api/sessions"),
+  "DELETE /api/sessions/[sessionId]": session(`/api/sessions/${randomUUID()}`),
+  "POST /api/account/password": user("/api/account/password", () => ({})),
   "DELETE /api/tokens/[tokenId]": owned(({ tokenId }) => `/api/tokens/${tokenId}`),
 };
 
@@ -125,6 +132,11 @@ test.each([
   ["a header of 10 kB", `Bearer ${"x".repeat(10_000)}`],
 ])("with %s every guarded route is 401", async (_name, authorization) => {
   await refused({ authorization });
+});
+
+test.each(calls.filter(([, call]) => call.sessionOnly))("I24: %s is refused to a token", async (name, call) => {
+  const answer = await ask(name, call, unknownIds(), { authorization: `Bearer ${cluster.user.token}` });
+  expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
 });
 
 test("I20: every path of every dialect is 401 without credentials", async () => {

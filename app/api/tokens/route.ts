@@ -1,6 +1,6 @@
 // GET /api/tokens: the caller's tokens. POST: makes one, for the caller, for credentials, or for a new guest.
 import type { z } from "zod";
-import { requireUser } from "@/lib/auth";
+import { type Credential, requireCaller, requireUser, type User } from "@/lib/auth";
 import { createGuest, createToken, credentials, findByPassword, listTokens, tokenRequest } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
@@ -15,17 +15,21 @@ export const GET = route(async (request) => {
 export const POST = route(async (request) => {
   requireOwnPageOrProgram(request);
   const input = await readJson(request, tokenRequest);
-  const userId = await ownerOf(request, input);
-  return Response.json(await createToken(userId, input), { status: 201 });
+  const { user, credential } = await makerOf(request, input);
+  return Response.json(await createToken(user.id, input, credential), { status: 201 });
 });
 
-async function ownerOf(request: Request, input: z.output<typeof tokenRequest>): Promise<string> {
-  if (!input.guest && input.email === undefined && input.password === undefined) return (await requireUser(request)).id;
+/** Whom the token is for, and what asks for it unless that is a password or nobody. */
+async function makerOf(
+  request: Request,
+  input: z.output<typeof tokenRequest>,
+): Promise<{ user: User; credential?: Credential }> {
+  if (!input.guest && input.email === undefined && input.password === undefined) return requireCaller(request);
   await admit(request, undefined, "request");
   const address = clientAddress(request.headers);
-  if (input.guest) return (await createGuest(address)).id;
+  if (input.guest) return { user: await createGuest(address) };
   const { email, password } = parseInput(credentials, input);
   const user = await findByPassword(email, password, address);
   if (!user) throw new AppError("unauthorized", "The email address or the password is wrong.");
-  return user.id;
+  return { user };
 }

@@ -1,5 +1,7 @@
-// POST /api/users: signs up. A guest who is signed in keeps chats and documents.
-import { findUserByCookie } from "@/lib/auth";
+// POST /api/users: signs up. A guest who is signed in keeps chats and documents, and gets a new session.
+import { setSession } from "@/app/session";
+import { findCallerByCookie } from "@/lib/auth";
+import { openSession } from "@/lib/chats/sessions";
 import { signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { readJson, requireOwnPageOrProgram, route } from "@/lib/http";
@@ -8,10 +10,11 @@ import { admit } from "@/lib/route-costs";
 export const POST = route(async (request) => {
   requireOwnPageOrProgram(request);
   await admit(request);
-  const guest = await findUserByCookie(request.headers.get("cookie"));
+  const guest = (await findCallerByCookie(request.headers))?.user;
   const { id, email, name } = await signUp(await readJson(request, signUpInput), {
     ...(guest?.guest ? { guestId: guest.id } : {}),
     address: clientAddress(request.headers),
   });
+  if (id === guest?.id) await setSession(await openSession(id, request.headers));
   return Response.json({ id, email, name }, { status: 201 });
 });

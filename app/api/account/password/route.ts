@@ -1,0 +1,15 @@
+// POST /api/account/password: another password. Everything that was signed in before is signed out; a browser that asks for
+// it with its session gets a new one.
+import { setSession } from "@/app/session";
+import { requireCaller } from "@/lib/auth";
+import { changePassword, passwordChange } from "@/lib/chats/account";
+import { openSession } from "@/lib/chats/sessions";
+import { clientAddress } from "@/lib/client-address";
+import { readJson, route } from "@/lib/http";
+
+export const POST = route(async (request) => {
+  const { user } = await requireCaller(request);
+  await changePassword(user, await readJson(request, passwordChange), clientAddress(request.headers));
+  if (!request.headers.has("authorization")) await setSession(await openSession(user.id, request.headers));
+  return new Response(null, { status: 204 });
+});

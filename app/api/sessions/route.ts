@@ -1,0 +1,16 @@
+// GET /api/sessions: where the caller is signed in. DELETE: signs out everywhere.
+import { setSession } from "@/app/session";
+import { requireCaller } from "@/lib/auth";
+import { endAllSessions, listSessions } from "@/lib/chats/sessions";
+import { route } from "@/lib/http";
+
+export const GET = route(async (request) => {
+  const caller = await requireCaller(request);
+  return Response.json({ sessions: await listSessions(caller) });
+});
+
+export const DELETE = route(async (request) => {
+  await endAllSessions(await requireCaller(request));
+  await setSession(null);
+  return new Response(null, { status: 204 });
+});

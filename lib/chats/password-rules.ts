@@ -1,0 +1,23 @@
+// Which passwords may be chosen. Length is checked with the input (lib/chats/users.ts); here is what attackers try first:
+// passwords that many people use, from leaks, and the address itself.
+import { AppError } from "@/lib/errors";
+
+let common: Promise<Set<string>> | undefined;
+
+/** 49,000 passwords, most of them from leaks, lower case. Loaded at the first choice of a password: 5 MB that most processes never need. */
+function commonPasswords(): Promise<Set<string>> {
+  common ??= import("@zxcvbn-ts/language-common").then(
+    ({ dictionary }) => new Set(dictionary["passwords-common"].map(String)),
+  );
+  return common;
+}
+
+/** Throws bad_request with a sentence for whoever chooses. */
+export async function requireUncommonPassword(email: string, password: string): Promise<void> {
+  const lower = password.toLowerCase();
+  const [localPart = ""] = email.split("@");
+  if (lower === email || lower === localPart)
+    throw new AppError("bad_request", "password: must not be your email address. Choose another one.");
+  if ((await commonPasswords()).has(lower))
+    throw new AppError("bad_request", "password: must not be one that many people use. Choose another one.");
+}
