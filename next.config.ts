@@ -22,6 +22,14 @@ const config: NextConfig = {
   // Read at run time, so that file tracing (Vercel) carries them along.
   outputFileTracingIncludes: {
     "/*": ["./db/migrations/**/*", "./docs/**/*.md", "./README.md", "./ARCHITECTURE.md"],
+    // A process of its own, outside the bundle.
+    "/api/documents": [
+      "./lib/retrieval/*.ts",
+      "./lib/*.ts",
+      "./scripts/imports.mjs",
+      "./package.json",
+      "./node_modules/@langchain/**/*.js",
+    ],
   },
 };
 

@@ -12,7 +12,7 @@ it.each([
 });
 
 it("lets linear expressions pass", async () => {
-  for (const source of [String.raw`\s+`, String.raw`[\ud800-\udbff]$`, String.raw`^(?:ss|sh|ch|x)es$`])
+  for (const source of [String.raw`\s+`, String.raw`[\ud800-\udbff]$`, "^(?:ss|sh|ch|x)es$"])
     expect(await problemOf({ source, flags: "" })).toBeNull();
 });
 

@@ -486,7 +486,7 @@ it("goes through a proxy when Node is told of one", async () => {
       console.log(await (await providerFetch(url, { method: "POST", body: "{}" })).text());`;
   const { stdout } = await promisify(execFile)(
     process.execPath,
-    ["--import", path.resolve("test/chaos/paths.mjs"), "--input-type=module-typescript", "-e", code],
+    ["--import", path.resolve("scripts/imports.mjs"), "--input-type=module-typescript", "-e", code],
     {
       env: {
         ...process.env,

@@ -1,5 +1,5 @@
-// From a file to a document with searchable passages, and the list a user sees. Reading file types is here; how
-// passages are cut is passages.ts, how they are found search.ts. What throws here is meant for the uploader's eyes.
+// From a file to a document with searchable passages, and the list a user sees. Files are parsed by parse.ts, passages found by
+// search.ts. What throws here is meant for the uploader's eyes.
 import { v7 as uuidv7, validate } from "uuid";
 import {
   type DocumentRow,
@@ -8,12 +8,13 @@ import {
   insertDocuments,
   listDocumentRows,
   type NewDocument,
-  type NewPassage,
 } from "@/db/documents";
 import { AppError } from "@/lib/errors";
 import { visibleLine } from "@/lib/turn/foreign-text";
-import { truncate } from "@/lib/words";
-import { firstHeading, type Passage, splitPassages } from "./passages";
+import { allowedTypes, mediaTypeOf, type ParsedDocument, type ParseFailure, type UploadedFile } from "./parse";
+import { type ParseKill, parseInProcess, parseLimits } from "./parse-process";
+import { parseQueue } from "./parse-queue";
+import { maxPassages, type Passage } from "./passages";
 
 /** A document as `GET /api/documents` shows it. Times are ISO 8601, UTC. */
 export type DocumentInfo = {
@@ -30,23 +31,21 @@ export type DocumentInfo = {
 /** A text of ten million characters is a shelf of books; indexing it takes seconds, not minutes. */
 export const documentBytesLimit = 10 * 1024 * 1024;
 
-const mediaTypes: Record<string, string> = {
-  ".txt": "text/plain",
-  ".md": "text/markdown",
-  ".markdown": "text/markdown",
-};
-const allowed = Object.keys(mediaTypes).join(", ");
-
-export type UploadedFile = { filename: string; bytes: Uint8Array };
-
-/** A file that has been read and cut; it belongs to nobody yet. */
+/** A file that has been parsed; it belongs to nobody yet. */
 export type PreparedDocument = Omit<NewDocument, "id"> & { passages: Passage[] };
 
-/** Stores the document with all its passages or nothing. Throws AppError `bad_request` or `too_large`. */
-export async function ingestDocument(userId: string, file: UploadedFile): Promise<DocumentInfo> {
-  const [document] = await storeDocuments(userId, [await prepareDocument(file)]);
-  if (!document) throw new Error("The insert returned no document.");
-  return document;
+/**
+ * Parses the file in a process of its own and stores the document with all its passages, or nothing. Throws AppError
+ * `bad_request` or `too_large` for the file, `rate_limited` or `unavailable` when too many are under way.
+ */
+export async function ingestDocument(userId: string, { filename, bytes }: UploadedFile): Promise<DocumentInfo> {
+  const file = { filename: plainName(filename), bytes };
+  // What is known without reading it needs no process.
+  if (!mediaTypeOf(file.filename)) throw refusal("unsupported_type");
+  if (bytes.byteLength > documentBytesLimit) throw refusal("too_many_bytes");
+  const parsed = await parseQueue().run(userId, () => parseInProcess(file));
+  if (typeof parsed === "string") throw refusal(parsed);
+  return storeDocument(userId, preparedOf(file, parsed));
 }
 
 /** Newest first. */
@@ -66,46 +65,43 @@ export async function deleteDocument(userId: string, id: string): Promise<void> 
   if (!validate(id) || !(await deleteDocumentRow(userId, id))) throw notFound();
 }
 
-/** Reads and cuts without storing. Throws AppError `bad_request` or `too_large`. */
-export async function prepareDocument(file: UploadedFile): Promise<PreparedDocument> {
-  const { bytes } = file;
-  const filename = plainName(file.filename);
-  const mediaType = mediaTypes[/\.[^.]*$/.exec(filename.toLowerCase())?.[0] ?? ""];
-  if (!mediaType) throw new AppError("bad_request", `file: this type is not supported. Allowed are ${allowed}.`);
-  if (bytes.byteLength > documentBytesLimit) {
-    throw new AppError("too_large", `file: larger than ${documentBytesLimit / 1024 / 1024} MiB.`);
-  }
-  const text = decode(bytes);
-  const markdown = mediaType === "text/markdown";
-  const passages = await splitPassages(text, { markdown });
-  if (passages.length === 0) {
-    throw new AppError("bad_request", `file: there is no text in it. Allowed are text files: ${allowed}.`);
-  }
-  const title = (markdown && firstHeading(text)) || filename;
-  const passageCount = passages.length;
-  return {
-    title: truncate(title, 200),
-    filename,
-    mediaType,
-    bytes: bytes.byteLength,
-    passageCount,
-    sample: false,
-    passages,
-  };
+export function preparedOf({ filename, bytes }: UploadedFile, parsed: ParsedDocument): PreparedDocument {
+  const { passages } = parsed;
+  return { ...parsed, filename, bytes: bytes.byteLength, passageCount: passages.length, sample: false };
 }
 
-/** One transaction for all of them; the answer has their order. */
-async function storeDocuments(userId: string, prepared: PreparedDocument[]): Promise<DocumentInfo[]> {
-  const added: NewDocument[] = [];
-  const parts: NewPassage[] = [];
-  for (const { passages, ...document } of prepared) {
-    const documentId = uuidv7();
-    added.push({ ...document, id: documentId });
-    passages.forEach((passage, index) => {
-      parts.push({ ...passage, id: uuidv7(), documentId, ordinal: index + 1 });
-    });
+function refusal(failure: ParseFailure | ParseKill | "too_many_bytes"): AppError {
+  switch (failure) {
+    case "unsupported_type":
+      return new AppError("bad_request", `file: this type is not supported. Allowed are ${allowedTypes}.`);
+    case "not_text":
+      return new AppError(
+        "bad_request",
+        `file: this is not text in UTF-8 (or UTF-16 with a byte order mark). Allowed are text files: ${allowedTypes}.`,
+      );
+    case "no_text":
+      return new AppError("bad_request", `file: there is no text in it. Allowed are text files: ${allowedTypes}.`);
+    case "too_many_bytes":
+      return tooLarge(`larger than ${documentBytesLimit / 1024 / 1024} MiB`);
+    case "too_many_passages":
+      return tooLarge(`it has more than ${maxPassages} passages, as each section is one`);
+    case "timeout":
+      return tooLarge(`reading it took longer than ${parseLimits.timeoutMs / 1_000} seconds`);
+    case "memory":
+      return tooLarge("reading it takes more memory than a file may use");
   }
-  return (await insertDocuments(userId, added, parts)).map(infoOf);
+}
+
+function tooLarge(reason: string): AppError {
+  return new AppError("too_large", `file: ${reason}. Nothing was stored; split it and upload the pieces.`);
+}
+
+async function storeDocument(userId: string, { passages, ...document }: PreparedDocument): Promise<DocumentInfo> {
+  const documentId = uuidv7();
+  const parts = passages.map((passage, index) => ({ ...passage, id: uuidv7(), documentId, ordinal: index + 1 }));
+  const [row] = await insertDocuments(userId, [{ ...document, id: documentId }], parts);
+  if (!row) throw new Error("The insert returned no document.");
+  return infoOf(row);
 }
 
 function infoOf({ userId: _, fingerprint: __, createdAt, ...document }: DocumentRow): DocumentInfo {
@@ -126,17 +122,4 @@ function notFound(): AppError {
 function plainName(filename: string): string {
   const name = filename.split(/[/\\]/).at(-1) ?? "";
   return name.replace(/\p{C}/gu, "").trim().slice(-200);
-}
-
-/** UTF-8, or UTF-16 with a byte order mark. Postgres cannot store U+0000, and no reader misses it. */
-function decode(bytes: Uint8Array): string {
-  const [first, second] = bytes;
-  const encoding =
-    first === 0xff && second === 0xfe ? "utf-16le" : first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
-  try {
-    return new TextDecoder(encoding, { fatal: true }).decode(bytes).replaceAll("\0", "");
-  } catch (cause) {
-    const message = `file: this is not text in UTF-8 (or UTF-16 with a byte order mark). Allowed are text files: ${allowed}.`;
-    throw new AppError("bad_request", message, { cause });
-  }
 }

@@ -6,7 +6,8 @@ import path from "node:path";
 import { v7 as uuidv7 } from "uuid";
 import { deleteOtherSamples, deleteSampleCopies, readSampleFingerprints, storeSample } from "@/db/samples";
 import { logger } from "@/lib/logger";
-import { type PreparedDocument, prepareDocument } from "./ingest";
+import { type PreparedDocument, preparedOf } from "./ingest";
+import { parseDocument } from "./parse";
 
 /** Relative to the project's directory. */
 const sampleFiles = ["README.md", "ARCHITECTURE.md", "docs/protocol.md", "docs/operations.md"];
@@ -37,7 +38,11 @@ export function removeSampleCopies(limit: number): Promise<number> {
 async function readSample(file: string): Promise<PreparedDocument | null> {
   try {
     const bytes = await readFile(path.join(/* turbopackIgnore: true */ process.cwd(), file));
-    return await prepareDocument({ filename: path.basename(file), bytes });
+    const sample = { filename: path.basename(file), bytes };
+    // The project's own text needs no process of its own.
+    const parsed = await parseDocument(sample);
+    if (typeof parsed === "string") throw new Error(`A sample document cannot be used: ${parsed}.`);
+    return preparedOf(sample, parsed);
   } catch (error) {
     logger.warn({ err: error, file }, "A sample document could not be read; it stays as it was.");
     return null;

@@ -54,7 +54,7 @@ afterAll(() => log.close(0));
 
 async function startOwner(): Promise<ChildProcess> {
   const owner = fork(fileURLToPath(new URL("./race-process.ts", import.meta.url)), {
-    execArgv: ["--import", new URL("./paths.mjs", import.meta.url).href],
+    execArgv: ["--import", new URL("../../scripts/imports.mjs", import.meta.url).href],
     env: { ...process.env, DATABASE_URL: url() },
   });
   const gone = once(owner, "exit").then(([code]) => Promise.reject(new Error(`The owner ended (${code}).`)));

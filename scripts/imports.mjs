@@ -3,7 +3,7 @@
 import { registerHooks } from "node:module";
 import path from "node:path";
 
-const root = new URL("../../", import.meta.url);
+const root = new URL("../", import.meta.url);
 
 registerHooks({
   resolve(specifier, context, next) {
