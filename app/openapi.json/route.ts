@@ -1,5 +1,5 @@
 // GET /openapi.json: the API's description, for everybody and from every origin.
-import { apiDescription } from "@/app/openapi/document";
+import { apiDescriptionJson } from "@/app/openapi/document";
 import { originOf } from "@/app/openapi/origin";
 import { route } from "@/lib/http";
 import { admit } from "@/lib/route-costs";
@@ -8,9 +8,9 @@ export const dynamic = "force-dynamic";
 
 export const GET = route(async (request) => {
   await admit(request);
-  const description = { ...(await apiDescription()), servers: [{ url: originOf(request.headers) }] };
-  return Response.json(description, {
+  return new Response(await apiDescriptionJson(originOf(request.headers)), {
     headers: {
+      "Content-Type": "application/json",
       "Access-Control-Allow-Origin": "*",
       "Cache-Control": "no-cache",
       Vary: "Host, X-Forwarded-Host, X-Forwarded-Proto",

@@ -40,6 +40,14 @@ export function apiDescription(): Promise<ApiDescription> {
   return made;
 }
 
+let madeJson: Promise<string> | undefined;
+
+/** The same as JSON, for a server at this address. What all servers have in common is made once. */
+export async function apiDescriptionJson(origin: string): Promise<string> {
+  madeJson ??= apiDescription().then((description) => JSON.stringify(description));
+  return `{"servers":${JSON.stringify([{ url: origin }])},${(await madeJson).slice(1)}`;
+}
+
 export async function describe(dialects: readonly Dialect[]): Promise<ApiDescription> {
   dialects.forEach(nameSchemas);
   const spoken = dialects.filter(({ routes }) => routes.length > 0);

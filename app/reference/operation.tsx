@@ -1,7 +1,5 @@
 import { clsx } from "clsx";
-import { ChevronRight } from "lucide-react";
 import type { ReactNode } from "react";
-import { CodeBlock } from "@/components/chat/code-block";
 import { type Answer, curlOf, type Listed, type Media, type Parameter, refName, type Schema } from "./operations";
 import { Field, Fields, Text } from "./schema";
 
@@ -21,9 +19,7 @@ export function OperationSection({ operation, schemas, origin }: OperationProps)
           <Text>{description}</Text>
         </p>
       )}
-      <CodeBlock>
-        <code className="language-shell">{curlOf(operation, origin)}</code>
-      </CodeBlock>
+      <Code language="shell">{curlOf(operation, origin)}</Code>
       <Parameters parameters={parameters} />
       {Object.entries(requestBody?.content ?? {}).map(([type, media]) => (
         <Part key={type} title="Body" note={type}>
@@ -50,6 +46,24 @@ export function Method({ name, className }: { name: string; className?: string }
     >
       {name}
     </span>
+  );
+}
+
+/** As `CodeBlock` of the chat, without state; copy-code.tsx listens to its button. */
+function Code({ language, children }: { language: string; children: string }) {
+  return (
+    <div data-code="" className="my-4 overflow-hidden rounded-xl border border-line bg-bank">
+      <div className="flex h-9 items-center justify-between px-4 text-xs text-ink-3">
+        <span className="font-mono">{language}</span>
+        <button type="button" data-copy="" className="hover:text-ink" aria-label="Copy code">
+          Copy
+        </button>
+      </div>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a block wider than the page is scrolled by keyboard too. */}
+      <pre tabIndex={0} className="overflow-x-auto px-4 pt-1 pb-4 font-mono text-[0.8125rem] leading-relaxed">
+        <code>{children}</code>
+      </pre>
+    </div>
   );
 }
 
@@ -89,7 +103,17 @@ function AnswerRow({ status, answer }: { status: string; answer: Answer }) {
   return (
     <details className="group border-b border-line first-of-type:border-t">
       <summary className="flex items-baseline gap-3 py-2 text-sm">
-        <ChevronRight className="size-3.5 shrink-0 self-center text-ink-3 transition-transform group-open:rotate-90" />
+        <svg
+          viewBox="0 0 24 24"
+          fill="none"
+          stroke="currentColor"
+          strokeWidth="2"
+          strokeLinecap="round"
+          aria-hidden="true"
+          className="size-3.5 shrink-0 self-center text-ink-3 transition-transform group-open:rotate-90"
+        >
+          <path d="m9 18 6-6-6-6" />
+        </svg>
         <span className={clsx("font-mono text-xs font-semibold", status < "300" ? "text-water" : "text-ink-3")}>
           {status}
         </span>
@@ -131,11 +155,9 @@ function MediaView({ type, media }: { type: string; media: Media }) {
       {Object.entries(media.examples ?? {}).map(([name, { summary, value }]) => (
         <div key={name} className="mt-3">
           <p className="text-xs text-ink-3">{summary}</p>
-          <CodeBlock>
-            <code className={typeof value === "string" ? "language-sse" : "language-json"}>
-              {typeof value === "string" ? value.trimEnd() : JSON.stringify(value, null, 2)}
-            </code>
-          </CodeBlock>
+          <Code language={typeof value === "string" ? "sse" : "json"}>
+            {typeof value === "string" ? value.trimEnd() : JSON.stringify(value, null, 2)}
+          </Code>
         </div>
       ))}
     </div>

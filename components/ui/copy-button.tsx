@@ -4,7 +4,7 @@ import { useEffect, useState } from "react";
 import { IconButton } from "./button";
 
 /** navigator.clipboard exists only on https and localhost; a server in a home network often has neither. */
-async function copy(text: string): Promise<boolean> {
+export async function copyText(text: string): Promise<boolean> {
   if (navigator.clipboard)
     return navigator.clipboard.writeText(text).then(
       () => true,
@@ -32,7 +32,7 @@ export function CopyButton({ text, label, className }: { text: () => string; lab
     <IconButton
       label={words}
       className={className}
-      onClick={async () => setState((await copy(text())) ? "copied" : "failed")}
+      onClick={async () => setState((await copyText(text())) ? "copied" : "failed")}
     >
       {state === "copied" ? <Check className="text-water" /> : <Copy />}
     </IconButton>

@@ -1,0 +1,33 @@
+import { useState } from "react";
+import { renderToStaticMarkup } from "react-dom/server";
+import { expect, it } from "vitest";
+import { apiDescription } from "@/app/openapi/document";
+import { ReferenceContent } from "./content";
+import type { Description } from "./operations";
+import { staticHtml } from "./static-html";
+
+/** Other escapes of the same signs, and React closes what has no content. */
+const normal = (html: string) =>
+  html
+    .replaceAll("&#38;", "&amp;")
+    .replaceAll("&#60;", "&lt;")
+    .replaceAll("&#62;", "&gt;")
+    .replaceAll("&#34;", "&quot;")
+    .replaceAll("&#39;", "&#x27;");
+
+it("writes the reference as React would", async () => {
+  const description = (await apiDescription()) as unknown as Description;
+  const content = <ReferenceContent description={description} origin="https://origin.invalid" />;
+  const html = staticHtml(content);
+  expect(normal(html)).toBe(renderToStaticMarkup(content));
+  expect(html.length).toBeGreaterThan(100_000);
+});
+
+it("escapes text and attributes, and refuses what has state", () => {
+  expect(staticHtml(<a href={'"><script>'}>{"<b>&'"}</a>)).toBe(
+    '<a href="&#34;&#62;&#60;script&#62;">&#60;b&#62;&#38;&#39;</a>',
+  );
+  const Stateful = () => useState(0)[0];
+  expect(() => staticHtml(<Stateful />)).toThrow();
+  expect(() => staticHtml(<p style={{ color: "red" }} />)).toThrow("style");
+});
