@@ -86,6 +86,9 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
     MODELS: "openai:bench",
     RATE_LIMITS: "off",
     GUESTS: "on",
+    MAX_RUNNING_TURNS: "10000",
+    BUDGET_GUEST_TOKENS_PER_DAY: "off",
+    BUDGET_ALL_GUESTS_TOKENS_PER_DAY: "off",
   });
   const port = await portOf(launcher, "Rivulet is ready at ");
   // The database was started by the launcher and keeps the launcher's cores.

@@ -16,8 +16,11 @@ export type AppendRow = {
   lastSeq: number;
   chunks: { seq: number; json: string }[];
   /** With the terminal: the turn's state and its message, in the same statement. */
-  final?: { state: string; error: string | null; parts: string; metadata: string; text: string };
+  final?: { state: string; error: string | null; parts: string; metadata: string; text: string; usage: FinalUsage };
 };
+
+/** Without `tokens` the prompt counts once a request, and `written` is added. */
+type FinalUsage = { tokens: number | null; requests: number; written: number };
 
 export type AppendResult = { turnId: string; stopRequested: boolean };
 
@@ -25,7 +28,7 @@ export type AppendResult = { turnId: string; stopRequested: boolean };
 const idsPerNotify = 200;
 
 /**
- * Appends, renews the leases, finishes turns and notifies, in one statement. Returns the turns it was allowed to touch;
+ * Appends, renews the leases, finishes turns, settles what they used and notifies, in one statement. Returns the turns it was allowed to touch;
  * a turn that is missing has been taken over, has ended or is gone. Repeating a call that may have committed is safe,
  * and so is a call that is carried out long after later ones: it takes nothing back. Said as a case, a turn's state is nothing
  * that Postgres has an opinion on: else it takes running turns for next to none, and compares each of them with each row.
@@ -37,6 +40,27 @@ export async function commitChunks(
 ): Promise<AppendResult[]> {
   const added = rows.flatMap((row) => row.chunks.map((chunk) => ({ turnId: row.turnId, ...chunk })));
   const final = rows.flatMap((row) => (row.final ? [{ turnId: row.turnId, ...row.final }] : []));
+  // A commit without terminals, which is nearly every one, stays as it is.
+  const settled =
+    final.length === 0
+      ? sql``
+      : sql`, settled as (
+      insert into token_usage (day, user_id, guest, tokens)
+      select (live.created_at at time zone 'UTC')::date, live.user_id, users.email is null,
+        sum(coalesce(used.tokens, live.prompt_tokens * used.requests + used.written))
+      from live
+      join unnest(
+        ${final.map((row) => row.turnId)}::uuid[], ${final.map((row) => row.usage.tokens)}::bigint[],
+        ${final.map((row) => row.usage.requests)}::bigint[], ${final.map((row) => row.usage.written)}::bigint[]
+      ) as used (turn_id, tokens, requests, written) on used.turn_id = live.id
+      join users on users.id = live.user_id
+      where live.reserved_tokens > 0
+      group by 1, 2, 3
+      -- Servers that settle turns of the same users lock their rows in the same order.
+      order by 1, 2
+      on conflict (day, user_id) do update set tokens = token_usage.tokens + excluded.tokens
+    )`;
+  const reserved = final.length === 0 ? sql`` : sql`, turns.created_at, turns.prompt_tokens, turns.reserved_tokens`;
   const result = await sql`
     with input as (
       select * from unnest(
@@ -56,8 +80,8 @@ export async function commitChunks(
         ended_at = case when final.turn_id is not null then now() end
       from input left join final on final.turn_id = input.turn_id
       where turns.id = input.turn_id and turns.epoch = input.epoch and case when turns.state = 'running' then true end
-      returning turns.id, turns.stop_requested_at is not null as stop_requested, turns.user_id, turns.chat_id, turns.ended_at
-    ), added as (
+      returning turns.id, turns.stop_requested_at is not null as stop_requested, turns.user_id, turns.chat_id, turns.ended_at${reserved}
+    )${settled}, added as (
       insert into turn_chunks (turn_id, seq, chunk)
       select added.turn_id, added.seq, added.chunk::json
       from unnest(

@@ -7,6 +7,7 @@ import {
   bigint,
   boolean,
   customType,
+  date,
   foreignKey,
   index,
   integer,
@@ -155,6 +156,10 @@ export const turns = pgTable(
     leaseUntil: instant().notNull(),
     stopRequestedAt: instant(),
     lastSeq: integer().notNull().default(0),
+    /** Estimate of the prompt, for a turn that ends without the provider's figures. */
+    promptTokens: integer().notNull().default(0),
+    /** Held of the day's budgets while the turn runs: the prompt and the cap on the answer. 0: costs nothing. */
+    reservedTokens: integer().notNull().default(0),
     error: json(),
     createdAt: instant().notNull().defaultNow(),
     endedAt: instant(),
@@ -167,6 +172,22 @@ export const turns = pgTable(
     index("turns_to_prune").on(t.endedAt).where(sql`state <> 'running' and pruned_at is null`),
     foreignKey({ columns: [t.userId, t.chatId], foreignColumns: [chats.userId, chats.id] }).onDelete("cascade"),
   ],
+);
+
+/**
+ * Tokens that ended turns used, by the UTC day on which they started. No foreign key: who deletes an account does not
+ * give the server's budget back. Old days are pruned.
+ */
+export const tokenUsage = pgTable(
+  "token_usage",
+  {
+    day: date().notNull(),
+    userId: uuid().notNull(),
+    /** Was a guest when the row was made. */
+    guest: boolean().notNull(),
+    tokens: bigint({ mode: "number" }).notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.day, t.userId] })],
 );
 
 /** No foreign key: it would cost a trigger for each chunk. Whoever deletes turns deletes their chunks. */

@@ -6,6 +6,7 @@ import { database, pool, type Statements } from "./client";
 import { chatsChannel } from "./log";
 import type { NewMessage } from "./messages";
 import { turns } from "./schema";
+import { type TurnCeilings, TurnRefused } from "./usage";
 
 export type TurnRow = typeof turns.$inferSelect;
 
@@ -63,39 +64,52 @@ export type TurnChat = { newTitle: string } | { updatedAt?: string };
  * statement. The turn comes first: its unique indexes decide between equal and competing sends before anything else is written.
  * Null when there is no such chat (any more), or no such user. Violates a unique index of `chats` when the chat or its number is
  * taken, `turns_one_per_key` or `turns_one_running_per_chat` when there is such a turn already, that of `messages` when
- * a message's id is used.
+ * a message's id is used. Throws TurnRefused when a ceiling leaves no room; `admit_turn` locks the user's row and, for
+ * budgets of several users, the whole server, so concurrent sends cannot exceed one together.
  */
 export async function insertTurn(
   sql: Statements,
   turn: NewTurn,
   chat: TurnChat,
   messages: TurnMessage[],
+  ceilings: TurnCeilings,
   leaseMs: number,
 ): Promise<TurnRow | null> {
   const { userId, chatId, fingerprint = null, lastSeq = 0 } = turn;
   const request = JSON.stringify(turn.request);
   const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
+  const { budgets, outputTokens } = ceilings;
   const place =
     "newTitle" in chat
       ? sql`counted as (
-          update users set last_chat_number = last_chat_number + 1 where id = ${userId}::uuid returning id, last_chat_number
+          update users set last_chat_number = last_chat_number + 1 from admitted
+          where id = ${userId}::uuid and admitted.refusal is null returning id, last_chat_number
         ), chat as (
           insert into chats (user_id, id, number, title) select id, ${chatId}::text, last_chat_number, ${chat.newTitle}::text from counted
           returning user_id, id
         )`
       : sql`chat as (
-          update chats set updated_at = now()
-          where user_id = ${userId}::uuid and id = ${chatId}::text
+          update chats set updated_at = now() from admitted
+          where user_id = ${userId}::uuid and id = ${chatId}::text and admitted.refusal is null
             and updated_at = coalesce(${chat.updatedAt ?? null}::timestamptz, updated_at)
           returning user_id, id
         )`;
   const [row] = await sql`
-    with ${place}, turn as (
-      insert into turns (id, user_id, chat_id, user_message_id, message_id, client_key, fingerprint, request, last_seq, lease_until)
+    with admitted as materialized (
+      select * from admit_turn(
+        ${userId}::uuid, ${chatId}::text, ${ceilings.promptTokens}::int, ${outputTokens}::int, ${ceilings.running}::int,
+        ${budgets.account}::bigint, ${budgets.guest}::bigint, ${budgets.allGuests}::bigint, ${budgets.server}::bigint
+      )
+    ), ${place}, turn as (
+      insert into turns (
+        id, user_id, chat_id, user_message_id, message_id, client_key, fingerprint, request, last_seq, prompt_tokens,
+        reserved_tokens, lease_until
+      )
       select ${turn.id}::uuid, user_id, id, ${turn.userMessageId}::text, ${turn.messageId}::text, ${turn.clientKey}::text,
-        ${fingerprint}::text, ${request}::text::json, ${lastSeq}::int, now() + ${leaseMs}::int * interval '1 millisecond'
-      from chat
-      returning user_id, chat_id, lease_until, created_at
+        ${fingerprint}::text, ${request}::text::json, ${lastSeq}::int, admitted.prompt_tokens,
+        case when ${outputTokens}::int > 0 then admitted.prompt_tokens + ${outputTokens}::int else 0 end, now() + ${leaseMs}::int * interval '1 millisecond'
+      from chat cross join admitted
+      returning user_id, chat_id, lease_until, created_at, prompt_tokens, reserved_tokens
     ), said as (
       insert into messages (user_id, chat_id, id, parent_id, turn_id, role, status, parts, metadata, text)
       select user_id, chat_id, said.id, parent_id, turn_id, role, status, parts::json, metadata::json, text
@@ -107,14 +121,20 @@ export async function insertTurn(
       ) with ordinality as said (id, parent_id, turn_id, role, status, parts, metadata, text, place)
       order by place
     )
-    select lease_until::text, created_at::text, pg_notify(${chatsChannel}, user_id || ' ' || chat_id) from turn`;
-  return row
+    select admitted.refusal, admitted.resets_at::text, extract(epoch from admitted.resets_at - now())::float8 as resets_in_s,
+      turn.lease_until::text, turn.created_at::text, turn.prompt_tokens, turn.reserved_tokens,
+      case when turn.user_id is not null then pg_notify(${chatsChannel}, turn.user_id || ' ' || turn.chat_id) end
+    from admitted left join turn on true`;
+  if (row?.refusal) throw new TurnRefused(row.refusal, new Date(row.resets_at), Math.ceil(row.resets_in_s));
+  return row?.lease_until
     ? {
         ...turn,
         // As it is read back.
         request: JSON.parse(request),
         fingerprint,
         lastSeq,
+        promptTokens: row.prompt_tokens,
+        reservedTokens: row.reserved_tokens,
         state: "running",
         epoch: 1,
         crashes: 0,

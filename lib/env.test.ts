@@ -10,6 +10,7 @@ it("has the documented defaults", () => {
     TOOLS: "on",
     GUEST_DAYS: 30,
     RATE_LIMITS: "on",
+    MAX_RUNNING_TURNS: 5,
     MAX_TURN_CHARACTERS: 1_000_000,
     MAX_OUTPUT_TOKENS: 16_384,
     HEARTBEAT_MS: 15_000,

@@ -4,6 +4,7 @@ import { z } from "zod";
 
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().max(3_600_000).default(fallback);
 const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);
+const budget = z.union([z.literal("off"), z.coerce.number().int().positive()]).optional();
 const onOff = z.enum(["on", "off"]).default("on");
 /** A number multiplies every limit. */
 const rateLimits = z
@@ -40,8 +41,13 @@ const schema = z.object({
   GUESTS: z.enum(["on", "off"]).optional(),
   GUEST_DAYS: z.coerce.number().int().min(1).max(3_650).default(30),
   RATE_LIMITS: rateLimits,
+  MAX_RUNNING_TURNS: count(5),
   MAX_TURN_CHARACTERS: count(1_000_000),
   MAX_OUTPUT_TOKENS: count(16_384),
+  BUDGET_USER_TOKENS_PER_DAY: budget,
+  BUDGET_GUEST_TOKENS_PER_DAY: budget,
+  BUDGET_ALL_GUESTS_TOKENS_PER_DAY: budget,
+  BUDGET_SERVER_TOKENS_PER_DAY: budget,
   HEARTBEAT_MS: milliseconds(15_000),
   LEASE_MS: milliseconds(10_000),
   DRAIN_MS: milliseconds(20_000),

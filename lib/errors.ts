@@ -11,6 +11,8 @@ const statusOf = {
   too_large: 413,
   key_reused: 422,
   rate_limited: 429,
+  limit_reached: 429,
+  budget_exhausted: 429,
   internal: 500,
   unavailable: 503,
 } as const;

@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { afterAll, beforeAll, inject } from "vitest";
 import { closePool } from "@/db/client";
+import type { TurnCeilings } from "@/db/usage";
 
 /**
  * Gives the calling test file (or describe block) a fresh, migrated, empty Postgres database, of which DATABASE_URL
@@ -40,3 +41,11 @@ async function administer(template: string, statement: string): Promise<void> {
     await sql.end();
   }
 }
+
+/** For tests that start turns by the statement itself and are not about ceilings. */
+export const noCeilings: TurnCeilings = {
+  running: 10_000,
+  promptTokens: 0,
+  outputTokens: 0,
+  budgets: { account: null, guest: null, allGuests: null, server: null },
+};

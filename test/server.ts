@@ -67,6 +67,9 @@ export async function startServer({
     RATE_LIMITS: "off",
     // Tests ask as guests at a scripted provider with a key.
     GUESTS: "on",
+    MAX_RUNNING_TURNS: "10000",
+    BUDGET_GUEST_TOKENS_PER_DAY: "off",
+    BUDGET_ALL_GUESTS_TOKENS_PER_DAY: "off",
     DRAIN_MS: "1000",
     CHAOS_BUILD: chaos ? "on" : "off",
     ...(dataDir && { DATA_DIR: dataDir }),

@@ -13,7 +13,7 @@ const meanings = {
   409: "`turn_running`: the chat is still answering. Or `conflict`: it exists already.",
   413: "`too_large`: the body is over its limit.",
   422: "`key_reused`: the key of this send belongs to another request. Send again with a new key.",
-  429: "`rate_limited`: too many requests.",
+  429: "`rate_limited`: too many requests. `limit_reached`: a ceiling of the user. `budget_exhausted`: no tokens left today.",
   502: "The turn failed: an error of §4 of the protocol. What had arrived of the answer is stored.",
   503: "`unavailable`: the database is away, the model is not ready, or the server is restarting. Nothing was changed.",
 } as const;

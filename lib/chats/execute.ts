@@ -18,6 +18,7 @@ import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type Halt, type RunPorts, runTurn } from "@/lib/turn/run";
 import { branchOf } from "./branch";
+import { outputCapOf } from "./budget";
 import { clientTools } from "./client-tools";
 import type { TurnSettings } from "./turn-request";
 
@@ -146,14 +147,14 @@ async function* chunksOf(
 }
 
 /** How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. */
-function promptOf({ prompt }: TurnSettings) {
-  const cap = env().MAX_OUTPUT_TOKENS;
-  if (!prompt) return { settings: { maxOutputTokens: cap } };
-  const { instructions, settings, tools, toolChoice } = prompt;
-  const maxOutputTokens = Math.min(settings.maxOutputTokens ?? cap, cap);
+function promptOf(settings: TurnSettings) {
+  const { prompt } = settings;
+  const maxOutputTokens = outputCapOf(settings);
+  if (!prompt) return { settings: { maxOutputTokens } };
+  const { instructions, tools, toolChoice } = prompt;
   return {
     instructions,
-    settings: { ...settings, maxOutputTokens, ...(tools && { toolChoice }) },
+    settings: { ...prompt.settings, maxOutputTokens, ...(tools && { toolChoice }) },
     ...(tools && { tools: clientTools(tools) }),
   };
 }

@@ -4,12 +4,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { v7 as uuidv7 } from "uuid";
 import { uniqueViolation } from "@/db/client";
 import { findRunningTurn, findTurnByKey, type TurnRow } from "@/db/turns";
+import { TurnRefused } from "@/db/usage";
 import { isDatabaseAway } from "@/lib/database-away";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
+import { refusalOf } from "./budget";
 import { type Continuation, requireContinuation } from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
@@ -39,10 +41,16 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
       retryAfter: 2,
     });
   requireSaneLength(request);
-  const continuation =
-    request.trigger === "continue-message"
-      ? await requireContinuation(userId, request.chatId, request.messageId)
-      : undefined;
+  let continuation: Continuation | undefined;
+  try {
+    if (request.trigger === "continue-message")
+      continuation = await requireContinuation(userId, request.chatId, request.messageId);
+  } catch (error) {
+    // An equal send may have begun since: its answer is now the last one in view.
+    const winner = AppError.is(error) && (await findTurnByKey(userId, request.clientKey));
+    if (!winner) throw error;
+    return requireSameContent(winner, fingerprint);
+  }
   const options = continuation ? settingsAgain(continuation, request.model) : settingsOf(request);
   await spend(["turn"], { user: userId });
 
@@ -52,6 +60,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     begun = await storeSend({ turnId, userId, request, fingerprint, options, continuation }, state);
   } catch (error) {
     if (uniqueViolation(error, "turns")) return afterConflict(userId, request, fingerprint, error);
+    if (error instanceof TurnRefused) return afterRefusal(userId, request, fingerprint, error);
     if (!isDatabaseAway(error)) throw error;
     const found = await findStored(turnId, userId, request.clientKey, error);
     // Somebody else's, or taken over meanwhile: it has an owner.
@@ -122,6 +131,18 @@ async function afterConflict(
     ...(running ? { details: { turnId: running.id } } : {}),
     cause,
   });
+}
+
+/** An equal send may have taken the last place, or the chat is busy anyway: then that is the answer. */
+async function afterRefusal(
+  userId: string,
+  request: TurnRequest,
+  fingerprint: string,
+  refusal: TurnRefused,
+): Promise<TurnRow> {
+  const { turnId, chat } = await readState(userId, request);
+  if (turnId || (chat && (await findRunningTurn(userId, chat.id)))) return afterConflict(userId, request, fingerprint);
+  throw refusalOf(refusal);
 }
 
 /** The messages have rows of their own. */

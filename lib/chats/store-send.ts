@@ -22,6 +22,7 @@ import { textOf } from "@/lib/turn/fold";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
+import { ceilingsOf } from "./budget";
 import type { Continuation } from "./continuation";
 import type { TurnRequest, TurnSettings } from "./turn-request";
 
@@ -85,8 +86,9 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     lastSeq: begunSeqOf(continuation),
   };
   const rows = [...questionRows(said, chat, request), answerRow(row)];
-  const insert = (sql: Statements, at: TurnChat) => insertTurn(sql, row, at, rows, env().LEASE_MS);
+  const insert = (sql: Statements, at: TurnChat) => insertTurn(sql, row, at, rows, ceilings, env().LEASE_MS);
 
+  const ceilings = ceilingsOf(request, options);
   const { sql } = pool();
   let turn: TurnRow | null;
   try {

@@ -6,7 +6,7 @@ import { findTurn, insertTurn, listContinuable, type TurnRow } from "@/db/turns"
 import { insertUser } from "@/db/users";
 import { turnLog } from "@/lib/log/turn-log";
 import { continueInstruction } from "@/lib/turn/prompt";
-import { testDatabase } from "@/test/database";
+import { noCeilings, testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat } from "./chats";
 import { followTurn } from "./follow";
@@ -65,7 +65,7 @@ it("runs a turn of which nothing is answered, as it was asked for", async () => 
     { ...message, id: question, parentId: null, role: "user" as const, parts },
     { ...message, ...written, parts: [] },
   ];
-  const turn = (await insertTurn(pool().sql, { ...row, request }, {}, messages, 1)) as TurnRow;
+  const turn = (await insertTurn(pool().sql, { ...row, request }, {}, messages, noCeilings, 1)) as TurnRow;
   expect(await ended(turn)).toMatchObject({ state: "complete", epoch: 2 });
   expect((await listMessages(userId, chatId)).at(-1)?.parts.at(-1)).toMatchObject({ type: "text", text: "Found." });
   expect((await provider.request("left behind")).body.messages).toMatchObject([

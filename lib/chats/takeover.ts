@@ -3,6 +3,7 @@
 import { listContinuable } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
+import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
@@ -37,6 +38,8 @@ function continuer(): () => Promise<void> {
         await startTurn(userId, request, () => {});
       } catch (error) {
         if (isDatabaseAway(error)) throw error;
+        // The user's other answers end, and so does the day.
+        if (AppError.is(error) && error.status === 429) continue;
         refused.add(id);
         logger.warn({ err: error, turnId: id }, "an interrupted answer could not be continued");
       }

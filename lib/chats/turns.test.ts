@@ -9,7 +9,7 @@ import { type ChatMessage, isTerminal, type LoggedChunk } from "@/lib/turn/chunk
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { continueInstruction } from "@/lib/turn/prompt";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
-import { testDatabase } from "@/test/database";
+import { noCeilings, testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat, deleteChat, findChat } from "./chats";
 import { execute } from "./execute";
@@ -28,7 +28,12 @@ const keepAlive = (work: Promise<void>) => void runs.push(work);
 
 beforeAll(async () => {
   provider = await startProvider();
-  Object.assign(process.env, { MODELS: "openai:scripted,local", OPENAI_BASE_URL: provider.url, OPENAI_API: "chat" });
+  Object.assign(process.env, {
+    MODELS: "openai:scripted,local",
+    OPENAI_BASE_URL: provider.url,
+    OPENAI_API: "chat",
+    MAX_RUNNING_TURNS: "100",
+  });
 });
 afterAll(async () => {
   await turnLog().close(0);
@@ -632,7 +637,7 @@ it("I4: a turn that fails before its run begins still has its beginning and its 
   const messageId = uuidv7();
   const row = { id: uuidv7(), userId, chatId: chat.id, userMessageId: "question-1", messageId, clientKey: "k" };
   const request = { model: "no longer there", searchMode: "none" };
-  const turn = (await insertTurn(pool().sql, { ...row, request }, {}, [], 10_000)) as TurnRow;
+  const turn = (await insertTurn(pool().sql, { ...row, request }, {}, [], noCeilings, 10_000)) as TurnRow;
   await execute(turn);
   const chunks = (await read(turn)).map(({ chunk }) => chunk);
   expect(chunks.map(({ type }) => type)).toEqual(["start", "message-metadata", "data-turn", "error"]);

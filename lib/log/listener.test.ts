@@ -6,7 +6,7 @@ import { closePool, pool } from "@/db/client";
 import { insertTurn as beginTurn } from "@/db/turns";
 import { logger } from "@/lib/logger";
 import { startQueryCounter } from "@/test/chaos/query-counter";
-import { testDatabase } from "@/test/database";
+import { noCeilings, testDatabase } from "@/test/database";
 import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
 import { PostgresLog } from "./postgres-log";
 import { drain, expectEnded, insertTurn, readUntil, ScriptedTurn, textIn, until } from "./scripted-turn";
@@ -141,11 +141,11 @@ describe("watching a chat", () => {
 
     const next = { ...chat, id: randomUUID(), userMessageId: "q", messageId: "a", clientKey: "k", request: {} };
     const refused = pool().sql.begin(async (sql) => {
-      await beginTurn(sql, next, {}, [], leaseMs);
+      await beginTurn(sql, next, {}, [], noCeilings, leaseMs);
       throw new Error("rolled back");
     });
     await expect(refused).rejects.toThrow("rolled back");
-    expect(await beginTurn(pool().sql, next, {}, [], leaseMs)).toMatchObject({
+    expect(await beginTurn(pool().sql, next, {}, [], noCeilings, leaseMs)).toMatchObject({
       id: next.id,
       state: "running",
       epoch: 1,

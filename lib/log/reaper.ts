@@ -14,6 +14,7 @@ import {
   pruneChunks,
   readAllChunks,
 } from "@/db/log";
+import { pruneUsage } from "@/db/usage";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
@@ -37,6 +38,8 @@ const batchSize = 50;
 const chunksAtOnce = 2_000;
 /** Between two batches with turns to run: at most 500 begin a second here, and other servers get their share. */
 const runPauseMs = 100;
+/** Longer than any budget's day, for an operator who looks back at a month. */
+const keepUsageDays = 31;
 /** Turns pruned in one statement. */
 const pruneSize = 500;
 /** What owners get to renew their leases once the database is back: some of their retries. */
@@ -61,6 +64,7 @@ export function startReaper(
     repeat(Math.min(reapEveryMs, leaseMs / 3), () => reaper.round()),
     repeat(pruneEveryMs, async () => {
       while ((await pruneChunks(keepChunksMs, pruneSize)) > 0);
+      await pruneUsage(keepUsageDays);
     }),
   ];
   return () => {

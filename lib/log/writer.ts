@@ -14,6 +14,7 @@ import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
 import type { Halt } from "@/lib/turn/run";
+import { usageOf } from "@/lib/turn/usage";
 import type { LogWriter } from "./contract";
 
 /** What may wait to be stored before the run is asked to pause. */
@@ -172,5 +173,6 @@ export function finalRow(chunks: TurnChunk[], message: ChatMessage): NonNullable
     metadata: JSON.stringify(message.metadata),
     // Postgres' text cannot hold NUL; json can.
     text: textOf(message).replaceAll("\0", ""),
+    usage: usageOf(chunks, message),
   };
 }

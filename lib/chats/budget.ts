@@ -1,0 +1,69 @@
+// What a turn may take, and the sentence for a turn that may not start. The database decides, in the statement that
+// starts the turn (db/turns.ts), so that no number of servers admits more than the ceilings say.
+import type { TurnCeilings, TurnRefused } from "@/db/usage";
+import { env } from "@/lib/env";
+import { AppError } from "@/lib/errors";
+import { hasPaidModel } from "@/lib/models/catalogue";
+import { estimateTokens } from "@/lib/turn/usage";
+import type { TurnRequest, TurnSettings } from "./turn-request";
+
+/** Of guests at a paid provider when the operator says nothing: about 2 USD a day at 2 USD a million tokens. */
+const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
+
+export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCeilings {
+  const {
+    MAX_RUNNING_TURNS: running,
+    BUDGET_USER_TOKENS_PER_DAY: account,
+    BUDGET_GUEST_TOKENS_PER_DAY: guest,
+    BUDGET_ALL_GUESTS_TOKENS_PER_DAY: allGuests,
+    BUDGET_SERVER_TOKENS_PER_DAY: server,
+  } = env();
+  const fallback = hasPaidModel() ? paidGuestDefaults : undefined;
+  const none = (budget: number | "off" | undefined) => (budget === "off" || budget === undefined ? null : budget);
+  return {
+    running,
+    promptTokens: settings.model === "local" ? 0 : promptTokensOf(request),
+    outputTokens: settings.model === "local" ? 0 : outputCapOf(settings),
+    budgets: {
+      account: none(account),
+      guest: none(guest ?? fallback?.guest),
+      allGuests: none(allGuests ?? fallback?.allGuests),
+      server: none(server),
+    },
+  };
+}
+
+/** A client may ask for less than the server's cap. */
+export function outputCapOf({ prompt }: TurnSettings): number {
+  const cap = env().MAX_OUTPUT_TOKENS;
+  return Math.min(prompt?.settings.maxOutputTokens ?? cap, cap);
+}
+
+function promptTokensOf(request: TurnRequest): number {
+  if (request.trigger === "submit-message") return estimateTokens(JSON.stringify(request.message.parts));
+  return request.trigger === "answer-prompt" ? estimateTokens(JSON.stringify(request.prompt)) : 0;
+}
+
+const owners = {
+  account: "Your token budget",
+  guest: "A guest's token budget",
+  allGuests: "The token budget of this server's guests",
+  server: "This server's token budget",
+};
+
+export function refusalOf({ reason, resetsAt, resetsInSeconds }: TurnRefused): AppError {
+  if (reason === "running")
+    return new AppError(
+      "limit_reached",
+      `At most ${env().MAX_RUNNING_TURNS} of your answers may be written at a time. Nothing was sent; ` +
+        "wait for one of them to end or stop it, then send again.",
+      // Nobody knows when one ends.
+      { retryAfter: 5 },
+    );
+  return new AppError(
+    "budget_exhausted",
+    `${owners[reason]} for today has no room for this question. Nothing was sent; it resets at 00:00 UTC. Answers that ` +
+      "are being written hold a share until they end.",
+    { retryAfter: resetsInSeconds, details: { resetsAt: resetsAt.toISOString() } },
+  );
+}

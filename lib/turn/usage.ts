@@ -1,0 +1,35 @@
+// What a turn used of a token budget: the provider's figures, else an estimate (docs/operations.md, "Money"). Pure.
+import type { ChatMessage, TurnChunk } from "./chunks";
+
+export type TurnUsage = {
+  /** As the provider counted; null without its figures, then the other two estimate it. */
+  tokens: number | null;
+  /** Requests to the provider that were answered: each read the prompt once. */
+  requests: number;
+  /** Estimated tokens of what was written. */
+  written: number;
+};
+
+/** English has four bytes a token, Chinese three: bytes of UTF-8 by three is rarely too few. */
+const bytesPerToken = 3;
+
+export function estimateTokens(text: string): number {
+  return Math.ceil(Buffer.byteLength(text) / bytesPerToken);
+}
+
+/** `chunks`: the whole turn; `message`: its fold. */
+export function usageOf(chunks: TurnChunk[], message: ChatMessage): TurnUsage {
+  const requests = chunks.filter(({ type }) => type === "start-step").length;
+  const { usage, status } = message.metadata ?? {};
+  if (usage && usage.totalTokens > 0) return { tokens: usage.totalTokens, requests, written: 0 };
+  const asked = chunks.some((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate");
+  // A provider that refuses bills nothing. One that was asked and cut off reads the prompt all the same.
+  if (!asked || (status === "failed" && requests === 0)) return { tokens: 0, requests, written: 0 };
+  const written = message.parts.reduce((sum, part) => sum + writtenIn(part), 0);
+  return { tokens: null, requests: Math.max(1, requests), written };
+}
+
+function writtenIn(part: ChatMessage["parts"][number]): number {
+  if (part.type === "text" || part.type === "reasoning") return estimateTokens(part.text);
+  return "toolCallId" in part && part.input !== undefined ? estimateTokens(JSON.stringify(part.input)) : 0;
+}
