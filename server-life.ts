@@ -5,6 +5,7 @@ import { closePool } from "@/db/client";
 import { buildIndexes } from "@/db/indexes";
 import { migrateDatabase } from "@/db/migrate";
 import { drain } from "@/lib/chats/drain";
+import { keepIndexingMessages } from "@/lib/chats/search-index";
 import { beginSweeps } from "@/lib/chats/sweep";
 import { beginTakeovers } from "@/lib/chats/takeover";
 import { watchCount } from "@/lib/chats/watch";
@@ -35,10 +36,11 @@ export async function beginServerLife(): Promise<void> {
 const rebuildMs = 60_000;
 
 /** The server serves meanwhile: without an index a statement takes longer, and answers the same. */
-async function keepBuildingIndexes(): Promise<void> {
+async function buildIndexesAndSearch(): Promise<void> {
   for (;;) {
     try {
-      return await buildIndexes(env().DATABASE_URL as string);
+      await buildIndexes(env().DATABASE_URL as string);
+      return keepIndexingMessages();
     } catch (error) {
       logger.warn({ err: error }, "an index could not be built, some statements stay slow until it is");
       await delay(rebuildMs, undefined, { ref: false });
@@ -83,7 +85,7 @@ function reasonOf(error: unknown): string {
 async function beginWork(): Promise<void> {
   beginTakeovers();
   beginSweeps();
-  void keepBuildingIndexes();
+  void buildIndexesAndSearch();
   try {
     await refreshSamples();
   } catch (error) {

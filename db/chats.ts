@@ -1,11 +1,10 @@
 // Statements on chats. Every one names the owner.
 import "server-only";
-import { and, desc, eq, exists, ilike, inArray, or, sql } from "drizzle-orm";
+import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import type { TransactionSql } from "postgres";
 import { database } from "./client";
-import { fairShare } from "./fair-share";
 import { chatsChannel } from "./log";
-import { chats, messages, turnChunks, turns } from "./schema";
+import { chats, turnChunks, turns } from "./schema";
 
 export type ChatRow = typeof chats.$inferSelect;
 export type ListedChat = ChatRow & { liveTurnId: string | null };
@@ -118,41 +117,23 @@ export async function deleteChat(userId: string, id: string): Promise<boolean> {
 /** Where a page of the list ended. */
 export type ChatCursor = { pinned: boolean; updatedAt: string; id: string };
 
-/** Pinned first, then by last use, newest first. `query` looks into titles and messages. */
+/** Pinned first, then by last use, newest first. */
 export async function listChats(
   userId: string,
-  { query, after, limit }: { query?: string; after?: ChatCursor; limit: number },
+  { after, limit }: { after?: ChatCursor; limit: number },
 ): Promise<(ListedChat & { cursor: ChatCursor })[]> {
   const conditions = [eq(chats.userId, userId)];
-  if (query) {
-    const pattern = `%${query.replace(/[\\%_]/g, "\\$&")}%`;
-    const inMessages = database()
-      .select({ one: sql`1` })
-      .from(messages)
-      .where(
-        and(
-          eq(messages.userId, chats.userId),
-          eq(messages.chatId, chats.id),
-          or(
-            sql`to_tsvector('english', ${messages.text}) @@ websearch_to_tsquery('english', ${query})`,
-            ilike(messages.text, pattern),
-          ),
-        ),
-      );
-    conditions.push(or(ilike(chats.title, pattern), exists(inMessages)) as ReturnType<typeof eq>);
-  }
   if (after)
     conditions.push(
       sql`(${chats.pinned}, ${chats.updatedAt}, ${chats.id}) < (${after.pinned}, ${after.updatedAt}::timestamptz, ${after.id})`,
     );
-  const page = database()
+  const rows = await database()
     // The cursor keeps the microseconds that a Date would lose.
     .select({ ...columns, exactUpdatedAt: sql<string>`${chats.updatedAt}::text` })
     .from(chats)
     .where(and(...conditions))
     .orderBy(desc(chats.pinned), desc(chats.updatedAt), desc(chats.id))
     .limit(limit);
-  const rows = await (query ? fairShare(userId, () => page) : page);
   return rows.map(({ exactUpdatedAt, ...chat }) => ({
     ...chat,
     cursor: { pinned: chat.pinned, updatedAt: exactUpdatedAt, id: chat.id },

@@ -17,6 +17,23 @@ const largeIndexes: LargeIndex[] = [
   { name: "turns_of_chat", table: "turns", definition: "(user_id, chat_id, created_at desc, id desc)" },
   // The list of chats, page by page.
   { name: "chats_in_order", table: "chats", definition: "(user_id, pinned desc, updated_at desc, id desc)" },
+  // Chat search (chat-search.ts): what is to be indexed; the words; the signatures, read from the index alone.
+  {
+    name: "messages_to_index",
+    table: "messages",
+    definition: "(position) where search_text is null and status <> 'running'",
+  },
+  {
+    name: "messages_by_word",
+    table: "messages",
+    // Written in the background; a list of pending entries would slow every search instead.
+    definition: "using gin (search_words) with (fastupdate = off) where search_words is not null",
+  },
+  {
+    name: "messages_by_gram",
+    table: "messages",
+    definition: "(user_id, position) include (chat_id, search_grams) where search_grams is not null",
+  },
 ];
 
 const retiredIndexes = ["chats_user_id_updated_at_index"];

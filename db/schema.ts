@@ -5,6 +5,7 @@ import { sql } from "drizzle-orm";
 import {
   type AnyPgColumn,
   bigint,
+  bit,
   boolean,
   customType,
   date,
@@ -97,11 +98,7 @@ export const chats = pgTable(
     createdAt: instant().notNull().defaultNow(),
     updatedAt: instant().notNull().defaultNow(),
   },
-  (t) => [
-    primaryKey({ columns: [t.userId, t.id] }),
-    uniqueIndex().on(t.userId, t.number),
-    index().on(t.userId, t.updatedAt),
-  ],
+  (t) => [primaryKey({ columns: [t.userId, t.id] }), uniqueIndex().on(t.userId, t.number)],
 );
 
 export const messages = pgTable(
@@ -119,11 +116,15 @@ export const messages = pgTable(
     status: text().notNull().default("complete"),
     parts: json().notNull(),
     metadata: json(),
-    /** The plain text of the parts, for full-text search. */
+    /** The plain text of the parts. */
     text: text().notNull().default(""),
     /** Order of insertion. Two messages of one transaction share created_at. */
     position: bigint({ mode: "number" }).notNull().generatedAlwaysAsIdentity(),
     createdAt: instant().notNull().defaultNow(),
+    /** What the search looks at (db/chat-search.ts); null until a finished message is indexed. */
+    searchText: text(),
+    searchWords: tsvector(),
+    searchGrams: bit({ dimensions: 2048 }),
   },
   (t) => [
     primaryKey({ columns: [t.userId, t.id] }),

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from "uuid";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { indexMessages } from "@/db/chat-search";
 import { pool } from "@/db/client";
 import { insertUser } from "@/db/users";
 import { testDatabase } from "@/test/database";
@@ -116,6 +117,7 @@ describe("searching", () => {
     const said = await createChat(userId, { title: "said" });
     await say(said.id, `He did say "hi" where rivers run deep.`);
     await say(said.id, "And again: rivers run.");
+    await indexMessages(10);
     expect((await listChats(userId, { q })).chats.map(({ title }) => title)).toEqual(found);
   });
 

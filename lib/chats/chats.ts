@@ -1,6 +1,7 @@
 // The verbs on chats: list, find, create, change, delete. Each takes the owner; unknown and foreign look the same.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
+import { searchChats } from "@/db/chat-search";
 import * as rows from "@/db/chats";
 import { pool } from "@/db/client";
 import { AppError } from "@/lib/errors";
@@ -48,11 +49,8 @@ export async function listChats(
   { q, cursor, limit = pageSize }: { q?: string; cursor?: string; limit?: number } = {},
 ): Promise<{ chats: Chat[]; nextCursor: string | null }> {
   const after = cursor === undefined ? undefined : parseListCursor(cursor);
-  const found = await rows.listChats(userId, {
-    ...(q ? { query: q } : {}),
-    ...(after ? { after } : {}),
-    limit: limit + 1,
-  });
+  const asked = { ...(after ? { after } : {}), limit: limit + 1 };
+  const found = q ? await searchChats(userId, { query: q, ...asked }) : await rows.listChats(userId, asked);
   const page = found.slice(0, limit);
   const last = found.length > limit ? page.at(-1) : undefined;
   return {

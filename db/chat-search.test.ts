@@ -1,0 +1,147 @@
+import { v7 as uuidv7 } from "uuid";
+import { beforeEach, describe, expect, it } from "vitest";
+import { testDatabase } from "@/test/database";
+import { indexMessages, searchChats } from "./chat-search";
+import { insertChat } from "./chats";
+import { pool } from "./client";
+import { insertUser } from "./users";
+
+testDatabase();
+
+let userId: string;
+beforeEach(async () => {
+  userId = await newUser();
+});
+
+async function newUser(): Promise<string> {
+  const id = uuidv7();
+  await insertUser({ id, email: null, name: null, passwordHash: null });
+  return id;
+}
+
+async function newChat(owner = userId): Promise<string> {
+  const id = uuidv7();
+  await pool().sql.begin((sql) => insertChat(sql, { userId: owner, id, title: "untitled" }));
+  return id;
+}
+
+async function say(text: string, { chatId, owner = userId, status = "complete" }: Options = {}): Promise<string> {
+  const id = chatId ?? (await newChat(owner));
+  await pool().sql`
+    insert into messages (user_id, id, chat_id, role, status, parts, text)
+    values (${owner}, ${uuidv7()}, ${id}, 'user', ${status}, '[]', ${text})`;
+  return id;
+}
+type Options = { chatId?: string; owner?: string; status?: string };
+
+const find = async (query: string, owner = userId) =>
+  (await searchChats(owner, { query, limit: 100 })).map(({ id }) => id);
+const index = async () => {
+  while ((await indexMessages(50)) === 50);
+};
+
+describe("a message is found", () => {
+  it.each([
+    ["by a whole word", "The weather in Lisbon", "weather"],
+    ["by another form of an English word", "Rivers run deep", "running river"],
+    ["by a stop word", "To be or not to be", "not to"],
+    ["by the beginning of a word", "the internationalisation", "internat"],
+    ["by the middle of a word", "the internationalisation", "ionalis"],
+    ["by one letter", "xylophone", "x"],
+    ["by two letters", "xylophone", "ph"],
+    ["by a sign", "50 % off", "%"],
+    ["by code", "call foo_bar(baz)", "_bar("],
+    ["across a line break", "first line\n\nsecond line", "line second"],
+    ["whatever the case, also in Greek", "ΑΘΗΝΑ", "αθήνα".normalize("NFD").replace(/\p{M}/gu, "")],
+    ["in Russian", "Какая погода в Москве?", "погода"],
+    ["by a part of a Russian word", "переименование", "имен"],
+    ["by two characters of Chinese", "长江是中国最长的河流，全长约六千三百公里。", "河流"],
+    ["by one character of Chinese", "长江是中国最长的河流。", "河"],
+    ["in Japanese", "東京タワーの高さは何メートルですか", "高さ"],
+    ["in Korean", "대한민국의 수도는 서울입니다", "서울"],
+    ["in Thai", "กรุงเทพมหานครเป็นเมืองหลวง", "เมือง"],
+    ["in Arabic", "القاهرة هي عاصمة مصر", "عاصمة"],
+    ["by a part of an Arabic word", "القاهرة هي عاصمة مصر", "قاهر"],
+    ["in Hindi", "दिल्ली भारत की राजधानी है", "राजधानी"],
+    ["by an emoji", "well done 🎉🎉", "🎉"],
+    ["in full width", "ＡＢＣ store", "abc"],
+  ])("%s", async (_, text, query) => {
+    const found = await say(text);
+    await say("something else entirely");
+    await index();
+    expect(await find(query)).toEqual([found]);
+  });
+
+  it("by its beginning, when it is too long: 900 kB of different words do not fail", async () => {
+    const long = Array.from({ length: 110_000 }, (_, n) => `w${(n * 7919).toString(36)}`).join(" ");
+    expect(long.length).toBeGreaterThan(600_000);
+    const found = await say(`beginning ${long}${" tail".repeat(60_000)}`);
+    await index();
+    expect(await find("beginning")).toEqual([found]);
+    expect(await find(`w${(7919 * 900).toString(36)}`)).toEqual([found]);
+    expect(await find("untitled")).toHaveLength(1);
+  });
+
+  it("in every chat that holds it once, and in the title without being indexed", async () => {
+    const chatId = await say("one heron");
+    await say("another heron", { chatId });
+    const other = await say("herons");
+    await index();
+    expect((await find("heron")).toSorted()).toEqual([chatId, other].toSorted());
+    const titled = uuidv7();
+    await pool().sql.begin((sql) => insertChat(sql, { userId, id: titled, title: "Grey heron" }));
+    expect((await find("heron")).toSorted()).toEqual([chatId, other, titled].toSorted());
+  });
+
+  it("by its owner only, also where others use the same words", async () => {
+    const other = await newUser();
+    const mine = await say("a kingfisher");
+    const theirs = await say("a kingfisher", { owner: other });
+    await index();
+    for (const query of ["kingfisher", "ngfi", "k", `~${userId}`, "-heron"]) {
+      expect(await find(query)).not.toContain(theirs);
+      expect(await find(query, other)).not.toContain(mine);
+    }
+    expect(await find("kingfisher")).toEqual([mine]);
+    expect(await find("kingfisher", other)).toEqual([theirs]);
+  });
+});
+
+it.each([
+  "",
+  " ",
+  "'",
+  "''",
+  "\\",
+  "~",
+  "' | '",
+  "a & !b",
+  "<->",
+  "\u0000",
+  "\ud800",
+  "🙂".repeat(50),
+  "x".repeat(200),
+])("the query %j is only text", async (query) => {
+  await say("nothing of this");
+  await index();
+  await expect(find(query)).resolves.toBeInstanceOf(Array);
+});
+
+describe("indexing", () => {
+  it("leaves an answer alone until it is finished", async () => {
+    const chatId = await say("half a cormorant", { status: "running" });
+    await index();
+    expect(await find("cormorant")).toEqual([]);
+    await pool().sql`update messages set status = 'complete' where chat_id = ${chatId}`;
+    await index();
+    expect(await find("cormorant")).toEqual([chatId]);
+  });
+
+  it("is shared by servers: what one has taken, another one leaves alone", async () => {
+    await index();
+    for (let n = 0; n < 40; n++) await say(`message ${n}`);
+    const counts = await Promise.all([indexMessages(30), indexMessages(30), indexMessages(30)]);
+    expect(counts.reduce((sum, count) => sum + count)).toBe(40);
+    expect(await indexMessages(30)).toBe(0);
+  });
+});
