@@ -184,3 +184,15 @@ test("one connection that falls silent is found among others that answer, which 
     new Set(["answered"]),
   );
 });
+
+test("times keep their microseconds and json is not encoded twice, also before Drizzle is used", async () => {
+  const { sql, destroy } = connect(1);
+  const at = "2026-01-02 03:04:05.123456+00";
+  // The second run of a statement binds types that the driver has learnt.
+  for (const _ of [1, 2])
+    expect(
+      await sql`select (${at}::timestamptz at time zone 'utc')::text as at, ${'{"a":1}'}::json->>'a' as a`,
+    ).toEqual([{ at: "2026-01-02 03:04:05.123456", a: "1" }]);
+  await sql.end();
+  destroy();
+});

@@ -52,6 +52,21 @@ export type Connections = {
   destroy(): void;
 };
 
+/** Dates and times, alone, as ranges and in arrays; json and jsonb. */
+const textTypes = [1082, 1083, 1114, 1115, 1182, 1184, 1185, 1231, 114, 3802];
+
+/**
+ * Passes these types as the text that Postgres reads and writes. The driver makes a Date of a time, which has no microseconds,
+ * and encodes json a second time. Drizzle sets the same when it is made on a client, which a statement may precede.
+ */
+function passAsText({ options }: postgres.Sql): void {
+  const asIs = (value: unknown) => value;
+  for (const type of textTypes) {
+    options.serializers[type] = asIs;
+    if (type !== 114 && type !== 3802) options.parsers[type] = asIs;
+  }
+}
+
 /** At most `max` connections, opened when needed, limited as for a client that waits `waitMs`. The caller ends or destroys them. */
 export function connect(max: number, waitMs = answerMs): Connections {
   const url = process.env.DATABASE_URL;
@@ -90,6 +105,7 @@ export function connect(max: number, waitMs = answerMs): Connections {
   };
   const isOver = (at: number) => [...sockets].some(([socket, host]) => host === at && socket.destroyed);
   const sql = postgres(url, options);
+  passAsText(sql);
   return {
     sql,
     destroy() {
