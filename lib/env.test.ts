@@ -16,12 +16,19 @@ it("has the documented defaults", () => {
     HEARTBEAT_MS: 15_000,
     LEASE_MS: 10_000,
     DRAIN_MS: 20_000,
+    READY_DELAY_MS: 0,
     FIRST_CHUNK_TIMEOUT_MS: 60_000,
     CHUNK_TIMEOUT_MS: 60_000,
     TURN_DEADLINE_MS: 900_000,
     CONTINUE_INTERRUPTED: "ask",
     LOG_LEVEL: "info",
   });
+});
+
+it("keeps the door open behind a proxy while readiness says no, unless told otherwise", () => {
+  expect(parseEnv({ TRUST_PROXY: "1" }).READY_DELAY_MS).toBe(2_000);
+  expect(parseEnv({ TRUST_PROXY: "1", READY_DELAY_MS: "0" }).READY_DELAY_MS).toBe(0);
+  expect(parseEnv({ READY_DELAY_MS: "500" }).READY_DELAY_MS).toBe(500);
 });
 
 it("lets other local origins call the dialects in development only", () => {

@@ -3,6 +3,8 @@
 import { z } from "zod";
 
 const milliseconds = (fallback: number) => z.coerce.number().int().positive().max(3_600_000).default(fallback);
+/** Behind a proxy it takes some health checks until no request comes any more. */
+const proxyDelayMs = 2_000;
 const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);
 const budget = z.union([z.literal("off"), z.coerce.number().int().positive()]).optional();
 const onOff = z.enum(["on", "off"]).default("on");
@@ -24,7 +26,7 @@ const list = (fallback: string) =>
 /** What can be guessed offline from one cookie needs more bits than people think up; 32 characters leave room for few mistakes. */
 const secret = z.string().min(32, "must have at least 32 characters. `openssl rand -base64 32` makes one").optional();
 
-const schema = z.object({
+const variables = z.object({
   DATABASE_URL: z.string().optional(),
   AUTH_SECRET: secret,
   AUTH_SECRET_PREVIOUS: secret,
@@ -51,12 +53,18 @@ const schema = z.object({
   HEARTBEAT_MS: milliseconds(15_000),
   LEASE_MS: milliseconds(10_000),
   DRAIN_MS: milliseconds(20_000),
+  READY_DELAY_MS: z.coerce.number().int().min(0).max(3_600_000).optional(),
   FIRST_CHUNK_TIMEOUT_MS: milliseconds(60_000),
   CHUNK_TIMEOUT_MS: milliseconds(60_000),
   TURN_DEADLINE_MS: milliseconds(900_000),
   CONTINUE_INTERRUPTED: z.enum(["ask", "auto"]).default("ask"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
 });
+
+const schema = variables.transform(({ READY_DELAY_MS, ...values }) => ({
+  ...values,
+  READY_DELAY_MS: READY_DELAY_MS ?? (values.TRUST_PROXY > 0 ? proxyDelayMs : 0),
+}));
 
 /** A page under development usually has a server of its own. In production other origins are named or have no access. */
 const developmentOrigins = "http://localhost:3000,http://localhost:8080";

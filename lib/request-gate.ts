@@ -8,6 +8,7 @@ import { v4 as uuidv4 } from "uuid";
 import { env } from "./env";
 import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./hosts";
 import { logger } from "./logger";
+import { trackRequest } from "./requests-in-flight";
 import { securityHeaders } from "./response-headers";
 
 const key = Symbol.for("rivulet.request-gate");
@@ -40,6 +41,7 @@ function guard(server: Server): void {
   server.removeAllListeners("request");
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     lastAnswers.set(request.socket, response);
+    trackRequest(server, response);
     if (admit(request, response)) for (const handler of handlers) handler.call(server, request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {

@@ -34,8 +34,9 @@ async function main(): Promise<number> {
   const dataDir = path.resolve(process.env.DATA_DIR || ".data");
   const host = process.env.HOST || undefined;
   const port = await requirePort(host);
-  // The server's own budget, and time to write down what it had.
-  allowForEnding((Number(process.env.DRAIN_MS) || 20_000) + 5_000);
+  // The server's own budget, the longest default where none is set, and time to write down what it had.
+  const readyDelayMs = Number(process.env.READY_DELAY_MS || 2_000);
+  allowForEnding((Number(process.env.DRAIN_MS) || 20_000) + readyDelayMs + 5_000);
   const secret = process.env.AUTH_SECRET || ownSecret(dataDir);
 
   let database: EmbeddedPostgres | undefined;

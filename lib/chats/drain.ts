@@ -1,23 +1,27 @@
-// The server's way out: no new turns, readers move on, live turns get their time (docs/operations.md).
+// The server's way out: not ready, then no new turns, readers move on, live turns and other requests get their time
+// (docs/operations.md).
+import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
 import { areMigrationsPending } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
+import { closeServers, untilAnswered } from "@/lib/requests-in-flight";
 import { releaseWatches } from "./watch";
 
 const key = Symbol.for("rivulet.draining");
+const leavingKey = Symbol.for("rivulet.leaving");
 const startsKey = Symbol.for("rivulet.starts");
-const shared = globalThis as { [key]?: boolean; [startsKey]?: Set<Promise<unknown>> };
+const shared = globalThis as { [key]?: boolean; [leavingKey]?: boolean; [startsKey]?: Set<Promise<unknown>> };
 
 export function isDraining(): boolean {
   return shared[key] ?? false;
 }
 
-/** Throws unavailable while new turns are refused, and what the database throws when it does not answer. */
+/** Throws unavailable as soon as the server is asked to leave, and what the database throws when it does not answer. */
 export async function requireReady(): Promise<void> {
-  if (isDraining()) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
+  if (shared[leavingKey]) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
   if (areMigrationsPending())
     throw new AppError("unavailable", "The server waits for its database.", { retryAfter: 2 });
   await pool().sql`select 1`;
@@ -35,15 +39,27 @@ export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Resolves when every live turn has ended, or DRAIN_MS have passed. */
+/** So that the ends of the streams still reach their readers. */
+const lastWordsMs = 500;
+
+/** Resolves when every live turn has ended and every request is answered, or READY_DELAY_MS and DRAIN_MS have passed. */
 export async function drain(): Promise<void> {
+  const { READY_DELAY_MS, DRAIN_MS } = env();
+  shared[leavingKey] = true;
+  if (READY_DELAY_MS > 0) {
+    logger.info({ readyDelayMs: READY_DELAY_MS }, "not ready: who asks for readiness sends no more");
+    await delay(READY_DELAY_MS);
+  }
   shared[key] = true;
   const log = turnLog();
-  logger.info({ turns: log.liveCount, drainMs: env().DRAIN_MS }, "draining: no new turns, live ones may finish");
+  logger.info({ turns: log.liveCount, drainMs: DRAIN_MS }, "draining: no new turns, live ones may finish");
   log.releaseReaders();
   releaseWatches();
-  const deadlineMs = performance.now() + env().DRAIN_MS;
-  const timeout = new Promise((resolve) => setTimeout(resolve, env().DRAIN_MS).unref());
-  await Promise.race([Promise.allSettled(shared[startsKey] ?? []), timeout]);
-  await log.close(Math.max(0, deadlineMs - performance.now()));
+  const deadlineMs = performance.now() + DRAIN_MS;
+  const leftMs = () => Math.max(0, deadlineMs - performance.now());
+  await Promise.race([Promise.allSettled(shared[startsKey] ?? []), delay(DRAIN_MS, undefined, { ref: false })]);
+  await log.close(leftMs());
+  closeServers();
+  const requests = await untilAnswered(leftMs(), lastWordsMs);
+  if (requests > 0) logger.warn({ requests }, "requests were not answered in time");
 }

@@ -1,7 +1,19 @@
 // Leaving in order: SIGTERM while turns run (RELIABILITY I17). A drains, B goes on with the same database.
+import { request } from "node:http";
 import { expect, test } from "vitest";
 import { openStream } from "@/test/sse";
-import { blocksOf, gated, gateOf, header, newKey, rawOf, type TestServer, testCluster, textOf } from "./cluster";
+import {
+  blocksOf,
+  gated,
+  gateOf,
+  header,
+  messageBody,
+  newKey,
+  rawOf,
+  type TestServer,
+  testCluster,
+  textOf,
+} from "./cluster";
 
 const cluster = testCluster({ servers: 2 });
 const tokens = ["One", " two", " three", " four"];
@@ -103,6 +115,87 @@ test("I17: a server with nothing to do leaves at once, and at its next start all
   expect(performance.now() - askedAtMs).toBeLessThan(2_000);
   cluster.a = await cluster.start({ port: cluster.a.port });
   expect(textOf(await cluster.answer(header(stream, "x-chat-id")))).toBe("Hello there.");
+});
+
+test("I17: an upload that is under way is answered, and only then the server leaves", async () => {
+  const server = await cluster.start({ env: { DRAIN_MS: "10000" } });
+  const user = await cluster.guest();
+  const boundary = "drain";
+  const head = `--${boundary}\r\nContent-Disposition: form-data; name="file"; filename="late.md"\r\n\r\n`;
+  const body = `${head}# Late\n\nBut not too late.\r\n--${boundary}--\r\n`;
+  const answered = Promise.withResolvers<{ status: number | undefined; text: string }>();
+  const upload = request(
+    `${server.url}/api/documents`,
+    {
+      method: "POST",
+      agent: false,
+      headers: {
+        authorization: `Bearer ${user.token}`,
+        "content-type": `multipart/form-data; boundary=${boundary}`,
+        "content-length": body.length,
+      },
+    },
+    async (response) => {
+      let text = "";
+      for await (const part of response) text += part;
+      answered.resolve({ status: response.statusCode, text });
+    },
+  );
+  upload.on("error", answered.reject);
+  upload.write(body.slice(0, head.length));
+  // Until the server has it in hands: what it writes down of the use of a token comes before the body is read.
+  await expect
+    .poll(
+      async () =>
+        (await cluster.sql`select from tokens where user_id = ${user.userId} and last_used_at is not null`).length,
+    )
+    .toBe(1);
+  const exit = server.stop();
+  await expect
+    .poll(() =>
+      fetch(`${server.url}/api/ready`).then(
+        ({ status }) => status,
+        () => 0,
+      ),
+    )
+    .not.toBe(200);
+  upload.end(body.slice(head.length));
+  const { status, text } = await answered.promise;
+  expect([status, JSON.parse(text)]).toMatchObject([201, { title: "Late" }]);
+  expect(await exit).toBe(0);
+  expect(server.output()).not.toMatch(/"level":"(warn|error|fatal)"/);
+});
+
+test("I17: behind a proxy readiness says no while everything still works, then the door closes", async () => {
+  const server = await cluster.start({ env: { TRUST_PROXY: "1", READY_DELAY_MS: "1500", DRAIN_MS: "10000" } });
+  const readiness = () => fetch(`${server.url}/api/ready`).then(({ status }) => status);
+  const exit = server.stop();
+  await expect.poll(readiness, { interval: 20 }).toBe(503);
+  const [live, sent] = await Promise.all([runningTurn(server), cluster.send(newKey(), {}, { server })]);
+  expect([sent.status, await sent.ended]).toEqual([200, "terminal"]);
+  const refused = async () => (await cluster.send("Too late.", {}, { server })).status;
+  await expect.poll(refused, { interval: 100 }).toBe(503);
+  expect(await live.stream.ended).toBe("eof");
+  for (const index of [1, 2, 3]) cluster.provider.open(gateOf(live.key, index));
+  expect(await exit).toBe(0);
+  expect(await cluster.turn(live.turnId, { server: cluster.b })).toMatchObject({ status: "complete" });
+});
+
+test("I17: a reader that has stalled does not hold a server that leaves", async () => {
+  const server = await cluster.start({ env: { DRAIN_MS: "20000" } });
+  const key = newKey();
+  cluster.provider.on(key, [{ text: "word ".repeat(2_000_000) }, { finish: "stop" }]);
+  const stream = await openStream(`${server.url}/api/chat`, {
+    token: cluster.user.token,
+    body: messageBody(key),
+    paused: true,
+  });
+  const turnId = header(stream, "x-turn-id");
+  await expect.poll(async () => (await cluster.turn(turnId)).status, { timeout: 15_000 }).toBe("complete");
+  const askedAtMs = performance.now();
+  expect(await server.stop()).toBe(0);
+  expect(performance.now() - askedAtMs).toBeLessThan(10_000);
+  stream.close();
 });
 
 test("I17 I9: a send that is being stored when SIGTERM comes is a turn like any other", async () => {
