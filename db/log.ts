@@ -15,8 +15,11 @@ export type AppendRow = {
   /** Seq of the last row in `chunks`; unchanged when only the lease is renewed. */
   lastSeq: number;
   chunks: { seq: number; json: string }[];
-  /** With the terminal: the turn's state and its message, in the same statement. */
-  final?: { state: string; error: string | null; parts: string; metadata: string; text: string; usage: FinalUsage };
+  /** With the terminal: the turn's state and its message, in the same statement. Without `parts` the message stays as it is. */
+  final?: { state: string; error: string | null; usage: FinalUsage } & (
+    | { parts: string; metadata: string; text: string }
+    | { parts: null; metadata: null; text: null }
+  );
 };
 
 /** Without `tokens` the prompt counts once a request, and `written` is added. */
@@ -92,7 +95,7 @@ export async function commitChunks(
     ), written as (
       update messages set parts = final.parts::json, metadata = final.metadata::json, text = final.text, status = final.state
       from final join live on live.id = final.turn_id
-      where messages.turn_id = final.turn_id
+      where messages.turn_id = final.turn_id and final.parts is not null
     ), groups as (
       select string_agg(id::text, ',') as ids
       from (
@@ -204,6 +207,8 @@ export type ClaimedTurn = {
   messageId: string;
   request: unknown;
   createdMs: number;
+  /** By the database's clock. */
+  ageMs: number;
   epoch: number;
   /** Owners that died while the turn ran, the last one included. */
   crashes: number;
@@ -214,16 +219,10 @@ export type ClaimedTurn = {
 /**
  * Takes over up to `limit` of these turns, of those whose lease ran out: from here on their former owners can append
  * nothing. Left out is what somebody else was faster with or is at, and whose owner is alive after all. It never waits
- * for a lock: who holds it may be asleep. Call inside the transaction that also reads the turns' chunks and ends those that
- * are not run anew.
+ * for a lock: who holds it may be asleep.
  */
-export async function claimExpiredTurns(
-  sql: TransactionSql,
-  turnIds: string[],
-  limit: number,
-  leaseMs: number,
-): Promise<ClaimedTurn[]> {
-  const rows = await sql`
+export async function claimExpiredTurns(turnIds: string[], limit: number, leaseMs: number): Promise<ClaimedTurn[]> {
+  const rows = await pool().sql`
     update turns set epoch = epoch + 1, lease_until = now() + ${leaseMs}::int * interval '1 millisecond',
       crashes = crashes + (lease_until > to_timestamp(0))::int
     where id = any(array(
@@ -231,8 +230,14 @@ export async function claimExpiredTurns(
       order by lease_until limit ${limit} for update skip locked
     ))
     returning id as "turnId", user_id as "userId", chat_id as "chatId", user_message_id as "userMessageId", message_id as "messageId", request,
-      extract(epoch from created_at)::float8 * 1000 as "createdMs", epoch, crashes, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
+      extract(epoch from created_at)::float8 * 1000 as "createdMs",
+      extract(epoch from now() - created_at)::float8 * 1000 as "ageMs", epoch, crashes, last_seq as "lastSeq", stop_requested_at is not null as "stopRequested"`;
   return rows as unknown as ClaimedTurn[];
+}
+
+/** For a turn that ended without its message. */
+export async function setMessageStatus(turnId: string, status: string): Promise<void> {
+  await pool().sql`update messages set status = ${status} where turn_id = ${turnId}`;
 }
 
 export type ChunkRow = { turnId: string; seq: number; json: string };

@@ -1,15 +1,13 @@
-import { Writable } from "node:stream";
 import { APICallError } from "ai";
 import { sql } from "drizzle-orm";
-import pino from "pino";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { z } from "zod";
 import { database } from "@/db/client";
 import { QueueFullError } from "@/db/fair-share";
 import { testDatabase } from "@/test/database";
+import { logged } from "@/test/logged";
 import { AppError } from "./errors";
 import { parseInput, readBytes, readForm, readJson, requireOwnPageOrProgram, requireSameOrigin, route } from "./http";
-import { logger } from "./logger";
 
 testDatabase();
 
@@ -18,22 +16,6 @@ const context = { params: Promise.resolve({}) };
 const canary = "sk-canary-2e8b";
 
 afterEach(() => vi.restoreAllMocks());
-
-/** What the logger writes while the work runs. */
-async function logged(work: () => Promise<unknown>): Promise<Record<string, unknown>[]> {
-  const lines: Record<string, unknown>[] = [];
-  const sink = new Writable({
-    write(chunk, _, done) {
-      lines.push(JSON.parse(String(chunk)));
-      done();
-    },
-  });
-  // The logger's own stream, for the time of the test.
-  const stream = (logger as unknown as Record<symbol, { write(line: string): void }>)[pino.symbols.streamSym];
-  vi.spyOn(stream as { write(line: string): void }, "write").mockImplementation((line) => void sink.write(line));
-  await work();
-  return lines;
-}
 
 async function answerTo(thrown: unknown) {
   let response = new Response();

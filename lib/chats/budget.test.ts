@@ -229,7 +229,7 @@ it("whatever happens on two servers, each turn is settled once and the budget is
             // The owner dies; another server takes the turn over, and the owner's late commit changes nothing.
             const { sql } = pool();
             await sql`update turns set lease_until = now() - interval '1 second' where id = ${turn.id}`;
-            const [claimed] = await sql.begin((tx) => claimExpiredTurns(tx, [turn.id], 1, 60_000));
+            const [claimed] = await claimExpiredTurns([turn.id], 1, 60_000);
             expect(await end(0, turn, 1_000_000)).toEqual([]);
             await settle({ ...turn, epoch: claimed?.epoch as number }, 1, 0, false, 2);
           }),

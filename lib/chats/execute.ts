@@ -6,6 +6,7 @@ import type { TurnRow } from "@/db/turns";
 import { isDatabaseAway, isOverDatabaseLimit } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { turnLog } from "@/lib/log/turn-log";
+import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
@@ -13,7 +14,7 @@ import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { toolsFor } from "@/lib/tools/registry";
 import { startChunk } from "@/lib/turn/begun";
-import type { ChatMessage, LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
+import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type Halt, type RunPorts, runTurn } from "@/lib/turn/run";
@@ -38,11 +39,17 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   const open = new OpenParts();
   for (const { chunk } of stored) open.see(chunk);
   let begun = stored.length > 0;
+  const startMs = performance.now();
+  let metadata: Partial<MessageMetadata> = {};
+  const see = (chunk: TurnChunk) => {
+    open.see(chunk);
+    if (chunk.type === "message-metadata") metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
+  };
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
     for await (const chunk of chunksOf(turn, stored, history, writer.signal)) {
       begun = true;
-      open.see(chunk);
+      see(chunk);
       const room = writer.append(chunk);
       if (room) await room;
     }
@@ -52,10 +59,17 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
     if (!told) logger.error({ err: error, turnId: turn.id }, "turn failed");
     if (!begun) await writer.append(startChunk(identityOf(turn)));
     const ended: Halt = told ? writer.signal.reason : { status: "failed", error: failureOf(error) };
-    for (const chunk of endTurn(open, { ...ended, turnId: turn.id })) await writer.append(chunk);
+    for (const chunk of endTurn(open, { ...ended, turnId: turn.id })) {
+      see(chunk);
+      await writer.append(chunk);
+    }
   }
-  await writer.ended;
+  const outcome = await writer.ended;
   clearTimeout(deadline);
+  const { id: turnId, userId } = turn;
+  const durationMs = performance.now() - startMs;
+  // A turn that was lost is reported by who ends it.
+  if (outcome === "stored") reportTurn({ turnId, userId, model: optionsOf(turn).model, metadata, durationMs });
 }
 
 function failureOf(error: unknown): TurnError {

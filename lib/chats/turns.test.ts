@@ -10,6 +10,7 @@ import { foldChunks, textOf } from "@/lib/turn/fold";
 import { continueInstruction } from "@/lib/turn/prompt";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { noCeilings, testDatabase } from "@/test/database";
+import { logged } from "@/test/logged";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat, deleteChat, findChat } from "./chats";
 import { execute } from "./execute";
@@ -644,3 +645,32 @@ it("I4: a turn that fails before its run begins still has its beginning and its 
   expect(chunks[0]).toMatchObject({ messageId, messageMetadata: { turnId: turn.id, model: "no longer there" } });
   expect(await findTurn(userId, turn.id)).toMatchObject({ state: "failed" });
 });
+
+it.each([
+  ["complete", "says one two three", { finishReason: "stop", outputTokens: expect.any(Number) }],
+  ["failed", "fails", { error: "provider_auth" }],
+])(
+  "one line in the log tells that a turn ended as %s, whose it was and what it took, and no word of it",
+  async (status, key, more) => {
+    provider.on("says one two three", says("one two three"));
+    provider.on("fails", [{ answer: 401, body: { error: { message: "no" } } }]);
+    const userId = await newUser();
+    const lines = await logged(async () => {
+      const turn = await startTurn(userId, ask(`canary-question ${key}`), keepAlive);
+      await read(turn);
+      await Promise.all(runs);
+    });
+    const ended = lines.filter(({ msg }) => msg === "turn ended");
+    expect(ended).toEqual([
+      expect.objectContaining({
+        level: "info",
+        userId,
+        model: "openai:scripted",
+        status,
+        durationMs: expect.any(Number),
+        ...more,
+      }),
+    ]);
+    expect(JSON.stringify(lines)).not.toMatch(/canary-question|one two three/);
+  },
+);

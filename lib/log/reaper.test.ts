@@ -5,6 +5,7 @@ import { commitChunks, pruneChunks } from "@/db/log";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
 import { testDatabase } from "@/test/database";
+import { logged } from "@/test/logged";
 import { PostgresLog } from "./postgres-log";
 import {
   beginning,
@@ -111,6 +112,27 @@ test("a server that dies with more answers than one look finds: they are ended i
   expect(ended).toEqual({ all: true, together: true });
 });
 
+test("a turn that is ended for its dead owner is told in the log like any other", async () => {
+  const turnId = await insertTurn(1);
+  await store(turnId, script(turnId).slice(0, 8));
+  const lines = await logged(async (written) => {
+    openLog();
+    await until(async () => written.some(({ msg }) => msg === "turn ended"));
+  });
+  const [owner] = await pool().sql`select user_id from turns where id = ${turnId}`;
+  expect(lines.filter(({ msg }) => msg === "turn ended")).toEqual([
+    expect.objectContaining({
+      turnId,
+      userId: owner?.user_id,
+      model: "test",
+      status: "interrupted",
+      error: "interrupted",
+      durationMs: expect.any(Number),
+      takenOver: true,
+    }),
+  ]);
+});
+
 test("I11: a stop of a turn whose owner is dead takes effect", async () => {
   const turnId = await insertTurn(leaseMs);
   await store(turnId, script(turnId).slice(0, 6));
@@ -147,10 +169,58 @@ test("a turn that cannot be ended keeps no other from it", async () => {
   const log = openLog();
   await drain(log.read(dead as string, 0));
   await expectEnded(dead as string, "interrupted");
-  expect(await storedTurn(poisoned as string)).toMatchObject({ state: "running", lastSeq: 0, epoch: 1 });
+  // Its claim holds, so that a try is counted even when it kills its server.
+  expect(await storedTurn(poisoned as string)).toMatchObject({ state: "running", lastSeq: 0, epoch: 2 });
   await sql.unsafe("drop trigger refuse on messages");
   await drain(log.read(poisoned as string, 0));
   await expectEnded(poisoned as string, "interrupted");
+});
+
+test("a message that the database refuses is kept as its text", async () => {
+  const turnId = await insertTurn(1);
+  await store(turnId, script(turnId));
+  const { sql } = pool();
+  await sql.unsafe(`
+    create function refuse_reasoning() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+    create trigger refuse_reasoning before update on messages for each row
+      when (new.parts::text like '%reasoning%') execute function refuse_reasoning()`);
+  const log = openLog();
+  const logged = await drain(log.read(turnId, 0));
+  expect(logged.at(-1)).toMatchObject({ chunk: { type: "error" } });
+  expect(await storedTurn(turnId)).toMatchObject({
+    state: "interrupted",
+    epoch: 2,
+    lastSeq: logged.length,
+    message: { status: "interrupted", text: "one two", parts: [{ type: "text", text: "one two", state: "done" }] },
+  });
+  await sql.unsafe("drop trigger refuse_reasoning on messages");
+});
+
+test("a log that cannot be read as chunks is tried a bounded number of times; then its turn ends, with what is in the log", async () => {
+  const [broken, other] = (await insertTurns(2, 1)) as [string, string];
+  const stored = script(broken).slice(0, 8);
+  await store(broken, stored);
+  await store(other, script(other).slice(0, 8));
+  await pool().sql`update turn_chunks set chunk = 'null' where turn_id = ${broken} and seq = 8`;
+  const shortLeaseMs = 150;
+  const log = new PostgresLog(shortLeaseMs);
+  logs.push(log);
+  await drain(log.read(other, 0));
+  await expectEnded(other, "interrupted");
+  // Its message follows its turn.
+  await until(async () => (await storedTurn(broken)).message.status !== "running");
+  const rows = await pool()
+    .sql`select seq, chunk->>'type' as type from turn_chunks where turn_id = ${broken} order by seq`;
+  expect(rows.map(({ seq }) => seq)).toEqual(rows.map((_, index) => index + 1));
+  expect(rows.map(({ type }) => type).slice(6)).toEqual(["text-delta", null, "message-metadata", "data-turn", "error"]);
+  const crashes = await pool().sql`select crashes from turns where id = ${broken}`;
+  expect(crashes).toEqual([{ crashes: 8 }]);
+  expect(await storedTurn(broken)).toMatchObject({
+    state: "interrupted",
+    epoch: 9,
+    error: { code: "interrupted" },
+    message: { status: "interrupted" },
+  });
 });
 
 test("a live turn outlives its lease many times over by renewals alone", async () => {

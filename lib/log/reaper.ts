@@ -1,29 +1,27 @@
-// Turns whose owner died: running turns with an expired lease are claimed, many at once, by a guarded update. Where nothing of
-// its answer is stored a turn is run again, by whoever the log was told of; else its log is folded, closed and finished in the
-// same transaction. Every process does this; the database decides who does it for which turn.
+// Turns whose owner died: running turns with an expired lease are claimed, many at once, by a guarded update of its own. Where
+// nothing of its answer is stored a turn is run again, by whoever the log was told of; else its log is folded and closed
+// (orphan-ending.ts), and stored by a second update that the claim's epoch guards. The database decides who claims which turn.
 
 import { setTimeout as delay } from "node:timers/promises";
-import type { TransactionSql } from "postgres";
 import { pool } from "@/db/client";
 import {
-  type AppendRow,
   type ClaimedTurn,
   claimExpiredTurns,
   commitChunks,
   listExpiredTurns,
   pruneChunks,
   readAllChunks,
+  setMessageStatus,
 } from "@/db/log";
 import { pruneUsage } from "@/db/usage";
 import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
-import { isUnanswered, opening } from "@/lib/turn/begun";
+import { isUnanswered } from "@/lib/turn/begun";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
-import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
-import { foldChunks } from "@/lib/turn/fold";
 import type { Orphan } from "./contract";
-import { finalRow } from "./writer";
+import { endOrphan, keptOf, type OrphanEnding } from "./orphan-ending";
+import { reportTurn } from "./turn-report";
 
 /** With the lease this is the "lease + 2 s" within which every reader learns that an owner died. */
 const reapEveryMs = 1_000;
@@ -32,7 +30,7 @@ const pruneEveryMs = 60_000;
 const keepChunksMs = 3_600_000;
 /** Ids looked at in one go: a whole server's turns in a few. */
 const listSize = 500;
-/** Turns in one transaction, so that it is short and several servers share the work. */
+/** Turns claimed at once, few enough for their leases, and so that several servers share the work. */
 const batchSize = 50;
 /** Chunks read at once, but always those of a whole turn: some megabytes of ordinary ones. */
 const chunksAtOnce = 2_000;
@@ -88,12 +86,11 @@ class Reaper {
 
   /** Takes over all there are: a server that dies may leave a thousand. */
   async round(): Promise<void> {
-    const failed = new Set<string>();
     for (let more = true; more && !this.stopped; ) {
       const expired = await this.#listExpired();
-      const dead = expired.filter((turnId) => !this.#isMine(turnId) && !failed.has(turnId));
+      const dead = expired.filter((turnId) => !this.#isMine(turnId));
       // Of a list that was not full, what is left is somebody else's or will be tried again in the next round.
-      more = (await this.#takeOverAll(dead, failed)) > 0 && expired.length === listSize;
+      more = (await this.#takeOverAll(dead)) > 0 && expired.length === listSize;
     }
   }
 
@@ -112,78 +109,124 @@ class Reaper {
     }
   }
 
-  /** Returns how many were dealt with here; other processes take their part of the same list. `failed` gets the others. */
-  async #takeOverAll(turnIds: string[], failed: Set<string>): Promise<number> {
+  /** Returns how many were claimed here; other processes take their part of the same list. */
+  async #takeOverAll(turnIds: string[]): Promise<number> {
     let done = 0;
     for (let full = turnIds.length > 0; full && !this.stopped; ) {
-      const { claimed, orphans } = await this.#takeOverOrReport(
-        turnIds.filter((turnId) => !failed.has(turnId)),
-        batchSize,
-        failed,
-      );
-      done += claimed;
-      full = claimed === batchSize;
+      const turns = await claimExpiredTurns(turnIds, batchSize, this.#leaseMs);
+      const orphans = await this.#takeOver(turns);
+      done += turns.length;
+      full = turns.length === batchSize;
       if (full && orphans > 0) await delay(runPauseMs);
     }
     return done;
   }
 
-  /** A turn that cannot be ended must not keep the others from it: those it shared a transaction with go one by one. */
-  async #takeOverOrReport(turnIds: string[], limit: number, failed: Set<string>): Promise<Taken> {
-    const claimed: string[] = [];
+  /**
+   * Runs claimed turns again or ends them, outside any transaction: the epoch of the claim guards what is written. Whatever
+   * becomes of this process meanwhile, their leases run out and somebody claims them again. Returns how many are run.
+   */
+  async #takeOver(turns: ClaimedTurn[]): Promise<number> {
+    let orphans = 0;
+    let mine = turns;
+    for (const [index, group] of groupsOf(turns).entries()) {
+      // The groups before may have taken long.
+      if (index > 0) mine = await this.#renew(mine);
+      const held = group.filter((turn) => mine.includes(turn));
+      mine = mine.filter((turn) => !group.includes(turn));
+      orphans += await this.#takeOverGroup(held);
+    }
+    return orphans;
+  }
+
+  /** Those that are still claimed for this process. */
+  async #renew(turns: ClaimedTurn[]): Promise<ClaimedTurn[]> {
+    const rows = turns.map(({ turnId, epoch, lastSeq }) => ({ turnId, epoch, lastSeq, chunks: [] }));
+    const kept = new Set((await commitChunks(pool().sql, rows, this.#leaseMs)).map(({ turnId }) => turnId));
+    return turns.filter(({ turnId }) => kept.has(turnId));
+  }
+
+  async #takeOverGroup(turns: ClaimedTurn[]): Promise<number> {
+    const run = this.#runner();
+    const stored = await readStored(turns.filter((turn) => keptOf(turn) !== "log"));
+    const endings: OrphanEnding[] = [];
+    let orphans = 0;
+    for (const turn of turns) {
+      const logged = stored.get(turn.turnId) ?? [];
+      const { turnId, epoch } = turn;
+      if (run && mayRun(turn, logged)) {
+        orphans += 1;
+        logger.warn({ turnId, epoch }, "running a turn whose owner is gone and that nobody answered");
+        run({ ...turn, createdAt: new Date(turn.createdMs), stored: logged });
+      } else {
+        const ending = await prepareEnding(turn, logged);
+        if (ending) endings.push(ending);
+      }
+    }
+    await this.#store(endings, stored);
+    return orphans;
+  }
+
+  /** A turn that the database refuses to end must not keep the others from it: those it shared a statement with go one by one. */
+  async #store(endings: OrphanEnding[], stored: Map<string, LoggedChunk[]>): Promise<void> {
+    const [first] = endings;
+    if (!first) return;
     try {
-      return await this.#takeOver(turnIds, limit, claimed);
+      await this.#commit(endings);
     } catch (error) {
       if (isDatabaseAway(error)) throw error;
-      const [turnId] = claimed;
-      if (limit > 1 && turnId !== undefined) {
-        let orphans = 0;
-        for (const alone of claimed) orphans += (await this.#takeOverOrReport([alone], 1, failed)).orphans;
-        return { claimed: claimed.length, orphans };
-      }
-      if (turnId === undefined) throw error;
-      logger.error({ err: error, turnId }, "turn could not be ended, will be repeated");
-      failed.add(turnId);
-      return { claimed: 0, orphans: 0 };
+      if (endings.length > 1) for (const ending of endings) await this.#store([ending], stored);
+      else await this.#storeLess(first.turn, stored.get(first.turn.turnId) ?? [], error);
     }
   }
 
-  /** Runs expired turns again or ends them, in one transaction. `claimed` gets those it took, also when that comes to nothing. */
-  async #takeOver(turnIds: string[], limit: number, claimed: string[]): Promise<Taken> {
-    const run = this.#runner();
-    const orphans: Orphan[] = [];
-    const sealed: SealedTurn[] = [];
-    await pool().sql.begin(async (sql) => {
-      const turns = await claimExpiredTurns(sql, turnIds, limit, this.#leaseMs);
-      claimed.push(...turns.map(({ turnId }) => turnId));
-      for (const group of groupsOf(turns)) {
-        const stored = await readStored(sql, group);
-        const ended: SealedTurn[] = [];
-        for (const turn of group) {
-          const logged = stored.get(turn.turnId) ?? [];
-          if (run && mayRun(turn, logged))
-            orphans.push({ ...turn, createdAt: new Date(turn.createdMs), stored: logged });
-          else ended.push(await seal(turn, logged));
-        }
-        const rows = ended.map(({ row }) => row);
-        if (rows.length > 0) await commitChunks(sql, rows, this.#leaseMs);
-        sealed.push(...ended);
-      }
-    });
-    for (const { turn, chunks } of sealed) {
-      const { turnId, stopRequested } = turn;
-      logger.warn({ turnId, stopRequested, chunks }, "ended a turn whose owner is gone");
+  /** The whole message was refused: its text alone may not be. */
+  async #storeLess(turn: ClaimedTurn, logged: LoggedChunk[], cause: unknown): Promise<void> {
+    const { turnId, crashes } = turn;
+    try {
+      if (keptOf(turn) === "log") throw cause;
+      logger.error({ err: cause, turnId, crashes }, "an answer could not be stored, its text is");
+      await this.#commit([await endOrphan(turn, logged, "text")]);
+    } catch (error) {
+      if (isDatabaseAway(error)) throw error;
+      logger.error({ err: error, turnId, crashes }, "turn could not be ended, will be repeated after its lease");
     }
-    for (const orphan of orphans) {
-      const { turnId, epoch } = orphan;
-      logger.warn({ turnId, epoch }, "running a turn whose owner is gone and that nobody answered");
-      run?.(orphan);
+  }
+
+  async #commit(endings: OrphanEnding[]): Promise<void> {
+    const rows = endings.map(({ row }) => row);
+    const ended = new Set((await commitChunks(pool().sql, rows, this.#leaseMs)).map(({ turnId }) => turnId));
+    for (const { turn, row, metadata } of endings) {
+      const { turnId, userId, request, ageMs: durationMs } = turn;
+      // Else its lease ran out meanwhile, and somebody else ends it.
+      if (!ended.has(turnId)) continue;
+      const { model } = request as { model: string };
+      reportTurn({ turnId, userId, model, metadata, durationMs, takenOver: true });
+      if (row.final?.parts === null) await endMessage(turnId, row.final.state);
     }
-    return { claimed: claimed.length, orphans: orphans.length };
   }
 }
 
-type Taken = { claimed: number; orphans: number };
+/** Null when nothing can be made of its log; it is tried again after the lease, with less. */
+async function prepareEnding(turn: ClaimedTurn, logged: LoggedChunk[]): Promise<OrphanEnding | null> {
+  const kept = keptOf(turn);
+  const { turnId, crashes } = turn;
+  try {
+    return await endOrphan(turn, logged, kept);
+  } catch (error) {
+    logger.error({ err: error, turnId, crashes, kept }, "turn could not be ended, will be repeated after its lease");
+    return null;
+  }
+}
+
+/** The message of a turn that ended without one. */
+async function endMessage(turnId: string, state: string): Promise<void> {
+  try {
+    await setMessageStatus(turnId, state);
+  } catch (error) {
+    logger.error({ err: error, turnId }, "the message of an ended turn could not be changed");
+  }
+}
 
 /** In order, each as many as may be read at once. */
 function groupsOf(turns: ClaimedTurn[]): ClaimedTurn[][] {
@@ -200,9 +243,9 @@ function groupsOf(turns: ClaimedTurn[]): ClaimedTurn[][] {
   return groups;
 }
 
-async function readStored(sql: TransactionSql, turns: ClaimedTurn[]): Promise<Map<string, LoggedChunk[]>> {
+async function readStored(turns: ClaimedTurn[]): Promise<Map<string, LoggedChunk[]>> {
   const rows = await readAllChunks(
-    sql,
+    pool().sql,
     turns.map(({ turnId }) => turnId),
   );
   const stored = new Map<string, LoggedChunk[]>();
@@ -219,37 +262,4 @@ function mayRun({ crashes, stopRequested, request }: ClaimedTurn, stored: Logged
   const { begunSeq = 0 } = request as { begunSeq?: number };
   const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
   return crashes < maxCrashes && !stopRequested && isUnanswered(own);
-}
-
-type SealedTurn = { turn: ClaimedTurn; chunks: number; row: AppendRow };
-
-/** What ends a claimed turn: as stopped when somebody had asked for that, else as interrupted. What was stored is kept. */
-async function seal(turn: ClaimedTurn, logged: LoggedChunk[]): Promise<SealedTurn> {
-  const { turnId, epoch, lastSeq, stopRequested } = turn;
-  const stored = logged.map(({ chunk }) => chunk);
-  const open = new OpenParts();
-  for (const chunk of stored) open.see(chunk);
-  const added = [
-    ...(stored.length === 0 ? openingOf(turn) : []),
-    ...endTurn(
-      open,
-      stopRequested ? { turnId, status: "stopped" } : { turnId, status: "interrupted", error: interruptedError },
-    ),
-  ];
-  const all = [...stored, ...added];
-  const message = await foldChunks(all, (error) => logger.error({ err: error, turnId }, "fold stopped early"));
-  const row = {
-    turnId,
-    epoch,
-    lastSeq: lastSeq + added.length,
-    chunks: added.map((chunk, index) => ({ seq: lastSeq + index + 1, json: JSON.stringify(chunk) })),
-    final: finalRow(all, message),
-  };
-  return { turn, chunks: stored.length, row };
-}
-
-/** How every turn begins, for one whose owner died before it stored anything: its message must know where it belongs. */
-function openingOf({ request, createdMs, ...turn }: ClaimedTurn): TurnChunk[] {
-  const { model: modelId } = request as { model: string };
-  return opening({ ...turn, modelId, createdAt: new Date(createdMs).toISOString() });
 }
