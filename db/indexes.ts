@@ -39,7 +39,7 @@ const largeIndexes: LargeIndex[] = [
 const retiredIndexes = ["chats_user_id_updated_at_index"];
 
 /** Any constant will do, as long as it is not the one of the migrations and every version uses the same one. */
-const lockId = 7_305_182_442;
+const lockId = 7_305_182_444;
 /** How often a server looks whether another one has finished. */
 const pollMs = 1_000;
 

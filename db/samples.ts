@@ -8,7 +8,7 @@ import { documents } from "./schema";
 export type NewSample = NewDocument & { fingerprint: string };
 
 /** Any constant will do, as long as every version of Rivulet uses the same one. */
-const lockId = 7_305_182_442;
+const lockId = 7_305_182_443;
 
 /** File name to fingerprint. */
 export async function readSampleFingerprints(): Promise<Map<string, string | null>> {

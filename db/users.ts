@@ -59,6 +59,8 @@ export async function claimIdleGuests(days: number, limit: number): Promise<stri
       returning id
     ), ended as (
       delete from tokens using idle where tokens.user_id = idle.id
+    ), signed_out as (
+      delete from sessions using idle where sessions.user_id = idle.id
     )
     select id from idle`,
   );

@@ -5,6 +5,7 @@ import { pool } from "@/db/client";
 import { pruneChunks } from "@/db/log";
 import { insertTask } from "@/db/tasks";
 import { findTurn, type TurnRow } from "@/db/turns";
+import { claimIdleGuests } from "@/db/users";
 import { requireUser } from "@/lib/auth";
 import { ingestDocument } from "@/lib/retrieval/ingest";
 import { testDatabase } from "@/test/database";
@@ -98,17 +99,18 @@ describe("guests", () => {
   const bearer = (token: string) => new Request("http://localhost/", { headers: { authorization: `Bearer ${token}` } });
   const isThere = async (userId: string) => (await sql()`select from users where id = ${userId}`).length === 1;
 
-  it("who were away too long are deleted with everything", async () => {
+  it("I24: who were away too long are deleted with everything", async () => {
     const { id: userId } = await createGuest(address);
     const { token } = await createToken(userId, { name: "t" });
     const turnId = await addTurn(userId);
     for (let chat = 0; chat < 5; chat++) await addTurn(userId);
     await ingestDocument(userId, { filename: "a.md", bytes: new TextEncoder().encode("# Own\n\nText.") });
     await insertTask(userId, { title: "Task", description: "" }, 100);
+    await sql()`insert into sessions (id, user_id, expires_at) values (${randomUUID()}, ${userId}, now() + interval '1 year')`;
     await away(userId, 31);
     await sweepGuests(30);
     expect(await isThere(userId)).toBe(false);
-    for (const table of ["chats", "messages", "turns", "documents", "passages", "tasks", "tokens"])
+    for (const table of ["chats", "messages", "turns", "documents", "passages", "tasks", "tokens", "sessions"])
       expect([table, await count(table, userId)]).toEqual([table, 0]);
     expect(await chunksOf(turnId)).toBe(0);
     await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
@@ -145,13 +147,17 @@ describe("guests", () => {
     expect(await written()).toBe(seen);
   });
 
-  it("are finished in the next round when a server stopped in the middle of one", async () => {
+  it("I24: lose all credentials before anything of theirs is deleted", async () => {
     const { id: userId } = await createGuest(address);
     const { token } = await createToken(userId, { name: "t" });
+    await sql()`insert into sessions (id, user_id, expires_at) values (${randomUUID()}, ${userId}, now() + interval '1 year')`;
     await addTurn(userId);
     await away(userId, 31);
-    await sql()`delete from tokens where user_id = ${userId}`;
+    expect(await claimIdleGuests(30, 10)).toEqual([userId]);
+    for (const table of ["tokens", "sessions"]) expect([table, await count(table, userId)]).toEqual([table, 0]);
+    expect(await count("chats", userId)).toBe(1);
     await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
+    // As after a server that stopped here: the next rounds, of several servers at once, finish it.
     await Promise.all([sweepGuests(30), sweepGuests(30), sweepGuests(30)]);
     await sweepGuests(30);
     expect(await isThere(userId)).toBe(false);
