@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { buildIndexes } from "@/db/indexes";
 import { migrateDatabase } from "@/db/migrate";
+import { beginCredentialChecks } from "@/lib/chats/credential-checks";
 import { drain } from "@/lib/chats/drain";
 import { keepIndexingMessages } from "@/lib/chats/search-index";
 import { beginSweeps } from "@/lib/chats/sweep";
@@ -85,6 +86,7 @@ function reasonOf(error: unknown): string {
 async function beginWork(): Promise<void> {
   beginTakeovers();
   beginSweeps();
+  beginCredentialChecks();
   void buildIndexesAndSearch();
   try {
     await refreshSamples();

@@ -36,7 +36,8 @@ async function refusing<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-// next-auth logs what its callbacks throw, and clears the cookie: a moment without a database would cost a guest all chats.
+// next-auth logs what its callbacks throw and clears the cookie. Without this, a request while the database is away would cost
+// a guest all chats.
 const failures = new WeakMap<object, unknown>();
 
 /** What kept next-auth from reading or ending a session during this request; its answer is then worth nothing. */

@@ -38,6 +38,19 @@ export async function findSessionUser(key: SessionKey): Promise<CallerRow | null
   return seenCaller(row);
 }
 
+/** Which of these sessions are over. One statement, however many there are. */
+export async function listEndedSessions(keys: SessionKey[]): Promise<string[]> {
+  const { sql } = pool();
+  const rows = await sql<{ id: string }[]>`
+    select asked.id from json_to_recordset(${JSON.stringify(keys)}::text::json)
+      as asked (id uuid, "userId" uuid, version int, rowless boolean)
+    where not exists (
+      select from users left join sessions on sessions.id = asked.id and sessions.user_id = users.id
+      where users.id = asked."userId" and ${isLive(sql, sql`asked.version`, sql`asked.rowless`)}
+    )`;
+  return rows.map(({ id }) => id);
+}
+
 type Fragment = ReturnType<Statements>;
 
 /** Of a row of `users` with its row of `sessions`, if any. */

@@ -122,6 +122,16 @@ export async function findUserByToken(hash: string): Promise<(CallerRow & { toke
   return caller && { ...caller, tokenId: row.token_id };
 }
 
+/** Which of these tokens are over: revoked, expired, or their user gone. One statement, however many there are. */
+export async function listEndedTokens(ids: string[]): Promise<string[]> {
+  const rows = await pool().sql<{ id: string }[]>`
+    select asked.id from unnest(${ids}::uuid[]) as asked (id)
+    where not exists (
+      select from tokens where tokens.id = asked.id and (expires_at is null or expires_at > now())
+    )`;
+  return rows.map(({ id }) => id);
+}
+
 export async function listTokens(userId: string): Promise<TokenRow[]> {
   return database().select().from(tokens).where(eq(tokens.userId, userId)).orderBy(desc(tokens.createdAt));
 }

@@ -54,7 +54,17 @@ export async function requireCaller(request: Request, cost?: Cost): Promise<Call
   const caller = await findCaller(request);
   await admit(request, caller?.user, cost);
   if (!caller) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");
+  credentials.set(request, caller.credential);
   return caller;
+}
+
+const credentials = new WeakMap<Request, Credential>();
+
+/** What the caller of this request proved itself with, once `requireCaller` or `requireUser` let it in. */
+export function credentialOf(request: Request): Credential {
+  const credential = credentials.get(request);
+  if (!credential) throw new Error("nobody asked who is calling");
+  return credential;
 }
 
 async function findCaller(request: Request): Promise<Caller | null> {

@@ -1,7 +1,7 @@
 // What a process holds open for its clients: each stream, feed and awaited answer from the request to the end. The one place
 // that opens something for a request and closes it whatever happens: the client leaves at any moment, the work throws, the
 // response has no body, the body is never read. Knows nothing of turns or frames.
-import type { User } from "./auth";
+import { type Credential, credentialOf, type User } from "./auth";
 import { eventStream } from "./sse";
 
 type Resource = { close(): void };
@@ -34,7 +34,7 @@ export async function withClientStream(
   user: User | null,
   work: (stream: ClientStream) => Promise<Response>,
 ): Promise<Response> {
-  const stream = new ClientStream(request.signal, user);
+  const stream = new ClientStream(request.signal, user, user && credentialOf(request));
   try {
     const response = await work(stream);
     if (!stream.streams) stream.close();
@@ -47,14 +47,17 @@ export async function withClientStream(
 
 export class ClientStream {
   readonly user: User | null;
+  /** Looked at again while the stream is open (lib/chats/credential-checks.ts). */
+  readonly credential: Credential | null;
   readonly #client: AbortSignal;
   readonly #closed = new AbortController();
   readonly #owned: Resource[] = [];
   readonly #onAbort = () => this.close();
   #streams = false;
 
-  constructor(client: AbortSignal, user: User | null) {
+  constructor(client: AbortSignal, user: User | null, credential: Credential | null) {
     this.user = user;
+    this.credential = credential;
     this.#client = client;
     clientStreams().add(this);
     client.addEventListener("abort", this.#onAbort, { once: true });

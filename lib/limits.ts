@@ -29,6 +29,8 @@ export const limits = {
   list: { user: perMinute(600) },
   /** Looks through texts. */
   search: { user: perMinute(120), address: perMinute(600), everyone: perMinute(3_000) },
+  /** Reads everything of a user. */
+  export: { user: perHour(20), address: perHour(200) },
   /** Changes or deletes rows. */
   write: { user: perMinute(300) },
   /** Opens a stream or a feed: a reconnecting client does so once a second. */

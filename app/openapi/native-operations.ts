@@ -2,7 +2,7 @@
 // parses with. test/server/openapi.test.ts compares this list with the files, and every answer with what is said here.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import { passwordChange } from "@/lib/chats/account";
+import { accountDeletion, passwordChange } from "@/lib/chats/account";
 import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
 import { gatherHeader } from "@/lib/chats/gather";
 import { chatRequest } from "@/lib/chats/turn-request";
@@ -229,6 +229,29 @@ export const nativePaths: ZodOpenApiPathsObject = {
       description: "Needs a session: a token is refused.",
       requestParams: { path: z.object({ sessionId: z.uuid() }) },
       responses: gone([401, 403, 404]),
+    },
+  },
+  "/api/account": {
+    delete: {
+      ...named("Accounts", "deleteAccount", "Delete the account with everything it holds"),
+      description:
+        "Proved by the password; for a guest by the session and `confirm`. Running answers are stopped. It cannot be undone.",
+      requestBody: body(accountDeletion, { password: "correct horse battery staple" }),
+      responses: gone([400, 401, 403, 413, 429]),
+    },
+  },
+  "/api/account/export": {
+    get: {
+      ...named("Accounts", "exportAccount", "Download everything"),
+      description:
+        "JSON lines, each with a `type`. The last one is of type `end`: without it the download was cut off.",
+      responses: {
+        "200": {
+          description: "The export.",
+          content: { "application/x-ndjson": { schema: z.string().describe("One JSON object a line.") } },
+        },
+        ...refusals([401, 429]),
+      },
     },
   },
   "/api/account/password": {

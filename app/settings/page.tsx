@@ -2,16 +2,26 @@ import type { Metadata } from "next";
 import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { originOf } from "@/app/openapi/origin";
-import { currentUser } from "@/app/session";
+import { currentCaller } from "@/app/session";
 import { Settings } from "@/components/settings/settings";
+import { listSessions } from "@/lib/chats/sessions";
 import { listTokens } from "@/lib/chats/users";
 import { env } from "@/lib/env";
 
 export const metadata: Metadata = { title: "Settings" };
 
 export default async function SettingsPage() {
-  const user = await currentUser();
-  if (!user) redirect("/sign-in");
-  const tokens = await listTokens(user.id);
-  return <Settings user={user} tokens={tokens} guestDays={env().GUEST_DAYS} address={originOf(await headers())} />;
+  const caller = await currentCaller();
+  if (!caller) redirect("/sign-in");
+  const { user } = caller;
+  const [tokens, sessions] = await Promise.all([listTokens(user.id), listSessions(caller)]);
+  return (
+    <Settings
+      user={user}
+      tokens={tokens}
+      sessions={sessions}
+      guestDays={env().GUEST_DAYS}
+      address={originOf(await headers())}
+    />
+  );
 }

@@ -5,7 +5,7 @@ import { Button } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { Field } from "@/components/ui/field";
 import type { Token } from "@/lib/client/api";
-import { RequestError } from "@/lib/client/request";
+import { Problem, useAttempt } from "./problem";
 import { Requests } from "./requests";
 import { Section } from "./section";
 import { TokenList } from "./token-list";
@@ -16,42 +16,34 @@ type AccessProps = { first: Token[]; userId: string; address: string };
 export function Access({ first, userId, address }: AccessProps) {
   const [tokens, setTokens] = useState(first);
   const [made, setMade] = useState<{ id: string; token: string } | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  const [pending, setPending] = useState(false);
+  const { problem, pending, attempt } = useAttempt();
 
-  const attempt = async (work: () => Promise<void>) => {
-    setPending(true);
-    setProblem(null);
-    try {
+  const attemptAndList = (work: () => Promise<void>) =>
+    attempt(async () => {
       await work();
       setTokens(await api.listTokens());
-    } catch (error) {
-      if (!(error instanceof RequestError)) throw error;
-      setProblem(error.message);
-    } finally {
-      setPending(false);
-    }
-  };
+    });
   const create = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     const form = event.currentTarget;
     const name = String(new FormData(form).get("name")).trim();
-    await attempt(async () => {
+    await attemptAndList(async () => {
       setMade(await api.createToken(name ? { name } : {}));
       form.reset();
     });
   };
-  const revoke = (id: string) =>
-    attempt(async () => {
+  const revoke = async (id: string) => {
+    await attemptAndList(async () => {
       await api.deleteToken(id);
       if (made?.id === id) setMade(null);
     });
+  };
 
   return (
     <>
       <Section
         title="Access tokens"
-        lead="A token lets a program act as you: ask questions, and read and change your chats and documents. It is good until you revoke it."
+        lead="A token lets a program act as you: ask questions, and read and change your chats and documents. It is good until you revoke it, change your password or delete your account."
       >
         <form onSubmit={create} className="flex items-end gap-2">
           <div className="min-w-0 flex-1 [&_input]:w-full">
@@ -61,11 +53,7 @@ export function Access({ first, userId, address }: AccessProps) {
             Create token
           </Button>
         </form>
-        {problem && (
-          <p role="alert" className="mt-3 rounded-lg bg-danger-soft px-3 py-2 text-sm text-danger">
-            {problem}
-          </p>
-        )}
+        <Problem text={problem} />
         {made && <NewToken token={made.token} />}
         <TokenList tokens={tokens} onRevoke={revoke} />
       </Section>

@@ -1,22 +1,34 @@
 "use client";
 import { ArrowLeft } from "lucide-react";
 import Link from "next/link";
+import { useState } from "react";
+import { api } from "@/components/api";
 import { CopyButton } from "@/components/ui/copy-button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
-import type { Token } from "@/lib/client/api";
+import type { BrowserSession, Token } from "@/lib/client/api";
 import { Access } from "./access";
+import { Password } from "./password";
 import { Section } from "./section";
+import { Sessions } from "./sessions";
+import { YourData } from "./your-data";
 
 type SettingsProps = {
   user: { id: string; name: string | null; email: string | null; guest: boolean };
   tokens: Token[];
+  sessions: BrowserSession[];
   /** A guest who was away for so many days is deleted. */
   guestDays: number;
   /** The server's own, without a trailing slash. */
   address: string;
 };
 
-export function Settings({ user, tokens, guestDays, address }: SettingsProps) {
+export function Settings({ user, tokens, sessions, guestDays, address }: SettingsProps) {
+  // Another password ends what these lists showed: they begin anew.
+  const [left, setLeft] = useState({ tokens, sessions, round: 0 });
+  const begin = async () => {
+    const now = { tokens: await api.listTokens(), sessions: await api.listSessions() };
+    setLeft(({ round }) => ({ ...now, round: round + 1 }));
+  };
   return (
     <>
       <header className="sticky top-0 z-10 border-b border-line bg-paper">
@@ -37,7 +49,10 @@ export function Settings({ user, tokens, guestDays, address }: SettingsProps) {
         <Section title="Account">
           <Account {...user} guestDays={guestDays} />
         </Section>
-        <Access first={tokens} userId={user.id} address={address} />
+        {user.email !== null && <Password email={user.email} onChanged={begin} />}
+        <Sessions key={`sessions ${left.round}`} first={left.sessions} guest={user.guest} />
+        <Access key={`tokens ${left.round}`} first={left.tokens} userId={user.id} address={address} />
+        <YourData guest={user.guest} />
       </main>
     </>
   );

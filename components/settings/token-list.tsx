@@ -4,6 +4,7 @@ import { useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
 import type { Token } from "@/lib/client/api";
+import { day } from "./day";
 
 type TokenListProps = { tokens: Token[]; onRevoke: (id: string) => Promise<void> };
 
@@ -41,14 +42,4 @@ export function TokenList({ tokens, onRevoke }: TokenListProps) {
 function lifeOf({ createdAt, lastUsedAt, expiresAt }: Token): string {
   const used = lastUsedAt ? `last used ${day(lastUsedAt)}` : "never used";
   return [`Made ${day(createdAt)}`, used, ...(expiresAt ? [`expires ${day(expiresAt)}`] : [])].join(" · ");
-}
-
-/** One zone and one language, so that server and browser draw the same. */
-function day(iso: string): string {
-  return new Date(iso).toLocaleDateString("en-GB", {
-    day: "numeric",
-    month: "short",
-    year: "numeric",
-    timeZone: "UTC",
-  });
 }

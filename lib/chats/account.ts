@@ -1,11 +1,14 @@
-// The verbs on an account as a whole: another password. Each proves anew who asks: a session that was left open, or a token
+// The verbs on an account as a whole: another password, and its end. Each proves anew who asks: a session that was left open, or a token
 // that leaked, is not enough.
 import { z } from "zod";
-import { replacePassword } from "@/db/account";
-import type { User } from "@/lib/auth";
+import { abandonAccount, forgetUsage, replacePassword } from "@/db/account";
+import type { Caller, User } from "@/lib/auth";
 import { AppError } from "@/lib/errors";
+import { turnLog } from "@/lib/log/turn-log";
 import { requireUncommonPassword } from "./password-rules";
 import { hashPassword } from "./passwords";
+import { requireSession } from "./sessions";
+import { deleteWithEverything } from "./sweep";
 import { findByPassword, newPassword } from "./users";
 
 export const passwordChange = z
@@ -24,6 +27,33 @@ export async function changePassword(
   const email = await provePassword(user, currentPassword, address);
   await requireUncommonPassword(email, newPassword);
   await replacePassword(user.id, await hashPassword(newPassword));
+}
+
+export const accountDeletion = z
+  .object({
+    password: z.string().max(200).optional().describe("Of the account. A guest has none."),
+    confirm: z.literal(true).optional().describe("For a guest, in place of the password."),
+  })
+  .meta({ id: "AccountDeletion" });
+
+/**
+ * Deletes the user with everything: chats, documents, tasks, sessions, tokens. Running answers are stopped. From the first moment
+ * on nobody can sign in to it any more. Throws forbidden without proof: the password, for a guest the session and `confirm`.
+ */
+export async function deleteAccount(
+  caller: Caller,
+  { password, confirm }: z.output<typeof accountDeletion>,
+  address: string,
+): Promise<void> {
+  const { user } = caller;
+  if (!user.guest) await provePassword(user, password ?? "", address);
+  else {
+    requireSession(caller);
+    if (!confirm) throw new AppError("bad_request", "confirm: must be true. Everything is deleted for good.");
+  }
+  for (const turnId of await abandonAccount(user.id)) await turnLog().requestStop(turnId);
+  await deleteWithEverything(user.id);
+  await forgetUsage(user.id);
 }
 
 /** The account's address, once the password is known to be right. */

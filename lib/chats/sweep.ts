@@ -80,8 +80,8 @@ export async function sweepGuests(days: number): Promise<void> {
   if (deleted > 0) logger.info({ guests: deleted }, "deleted guests that were away for GUEST_DAYS");
 }
 
-/** False when it was not finished, which the next round does. */
-async function deleteWithEverything(userId: string): Promise<boolean> {
+/** A guest that nobody can reach any more. False when it was not finished, which the next round does. */
+export async function deleteWithEverything(userId: string): Promise<boolean> {
   for (let chatIds = await listChatIds(userId, chatsPerPage); chatIds.length > 0; ) {
     for (const chatId of chatIds) {
       if (isDraining()) return false;

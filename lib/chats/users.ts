@@ -19,7 +19,7 @@ import { hasPaidModel } from "@/lib/models/catalogue";
 import { requireUncommonPassword } from "./password-rules";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
 
-/** Also what a password may be that is asked for: longer ones are not hashed for anybody. */
+/** The upper bound limits what argon2 hashes for anybody who asks. */
 export const newPassword = z.string().min(8, "must have at least 8 characters").max(200);
 export const credentials = z.object({
   email: z

@@ -69,6 +69,17 @@ const token = z.object({
 });
 export type Token = z.infer<typeof token>;
 
+const session = z.object({
+  id: z.string(),
+  createdAt: z.string(),
+  lastSeenAt: z.string(),
+  expiresAt: z.string(),
+  userAgent: z.string(),
+  /** The one that asks. */
+  current: z.boolean(),
+});
+export type BrowserSession = z.infer<typeof session>;
+
 const newToken = z.object({
   id: z.string(),
   /** Shown this once, never again. */
@@ -100,8 +111,8 @@ export function createApi(http: Http = {}) {
     body: object,
     { signal }: CallOptions = {},
   ) => call(schema, path, { method, headers: json, body: JSON.stringify(body), signal });
-  const remove = async (path: string): Promise<void> => {
-    await request(http, path, { method: "DELETE", headers: json });
+  const remove = async (path: string, body?: object): Promise<void> => {
+    await request(http, path, { method: "DELETE", headers: json, ...(body && { body: JSON.stringify(body) }) });
   };
 
   return {
@@ -135,6 +146,14 @@ export function createApi(http: Http = {}) {
     listTokens: async (options?: CallOptions) => (await get(tokens, "/api/tokens", options)).tokens,
     createToken: (fields: { name?: string } = {}) => send(newToken, "POST", "/api/tokens", fields),
     deleteToken: (id: string) => remove(`/api/tokens/${encodeURIComponent(id)}`),
+    listSessions: async (options?: CallOptions) => (await get(sessions, "/api/sessions", options)).sessions,
+    endSession: (id: string) => remove(`/api/sessions/${encodeURIComponent(id)}`),
+    /** This one too. */
+    endAllSessions: () => remove("/api/sessions"),
+    changePassword: async (fields: { currentPassword: string; newPassword: string }): Promise<void> => {
+      await request(http, "/api/account/password", { method: "POST", headers: json, body: JSON.stringify(fields) });
+    },
+    deleteAccount: (proof: { password: string } | { confirm: true }) => remove("/api/account", proof),
     signUp: (fields: { email: string; password: string; name?: string }) => send(user, "POST", "/api/users", fields),
   };
 }
@@ -142,6 +161,7 @@ export function createApi(http: Http = {}) {
 const messages = z.object({ messages: z.array(message) });
 const documents = z.object({ documents: z.array(document) });
 const models = z.object({ models: z.array(model), default: z.string() });
+const sessions = z.object({ sessions: z.array(session) });
 const tokens = z.object({ tokens: z.array(token) });
 
 // Required of every changing request with a cookie: a plain cross-site form cannot send it.

@@ -63,6 +63,8 @@ const table: Record<string, Call> = {
   "GET /api/sessions": user("/api/sessions"),
   "DELETE /api/sessions": session("/api/sessions"),
   "DELETE /api/sessions/[sessionId]": session(`/api/sessions/${randomUUID()}`),
+  "DELETE /api/account": session("/api/account"),
+  "GET /api/account/export": user("/api/account/export"),
   "POST /api/account/password": user("/api/account/password", () => ({})),
   "DELETE /api/tokens/[tokenId]": owned(({ tokenId }) => `/api/tokens/${tokenId}`),
 };

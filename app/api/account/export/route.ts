@@ -1,0 +1,33 @@
+// GET /api/account/export: everything that the caller has stored here, as a download of JSON lines.
+import { requireUser } from "@/lib/auth";
+import { exportAccount } from "@/lib/chats/export";
+import { route } from "@/lib/http";
+
+export const maxDuration = 300;
+
+export const GET = route(async (request) => {
+  const user = await requireUser(request);
+  return new Response(bytesOf(exportAccount(user.id)), {
+    headers: {
+      "Content-Type": "application/x-ndjson; charset=utf-8",
+      "Content-Disposition": 'attachment; filename="rivulet-export.ndjson"',
+      "Cache-Control": "no-store",
+    },
+  });
+});
+
+/** Pulled by the client: a page is read from the database when the one before it was taken. */
+function bytesOf(lines: AsyncGenerator<string>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        const { done, value } = await lines.next();
+        if (done) controller.close();
+        else controller.enqueue(encoder.encode(value));
+      },
+      cancel: () => void lines.return(undefined),
+    },
+    { highWaterMark: 0 },
+  );
+}

@@ -1,0 +1,15 @@
+// DELETE /api/account: the caller's account with everything it holds.
+import { setSession } from "@/app/session";
+import { requireCaller } from "@/lib/auth";
+import { accountDeletion, deleteAccount } from "@/lib/chats/account";
+import { clientAddress } from "@/lib/client-address";
+import { readJson, route } from "@/lib/http";
+
+export const maxDuration = 300;
+
+export const DELETE = route(async (request) => {
+  const caller = await requireCaller(request);
+  await deleteAccount(caller, await readJson(request, accountDeletion), clientAddress(request.headers));
+  await setSession(null);
+  return new Response(null, { status: 204 });
+});

@@ -1,0 +1,30 @@
+// What a browser calls itself, as people call it. A list of known names: the text is the client's, and shown only through this.
+
+const browsers: [name: string, sign: RegExp][] = [
+  ["Edge", /Edg(?:e|A|iOS)?\//],
+  ["Opera", /OPR\//],
+  ["Samsung Internet", /SamsungBrowser\//],
+  ["Firefox", /(?:Firefox|FxiOS)\//],
+  ["Chrome", /(?:Chrome|CriOS|HeadlessChrome)\//],
+  ["Safari", /Version\/[\d.]+ .*Safari\//],
+];
+const systems: [name: string, sign: RegExp][] = [
+  ["iPhone", /iPhone/],
+  ["iPad", /iPad/],
+  ["Android", /Android/],
+  ["Windows", /Windows/],
+  ["macOS", /Mac OS X|Macintosh/],
+  ["ChromeOS", /CrOS/],
+  ["Linux", /Linux/],
+];
+
+export function browserName(userAgent: string): string {
+  const named = (list: [string, RegExp][]) => list.find(([, sign]) => sign.test(userAgent))?.[0];
+  const browser = named(browsers) ?? "Unknown browser";
+  const system = named(systems);
+  return system ? `${browser} on ${system}` : browser;
+}
+
+export function isPhone(userAgent: string): boolean {
+  return /iPhone|Android.*Mobile/.test(userAgent);
+}

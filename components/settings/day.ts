@@ -1,0 +1,9 @@
+/** One zone and one language, so that server and browser draw the same. */
+export function day(iso: string): string {
+  return new Date(iso).toLocaleDateString("en-GB", {
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    timeZone: "UTC",
+  });
+}

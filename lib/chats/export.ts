@@ -1,0 +1,35 @@
+// Everything that a user has stored here, as JSON lines. No secret is among them: no password, no token, no hash.
+import * as rows from "@/db/export";
+import { listSessions } from "@/db/sessions";
+
+/**
+ * One JSON object a line, each with a `type`; what belongs to a chat or a document follows it. The last line is of type `end` and
+ * counts those before it: an export without it was cut off.
+ */
+export async function* exportAccount(userId: string): AsyncGenerator<string> {
+  let lines = 0;
+  for await (const line of everything(userId)) {
+    lines += 1;
+    yield `${JSON.stringify(line)}\n`;
+  }
+  yield `${JSON.stringify({ type: "end", lines })}\n`;
+}
+
+type Line = { type: string; [field: string]: unknown };
+
+async function* everything(userId: string): AsyncGenerator<Line> {
+  yield { type: "account", ...(await rows.findAccount(userId)) };
+  for (const { id, createdAt, lastSeenAt, expiresAt, userAgent } of await listSessions(userId))
+    yield { type: "session", id, createdAt, lastSeenAt, expiresAt, userAgent };
+  for await (const token of rows.eachToken(userId)) yield { type: "token", ...token };
+  for await (const task of rows.eachTask(userId)) yield { type: "task", ...task };
+  for await (const chat of rows.eachChat(userId)) {
+    yield { type: "chat", ...chat };
+    for await (const { position: _, ...message } of rows.eachMessage(userId, chat.id))
+      yield { type: "message", ...message };
+  }
+  for await (const document of rows.eachDocument(userId)) {
+    yield { type: "document", ...document };
+    for await (const passage of rows.eachPassage(userId, document.id)) yield { type: "passage", ...passage };
+  }
+}
