@@ -43,11 +43,13 @@ export async function findChatByNumber(userId: string, number: number): Promise<
 
 /**
  * Makes the chat with this number, else with the user's next free one; false when there is one with this id or number.
+ * Raises RV001 when the user has more than `maxChats` then.
  * A send into a new chat needs this only where a client has taken numbers for itself (insertTurn).
  */
 export async function insertChat(
   sql: TransactionSql,
   { userId, id, title, number = null }: { userId: string; id: string; title: string; number?: number | null },
+  maxChats: number | null = null,
 ): Promise<boolean> {
   // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
   await sql`select from users where id = ${userId} for no key update`;
@@ -70,7 +72,7 @@ export async function insertChat(
     ), counted as (
       update users set last_chat_number = made.number from made where users.id = made.user_id and ${number}::int is null
     )
-    select from made`;
+    select require_room(user_id, ${maxChats}::int, null, null, null, 0) from made`;
   return made.length > 0;
 }
 

@@ -2,6 +2,7 @@
 // own documents and the samples, which nobody owns (db/samples.ts), but for those that this user has hidden.
 // What a passage is and what a score means is decided in lib/retrieval; here are only rows.
 import { and, count, desc, eq, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
+import { type Ceilings, requireRoom } from "./ceilings";
 import { type Database, database, pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { documents } from "./schema";
@@ -13,11 +14,12 @@ export type NewPassage = { id: string; documentId: string; ordinal: number; head
 /** Rows a statement: about a quarter of a megabyte, far within the limit of a statement on any machine. */
 const batchSize = 250;
 
-/** All documents with all their passages, or none of them. */
+/** All documents with all their passages, or none of them. Raises RV001 when the user has more than the ceilings then. */
 export async function insertDocuments(
   userId: string,
   added: NewDocument[],
   parts: NewPassage[],
+  ceilings: Ceilings = {},
 ): Promise<DocumentRow[]> {
   if (added.length === 0) return [];
   const store = async (tx: Database) => {
@@ -26,6 +28,7 @@ export async function insertDocuments(
       .values(added.map((document) => ({ ...document, userId })))
       .returning();
     await insertPassages(tx, userId, parts);
+    await tx.execute(requireRoom(userId, ceilings));
     return rows;
   };
   return fairShare(userId, () => database().transaction(store));

@@ -287,3 +287,18 @@ export const rateLimits = pgTable(
   },
   (t) => [index().on(t.expiresAt)],
 );
+
+/**
+ * How many bytes of messages and documents a user stores: the sum of the rows. Triggers add one for each statement that adds,
+ * changes or deletes such rows; `require_room` joins them now and then. Rows and not one counter: the log's commit adds to many
+ * users at once and must not wait for a user's lock. No foreign key, which would be such a lock; a trigger deletes with the user.
+ */
+export const storageChanges = pgTable(
+  "storage_changes",
+  {
+    id: bigint({ mode: "number" }).primaryKey().generatedAlwaysAsIdentity(),
+    userId: uuid().notNull(),
+    bytes: bigint({ mode: "number" }).notNull(),
+  },
+  (t) => [index().on(t.userId)],
+);

@@ -65,7 +65,8 @@ export type TurnChat = { newTitle: string } | { updatedAt?: string };
  * Null when there is no such chat (any more), or no such user. Violates a unique index of `chats` when the chat or its number is
  * taken, `turns_one_per_key` or `turns_one_running_per_chat` when there is such a turn already, that of `messages` when
  * a message's id is used. Throws TurnRefused when a ceiling leaves no room; `admit_turn` locks the user's row and, for
- * budgets of several users, the whole server, so concurrent sends cannot exceed one together.
+ * budgets of several users, the whole server, so concurrent sends cannot exceed one together. Raises RV001 when the chats or
+ * the bytes that the user stores would exceed theirs.
  */
 export async function insertTurn(
   sql: Statements,
@@ -78,7 +79,9 @@ export async function insertTurn(
   const { userId, chatId, fingerprint = null, lastSeq = 0 } = turn;
   const request = JSON.stringify(turn.request);
   const json = (value: unknown) => (value === null ? null : JSON.stringify(value));
-  const { budgets, outputTokens } = ceilings;
+  const { budgets, outputTokens, chats = null, storedBytes = null } = ceilings;
+  const bytes = messages.flatMap(({ parts, metadata }) => [json(parts) ?? "", json(metadata) ?? ""]);
+  const bytesToCome = bytes.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   const place =
     "newTitle" in chat
       ? sql`counted as (
@@ -109,6 +112,9 @@ export async function insertTurn(
         ${fingerprint}::text, ${request}::text::json, ${lastSeq}::int, admitted.prompt_tokens,
         case when ${outputTokens}::int > 0 then admitted.prompt_tokens + ${outputTokens}::int else 0 end, now() + ${leaseMs}::int * interval '1 millisecond'
       from chat cross join admitted
+      where require_room(
+        user_id, ${"newTitle" in chat ? chats : null}::int, null, null, ${storedBytes}::bigint, ${bytesToCome}::bigint
+      )
       returning user_id, chat_id, lease_until, created_at, prompt_tokens, reserved_tokens
     ), said as (
       insert into messages (user_id, chat_id, id, parent_id, turn_id, role, status, parts, metadata, text)

@@ -6,6 +6,9 @@ import { sweep } from "./client";
 export type TurnCeilings = {
   /** Running turns of the user, this one included. */
   running: number;
+  /** Chats of the user, if the turn makes one, and bytes of the user's messages and documents. Left out: not checked. */
+  chats?: number;
+  storedBytes?: number;
   /** Estimated tokens of what is new in the prompt; the chat's messages are added where a budget applies. */
   promptTokens: number;
   /** The cap on the answer. With 0 the turn costs nothing and is not counted. */

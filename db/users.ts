@@ -2,7 +2,8 @@
 import "server-only";
 import { and, desc, eq, gt, isNull, or, sql } from "drizzle-orm";
 import type { Row } from "postgres";
-import { database, pool, type Statements, sweep } from "./client";
+import { requireRoom } from "./ceilings";
+import { type Database, database, pool, type Statements, sweep } from "./client";
 import { tokens, users } from "./schema";
 
 export type UserRow = typeof users.$inferSelect;
@@ -80,32 +81,36 @@ export async function findUserByEmail(email: string): Promise<UserRow | null> {
 
 /**
  * A token that another one makes is its child: it ends with it, at the latest, and is never good for longer. Null when the
- * parent was revoked meanwhile.
+ * parent was revoked meanwhile. Raises RV001 when the user has more than `maxTokens` then.
  */
 export async function insertToken(
   token: Pick<TokenRow, "id" | "userId" | "name" | "hash" | "expiresAt">,
-  parentId: string | null = null,
+  { parentId = null, maxTokens }: { parentId?: string | null; maxTokens?: number } = {},
 ): Promise<TokenRow | null> {
-  if (parentId === null) {
-    const [row] = await database().insert(tokens).values(token).returning();
-    return row ?? null;
-  }
   return database().transaction(async (tx) => {
-    const live = or(isNull(tokens.expiresAt), gt(tokens.expiresAt, sql`now()`));
-    const [parent] = await tx
-      .select({ expiresAt: tokens.expiresAt })
-      .from(tokens)
-      .where(and(eq(tokens.id, parentId), eq(tokens.userId, token.userId), live))
-      .for("key share");
-    if (!parent) return null;
-    const ends = [token.expiresAt, parent.expiresAt].filter((end) => end !== null);
+    // First, as whoever revokes all of a user's credentials does: the two cannot wait for each other.
+    await tx.select({ id: users.id }).from(users).where(eq(users.id, token.userId)).for("no key update");
+    const parent = parentId && (await findParent(tx, token.userId, parentId));
+    if (parentId && !parent) return null;
+    const ends = [token.expiresAt, parent ? parent.expiresAt : null].filter((end) => end !== null);
     const expiresAt = ends.length > 0 ? new Date(Math.min(...ends.map(Number))) : null;
     const [row] = await tx
       .insert(tokens)
       .values({ ...token, parentId, expiresAt })
       .returning();
+    await tx.execute(requireRoom(token.userId, { tokens: maxTokens }));
     return row ?? null;
   });
+}
+
+async function findParent(tx: Database, userId: string, id: string) {
+  const live = or(isNull(tokens.expiresAt), gt(tokens.expiresAt, sql`now()`));
+  const [parent] = await tx
+    .select({ expiresAt: tokens.expiresAt })
+    .from(tokens)
+    .where(and(eq(tokens.id, id), eq(tokens.userId, userId), live))
+    .for("key share");
+  return parent;
 }
 
 /** The user a token stands for; null when it is unknown or expired. Remembers the use, at most once a minute. */

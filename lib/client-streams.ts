@@ -2,6 +2,8 @@
 // that opens something for a request and closes it whatever happens: the client leaves at any moment, the work throws, the
 // response has no body, the body is never read. Knows nothing of turns or frames.
 import { type Credential, credentialOf, type User } from "./auth";
+import { env } from "./env";
+import { AppError } from "./errors";
 import { eventStream } from "./sse";
 
 type Resource = { close(): void };
@@ -27,13 +29,14 @@ export function clientStreams(): Set<ClientStream> {
 /**
  * Runs `work`, which may open things for this request with `stream.own`, and answer with `stream.events`. Everything owned is
  * closed once: when the client has left, when the events end, when `work` throws, or when it answers without events.
- * `user` is whose credentials opened it, null where anybody may.
+ * `user` is whose credentials opened it, null where anybody may. Throws limit_reached when this user has too many open.
  */
 export async function withClientStream(
   request: Request,
   user: User | null,
   work: (stream: ClientStream) => Promise<Response>,
 ): Promise<Response> {
+  if (user) requireRoomFor(user);
   const stream = new ClientStream(request.signal, user, user && credentialOf(request));
   try {
     const response = await work(stream);
@@ -102,4 +105,17 @@ export class ClientStream {
     this.#closed.abort();
     for (const resource of this.#owned.splice(0)) resource.close();
   }
+}
+
+function requireRoomFor({ id }: User): void {
+  const { MAX_OPEN_STREAMS } = env();
+  let open = 0;
+  for (const { user } of clientStreams()) if (user?.id === id) open += 1;
+  if (open < MAX_OPEN_STREAMS) return;
+  throw new AppError(
+    "limit_reached",
+    `You have ${open} streams open, as many as this server holds for a user. Nothing was begun; close one, then try again.`,
+    // Nobody knows when one ends.
+    { retryAfter: 5 },
+  );
 }

@@ -9,6 +9,7 @@ const statusOf = {
   turn_running: 409,
   conflict: 409,
   too_large: 413,
+  storage_full: 413,
   key_reused: 422,
   rate_limited: 429,
   limit_reached: 429,

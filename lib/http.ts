@@ -2,6 +2,7 @@
 // cap and parsed with zod, the same-origin rule for cookies. Never what a route does.
 import { v4 as uuidv4 } from "uuid";
 import type { z } from "zod";
+import { storageFull } from "./ceilings";
 import { isDatabaseAway, isOverDatabaseLimit, isQueueFull, isUnstorableText } from "./database-away";
 import { AppError } from "./errors";
 import { isTooDeep, maxJsonDepth } from "./json-depth";
@@ -72,6 +73,8 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
       "Too many of your searches and uploads are under way. This one was not begun; try again when they are done.",
       { cause: error, retryAfter: 5 },
     );
+  const full = storageFull(error);
+  if (full) return full;
   if (isUnstorableText(error))
     return new AppError("bad_request", "The request holds a NUL character.", { cause: error });
   logger.error({ err: error, requestId, method: request.method, path }, "request failed");

@@ -22,7 +22,9 @@ export const errorCode = z.enum([
   "turn_running",
   "conflict",
   "too_large",
+  "storage_full",
   "rate_limited",
+  "limit_reached",
   "internal",
   "unavailable",
 ]) satisfies z.ZodType<ErrorCode>;

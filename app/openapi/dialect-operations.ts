@@ -29,7 +29,7 @@ export async function dialectPaths(dialects: readonly Dialect[]): Promise<ZodOpe
 }
 
 async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOperationObject> {
-  const refused: Refused[] = [400, 401, 403, 404, 409, 413, 422, 429];
+  const refused: Refused[] = [400, 401, 403, 404, 409, 413, 422];
   const whole = route.whole && {
     "application/json": {
       schema: route.answer ?? z.unknown(),

@@ -38,7 +38,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
         "`Idempotency-Key` the message's own id is the key of the send.",
       requestParams: { header: idempotencyHeader.extend(gatherHeader.shape) },
       requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
-      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 422, 429]) },
+      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 422]) },
     },
   },
   "/api/chat/{chatId}/stream": {
@@ -159,7 +159,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
           },
         },
       },
-      responses: json(answers.document, [400, 401, 403, 413, 429], "201"),
+      responses: json(answers.document, [400, 401, 403, 413], "201"),
     },
   },
   "/api/documents/{documentId}": {
@@ -202,7 +202,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
           },
         },
       },
-      responses: json(answers.newToken, [400, 401, 403, 413, 429], "201"),
+      responses: json(answers.newToken, [400, 401, 403, 413], "201"),
     },
   },
   "/api/tokens/{tokenId}": {
@@ -263,7 +263,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
         currentPassword: "correct horse battery staple",
         newPassword: "another horse and another staple",
       }),
-      responses: gone([400, 401, 403, 413, 429]),
+      responses: gone([400, 401, 403, 413]),
     },
   },
   "/api/users": {
@@ -273,7 +273,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
         "A guest who is signed in keeps chats and documents; the sessions and tokens until then end, and a new session begins.",
       ...anyone,
       requestBody: body(signUpInput, { email: "ada@example.com", password: "correct horse battery staple" }),
-      responses: json(answers.user, [400, 403, 409, 413, 429], "201"),
+      responses: json(answers.user, [400, 403, 409, 413], "201"),
     },
   },
   "/api/auth/csrf": {
@@ -326,7 +326,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
             },
           },
         },
-        ...refusals([429]),
+        ...refusals([]),
       },
     },
   },

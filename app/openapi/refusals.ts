@@ -11,7 +11,7 @@ const meanings = {
   403: "`forbidden`: a request from another site with the session cookie, or not for this caller.",
   404: "`not_found`: unknown, or somebody else's; the two look the same.",
   409: "`turn_running`: the chat is still answering. Or `conflict`: it exists already.",
-  413: "`too_large`: the body is over its limit.",
+  413: "`too_large`: the body is over its limit. `storage_full`: the user has as much as one may keep.",
   422: "`key_reused`: the key of this send belongs to another request. Send again with a new key.",
   429: "`rate_limited`: too many requests. `limit_reached`: a ceiling of the user. `budget_exhausted`: no tokens left today.",
   502: "The turn failed: an error of §4 of the protocol. What had arrived of the answer is stored.",
@@ -23,10 +23,10 @@ const headers = { "X-Request-Id": z.string().describe("By which the server's log
 const retryAfter = z.string().describe("Seconds to wait.");
 const bearer = { "WWW-Authenticate": z.literal("Bearer") };
 
-/** The responses of an operation that can be refused so. 503 is among them always. */
+/** The responses of an operation that can be refused so. 429 and 503 are among them always. */
 export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodOpenApiResponsesObject {
   return Object.fromEntries(
-    [...statuses, 503 as const].map((status) => [
+    [...statuses, 429 as const, 503 as const].map((status) => [
       String(status),
       {
         description: meanings[status],

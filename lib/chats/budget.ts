@@ -13,6 +13,8 @@ const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
 export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCeilings {
   const {
     MAX_RUNNING_TURNS: running,
+    MAX_CHATS: chats,
+    MAX_STORED_BYTES: storedBytes,
     BUDGET_USER_TOKENS_PER_DAY: account,
     BUDGET_GUEST_TOKENS_PER_DAY: guest,
     BUDGET_ALL_GUESTS_TOKENS_PER_DAY: allGuests,
@@ -22,6 +24,8 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
   const none = (budget: number | "off" | undefined) => (budget === "off" || budget === undefined ? null : budget);
   return {
     running,
+    chats,
+    storedBytes,
     promptTokens: settings.model === "local" ? 0 : promptTokensOf(request),
     outputTokens: settings.model === "local" ? 0 : outputCapOf(settings),
     budgets: {

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { searchChats } from "@/db/chat-search";
 import * as rows from "@/db/chats";
 import { pool } from "@/db/client";
+import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { visibleLine } from "@/lib/turn/foreign-text";
@@ -80,12 +81,12 @@ export async function requireChatId(userId: string, reference: ChatReference): P
   return row.id;
 }
 
-/** A chat without messages. Throws conflict when the user has one with this id. */
+/** A chat without messages. Throws conflict when the user has one with this id, storage_full through `require_room`. */
 export async function createChat(
   userId: string,
   { id = uuidv7(), title = "New chat" }: { id?: string; title?: string },
 ): Promise<Chat> {
-  const made = await pool().sql.begin((sql) => rows.insertChat(sql, { userId, id, title }));
+  const made = await pool().sql.begin((sql) => rows.insertChat(sql, { userId, id, title }, env().MAX_CHATS));
   if (!made) throw new AppError("conflict", "id: you have a chat with this id already.");
   return requireChat(userId, id);
 }

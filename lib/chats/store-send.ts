@@ -103,7 +103,11 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     // The client wants this number, or somebody has taken the next one.
     else
       turn = await sql.begin(async (tx) => {
-        const made = await insertChat(tx, { userId, id: row.chatId, number: request.chatNumber, title });
+        const made = await insertChat(
+          tx,
+          { userId, id: row.chatId, number: request.chatNumber, title },
+          env().MAX_CHATS,
+        );
         return made ? insert(tx, {}) : null;
       });
   } catch (error) {

@@ -113,7 +113,7 @@ export async function createToken(
   const token = newToken();
   const row = await insertToken(
     { id: uuidv7(), userId, name, hash: hashToken(token), expiresAt: expiresAt ? new Date(expiresAt) : null },
-    by?.kind === "token" ? by.id : null,
+    { parentId: by?.kind === "token" ? by.id : null, maxTokens: env().MAX_ACCESS_TOKENS },
   );
   if (!row) throw new AppError("unauthorized", "The token was revoked or has expired. Nothing was made.");
   return { id: row.id, token, userId, expiresAt: row.expiresAt?.toISOString() ?? null };

@@ -9,6 +9,7 @@ import {
   listDocumentRows,
   type NewDocument,
 } from "@/db/documents";
+import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { allowedTypes, mediaTypeOf, type ParsedDocument, type ParseFailure, type UploadedFile } from "./parse";
@@ -99,7 +100,10 @@ function tooLarge(reason: string): AppError {
 async function storeDocument(userId: string, { passages, ...document }: PreparedDocument): Promise<DocumentInfo> {
   const documentId = uuidv7();
   const parts = passages.map((passage, index) => ({ ...passage, id: uuidv7(), documentId, ordinal: index + 1 }));
-  const [row] = await insertDocuments(userId, [{ ...document, id: documentId }], parts);
+  const [row] = await insertDocuments(userId, [{ ...document, id: documentId }], parts, {
+    documents: env().MAX_DOCUMENTS,
+    bytes: env().MAX_STORED_BYTES,
+  });
   if (!row) throw new Error("The insert returned no document.");
   return infoOf(row);
 }

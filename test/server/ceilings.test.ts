@@ -1,0 +1,108 @@
+// Ceilings of one user over HTTP: what is refused, in which words, and what makes room again (docs/operations.md, Limits).
+// That parallel additions on several servers stay below them is lib/chats/ceilings.test.ts.
+import { randomUUID } from "node:crypto";
+import { expect, test } from "vitest";
+import type { TestUser } from "@/test/server";
+import { openStream } from "@/test/sse";
+import { type Answer, gated, messageBody, newKey, readAnswer, testCluster } from "./cluster";
+
+const cluster = testCluster({
+  servers: 2,
+  env: {
+    MAX_OPEN_STREAMS: "4",
+    MAX_CHATS: "3",
+    MAX_ACCESS_TOKENS: "2",
+    MAX_DOCUMENTS: "2",
+    MAX_STORED_BYTES: "100000",
+  },
+});
+
+type Refusal = { error: { code: string; message: string } };
+
+function expectFull(answer: Answer<Refusal>, message: RegExp) {
+  expect([answer.status, answer.body.error.code]).toEqual([413, "storage_full"]);
+  expect(answer.body.error.message).toMatch(message);
+}
+
+function upload(user: TestUser, bytes: number) {
+  const body = new FormData();
+  body.set("file", new File(["word ".repeat(bytes / 5)], "a.txt"));
+  const headers = { authorization: `Bearer ${user.token}` };
+  return fetch(`${cluster.a.url}/api/documents`, { method: "POST", headers, body }).then(readAnswer<Refusal>);
+}
+
+test("streams and feeds: the fifth is 429, whichever of them it is; one that ends makes room", async () => {
+  const user = await cluster.guest();
+  const key = newKey();
+  cluster.provider.on(key, gated(key, ["Waits."]));
+  const chatId = randomUUID();
+  const answer = await cluster.send(key, { chatId }, { user });
+  await answer.until(({ text }) => text === "Waits.");
+  const feed = () => openStream(`${cluster.a.url}/api/chats/${chatId}/events`, { token: user.token, kind: "dialect" });
+  const feeds = [await feed(), await feed(), await feed()];
+  expect(feeds.map(({ status }) => status)).toEqual([200, 200, 200]);
+
+  for (const path of [`/api/chats/${chatId}/events`, `/api/chat/${chatId}/stream`]) {
+    const refused = await cluster.api<Refusal>("GET", path, { user });
+    expect([path, refused.status, refused.body.error.code]).toEqual([path, 429, "limit_reached"]);
+    expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0);
+  }
+  const inDialect = await cluster.api("GET", `/chat/${chatId}/stream`, { user });
+  expect([inDialect.status, Number(inDialect.headers.get("retry-after")) > 0]).toEqual([429, true]);
+  // Refused before anything was stored.
+  const send = await cluster.api<Refusal>("POST", "/api/chat", { body: messageBody(newKey()), user });
+  expect([send.status, send.body.error.code]).toEqual([429, "limit_reached"]);
+  expect((await cluster.api<{ chats: object[] }>("GET", "/api/chats", { user })).body.chats).toHaveLength(1);
+  // Other users, and other servers, have their own.
+  expect((await cluster.api("POST", "/v1/chat/completions", { body: call() })).status).toBe(200);
+  expect((await cluster.api("POST", "/v1/chat/completions", { body: call(), user, server: cluster.b })).status).toBe(
+    200,
+  );
+
+  feeds[0]?.close();
+  let again = await feed();
+  await expect
+    .poll(async () => {
+      if (again.status !== 200) again = await feed();
+      return again.status;
+    })
+    .toBe(200);
+  for (const stream of [...feeds, again, answer]) stream.close();
+});
+
+function call() {
+  return { model: "scripted", messages: [{ role: "user", content: "Hi" }] };
+}
+
+test("chats: the fourth is 413, on any server; a deleted one makes room", async () => {
+  const user = await cluster.guest();
+  const create = (server = cluster.a) =>
+    cluster.api<Refusal & { id: string }>("POST", "/api/chats", { body: {}, user, server });
+  const first = await create();
+  for (const server of [cluster.b, cluster.a]) expect((await create(server)).status).toBe(201);
+  for (const server of [cluster.b, cluster.a])
+    expectFull(await create(server), /^You have 3 chats, .*delete a chat you no longer need, then try again\.$/);
+  expect((await cluster.api("DELETE", `/api/chats/${first.body.id}`, { user })).status).toBe(204);
+  expect((await create()).status).toBe(201);
+});
+
+test("tokens: the third is 413; a revoked one makes room", async () => {
+  const user = await cluster.guest();
+  const create = () => cluster.api<Refusal & { id: string }>("POST", "/api/tokens", { body: {}, user });
+  // The guest's own is one of them.
+  const second = await create();
+  expect(second.status).toBe(201);
+  expectFull(await create(), /^You have 2 tokens, .*revoke one you no longer use, then try again\.$/);
+  expect((await cluster.api("DELETE", `/api/tokens/${second.body.id}`, { user })).status).toBe(204);
+  expect((await create()).status).toBe(201);
+});
+
+test("documents and their bytes: 413, and nothing of the document is stored", async () => {
+  const user = await cluster.guest();
+  expect((await upload(user, 60_000)).status).toBe(201);
+  expectFull(await upload(user, 60_000), /more than 100000 bytes, .*delete chats or documents/);
+  expect((await upload(user, 30_000)).status).toBe(201);
+  expectFull(await upload(user, 100), /^You have 2 documents, .*delete one you no longer need/);
+  const { documents } = (await cluster.api<{ documents: object[] }>("GET", "/api/documents", { user })).body;
+  expect(documents).toHaveLength(2);
+});
