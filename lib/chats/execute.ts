@@ -18,6 +18,7 @@ import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } 
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type Halt, type RunPorts, runTurn } from "@/lib/turn/run";
+import { unlessAborted } from "@/lib/unless-aborted";
 import { branchOf } from "./branch";
 import { outputCapOf } from "./budget";
 import { clientTools } from "./client-tools";
@@ -76,16 +77,6 @@ function failureOf(error: unknown): TurnError {
   return isDatabaseAway(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
 }
 
-/** Rejects when the signal aborts first: a query without an answer must not keep a turn open. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = new Promise<never>((_, reject) => {
-    const leave = () => reject(new Error("told to end"));
-    if (signal.aborted) leave();
-    else signal.addEventListener("abort", leave, { once: true });
-  });
-  return Promise.race([work, aborted]);
-}
-
 function optionsOf(turn: RunnableTurn): TurnSettings {
   return turn.request as TurnSettings;
 }
@@ -95,7 +86,10 @@ const retryMs = { first: 50, most: 1_000 };
 /** A read that is over the database's limit this often is too large for it; the database is not away. */
 const maxSlowReads = 3;
 
-/** What a turn reads before it asks the model waits for a database that is away, until the turn is told to end. */
+/**
+ * What a turn reads before it asks the model waits for a database that is away, until the turn is told to end. A query without
+ * an answer does not keep the turn open.
+ */
 async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
   let slowReads = 0;
   for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.most)) {

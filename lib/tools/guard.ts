@@ -1,6 +1,7 @@
 // What every call of a tool goes through: equal calls run once, a stop is not waited for, and what went wrong inside
 // never leaves the server. Nothing here knows what a tool does.
 import type { Tool, ToolExecutionOptions } from "ai";
+import { unlessAborted } from "@/lib/unless-aborted";
 import { ToolFailure } from "./contract";
 
 /** Longer than any wait a tool has a reason for, and shorter than a person's patience with one line that says "Running". */
@@ -43,15 +44,4 @@ export function guarded(tool: Tool, report: (error: unknown) => void, timeoutMs 
       }
     },
   } as Tool;
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const abort = () => aborted.reject(signal.reason);
-  signal.addEventListener("abort", abort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
 }

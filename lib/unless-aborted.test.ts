@@ -1,0 +1,21 @@
+import { getEventListeners } from "node:events";
+import { expect, it } from "vitest";
+import { unlessAborted } from "./unless-aborted";
+
+const never = new Promise<never>(() => {});
+const listeners = (signal: AbortSignal) => getEventListeners(signal, "abort").length;
+
+it("rejects with the reason of an abort, also of one that was before", async () => {
+  const stop = new AbortController();
+  const waiting = unlessAborted(never, stop.signal);
+  stop.abort("enough");
+  await expect(waiting).rejects.toBe("enough");
+  await expect(unlessAborted(never, stop.signal)).rejects.toBe("enough");
+});
+
+it("leaves no listener behind, however it ends", async () => {
+  const { signal } = new AbortController();
+  expect(await unlessAborted(Promise.resolve(1), signal)).toBe(1);
+  await expect(unlessAborted(Promise.reject(new Error("broken")), signal)).rejects.toThrow("broken");
+  expect(listeners(signal)).toBe(0);
+});
