@@ -13,6 +13,7 @@ import { watchCount } from "@/lib/chats/watch";
 import { clientStreams } from "@/lib/client-streams";
 import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
+import { watchEventLoop } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { describeError, logger } from "@/lib/logger";
 import { refreshSamples } from "@/lib/retrieval/samples";
@@ -29,6 +30,7 @@ export async function beginServerLife(): Promise<void> {
   shared[key] = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
   process.on("SIGUSR2", logOpen);
+  watchEventLoop();
   if (await applyMigrations()) await beginWork();
   else void goOnWithDatabase();
 }

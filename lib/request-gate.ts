@@ -6,6 +6,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { v4 as uuidv4 } from "uuid";
 import { env } from "./env";
+import { beginWork } from "./event-loop";
 import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./hosts";
 import { logger } from "./logger";
 import { trackRequest } from "./requests-in-flight";
@@ -83,9 +84,25 @@ function admit(request: IncomingMessage, response: ServerResponse): boolean {
   // Node passes such bytes on, and a line that names the address would bring them to somebody's terminal.
   request.url = request.url?.replace(/[^\x21-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
   completeHeaders(request, response);
+  nameWork(request, response);
   const refusal = refusalOf(request, known);
   if (refusal) refuse(request, response, refusal);
   return !refusal;
+}
+
+/** Longer ones are no path of ours. */
+const maxNamedPath = 100;
+
+/** Until its head is written: an open stream waits, and holds nothing. */
+function nameWork({ method, url = "" }: IncomingMessage, response: ServerResponse): void {
+  const path = url.split("?", 1)[0] ?? "";
+  const end = beginWork(`${method} ${path.slice(0, maxNamedPath)}`);
+  const writeHead = response.writeHead;
+  response.writeHead = function ended(this: ServerResponse, ...head: unknown[]) {
+    end();
+    return Reflect.apply(writeHead, this, head);
+  } as typeof writeHead;
+  response.once("close", end);
 }
 
 let hinted = false;

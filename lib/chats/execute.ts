@@ -1,10 +1,11 @@
 // Carries a turn out: hands the pure run its ports and the log its chunks. Belongs to the server, not to a request.
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { listMessages } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import { isDatabaseAway, isOverDatabaseLimit } from "@/lib/database-away";
 import { env } from "@/lib/env";
+import { beginWork } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
@@ -30,6 +31,9 @@ export type RunnableTurn = Pick<
   "id" | "userId" | "chatId" | "userMessageId" | "messageId" | "request" | "epoch" | "createdAt"
 >;
 
+/** Chunks between two breaks for other work: some milliseconds of a burst, and seconds of an ordinary answer. */
+const chunksAtOnce = 64;
+
 /**
  * Runs the turn, behind what its log holds already, to its terminal or until another process has taken it over. A turn past
  * its deadline ends as failed. `history` is the branch up to and including the question, read from the database when it is
@@ -48,7 +52,10 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   };
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
+    let chunks = 0;
     for await (const chunk of chunksOf(turn, stored, history, writer.signal)) {
+      // A burst would come through all the streams in front of this without a pause.
+      if (++chunks % chunksAtOnce === 0) await setImmediate();
       begun = true;
       see(chunk);
       const room = writer.append(chunk);
@@ -131,7 +138,12 @@ async function* chunksOf(
     search: (question) => whenAnswered(() => search(userId, question, documentIds ? { documentIds } : {}), signal),
     fenceCode: () => randomBytes(8).toString("hex"),
     classify: classifyFailure,
-    ground,
+    ground: (answer, sources) => {
+      const end = beginWork(`grounding of turn ${turn.id}`);
+      const support = ground(answer, sources);
+      end();
+      return support;
+    },
     report: (error) => logger.warn({ err: error, turnId: turn.id, model: modelId }, "turn failed"),
   };
   yield* runTurn(

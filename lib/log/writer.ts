@@ -1,5 +1,6 @@
 // One turn being written: gathers chunks between commits, numbers them, folds the message with the terminal.
 import type { AppendRow } from "@/db/log";
+import { beginWork } from "@/lib/event-loop";
 import { logger } from "@/lib/logger";
 import { Begun } from "@/lib/turn/begun";
 import {
@@ -100,10 +101,12 @@ export class Writer implements LogWriter {
   }
 
   async #end(terminal: TurnChunk): Promise<void> {
+    const end = beginWork(`fold of turn ${this.turnId}`);
     const message = await foldChunks(this.#seen, (error) =>
       logger.error({ err: error, turnId: this.turnId }, "fold stopped early"),
     );
     this.#final = finalRow(this.#seen, message);
+    end();
     this.#add(terminal);
     this.#schedule(this, false);
   }

@@ -1,0 +1,33 @@
+import { afterEach, expect, it, vi } from "vitest";
+import { beginWork, watchEventLoop } from "./event-loop";
+import { logger } from "./logger";
+
+afterEach(() => vi.restoreAllMocks());
+
+it("I23: tells how long the event loop was held, and what ran meanwhile", async () => {
+  const warn = vi.spyOn(logger, "warn").mockImplementation(() => {});
+  const stop = watchEventLoop();
+  try {
+    beginWork("POST /api/documents");
+    const end = beginWork("GET /reference");
+    // More than once: the watch itself may not have begun at the first time.
+    await vi.waitFor(
+      () => {
+        hold(300);
+        expect(warn).toHaveBeenCalled();
+      },
+      { timeout: 10_000 },
+    );
+    const [[facts]] = warn.mock.calls as unknown as [[{ delayMs: number; ran: string[] }]];
+    expect(facts.delayMs).toBeGreaterThanOrEqual(200);
+    expect(facts.ran).toEqual(["POST /api/documents", "GET /reference"]);
+    end();
+  } finally {
+    stop();
+  }
+});
+
+function hold(milliseconds: number): void {
+  const untilMs = performance.now() + milliseconds;
+  while (performance.now() < untilMs);
+}
