@@ -1,6 +1,7 @@
 import { clsx } from "clsx";
 import { Check } from "lucide-react";
 import { Mark } from "@/components/ui/mark";
+import { openRequests } from "@/lib/turn/approval";
 import type { ChatMessage, StatusData } from "@/lib/turn/chunks";
 
 const endings: Record<string, string> = {
@@ -26,7 +27,9 @@ export function AnswerStatus({ message, live, writes }: { message: ChatMessage; 
   const listed = message.parts.some((part) => part.type === "source-document");
   return (
     <div role="status" className={clsx("grid gap-1 text-sm text-ink-3", ending && "sr-only")}>
-      {ending ? (
+      {ending && openRequests(message.parts).length > 0 ? (
+        "This answer needs your consent to go on."
+      ) : ending ? (
         endings[ending]
       ) : message.metadata?.continues ? (
         <Stage label="Continuing…" writes={writes} />

@@ -8,6 +8,7 @@ import { textOf } from "@/lib/turn/fold";
 import { AnswerDetails } from "./answer-details";
 import { AnswerStatus, statuses } from "./answer-status";
 import { Citations } from "./citation";
+import { type Approval, useConsent } from "./consent";
 import { isBroken } from "./continued";
 import { Markdown } from "./markdown";
 import { Reasoning } from "./reasoning";
@@ -20,6 +21,7 @@ type AnswerProps = {
   settled: boolean;
   onAgain: (messageId: string) => void;
   onContinue: (messageId: string) => void;
+  onDecide: (messageId: string, approvals: Approval[]) => void;
 };
 
 function revealCard(id: string) {
@@ -48,7 +50,7 @@ function useSources(message: ChatMessage) {
   return useMemo(() => parts.flatMap((part) => parseSource(part) ?? []), [key]);
 }
 
-export const Answer = memo(function Answer({ message, last, settled, onAgain, onContinue }: AnswerProps) {
+export const Answer = memo(function Answer({ message, last, settled, onAgain, onContinue, onDecide }: AnswerProps) {
   const { metadata, parts, id } = message;
   const ending = metadata?.status;
   const running = !ending;
@@ -70,6 +72,7 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain, on
     }),
     [sources, cardId],
   );
+  const consent = useConsent(message, onDecide);
   const lastText = parts.findLastIndex((part) => part.type === "text");
   const keyed = keysOf(parts);
   const article = useRef<HTMLElement>(null);
@@ -104,7 +107,14 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain, on
           if (part.type === "reasoning")
             return <Reasoning key={key} text={part.text} running={running && part.state === "streaming"} />;
           if (isToolUIPart(part))
-            return <ToolCall key={key} part={part as ToolUIPart | DynamicToolUIPart} running={running} />;
+            return (
+              <ToolCall
+                key={key}
+                part={part as ToolUIPart | DynamicToolUIPart}
+                running={running}
+                consent={last && ending ? consent : null}
+              />
+            );
           return null;
         })}
       </Citations>

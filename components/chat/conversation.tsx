@@ -60,6 +60,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
                 settled={settled}
                 onAgain={talk.again}
                 onContinue={talk.continueAnswer}
+                onDecide={talk.decideCalls}
               />
             );
           })}

@@ -9,6 +9,7 @@ import { type Continuation, ResumableChatTransport } from "@/lib/client/transpor
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { useChatFeed } from "./chat-feed";
 import { useChats } from "./chats";
+import type { Approval } from "./consent";
 import { asRead } from "./continued";
 import { useDraft } from "./draft";
 import { describe, type Failure } from "./failure";
@@ -83,7 +84,8 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   const busy = status === "submitted" || status === "streaming" || continuing !== null;
 
   const nothing = (_messageId: string) => {};
-  const latest = useRef({ busy, exists, draft, regenerate: nothing, goOn: nothing });
+  const undecided = (_messageId: string, _approvals: Approval[]) => {};
+  const latest = useRef({ busy, exists, draft, regenerate: nothing, goOn: nothing, decide: undecided });
 
   const accepted = () => {
     if (!before.current) return;
@@ -195,16 +197,29 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   const goOn = (messageId: string) => {
     const turnId = messages.find(({ id }) => id === messageId)?.metadata?.turnId;
     if (busy || !turnId) return;
+    resume(messageId, { trigger: "continue-message", messageId, turnId, model });
+  };
+
+  const decide = (messageId: string, approvals: Approval[]) => {
+    const turnId = messages.find(({ id }) => id === messageId)?.metadata?.turnId;
+    if (busy || !turnId) return;
+    resume(messageId, { trigger: "answer-approvals", approvals, turnId });
+  };
+
+  /** The answer goes on in another message. */
+  const resume = (messageId: string, body: Continuation) => {
     begin();
     setContinuing(messageId);
-    const body: Continuation = { trigger: "continue-message", messageId, turnId, model };
     void resumeStream({ body }).finally(() => setContinuing(null));
   };
 
-  latest.current = { busy, exists, draft, regenerate, goOn };
+  latest.current = { busy, exists, draft, regenerate, goOn, decide };
   // One identity for good: they go to every answer, and new ones would draw them all again.
   const again = useCallback((messageId: string) => latest.current.regenerate(messageId), []);
   const continueAnswer = useCallback((messageId: string) => latest.current.goOn(messageId), []);
+  const decideCalls = useCallback((messageId: string, approvals: Approval[]) => {
+    latest.current.decide(messageId, approvals);
+  }, []);
 
   const stop = async () => {
     try {
@@ -233,6 +248,7 @@ export function useConversation({ chatId, initial, isNew }: Options) {
     send,
     again,
     continueAnswer,
+    decideCalls,
     stop,
   };
 }

@@ -1,12 +1,15 @@
 // Going on with an answer that ended too soon: a turn of its own, whose answer is a sibling of the old one and whose log begins
 // with what that one had said (docs/protocol.md §5, decision 0010).
 import { listMessages } from "@/db/messages";
-import { findTurn } from "@/db/turns";
+import { findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
-import { keptChunks } from "@/lib/turn/begun";
+import { declined, openRequests } from "@/lib/turn/approval";
+import { askedChunks, keptChunks } from "@/lib/turn/begun";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
+import type { Cursor } from "@/lib/turn/cursor";
 import { textOf } from "@/lib/turn/fold";
 import { branchOf } from "./branch";
+import { askingTurn, type Decision } from "./decisions";
 import type { TurnSettings } from "./turn-request";
 
 export type Continuation = {
@@ -17,6 +20,8 @@ export type Continuation = {
   settings: TurnSettings;
   /** What the new log holds behind its opening. */
   kept: TurnChunk[];
+  /** What a person has decided about calls in it. Part of the new answer, which is therefore never made a second time. */
+  decided: TurnChunk[];
 };
 
 /**
@@ -31,20 +36,62 @@ export async function requireContinuation(userId: string, chatId: string, messag
   if (!answer) throw new AppError("not_found", "There is no such message in this chat.");
   const refuse = (why: string) => new AppError("bad_request", `messageId: ${why}`);
   if (answer.role !== "assistant") throw refuse("names a question. Only an answer can be continued.");
-  if (answer.status === "running")
-    throw new AppError("turn_running", "This answer is still being written. Wait for it or stop it first.", {
-      ...(answer.turnId ? { details: { turnId: answer.turnId } } : {}),
-    });
+  if (answer.status === "running") throw stillRunning(answer.turnId);
   if (answer.status === "complete") throw refuse("this answer is complete: there is nothing to continue.");
   const parts = answer.parts as ChatMessage["parts"];
   if (answer.status === "failed" && textOf({ parts }).trim() === "")
     throw refuse("nothing of this answer was written. Use regenerate-message to ask for it again.");
+  return { ...(await originOf(userId, answer)), kept: keptChunks(parts), decided: [] };
+}
+
+/**
+ * The answer that asked for these decisions, and how it goes on. Throws not_found when the chat has no such answer, turn_running
+ * while it is being written, bad_request when nothing in it waits or something is left undecided.
+ */
+export async function requireAsked(userId: string, chatId: string, decisions: Decision[]): Promise<Continuation> {
+  const rows = await listMessages(userId, chatId);
+  const turnId = askingTurn(decisions);
+  const answer = rows.find((row) => row.turnId === turnId && row.role === "assistant");
+  if (!answer) throw new AppError("not_found", "There is no such request in this chat.");
+  if (answer.status === "running") throw stillRunning(turnId);
+  const refuse = (why: string) => new AppError("bad_request", `approvals: ${why}`);
+  if (branchOf(rows).at(-1)?.id !== answer.id)
+    throw refuse("the conversation has gone on since. Nothing was done; ask again.");
+  const parts = answer.parts as ChatMessage["parts"];
+  const waiting = openRequests(parts).map(({ approvalId }) => approvalId);
+  if (waiting.length === 0) throw refuse("nothing in this answer waits for a decision.");
+  const decided = new Map(decisions.map(({ id, approved }) => [id, approved]));
+  if (decided.size !== waiting.length || waiting.some((id) => !decided.has(id)))
+    throw refuse("every request of the answer must be decided, and no other.");
+  return {
+    ...(await originOf(userId, answer)),
+    kept: askedChunks(parts),
+    decided: waiting.map((approvalId) => {
+      const approved = decided.get(approvalId) === true;
+      return { type: "tool-approval-response", approvalId, approved, ...(!approved && { reason: declined }) };
+    }),
+  };
+}
+
+/** Where a client goes on that has all of the answer that this turn continues. */
+export function behindBeginning({ id: turnId, request }: TurnRow): Cursor {
+  return { turnId, seq: (request as TurnSettings).begunSeq ?? 0, n: 0 };
+}
+
+type Row = Awaited<ReturnType<typeof listMessages>>[number];
+
+/** What the turn of an answer was asked, and how. */
+async function originOf(
+  userId: string,
+  answer: Row,
+): Promise<Pick<Continuation, "messageId" | "question" | "settings">> {
   const turn = answer.turnId && (await findTurn(userId, answer.turnId));
   if (!turn || !answer.parentId) throw new Error(`answer ${answer.id} has no turn or no question`);
-  return {
-    messageId: answer.id,
-    question: answer.parentId,
-    settings: turn.request as TurnSettings,
-    kept: keptChunks(parts),
-  };
+  return { messageId: answer.id, question: answer.parentId, settings: turn.request as TurnSettings };
+}
+
+function stillRunning(turnId: string | null): AppError {
+  return new AppError("turn_running", "This answer is still being written. Wait for it or stop it first.", {
+    ...(turnId ? { details: { turnId } } : {}),
+  });
 }

@@ -153,6 +153,7 @@ async function* chunksOf(
       history,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
       searchMode: options.searchMode,
+      canAsk: options.canAsk ?? false,
       begun: stored.map(({ chunk }) => chunk),
       tools:
         env().TOOLS === "on"

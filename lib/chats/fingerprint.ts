@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
+import { askingTurn } from "./decisions";
 import type { TurnRequest } from "./turn-request";
 
 export function fingerprintOf(request: TurnRequest): string {
@@ -29,6 +30,8 @@ function contentOf(request: TurnRequest): object {
   const { trigger, chatId, chatNumber, chatIsNew, model, searchMode, documentIds } = request;
   const chat = chatNumber ?? (chatIsNew ? null : chatId);
   if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
+  // Of different decisions the first one counts, and whoever decides later follows what came of it.
+  if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
   const shared = { trigger, chat, model, searchMode, documentIds };
   if (trigger === "regenerate-message") return { ...shared, messageId: request.messageId };
   if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt };

@@ -12,7 +12,7 @@ import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { refusalOf } from "./budget";
-import { type Continuation, requireContinuation } from "./continuation";
+import { type Continuation, requireAsked, requireContinuation } from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
@@ -43,15 +43,14 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   requireSaneLength(request);
   let continuation: Continuation | undefined;
   try {
-    if (request.trigger === "continue-message")
-      continuation = await requireContinuation(userId, request.chatId, request.messageId);
+    continuation = await continuationFor(userId, request);
   } catch (error) {
     // An equal send may have begun since: its answer is now the last one in view.
     const winner = AppError.is(error) && (await findTurnByKey(userId, request.clientKey));
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = continuation ? settingsAgain(continuation, request.model) : settingsOf(request);
+  const options = continuation ? settingsAgain(continuation, request) : settingsOf(request);
   await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();
@@ -72,6 +71,11 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   const { turn, history } = begun;
   keepAlive(execute(turn, beginningOf(turn, options, continuation), history));
   return turn;
+}
+
+async function continuationFor(userId: string, request: TurnRequest): Promise<Continuation | undefined> {
+  if (request.trigger === "continue-message") return requireContinuation(userId, request.chatId, request.messageId);
+  if (request.trigger === "answer-approvals") return requireAsked(userId, request.chatId, request.decisions);
 }
 
 /** For a database that comes back at once; the client, who waits, tries again after that. */
@@ -105,14 +109,18 @@ function settingsOf(request: TurnRequest): TurnSettings {
     searchMode: request.searchMode ?? (request.documentIds ? "selected" : "all"),
     documentIds: request.documentIds,
     view: request.view,
+    ...(request.canAsk && { canAsk: true }),
     ...(request.trigger === "answer-prompt" && { prompt: callOf(request.prompt) }),
   };
 }
 
 /** As the answer that is continued was asked for; only the model may be another one. */
-function settingsAgain({ settings, messageId }: Continuation, modelName = settings.modelName): TurnSettings {
+function settingsAgain(
+  { settings, messageId }: Continuation,
+  { model: modelName = settings.modelName, canAsk }: TurnRequest,
+): TurnSettings {
   const { id: model } = requireModel(modelName ?? settings.model);
-  return { ...settings, model, modelName: modelName ?? model, continues: messageId };
+  return { ...settings, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
 }
 
 /** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. Neither is counted. */

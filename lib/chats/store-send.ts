@@ -69,7 +69,7 @@ export async function storeSend(send: Send, state: SendState): Promise<Begun | n
 /** Null when the chat is not what it was, or is there by now, or its number is taken; then nothing was stored. */
 async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
   const { userId, request, fingerprint, options, continuation } = send;
-  if (!chat && (request.trigger === "regenerate-message" || request.trigger === "continue-message"))
+  if (!chat && request.trigger !== "submit-message" && request.trigger !== "answer-prompt")
     throw new AppError("not_found", "There is no such chat.");
   const said = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
   const title = chat?.title ?? titleOf(textOf(said.findLast(({ role }) => role === "user") ?? { parts: [] }));
@@ -83,7 +83,7 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     clientKey: request.clientKey,
     fingerprint,
     request: { ...options, chatTitle: title, begunSeq: begunSeqOf(continuation) },
-    lastSeq: begunSeqOf(continuation),
+    lastSeq: continuation && (begunSeqOf(continuation) ?? 0) + continuation.decided.length,
   };
   const rows = [...questionRows(said, chat, request), answerRow(row)];
   const insert = (sql: Statements, at: TurnChat) => insertTurn(sql, row, at, rows, ceilings, env().LEASE_MS);
@@ -152,10 +152,14 @@ export function beginningOf(
 ): LoggedChunk[] {
   if (!continuation) return [];
   const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
-  return numbered([...opening({ ...begin, continues: options.continues }), ...keptOf(continuation)]);
+  return numbered([
+    ...opening({ ...begin, continues: options.continues }),
+    ...keptOf(continuation),
+    ...continuation.decided,
+  ]);
 }
 
-/** How many chunks that is. */
+/** How many chunks that is without what was decided. */
 function begunSeqOf(continuation: Continuation | undefined): number | undefined {
   return continuation && openingLength + keptOf(continuation).length;
 }

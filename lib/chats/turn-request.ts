@@ -6,6 +6,7 @@ import { parseInput } from "@/lib/http";
 import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
 import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
 import { clientId, turnOptions } from "@/lib/turn/turn-options";
+import { type Decision, decision, maxDecisions } from "./decisions";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
@@ -30,12 +31,19 @@ export const chatRequest = z
       .optional()
       .describe("In place of `message`, as stock clients send it. Only the last user message in it is read."),
     trigger: z
-      .enum(["submit-message", "regenerate-message", "continue-message"])
+      .enum(["submit-message", "regenerate-message", "continue-message", "answer-approvals"])
       .default("submit-message")
       .describe(
         "`regenerate-message` answers a question once more; `continue-message` goes on with an answer that was " +
-          "interrupted or stopped, or that failed behind some text.",
+          "interrupted or stopped, or that failed behind some text; `answer-approvals` goes on with an answer that asked " +
+          "for consent.",
       ),
+    approvals: z
+      .array(decision)
+      .min(1)
+      .max(maxDecisions)
+      .optional()
+      .describe("With `answer-approvals`: what was decided about each request of the answer."),
     messageId: z
       .string()
       .max(64)
@@ -60,6 +68,8 @@ export type TurnRequest = TurnOptions & {
   /** Equal keys of one user are one turn. */
   clientKey: string;
   view?: TurnView;
+  /** The client can show a request for consent and send the answer. */
+  canAsk?: boolean;
 } & (
     | { trigger: "submit-message"; message: Pick<ChatMessage, "id" | "parts">; metadata?: unknown }
     | {
@@ -72,6 +82,8 @@ export type TurnRequest = TurnOptions & {
         /** The answer to go on with; undefined: the last. Its documents are not searched again. */
         messageId?: string;
       }
+    /** Goes on with the answer that asked for these decisions. */
+    | { trigger: "answer-approvals"; decisions: Decision[] }
     /** Makes a chat that holds these messages as its branch, and answers the last of them. */
     | { trigger: "answer-prompt"; prompt: TurnPrompt }
   );
@@ -84,6 +96,7 @@ export type TurnSettings = {
   searchMode: SearchMode;
   documentIds?: string[];
   view?: TurnView;
+  canAsk?: boolean;
   prompt?: Omit<TurnPrompt, "messages">;
   /** As it was when the turn began. */
   chatTitle?: string;

@@ -95,7 +95,7 @@ export function json(
   response.writeHead(status, { "Content-Type": "application/json", ...headers }).end(JSON.stringify(body));
 }
 
-type HeadlessOptions = Pick<ChatInit<ChatMessage>, "id" | "messages" | "onFinish"> & {
+type HeadlessOptions = Pick<ChatInit<ChatMessage>, "id" | "messages" | "onFinish" | "sendAutomaticallyWhen"> & {
   transport: ChatTransport<ChatMessage>;
 };
 
@@ -103,7 +103,7 @@ type HeadlessOptions = Pick<ChatInit<ChatMessage>, "id" | "messages" | "onFinish
 export class HeadlessChat extends AbstractChat<ChatMessage> {
   readonly seen: TurnChunk[];
 
-  constructor({ id, transport, messages = [], onFinish }: HeadlessOptions) {
+  constructor({ id, transport, messages = [], onFinish, sendAutomaticallyWhen }: HeadlessOptions) {
     const seen: TurnChunk[] = [];
     const record = (source: ReadableStream<TurnChunk>) =>
       source.pipeThrough(
@@ -132,6 +132,7 @@ export class HeadlessChat extends AbstractChat<ChatMessage> {
     super({
       id,
       onFinish,
+      sendAutomaticallyWhen,
       state,
       transport: {
         resumeStreamIsReplay: transport.resumeStreamIsReplay,

@@ -25,14 +25,14 @@ export type TransportOptions = Http &
     pollMs?: number;
   };
 
-/** The body of a resume that is no resume: the answer that broke off goes on in another one, which begins with its parts. */
-export type Continuation = {
-  trigger: "continue-message";
-  messageId: string;
-  /** The turn that broke off. It is continued once, by whichever device or server is first. */
-  turnId: string;
-  model?: string;
-};
+/**
+ * The body of a resume that is no resume: an answer goes on in another one, which begins with its parts. It broke off, or it
+ * asked for consent and a person has decided. `turnId` is its turn, which goes on once: with whichever device is first.
+ */
+export type Continuation = { turnId: string; model?: string } & (
+  | { trigger: "continue-message"; messageId: string }
+  | { trigger: "answer-approvals"; approvals: { id: string; approved: boolean }[] }
+);
 
 type SendOptions = Parameters<ChatTransport<ChatMessage>["sendMessages"]>[0];
 type ReconnectOptions = Parameters<ChatTransport<ChatMessage>["reconnectToStream"]>[0];
@@ -84,8 +84,11 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
    */
   reconnectToStream(options: ReconnectOptions): Promise<ReadableStream<TurnChunk> | null> {
     const { turnId, ...continuation } = (options.body ?? {}) as Partial<Continuation>;
-    if (continuation.trigger === "continue-message")
-      return this.#start(options, { ...continuation, id: options.chatId }, `continue:${turnId}`);
+    const { trigger } = continuation;
+    if (trigger === "continue-message" || trigger === "answer-approvals") {
+      const key = `${trigger === "continue-message" ? "continue" : "approve"}:${turnId}`;
+      return this.#start(options, { ...continuation, id: options.chatId }, key);
+    }
     const path = `/api/chat/${encodeURIComponent(options.chatId)}/stream`;
     return this.#follow(options, (http, signal) => request(http, path, { signal }));
   }

@@ -1,9 +1,9 @@
 // The tools for the user's task list: add, list, complete, update, delete (docs/protocol.md §8).
 // Titles and descriptions are data: nothing here looks into them, and nothing is cut.
-import { type ToolSet, tool, zodSchema } from "ai";
+import { tool, zodSchema } from "ai";
 import { z } from "zod";
 import { deleteTask, insertTask, listTasks, type TaskRow, updateTask } from "@/db/tasks";
-import { ToolFailure } from "./contract";
+import { destructive, ToolFailure, type ToolFamily } from "./contract";
 
 /** One line of a list, and one argument that a model repeats without a slip. */
 const maxTitleLength = 200;
@@ -62,7 +62,7 @@ const inputs = {
   ),
 };
 
-export function tasks(userId: string): ToolSet {
+export const tasks: ToolFamily = (userId) => {
   return {
     add_task: tool({
       description: "Adds a task to the user's task list.",
@@ -106,14 +106,21 @@ export function tasks(userId: string): ToolSet {
       },
     }),
 
-    delete_task: tool({
-      description: "Deletes a task of the user for good.",
-      inputSchema: inputs.one,
-      outputSchema: deletedTask,
-      execute: async ({ task_id }) => ({ deleted: show(found(await deleteTask(userId, task_id))) }),
-    }),
+    delete_task: destructive(
+      tool({
+        description: "Deletes a task of the user for good.",
+        inputSchema: inputs.one,
+        outputSchema: deletedTask,
+        execute: async ({ task_id }) => ({ deleted: show(found(await deleteTask(userId, task_id))) }),
+      }),
+      async (input) => {
+        const { task_id } = input as { task_id: number };
+        const [task] = await listTasks(userId, { afterNumber: task_id - 1, limit: 1 });
+        return task?.number === task_id ? `Deletes the task “${task.title}” for good.` : null;
+      },
+    ),
   };
-}
+};
 
 function found(row: TaskRow | null): TaskRow {
   if (!row) throw new ToolFailure("There is no task with this task_id. list_tasks tells which there are.");

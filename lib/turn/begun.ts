@@ -112,13 +112,21 @@ export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
     const searched = finished.some((part) => isStatus(part, "retrieve") && part.data.detail !== undefined);
     return searched ? unfoldParts(finished.filter((part) => isSource(part) || isStatus(part, "retrieve"))) : [];
   }
-  const chunks = unfoldParts(finished).map((chunk): TurnChunk => {
-    if (chunk.type !== "data-status" || chunk.data.stage !== "generate") return chunk;
-    return { ...chunk, data: { ...chunk.data, state: "active" } };
-  });
+  const chunks = unfoldParts(finished).map(generatingAgain);
   // The last step is closed by `unfoldParts`; a text that goes on is inside it.
   const [end, finish] = chunks.slice(-2);
   return end?.type === "text-end" && finish?.type === "finish-step" ? chunks.slice(0, -2) : chunks;
+}
+
+/** The chunks with which an answer goes on that asked a person for consent: all of it, the requests unanswered. */
+export function askedChunks(parts: ChatMessage["parts"]): TurnChunk[] {
+  const known = parts.filter((part) => !isToolUIPart(part) || part.state === "approval-requested" || hasResult(part));
+  return unfoldParts(known).map(generatingAgain);
+}
+
+function generatingAgain(chunk: TurnChunk): TurnChunk {
+  if (chunk.type !== "data-status" || chunk.data.stage !== "generate") return chunk;
+  return { ...chunk, data: { ...chunk.data, state: "active" } };
 }
 
 type Part = ChatMessage["parts"][number];

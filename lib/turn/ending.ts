@@ -2,11 +2,13 @@
 // (docs/protocol.md §1 and §4). The run uses it live; the log uses it for a turn whose owner died. Pure.
 import type { FinalState, MessageMetadata, StatusData, TurnChunk, TurnError } from "./chunks";
 
+type OpenTool = { dynamic: boolean; request?: { id: string; approved?: boolean } };
+
 /** Follows a turn chunk by chunk and knows what is open. */
 export class OpenParts {
   #texts = new Set<string>();
   #reasonings = new Set<string>();
-  #tools = new Map<string, boolean>();
+  #tools = new Map<string, OpenTool>();
   #statuses = new Map<string, StatusData>();
   #stepOpen = false;
 
@@ -26,7 +28,16 @@ export class OpenParts {
         break;
       case "tool-input-start":
       case "tool-input-available":
-        this.#tools.set(chunk.toolCallId, chunk.dynamic ?? false);
+        this.#tools.set(chunk.toolCallId, { dynamic: chunk.dynamic ?? false });
+        break;
+      case "tool-approval-request": {
+        const tool = this.#tools.get(chunk.toolCallId);
+        if (tool) tool.request = { id: chunk.approvalId };
+        break;
+      }
+      case "tool-approval-response":
+        for (const { request } of this.#tools.values())
+          if (request?.id === chunk.approvalId) request.approved = chunk.approved;
         break;
       case "tool-input-error":
       case "tool-output-available":
@@ -55,16 +66,27 @@ export class OpenParts {
     return chunks;
   }
 
-  /** The chunks that close everything, innermost first. */
-  close(): TurnChunk[] {
+  /** The chunks that close everything, innermost first; with `asking` besides calls that wait for a person. */
+  close({ asking = false } = {}): TurnChunk[] {
     const chunks = this.closeTexts();
-    for (const [toolCallId, dynamic] of this.#tools) {
-      chunks.push({
-        type: "tool-output-error",
-        toolCallId,
-        errorText: unfinishedTool,
-        ...(dynamic ? { dynamic } : {}),
-      });
+    for (const [toolCallId, { dynamic, request }] of this.#tools) {
+      const waits = request && request.approved === undefined;
+      if (waits && asking) continue;
+      if (waits)
+        chunks.push({
+          type: "tool-approval-response",
+          approvalId: request.id,
+          approved: false,
+          reason: unfinishedTool,
+        });
+      if (request && !request.approved) chunks.push({ type: "tool-output-denied", toolCallId });
+      else
+        chunks.push({
+          type: "tool-output-error",
+          toolCallId,
+          errorText: unfinishedTool,
+          ...(dynamic ? { dynamic } : {}),
+        });
     }
     if (this.#stepOpen) chunks.push({ type: "finish-step" });
     for (const [id, data] of this.#statuses) chunks.push({ type: "data-status", id, data: { ...data, state: "done" } });
@@ -93,7 +115,8 @@ export type Ending = {
 /** The last chunks of a turn. The last of them is its terminal. */
 export function endTurn(open: OpenParts, { turnId, status, error, metadata }: Ending): TurnChunk[] {
   const failure = error ? { error } : {};
-  const chunks = open.close();
+  // Whoever may still answer a request can do so only behind an answer that came to its end.
+  const chunks = open.close({ asking: status === "complete" });
   chunks.push(
     { type: "message-metadata", messageMetadata: { ...metadata, status, ...failure } as MessageMetadata },
     { type: "data-turn", data: { turnId, status, ...failure }, transient: true },

@@ -2,6 +2,7 @@
 // and in which order; everything that touches the world comes in through `RunPorts`. No clock, no I/O, no storage:
 // whoever consumes it decides where the chunks go.
 import type { LanguageModel, ToolSet } from "ai";
+import { Consent, holdsUntrusted, settle } from "./approval";
 import { Begun, Joint, opening } from "./begun";
 import {
   type ChatMessage,
@@ -31,6 +32,8 @@ export type RunInput = {
   modelId: string;
   model: LanguageModel;
   tools?: ToolSet;
+  /** The client can show a request for consent and send the answer; without, a call that needs consent is refused. */
+  canAsk?: boolean;
   /** ISO 8601. */
   createdAt: string;
   /** The branch up to and including the question. */
@@ -185,7 +188,16 @@ async function* generate(
   const { question } = input;
   const { sources } = progress;
   const joint = new Joint(begun);
-  const partial = begun.said ? (await foldChunks(input.begun ?? [])).parts : [];
+  const logged = input.begun ?? [];
+  const settled: TurnChunk[] = [];
+  // What was asked for in the answer that this one goes on with.
+  for await (const chunk of settle(begun.said ? (await foldChunks(logged)).parts : [], input.tools, signal)) {
+    settled.push(chunk);
+    yield chunk;
+  }
+  if (signal.aborted) return;
+  const partial = begun.said ? (await foldChunks([...logged, ...settled])).parts : [];
+  const untrusted = sources.length > 0 || holdsUntrusted([...input.history, { parts: partial }], input.tools);
   const end = new StepsEnd();
   const steps = modelSteps(
     {
@@ -199,6 +211,7 @@ async function* generate(
         ...(sources.length > 0 && { passages: quotePassages(sources, ports.fenceCode()) }),
       }),
       tools: input.tools,
+      consent: new Consent({ turnId: input.turnId, canAsk: input.canAsk ?? false, untrusted }),
       // Read by the local model only; other providers ignore options that are not theirs.
       providerOptions: {
         rivulet: {

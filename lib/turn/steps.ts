@@ -5,12 +5,13 @@ import {
   type LanguageModel,
   type ModelMessage,
   experimental_streamLanguageModelCall as streamLanguageModelCall,
-  type Tool,
   type ToolSet,
   toUIMessageChunk,
 } from "ai";
+import type { Consent } from "./approval";
 import type { TurnChunk, Usage } from "./chunks";
-import { type ModelPart, Said, type ToolCall } from "./said";
+import { type ModelPart, Said } from "./said";
+import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
 
 export type StepsInput = {
@@ -18,6 +19,8 @@ export type StepsInput = {
   messages: ModelMessage[];
   instructions?: string;
   tools?: ToolSet;
+  /** Without it every call runs. */
+  consent?: Consent;
   settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
   providerOptions: Parameters<typeof streamLanguageModelCall>[0]["providerOptions"];
 };
@@ -37,7 +40,7 @@ const maxSteps = 10;
  * after an abort of `signal` the call that is under way throws. `end` is true when all has been yielded.
  */
 export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
-  const { settings, tools, ...call } = input;
+  const { settings, tools, consent, ...call } = input;
   const ids = new Set<string>();
   const chunkOf = (part: ModelPart) =>
     toUIMessageChunk(part, { ...(tools && { tools }), sendSources: true, onError: toolFailureText }) as
@@ -78,8 +81,16 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     }
     const calls = finishReason === "stop" || finishReason === "tool-calls" ? said.unanswered : [];
     for (const toolCall of calls) {
-      const result = await resultOf(toolCall, tools?.[toolCall.toolName], messages, signal);
+      const tool = tools?.[toolCall.toolName] as TurnTool | undefined;
+      const demand = await consent?.demand(toolCall, tool);
+      if (demand?.type === "tool-approval-request") {
+        // The call stays unanswered, so this step is the last one of the turn.
+        yield demand as TurnChunk;
+        continue;
+      }
+      const result = (demand as ModelPart | null | undefined) ?? (await resultOf(toolCall, tool, messages, signal));
       if (!result) continue;
+      consent?.answered(tool);
       said.see(result);
       yield chunkOf(result) as TurnChunk;
     }
@@ -115,29 +126,4 @@ function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => Model
     const id = renamed.get(key) ?? part.id;
     return id === part.id ? part : ({ ...part, id } as ModelPart);
   };
-}
-
-/** Null for a tool that the client runs: its call ends the turn. */
-async function resultOf(
-  { toolCallId, toolName, input, providerMetadata }: ToolCall,
-  tool: Tool | undefined,
-  messages: ModelMessage[],
-  abortSignal: AbortSignal,
-): Promise<ModelPart | null> {
-  if (!tool?.execute) return null;
-  const call = { toolCallId, toolName, input, dynamic: true as const, ...(providerMetadata && { providerMetadata }) };
-  try {
-    const output = await tool.execute(input, { toolCallId, messages, abortSignal, context: undefined });
-    return { type: "tool-result", ...call, output };
-  } catch (error) {
-    return { type: "tool-error", ...call, error };
-  }
-}
-
-/** What is kept of a tool's failure: its own sentence. The SDK's words for a wrong call repeat the whole of it. */
-function toolFailureText(error: unknown): string {
-  const text = String(error);
-  if (text.startsWith("AI_NoSuchToolError")) return "There is no such tool.";
-  if (text.startsWith("AI_InvalidToolInputError")) return "The arguments do not fit this tool. It did nothing.";
-  return text;
 }

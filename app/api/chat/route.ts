@@ -4,6 +4,8 @@ import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { turnStream } from "@/app/api/turn-stream";
 import { requireUser } from "@/lib/auth";
+import { behindBeginning } from "@/lib/chats/continuation";
+import { decisionKey, decisionsIn } from "@/lib/chats/decisions";
 import { startTurn } from "@/lib/chats/start";
 import { chatRequest, idempotencyKey, type TurnRequest, userMessage } from "@/lib/chats/turn-request";
 import { withClientStream } from "@/lib/client-streams";
@@ -18,12 +20,22 @@ export const POST = route(async (request) => {
   const input = await readJson(request, chatRequest);
   const { trigger, model, searchMode, documentIds } = input;
   const chatId = input.id ?? uuidv7();
-  const shared = { chatId, chatIsNew: input.id === undefined, model, searchMode, documentIds };
+  const shared = { chatId, chatIsNew: input.id === undefined, model, searchMode, documentIds, canAsk: true };
   const key = idempotencyKey(request);
-  const send = (turn: TurnRequest) =>
-    withClientStream(request, user, async (stream) =>
-      turnStream(request, stream, await startTurn(user.id, turn, keepAlive), { dialect: aiSdk }),
-    );
+  const send = (sent: TurnRequest, from: "start" | "new chunks" = "start") =>
+    withClientStream(request, user, async (stream) => {
+      const turn = await startTurn(user.id, sent, keepAlive);
+      const cursor = from === "start" ? null : behindBeginning(turn);
+      return turnStream(request, stream, turn, { dialect: aiSdk, cursor });
+    });
+  if (trigger === "answer-approvals") {
+    const { approvals: decisions } = parseInput(withApprovals, input);
+    return send({ ...shared, trigger, decisions, clientKey: decisionKey(decisions) });
+  }
+  // A stock client sends the answer back with what was decided, and goes on with that message.
+  const decisions = trigger === "submit-message" ? decisionsIn(input.message ?? input.messages?.at(-1)) : null;
+  if (decisions)
+    return send({ ...shared, trigger: "answer-approvals", decisions, clientKey: decisionKey(decisions) }, "new chunks");
   if (trigger !== "submit-message") {
     const messageId = input.messageId ?? undefined;
     return send({ ...shared, trigger, messageId, clientKey: key ?? uuidv7() });
@@ -31,6 +43,8 @@ export const POST = route(async (request) => {
   const message = lastUserMessage(input);
   return send({ ...shared, trigger, message, clientKey: key ?? message.id });
 });
+
+const withApprovals = z.object({ approvals: chatRequest.shape.approvals.unwrap() });
 
 // Made once: a schema is compiled when it is first used.
 const asMessage = z.object({ message: userMessage });

@@ -1,0 +1,53 @@
+// What a person decided about the calls for which an answer asked consent, as clients send it (docs/protocol.md §5 and §8).
+import { isToolUIPart } from "ai";
+import { z } from "zod";
+import { AppError } from "@/lib/errors";
+import { turnOfApproval } from "@/lib/turn/approval";
+import type { ChatMessage } from "@/lib/turn/chunks";
+
+export const decision = z
+  .object({
+    id: z
+      .string()
+      .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\.\d{1,4}$/, "is not the id of a request")
+      .describe("The `approvalId` of a `tool-approval-request`."),
+    approved: z.boolean(),
+  })
+  .meta({ id: "Approval" });
+
+export type Decision = z.output<typeof decision>;
+
+/** More calls in one step are not worth reading one by one. */
+export const maxDecisions = 100;
+
+/** The turn that asked. Throws bad_request when the decisions belong to several. */
+export function askingTurn(decisions: Decision[]): string {
+  const [turnId, ...others] = new Set(decisions.map(({ id }) => turnOfApproval(id)));
+  if (!turnId || others.length > 0) throw new AppError("bad_request", "approvals: must be those of one answer.");
+  return turnId;
+}
+
+/** Decides once, whoever sends how often: of different decisions the first one counts. */
+export function decisionKey(decisions: Decision[]): string {
+  return `approve:${askingTurn(decisions)}`;
+}
+
+const toolPart = z.object({
+  state: z.literal("approval-responded"),
+  approval: z.object({ id: decision.shape.id, approved: z.boolean() }),
+});
+const answer = z.object({ role: z.literal("assistant"), parts: z.array(z.unknown()) });
+
+/**
+ * What a stock client has decided: it sends the answer back with `approval-responded` in the parts of its calls. Null when
+ * this message is no such answer. Nothing else of it is read.
+ */
+export function decisionsIn(message: unknown): Decision[] | null {
+  const read = answer.safeParse(message);
+  if (!read.success) return null;
+  const decisions = read.data.parts.flatMap((part) => {
+    const responded = toolPart.safeParse(part);
+    return responded.success && isToolUIPart(part as ChatMessage["parts"][number]) ? [responded.data.approval] : [];
+  });
+  return decisions.length > 0 && decisions.length <= maxDecisions ? decisions : null;
+}
