@@ -22,7 +22,7 @@ it("has the documented defaults", () => {
     LEASE_MS: 10_000,
     DRAIN_MS: 20_000,
     READY_DELAY_MS: 0,
-    FIRST_CHUNK_TIMEOUT_MS: 60_000,
+    FIRST_CHUNK_TIMEOUT_MS: 300_000,
     CHUNK_TIMEOUT_MS: 60_000,
     TURN_DEADLINE_MS: 900_000,
     CONTINUE_INTERRUPTED: "ask",

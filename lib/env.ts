@@ -59,7 +59,8 @@ const variables = z.object({
   LEASE_MS: milliseconds(10_000),
   DRAIN_MS: milliseconds(20_000),
   READY_DELAY_MS: z.coerce.number().int().min(0).max(3_600_000).optional(),
-  FIRST_CHUNK_TIMEOUT_MS: milliseconds(60_000),
+  // Servers load a model on the first request, which takes minutes; a call that is given up makes some begin anew.
+  FIRST_CHUNK_TIMEOUT_MS: milliseconds(300_000),
   CHUNK_TIMEOUT_MS: milliseconds(60_000),
   TURN_DEADLINE_MS: milliseconds(900_000),
   CONTINUE_INTERRUPTED: z.enum(["ask", "auto"]).default("ask"),

@@ -2,6 +2,7 @@
 // event loop, and with it everybody. Each pass gets each text at doubling lengths, from 8 kB to 1 MB, and may take at most
 // 2.3 times the CPU for twice the text.
 import { Readable } from "node:stream";
+import { InvalidResponseDataError } from "ai";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { citations } from "@/components/chat/citation-marks";
@@ -14,9 +15,11 @@ import { promptOf } from "@/lib/dialects/openai-prompt";
 import { registry } from "@/lib/dialects/registry";
 import { readForm, readJson } from "@/lib/http";
 import { describeError } from "@/lib/logger";
+import { answerStream } from "@/lib/models/answer-stream";
+import { ChatEvents } from "@/lib/models/chat-events";
 import { extract } from "@/lib/models/extract";
-import { joinFrames } from "@/lib/models/join-frames";
 import { localModel } from "@/lib/models/local";
+import { Normaliser } from "@/lib/models/normaliser";
 import { ground } from "@/lib/retrieval/ground";
 import { firstHeading, splitPassages, TooManyPassages } from "@/lib/retrieval/passages";
 import type { LoggedChunk, Source, TurnChunk } from "@/lib/turn/chunks";
@@ -136,7 +139,17 @@ function chatEvents(text: string): Buffer[] {
   );
 }
 
-const joined = (reads: Buffer[]) => ignore(joinFrames(Readable.from(reads, { objectMode: false }), () => false));
+function answered(reads: Buffer[]): Promise<void> {
+  const normaliser = new Normaliser(new ChatEvents("http://provider"));
+  return ignore(answerStream(Readable.from(reads, { objectMode: false }), { normaliser, hold: () => false })).catch(
+    unread,
+  );
+}
+
+/** What is no answer is refused; how long that takes is measured. */
+function unread(error: unknown): void {
+  if (!InvalidResponseDataError.isInstance(error)) throw error;
+}
 
 function lineOf(reads: Iterable<string>): Promise<void> {
   const line = new Line({
@@ -169,8 +182,10 @@ const passes: Record<string, (text: string) => unknown> = {
       prompt: [],
       providerOptions: { rivulet: { question: text, sources: [{ ordinal: 1, title: "", text: "Fine words." }] } },
     }),
-  "joinFrames, text": (text) => joined(chatEvents(text)),
-  "joinFrames, bytes": (text) => joined(Array.from(pieces(text, 1_000), (piece) => Buffer.from(piece))),
+  "a provider's text": (text) => answered(chatEvents(text)),
+  "a provider's text behind a tag": (text) => answered(chatEvents(`<think>${text}`)),
+  "a provider's bytes": (text) => answered(Array.from(pieces(text, 1_000), (piece) => Buffer.from(piece))),
+  "a provider's line": (text) => answered(Array.from(pieces(`data: ${text}`, 200), (piece) => Buffer.from(piece))),
   "a call's parts": stepsOf,
   "foldChunks, text": (text) => foldChunks(chunksOf(text)),
   "foldChunks, parts": (text) => foldChunks(partsOf(text)),

@@ -71,6 +71,14 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
       true,
       "",
     ],
+    [
+      "HTML with 200",
+      [{ answer: 200, body: html, headers: { "content-type": "text/html" } }],
+      "provider_invalid",
+      true,
+      "",
+    ],
+    ["402", [{ answer: 402, body: said }], "provider_rate_limited", true, ""],
     ["a cut socket at once", [{ cut: true }], "provider_unavailable", true, ""],
     ["a socket cut after the headers", [{ headers: true }, { cut: true }], "provider_unavailable", true, ""],
   ])("%s", async (name, script, code, retryable, kept) => {
@@ -110,7 +118,6 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
   it.each<[string, Script, string]>([
     ["ends early", [{ text: "Hi" }], "Hi"],
     ["ends before any text", [{ headers: true }], ""],
-    ["is HTML with status 200", [{ answer: 200, body: html, headers: { "content-type": "text/html" } }], ""],
   ])("a stream that %s has no raw finish reason", async (name, script, kept) => {
     const prompt = `${api}: ${name}!`;
     provider.on(prompt, script);

@@ -29,6 +29,11 @@ const failures = {
     message: `The model provider is limiting requests, or its quota is used up. ${kept} Wait a moment and retry, or choose another model.`,
     retryable: true,
   },
+  credit: {
+    code: "provider_rate_limited",
+    message: `The credit of this server's account with the model provider is used up. ${kept} Ask the administrator, or choose another model.`,
+    retryable: true,
+  },
   unavailable: {
     code: "provider_unavailable",
     message: `The model provider could not be reached or broke off. ${kept} Retry in a moment, or choose another model.`,
@@ -77,6 +82,11 @@ function kindOf(error: unknown): keyof typeof failures {
   if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";
+  // What broke a response off that had begun well, the SDK wraps once more.
+  if (APICallError.isInstance(error) && (error.statusCode ?? 0) < 300 && error.cause) {
+    const cause = kindOf(error.cause);
+    if (cause !== "internal") return cause;
+  }
   if (APICallError.isInstance(error) || StreamProviderError.isInstance(error)) {
     return error.statusCode === undefined ? "unavailable" : kindOfStatus(error.statusCode);
   }
@@ -95,6 +105,7 @@ function kindOf(error: unknown): keyof typeof failures {
 
 function kindOfStatus(status: number): keyof typeof failures {
   if (status === 401 || status === 403) return "auth";
+  if (status === 402) return "credit";
   if (status === 429) return "rateLimited";
   if (status === 408) return "timeout";
   if (status >= 500) return "unavailable";

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { promisify } from "node:util";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, streamText, wrapLanguageModel } from "ai";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -130,15 +131,33 @@ describe("a response", () => {
     expect(ports.size).toBe(1);
   });
 
-  it("that redirects is not followed", async () => {
+  it("that redirects is followed on its host, with method and body", async () => {
     const asked: unknown[] = [];
-    const url = await httpServer((request, response) => {
-      asked.push(request.url);
-      response.writeHead(307, { location: "/elsewhere" }).end("moved");
+    const url = await httpServer((request, response, text) => {
+      asked.push([request.method, request.url, text]);
+      if (request.url === "/v1") response.writeHead(308, { location: "/moved/v1" }).end();
+      else response.end("here");
+    });
+    expect(await (await post(`${url}/v1`)).text()).toBe("here");
+    expect(asked).toEqual([
+      ["POST", "/v1", "{}"],
+      ["POST", "/moved/v1", "{}"],
+    ]);
+  });
+
+  it.each([
+    ["to another host", "http://127.0.0.2:1/v1", 307],
+    ["in a circle", "/v1", 308],
+    ["in the old way, which turns POST into GET", "/elsewhere", 302],
+  ])("that redirects %s is the answer", async (_, location, status) => {
+    let asked = 0;
+    const url = await httpServer((_request, response) => {
+      asked += 1;
+      response.writeHead(status, { location }).end("moved");
     });
     const response = await post(`${url}/v1`);
-    expect([response.status, response.ok, await response.text()]).toEqual([307, false, "moved"]);
-    expect(asked).toEqual(["/v1"]);
+    expect([response.status, response.ok, await response.text()]).toEqual([status, false, "moved"]);
+    expect(asked).toBe(location === "/v1" ? 4 : 1);
   });
 
   it("comes over TLS when the certificate is trusted, which is Node's to say", async () => {
@@ -297,11 +316,16 @@ describe("an abort", () => {
   it("is listened for until the call is over, and no longer", async () => {
     const url = await httpServer((request, response) => {
       if (request.url === "/cut") response.socket?.destroy();
-      else response.writeHead(200, { "content-type": "text/event-stream" }).end(said("Hi"));
+      else {
+        response.writeHead(200, { "content-type": "text/event-stream" }).write(said("Hi"));
+        void read.promise.then(() => response.end());
+      }
     });
+    const read = Promise.withResolvers<void>();
     const { signal } = new AbortController();
     const response = await post(url, { signal });
     expect(getEventListeners(signal, "abort")).toHaveLength(1);
+    read.resolve();
     await response.text();
     await expect.poll(() => getEventListeners(signal, "abort")).toEqual([]);
     await expect(post(`${url}/cut`, { signal })).rejects.toThrow("fetch failed");
@@ -425,9 +449,9 @@ it("leaves text that waits for a commit in the system, until its server can writ
     server = socket;
     socket.write(streamHead + httpChunk(said("Hi")));
   });
-  const response = await post(url);
+  const response = await post(`${url}/v1/chat/completions`, { body: '{"stream":true}' });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  expect((await reader?.read())?.value).toBe(said("Hi"));
+  expect((await reader?.read())?.value).toContain('"content":"Hi"');
   const next = reader?.read();
   for (let written = 0; written < pieces; written++) server?.write(httpChunk(said(piece)));
   server?.end("0\r\n\r\n");
@@ -500,4 +524,49 @@ it("goes through a proxy when Node is told of one", async () => {
   );
   expect(stdout.match(/"Hi"/g)).toHaveLength(3);
   expect(seen).toEqual(["POST http://provider.invalid/v1 {}", "CONNECT provider.invalid:443"]);
+});
+
+describe("a streamed answer that comes otherwise than asked for", () => {
+  const wire = said("Hello ") + said("world.") + said("", "stop");
+  const whole = JSON.stringify({ choices: [{ message: { content: "Hello world." }, finish_reason: "stop" }] });
+  const events = { "content-type": "text/event-stream" };
+
+  it.each<[string, Record<string, string>, string | Buffer]>([
+    ["in gzip", { ...events, "content-encoding": "gzip" }, gzipSync(wire)],
+    ["in brotli", { ...events, "content-encoding": "br" }, brotliCompressSync(wire)],
+    ["in gzip that is not named", events, gzipSync(wire)],
+    ["as plain text", { "content-type": "text/plain" }, wire],
+    ["as one JSON body", { "content-type": "application/json" }, whole],
+    ["as one JSON body that is called a stream", events, whole],
+  ])("%s, is read", async (_, headers, body) => {
+    const url = await httpServer((_request, response) => response.writeHead(200, headers).end(body));
+    expect(await ask(url)).toMatchObject({ text: "Hello world.", error: undefined });
+  });
+
+  it.each<[string, string, string]>([
+    ["a page", "<!doctype html><title>Gateway</title>", "provider_invalid"],
+    ["a word", "OK", "provider_invalid"],
+    ["an error as JSON", '{"error":{"code":402,"message":"x"}}', "provider_rate_limited"],
+    ["JSON of another kind", '{"data":[]}', "provider_invalid"],
+  ])("%s, has failed", async (_, body, code) => {
+    const url = await httpServer((_request, response) => response.writeHead(200, events).end(body));
+    expect(await ask(url)).toMatchObject({ text: "", code });
+  });
+
+  it("on a kept connection that is reset, is asked for again at once", async () => {
+    const sockets = new Set<Socket>();
+    let resets = 0;
+    const server = createServer((request, response) => {
+      if (sockets.has(request.socket) && resets++ === 0) return request.socket.resetAndDestroy();
+      sockets.add(request.socket);
+      response.writeHead(200, { ...events, "content-length": Buffer.byteLength(wire) }).end(wire);
+    });
+    const url = `http://127.0.0.1:${await listen(server)}`;
+    expect((await ask(url)).text).toBe("Hello world.");
+    const startMs = performance.now();
+    expect((await ask(url)).text).toBe("Hello world.");
+    expect(resets).toBe(1);
+    // The pause before an ordinary repetition is two seconds.
+    expect(performance.now() - startMs).toBeLessThan(1_900);
+  });
 });

@@ -1,33 +1,116 @@
 // The HTTP of the providers' SDKs: a `fetch` on node:http, whose body is read only when it is wanted. Behind `fetch` itself
 // each token would be a read, a callback and a chunk of a web stream, wanted or not. Proxies (NODE_USE_ENV_PROXY) and
-// certificates (NODE_EXTRA_CA_CERTS) are Node's own. Redirects are not followed: a prompt goes where the operator said.
+// certificates (NODE_EXTRA_CA_CERTS) are Node's own. A prompt goes where the operator said: redirects stay on its host.
 import { type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { Readable } from "node:stream";
-import { joinFrames } from "./join-frames";
+import { APICallError, InvalidResponseDataError } from "ai";
+import { logger } from "@/lib/logger";
+import { type EventReader, unreadable } from "./answer-events";
+import { answerStream } from "./answer-stream";
+import { ChatEvents } from "./chat-events";
+
+import { framesOf, Normaliser } from "./normaliser";
+import { OtherEvents } from "./other-events";
+import { ResponsesEvents } from "./responses-events";
+import { activityOf } from "./silence";
+import { sniff } from "./sniff";
 
 /** Nothing is read ahead: what nobody asks for stays in the system's buffers. An option of the socket, which has it from here. */
 const unread: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
 
 /** The statuses of a response that has no body; `Response` takes none for them. */
 const bodiless = [204, 205, 304];
+/** The redirects that keep method and body. */
+const redirects = [307, 308];
+const maxRedirects = 3;
+/** An answer that comes as one body: larger than any model writes. */
+const maxWholeBytes = 32 * 1_048_576;
+
+/** The APIs whose imitators differ, by the end of their path. */
+const readers: [path: string, open: (url: string) => EventReader][] = [
+  ["/chat/completions", (url) => new ChatEvents(url)],
+  ["/responses", (url) => new ResponsesEvents(url)],
+];
 
 /**
  * Only what the SDKs ask for: a text sent to a URL. Rejects, and fails later, as `fetch` does, so that its callers know what
  * to repeat. An abort closes the socket; so does cancelling a body, and until one of them, or its end, a body keeps it.
  */
-export function providerFetch(...[input, init = {}]: Parameters<typeof fetch>): Promise<Response> {
-  const { method, body, signal } = init;
+export async function providerFetch(...[input, init = {}]: Parameters<typeof fetch>): Promise<Response> {
+  if (typeof init.body !== "string") throw new TypeError("Only text can be sent to a provider.");
+  const url = new URL(String(input));
+  const message = await follow(url, init, init.body);
+  const streams = init.body.includes('"stream":true');
+  const open = streams ? readers.find(([path]) => url.pathname.endsWith(path))?.[1] : undefined;
+  try {
+    return await responseOf(message, { url, reader: open?.(String(url)), signal: init.signal });
+  } catch (error) {
+    message.destroy();
+    if (init.signal?.aborted) throw init.signal.reason;
+    // What the provider said is no failure of the connection to it.
+    throw APICallError.isInstance(error) || InvalidResponseDataError.isInstance(error)
+      ? error
+      : new TypeError("fetch failed", { cause: error });
+  }
+}
+
+/** The answer behind redirects to the same host. */
+async function follow(url: URL, init: RequestInit, body: string): Promise<IncomingMessage> {
+  let target = url;
+  for (let count = 0; ; count++) {
+    const message = await send(target, init, body);
+    const { location } = message.headers;
+    if (!redirects.includes(message.statusCode ?? 0) || !location || count === maxRedirects) return message;
+    const next = URL.canParse(location, target) ? new URL(location, target) : null;
+    if (next?.host !== target.host || (next.protocol !== target.protocol && next.protocol !== "https:")) {
+      logger.warn(
+        { from: target.host, to: next?.host },
+        "the provider redirects to another host, which is not followed",
+      );
+      return message;
+    }
+    message.resume();
+    target = next;
+  }
+}
+
+/** A kept connection that the server has closed meanwhile says nothing about the server: the request is repeated at once on a new one. */
+async function send(url: URL, init: RequestInit, body: string): Promise<IncomingMessage> {
+  try {
+    return await sendOnce(url, init, body);
+  } catch (error) {
+    if (!(error instanceof StaleConnection)) throw error;
+    return sendOnce(url, init, body, { agent: false });
+  }
+}
+
+class StaleConnection extends TypeError {}
+
+function sendOnce(
+  url: URL,
+  { method, signal, headers: given }: RequestInit,
+  body: string,
+  options: RequestOptions = {},
+): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
-    if (typeof body !== "string") throw new TypeError("Only text can be sent to a provider.");
-    const url = new URL(String(input));
-    const headers = { ...Object.fromEntries(new Headers(init.headers)), "accept-encoding": "identity" };
-    const request = (url.protocol === "https:" ? requestHttps : requestHttp)(url, { ...unread, method, headers });
+    const activity = activityOf(signal);
+    const headers = { ...Object.fromEntries(new Headers(given)), "accept-encoding": "identity" };
+    const open = url.protocol === "https:" ? requestHttps : requestHttp;
+    const request = open(url, { ...unread, ...options, method, headers });
     let answer: IncomingMessage | undefined;
     const abort = () => (answer ?? request).destroy(signal?.reason);
-    const fail = (cause: unknown) => reject(signal?.aborted ? signal.reason : new TypeError("fetch failed", { cause }));
+    const fail = (cause: unknown) => {
+      if (signal?.aborted) reject(signal.reason);
+      else reject(new (request.reusedSocket ? StaleConnection : TypeError)("fetch failed", { cause }));
+    };
     signal?.addEventListener("abort", abort, { once: true });
+    request.on("socket", (socket) => {
+      if (!socket.connecting) return;
+      activity.connecting();
+      socket.once(url.protocol === "https:" ? "secureConnect" : "connect", activity.connected);
+    });
     // Not before the response was read to its end, or its socket has gone.
     request.on("close", () => {
       signal?.removeEventListener("abort", abort);
@@ -40,18 +123,15 @@ export function providerFetch(...[input, init = {}]: Parameters<typeof fetch>): 
     });
     request.on("response", (message) => {
       answer = message;
-      try {
-        resolve(responseOf(message));
-      } catch (error) {
-        message.destroy();
-        fail(error);
-      }
+      resolve(message);
     });
     request.end(body);
   });
 }
 
-function responseOf(message: IncomingMessage): Response {
+type Origin = { url: URL; reader: EventReader | undefined; signal: AbortSignal | null | undefined };
+
+async function responseOf(message: IncomingMessage, { url, reader, signal }: Origin): Promise<Response> {
   const { statusCode: status = 0, statusMessage: statusText, rawHeaders } = message;
   const headers = new Headers();
   for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
@@ -60,6 +140,46 @@ function responseOf(message: IncomingMessage): Response {
     message.resume();
     return new Response(null, init);
   }
-  const streams = headers.get("content-type")?.startsWith("text/event-stream");
-  return new Response(streams ? joinFrames(message) : (Readable.toWeb(message) as ReadableStream<Uint8Array>), init);
+  const activity = activityOf(signal);
+  const { kind, first, body } = await sniff(message);
+  headers.delete("content-encoding");
+  if (!reader || status >= 300) {
+    const events = headers.get("content-type")?.startsWith("text/event-stream");
+    if (!events) return new Response(rest(first, body), init);
+    const normaliser = new Normaliser(new OtherEvents());
+    return new Response(answerStream(body, { first, normaliser, onBytes: () => activity.bytes() }), init);
+  }
+  const normaliser = new Normaliser(reader);
+  headers.set("content-type", "text/event-stream");
+  if (kind === "events") {
+    const onBytes = () => activity.bytes(normaliser.thinking);
+    return new Response(answerStream(body, { first, normaliser, onBytes }), init);
+  }
+  const said = kind === "json" ? normaliser.readWhole(await jsonOf(first, body)) : null;
+  if (normaliser.failure) throw normaliser.failure;
+  if (said) return new Response(framesOf(said), init);
+  logger.warn({ host: url.host, status, kind }, "the provider answered with something that is no answer");
+  throw unreadable();
+}
+
+function rest(first: Buffer, body: Readable): ReadableStream<Uint8Array> {
+  const after = Readable.toWeb(body) as ReadableStream<Uint8Array>;
+  return after.pipeThrough(new TransformStream({ start: (controller) => controller.enqueue(first) }));
+}
+
+/** Undefined for what is no JSON. */
+async function jsonOf(first: Buffer, body: Readable): Promise<unknown> {
+  const pieces = [first];
+  let length = first.length;
+  for await (const piece of body) {
+    length += piece.length;
+    if (length > maxWholeBytes) return undefined;
+    pieces.push(piece);
+  }
+  try {
+    return JSON.parse(Buffer.concat(pieces).toString());
+  } catch {
+    // Not JSON after all, which the caller reports.
+    return undefined;
+  }
 }

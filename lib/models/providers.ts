@@ -1,12 +1,13 @@
 // One function a provider: from its model's name to a callable model, or the reason why it is not ready.
 // A new provider is one entry of `providers`. Reasons name variables, never their values.
 import { createOpenAI } from "@ai-sdk/openai";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
-import { optionalCap } from "./optional-cap";
-import { optionalTools } from "./optional-tools";
+import { citedPages, endings } from "./endings";
 import { providerFetch } from "./provider-fetch";
+import { repairing, sentBody } from "./repairs";
 import { retries } from "./retries";
 import { timeouts } from "./timeouts";
 
@@ -32,8 +33,10 @@ function openai(name: string, env: Env): Prepared {
   const isOpenAI = host === "api.openai.com" || host.endsWith(".api.openai.com");
   if (isOpenAI && !env.OPENAI_API_KEY) return { label, reason: "OPENAI_API_KEY is not set." };
 
-  const provider = createOpenAI({ baseURL, apiKey: env.OPENAI_API_KEY ?? noKey, fetch: providerFetch });
   const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
+  const apiKey = env.OPENAI_API_KEY ?? noKey;
+  if (api === "chat" && !isOpenAI) return { label, model: prepared(compatible("openai", name, baseURL, apiKey), env) };
+  const provider = createOpenAI({ baseURL, apiKey, fetch: providerFetch });
   const model = api === "chat" ? provider.chat(name) : notStored(provider.responses(name));
   return { label, model: prepared(model, env) };
 }
@@ -42,10 +45,21 @@ function ollama(name: string, env: Env): Prepared {
   const label = `${name} (Ollama)`;
   if (!env.OLLAMA_BASE_URL) return { label, reason: "OLLAMA_BASE_URL is not set." };
   const baseURL = `${env.OLLAMA_BASE_URL.replace(/(?<!\/)\/+$/, "").replace(/\/v1$/, "")}/v1`;
-  return {
-    label,
-    model: prepared(createOpenAI({ name: "ollama", baseURL, apiKey: noKey, fetch: providerFetch }).chat(name), env),
+  return { label, model: prepared(compatible("ollama", name, baseURL, noKey), env, "ollama") };
+}
+
+/** A server that imitates OpenAI's Chat Completions: what OpenAI's own adapter takes for granted is not there. */
+function compatible(provider: string, name: string, baseURL: string, apiKey: string): LanguageModelV4 {
+  const settings = {
+    name: provider,
+    baseURL,
+    apiKey,
+    includeUsage: true,
+    fetch: providerFetch,
+    metadataExtractor: citedPages,
+    transformRequestBody: sentBody,
   };
+  return createOpenAICompatible(settings).chatModel(name);
 }
 
 /**
@@ -59,10 +73,13 @@ function notStored(model: LanguageModelV4): LanguageModelV4 {
 }
 
 /** What every provider's model gets. */
-function prepared(model: LanguageModelV4, env: Env): LanguageModelV4 {
+function prepared(model: LanguageModelV4, env: Env, provider = "openai"): LanguageModelV4 {
   const limits = { firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS, chunkMs: env.CHUNK_TIMEOUT_MS };
-  return wrapLanguageModel({
-    model,
-    middleware: [retries(), timeouts(limits), optionalTools(), optionalCap(env.MAX_OUTPUT_TOKENS)],
-  });
+  const middleware = [
+    retries({ loadingMs: env.FIRST_CHUNK_TIMEOUT_MS }),
+    timeouts(limits),
+    repairing({ provider, defaultCap: env.MAX_OUTPUT_TOKENS }),
+    endings(),
+  ];
+  return wrapLanguageModel({ model, middleware });
 }

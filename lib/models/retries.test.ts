@@ -46,6 +46,20 @@ describe("a call that fails before it says anything", () => {
     expect(tookMs).toBeLessThan(1_900);
   });
 
+  it("is repeated after a fraction of a second, where the provider says so", async () => {
+    const { outcome, requests, tookMs } = await call([busy({ "retry-after": "0.05" }), says("Good day.")]);
+    expect({ outcome, requests }).toEqual({ outcome: true, requests: 2 });
+    expect(tookMs).toBeLessThan(1_900);
+  });
+
+  it("is repeated as long as the model is being loaded", async () => {
+    const loading: Script = [
+      { answer: 503, body: { error: { message: "Loading model" } }, headers: { "retry-after": "0" } },
+    ];
+    const { outcome, requests } = await call([...Array.from({ length: 6 }, () => loading), says("Good day.")]);
+    expect({ outcome, requests }).toEqual({ outcome: true, requests: 7 });
+  });
+
   it("is given up after the third time", async () => {
     const { outcome, requests } = await call([busy({ "retry-after-ms": "1" })]);
     expect(requests).toBe(3);

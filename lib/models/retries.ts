@@ -1,22 +1,46 @@
 // Repeats a provider's call that failed before it said anything, when trying again may help: no connection, 408, 409, 429,
 // 5xx. What fails later is told, for text that was seen cannot be taken back (docs/protocol.md §7).
-import { retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
+import { delay, retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
 import { APICallError, type LanguageModelMiddleware, RetryError } from "ai";
+import { maxKeptBytes } from "./answer-events";
 
 /** The second attempt after two seconds and the third four later, unless the provider says when. */
 const maxRetries = 2;
 /** A provider that wants more patience than a person has is not waited for longer than for any other. */
 const maxRetryAfterMs = 60_000;
 
-export function retries(): LanguageModelMiddleware {
-  const call = (abortSignal: AbortSignal | undefined) =>
-    retryWithExponentialBackoff({
+/** Between two looks at a model that is being loaded. */
+const loadingPauseMs = 2_000;
+
+export type RetryOptions = {
+  /** How long a server may say that it is still loading the model. */
+  loadingMs: number;
+};
+
+export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
+  const call = (abortSignal: AbortSignal | undefined) => {
+    const startMs = performance.now();
+    const repeat = retryWithExponentialBackoff({
       maxRetries,
       abortSignal,
       shouldRetry: (error) => APICallError.isInstance(error) && error.isRetryable,
       getDelayInMs: ({ error, exponentialBackoffDelay }) => retryAfterMs(error) ?? exponentialBackoffDelay,
       createRetryError: (failure) => new RetryError(failure),
     });
+    return <T>(send: () => PromiseLike<T>): PromiseLike<T> => {
+      const whenLoaded = async (): Promise<T> => {
+        for (;;) {
+          try {
+            return await send();
+          } catch (error) {
+            if (!isLoading(error) || performance.now() - startMs > loadingMs) throw error;
+            await delay(retryAfterMs(error) ?? loadingPauseMs, abortSignal ? { abortSignal } : undefined);
+          }
+        }
+      };
+      return repeat(whenLoaded);
+    };
+  };
   return {
     specificationVersion: "v4",
     wrapGenerate: ({ params, model }) => call(params.abortSignal)(() => model.doGenerate(params)),
@@ -24,10 +48,20 @@ export function retries(): LanguageModelMiddleware {
   };
 }
 
-/** What the provider asked for: milliseconds in OpenAI's header, else seconds or a date (RFC 9110 §10.2.3). */
+/** llama.cpp and others answer 503 until the model is in memory. */
+function isLoading(error: unknown): boolean {
+  return (
+    APICallError.isInstance(error) &&
+    error.statusCode === 503 &&
+    /\bloading\b/i.test(`${error.message} ${(error.responseBody ?? "").slice(0, maxKeptBytes)}`)
+  );
+}
+
+/** What the provider asked for: milliseconds in OpenAI's header, else seconds, also fractions, or a date (RFC 9110 §10.2.3). */
 function retryAfterMs(error: unknown): number | null {
   const headers = (APICallError.isInstance(error) && error.responseHeaders) || {};
   const { "retry-after-ms": millis, "retry-after": after = "" } = headers;
-  const waitMs = millis ? Number(millis) : /^\d+$/.test(after) ? Number(after) * 1_000 : Date.parse(after) - Date.now();
+  const seconds = /^\d+(?:\.\d+)?$/.test(after) ? Number(after) : null;
+  const waitMs = millis ? Number(millis) : seconds !== null ? seconds * 1_000 : Date.parse(after) - Date.now();
   return waitMs < maxRetryAfterMs ? Math.max(0, waitMs) : null;
 }

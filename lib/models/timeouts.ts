@@ -1,8 +1,8 @@
-// Ends a provider's call that has gone silent: before the first content, or between two parts of the stream.
-// The AI SDK's own `timeout.firstChunkMs` starts only when the response stream does, so a provider that accepts the
-// connection and never answers would hang for ever; here the clock starts with the request (docs/protocol.md §7).
+// Ends a provider's call that has gone silent: while it connects, before the first byte of the answer, or between two bytes. Bytes count, not
+// what an adapter makes of them: a comment, a ping and a model's hidden reasoning are signs of life (docs/protocol.md §7).
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
+import { watchActivity } from "./silence";
 
 /** The provider was silent for too long. Its request was aborted; what it had sent before was delivered. */
 export class ProviderTimeoutError extends Error {
@@ -20,24 +20,40 @@ export class ProviderTimeoutError extends Error {
   }
 }
 
+/** Nobody answered at the provider's address in time. Looks like any other connection that failed. */
+export class ConnectTimeoutError extends Error {
+  readonly code = "ETIMEDOUT";
+
+  constructor(limitMs: number) {
+    super(`The model provider could not be connected to within ${limitMs} ms.`);
+    this.name = "ConnectTimeoutError";
+  }
+}
+
 export type Timeouts = {
-  /** From the request to the first part with content. */
+  /** Until the connection stands. */
+  connectMs?: number;
+  /** From the request to the first byte of the answer, or its first part; also for the silence of a model that is known to think. */
   firstChunkMs: number;
-  /** From one part to the next. */
+  /** From one byte, or part, to the next. */
   chunkMs: number;
 };
+
+/** Ten times what a far server needs under load. */
+const connectLimitMs = 10_000;
 
 /**
  * Parts pass unchanged and in order, up to the first failure, which is the last part (`error`). On a timeout the request
  * is aborted (its socket closes) and the call fails, or its stream ends, with ProviderTimeoutError. Only time spent waiting for the provider counts, never a slow consumer's.
  * An answer asked for whole is one chunk. The caller's own abort passes through.
  */
-export function timeouts({ firstChunkMs, chunkMs }: Timeouts): LanguageModelMiddleware {
+export function timeouts(limits: Timeouts): LanguageModelMiddleware {
+  const { firstChunkMs } = limits;
   return {
     specificationVersion: "v4",
 
     async wrapGenerate({ params, model }) {
-      const silence = watch(firstChunkMs, firstChunkMs, params.abortSignal);
+      const silence = watch({ ...limits, chunkMs: firstChunkMs }, params.abortSignal);
       try {
         return await Promise.race([model.doGenerate({ ...params, abortSignal: silence.signal }), silence.expired]);
       } finally {
@@ -46,11 +62,11 @@ export function timeouts({ firstChunkMs, chunkMs }: Timeouts): LanguageModelMidd
     },
 
     async wrapStream({ params, model }) {
-      const silence = watch(firstChunkMs, Math.min(firstChunkMs, chunkMs), params.abortSignal);
+      const silence = watch(limits, params.abortSignal);
       try {
         const call = model.doStream({ ...params, abortSignal: silence.signal });
         const { stream, ...rest } = await Promise.race([call, silence.expired]);
-        return { ...rest, stream: guard(stream, silence, chunkMs, params.abortSignal) };
+        return { ...rest, stream: guard(stream, silence, params.abortSignal) };
       } catch (error) {
         silence.end();
         throw error;
@@ -70,11 +86,9 @@ const preamble = new Set<LanguageModelV4StreamPart["type"]>(["stream-start", "re
 function guard(
   source: ReadableStream<LanguageModelV4StreamPart>,
   silence: Silence,
-  chunkMs: number,
   caller: AbortSignal | undefined,
 ): ReadableStream<LanguageModelV4StreamPart> {
   const reader = source.getReader();
-  let begun = false;
   let ended = false;
   return new ReadableStream<LanguageModelV4StreamPart>(
     {
@@ -82,7 +96,7 @@ function guard(
         silence.expired.catch((error) => fail(controller, error));
       },
       async pull(controller) {
-        if (begun) silence.restart(chunkMs);
+        silence.resume();
         try {
           const { done, value } = await reader.read();
           if (ended) return;
@@ -96,8 +110,7 @@ function guard(
             await reader.cancel();
             return;
           }
-          begun ||= !preamble.has(value.type);
-          if (begun) silence.pause();
+          silence.pause(!preamble.has(value.type));
           controller.enqueue(value);
         } catch (error) {
           if (caller?.aborted) {
@@ -131,50 +144,90 @@ function guard(
 type Silence = {
   /** Aborts on expiry and with the caller's own signal. */
   signal: AbortSignal;
-  /** Rejects with ProviderTimeoutError on expiry; never resolves. */
+  /** Rejects on expiry; never resolves. */
   expired: Promise<never>;
-  restart(limitMs: number): void;
-  pause(): void;
+  /** The provider is waited for again. */
+  resume(): void;
+  /** It is not, for its consumer is at work; `begun`: what came was content. */
+  pause(begun: boolean): void;
   end(): void;
 };
 
 /**
- * One timer a call: parts only move the deadline, and the timer, when it fires early, sleeps for what is left. It never
- * sleeps longer than `tickMs`, the shortest limit in use, so that a deadline moved nearer is not overslept.
+ * One timer a call: what comes only moves the deadline, and the timer, when it fires early, sleeps for what is left. It never
+ * sleeps longer than the shortest limit in use, so that a deadline moved nearer is not overslept.
  */
-function watch(firstLimitMs: number, tickMs: number, caller: AbortSignal | undefined): Silence {
+function watch(
+  { connectMs = connectLimitMs, firstChunkMs, chunkMs }: Timeouts,
+  caller: AbortSignal | undefined,
+): Silence {
   const controller = new AbortController();
   const { promise: expired, reject } = Promise.withResolvers<never>();
   // Whoever waits for it sees the rejection; without a waiter it must not count as unhandled.
   expired.catch(() => {});
-  let limit = firstLimitMs;
-  let deadline = performance.now() + limit;
+  const tickMs = Math.min(firstChunkMs, chunkMs);
+  let limitMs = firstChunkMs;
+  let begun = false;
+  let paused = false;
+  let deadline = performance.now() + limitMs;
   let timer = setTimeout(check, tickMs);
+  // Behind HTTP of another kind nobody says when it stands; then only the first byte is waited for.
+  let connecting: NodeJS.Timeout | undefined;
 
   function check(): void {
     if (caller?.aborted) return;
-    const left = deadline - performance.now();
+    const left = paused ? tickMs : deadline - performance.now();
     if (left > 0) {
       timer = setTimeout(check, Math.ceil(Math.min(left, tickMs)));
       return;
     }
-    const error = new ProviderTimeoutError(limit);
+    expire(new ProviderTimeoutError(limitMs));
+  }
+
+  function expire(error: Error): void {
+    end();
     reject(error);
     controller.abort(error);
   }
 
+  function wait(): void {
+    deadline = performance.now() + limitMs;
+  }
+
+  function end(): void {
+    clearTimeout(timer);
+    clearTimeout(connecting);
+  }
+
+  const signal = caller ? AbortSignal.any([caller, controller.signal]) : controller.signal;
+  watchActivity(signal, {
+    connecting() {
+      clearTimeout(connecting);
+      connecting = setTimeout(() => expire(new ConnectTimeoutError(connectMs)), connectMs);
+    },
+    connected() {
+      clearTimeout(connecting);
+    },
+    bytes(thinking = false) {
+      begun = true;
+      limitMs = thinking ? firstChunkMs : chunkMs;
+      wait();
+    },
+  });
   return {
-    signal: caller ? AbortSignal.any([caller, controller.signal]) : controller.signal,
+    signal,
     expired,
-    restart(limitMs) {
-      limit = limitMs;
-      deadline = performance.now() + limitMs;
+    resume() {
+      if (paused) wait();
+      paused = false;
     },
-    pause() {
-      deadline = Number.POSITIVE_INFINITY;
+    pause(content) {
+      if (content && !begun) {
+        begun = true;
+        limitMs = chunkMs;
+      }
+      paused = begun;
     },
-    end() {
-      clearTimeout(timer);
-    },
+    end,
   };
 }

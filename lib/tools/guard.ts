@@ -29,7 +29,7 @@ export function guarded(tool: Tool, report: (error: unknown) => void, timeoutMs 
   };
   return {
     ...tool,
-    // A model that takes no tools answers without them (lib/models/optional-tools.ts).
+    // A model that takes no tools answers without them (lib/models/repairs.ts).
     providerOptions: { rivulet: { optional: true } },
     execute: async (input: unknown, options: ToolExecutionOptions<unknown>) => {
       const stop = options.abortSignal;

@@ -2,109 +2,131 @@ import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { HoldUntilCommit, Waiting } from "@/lib/next-commit";
-import { type ShapeName, writerFor } from "@/test/provider-shapes";
-import { joinFrames } from "./join-frames";
+import { brokenOff } from "./answer-events";
+import { answerStream } from "./answer-stream";
+import { ChatEvents } from "./chat-events";
+import { Normaliser } from "./normaliser";
 
 const never: HoldUntilCommit = () => false;
+const open = (source: Readable, hold: HoldUntilCommit) =>
+  answerStream(source, { normaliser: new Normaliser(new ChatEvents("http://provider")), hold });
 
 /** A loop's turn, in which the network would be looked at. */
 const aLook = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** What comes out for these reads, one string a read; `look` says when each is there. */
-async function through(reads: Uint8Array[], hold = never, look = async () => {}): Promise<string> {
+/** Of an answer in canonical form. */
+function chat(delta: object, finish_reason: string | null = null): string {
+  return `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
+}
+
+const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 } })}\n\n`;
+const stop = chat({}, "stop");
+
+/** What comes out for these reads, one string a read. */
+async function through(reads: Uint8Array[], hold = never): Promise<string[]> {
   const left = reads.filter((read) => read.length > 0);
   const source = new Readable({
     highWaterMark: 0,
     read() {
-      void look().then(() => this.push(left.shift() ?? null));
+      void aLook().then(() => this.push(left.shift() ?? null));
     },
   });
-  const pieces: Uint8Array[] = [];
-  for await (const piece of joinFrames(source, hold)) pieces.push(piece);
-  return Buffer.concat(pieces).toString("utf8");
+  const pieces: string[] = [];
+  for await (const piece of open(source, hold)) pieces.push(Buffer.from(piece).toString());
+  return pieces;
 }
 
-type Event = {
-  type?: string;
-  delta?: unknown;
-  choices?: { delta: Record<string, unknown>; finish_reason: unknown }[];
-};
+it("joins the texts that one read brings, and keeps everything else in its place", async () => {
+  const wire = ["Hel", "lo", " ", "there"].map((content) => chat({ content })).join("") + stop + usage;
+  expect(await through([Buffer.from(wire)])).toEqual([chat({ content: "Hello there" }) + stop + usage]);
+});
 
-function eventsOf(text: string): (Event | string)[] {
-  return text
-    .split("\n\n")
-    .filter(Boolean)
-    .map((event) => event.split("\n").findLast((line) => line.startsWith("data: ")) ?? event)
-    .map((line) => (line.startsWith("data: {") ? (JSON.parse(line.slice(6)) as Event) : line));
-}
+it("says the same, wherever the reads are cut and whenever the log asks", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { minLength: 1, maxLength: 12 }),
+      fc.array(fc.nat(), { maxLength: 12 }),
+      fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
+      async (texts, at, commits) => {
+        const bytes = Buffer.from(`${texts.map((content) => chat({ content })).join("")}${stop}data: [DONE]\n\n`);
+        const ends = [...new Set(at.map((place) => place % bytes.length))].sort((x, y) => x - y);
+        const reads = [0, ...ends].map((start, index) => bytes.subarray(start, ends[index] ?? bytes.length));
+        let asked = 0;
+        const hold: HoldUntilCommit = ({ prepare, release }) => {
+          if (!commits[asked++ % commits.length]) return false;
+          void aLook().then(prepare).then(aLook).then(release);
+          return true;
+        };
+        const frames = (await through(reads, hold)).join("").split("\n\n").filter(Boolean);
+        const said = frames.map((frame) => JSON.parse(frame.slice(6)).choices[0]);
+        expect(said.map(({ delta }) => delta.content ?? "").join("")).toBe(texts.join(""));
+        expect(said.at(-1).finish_reason).toBe("stop");
+      },
+    ),
+  );
+});
 
-/** Everything an answer says: its text as one, and whatever else there is in its place between. */
-function meaningOf(text: string): unknown[] {
-  const meaning: unknown[] = [];
-  for (const event of eventsOf(text)) {
-    const delta =
-      typeof event === "string"
-        ? null
-        : event.type === "response.output_text.delta"
-          ? event.delta
-          : event.choices?.[0]?.delta.content;
-    const last = meaning.at(-1) as { text?: string } | undefined;
-    if (typeof delta === "string" && last?.text !== undefined) last.text += delta;
-    else meaning.push(typeof delta === "string" ? { text: delta } : event);
+describe("an answer that is whole", () => {
+  it("ends at its mark, though the connection stays open, which it closes", async () => {
+    const { reader, source, say } = scripted();
+    const first = reader.read();
+    await say(`${chat({ content: "a" })}${stop}data: [DONE]\n\n`);
+    expect(await textOf(first)).toBe(chat({ content: "a" }) + stop);
+    expect((await reader.read()).done).toBe(true);
+    expect(source.destroyed).toBe(true);
+  });
+
+  it("ends soon after its reason, though nothing follows", async () => {
+    const { reader, source, say } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }) + stop);
+    await first;
+    expect((await reader.read()).done).toBe(true);
+    expect(source.destroyed).toBe(true);
+  });
+
+  it("has its usage, which comes behind the reason", async () => {
+    const { reader, say } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }) + stop);
+    await first;
+    const second = reader.read();
+    await say(`${usage}data: [DONE]\n\n`);
+    expect(await textOf(second)).toBe(usage);
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  it("does not fail with its connection", async () => {
+    const { reader, source, say } = scripted();
+    const first = reader.read();
+    await say(chat({ content: "a" }) + stop);
+    await first;
+    source.destroy(new Error("reset"));
+    expect((await reader.read()).done).toBe(true);
+  });
+});
+
+it("a failure that the provider reports comes behind its text, and closes the connection", async () => {
+  const { reader, source, say } = scripted();
+  const first = reader.read();
+  await say(`${chat({ content: "a" })}data: {"error":{"code":502}}\n\n${chat({ content: "b" })}`);
+  expect(await textOf(first)).toBe(chat({ content: "a" }));
+  await expect(reader.read()).rejects.toMatchObject({ statusCode: 502 });
+  expect(source.destroyed).toBe(true);
+});
+
+it("counts whatever comes as a sign of life", async () => {
+  const source = new Readable({ highWaterMark: 0, read() {} });
+  let bytes = 0;
+  const normaliser = new Normaliser(new ChatEvents("http://provider"));
+  const reader = answerStream(source, { normaliser, onBytes: () => bytes++, hold: never }).getReader();
+  const first = reader.read();
+  for (const text of [": waiting\n\n", "data: {", '"choices":[]}\n\n', chat({ content: "a" })]) {
+    source.push(Buffer.from(text));
+    await aLook();
   }
-  return meaning;
-}
-
-function answer(shape: ShapeName, texts: string[]): string {
-  const writer = writerFor(shape, 1, "scripted", true);
-  const half = Math.ceil(texts.length / 2);
-  return [
-    writer.open(),
-    ...texts.slice(0, half).map((text) => writer.text(text)),
-    ...writer.tool("add_task", ['{"title"', ':"Milk"}']),
-    ...texts.slice(half).map((text) => writer.text(text)),
-    writer.finish("stop", { input: 1, output: texts.length }),
-  ].join("");
-}
-
-function cut(bytes: Buffer, at: number[]): Buffer[] {
-  const ends = [...new Set(at.map((place) => place % bytes.length))].sort((x, y) => x - y);
-  return [0, ...ends].map((start, index) => bytes.subarray(start, ends[index] ?? bytes.length));
-}
-
-describe.each<ShapeName>(["chat", "responses"])("%s", (shape) => {
-  it("joins the deltas that one read brings, and keeps everything else in its place", async () => {
-    const text = answer(shape, ["Hel", "lo", " ", "there"]);
-    const joined = await through([Buffer.from(text)]);
-    expect(meaningOf(joined)).toEqual(meaningOf(text));
-    expect(eventsOf(joined).length).toBe(eventsOf(text).length - 2);
-  });
-
-  it("means the same, wherever the reads are cut", async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.string({ unit: "grapheme" }), { minLength: 1, maxLength: 12 }),
-        fc.array(fc.nat(), { maxLength: 12 }),
-        fc.array(fc.boolean(), { minLength: 1, maxLength: 5 }),
-        async (texts, at, commits) => {
-          const text = answer(shape, texts);
-          let asked = 0;
-          const hold: HoldUntilCommit = ({ prepare, release }) => {
-            if (!commits[asked++ % commits.length]) return false;
-            void aLook().then(prepare).then(aLook).then(release);
-            return true;
-          };
-          expect(meaningOf(await through(cut(Buffer.from(text), at), hold, aLook))).toEqual(meaningOf(text));
-        },
-      ),
-    );
-  });
-
-  it("passes one event a read as it is", async () => {
-    const writer = writerFor(shape, 1, "scripted", true);
-    const events = [writer.open(), writer.text("a"), writer.text("b")];
-    expect(await through(events.map((event) => Buffer.from(event)))).toBe(events.join(""));
-  });
+  await first;
+  expect(bytes).toBe(4);
 });
 
 /** A connection and a log that do what they are told. */
@@ -130,7 +152,7 @@ function scripted() {
   }
 
   const held: Waiting[] = [];
-  const reader = joinFrames(source, (waiting) => held.push(waiting) > 0).getReader();
+  const reader = open(source, (waiting) => held.push(waiting) > 0).getReader();
   async function put(next: Buffer | null): Promise<void> {
     unread.push(next);
     arrive();
@@ -218,19 +240,18 @@ describe("text between two commits", () => {
   });
 
   const others: [string, string][] = [
-    ["a tool call", chat({ tool_calls: [{ index: 0 }] })],
-    ["the end of the answer", chat({}, "1", { finish_reason: "stop" })],
-    ["another answer's text", chat({ content: "x" }, "2", { logprobs: {} })],
-    ["an error", `data: {"error":{"message":"gone"}}\n\n`],
-    ["the end mark", "data: [DONE]\n\n"],
+    ["a refusal", chat({ refusal: "no" })],
+    ["the usage", usage],
+    ["the reason of the end", stop],
+    ["reasoning", chat({ reasoning_content: "x" })],
   ];
 
   it.each(others)("goes on with %s as soon as the log asks, each in its place", async (_, next) => {
-    const { reader, second, unread, say, prepare } = await waiting("b");
+    const { second, unread, say, prepare } = await waiting("b");
     await say(next);
     expect(unread).toHaveLength(1);
     await prepare();
-    expect((await textOf(second)) + (await textOf(reader.read()))).toBe(chat({ content: "b" }) + next);
+    expect(await textOf(second)).toBe(chat({ content: "b" }) + next);
   });
 
   it.each(others)("does not wait when %s came with it", async (_, next) => {
@@ -243,21 +264,11 @@ describe("text between two commits", () => {
     expect(held).toHaveLength(0);
   });
 
-  it("is text of two answers: the one goes on, the other waits", async () => {
-    const { reader, second, say, prepare, release } = await waiting("b");
-    await say(chat({ content: "x" }, "2"));
-    await prepare();
-    expect(await textOf(second)).toBe(chat({ content: "b" }));
-    const third = reader.read();
-    release();
-    expect(await textOf(third)).toBe(chat({ content: "x" }, "2"));
-  });
-
   it("goes on when the source ends", async () => {
     const { reader, second, end, prepare } = await waiting("b");
     await end();
     await prepare();
-    expect(await textOf(second)).toBe(chat({ content: "b" }));
+    expect(await textOf(second)).toBe(chat({ content: "b" }) + chat({}, brokenOff));
     expect((await reader.read()).done).toBe(true);
   });
 
@@ -269,7 +280,7 @@ describe("text between two commits", () => {
     const second = reader.read();
     source.push(Buffer.from(chat({ content: "b" })));
     source.push(null);
-    expect(await textOf(second)).toBe(chat({ content: "b" }));
+    expect(await textOf(second)).toBe(chat({ content: "b" }) + chat({}, brokenOff));
     expect((await reader.read()).done).toBe(true);
   });
 
@@ -303,13 +314,13 @@ describe("text between two commits", () => {
 describe("a source", () => {
   it("is not read for nobody", async () => {
     const { reader, unread, source, say } = scripted();
-    for (const text of ["a", "b", "c", "d"]) await say(chat({ tool_calls: [text] }));
+    for (const text of ["a", "b", "c", "d"]) await say(chat({ refusal: text }));
     expect(unread).toHaveLength(3);
-    expect(await textOf(reader.read())).toBe(chat({ tool_calls: ["a"] }));
+    expect(await textOf(reader.read())).toBe(chat({ refusal: "a" }));
     await aLook();
     expect(unread).toHaveLength(3);
     expect(source.readableLength).toBe(0);
-    expect(await textOf(reader.read())).toBe(["b", "c", "d"].map((name) => chat({ tool_calls: [name] })).join(""));
+    expect(await textOf(reader.read())).toBe(["b", "c", "d"].map((name) => chat({ refusal: name })).join(""));
   });
 
   it("fails behind what had come before, and without what was not whole", async () => {
@@ -325,7 +336,7 @@ describe("a source", () => {
   it("gives its text to the streams behind before its failure", async () => {
     const source = new Readable({ highWaterMark: 0, read() {} });
     // As many as the SDK has.
-    let stream = joinFrames(source, never);
+    let stream = open(source, never);
     for (let behind = 0; behind < 8; behind++) stream = stream.pipeThrough(new TransformStream());
     const reader = stream.getReader();
     const first = reader.read();
@@ -348,32 +359,3 @@ describe("a source", () => {
     expect(source.destroyed).toBe(true);
   });
 });
-
-it.each([
-  ["two answers in one", `${chat({ content: "a" }, "1")}${chat({ content: "b" }, "2")}`],
-  ["an event with its log probabilities", `${chat({ content: "a" })}${chat({ content: "b" }, "1", { logprobs: {} })}`],
-  ["an event that is the last", `${chat({ content: "a" })}${chat({ content: "b" }, "1", { finish_reason: "stop" })}`],
-  ["an event that says more than text", `${chat({ content: "a" })}${chat({ content: "b", refusal: "no" })}`],
-  ["no JSON", `data: {"choices":[\n\ndata: {"choices":[\n\n${chat({ content: "a" })}`],
-  [
-    "an error in the stream",
-    `${chat({ content: "a" })}data: {"error":{"message":"gone"}}\n\n${chat({ content: "b" })}`,
-  ],
-  ["lines that end with CR LF", chat({ content: "a" }).repeat(2).replaceAll("\n", "\r\n")],
-  ["an end in the middle of an event", `${chat({ content: "a" })}data: {"choi`],
-  ["comments", `: waiting\n\n${chat({ content: "a" })}: waiting\n\n`],
-  ["HTML", "<html>\n\n<p>Bad gateway</p>\n\n</html>"],
-])("leaves %s alone", async (_, text) => {
-  expect(await through([Buffer.from(text)])).toBe(text);
-});
-
-it("keeps characters whole that reads cut in two", async () => {
-  const text = chat({ content: "日本" }).repeat(3);
-  const bytes = Buffer.from(text);
-  const reads = Array.from(bytes, (byte) => Buffer.from([byte]));
-  expect(await through(reads)).toBe(text);
-});
-
-function chat(delta: object, id = "1", choice: object = {}): string {
-  return `data: ${JSON.stringify({ id, choices: [{ index: 0, delta, finish_reason: null, ...choice }] })}\n\n`;
-}

@@ -1,0 +1,100 @@
+// What an event of a provider's stream means for the answer, before any adapter reads it. A reader of each wire shape (chat-events.ts,
+// responses-events.ts) turns the events of all the servers that imitate it into one canonical form. Types and what the
+// readers share; pure.
+import { APICallError, InvalidResponseDataError } from "ai";
+
+/** One event of a Server-Sent Events stream, its data lines joined. */
+export type ProviderEvent = { name: string | undefined; data: string };
+
+export type Item =
+  /** Text and nothing else. Deltas with equal keys that lie side by side may be joined. */
+  | { type: "delta"; key: string; text: string; frame(text: string): string }
+  /** A canonical event for the adapter. */
+  | { type: "frame"; frame: string }
+  /** The answer is whole: what comes after it does not matter. */
+  | { type: "end" }
+  /** The provider said that it failed. */
+  | { type: "failure"; error: Error };
+
+/** Reads one answer; keeps what it must know of the events before. */
+export type EventReader = {
+  /** Empty for an event that is no part of the answer: a ping, a word, an unknown object. */
+  read(event: ProviderEvent): Item[];
+  /**
+   * The connection ended, or failed. What had been held back; after a clean end without a reason also the canonical mark of an
+   * answer that broke off.
+   */
+  finish(failed: boolean): Item[];
+  /** One JSON body in place of a stream; null when it is no answer. */
+  readWhole(body: unknown): Item[] | null;
+  /** The server has said why the answer ended. A later fault of the connection does not change that. */
+  readonly settled: boolean;
+  /** The model is known to work without saying anything yet. */
+  readonly thinking: boolean;
+};
+
+/** The finish reason by which a canonical stream says that its answer broke off. */
+export const brokenOff = "rivulet_broken_off";
+
+export type JsonObject = Record<string, unknown>;
+
+export function isObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/**
+ * The object that an event's data is; null for what is no part of an answer: a word, a comment, an empty line. Throws
+ * unreadable for an object that cannot be read: after a hole the text would be stored as if it were whole.
+ */
+export function objectOf(data: string): JsonObject | null {
+  if (!data.trimStart().startsWith("{")) return null;
+  try {
+    return JSON.parse(data) as JsonObject;
+  } catch (cause) {
+    throw unreadable(cause);
+  }
+}
+
+/** For what is no answer in the shape of its API. Nothing of it is quoted. */
+export function unreadable(cause?: unknown): Error {
+  return new InvalidResponseDataError({
+    data: undefined,
+    message: "The provider sent something that is no answer.",
+    ...(cause !== undefined && { cause }),
+  });
+}
+
+/** A number, also one that was sent as a string. */
+export function numberOf(value: unknown): number | undefined {
+  const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
+  return typeof number === "number" && Number.isFinite(number) ? number : undefined;
+}
+
+/** The words by which servers name a class of failure where they give no status. */
+const statusOfWord: [RegExp, number][] = [
+  [/rate.?limit|too.?many/i, 429],
+  [/insufficient|billing|balance|quota|credit/i, 402],
+  [/auth|api.?key|permission/i, 401],
+  [/not.?found/i, 404],
+  [/invalid|bad.?request|context.?length/i, 400],
+];
+
+/** What the provider reported inside a response with status 200, as if it had been the status. */
+export function reportedFailure(reported: unknown, url: string): Error {
+  const details = isObject(reported) ? reported : {};
+  const words = [details.type, details.code, details.status].filter((word) => typeof word === "string").join(" ");
+  const status = [details.code, details.status, details.status_code]
+    .map(numberOf)
+    .find((number) => number !== undefined && number >= 400 && number < 600);
+  return new APICallError({
+    message: "The provider reported a failure inside its answer.",
+    url,
+    requestBodyValues: undefined,
+    statusCode: status ?? statusOfWord.find(([pattern]) => pattern.test(words))?.[1] ?? 500,
+    responseBody: JSON.stringify(reported)?.slice(0, maxKeptBytes),
+    isRetryable: false,
+  });
+}
+
+/** Of a failure's body: enough to see what it is about. */
+export const maxKeptBytes = 2_000;

@@ -1,0 +1,180 @@
+// A provider's answer on its way to the adapter: read when its text can go on, and joined before anybody parses it, since each event would go
+// alone through the SDK's parser, its schemas and a dozen streams. Between two commits of the log, when nobody could read a text,
+// nothing is read behind it: it waits in the system's buffers and goes on just before the commit. An answer's first text
+// never waits, nor does what is no text once it is read (docs/performance.md, docs/decisions/0013).
+import { finished, type Readable } from "node:stream";
+import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
+import type { Normaliser, Said } from "./normaliser";
+
+export type AnswerOptions = {
+  /** Reads the bytes and knows when the answer is whole. */
+  normaliser: Normaliser;
+  /** What was read of the source before. */
+  first?: Buffer;
+  /** Called for whatever the provider sends, shown or not. */
+  onBytes?(): void;
+  hold?: HoldUntilCommit;
+};
+
+/** The usage follows the reason of an answer's end at once, or never: some servers then keep the connection open. */
+const usageGraceMs = 2_000;
+
+/**
+ * The canonical events of an answer, in order. Text is given on at the latest when the log asks for it, the source ends or fails, or
+ * something else follows it. The source is read only when what comes can go on; cancelling destroys it, and so does the
+ * end of the answer. A failure, the connection's or one that the provider reports, comes behind all that had come whole; after
+ * the reason of the answer's end there is none.
+ */
+export function answerStream(
+  source: Readable,
+  { normaliser, first, onBytes, hold = holdUntilCommit }: AnswerOptions,
+): ReadableStream<Uint8Array> {
+  let output!: ReadableStreamDefaultController<Uint8Array>;
+  const encoder = new TextEncoder();
+  let held: Extract<Said, { type: "delta" }> | null = null;
+  /** `kept`: until the commit asks. `asked`: it is about to begin, and what one read brings goes with it. `ready`: that has come. */
+  let state: "flowing" | "kept" | "asked" | "ready" = "flowing";
+  let sawText = false;
+  /** Resolved when the reader of this stream got something. */
+  let demand: PromiseWithResolvers<void> | null = null;
+  let over = false;
+  let failure: { error: unknown } | null = null;
+  let grace: NodeJS.Timeout | undefined;
+
+  source.on("readable", read);
+  finished(source, { writable: false }, end);
+  return new ReadableStream<Uint8Array>(
+    {
+      start(controller) {
+        output = controller;
+      },
+      pull() {
+        demand = Promise.withResolvers();
+        const { promise } = demand;
+        if (failure) fail(failure.error);
+        else read();
+        return promise;
+      },
+      cancel() {
+        over = true;
+        clearTimeout(grace);
+        source.destroy();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+
+  function read(): void {
+    while (demand && (state === "flowing" || state === "asked") && !over) {
+      const bytes = next();
+      if (bytes === null) return;
+      // One more would begin the next read of the connection, for the first of the next texts alone.
+      if (state === "asked") state = "ready";
+      take(bytes);
+    }
+  }
+
+  function next(): Buffer | null {
+    const bytes: Buffer | null = first ?? source.read();
+    first = undefined;
+    return bytes;
+  }
+
+  function take(bytes: Buffer): void {
+    const said = normaliser.read(bytes);
+    onBytes?.();
+    say(said);
+    if (over) return;
+    const { whole, failure: reported, settled } = normaliser;
+    if (whole || reported) finish();
+    else if (settled) grace ??= setTimeout(finish, usageGraceMs);
+  }
+
+  /** The answer has ended before its connection. */
+  function finish(): void {
+    end();
+    source.destroy();
+  }
+
+  function say(said: Said[]): void {
+    const waited = held !== null;
+    let events = "";
+    for (const item of said) {
+      if (item.type === "delta" && item.key === held?.key) {
+        held.text += item.text;
+        continue;
+      }
+      events += heldEvent();
+      if (item.type === "delta") held = { ...item };
+      else events += item.frame;
+    }
+    // What is no text never waits, nor does the text around it.
+    if (events !== "") pass(events + heldEvent());
+    else if (held && !waited && !(sawText && mayWait())) give();
+    sawText ||= said.some(({ type }) => type === "delta");
+  }
+
+  function mayWait(): boolean {
+    if (over) return false;
+    if (state === "flowing" && hold({ prepare, release })) state = "kept";
+    return state !== "flowing";
+  }
+
+  function prepare(): void {
+    state = "asked";
+    read();
+  }
+
+  function release(): void {
+    state = "flowing";
+    if (over) return;
+    const waited = held !== null;
+    give();
+    // If this text was held, hold the next one too.
+    if (waited && hold({ prepare, release })) state = "kept";
+    else read();
+  }
+
+  function give(): void {
+    const event = heldEvent();
+    if (event !== "") pass(event);
+  }
+
+  function heldEvent(): string {
+    const event = held?.frame(held.text) ?? "";
+    held = null;
+    return event;
+  }
+
+  function pass(events: string): void {
+    output.enqueue(encoder.encode(events));
+    demand?.resolve();
+    demand = null;
+  }
+
+  function end(problem?: unknown): void {
+    if (over) return;
+    over = true;
+    clearTimeout(grace);
+    // Of what came with a failure, what had come before it.
+    for (let bytes = next(); bytes !== null; bytes = next()) take(bytes);
+    say(normaliser.finish(Boolean(problem)));
+    give();
+    const error = normaliser.whole ? undefined : (normaliser.failure ?? problem);
+    if (error) {
+      failure = { error };
+      if (demand) fail(error);
+      return;
+    }
+    output.close();
+    demand?.resolve();
+  }
+
+  /** A failure throws away what is still on its way through the streams behind: text gets a head start. */
+  function fail(error: unknown): void {
+    setImmediate(() => {
+      output.error(error);
+      demand?.resolve();
+    });
+  }
+}

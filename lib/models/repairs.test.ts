@@ -1,0 +1,213 @@
+import { APICallError, streamText, type ToolSet, tool } from "ai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { parseEnv } from "@/lib/env";
+import { type Provider, type Script, says, startProvider } from "@/test/provider";
+import { buildCatalogue, type ReadyModel } from "./catalogue";
+import { repairing } from "./repairs";
+
+let provider: Provider;
+beforeAll(async () => {
+  provider = await startProvider();
+});
+afterAll(() => provider.close());
+
+const inputSchema = z.object({});
+const optional = { own: tool({ inputSchema, providerOptions: { rivulet: { optional: true } } }) };
+const brought = { theirs: tool({ inputSchema }) };
+
+/** A model nobody has asked yet. */
+function freshModel(): ReadyModel["model"] {
+  return buildCatalogue(parseEnv({ OLLAMA_BASE_URL: provider.url })).require().model;
+}
+
+/** Its answer, or what it failed with, and the names of the tools in each request it took. */
+async function ask(prompt: string, tools: ToolSet, model = freshModel(), ...scripts: Script[]) {
+  provider.on(prompt, ...scripts);
+  const before = provider.requests.length;
+  const result = streamText({ model, prompt, tools, maxRetries: 0, onError: () => {} });
+  const answer = await result.text.then(
+    (text) => text,
+    () => null,
+  );
+  const offered = provider.requests
+    .slice(before)
+    .map(({ body }) => ((body.tools ?? []) as { function: { name: string } }[]).map((each) => each.function.name));
+  return { answer, offered };
+}
+
+const refusing = (status: number, message: string): Script => [{ answer: status, body: { error: { message } } }];
+const noTools = refusing(400, "registry.ollama.ai/library/gemma3:4b does not support tools");
+
+describe("a model that takes no tools", () => {
+  it("answers without them, and is offered none once it has refused twice", async () => {
+    const model = freshModel();
+    for (const prompt of ["first", "second"])
+      expect(await ask(prompt, optional, model, noTools, says("Yes."))).toEqual({
+        answer: "Yes.",
+        offered: [["own"], []],
+      });
+    expect(await ask("third", optional, model, says("Again."))).toEqual({ answer: "Again.", offered: [[]] });
+  });
+
+  it("is offered them again after a single refusal: that may have been one bad call", async () => {
+    const model = freshModel();
+    await ask(
+      "a bad call",
+      optional,
+      model,
+      refusing(500, "the model wrote a tool call that is no JSON"),
+      says("Yes."),
+    );
+    expect(await ask("the next", optional, model, says("Again."))).toEqual({ answer: "Again.", offered: [["own"]] });
+  });
+
+  it.each([
+    [400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'],
+    [500, "tools param requires --jinja flag"],
+    [404, "No endpoints found that support tool use."],
+    [400, "Function call is not supported for this model."],
+    [501, "tool_choice is not implemented"],
+  ])("is known by what other servers say too: %i %s", async (status, message) => {
+    expect(await ask(message, optional, freshModel(), refusing(status, message), says("Yes."))).toEqual({
+      answer: "Yes.",
+      offered: [["own"], []],
+    });
+  });
+
+  it("fails for a client that brought its own", async () => {
+    expect(await ask("theirs", brought, freshModel(), noTools)).toEqual({ answer: null, offered: [["theirs"]] });
+  });
+
+  it("is asked with a client's tools once ours are away", async () => {
+    const both = { ...optional, ...brought };
+    expect(await ask("both", both, freshModel(), noTools, says("Yes."))).toEqual({
+      answer: "Yes.",
+      offered: [["own", "theirs"], ["theirs"]],
+    });
+  });
+});
+
+it.each([
+  [
+    "another reason, which lists the roles",
+    refusing(400, "unknown role, expected one of system, user, assistant, tool"),
+  ],
+  ["another reason", refusing(400, "the prompt is too long")],
+  ["a wrong key", refusing(401, "no tools for you")],
+])("tools stay after a refusal for %s", async (name, script) => {
+  const model = freshModel();
+  expect(await ask(name, optional, model, script)).toEqual({ answer: null, offered: [["own"]] });
+  expect(await ask("afterwards", optional, model, says("Yes."))).toEqual({ answer: "Yes.", offered: [["own"]] });
+});
+
+it("what is wrong with the second attempt too is not laid on the tools", async () => {
+  const model = freshModel();
+  expect(await ask("twice", optional, model, noTools, noTools)).toEqual({ answer: null, offered: [["own"], []] });
+  expect(await ask("later", optional, model, says("Yes."))).toEqual({ answer: "Yes.", offered: [["own"]] });
+});
+
+const cap = 4_000;
+
+/** The answer, or null when the call failed, and the caps in the requests that the provider received. */
+async function askCapped(prompt: string, maxOutputTokens: number, ...scripts: Script[]) {
+  provider.on(prompt, ...scripts);
+  const env = parseEnv({ OLLAMA_BASE_URL: provider.url, MAX_OUTPUT_TOKENS: String(cap) });
+  const { model } = buildCatalogue(env).require();
+  const result = streamText({ model, prompt, maxOutputTokens, maxRetries: 0, onError: () => {} });
+  const answer = await result.text.then(
+    (text) => text,
+    () => null,
+  );
+  const asked = provider.requests.filter((request) => request.prompt === prompt);
+  return { answer, caps: asked.map(({ body }) => body.max_tokens) };
+}
+
+it.each([
+  "max_tokens is too large: 16384. This model supports at most 4096 completion tokens.",
+  "'max_tokens' or 'max_completion_tokens' is too large: 16384. This model's maximum context length is 8192 tokens",
+  "Unsupported parameter: 'max_output_tokens' is not supported with this model.",
+])("asks again without the server's cap: %s", async (message) => {
+  expect(await askCapped(message, cap, refusing(400, message), says("Yes."))).toEqual({
+    answer: "Yes.",
+    caps: [cap, undefined],
+  });
+});
+
+it("a cap that the client chose is never dropped", async () => {
+  const outcome = await askCapped("the client's", 3_000, refusing(400, "max_tokens is too large"), says("No."));
+  expect(outcome).toEqual({ answer: null, caps: [3_000] });
+});
+
+it("a refusal for another reason is not repeated", async () => {
+  expect(await askCapped("other", cap, refusing(400, "the prompt is empty"), says("No."))).toEqual({
+    answer: null,
+    caps: [cap],
+  });
+});
+
+/** The bodies that the provider received for this question. */
+async function bodies(prompt: string, ...scripts: Script[]) {
+  provider.on(prompt, ...scripts);
+  const result = streamText({
+    model: freshModel(),
+    instructions: "Be kind.",
+    prompt,
+    maxRetries: 0,
+    onError: () => {},
+  });
+  expect(await result.text).toBe("Yes.");
+  return provider.requests.filter((request) => request.prompt.includes(prompt)).map(({ body }) => body);
+}
+
+it("instructions become the beginning of the question where no system role is taken", async () => {
+  const [refused, sent] = await bodies("kindly", refusing(400, "System role not supported"), says("Yes."));
+  expect(refused?.messages).toMatchObject([{ role: "system" }, { role: "user" }]);
+  expect(sent?.messages).toMatchObject([{ role: "user" }]);
+  expect(JSON.stringify(sent?.messages)).toMatch(/Be kind\..*kindly/);
+});
+
+it("usage is not asked for where stream_options is refused", async () => {
+  const refusal = refusing(422, "extra fields not permitted: stream_options");
+  const [refused, sent] = await bodies("how much", refusal, says("Yes."));
+  expect([refused?.stream_options, sent?.stream_options]).toEqual([{ include_usage: true }, undefined]);
+  expect(sent).not.toHaveProperty("rivulet_drop");
+});
+
+it("several refusals of one call are repaired one after the other", async () => {
+  const sent = await bodies(
+    "stacked",
+    refusing(400, "stream_options is unknown"),
+    refusing(400, "system messages are not supported"),
+    says("Yes."),
+  );
+  expect(sent).toHaveLength(3);
+  expect(sent[2]).not.toHaveProperty("stream_options");
+  expect(sent[2]?.messages).toMatchObject([{ role: "user" }]);
+});
+
+it("a remembered refusal is forgotten after some minutes", async () => {
+  let nowMs = 0;
+  const offered: number[] = [];
+  const middleware = repairing({ provider: "x", defaultCap: 1, nowMs: () => nowMs });
+  const params = {
+    prompt: [],
+    tools: [
+      { type: "function" as const, name: "own", inputSchema: {}, providerOptions: { rivulet: { optional: true } } },
+    ],
+  };
+  const refusal = new APICallError({ message: "no tools", url: "x", requestBodyValues: {}, statusCode: 400 });
+  const model = {
+    doStream: async ({ tools = [] }: { tools?: unknown[] }) => {
+      offered.push(tools.length);
+      if (tools.length > 0) throw refusal;
+      return {};
+    },
+  };
+  const call = () => middleware.wrapStream?.({ params, model } as never);
+  for (const at of [0, 1_000, 2_000, 700_000]) {
+    nowMs = at;
+    await call();
+  }
+  expect(offered).toEqual([1, 0, 1, 0, 0, 1, 0]);
+});

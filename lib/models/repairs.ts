@@ -1,0 +1,157 @@
+// Refusals that can be repaired: what a model's server does not take is left out, and the call made once more. One table of them. What a
+// client asked for is never left out: then the client is told.
+import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
+import { APICallError, type LanguageModelMiddleware } from "ai";
+
+type Params = LanguageModelV4CallOptions;
+
+type Repair = {
+  name: string;
+  /** By what the server's words are known. Applied to at most `maxReadCharacters` of them. */
+  refusal: RegExp;
+  /** Without what was refused; null when there is nothing of it that may be left out. */
+  apply(params: Params): Params | null;
+  /** The refusal is about the model or its server, not about this one call. */
+  lasting: boolean;
+};
+
+const repairs = (provider: string, defaultCap: number): Repair[] => [
+  {
+    // Before `tools`: servers list the roles that they take, and "tool" is one of them.
+    name: "system role",
+    refusal: /system (?:role|message|prompt)s? (?:is |are )?(?:not|un)|(?:not|un)support\w* .{0,40}\bsystem\b/i,
+    apply: systemIntoQuestion,
+    lasting: true,
+  },
+  {
+    name: "usage in streams",
+    refusal: /stream_options|include_usage/i,
+    apply: (params) => withoutFields(params, provider, "stream_options"),
+    lasting: true,
+  },
+  {
+    name: "parallel tool calls",
+    refusal: /parallel_tool_calls/i,
+    apply: (params) => withoutFields(params, provider, "parallel_tool_calls"),
+    lasting: true,
+  },
+  {
+    // Ollama: "… does not support tools". vLLM and llama.cpp name a flag, gateways "tool use", others a "function call".
+    name: "tools",
+    refusal: /^(?!.*\brole\b).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
+    apply: withoutOptionalTools,
+    lasting: true,
+  },
+  {
+    // The server then applies its own, smaller limit. Whether a cap fits may depend on the prompt.
+    name: "output cap",
+    refusal: /max_(?:completion_|output_)?tokens|maximum context length/i,
+    apply: (params) => (params.maxOutputTokens === defaultCap ? { ...params, maxOutputTokens: undefined } : null),
+    lasting: false,
+  },
+];
+
+const statuses = new Set([400, 404, 422, 500, 501]);
+const maxReadCharacters = 4_000;
+/** One refusal may be a mistake of the model; a second one is what the server is like. */
+const refusalsToRemember = 2;
+/** The operator may put another model or a newer server at the address. */
+const rememberMs = 10 * 60_000;
+
+export type RepairOptions = {
+  /** The name under which the adapter reads its options. */
+  provider: string;
+  /** The cap on the output that is this server's own default. */
+  defaultCap: number;
+  nowMs?: () => number;
+};
+
+/** One for each model, for it remembers what that model's server refuses. Each repair is tried at most once a call. */
+export function repairing({
+  provider,
+  defaultCap,
+  nowMs = () => performance.now(),
+}: RepairOptions): LanguageModelMiddleware {
+  const known = repairs(provider, defaultCap).map((repair) => ({ ...repair, confirmed: 0, untilMs: -Infinity }));
+
+  async function call<T>(params: Params, send: (params: Params) => PromiseLike<T>): Promise<T> {
+    let current = params;
+    for (const repair of known)
+      if (repair.confirmed >= refusalsToRemember && nowMs() < repair.untilMs)
+        current = repair.apply(current) ?? current;
+    const tried: typeof known = [];
+    for (;;) {
+      try {
+        const answer = await send(current);
+        for (const repair of tried.filter(({ lasting }) => lasting)) {
+          repair.confirmed = nowMs() < repair.untilMs ? repair.confirmed + 1 : 1;
+          repair.untilMs = nowMs() + rememberMs;
+        }
+        return answer;
+      } catch (error) {
+        const words = wordsOf(error);
+        const next = known
+          .filter((repair) => !tried.includes(repair) && repair.refusal.test(words))
+          .map((repair) => ({ repair, repaired: repair.apply(current) }))
+          .find(({ repaired }) => repaired !== null);
+        if (!next?.repaired) throw error;
+        current = next.repaired;
+        tried.push(next.repair);
+      }
+    }
+  }
+
+  return {
+    specificationVersion: "v4",
+    wrapGenerate: ({ params, model }) => call(params, (each) => model.doGenerate(each)),
+    wrapStream: ({ params, model }) => call(params, (each) => model.doStream(each)),
+  };
+}
+
+/** Empty for what is no refusal. */
+function wordsOf(error: unknown): string {
+  if (!APICallError.isInstance(error) || !statuses.has(error.statusCode ?? 0)) return "";
+  return `${error.message} ${error.responseBody ?? ""}`.slice(0, maxReadCharacters);
+}
+
+/** A run marks its own tools by `providerOptions: {rivulet: {optional: true}}`. */
+function withoutOptionalTools(params: Params): Params | null {
+  const isOptional = (tool: NonNullable<Params["tools"]>[number]) =>
+    tool.type === "function" && tool.providerOptions?.rivulet?.optional === true;
+  if (!params.tools?.some(isOptional)) return null;
+  const tools = params.tools.filter((tool) => !isOptional(tool));
+  return tools.length > 0 ? { ...params, tools } : { ...params, tools: undefined, toolChoice: undefined };
+}
+
+/** The instructions as the beginning of the first question. */
+function systemIntoQuestion(params: Params): Params | null {
+  const instructions = params.prompt.flatMap((message) => (message.role === "system" ? [message.content] : []));
+  const rest = params.prompt.filter((message) => message.role !== "system");
+  const at = rest.findIndex((message) => message.role === "user");
+  const question = rest[at];
+  if (instructions.length === 0 || question?.role !== "user") return null;
+  const text = { type: "text" as const, text: `${instructions.join("\n\n")}\n\n` };
+  return { ...params, prompt: rest.with(at, { ...question, content: [text, ...question.content] }) };
+}
+
+/** The request's own fields that it is sent without; the adapter's transform reads them (withoutDropped). */
+const dropField = "rivulet_drop";
+
+function withoutFields(params: Params, provider: string, ...fields: string[]): Params | null {
+  const options = params.providerOptions?.[provider] ?? {};
+  const dropped = (options[dropField] ?? []) as string[];
+  if (fields.every((field) => dropped.includes(field))) return null;
+  return {
+    ...params,
+    providerOptions: { ...params.providerOptions, [provider]: { ...options, [dropField]: [...dropped, ...fields] } },
+  };
+}
+
+/** The body as it is sent. A call of tools has an empty text, since some servers refuse null. */
+export function sentBody({ [dropField]: dropped = [], messages, ...body }: Record<string, unknown>) {
+  for (const field of dropped as string[]) delete body[field];
+  const spoken = (messages as Record<string, unknown>[] | undefined)?.map((message) =>
+    message.role === "assistant" && message.content === null ? { ...message, content: "" } : message,
+  );
+  return { ...body, messages: spoken };
+}
