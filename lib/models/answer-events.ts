@@ -42,14 +42,23 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+/** A ping's word or comment. What is longer, or holds what no word holds, was meant to be something else. */
+const maxWordCharacters = 200;
+const noWord = /[\p{Cc}\ufffd]/u;
+
 /**
  * The object that an event's data is; null for what is no part of an answer: a word, a comment, an empty line. Throws
- * unreadable for an object that cannot be read: after a hole the text would be stored as if it were whole.
+ * unreadable for anything else: after a hole the text would be stored as if it were whole.
  */
 export function objectOf(data: string): JsonObject | null {
-  if (!data.trimStart().startsWith("{")) return null;
+  const text = data.trim();
+  if (!/^[{[]/.test(text)) {
+    if (text.length > maxWordCharacters || noWord.test(text)) throw unreadable();
+    return null;
+  }
   try {
-    return JSON.parse(data) as JsonObject;
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : null;
   } catch (cause) {
     throw unreadable(cause);
   }

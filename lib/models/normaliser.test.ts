@@ -292,6 +292,9 @@ describe("a failure", () => {
     ["as a reason", hello + chunk({}, "error"), { failed: 500 }],
     ["by its type", frame({ error: { type: "authentication_error" } }), { failed: 401 }],
     ["as a broken object", `${hello}data: {"choices":[{\n\n`, { text: "Hello world.", failed: true }],
+    ["as bytes that are no text", `${hello}data: \ufffd\n\n`, { text: "Hello world.", failed: true }],
+    ["as a broken list", `${hello}data: [[[\n\n`, { text: "Hello world.", failed: true }],
+    ["as a long text without a form", `${hello}data: ${"x".repeat(1_000)}\n\n`, { failed: true }],
     ["as another API's objects alone", 'data: {"answer":"Hello"}\n\n', { failed: true }],
   ])("%s ends the answer, and its text is kept", (_, wire, meaning) => {
     expect(whole(wire)).toMatchObject(meaning);
