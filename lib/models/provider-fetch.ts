@@ -158,7 +158,7 @@ async function responseOf(message: IncomingMessage, { url, reader, signal }: Ori
   const said = kind === "json" ? normaliser.readWhole(await jsonOf(first, body)) : null;
   if (normaliser.failure) throw normaliser.failure;
   if (said) return new Response(framesOf(said), init);
-  logger.warn({ host: url.host, status, kind }, "the provider answered with something that is no answer");
+  logger.warn({ status, kind }, "the provider answered with something that is no answer");
   throw unreadable();
 }
 
