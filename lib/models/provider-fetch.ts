@@ -44,7 +44,7 @@ export async function providerFetch(...[input, init = {}]: Parameters<typeof fet
   const streams = init.body.includes('"stream":true');
   const open = streams ? readers.find(([path]) => url.pathname.endsWith(path))?.[1] : undefined;
   try {
-    return await responseOf(message, { url, reader: open?.(String(url)), signal: init.signal });
+    return await responseOf(message, { reader: open?.(String(url)), signal: init.signal });
   } catch (error) {
     message.destroy();
     if (init.signal?.aborted) throw init.signal.reason;
@@ -129,9 +129,9 @@ function sendOnce(
   });
 }
 
-type Origin = { url: URL; reader: EventReader | undefined; signal: AbortSignal | null | undefined };
+type Origin = { reader: EventReader | undefined; signal: AbortSignal | null | undefined };
 
-async function responseOf(message: IncomingMessage, { url, reader, signal }: Origin): Promise<Response> {
+async function responseOf(message: IncomingMessage, { reader, signal }: Origin): Promise<Response> {
   const { statusCode: status = 0, statusMessage: statusText, rawHeaders } = message;
   const headers = new Headers();
   for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
