@@ -7,6 +7,7 @@ import { insertTask } from "@/db/tasks";
 import { findTurn, type TurnRow } from "@/db/turns";
 import { claimIdleGuests } from "@/db/users";
 import { requireUser } from "@/lib/auth";
+import { withClientStream } from "@/lib/client-streams";
 import { ingestDocument } from "@/lib/retrieval/ingest";
 import { testDatabase } from "@/test/database";
 import { sweepChunks, sweepGuests, sweepPrompts } from "./sweep";
@@ -129,6 +130,24 @@ describe("guests", () => {
     for (const { id } of [recent, account, running]) expect(await isThere(id)).toBe(true);
     // The running one has not lost its way in.
     expect(await requireUser(bearer(token))).toMatchObject({ id: running.id });
+  });
+
+  it("are kept while a page of theirs is open, however long ago its request was", async () => {
+    const guest = await createGuest(address);
+    const { token } = await createToken(guest.id, { name: "t" });
+    const page = new AbortController();
+    const request = new Request(bearer(token), { signal: page.signal });
+    await requireUser(request);
+    await away(guest.id, 400);
+    await withClientStream(request, guest, async (stream) => {
+      return new Response(stream.events({ heartbeatMs: 3_600_000, next: () => new Promise(() => {}) }));
+    });
+    await sweepGuests(30);
+    expect(await isThere(guest.id)).toBe(true);
+    page.abort();
+    await away(guest.id, 31);
+    await sweepGuests(30);
+    expect(await isThere(guest.id)).toBe(false);
   });
 
   it("are seen by each request, which is written down once an hour", async () => {

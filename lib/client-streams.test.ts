@@ -1,0 +1,88 @@
+// Whatever a request opens is closed once, at whichever moment its client leaves or its work fails.
+import { getEventListeners } from "node:events";
+import { expect, it } from "vitest";
+import { type ClientStream, clientStreams, withClientStream } from "./client-streams";
+import { heartbeatCount } from "./sse";
+
+const never = new Promise<never>(() => {});
+/** What a request opened, and how often that was closed. */
+function opened() {
+  const resource = { closed: 0, close: () => void resource.closed++ };
+  return resource;
+}
+
+function requestWith(client = new AbortController()) {
+  const request = new Request("http://localhost/", { signal: client.signal });
+  return { client, request };
+}
+
+const events = (stream: ClientStream, next: () => Promise<string | null> = () => never) =>
+  new Response(stream.events({ heartbeatMs: 3_600_000, next }));
+
+function expectNothingOpen(request: Request, ...resources: { closed: number }[]): void {
+  expect(resources.map(({ closed }) => closed)).toEqual(resources.map(() => 1));
+  expect([clientStreams().size, heartbeatCount()]).toEqual([0, 0]);
+  expect(getEventListeners(request.signal, "abort")).toHaveLength(0);
+}
+
+it("closes what is opened for a client that had left before, and the body that nobody will read", async () => {
+  const { client, request } = requestWith();
+  client.abort();
+  const resource = opened();
+  await withClientStream(request, null, async (stream) => {
+    stream.own(resource);
+    return events(stream);
+  });
+  expectNothingOpen(request, resource);
+});
+
+it("closes what is opened when the client leaves while the work waits", async () => {
+  const { client, request } = requestWith();
+  const [before, after] = [opened(), opened()];
+  await withClientStream(request, null, async (stream) => {
+    stream.own(before);
+    client.abort();
+    await Promise.resolve();
+    stream.own(after);
+    return events(stream);
+  });
+  expectNothingOpen(request, before, after);
+});
+
+it("closes a body that is never read, and ends one that is being read, when the client leaves", async () => {
+  for (const reading of [false, true]) {
+    const { client, request } = requestWith();
+    const resource = opened();
+    const response = await withClientStream(request, null, async (stream) => {
+      stream.own(resource);
+      return events(stream);
+    });
+    expect([resource.closed, clientStreams().size, heartbeatCount()]).toEqual([0, 1, 1]);
+    const text = reading ? response.text() : Promise.resolve("");
+    client.abort();
+    expect(await text).not.toContain("data:");
+    expectNothingOpen(request, resource);
+  }
+});
+
+it("closes what was opened when the work throws, answers without events, or its events end or fail", async () => {
+  const works: ((stream: ClientStream) => Promise<Response>)[] = [
+    async () => Promise.reject(new Error("broken")),
+    async () => new Response(null, { status: 204 }),
+    async (stream) => events(stream, async () => null),
+    async (stream) => events(stream, () => Promise.reject(new Error("broken"))),
+  ];
+  for (const work of works) {
+    const { request } = requestWith();
+    const resource = opened();
+    const answered = withClientStream(request, null, async (stream) => {
+      stream.own(resource);
+      return work(stream);
+    });
+    await answered.then(
+      (response) => response.text(),
+      (error) => expect(error).toMatchObject({ message: "broken" }),
+    );
+    expectNothingOpen(request, resource);
+  }
+});
