@@ -32,6 +32,8 @@ export const users = pgTable(
     email: text().unique(),
     name: text(),
     passwordHash: text(),
+    /** An administrator is also whoever ADMIN_EMAILS names. */
+    role: text().$type<"user" | "admin">().notNull().default("user"),
     /** In every session's JWT; raising it ends all sessions of the user. */
     sessionVersion: integer().notNull().default(1),
     /** The last small chat number given out. */
@@ -256,6 +258,27 @@ export const passages = pgTable(
     ),
   },
   (t) => [index().on(t.userId, t.documentId), index().on(t.documentId, t.ordinal), index().using("gin", t.tsv)],
+);
+
+/** Links by which an administrator lets people sign up; each works once. */
+export const invitations = pgTable(
+  "invitations",
+  {
+    id: uuid().primaryKey(),
+    /** SHA-256 of the token in the link, hex. */
+    hash: text().notNull().unique(),
+    /** The only address that may use it. Null: any. */
+    email: text(),
+    /** Of the account it makes. */
+    role: text().$type<"user" | "admin">().notNull(),
+    createdBy: uuid()
+      .notNull()
+      .references(() => users.id, { onDelete: "cascade" }),
+    createdAt: instant().notNull().defaultNow(),
+    expiresAt: instant().notNull(),
+    usedAt: instant(),
+  },
+  (t) => [index().on(t.createdBy)],
 );
 
 /** What the user wants to get done; kept by the tools of lib/tools/tasks.ts. */

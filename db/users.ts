@@ -9,7 +9,7 @@ import { tokens, users } from "./schema";
 export type UserRow = typeof users.$inferSelect;
 export type TokenRow = typeof tokens.$inferSelect;
 /** What every request learns of its caller. */
-export type CallerRow = Pick<UserRow, "id" | "email" | "name">;
+export type CallerRow = Pick<UserRow, "id" | "email" | "name" | "role">;
 
 export async function insertUser(
   user: Pick<UserRow, "id" | "email" | "name" | "passwordHash">,
@@ -23,17 +23,17 @@ const seenInterval = "1 hour";
 
 /** Of a row of `users`: what `seenCaller` takes. */
 export const callerColumns = (sql: Statements) => sql`
-  users.id, users.email, users.name, users.session_version,
+  users.id, users.email, users.name, users.role, users.session_version,
   users.email is null and users.last_seen_at < now() - ${seenInterval}::interval as unseen`;
 
 /** The caller, who was seen now. Null when the guest's credentials were taken meanwhile: whoever is deleted must not come back to half of it. */
-export async function seenCaller({ id, email, name, session_version, unseen }: Row): Promise<CallerRow | null> {
+export async function seenCaller({ id, email, name, role, session_version, unseen }: Row): Promise<CallerRow | null> {
   if (unseen) {
     const result = await pool().sql`
       update users set last_seen_at = now() where id = ${id} and session_version = ${session_version}`;
     if (result.count === 0) return null;
   }
-  return { id, email, name };
+  return { id, email, name, role };
 }
 
 /** Guests with something open are not idle. */

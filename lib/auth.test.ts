@@ -55,6 +55,7 @@ describe("a token", () => {
       email: "ada@example.com",
       name: "Ada",
       guest: false,
+      admin: false,
     });
     const rows = await pool().sql`select tokens::text as row from tokens`;
     expect(rows.length).toBeGreaterThan(0);

@@ -17,6 +17,8 @@ export type User = {
   email: string | null;
   name: string | null;
   guest: boolean;
+  /** May invite people. */
+  admin: boolean;
 };
 
 /** What a caller proved itself with. */
@@ -26,13 +28,19 @@ export type Caller = { user: User; credential: Credential };
 
 const tokenPrefix = "rvl_";
 
-export function toUser({ id, email, name }: CallerRow): User {
-  return { id, email, name, guest: email === null };
+export function toUser({ id, email, name, role }: CallerRow): User {
+  const admin = email !== null && (role === "admin" || env().ADMIN_EMAILS.includes(email));
+  return { id, email, name, guest: email === null, admin };
 }
 
 /** A new personal access token: 256 random bits, with a prefix by which secret scanners know it. */
 export function newToken(): string {
   return tokenPrefix + randomBytes(32).toString("base64url");
+}
+
+/** What an invitation's link carries. */
+export function newInvitationToken(): string {
+  return `rvi_${randomBytes(32).toString("base64url")}`;
 }
 
 /** What is stored of a token. A fast hash will do: there is nothing to guess in 256 random bits. */
@@ -46,6 +54,13 @@ export function hashToken(token: string): string {
  */
 export async function requireUser(request: Request, cost?: Cost): Promise<User> {
   return (await requireCaller(request, cost)).user;
+}
+
+/** The caller, who administers this server. Throws forbidden for everybody else. */
+export async function requireAdmin(request: Request): Promise<User> {
+  const user = await requireUser(request);
+  if (!user.admin) throw new AppError("forbidden", "Only an administrator of this server may do this.");
+  return user;
 }
 
 /** The same, with what it proved itself with. */

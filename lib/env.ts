@@ -41,6 +41,8 @@ const variables = z.object({
   TRUST_PROXY: z.coerce.number().int().min(0).max(10).default(0),
   CORS_ORIGINS: list(""),
   GUESTS: z.enum(["on", "off"]).optional(),
+  SIGN_UP: z.enum(["open", "invite", "off"]).default("open"),
+  ADMIN_EMAILS: list("").transform((emails) => emails.map((email) => email.toLowerCase())),
   GUEST_DAYS: z.coerce.number().int().min(1).max(3_650).default(30),
   RATE_LIMITS: rateLimits,
   MAX_OPEN_STREAMS: count(50),

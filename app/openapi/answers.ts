@@ -3,6 +3,7 @@
 import { z } from "zod";
 import type { Chat } from "@/lib/chats/chats";
 import type { describeTurn } from "@/lib/chats/follow";
+import type { Invitation } from "@/lib/chats/invitations";
 import type { Session } from "@/lib/chats/sessions";
 import type { Stopped } from "@/lib/chats/stop";
 import type { createToken, Token } from "@/lib/chats/users";
@@ -182,6 +183,23 @@ export const newToken = z
     expiresAt: time.nullable(),
   })
   .meta({ id: "NewAccessToken" }) satisfies z.ZodType<Awaited<ReturnType<typeof createToken>>>;
+
+const invitation = z
+  .object({
+    id: z.uuid(),
+    email: z.email().nullable().describe("The only address that may use it; null: any."),
+    role: z.enum(["user", "admin"]),
+    createdAt: time,
+    expiresAt: time,
+    usedAt: time.nullable(),
+  })
+  .meta({ id: "Invitation" }) satisfies z.ZodType<Invitation>;
+
+export const invitations = z.object({ invitations: z.array(invitation) }).meta({ id: "Invitations" });
+
+export const newInvitation = invitation
+  .extend({ token: z.string().describe("Shown here and never again. The link is `/sign-in?invite=<token>`.") })
+  .meta({ id: "NewInvitation" });
 
 export const user = z.object({ id: z.uuid(), email: z.email(), name: z.string().nullable() }).meta({ id: "User" });
 

@@ -5,6 +5,7 @@ import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-opena
 import { accountDeletion, passwordChange } from "@/lib/chats/account";
 import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
 import { gatherHeader } from "@/lib/chats/gather";
+import { invitationInput } from "@/lib/chats/invitations";
 import { chatRequest } from "@/lib/chats/turn-request";
 import { signUpInput, tokenRequest } from "@/lib/chats/users";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
@@ -264,6 +265,27 @@ export const nativePaths: ZodOpenApiPathsObject = {
         newPassword: "another horse and another staple",
       }),
       responses: gone([400, 401, 403, 413]),
+    },
+  },
+  "/api/invitations": {
+    get: {
+      ...named("Accounts", "listInvitations", "The invitations of this server, newest first"),
+      description: "For administrators.",
+      responses: json(answers.invitations, [401, 403]),
+    },
+    post: {
+      ...named("Accounts", "createInvitation", "Invite somebody"),
+      description: "For administrators. The link works once.",
+      requestBody: body(invitationInput, { email: "grace@example.com", expiresInDays: 3 }),
+      responses: json(answers.newInvitation, [400, 401, 403, 413, 429], "201"),
+    },
+  },
+  "/api/invitations/{invitationId}": {
+    delete: {
+      ...named("Accounts", "revokeInvitation", "Revoke an invitation at once"),
+      description: "For administrators.",
+      requestParams: { path: z.object({ invitationId: z.uuid() }) },
+      responses: gone([401, 403, 404]),
     },
   },
   "/api/users": {

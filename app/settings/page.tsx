@@ -4,6 +4,7 @@ import { redirect } from "next/navigation";
 import { originOf } from "@/app/openapi/origin";
 import { currentCaller } from "@/app/session";
 import { Settings } from "@/components/settings/settings";
+import { listInvitations } from "@/lib/chats/invitations";
 import { listSessions } from "@/lib/chats/sessions";
 import { listTokens } from "@/lib/chats/users";
 import { env } from "@/lib/env";
@@ -20,6 +21,7 @@ export default async function SettingsPage() {
       user={user}
       tokens={tokens}
       sessions={sessions}
+      invitations={user.admin ? await listInvitations() : null}
       guestDays={env().GUEST_DAYS}
       address={originOf(await headers())}
     />

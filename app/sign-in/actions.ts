@@ -13,7 +13,6 @@ export type SignInState = { error: string; email: string; name: string } | null;
 
 const refusals: Partial<Record<ErrorCode, string>> = {
   rate_limited: "Too many attempts. Wait a few minutes and try again.",
-  forbidden: "This server has no guest accounts. Create an account instead.",
 };
 
 export async function continueAsGuest(): Promise<SignInState> {
@@ -33,20 +32,28 @@ export async function signInWithPassword(_before: SignInState, form: FormData): 
 }
 
 export async function createAccount(_before: SignInState, form: FormData): Promise<SignInState> {
-  const { email, password, name } = read(form);
+  const { email, password, name, invite } = read(form);
   return attempt({ email, name }, async () => {
     const guest = await currentUser();
-    const user = await signUp(parseInput(signUpInput, { email, password, name: name || undefined }), {
-      address: clientAddress(await headers()),
-      ...(guest?.guest ? { guestId: guest.id } : {}),
-    });
+    const user = await signUp(
+      parseInput(signUpInput, { email, password, name: name || undefined, invite: invite || undefined }),
+      {
+        address: clientAddress(await headers()),
+        ...(guest?.guest ? { guestId: guest.id } : {}),
+      },
+    );
     return user.id;
   });
 }
 
-function read(form: FormData): { email: string; password: string; name: string } {
+function read(form: FormData): { email: string; password: string; name: string; invite: string } {
   const field = (name: string) => String(form.get(name) ?? "");
-  return { email: field("email").trim(), password: field("password"), name: field("name").trim() };
+  return {
+    email: field("email").trim(),
+    password: field("password"),
+    name: field("name").trim(),
+    invite: field("invite"),
+  };
 }
 
 /** Signs this browser in as the user that comes out, and leaves for the start page; else what went wrong. */

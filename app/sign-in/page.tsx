@@ -2,17 +2,19 @@ import type { Metadata } from "next";
 import { redirect } from "next/navigation";
 import { currentUser } from "@/app/session";
 import { Mark, Wordmark } from "@/components/ui/mark";
-import { allowsGuests } from "@/lib/chats/users";
+import { allowsGuests, signUpMode } from "@/lib/chats/users";
 import { env } from "@/lib/env";
 import { continueAsGuest, createAccount, signInWithPassword } from "./actions";
 import { SignInForms } from "./sign-in-forms";
 
 export const metadata: Metadata = { title: "Sign in" };
 
-type SignInPageProps = { searchParams: Promise<{ new?: string }> };
+type SignInPageProps = { searchParams: Promise<{ new?: string; invite?: string | string[] }> };
 
 export default async function SignInPage({ searchParams }: SignInPageProps) {
-  const wantsAccount = (await searchParams).new !== undefined;
+  const { new: wanted, invite } = await searchParams;
+  const invitation = typeof invite === "string" ? invite : null;
+  const wantsAccount = wanted !== undefined || invitation !== null;
   const user = await currentUser();
   // A guest may turn into an account and keep everything; whoever has an account is done here.
   if (user && !(user.guest && wantsAccount)) redirect("/");
@@ -42,6 +44,8 @@ export default async function SignInPage({ searchParams }: SignInPageProps) {
           <SignInForms
             upgrade={user !== null}
             signUpFirst={wantsAccount}
+            signUp={await signUpMode()}
+            invitation={invitation}
             guestAction={allowsGuests() && !user ? continueAsGuest : null}
             guestDays={env().GUEST_DAYS}
             signInAction={signInWithPassword}

@@ -10,6 +10,10 @@ type SignInFormsProps = {
   /** A signed-in guest makes an account and keeps the chats. */
   upgrade: boolean;
   signUpFirst: boolean;
+  /** Who may make an account; `first`: nobody has one yet. */
+  signUp: "first" | "open" | "invite" | "off";
+  /** The token of an invitation's link. */
+  invitation: string | null;
   guestAction: (() => Promise<SignInState>) | null;
   /** A guest who was away for so many days is deleted. */
   guestDays: number;
@@ -18,30 +22,52 @@ type SignInFormsProps = {
 };
 
 export function SignInForms(props: SignInFormsProps) {
-  const { upgrade, signUpFirst, guestAction, guestDays, signInAction, signUpAction } = props;
-  const [signingUp, setSigningUp] = useState(signUpFirst);
+  const { upgrade, signUpFirst, signUp, invitation, guestAction, guestDays, signInAction, signUpAction } = props;
+  const maySignUp = signUp === "first" || signUp === "open" || (signUp === "invite" && invitation !== null);
+  const [signingUp, setSigningUp] = useState(signUpFirst && maySignUp);
   return (
     <>
       <h1 className="text-xl font-semibold tracking-[-0.02em]">{signingUp ? "Create an account" : "Welcome"}</h1>
-      {upgrade && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
+      {upgrade && maySignUp && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
       {guestAction && !signingUp && <Guest action={guestAction} days={guestDays} />}
       {!guestAction && !upgrade && (
         <p className="mt-1.5 text-sm text-pretty text-ink-2">
           This server has no guest accounts: asking needs an account.
         </p>
       )}
-      {signingUp ? <SignUp action={signUpAction} /> : <SignIn action={signInAction} />}
-      <p className="mt-6 text-sm text-ink-2">
-        {signingUp ? "Have an account already?" : "New here?"}{" "}
-        <button
-          type="button"
-          onClick={() => setSigningUp(!signingUp)}
-          className="font-medium text-water underline-offset-4 hover:underline"
-        >
-          {signingUp ? "Sign in instead" : "Create an account"}
-        </button>
-      </p>
+      {signUp === "first" && signingUp && (
+        <p className="mt-1.5 text-sm text-pretty text-ink-2">
+          Nobody has an account here yet. The first one administers this server.
+        </p>
+      )}
+      {signingUp ? <SignUp action={signUpAction} invitation={invitation} /> : <SignIn action={signInAction} />}
+      {maySignUp ? (
+        <Switch signingUp={signingUp} onSwitch={() => setSigningUp(!signingUp)} />
+      ) : (
+        <Closed mode={signUp} />
+      )}
     </>
+  );
+}
+
+function Switch({ signingUp, onSwitch }: { signingUp: boolean; onSwitch: () => void }) {
+  return (
+    <p className="mt-6 text-sm text-ink-2">
+      {signingUp ? "Have an account already?" : "New here?"}{" "}
+      <button type="button" onClick={onSwitch} className="font-medium text-water underline-offset-4 hover:underline">
+        {signingUp ? "Sign in instead" : "Create an account"}
+      </button>
+    </p>
+  );
+}
+
+function Closed({ mode }: { mode: SignInFormsProps["signUp"] }) {
+  return (
+    <p className="mt-6 text-sm text-pretty text-ink-2">
+      {mode === "off"
+        ? "This server takes no new accounts."
+        : "A new account needs an invitation: ask the administrator of this server for a link."}
+    </p>
   );
 }
 
@@ -82,10 +108,11 @@ function SignIn({ action }: { action: FormAction }) {
   );
 }
 
-function SignUp({ action }: { action: FormAction }) {
+function SignUp({ action, invitation }: { action: FormAction; invitation: string | null }) {
   const [state, submit, pending] = useActionState(action, null);
   return (
     <form action={submit} className="mt-6 grid gap-4">
+      {invitation && <input type="hidden" name="invite" value={invitation} />}
       <Field label="Name" name="name" autoComplete="name" maxLength={100} defaultValue={state?.name} hint="Optional" />
       <Field label="Email" name="email" type="email" autoComplete="email" required defaultValue={state?.email} />
       <Field

@@ -5,8 +5,9 @@ import { useState } from "react";
 import { api } from "@/components/api";
 import { CopyButton } from "@/components/ui/copy-button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
-import type { BrowserSession, Token } from "@/lib/client/api";
+import type { BrowserSession, Invitation, Token } from "@/lib/client/api";
 import { Access } from "./access";
+import { Invitations } from "./invitations";
 import { Password } from "./password";
 import { Section } from "./section";
 import { Sessions } from "./sessions";
@@ -16,13 +17,15 @@ type SettingsProps = {
   user: { id: string; name: string | null; email: string | null; guest: boolean };
   tokens: Token[];
   sessions: BrowserSession[];
+  /** Null for everybody but administrators. */
+  invitations: Invitation[] | null;
   /** A guest who was away for so many days is deleted. */
   guestDays: number;
   /** The server's own, without a trailing slash. */
   address: string;
 };
 
-export function Settings({ user, tokens, sessions, guestDays, address }: SettingsProps) {
+export function Settings({ user, tokens, sessions, invitations, guestDays, address }: SettingsProps) {
   // Another password ends what these lists showed: they begin anew.
   const [left, setLeft] = useState({ tokens, sessions, round: 0 });
   const begin = async () => {
@@ -52,6 +55,7 @@ export function Settings({ user, tokens, sessions, guestDays, address }: Setting
         {user.email !== null && <Password email={user.email} onChanged={begin} />}
         <Sessions key={`sessions ${left.round}`} first={left.sessions} guest={user.guest} />
         <Access key={`tokens ${left.round}`} first={left.tokens} userId={user.id} address={address} />
+        {invitations && <Invitations first={invitations} address={address} />}
         <YourData guest={user.guest} />
       </main>
     </>

@@ -1,8 +1,8 @@
 // The verbs on users and their tokens: guest, sign up, sign in, token. Passwords are hashed with argon2id.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
-import { upgradeGuest } from "@/db/account";
 import { uniqueViolation } from "@/db/client";
+import { hasAccounts, insertAccount, SignUpRefused } from "@/db/sign-up";
 import {
   deleteToken,
   findUserByEmail,
@@ -29,7 +29,10 @@ export const credentials = z.object({
   password: newPassword,
 });
 export const signUpInput = credentials
-  .extend({ name: z.string().trim().min(1).max(100).optional() })
+  .extend({
+    name: z.string().trim().min(1).max(100).optional(),
+    invite: z.string().max(200).optional().describe("The token of an invitation."),
+  })
   .meta({ id: "SignUp" });
 
 /** Without GUESTS an anonymous visitor must not spend the operator's key. */
@@ -42,24 +45,59 @@ export function allowsGuests(): boolean {
 export async function createGuest(address: string): Promise<User> {
   if (!allowsGuests()) throw new AppError("forbidden", "This server has no guest accounts. Sign up instead.");
   await spend(["account"], { address });
-  return addUser({ email: null, name: null, passwordHash: null });
+  const row = await insertUser({ id: uuidv7(), email: null, name: null, passwordHash: null });
+  if (!row) throw new Error("a guest's id was taken");
+  return toUser(row);
 }
 
 /**
  * A new user, or the guest with an address from now on: its chats stay, and its sessions and tokens end, for somebody else may
- * know them. Throws conflict when the address is taken.
+ * know them. The first account of the server is its administrator. Throws conflict when the address is taken, forbidden
+ * without the invitation that SIGN_UP asks for. An address that ADMIN_EMAILS names always needs one, since addresses are not
+ * verified: else whoever is first would be an administrator.
  */
 export async function signUp(
-  { email, password, name }: z.output<typeof signUpInput>,
+  { email, password, name, invite }: z.output<typeof signUpInput>,
   { guestId, address }: { guestId?: string; address: string },
 ): Promise<User> {
   requirePasswordQueue();
   await spend(["account"], { address });
+  const mode = await signUpMode();
+  // Before the password is hashed, which costs something.
+  if (mode === "off" || (mode === "invite" && invite === undefined)) throw closed(mode);
   await requireUncommonPassword(email, password);
-  const account = { email, name: name ?? null, passwordHash: await hashPassword(password) };
+  const account = { id: uuidv7(), email, name: name ?? null, passwordHash: await hashPassword(password) };
   if (await findUserByEmail(email)) throw taken();
-  const upgraded = guestId ? await upgrade(guestId, account) : null;
-  return upgraded ? toUser(upgraded) : addUser(account);
+  const open = env().SIGN_UP === "open" && !env().ADMIN_EMAILS.includes(email);
+  try {
+    return toUser(await insertAccount(account, { invitation: invite ? hashToken(invite) : null, open }, guestId));
+  } catch (error) {
+    // Two sign-ups for one address may meet: the index decides.
+    if (uniqueViolation(error)) throw taken();
+    if (!(error instanceof SignUpRefused)) throw error;
+    throw error.reason === "closed" ? closed("invite") : invalidInvitation();
+  }
+}
+
+/** Who may make an account now. Without any account the first one may, whatever SIGN_UP says. */
+export async function signUpMode(): Promise<"first" | "open" | "invite" | "off"> {
+  return (await hasAccounts()) ? env().SIGN_UP : "first";
+}
+
+function closed(mode: "invite" | "off"): AppError {
+  return new AppError(
+    "forbidden",
+    mode === "off"
+      ? "This server takes no new accounts. Sign in with one that you have."
+      : "An account needs an invitation here. Ask the administrator of this server for a link.",
+  );
+}
+
+function invalidInvitation(): AppError {
+  return new AppError(
+    "forbidden",
+    "This invitation was used, has expired, or is for another email address. No account was made; ask for a new link.",
+  );
 }
 
 /** The user of these credentials; null when they are wrong, in the same time whether the address exists or not. */
@@ -138,25 +176,6 @@ function describeToken(row: TokenRow): Token {
     lastUsedAt: row.lastUsedAt?.toISOString() ?? null,
     expiresAt: row.expiresAt?.toISOString() ?? null,
   };
-}
-
-async function addUser(account: {
-  email: string | null;
-  name: string | null;
-  passwordHash: string | null;
-}): Promise<User> {
-  const row = await insertUser({ id: uuidv7(), ...account });
-  if (!row) throw taken();
-  return toUser(row);
-}
-
-/** Two sign-ups for one address may meet: the index decides. */
-async function upgrade(guestId: string, account: Parameters<typeof upgradeGuest>[1]) {
-  try {
-    return await upgradeGuest(guestId, account);
-  } catch (error) {
-    throw uniqueViolation(error) ? taken() : error;
-  }
 }
 
 function taken(): AppError {

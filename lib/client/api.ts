@@ -88,6 +88,16 @@ const newToken = z.object({
   expiresAt: z.string().nullable(),
 });
 
+const invitation = z.object({
+  id: z.string(),
+  email: z.string().nullable(),
+  role: z.enum(["user", "admin"]),
+  createdAt: z.string(),
+  expiresAt: z.string(),
+  usedAt: z.string().nullable(),
+});
+export type Invitation = z.infer<typeof invitation>;
+
 const user = z.object({ id: z.string(), email: z.string().nullable(), name: z.string().nullable() });
 
 type CallOptions = { signal?: AbortSignal };
@@ -154,6 +164,10 @@ export function createApi(http: Http = {}) {
       await request(http, "/api/account/password", { method: "POST", headers: json, body: JSON.stringify(fields) });
     },
     deleteAccount: (proof: { password: string } | { confirm: true }) => remove("/api/account", proof),
+    listInvitations: async (options?: CallOptions) => (await get(invitations, "/api/invitations", options)).invitations,
+    createInvitation: (fields: { email?: string; role?: Invitation["role"] } = {}) =>
+      send(newInvitation, "POST", "/api/invitations", fields),
+    deleteInvitation: (id: string) => remove(`/api/invitations/${encodeURIComponent(id)}`),
     signUp: (fields: { email: string; password: string; name?: string }) => send(user, "POST", "/api/users", fields),
   };
 }
@@ -163,6 +177,9 @@ const documents = z.object({ documents: z.array(document) });
 const models = z.object({ models: z.array(model), default: z.string() });
 const sessions = z.object({ sessions: z.array(session) });
 const tokens = z.object({ tokens: z.array(token) });
+const invitations = z.object({ invitations: z.array(invitation) });
+/** The token is shown this once: `/sign-in?invite=<token>` is the link. */
+const newInvitation = invitation.extend({ token: z.string() });
 
 // Required of every changing request with a cookie: a plain cross-site form cannot send it.
 const json = { "Content-Type": "application/json" };

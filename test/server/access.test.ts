@@ -18,6 +18,8 @@ type Call = {
   for: "user" | "anybody" | "own" | "public";
   /** 403 with a token (whose sessions are whose: sessions.test.ts). */
   sessionOnly?: boolean;
+  /** 403 for everybody but administrators (invitations.test.ts). */
+  adminOnly?: boolean;
   /** The address names something that has an owner. */
   owned?: boolean;
 };
@@ -26,6 +28,7 @@ const user = (at: string, body?: () => unknown): Call => ({ path: () => at, body
 const owned = (at: (ids: Ids) => string, body?: () => unknown): Call => ({ path: at, body, for: "user", owned: true });
 const anybody = (at: string): Call => ({ path: () => at, for: "anybody" });
 const session = (at: string): Call => ({ path: () => at, for: "user", sessionOnly: true });
+const admin = (at: string, body?: () => unknown): Call => ({ path: () => at, body, for: "user", adminOnly: true });
 const own = (at: string): Call => ({ path: () => at, body: () => ({}), for: "own" });
 
 const table: Record<string, Call> = {
@@ -58,6 +61,9 @@ const table: Record<string, Call> = {
   "GET /api/documents/[documentId]": owned(({ documentId }) => `/api/documents/${documentId}`),
   "DELETE /api/documents/[documentId]": owned(({ documentId }) => `/api/documents/${documentId}`),
   "GET /api/models": user("/api/models"),
+  "GET /api/invitations": admin("/api/invitations"),
+  "POST /api/invitations": admin("/api/invitations", () => ({})),
+  "DELETE /api/invitations/[invitationId]": admin(`/api/invitations/${randomUUID()}`),
   "GET /api/tokens": user("/api/tokens"),
   "POST /api/tokens": user("/api/tokens", () => ({})),
   "GET /api/sessions": user("/api/sessions"),
@@ -140,6 +146,14 @@ test.each(calls.filter(([, call]) => call.sessionOnly))("I24: %s is refused to a
   const answer = await ask(name, call, unknownIds(), { authorization: `Bearer ${cluster.user.token}` });
   expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
 });
+
+test.each(calls.filter(([, call]) => call.adminOnly))(
+  "%s is refused to whoever is no administrator",
+  async (name, call) => {
+    const answer = await ask(name, call, unknownIds(), { authorization: `Bearer ${cluster.user.token}` });
+    expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
+  },
+);
 
 test("I20: every path of every dialect is 401 without credentials", async () => {
   const routes = registry.dialects.flatMap((dialect) => dialect.routes);

@@ -221,6 +221,17 @@ test("documents, models, accounts, server", async () => {
   await call("signUp", 409, { body: account, ...nobody });
   await call("createToken", 201, { body: account, ...nobody });
   await call("createToken", 401, { body: { ...account, password: "something else" }, ...nobody });
+  // The first account of this server is its administrator.
+  const { value: administrator } = await call("createToken", 201, { body: account, ...nobody });
+  const asAdmin = { token: administrator?.token as string };
+  await call("createInvitation", 403, { body: {} });
+  await call("createInvitation", 400, { body: { expiresInDays: 0 }, ...asAdmin });
+  const { value: invitation } = await call("createInvitation", 201, { body: { email: "b@example.com" }, ...asAdmin });
+  await call("listInvitations", 200, asAdmin);
+  await call("listInvitations", 403);
+  const invited = { path: { invitationId: invitation?.id as string }, ...asAdmin };
+  await call("revokeInvitation", 204, invited);
+  await call("revokeInvitation", 404, invited);
   const { value: token } = await call("createToken", 201, { body: { expiresAt: "2099-01-01T00:00:00Z" } });
   await call("listTokens", 200);
   await call("listTokens", 401, nobody);

@@ -1,0 +1,14 @@
+// GET /api/invitations: all of the server. POST: makes one. For administrators.
+import { requireAdmin } from "@/lib/auth";
+import { createInvitation, invitationInput, listInvitations } from "@/lib/chats/invitations";
+import { readJson, route } from "@/lib/http";
+
+export const GET = route(async (request) => {
+  await requireAdmin(request);
+  return Response.json({ invitations: await listInvitations() });
+});
+
+export const POST = route(async (request) => {
+  const { id } = await requireAdmin(request);
+  return Response.json(await createInvitation(id, await readJson(request, invitationInput)), { status: 201 });
+});

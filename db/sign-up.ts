@@ -1,0 +1,73 @@
+// Accounts come into being here: new ones, and guests who get an address. Who may, and as what, is decided in the
+// transaction that stores the account, so that one invitation makes one account and one account is the first.
+import "server-only";
+import { pool, type Statements } from "./client";
+import { endAllCredentials } from "./sessions";
+import type { CallerRow, UserRow } from "./users";
+
+export type NewAccount = { id: string; email: string; name: string | null; passwordHash: string };
+
+export type SignUpRule = {
+  /** Hash of the invitation's token, if there is one. */
+  invitation: string | null;
+  /** An account may be made without an invitation. The first one always may. */
+  open: boolean;
+};
+
+/** `closed`: an invitation is needed. `invitation`: the one given is used, expired, unknown or for another address. */
+export class SignUpRefused extends Error {
+  readonly reason: "closed" | "invitation";
+
+  constructor(reason: SignUpRefused["reason"]) {
+    super(`sign-up refused: ${reason}`);
+    this.reason = reason;
+  }
+}
+
+/** Any constant will do. */
+const signUpLock = 7_305_182_443;
+
+export async function hasAccounts(sql: Statements = pool().sql): Promise<boolean> {
+  const [row] = await sql`select exists (select from users where email is not null) as some`;
+  return row?.some ?? false;
+}
+
+/**
+ * Stores the account, or gives the guest its address and password and ends all credentials of the guest. The first account
+ * of an installation is an administrator. Throws SignUpRefused, and the unique violation when the address is taken;
+ * the invitation is then not used up.
+ */
+export async function insertAccount(account: NewAccount, rule: SignUpRule, guestId?: string): Promise<CallerRow> {
+  const { id, email, name, passwordHash } = account;
+  return pool().sql.begin(async (sql) => {
+    await sql`select pg_advisory_xact_lock(${signUpLock})`;
+    const role = await roleOf(sql, email, rule);
+    if (guestId) {
+      const [upgraded] = await sql<CallerRow[]>`
+        update users set email = ${email}, name = ${name}, password_hash = ${passwordHash}, role = ${role}
+        where id = ${guestId} and email is null returning id, email, name, role`;
+      if (upgraded) {
+        await endAllCredentials(sql, guestId);
+        return upgraded;
+      }
+    }
+    await sql`
+      insert into users (id, email, name, password_hash, role)
+      values (${id}, ${email}, ${name}, ${passwordHash}, ${role})`;
+    return { id, email, name, role };
+  });
+}
+
+async function roleOf(sql: Statements, email: string, { invitation, open }: SignUpRule): Promise<UserRow["role"]> {
+  if (invitation !== null) {
+    const [used] = await sql<Pick<UserRow, "role">[]>`
+      update invitations set used_at = now()
+      where hash = ${invitation} and used_at is null and expires_at > now() and (email is null or email = ${email})
+      returning role`;
+    if (!used) throw new SignUpRefused("invitation");
+    return used.role;
+  }
+  if (!(await hasAccounts(sql))) return "admin";
+  if (!open) throw new SignUpRefused("closed");
+  return "user";
+}
