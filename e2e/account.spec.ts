@@ -7,7 +7,6 @@ const password = "correct horse battery staple";
 
 async function signUp(page: Page, email: string): Promise<void> {
   await page.goto("/sign-in?new");
-  await page.getByRole("button", { name: "Create an account" }).click();
   await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password", { exact: true }).fill(password);
   await page.getByRole("button", { name: "Create account" }).click();

@@ -4,7 +4,7 @@
 import { type Credential, credentialOf, type User } from "./auth";
 import { env } from "./env";
 import { AppError } from "./errors";
-import { eventStream } from "./sse";
+import { BrokenStream, eventStream } from "./sse";
 
 type Resource = { close(): void };
 
@@ -98,11 +98,20 @@ export class ClientStream {
     });
   }
 
+  /** Closes it in the middle, for a reason that the client learns when it connects again. */
+  break(): void {
+    this.#close(new BrokenStream("the stream was cut"));
+  }
+
   close(): void {
+    this.#close();
+  }
+
+  #close(reason?: BrokenStream): void {
     if (this.signal.aborted) return;
     clientStreams().delete(this);
     this.#client.removeEventListener("abort", this.#onAbort);
-    this.#closed.abort();
+    this.#closed.abort(reason);
     for (const resource of this.#owned.splice(0)) resource.close();
   }
 }

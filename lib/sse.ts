@@ -30,6 +30,12 @@ const shared = globalThis as { [key]?: Heart };
 
 const encoder = new TextEncoder();
 
+/** As the reason of an abort: the connection is cut, so that a client that cannot resume does not take it for the end. */
+export class BrokenStream extends Error {
+  /** Next takes errors of this name for no failure of the server. */
+  override readonly name = "AbortError";
+}
+
 /**
  * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
  * Null ends the stream. When `next` throws the stream ends too: without a terminal, so that the client comes back.
@@ -56,7 +62,8 @@ export function eventStream({
     close(error);
   };
   const onAbort = () => {
-    open.controller.close();
+    if (signal?.reason instanceof BrokenStream) open.controller.error(signal.reason);
+    else open.controller.close();
     end();
   };
   return new ReadableStream<Uint8Array>({

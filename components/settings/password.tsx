@@ -30,7 +30,7 @@ export function Password({ email, onChanged }: PasswordProps) {
       title="Password"
       lead="A new password signs out all your other browsers and revokes all your access tokens."
     >
-      <form onSubmit={change} className="grid gap-4 sm:grid-cols-2">
+      <form onSubmit={change} className="grid items-start gap-4 sm:grid-cols-2">
         {/* For password managers: whose password this is. */}
         <input type="text" name="username" autoComplete="username" value={email} readOnly hidden />
         <Field label="Current password" name="current" type="password" autoComplete="current-password" required />

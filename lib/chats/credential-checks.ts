@@ -11,7 +11,7 @@ export function beginCredentialChecks(): void {
   repeat(env().HEARTBEAT_MS, closeStreamsOfEnded);
 }
 
-/** One round. The client connects again and is then told 401. */
+/** One round. A stream that is cut off looks unfinished to its client, which connects again and is then told 401. */
 export async function closeStreamsOfEnded(): Promise<void> {
   const sessions = new Map<string, SessionKey>();
   const tokens = new Set<string>();
@@ -29,5 +29,5 @@ export async function closeStreamsOfEnded(): Promise<void> {
     sessions.size > 0 ? listEndedSessions([...sessions.values()]) : [],
     tokens.size > 0 ? listEndedTokens([...tokens]) : [],
   ]);
-  for (const id of [...endedSessions, ...endedTokens]) for (const stream of readers.get(id) ?? []) stream.close();
+  for (const id of [...endedSessions, ...endedTokens]) for (const stream of readers.get(id) ?? []) stream.break();
 }
