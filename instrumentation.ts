@@ -11,7 +11,8 @@ export async function register(): Promise<void> {
     await beginServerLife();
   } catch (error) {
     // Next would log it and go on to answer every request with 500.
-    console.error(`Rivulet cannot start: ${(error as Error).message}`);
+    const { terminalSafe } = await import("./lib/logger");
+    console.error(terminalSafe(`Rivulet cannot start: ${(error as Error).message}`));
     process.exit(1);
   }
 }

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { buildIndexes } from "@/db/indexes";
-import { migrateDatabase } from "@/db/migrate";
+import { type DatabaseReport, migrateDatabase } from "@/db/migrate";
 import { beginCredentialChecks } from "@/lib/chats/credential-checks";
 import { drain } from "@/lib/chats/drain";
 import { keepIndexingMessages } from "@/lib/chats/search-index";
@@ -15,9 +15,11 @@ import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
 import { watchEventLoop } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
-import { describeError, logger } from "@/lib/logger";
+import { describeError, logger, terminalSafe } from "@/lib/logger";
+import { listModels } from "@/lib/models/catalogue";
 import { refreshSamples } from "@/lib/retrieval/samples";
 import { heartbeatCount } from "@/lib/sse";
+import { configurationWarnings, noModelSentence } from "@/lib/startup-report";
 
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
@@ -31,6 +33,7 @@ export async function beginServerLife(): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
   process.on("SIGUSR2", logOpen);
   watchEventLoop();
+  checkConfiguration();
   if (await applyMigrations()) await beginWork();
   else void goOnWithDatabase();
 }
@@ -57,15 +60,33 @@ async function applyMigrations(): Promise<boolean> {
     const { DATABASE_URL } = env();
     if (!DATABASE_URL)
       throw new Error("DATABASE_URL is not set. Start with `npm start`, which provides a database, or set it.");
-    await migrateDatabase(DATABASE_URL);
+    reportDatabase(await migrateDatabase(DATABASE_URL));
     return true;
   } catch (error) {
     const away = isDatabaseAway(error);
     logger[away ? "warn" : "debug"]({ err: error }, away ? "waiting for the database" : "cannot start");
     if (away) return false;
-    console.error(`Rivulet cannot start: ${reasonOf(error)}`);
+    console.error(terminalSafe(`Rivulet cannot start: ${reasonOf(error)}`));
     process.exit(1);
   }
+}
+
+function reportDatabase({ newerMigrations, superuser }: DatabaseReport): void {
+  if (newerMigrations > 0)
+    logger.warn(
+      { newerMigrations },
+      "a newer version of Rivulet has upgraded this database; this version still serves, upgrade it soon",
+    );
+  if (superuser)
+    logger.warn("the role of DATABASE_URL is a superuser; give Rivulet one that owns its database and nothing more");
+}
+
+/** Throws where there is no model to ask: a server that only fails would pass for one that works. */
+function checkConfiguration(): void {
+  const models = listModels();
+  for (const warning of configurationWarnings(env(), models)) logger.warn(warning);
+  const nothing = noModelSentence(models);
+  if (nothing) throw new Error(nothing);
 }
 
 /** Until then every request that needs the database is answered 503. */

@@ -1,6 +1,7 @@
 // Applies the migrations in db/migrations, and learns what the database is. Safe to call from several processes at once: an
 // advisory lock makes them queue.
 import "server-only";
+import { readFileSync } from "node:fs";
 import path from "node:path";
 import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
@@ -11,8 +12,26 @@ import { answerMs, serverLimits, setDatabaseTraits } from "./connect";
 /** Any constant will do, as long as every version of Rivulet uses the same one. */
 const lockId = 7_305_182_441;
 
-/** Learns what stands at the other end. Throws when the database is out of reach or older than version 15. */
-export async function migrateDatabase(url: string): Promise<void> {
+const migrationsFolder = path.join(process.cwd(), "db/migrations");
+/**
+ * The oldest migration that a server must know to serve the schema of this version. Raise it with a migration that removes or
+ * changes what older servers use (docs/decisions/0017-versions-of-the-database.md).
+ */
+const oldestServing = "0000_init";
+
+/** What a server should tell at its start. */
+export type DatabaseReport = {
+  /** Migrations of a newer version that were applied; this one still serves. */
+  newerMigrations: number;
+  /** The role may do far more than Rivulet needs. */
+  superuser: boolean;
+};
+
+/**
+ * Also learns what stands at the other end. Throws when the database is out of reach, older than version 15, or changed by a
+ * newer version of Rivulet in a way that this one cannot serve.
+ */
+export async function migrateDatabase(url: string): Promise<DatabaseReport> {
   const sql = postgres(url, {
     // One holds the lock while the other works.
     max: 2,
@@ -32,15 +51,55 @@ export async function migrateDatabase(url: string): Promise<void> {
       expectPooler();
       await limitRole(sql);
     }
+    const [role] = await sql`select rolsuper as superuser from pg_roles where rolname = current_user`;
+    let newerMigrations = 0;
     const unlimited = withoutLimits(sql);
     // Of a transaction, not of the session: a pooler would keep the session, and with it the lock, for ever.
     await unlimited.begin(async (holder) => {
       await holder`select pg_advisory_xact_lock(${lockId})`;
-      await migrate(drizzle(unlimited), { migrationsFolder: path.join(process.cwd(), "db/migrations") });
+      newerMigrations = await requireServable(sql);
+      await migrate(drizzle(unlimited), { migrationsFolder });
+      await recordFloor(sql);
     });
+    return { newerMigrations, superuser: role?.superuser ?? false };
   } finally {
     await sql.end({ timeout: 5 });
   }
+}
+
+/** When the known migrations were made, which orders them, by name. */
+function knownMigrations(): Map<string, number> {
+  const { entries } = JSON.parse(readFileSync(path.join(migrationsFolder, "meta/_journal.json"), "utf8")) as {
+    entries: { tag: string; when: number }[];
+  };
+  return new Map(entries.map(({ tag, when }) => [tag, when]));
+}
+
+/** The number of applied migrations that this version does not know. Throws when it is too old for them. */
+async function requireServable(sql: postgres.Sql): Promise<number> {
+  const newest = Math.max(...knownMigrations().values());
+  const [made] = await sql`
+    select to_regclass('drizzle.__drizzle_migrations') as migrations, to_regclass('drizzle.rivulet_floor') as floor`;
+  if (!made?.migrations) return 0;
+  const [applied] =
+    await sql`select count(*)::int as newer from drizzle.__drizzle_migrations where created_at > ${newest}::bigint`;
+  const [floor] = made.floor ? await sql`select floor::float8 as floor from drizzle.rivulet_floor` : [];
+  if (floor?.floor > newest)
+    throw new Error(
+      "a newer version of Rivulet has changed this database so that this version cannot use it. Start that version or a newer one, " +
+        "or restore a backup from before the upgrade. Nothing was changed.",
+    );
+  return applied?.newer ?? 0;
+}
+
+/** Beside Drizzle's own table, so that it says what the applied migrations ask for. It never goes down. */
+async function recordFloor(sql: postgres.Sql): Promise<void> {
+  const floor = knownMigrations().get(oldestServing) as number;
+  await sql`create table if not exists drizzle.rivulet_floor (singleton bool primary key default true check (singleton), floor bigint not null)`;
+  await sql`
+    insert into drizzle.rivulet_floor (floor) values (${floor}::bigint)
+    on conflict (singleton) do update set floor = greatest(rivulet_floor.floor, excluded.floor)
+    where rivulet_floor.floor < excluded.floor`;
 }
 
 /** Postgres refuses the setting where its platform has no way to do it. */

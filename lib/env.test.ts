@@ -28,6 +28,7 @@ it("has the documented defaults", () => {
     CHUNK_TIMEOUT_MS: 60_000,
     TURN_DEADLINE_MS: 900_000,
     CONTINUE_INTERRUPTED: "ask",
+    LOG_PROVIDER_ERRORS: "off",
     LOG_LEVEL: "info",
   });
 });
@@ -80,6 +81,13 @@ it.each([
   ["HEARTBEAT_MS", "soon"],
   ["HEARTBEAT_MS", "0"],
   ["LEASE_MS", "-1"],
+  ["LEASE_MS", "1"],
+  ["LEASE_MS", "499"],
+  ["HEARTBEAT_MS", "1"],
+  ["DRAIN_MS", "1"],
+  ["CHUNK_TIMEOUT_MS", "1"],
+  ["TURN_DEADLINE_MS", "999"],
+  ["LOG_PROVIDER_ERRORS", "yes"],
   ["DRAIN_MS", "1.5"],
   ["CHUNK_TIMEOUT_MS", "3600001"],
   ["FIRST_CHUNK_TIMEOUT_MS", " "],
@@ -102,6 +110,10 @@ it.each([
   ["LOG_LEVEL", "loud"],
 ])("names %s when it is %j", (name, value) => {
   expect(() => parseEnv({ [name]: value })).toThrow(name);
+});
+
+it("says what a duration must be", () => {
+  expect(() => parseEnv({ LEASE_MS: "1" })).toThrow("LEASE_MS: must be at least 500 (milliseconds)");
 });
 
 it("I22: names all that are wrong at once, and shows no value", () => {

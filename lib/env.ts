@@ -2,7 +2,9 @@
 // Read at the first use, never at import: `next build` evaluates modules without a configuration.
 import { z } from "zod";
 
-const milliseconds = (fallback: number) => z.coerce.number().int().positive().max(3_600_000).default(fallback);
+/** `least`: below it a server would break what it serves, so a smaller number is a mistake. */
+const milliseconds = (fallback: number, least: number) =>
+  z.coerce.number().int().min(least, `must be at least ${least} (milliseconds)`).max(3_600_000).default(fallback);
 /** Behind a proxy it takes some health checks until no request comes any more. */
 const proxyDelayMs = 2_000;
 const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);
@@ -57,15 +59,17 @@ const variables = z.object({
   BUDGET_GUEST_TOKENS_PER_DAY: budget,
   BUDGET_ALL_GUESTS_TOKENS_PER_DAY: budget,
   BUDGET_SERVER_TOKENS_PER_DAY: budget,
-  HEARTBEAT_MS: milliseconds(15_000),
-  LEASE_MS: milliseconds(10_000),
-  DRAIN_MS: milliseconds(20_000),
+  HEARTBEAT_MS: milliseconds(15_000, 50),
+  // A lease is renewed at each third of it: a commit and a busy process must fit in there.
+  LEASE_MS: milliseconds(10_000, 500),
+  DRAIN_MS: milliseconds(20_000, 100),
   READY_DELAY_MS: z.coerce.number().int().min(0).max(3_600_000).optional(),
   // Servers load a model on the first request, which takes minutes; a call that is given up makes some begin anew.
-  FIRST_CHUNK_TIMEOUT_MS: milliseconds(300_000),
-  CHUNK_TIMEOUT_MS: milliseconds(60_000),
-  TURN_DEADLINE_MS: milliseconds(900_000),
+  FIRST_CHUNK_TIMEOUT_MS: milliseconds(300_000, 50),
+  CHUNK_TIMEOUT_MS: milliseconds(60_000, 50),
+  TURN_DEADLINE_MS: milliseconds(900_000, 1_000),
   CONTINUE_INTERRUPTED: z.enum(["ask", "auto"]).default("ask"),
+  LOG_PROVIDER_ERRORS: z.enum(["on", "off"]).default("off"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"]).default("info"),
 });
 

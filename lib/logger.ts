@@ -32,9 +32,9 @@ function withoutFolder(text: string): string {
  * What a terminal obeys or draws in another order, as JSON's own escapes: JSON.stringify leaves these as they are. They can
  * only stand inside strings.
  */
-function terminalSafe(line: string): string {
+export function terminalSafe(line: string): string {
   return line.replace(
-    /[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    /[^\P{Cc}\n]|[\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/gu,
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );
 }

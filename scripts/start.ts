@@ -25,7 +25,8 @@ const youngObjects = "--max-semi-space-size=24";
 try {
   process.exit(await main());
 } catch (error) {
-  console.error((error as Error).message);
+  // It may quote what another program said.
+  console.error((error as Error).message.replace(/[^\P{Cc}\n]/gu, "\ufffd"));
   process.exit(1);
 }
 

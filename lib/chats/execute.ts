@@ -10,6 +10,7 @@ import { turnLog } from "@/lib/log/turn-log";
 import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
+import { providerExcerpt } from "@/lib/models/error-excerpt";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
@@ -110,6 +111,15 @@ async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Pro
   }
 }
 
+/** What the provider said, where the operator wants to read it. */
+function saidOf(error: unknown, sent: string): { provider?: string } {
+  const { LOG_PROVIDER_ERRORS, OPENAI_API_KEY, AUTH_SECRET, DATABASE_URL } = env();
+  if (LOG_PROVIDER_ERRORS === "off") return {};
+  const secrets = [OPENAI_API_KEY, AUTH_SECRET, DATABASE_URL].filter((secret) => secret !== undefined);
+  const provider = providerExcerpt(error, secrets, sent);
+  return provider ? { provider } : {};
+}
+
 function identityOf(turn: RunnableTurn) {
   const { id: turnId, chatId, messageId, userMessageId } = turn;
   const { model: modelId, continues } = optionsOf(turn);
@@ -132,10 +142,15 @@ async function* chunksOf(
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const { id: modelId, model } = requireModel(options.model);
   const history = known ?? (await whenAnswered(() => readHistory(turn), signal));
+  let found = "";
   const ports: RunPorts = {
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
-    search: (question) => whenAnswered(() => search(userId, question, documentIds ? { documentIds } : {}), signal),
+    search: async (question) => {
+      const sources = await whenAnswered(() => search(userId, question, documentIds ? { documentIds } : {}), signal);
+      found = sources.map(({ text }) => text).join("\n");
+      return sources;
+    },
     fenceCode: () => randomBytes(8).toString("hex"),
     classify: classifyFailure,
     ground: (answer, sources) => {
@@ -144,7 +159,10 @@ async function* chunksOf(
       end();
       return support;
     },
-    report: (error) => logger.warn({ err: error, turnId: turn.id, model: modelId }, "turn failed"),
+    report: (error) => {
+      const sent = `${found}\n${JSON.stringify(history)}\n${history.map(textOf).join("\n")}`;
+      logger.warn({ err: error, turnId: turn.id, model: modelId, ...saidOf(error, sent) }, "turn failed");
+    },
   };
   yield* runTurn(
     {

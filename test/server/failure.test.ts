@@ -142,3 +142,18 @@ test("I22: nothing of all this is in the server's output", () => {
   for (const secret of [secretKey, told, prompt, `127.0.0.1:${cluster.provider.port}`])
     expect(output).not.toContain(secret);
 });
+
+test("I22: LOG_PROVIDER_ERRORS=on quotes the provider in the log, without the key and the prompt; off by default", async () => {
+  const server = await cluster.start({ env: { LOG_PROVIDER_ERRORS: "on" } });
+  const key = newKey();
+  const message = `Project archived. Key ${secretKey} asked: ${key} please`;
+  cluster.provider.on(key, [{ answer: 401, body: { error: { message } } }]);
+  for (const each of [server, cluster.a]) await (await cluster.send(key, {}, { server: each })).ended;
+  const lines = (output: string) => output.split("\n").filter((line) => line.includes('"msg":"turn failed"'));
+  const said = lines(server.output()).map((line) => JSON.parse(line).provider);
+  expect(said).toEqual([expect.stringMatching(/^Project archived\. Key .*please$/)]);
+  expect(said[0]).not.toContain(key);
+  expect(said[0]).not.toContain(secretKey);
+  for (const line of lines(cluster.a.output())) expect(JSON.parse(line)).not.toHaveProperty("provider");
+  expect(await server.stop()).toBe(0);
+});

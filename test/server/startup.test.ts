@@ -39,9 +39,26 @@ test("a copied .env.example, whose provider variables are empty, starts", async 
 test.each([
   ["a value that is not valid", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
   ["a duration below zero", { LEASE_MS: "-1" }, "LEASE_MS"],
+  ["a lease that no server can keep", { LEASE_MS: "1" }, "LEASE_MS: must be at least 500"],
+  ["no model that can be used", { MODELS: "gpt-5\u001b[31m,openai:gpt-5" }, "OPENAI_API_KEY is not set"],
 ])("%s ends the start with one sentence and exit code 1", async (_, env, name) => {
   const { code, output } = await startToEnd(env);
   expect(output.match(/^Rivulet cannot start: .*$/gm)).toEqual([expect.stringContaining(name)]);
   expect(output).not.toContain("    at ");
   expect(code).toBe(1);
+});
+
+test("a model that cannot be used is told at the start, and the others serve", async () => {
+  const server = await startServer({ databaseUrl: databaseUrl(), env: { MODELS: "local,gpt-5\u001b[31m,ollama:m" } });
+  const warnings = server
+    .output()
+    .split("\n")
+    .filter((line) => line.includes('"level":"warn"'));
+  const told = warnings.map((line) => JSON.parse(line).msg).filter((text) => text.includes("MODELS"));
+  expect(told).toEqual([
+    expect.stringMatching(/^The model "gpt-5.*" of MODELS cannot be used\. MODELS has an entry that is none of/),
+    'The model "ollama:m" of MODELS cannot be used. OLLAMA_BASE_URL is not set.',
+  ]);
+  expect(server.output()).not.toContain("\u001b");
+  expect(await server.stop()).toBe(0);
 });

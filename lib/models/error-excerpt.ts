@@ -1,0 +1,90 @@
+// What a provider said with an error, as far as an operator may read it (LOG_PROVIDER_ERRORS=on): short, without keys, without
+// addresses' credentials and queries, and without what the provider repeats of the prompt. Never for a client.
+import { APICallError, RetryError, StreamProviderError } from "ai";
+
+const maxLength = 500;
+/** What is looked through for an excerpt: of a larger body only the beginning says anything. */
+const maxBodyLength = 4_000;
+/** A run of so many characters that also stands in the prompt is the prompt's. */
+const runLength = 16;
+/** Of a longer prompt the end, which a provider would quote. */
+const maxPromptLength = 200_000;
+const masked = "[…]";
+
+/**
+ * Null when this is no provider's error or says nothing. `secrets`: keys and the like, by their values. `prompt`: what was sent, besides
+ * what the error itself knows of it.
+ */
+export function providerExcerpt(error: unknown, secrets: string[], prompt: string): string | null {
+  const said = sayingOf(error);
+  if (!said) return null;
+  const sent = `${prompt}\n${said.sent}`.slice(-maxPromptLength);
+  let text = messageIn(said.body.slice(0, maxBodyLength));
+  for (const secret of secrets) if (secret.length > 3) text = text.replaceAll(secret, masked);
+  text = text
+    .replace(/\b(https?|wss?):\/\/[^\s"'<>]{1,2000}/gi, withoutSecrets)
+    .replace(/\b(Bearer|Basic)\s+\S+/gi, `$1 ${masked}`)
+    // Keys of whatever provider: long, and of letters and digits at once.
+    .replace(/[\w+/=-]{20,}/g, (word) => (/\d/.test(word) && /[a-z]/i.test(word) ? masked : word))
+    .replace(/\b(sk|pk|rk|key|token)[-_][\w-]{4,}/gi, masked);
+  text = withoutRunsOf(sent, text).replace(/\s+/g, " ").trim();
+  return text ? text.slice(0, maxLength) : null;
+}
+
+function sayingOf(error: unknown): { body: string; sent: string } | null {
+  for (let current = error, depth = 0; current instanceof Error && depth < 8; depth++) {
+    if (RetryError.isInstance(current)) {
+      current = current.lastError;
+      continue;
+    }
+    if (APICallError.isInstance(current))
+      return { body: current.responseBody || current.message, sent: stringsIn(current.requestBodyValues) };
+    if (StreamProviderError.isInstance(current)) return { body: current.message, sent: "" };
+    current = current.cause;
+  }
+  return null;
+}
+
+/** Providers' bodies are JSON with a message somewhere on top; anything else is taken as it is. */
+function messageIn(body: string): string {
+  try {
+    const { error, message } = JSON.parse(body) as { error?: unknown; message?: unknown };
+    const inner = typeof error === "object" && error !== null ? (error as { message?: unknown }).message : error;
+    const found = inner ?? message;
+    return typeof found === "string" ? found : body;
+  } catch {
+    return body;
+  }
+}
+
+/** All texts of a value, one a line. Requests are not deep. */
+function stringsIn(value: unknown, depth = 0): string {
+  if (typeof value === "string") return value;
+  if (typeof value !== "object" || value === null || depth > 8) return "";
+  return Object.values(value)
+    .map((each) => stringsIn(each, depth + 1))
+    .join("\n");
+}
+
+function withoutSecrets(address: string): string {
+  if (!URL.canParse(address)) return masked;
+  const { protocol, host, pathname } = new URL(address);
+  return `${protocol}//${host}${pathname}`;
+}
+
+function withoutRunsOf(sent: string, text: string): string {
+  const escaped = JSON.stringify(sent);
+  const isSent = (run: string) => sent.includes(run) || escaped.includes(run);
+  let result = "";
+  for (let at = 0; at < text.length && result.length <= maxLength; ) {
+    let end = at + runLength;
+    if (end > text.length || !isSent(text.slice(at, end))) {
+      result += text[at++];
+      continue;
+    }
+    while (end < text.length && isSent(text.slice(end - runLength + 1, end + 1))) end++;
+    result += masked;
+    at = end;
+  }
+  return result;
+}

@@ -1,0 +1,24 @@
+// What an operator should know at the start of a server: what cannot work as it is configured, and what is better changed.
+import type { Env } from "./env";
+
+type Model = { id: string; ready: boolean; reason?: string };
+
+/** One sentence a finding. */
+export function configurationWarnings(env: Env, models: Model[]): string[] {
+  const unusable = models.flatMap(({ id, ready, reason }) =>
+    ready ? [] : [`The model ${JSON.stringify(id)} of MODELS cannot be used. ${reason}`],
+  );
+  const idle = (["FIRST_CHUNK_TIMEOUT_MS", "CHUNK_TIMEOUT_MS"] as const).flatMap((name) =>
+    env[name] < env.TURN_DEADLINE_MS
+      ? []
+      : [`${name} has no effect: TURN_DEADLINE_MS (${env.TURN_DEADLINE_MS}) ends a turn before it.`],
+  );
+  return [...unusable, ...idle];
+}
+
+/** Null when there is a model to ask. */
+export function noModelSentence(models: Model[]): string | null {
+  if (models.some(({ ready }) => ready)) return null;
+  const reasons = models.map(({ id, reason }) => `${JSON.stringify(id)}: ${reason}`);
+  return `no model of MODELS can be used. ${reasons.join(" ")}`;
+}
