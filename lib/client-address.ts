@@ -16,7 +16,7 @@ function networkOf(address: string): string | null {
   if (isIPv4(address)) return address;
   if (!isIPv6(address)) return null;
   // URLs know the one shortest form of every address, without dotted quads; a zone is of this machine.
-  const canonical = new URL(`http://[${address.replace(/%.*$/, "")}]`).hostname.slice(1, -1);
+  const canonical = new URL(`http://[${address.split("%", 1)[0]}]`).hostname.slice(1, -1);
   const [, high, low] = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical) ?? [];
   if (high && low) return [high, low].flatMap((group) => bytesOf(group)).join(".");
   const [head = [], tail = []] = canonical.split("::").map((part) => part.split(":").filter(Boolean));

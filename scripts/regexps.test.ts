@@ -16,6 +16,12 @@ it("lets linear expressions pass", async () => {
     expect(await problemOf({ source, flags: "" })).toBeNull();
 });
 
+it("leaves out what a comment in the line above calls bounded, with what bounds it", () => {
+  expect(
+    expressionsIn("a.ts", "// Bounded: maxLength.\nconst a = /x+$/;\n// Bounded:\nconst b = /y+$/;"),
+  ).toMatchObject([{ line: 4, source: "y+$" }]);
+});
+
 it("reads literals and constructors, with their flags and lines", () => {
   const code = [
     "const a = /x\\/+$/gu;",

@@ -11,12 +11,18 @@ type Expression = { file: string; line: number; source: string; flags: string };
 const rooms = ["app", "components", "db", "lib"];
 const notServed = /\.(test|contract)\.tsx?$/;
 
-/** Each literal, and each `new RegExp` of a text that is known without running it. */
+/** In the line above an expression that is given short texts only: with what bounds them. */
+const bounded = /^\s*\/\/ Bounded: \S/;
+
+/** Each literal, and each `new RegExp` of a text that is known without running it, besides those that a comment calls bounded. */
 export function expressionsIn(file: string, code: string): Expression[] {
   const tree = ts.createSourceFile(file, code, ts.ScriptTarget.Latest, true);
   const found: Expression[] = [];
-  const add = (node: ts.Node, source: string, flags: string) =>
-    found.push({ file, line: tree.getLineAndCharacterOfPosition(node.getStart()).line + 1, source, flags });
+  const lines = code.split("\n");
+  const add = (node: ts.Node, source: string, flags: string) => {
+    const { line } = tree.getLineAndCharacterOfPosition(node.getStart());
+    if (!bounded.test(lines[line - 1] ?? "")) found.push({ file, line: line + 1, source, flags });
+  };
   const visit = (node: ts.Node): void => {
     if (ts.isRegularExpressionLiteral(node)) {
       const end = node.text.lastIndexOf("/");

@@ -2,6 +2,7 @@
 import { visibleLine } from "@/lib/turn/foreign-text";
 
 /** A name with a dot in it, as people write hosts; also one that is a file's. */
+// Bounded: maxTextLength.
 const hostLike = /[\p{L}\p{N}-]+(?:\.[\p{L}\p{N}-]+)*\.\p{L}[\p{L}\p{N}-]+|\d{1,3}(?:\.\d{1,3}){3}/gu;
 
 /** Longer than any name of a place; it also bounds what a hostile text can cost. */

@@ -6,7 +6,7 @@ const browsers: [name: string, sign: RegExp][] = [
   ["Samsung Internet", /SamsungBrowser\//],
   ["Firefox", /(?:Firefox|FxiOS)\//],
   ["Chrome", /(?:Chrome|CriOS|HeadlessChrome)\//],
-  ["Safari", /Version\/[\d.]+ .*Safari\//],
+  ["Safari", /Version\/[\d.]{1,20} .{0,60}Safari\//],
 ];
 const systems: [name: string, sign: RegExp][] = [
   ["iPhone", /iPhone/],
@@ -26,5 +26,5 @@ export function browserName(userAgent: string): string {
 }
 
 export function isPhone(userAgent: string): boolean {
-  return /iPhone|Android.*Mobile/.test(userAgent);
+  return userAgent.includes("iPhone") || (userAgent.includes("Android") && userAgent.includes("Mobile"));
 }

@@ -44,7 +44,9 @@ function openai(name: string, env: Env): Prepared {
 function ollama(name: string, env: Env): Prepared {
   const label = `${name} (Ollama)`;
   if (!env.OLLAMA_BASE_URL) return { label, reason: "OLLAMA_BASE_URL is not set." };
-  const baseURL = `${env.OLLAMA_BASE_URL.replace(/(?<!\/)\/+$/, "").replace(/\/v1$/, "")}/v1`;
+  let base = env.OLLAMA_BASE_URL;
+  while (base.endsWith("/")) base = base.slice(0, -1);
+  const baseURL = `${base.replace(/\/v1$/, "")}/v1`;
   return { label, model: prepared(compatible("ollama", name, baseURL, noKey), env, "ollama") };
 }
 

@@ -19,6 +19,7 @@ const repairs = (provider: string, defaultCap: number): Repair[] => [
   {
     // Before `tools`: servers list the roles that they take, and "tool" is one of them.
     name: "system role",
+    // Bounded: maxReadCharacters.
     refusal: /system (?:role|message|prompt)s? (?:is |are )?(?:not|un)|(?:not|un)support\w* .{0,40}\bsystem\b/i,
     apply: systemIntoQuestion,
     lasting: true,
@@ -38,6 +39,7 @@ const repairs = (provider: string, defaultCap: number): Repair[] => [
   {
     // Ollama: "… does not support tools". vLLM and llama.cpp name a flag, gateways "tool use", others a "function call".
     name: "tools",
+    // Bounded: maxReadCharacters.
     refusal: /^(?!.*\brole\b).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
     apply: withoutOptionalTools,
     lasting: true,
