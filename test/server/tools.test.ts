@@ -146,10 +146,14 @@ test("I11: a stop while a tool waits: the turn ends at once, the call is closed"
   const chatId = randomUUID();
   // Making a chat takes the lock that this test holds.
   expect((await cluster.api("POST", "/api/chats", { body: { id: chatId }, user })).status).toBe(201);
-  cluster.provider.on(key, [call("add_task", { title: "Late" }), calls], [{ text: "Never said." }, stop]);
+  const script = [{ gate: gateOf(key, 0) }, call("add_task", { title: "Late" }), calls];
+  cluster.provider.on(key, script, [{ text: "Never said." }, stop]);
+  // Beginning a turn takes the lock as well.
+  const live = await cluster.send(key, { chatId }, { user });
+  await cluster.provider.reached(gateOf(key, 0));
   const stream = await cluster.sql.begin(async (sql) => {
     await sql`select 1 from users where id = ${user.userId} for no key update`;
-    const live = await cluster.send(key, { chatId }, { user });
+    cluster.provider.open(gateOf(key, 0));
     await live.until(({ chunks }) => chunks.some(({ type }) => type === "tool-input-available"));
     const stopped = await cluster.api("DELETE", `/api/turns/${header(live, "x-turn-id")}`, { user });
     expect(stopped.body).toMatchObject({ status: "stopped" });
