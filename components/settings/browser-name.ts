@@ -6,7 +6,7 @@ const browsers: [name: string, sign: RegExp][] = [
   ["Samsung Internet", /SamsungBrowser\//],
   ["Firefox", /(?:Firefox|FxiOS)\//],
   ["Chrome", /(?:Chrome|CriOS|HeadlessChrome)\//],
-  ["Safari", /Version\/[\d.]{1,20} .{0,60}Safari\//],
+  ["Safari", /Version\/[\d.]+ (?:Mobile\/\w+ )?Safari\//],
 ];
 const systems: [name: string, sign: RegExp][] = [
   ["iPhone", /iPhone/],
