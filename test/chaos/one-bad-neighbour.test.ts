@@ -1,0 +1,99 @@
+// One guest does its worst while twenty others chat: they notice nothing, and afterwards nothing is left of it.
+// Rate limits are off here, so that what holds is the design and not a counter; the ceilings stay.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { newKey, type TestUser, testCluster } from "@/test/server/cluster";
+import type { EventStream } from "@/test/sse";
+import type { Order, Toll } from "./attacker-process";
+import { attacks } from "./attacks";
+import { measured, memoryOf } from "./memory";
+import { countCases, sized } from "./trial";
+
+const attackMs = sized(1_500, 30_000);
+const neighbours = 20;
+const tokensPerSecond = 50;
+/** The promise, RELIABILITY I23. */
+const maxGapMs = 500;
+/** What the runtime may keep for later after megabytes went through it; a leak of the attacks' bodies is far more. */
+const memoryGraceBytes = 64 * 1_048_576;
+
+const cluster = testCluster({ env: { ...measured, HEARTBEAT_MS: "1000" } });
+const attacker = fork(fileURLToPath(new URL("./attacker-process.ts", import.meta.url)), { execArgv: [] });
+let users: TestUser[];
+let bad: TestUser;
+let before: { memory: number; backends: number };
+
+beforeAll(async () => {
+  users = await Promise.all(Array.from({ length: neighbours }, () => cluster.guest()));
+  bad = await cluster.guest();
+  cluster.provider.on("slowBrackets", [{ text: "[".repeat(100_000) }, { finish: "stop" }]);
+  // The first requests load the routes and fill the pool: what is kept from there on is no leak.
+  await Promise.all(users.map((user) => chat(user, 1)).map(async (stream) => (await stream).ended));
+  await attack("lists", 100);
+  before = await held();
+});
+
+afterAll(async () => {
+  const exited = once(attacker, "exit");
+  attacker.disconnect();
+  await exited;
+});
+
+async function attack(name: string, forMs: number): Promise<Toll> {
+  const done = once(attacker, "message");
+  attacker.send({ attack: name, target: { url: cluster.a.url, token: bad.token }, forMs } satisfies Order);
+  return (await done)[0] as Toll;
+}
+
+/** One live answer at 20 ms a token, for about so long. */
+async function chat(user: TestUser, forMs: number): Promise<EventStream> {
+  const key = newKey();
+  const count = Math.ceil((forMs / 1_000) * tokensPerSecond);
+  cluster.provider.on(key, [{ tokens: "word ".repeat(count), perSecond: tokensPerSecond }, { finish: "stop" }]);
+  return cluster.send(key, { searchMode: "none", model: "openai:scripted" }, { user });
+}
+
+/** Between one piece of an answer's text and the next, of all these answers, in milliseconds, sorted. */
+function gapsOf(streams: EventStream[]): number[] {
+  return streams
+    .flatMap(({ frames }) => {
+      const atMs = frames.filter(({ data }) => data.includes('"text-delta"')).map((frame) => frame.atMs);
+      return atMs.slice(1).map((time, index) => time - (atMs[index] as number));
+    })
+    .toSorted((one, other) => one - other);
+}
+
+async function held(): Promise<{ memory: number; backends: number }> {
+  const [row] = await cluster.sql`
+    select count(*)::int as backends from pg_stat_activity where application_name = 'rivulet' and datname = current_database()`;
+  return { memory: (await memoryOf(cluster.a)).used, backends: row?.backends as number };
+}
+
+for (const name of Object.keys(attacks))
+  test(`I23: ${name}: ${neighbours} other users' answers flow on`, { timeout: attackMs + 120_000 }, async (context) => {
+    const streams = await Promise.all(users.map((user) => chat(user, attackMs + 1_000)));
+    await Promise.all(streams.map((stream) => stream.until(({ text }) => text !== "")));
+    const toll = await attack(name, attackMs);
+    const endings = await Promise.all(streams.map(({ ended }) => ended));
+    const gaps = gapsOf(streams);
+    const p99Ms = gaps[Math.floor(gaps.length * 0.99)] as number;
+    console.log(
+      `${name}: p99 gap ${p99Ms.toFixed(0)} ms, largest ${gaps.at(-1)?.toFixed(0)} ms; ${JSON.stringify(toll)}`,
+    );
+    expect(streams.map(({ status }) => status)).toEqual(users.map(() => 200));
+    expect(endings).toEqual(users.map(() => "terminal"));
+    expect(streams.map(({ chunks }) => chunks.at(-1)?.type)).toEqual(users.map(() => "finish"));
+    expect(p99Ms).toBeLessThan(maxGapMs);
+    // The guest itself is refused in words, never by a failure.
+    expect(Object.keys(toll)).not.toContain("500");
+    countCases(context, neighbours);
+  });
+
+test("I23: afterwards memory and backends are where they were", async () => {
+  await expect
+    .poll(async () => (await held()).backends, { timeout: 30_000, interval: 500 })
+    .toBeLessThanOrEqual(before.backends);
+  expect((await held()).memory - before.memory).toBeLessThan(memoryGraceBytes);
+});
