@@ -27,7 +27,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts", "**/*.test.tsx"],
-          exclude: [...exclude, "test/server/**", "test/chaos/**"],
+          exclude: [...exclude, "test/server/**", "test/chaos/**", "test/scale/**"],
           sequence: { groupOrder: 0 },
         },
       },
@@ -40,6 +40,18 @@ export default defineConfig({
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // Statements on large tables. Alone, because it measures; a million messages take most of a minute to make.
+        test: {
+          name: "scale",
+          include: ["test/scale/**/*.test.ts"],
+          maxWorkers: 1,
+          testTimeout: 60_000,
+          hookTimeout: 300_000,
+          sequence: { groupOrder: 3 },
         },
       },
       {

@@ -1,7 +1,7 @@
 // Queries on `documents` and `passages`. Every one takes the owner; another user's rows do not exist for it. A user sees the
 // own documents and the samples, which nobody owns (db/samples.ts), but for those that this user has hidden.
 // What a passage is and what a score means is decided in lib/retrieval; here are only rows.
-import { and, count, desc, eq, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
+import { and, count, desc, eq, getTableColumns, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
 import { type Ceilings, requireRoom } from "./ceilings";
 import { type Database, database, pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
@@ -61,13 +61,27 @@ export async function findDocument(userId: string, id: string): Promise<Document
   return row ?? null;
 }
 
+/** Where a page of a list that is ordered by creation ended. */
+type CreatedCursor = { createdAt: string; id: string };
+
 /** Newest first. */
-export async function listDocumentRows(userId: string): Promise<DocumentRow[]> {
-  return database()
-    .select()
+export async function listDocumentRows(
+  userId: string,
+  { after, limit }: { after?: CreatedCursor; limit: number },
+): Promise<(DocumentRow & { cursor: CreatedCursor })[]> {
+  const { createdAt, id } = documents;
+  const rows = await database()
+    .select({ ...getTableColumns(documents), exactCreatedAt: sql<string>`${createdAt}::text` })
     .from(documents)
-    .where(visibleTo(userId))
-    .orderBy(desc(documents.createdAt), desc(documents.id));
+    .where(
+      and(
+        visibleTo(userId),
+        after && sql`(${createdAt}, ${id}) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`,
+      ),
+    )
+    .orderBy(desc(createdAt), desc(id))
+    .limit(limit);
+  return rows.map(({ exactCreatedAt, ...row }) => ({ ...row, cursor: { createdAt: exactCreatedAt, id: row.id } }));
 }
 
 /** With its passages; a sample is hidden from this user. False when the user sees no such document. */

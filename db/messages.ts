@@ -1,7 +1,7 @@
-// Statements on messages. Every one names the owner.
+// Statements on messages. Every one names the owner. No statement reads a whole chat: a branch is walked upward, with an end.
 import "server-only";
-import { and, asc, eq, getTableColumns } from "drizzle-orm";
-import { database } from "./client";
+import { and, eq, getTableColumns } from "drizzle-orm";
+import { database, pool } from "./client";
 import { messages } from "./schema";
 
 const { searchText: _text, searchWords: _words, searchGrams: _grams, ...columns } = getTableColumns(messages);
@@ -10,13 +10,40 @@ const { searchText: _text, searchWords: _words, searchGrams: _grams, ...columns 
 export type MessageRow = Omit<typeof messages.$inferSelect, "searchText" | "searchWords" | "searchGrams">;
 export type NewMessage = Omit<MessageRow, "position" | "createdAt">;
 
-/** All messages of the chat's tree, in the order in which they were made. */
-export async function listMessages(userId: string, chatId: string): Promise<MessageRow[]> {
-  return database()
-    .select(columns)
-    .from(messages)
-    .where(and(eq(messages.userId, userId), eq(messages.chatId, chatId)))
-    .orderBy(asc(messages.position));
+export type BranchEnd = {
+  /** The message to begin at. Default: the newest of the chat. */
+  leafId?: string;
+  maxMessages: number;
+  /** Of the parts, as JSON. The message at the end is always returned, however large. */
+  maxBytes: number;
+};
+
+/**
+ * The end of a branch, oldest first: from the leaf upward along `parent_id`, until a limit is reached. A chat is a tree, since an
+ * answer made again is a sibling of the first; the branch in view is the path to the newest message. Empty: no such leaf.
+ */
+export async function listBranch(
+  userId: string,
+  chatId: string,
+  { leafId, maxMessages, maxBytes }: BranchEnd,
+): Promise<MessageRow[]> {
+  const { sql } = pool();
+  const leaf = leafId === undefined ? sql`order by position desc limit 1` : sql`and id = ${leafId}`;
+  const rows = await sql`
+    with recursive branch as (
+      (select id, parent_id, 1 as depth, 0::bigint as bytes
+      from messages where user_id = ${userId}::uuid and chat_id = ${chatId} ${leaf})
+      union all
+      select parent.id, parent.parent_id, depth + 1, bytes + octet_length(parent.parts::text)
+      from branch join messages as parent
+        on parent.user_id = ${userId}::uuid and parent.id = branch.parent_id and parent.chat_id = ${chatId}
+      where depth < ${maxMessages}::int and bytes < ${maxBytes}::bigint
+    )
+    select user_id as "userId", id, chat_id as "chatId", messages.parent_id as "parentId", turn_id as "turnId", role, status, parts, metadata,
+      text, position::float8 as position, created_at::text as "createdAt"
+    from branch join messages using (id) where user_id = ${userId}::uuid and bytes <= ${maxBytes}::bigint
+    order by depth desc`;
+  return rows.map((row) => ({ ...row, createdAt: new Date(row.createdAt) }) as MessageRow);
 }
 
 export async function findMessage(userId: string, id: string): Promise<MessageRow | null> {

@@ -1,6 +1,6 @@
 // Statements on users and their tokens.
 import "server-only";
-import { and, desc, eq, gt, isNull, or, sql } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, gt, isNull, or, sql } from "drizzle-orm";
 import type { Row } from "postgres";
 import { requireRoom } from "./ceilings";
 import { type Database, database, pool, type Statements, sweep } from "./client";
@@ -137,8 +137,27 @@ export async function listEndedTokens(ids: string[]): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-export async function listTokens(userId: string): Promise<TokenRow[]> {
-  return database().select().from(tokens).where(eq(tokens.userId, userId)).orderBy(desc(tokens.createdAt));
+type CreatedCursor = { createdAt: string; id: string };
+
+/** Newest first. */
+export async function listTokens(
+  userId: string,
+  { after, limit }: { after?: CreatedCursor; limit: number },
+): Promise<(TokenRow & { cursor: CreatedCursor })[]> {
+  const { createdAt, id } = tokens;
+  const rows = await database()
+    // The cursor keeps the microseconds that a Date would lose.
+    .select({ ...getTableColumns(tokens), exactCreatedAt: sql<string>`${createdAt}::text` })
+    .from(tokens)
+    .where(
+      and(
+        eq(tokens.userId, userId),
+        after && sql`(${createdAt}, ${id}) < (${after.createdAt}::timestamptz, ${after.id}::uuid)`,
+      ),
+    )
+    .orderBy(desc(createdAt), desc(id))
+    .limit(limit);
+  return rows.map(({ exactCreatedAt, ...row }) => ({ ...row, cursor: { createdAt: exactCreatedAt, id: row.id } }));
 }
 
 export async function deleteToken(userId: string, id: string): Promise<boolean> {

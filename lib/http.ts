@@ -147,6 +147,11 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);
 }
 
+/** The query string through its schema; of a name that is repeated the last value counts. Throws like parseInput. */
+export function parseQuery<T extends z.ZodType>(request: Request, schema: T): z.output<T> {
+  return parseInput(schema, Object.fromEntries(new URL(request.url).searchParams));
+}
+
 /** A form of ours has one file; clients may add a few fields. Each part costs the parser an object and several searches. */
 const maxFormParts = 20;
 

@@ -41,6 +41,8 @@ export const builds: Suite = {
 export const unitTests = vitest("unit and contract tests", "unit");
 /** This one and those below need the builds. */
 export const serverTests = vitest("tests of the production server", "server");
+/** Needs no build. */
+export const scaleTests = vitest("statements on large tables", "scale");
 /** As large as CHAOS says. */
 export const failureTests = vitest("failure bench, fast part", "chaos");
 

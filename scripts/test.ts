@@ -9,6 +9,7 @@ import {
   failureTests,
   journeys,
   runSuites,
+  scaleTests,
   serverTests,
   unitTests,
   withTestDatabase,
@@ -16,7 +17,7 @@ import {
 
 announceSeed();
 const { passed, failed } = await withTestDatabase(() =>
-  runSuites([builds, ...checks, browser, unitTests, serverTests, failureTests, journeys]),
+  runSuites([builds, ...checks, browser, unitTests, scaleTests, serverTests, failureTests, journeys]),
 );
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed || askedToEnd() ? 1 : 0);

@@ -89,7 +89,7 @@ async function state(exchange: Exchange, turn: TurnChunk[]): Promise<void> {
 
 async function messages(exchange: Exchange, turn: TurnChunk[]): Promise<void> {
   const { message, metadata } = await metadataOf(turn);
-  json(exchange, 200, { messages: [{ ...message, metadata }] });
+  json(exchange, 200, { messages: [{ ...message, metadata }], nextCursor: null });
 }
 
 async function whole(

@@ -39,7 +39,7 @@ export async function turnStream(
   turn: Turn,
   { dialect, cursor = null, compact = false, pacing = {}, contentType }: Options,
 ): Promise<Response> {
-  const context = await loadTurnContext(turn, { withChat: dialect.knows === "chat" });
+  const context = await loadTurnContext(turn, dialect.knows);
   const gatherMs = dialect === aiSdk ? gatherMsOf(request) : 0;
   // What was received must not be joined with what is to come.
   const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);

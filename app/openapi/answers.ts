@@ -71,9 +71,9 @@ export const chat = z
   })
   .meta({ id: "Chat" }) satisfies z.ZodType<Chat>;
 
-export const chatPage = z
-  .object({ chats: z.array(chat), nextCursor: z.string().nullable().describe("Null on the last page.") })
-  .meta({ id: "ChatPage" });
+const nextCursor = z.string().nullable().describe("Null on the last page.");
+
+export const chatPage = z.object({ chats: z.array(chat), nextCursor }).meta({ id: "ChatPage" });
 
 export const messages = z
   .object({
@@ -87,6 +87,10 @@ export const messages = z
         })
         .meta({ id: "Message" }),
     ),
+    nextCursor: z
+      .string()
+      .nullable()
+      .describe("Of the page before this one in the conversation; null at its beginning."),
   })
   .meta({ id: "Messages" });
 
@@ -123,7 +127,7 @@ export const document = z
     createdAt: time,
   })
   .meta({ id: "Document" }) satisfies z.ZodType<DocumentInfo>;
-export const documents = z.object({ documents: z.array(document) }).meta({ id: "Documents" });
+export const documents = z.object({ documents: z.array(document), nextCursor }).meta({ id: "Documents" });
 
 export const models = z
   .object({
@@ -155,6 +159,7 @@ export const tokens = z
         })
         .meta({ id: "AccessToken" }) satisfies z.ZodType<Token>,
     ),
+    nextCursor,
   })
   .meta({ id: "AccessTokens" });
 

@@ -6,10 +6,12 @@ import { accountDeletion, passwordChange } from "@/lib/chats/account";
 import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
 import { gatherHeader } from "@/lib/chats/gather";
 import { invitationInput } from "@/lib/chats/invitations";
+import { messageListQuery } from "@/lib/chats/messages";
 import { chatRequest } from "@/lib/chats/turn-request";
 import { signUpInput, tokenRequest } from "@/lib/chats/users";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
+import { pageQuery } from "@/lib/list-cursor";
 import * as answers from "./answers";
 import {
   afterQuery,
@@ -117,10 +119,10 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/chats/{chatId}/messages": {
     get: {
-      ...named("Chats", "listMessages", "The messages of a chat, oldest first"),
-      description: "The branch in view. A running answer comes with its text so far.",
-      requestParams: { path: chatId },
-      responses: json(answers.messages, [401, 404]),
+      ...named("Chats", "listMessages", "The messages of a chat, the newest page first"),
+      description: "The branch in view, each page oldest first. A running answer comes with its text so far.",
+      requestParams: { path: chatId, query: messageListQuery },
+      responses: json(answers.messages, [400, 401, 404]),
     },
   },
   "/api/chats/{chatId}/events": {
@@ -148,7 +150,8 @@ export const nativePaths: ZodOpenApiPathsObject = {
   "/api/documents": {
     get: {
       ...named("Documents", "listDocuments", "The documents, newest first"),
-      responses: json(answers.documents, [401]),
+      requestParams: { query: pageQuery },
+      responses: json(answers.documents, [400, 401]),
     },
     post: {
       ...named("Documents", "uploadDocument", "Upload a document"),
@@ -180,8 +183,9 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/tokens": {
     get: {
-      ...named("Accounts", "listTokens", "The caller's access tokens"),
-      responses: json(answers.tokens, [401]),
+      ...named("Accounts", "listTokens", "The caller's access tokens, newest first"),
+      requestParams: { query: pageQuery },
+      responses: json(answers.tokens, [400, 401]),
     },
     post: {
       ...named("Accounts", "createToken", "Make an access token"),

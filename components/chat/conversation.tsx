@@ -3,12 +3,13 @@ import { clsx } from "clsx";
 import { ArrowDown } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { Button } from "@/components/ui/button";
-import type { ChatMessage } from "@/lib/turn/chunks";
+import type { MessagePage } from "@/lib/client/api";
 import { Answer } from "./answer";
 import { PendingAnswer } from "./answer-status";
 import { BufferingNote } from "./buffering-note";
 import { Composer } from "./composer";
 import { ConnectionLine, FailureNote } from "./notices";
+import { OlderMessages, useStayInPlace } from "./older-messages";
 import { useStickToBottom } from "./stick-to-bottom";
 import { Suggestions } from "./suggestions";
 import { useConversation } from "./use-conversation";
@@ -17,7 +18,7 @@ import { UserMessage } from "./user-message";
 /** This many messages at the end are always laid out. */
 const freshMessages = 6;
 
-type ConversationProps = { chatId: string; initial: ChatMessage[]; isNew?: boolean };
+type ConversationProps = { chatId: string; initial: MessagePage; isNew?: boolean };
 
 export function Conversation({ chatId, initial, isNew = false }: ConversationProps) {
   const talk = useConversation({ chatId, initial, isNew });
@@ -25,11 +26,12 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const { atEnd, toEnd } = useStickToBottom(scroller, content);
+  useStayInPlace(scroller, content, messages[0]?.id);
   const empty = messages.length === 0;
 
-  const ownMessages = messages.reduce((count, { role }) => count + (role === "user" ? 1 : 0), 0);
+  const lastOwnId = messages.findLast(({ role }) => role === "user")?.id;
   // biome-ignore lint/correctness/useExhaustiveDependencies: whoever writes wants to see what they wrote.
-  useEffect(toEnd, [ownMessages]);
+  useEffect(toEnd, [lastOwnId]);
 
   return (
     <div className="relative flex min-h-0 flex-1 flex-col">
@@ -47,6 +49,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
           )}
         >
           {empty && <Suggestions onAsk={talk.send} />}
+          <OlderMessages scroller={scroller} cursor={talk.olderCursor} load={talk.loadOlder} />
           {messages.map((message, index) => {
             const settled = index < messages.length - freshMessages;
             return message.role === "user" ? (

@@ -7,6 +7,8 @@ import { Conversation } from "./conversation";
 import { readNewDraft } from "./draft";
 import { useSession } from "./session";
 
+const noMessages = { messages: [], nextCursor: null };
+
 /** The chat that does not exist yet. With its first message the address becomes its own, without a page change. */
 export function FreshChat() {
   const { user } = useSession();
@@ -38,5 +40,5 @@ export function FreshChat() {
     if (elsewhere) router.replace(path);
   }, [elsewhere, path, router]);
 
-  return over || elsewhere ? null : <Conversation key={fresh.id} chatId={fresh.id} initial={[]} isNew />;
+  return over || elsewhere ? null : <Conversation key={fresh.id} chatId={fresh.id} initial={noMessages} isNew />;
 }

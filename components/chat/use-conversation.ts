@@ -3,6 +3,7 @@ import { useChat } from "@ai-sdk/react";
 import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { v7 as newId } from "uuid";
 import { api } from "@/components/api";
+import type { MessagePage } from "@/lib/client/api";
 import type { TurnNews } from "@/lib/client/chat-feed";
 import { RequestError } from "@/lib/client/request";
 import { type Continuation, ResumableChatTransport } from "@/lib/client/transport";
@@ -33,13 +34,15 @@ function isKnown(messages: ChatMessage[], { turnId, status }: TurnNews): boolean
   return messages.some(({ metadata }) => metadata?.turnId === turnId && (status === "running" || metadata.status));
 }
 
-type Options = { chatId: string; initial: ChatMessage[]; isNew: boolean };
+type Options = { chatId: string; initial: MessagePage; isNew: boolean };
 
 /** One conversation: what it shows, and everything a person can do in it. */
-export function useConversation({ chatId, initial, isNew }: Options) {
+export function useConversation({ chatId, initial: { messages: initial, nextCursor }, isNew }: Options) {
   const [exists, setExists] = useState(!isNew);
   const { draft, setDraft, moveTo } = useDraft(isNew ? "new" : chatId, initial);
   const [failure, setFailure] = useState<Failure | null>(null);
+  /** Of the messages before the first on the page. */
+  const [olderCursor, setOlderCursor] = useState(nextCursor);
   const [joining, setJoining] = useState(false);
   /** The broken answer whose continuation was asked for, while that is followed. */
   const [continuing, setContinuing] = useState<string | null>(null);
@@ -115,15 +118,26 @@ export function useConversation({ chatId, initial, isNew }: Options) {
   const lookAgain = useCallback(async () => {
     const isFollowing = () => latest.current.busy || joins.current;
     if (isFollowing() || !latest.current.exists) return;
-    const stored = await api.listMessages(chatId);
+    const newest = await api.listMessages(chatId);
     if (isFollowing()) return;
-    setMessages(stored);
-    if (!isRunning(stored.at(-1))) return;
+    // What was loaded above stays: what is above a message never changes.
+    const overlap = shown.current.findIndex(({ id }) => id === newest.messages[0]?.id);
+    if (overlap === -1) setOlderCursor(newest.nextCursor);
+    setMessages([...shown.current.slice(0, Math.max(0, overlap)), ...newest.messages]);
+    if (!isRunning(newest.messages.at(-1))) return;
     joins.current = true;
     await resumeStream().finally(() => {
       joins.current = false;
     });
   }, [chatId, setMessages, resumeStream]);
+
+  const loadOlder = async () => {
+    if (olderCursor === null) return;
+    const page = await api.listMessages(chatId, { cursor: olderCursor });
+    if (before.current) before.current = [...page.messages, ...before.current];
+    setMessages((now) => [...page.messages, ...now]);
+    setOlderCursor(page.nextCursor);
+  };
 
   const tellOthers = useOtherTabs(
     chatId,
@@ -237,6 +251,8 @@ export function useConversation({ chatId, initial, isNew }: Options) {
 
   return {
     messages,
+    olderCursor,
+    loadOlder,
     status,
     running: busy || unfollowed,
     pending: status === "submitted" && messages.at(-1)?.role === "user",

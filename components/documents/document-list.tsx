@@ -4,12 +4,18 @@ import { useState } from "react";
 import { useScope } from "@/components/chat/settings";
 import { IconButton } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
+import { MoreButton } from "@/components/ui/more-button";
 import type { Document } from "@/lib/client/api";
 import { ScopeChoice } from "./scope-choice";
 
-type DocumentListProps = { documents: Document[] | null; onRemove: (id: string) => Promise<void> };
+type DocumentListProps = {
+  documents: Document[] | null;
+  onRemove: (id: string) => Promise<void>;
+  /** Null when all are shown. */
+  onMore: (() => Promise<void>) | null;
+};
 
-export function DocumentList({ documents, onRemove }: DocumentListProps) {
+export function DocumentList({ documents, onRemove, onMore }: DocumentListProps) {
   const [scope, setScope] = useScope();
   const [deleting, setDeleting] = useState<Document | null>(null);
   if (!documents)
@@ -43,6 +49,7 @@ export function DocumentList({ documents, onRemove }: DocumentListProps) {
           />
         ))}
       </ul>
+      {onMore && <MoreButton onMore={onMore} label="Load older documents" />}
       <Confirm
         open={deleting !== null}
         onOpenChange={(open) => !open && setDeleting(null)}

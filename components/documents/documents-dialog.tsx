@@ -21,7 +21,7 @@ export function DocumentsDialog({ open, onOpenChange }: DocumentsDialogProps) {
 
 /** Lives only while the dialog is open, so each opening shows the server's list of now. */
 function Body() {
-  const { documents, uploads, failure, upload, dismiss, remove } = useDocumentList();
+  const { documents, loadMore, uploads, failure, upload, dismiss, remove } = useDocumentList();
   return (
     <div className="min-h-0 overflow-y-auto px-5 pb-5">
       <UploadArea uploads={uploads} onFiles={upload} onDismiss={dismiss} />
@@ -30,7 +30,7 @@ function Body() {
           {failure}
         </p>
       )}
-      <DocumentList documents={documents} onRemove={remove} />
+      <DocumentList documents={documents} onRemove={remove} onMore={loadMore} />
     </div>
   );
 }

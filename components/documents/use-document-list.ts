@@ -22,6 +22,7 @@ function refusal(file: File): string | null {
 
 export function useDocumentList() {
   const [documents, setDocuments] = useState<Document[] | null>(null);
+  const [nextCursor, setNextCursor] = useState<string | null>(null);
   const [uploads, setUploads] = useState<Upload[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
 
@@ -31,8 +32,10 @@ export function useDocumentList() {
   const load = useCallback(async () => {
     const turn = ++asked.current;
     try {
-      const list = await api.listDocuments();
-      if (turn === asked.current) setDocuments(list);
+      const first = await api.listDocuments();
+      if (turn !== asked.current) return;
+      setDocuments(first.documents);
+      setNextCursor(first.nextCursor);
     } catch (error) {
       if (turn === asked.current) setFailure(wordsOf(error));
     }
@@ -41,6 +44,21 @@ export function useDocumentList() {
   useEffect(() => {
     void load();
   }, [load]);
+
+  const loadMore = async () => {
+    if (!nextCursor) return;
+    const turn = asked.current;
+    setFailure(null);
+    try {
+      const next = await api.listDocuments({ cursor: nextCursor });
+      // The list began anew meanwhile.
+      if (turn !== asked.current) return;
+      setDocuments((now) => [...(now ?? []), ...next.documents]);
+      setNextCursor(next.nextCursor);
+    } catch (error) {
+      setFailure(wordsOf(error));
+    }
+  };
 
   const dismiss = useCallback((key: string) => setUploads((now) => now.filter((upload) => upload.key !== key)), []);
 
@@ -82,5 +100,5 @@ export function useDocumentList() {
     [load],
   );
 
-  return { documents, uploads, failure, upload, dismiss, remove };
+  return { documents, loadMore: nextCursor ? loadMore : null, uploads, failure, upload, dismiss, remove };
 }

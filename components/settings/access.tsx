@@ -4,24 +4,24 @@ import { api } from "@/components/api";
 import { Button } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { Field } from "@/components/ui/field";
-import type { Token } from "@/lib/client/api";
+import type { TokenPage } from "@/lib/client/api";
 import { Problem, useAttempt } from "./problem";
 import { Requests } from "./requests";
 import { Section } from "./section";
 import { TokenList } from "./token-list";
 
-type AccessProps = { first: Token[]; userId: string; address: string };
+type AccessProps = { first: TokenPage; userId: string; address: string };
 
 /** The tokens of this account and what to do with one. A new token is in this page's memory only, until it is left. */
 export function Access({ first, userId, address }: AccessProps) {
-  const [tokens, setTokens] = useState(first);
+  const [{ tokens, nextCursor }, setPage] = useState(first);
   const [made, setMade] = useState<{ id: string; token: string } | null>(null);
   const { problem, pending, attempt } = useAttempt();
 
   const attemptAndList = (work: () => Promise<void>) =>
     attempt(async () => {
       await work();
-      setTokens(await api.listTokens());
+      setPage(await api.listTokens());
     });
   const create = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
@@ -39,6 +39,12 @@ export function Access({ first, userId, address }: AccessProps) {
     });
   };
 
+  const loadMore = () =>
+    attempt(async () => {
+      const next = await api.listTokens({ cursor: nextCursor ?? undefined });
+      setPage({ tokens: [...tokens, ...next.tokens], nextCursor: next.nextCursor });
+    });
+
   return (
     <>
       <Section
@@ -55,7 +61,7 @@ export function Access({ first, userId, address }: AccessProps) {
         </form>
         <Problem text={problem} />
         {made && <NewToken token={made.token} />}
-        <TokenList tokens={tokens} onRevoke={revoke} />
+        <TokenList tokens={tokens} onRevoke={revoke} onMore={nextCursor ? loadMore : null} />
       </Section>
       <Requests address={address} userId={userId} token={made?.token} />
     </>

@@ -5,7 +5,7 @@ import { useState } from "react";
 import { api } from "@/components/api";
 import { CopyButton } from "@/components/ui/copy-button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
-import type { BrowserSession, Invitation, Token } from "@/lib/client/api";
+import type { BrowserSession, Invitation, TokenPage } from "@/lib/client/api";
 import { Access } from "./access";
 import { Invitations } from "./invitations";
 import { Password } from "./password";
@@ -15,7 +15,7 @@ import { YourData } from "./your-data";
 
 type SettingsProps = {
   user: { id: string; name: string | null; email: string | null; guest: boolean };
-  tokens: Token[];
+  tokens: TokenPage;
   sessions: BrowserSession[];
   /** Null for everybody but administrators. */
   invitations: Invitation[] | null;

@@ -3,12 +3,18 @@ import { KeyRound } from "lucide-react";
 import { useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
+import { MoreButton } from "@/components/ui/more-button";
 import type { Token } from "@/lib/client/api";
 import { day } from "./day";
 
-type TokenListProps = { tokens: Token[]; onRevoke: (id: string) => Promise<void> };
+type TokenListProps = {
+  tokens: Token[];
+  onRevoke: (id: string) => Promise<void>;
+  /** Null when all are shown. */
+  onMore: (() => Promise<unknown>) | null;
+};
 
-export function TokenList({ tokens, onRevoke }: TokenListProps) {
+export function TokenList({ tokens, onRevoke, onMore }: TokenListProps) {
   const [revoking, setRevoking] = useState<Token | null>(null);
   if (tokens.length === 0) return <p className="mt-5 text-sm text-ink-3">No tokens yet.</p>;
   return (
@@ -27,6 +33,7 @@ export function TokenList({ tokens, onRevoke }: TokenListProps) {
           </li>
         ))}
       </ul>
+      {onMore && <MoreButton onMore={onMore} label="Load older tokens" />}
       <Confirm
         open={revoking !== null}
         onOpenChange={(open) => !open && setRevoking(null)}

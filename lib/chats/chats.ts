@@ -6,6 +6,7 @@ import * as rows from "@/db/chats";
 import { pool } from "@/db/client";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { cutPage, exactTime, pageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
 import { turnLog } from "@/lib/log/turn-log";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { type ChatReference, clientId } from "@/lib/turn/turn-options";
@@ -22,14 +23,11 @@ export type Chat = {
   liveTurnId: string | null;
 };
 
-const pageSize = 50;
 const maxTitleLength = 200;
 export const chatTitle = z.string().trim().min(1).max(maxTitleLength);
 
-export const chatListQuery = z.object({
+export const chatListQuery = pageQuery.extend({
   q: z.string().trim().max(200).optional().describe("Only chats whose title or messages hold these words."),
-  cursor: z.string().max(1_000).optional().describe("The `nextCursor` of the page before."),
-  limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many chats. Default 50."),
 });
 export const newChat = z
   .object({
@@ -41,23 +39,17 @@ export const chatChange = z
   .object({ title: chatTitle.optional(), pinned: z.boolean().optional() })
   .meta({ id: "ChatChange" });
 
-/** As Postgres writes times. */
-const exactTime = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/);
 const cursorShape = z.object({ pinned: z.boolean(), updatedAt: exactTime, id: z.string().max(64) });
 
 export async function listChats(
   userId: string,
   { q, cursor, limit = pageSize }: { q?: string; cursor?: string; limit?: number } = {},
 ): Promise<{ chats: Chat[]; nextCursor: string | null }> {
-  const after = cursor === undefined ? undefined : parseListCursor(cursor);
+  const after = parseCursor(cursorShape, cursor);
   const asked = { ...(after ? { after } : {}), limit: limit + 1 };
   const found = q ? await searchChats(userId, { query: q, ...asked }) : await rows.listChats(userId, asked);
-  const page = found.slice(0, limit);
-  const last = found.length > limit ? page.at(-1) : undefined;
-  return {
-    chats: page.map(toChat),
-    nextCursor: last ? Buffer.from(JSON.stringify(last.cursor)).toString("base64url") : null,
-  };
+  const { page, nextCursor } = cutPage(found, limit);
+  return { chats: page.map(toChat), nextCursor };
 }
 
 export async function findChat(userId: string, id: string): Promise<Chat | null> {
@@ -105,14 +97,6 @@ export async function deleteChat(userId: string, id: string): Promise<void> {
   const { liveTurnId } = await requireChat(userId, id);
   if (liveTurnId) await turnLog().requestStop(liveTurnId);
   if (!(await rows.deleteChat(userId, id))) throw notFound();
-}
-
-function parseListCursor(cursor: string): rows.ChatCursor {
-  try {
-    return cursorShape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString()));
-  } catch (cause) {
-    throw new AppError("bad_request", "cursor: is not one that this list gave out", { cause });
-  }
 }
 
 function toChat(row: rows.ListedChat): Chat {

@@ -1,6 +1,6 @@
 // Going on with an answer that ended too soon: a turn of its own, whose answer is a sibling of the old one and whose log begins
 // with what that one had said (docs/protocol.md §5, decision 0010).
-import { listMessages } from "@/db/messages";
+import { findMessage, listBranch, type MessageRow } from "@/db/messages";
 import { findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { declined, openRequests } from "@/lib/turn/approval";
@@ -8,7 +8,6 @@ import { askedChunks, keptChunks } from "@/lib/turn/begun";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
 import { textOf } from "@/lib/turn/fold";
-import { branchOf } from "./branch";
 import { askingTurn, type Decision } from "./decisions";
 import type { TurnSettings } from "./turn-request";
 
@@ -29,11 +28,8 @@ export type Continuation = {
  * message, turn_running while it is being written, bad_request when it is no answer that can be continued.
  */
 export async function requireContinuation(userId: string, chatId: string, messageId?: string): Promise<Continuation> {
-  const rows = await listMessages(userId, chatId);
-  const answer = messageId
-    ? rows.find(({ id }) => id === messageId)
-    : branchOf(rows).findLast(({ role }) => role === "assistant");
-  if (!answer) throw new AppError("not_found", "There is no such message in this chat.");
+  const answer = messageId ? await findMessage(userId, messageId) : await findLastAnswer(userId, chatId);
+  if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such message in this chat.");
   const refuse = (why: string) => new AppError("bad_request", `messageId: ${why}`);
   if (answer.role !== "assistant") throw refuse("names a question. Only an answer can be continued.");
   if (answer.status === "running") throw stillRunning(answer.turnId);
@@ -49,14 +45,14 @@ export async function requireContinuation(userId: string, chatId: string, messag
  * while it is being written, bad_request when nothing in it waits or something is left undecided.
  */
 export async function requireAsked(userId: string, chatId: string, decisions: Decision[]): Promise<Continuation> {
-  const rows = await listMessages(userId, chatId);
   const turnId = askingTurn(decisions);
-  const answer = rows.find((row) => row.turnId === turnId && row.role === "assistant");
-  if (!answer) throw new AppError("not_found", "There is no such request in this chat.");
+  const asking = await findTurn(userId, turnId);
+  const answer = asking && (await findMessage(userId, asking.messageId));
+  if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such request in this chat.");
   if (answer.status === "running") throw stillRunning(turnId);
   const refuse = (why: string) => new AppError("bad_request", `approvals: ${why}`);
-  if (branchOf(rows).at(-1)?.id !== answer.id)
-    throw refuse("the conversation has gone on since. Nothing was done; ask again.");
+  const [newest] = await listBranch(userId, chatId, { ...lastAnswerWithin, maxMessages: 1 });
+  if (newest?.id !== answer.id) throw refuse("the conversation has gone on since. Nothing was done; ask again.");
   const parts = answer.parts as ChatMessage["parts"];
   const waiting = openRequests(parts).map(({ approvalId }) => approvalId);
   if (waiting.length === 0) throw refuse("nothing in this answer waits for a decision.");
@@ -78,12 +74,10 @@ export function behindBeginning({ id: turnId, request }: TurnRow): Cursor {
   return { turnId, seq: (request as TurnSettings).begunSeq ?? 0, n: 0 };
 }
 
-type Row = Awaited<ReturnType<typeof listMessages>>[number];
-
 /** What the turn of an answer was asked, and how. */
 async function originOf(
   userId: string,
-  answer: Row,
+  answer: MessageRow,
 ): Promise<Pick<Continuation, "messageId" | "question" | "settings">> {
   const turn = answer.turnId && (await findTurn(userId, answer.turnId));
   if (!turn || !answer.parentId) throw new Error(`answer ${answer.id} has no turn or no question`);
@@ -94,4 +88,12 @@ function stillRunning(turnId: string | null): AppError {
   return new AppError("turn_running", "This answer is still being written. Wait for it or stop it first.", {
     ...(turnId ? { details: { turnId } } : {}),
   });
+}
+
+/** A few questions may stand behind it, as a client's prompt may end with them. */
+const lastAnswerWithin = { maxMessages: 20, maxBytes: 8 * 1024 * 1024 };
+
+async function findLastAnswer(userId: string, chatId: string) {
+  const rows = await listBranch(userId, chatId, lastAnswerWithin);
+  return rows.findLast(({ role }) => role === "assistant");
 }

@@ -1,7 +1,7 @@
 // Carries a turn out: hands the pure run its ports and the log its chunks. Belongs to the server, not to a request.
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
-import { listMessages } from "@/db/messages";
+import { listBranch } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import { isDatabaseAway, isOverDatabaseLimit } from "@/lib/database-away";
 import { env } from "@/lib/env";
@@ -21,7 +21,6 @@ import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type Halt, type RunPorts, runTurn } from "@/lib/turn/run";
 import { unlessAborted } from "@/lib/unless-aborted";
-import { branchOf } from "./branch";
 import { outputCapOf } from "./budget";
 import { clientTools } from "./client-tools";
 import type { TurnSettings } from "./turn-request";
@@ -126,8 +125,18 @@ function identityOf(turn: RunnableTurn) {
   return { turnId, chatId, messageId, userMessageId, modelId, continues, createdAt: turn.createdAt.toISOString() };
 }
 
+/** Of a longer chat the model gets the end: more than the context of any model holds. The question itself is always there. */
+const historyLimits = { maxMessages: 1_000, maxBytes: 4_000_000 };
+
 async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Promise<ChatMessage[]> {
-  const rows = branchOf(await listMessages(userId, chatId), userMessageId);
+  const branch = await listBranch(userId, chatId, { leafId: userMessageId, ...historyLimits });
+  // Some providers refuse a conversation that begins with an answer.
+  const rows = branch.slice(
+    Math.max(
+      0,
+      branch.findIndex(({ role }) => role === "user"),
+    ),
+  );
   return rows.map((row) => ({ id: row.id, role: row.role, parts: row.parts }) as ChatMessage);
 }
 

@@ -1,29 +1,53 @@
-// The verbs on messages: the branch of a chat that is in view, an answer under way with what is stored of it so far.
+// The verbs on messages: the branch of a chat that is in view, page by page from its end; an answer under way with what is stored of
+// it so far.
+import { z } from "zod";
 import { pool } from "@/db/client";
 import { readAllChunks } from "@/db/log";
-import { listMessages as listRows, type MessageRow } from "@/db/messages";
+import { listBranch, type MessageRow } from "@/db/messages";
+import { AppError } from "@/lib/errors";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import type { StoredMessage } from "@/lib/turn/turn-context";
-import { branchOf } from "./branch";
 import { requireChat } from "./chats";
 
-/** Oldest first. Throws not_found when the user has no such chat. */
-export async function listMessages(userId: string, chatId: string): Promise<ChatMessage[]> {
+const pageSize = 50;
+/** A dialect's list has no pages: this many of the newest messages. */
+const maxListed = 200;
+/** Of one page or list, as JSON: some of the largest messages there can be. */
+const maxPageBytes = 8 * 1024 * 1024;
+
+export const messageListQuery = z.object({
+  cursor: z
+    .string()
+    .max(64)
+    .optional()
+    .describe("The `nextCursor` of the page before. Any message's id: the page ends with that message."),
+  limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many messages. Default 50."),
+});
+
+export type MessagePage = { messages: ChatMessage[]; nextCursor: string | null };
+
+/**
+ * The newest messages of the branch in view, or those up to the cursor; each page oldest first. Throws not_found when the user has
+ * no such chat, bad_request for a cursor that is no message of it.
+ */
+export async function listMessages(
+  userId: string,
+  chatId: string,
+  { cursor, limit = pageSize }: z.output<typeof messageListQuery> = {},
+): Promise<MessagePage> {
   await requireChat(userId, chatId);
-  const branch = branchOf(await listRows(userId, chatId));
-  return Promise.all(branch.map(toMessage));
+  const rows = await listBranch(userId, chatId, { leafId: cursor, maxMessages: limit, maxBytes: maxPageBytes });
+  if (cursor !== undefined && rows.length === 0)
+    throw new AppError("bad_request", "cursor: is not one that this list gave out");
+  return { messages: await Promise.all(rows.map(toMessage)), nextCursor: rows[0]?.parentId ?? null };
 }
 
-/** The same with what the tables know of each message besides. */
+/** The newest messages of the branch in view, oldest first, with what the tables know of each besides. */
 export async function listStoredMessages(userId: string, chatId: string): Promise<StoredMessage[]> {
   await requireChat(userId, chatId);
-  return Promise.all(
-    branchOf(await listRows(userId, chatId)).map(async (row) => ({
-      ...toStored(row),
-      parts: (await toMessage(row)).parts,
-    })),
-  );
+  const rows = await listBranch(userId, chatId, { maxMessages: maxListed, maxBytes: maxPageBytes });
+  return Promise.all(rows.map(async (row) => ({ ...toStored(row), parts: (await toMessage(row)).parts })));
 }
 
 export function toStored(row: MessageRow): StoredMessage {

@@ -2,11 +2,13 @@
 // writes a message pays nothing for it (decision 0018).
 import { setTimeout as delay } from "node:timers/promises";
 import { indexMessages } from "@/db/chat-search";
+import { isDatabaseAway } from "@/lib/database-away";
 import { logger } from "@/lib/logger";
 import { isDraining } from "./drain";
 
 /** A person does not search for what was said a second ago. */
 const pollMs = 1_000;
+const retryMs = 10_000;
 /** Small enough that a batch holds its rows, and the event loop, for some milliseconds only. */
 const batchSize = 50;
 
@@ -15,9 +17,12 @@ export async function keepIndexingMessages(): Promise<void> {
   while (!isDraining()) {
     try {
       while (!isDraining() && (await indexMessages(batchSize)) === batchSize);
+      await delay(pollMs, undefined, { ref: false });
     } catch (error) {
-      logger.warn({ err: error }, "new messages are not searchable yet, the next try follows");
+      // A database that is away is told of elsewhere.
+      const level = isDatabaseAway(error) ? "debug" : "warn";
+      logger[level]({ err: error }, "new messages are not searchable yet, the next try follows");
+      await delay(retryMs, undefined, { ref: false });
     }
-    await delay(pollMs, undefined, { ref: false });
   }
 }

@@ -60,12 +60,12 @@ describe("prompts", () => {
     const { id: userId } = await createGuest(address);
     const turnId = await addTurn(userId, { request });
     const plain = await addTurn(userId);
-    const before = await loadTurnContext((await findTurn(userId, turnId)) as TurnRow, { withChat: false });
+    const before = await loadTurnContext((await findTurn(userId, turnId)) as TurnRow, "turn");
     expect(await pruneChunks(3_600_000, 10)).toBe(2);
     const turn = (await findTurn(userId, turnId)) as TurnRow;
     const { prompt: _, ...kept } = request;
     expect(turn.request).toEqual({ model: "local", ...kept });
-    expect(await loadTurnContext(turn, { withChat: false })).toEqual(before);
+    expect(await loadTurnContext(turn, "turn")).toEqual(before);
     expect((await findTurn(userId, plain))?.request).toEqual({ model: "local" });
   });
 

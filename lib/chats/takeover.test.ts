@@ -67,7 +67,10 @@ it("runs a turn of which nothing is answered, as it was asked for", async () => 
   ];
   const turn = (await insertTurn(pool().sql, { ...row, request }, {}, messages, noCeilings, 1)) as TurnRow;
   expect(await ended(turn)).toMatchObject({ state: "complete", epoch: 2 });
-  expect((await listMessages(userId, chatId)).at(-1)?.parts.at(-1)).toMatchObject({ type: "text", text: "Found." });
+  expect((await listMessages(userId, chatId)).messages.at(-1)?.parts.at(-1)).toMatchObject({
+    type: "text",
+    text: "Found.",
+  });
   expect((await provider.request("left behind")).body.messages).toMatchObject([
     { role: "system", content: "Be brief." },
     { role: "user", content: "left behind" },

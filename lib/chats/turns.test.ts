@@ -96,7 +96,7 @@ describe("starting", () => {
       number: 1,
       title: "A first question, in two lines",
     });
-    const [question, answer] = await listMessages(userId, request.chatId);
+    const [question, answer] = (await listMessages(userId, request.chatId)).messages;
     expect(question).toMatchObject({ id: request.message.id, role: "user", parts: request.message.parts });
     expect(answer).toEqual(JSON.parse(JSON.stringify(await foldChunks(logged.map(({ chunk }) => chunk)))));
     expect(answer).toMatchObject({ id: turn.messageId, metadata: { status: "complete", turnId: turn.id } });
@@ -114,7 +114,7 @@ describe("starting", () => {
     // And later, when it has long ended.
     expect(await startTurn(userId, request, keepAlive)).toMatchObject({ id: turns[0]?.id, state: "complete" });
     expect(requestsFor("asked in parallel")).toBe(1);
-    expect(await listMessages(userId, request.chatId)).toHaveLength(2);
+    expect((await listMessages(userId, request.chatId)).messages).toHaveLength(2);
     expect(await findChat(userId, request.chatId)).toMatchObject({ number: 1 });
   });
 
@@ -128,12 +128,12 @@ describe("starting", () => {
         code: "turn_running",
         details: { turnId: turn.id },
       });
-    expect(await listMessages(userId, first.chatId)).toHaveLength(2);
+    expect((await listMessages(userId, first.chatId)).messages).toHaveLength(2);
     provider.open("long");
     await read(turn);
     const next = await startTurn(userId, ask("patient", first.chatId), keepAlive);
     await read(next);
-    expect(await listMessages(userId, first.chatId)).toHaveLength(4);
+    expect((await listMessages(userId, first.chatId)).messages).toHaveLength(4);
     expect(requestsFor("impatient")).toBe(0);
   });
 
@@ -148,7 +148,7 @@ describe("starting", () => {
     for (const result of results.filter((each) => each.status === "rejected"))
       expect(result.reason).toMatchObject({ code: "turn_running" });
     provider.open("race");
-    expect(await listMessages(userId, chatId)).toHaveLength(2);
+    expect((await listMessages(userId, chatId)).messages).toHaveLength(2);
   });
 
   it("I9: a send that waited while another was stored goes behind it", async () => {
@@ -169,7 +169,7 @@ describe("starting", () => {
       return { waiting };
     });
     await read(await sent.waiting);
-    expect((await listMessages(userId, chatId)).filter(({ role }) => role === "user").map(textOf)).toEqual([
+    expect((await listMessages(userId, chatId)).messages.filter(({ role }) => role === "user").map(textOf)).toEqual([
       "before",
       "between",
       "behind",
@@ -200,8 +200,8 @@ describe("starting", () => {
     await read(await startTurn(owner, request, keepAlive));
     const turn = await startTurn(other, { ...ask("theirs", request.chatId), clientKey: request.clientKey }, keepAlive);
     await read(turn);
-    expect((await listMessages(owner, request.chatId)).map(textOf)[0]).toBe("mine");
-    expect((await listMessages(other, request.chatId)).map(textOf)[0]).toBe("theirs");
+    expect((await listMessages(owner, request.chatId)).messages.map(textOf)[0]).toBe("mine");
+    expect((await listMessages(other, request.chatId)).messages.map(textOf)[0]).toBe("theirs");
     await expect(requireTurn(owner, turn.id)).rejects.toMatchObject({ status: 404 });
     await expect(stopTurn(owner, turn.id)).rejects.toMatchObject({ status: 404 });
   });
@@ -246,7 +246,7 @@ describe("starting", () => {
     // The id of the message is not its content when the key is another one.
     const renamed = { ...request, message: { ...request.message, id: uuidv7() } };
     expect(await startTurn(userId, renamed, keepAlive)).toMatchObject({ id: turn?.id });
-    expect(await listMessages(userId, request.chatId)).toHaveLength(2);
+    expect((await listMessages(userId, request.chatId)).messages).toHaveLength(2);
     expect(requestsFor("another question")).toBe(0);
   });
 
@@ -355,7 +355,7 @@ describe("regenerating", () => {
     const third = await startTurn(userId, again(request.chatId), keepAlive);
     await read(third);
     expect(second).toMatchObject({ userMessageId: request.message.id });
-    expect((await listMessages(userId, request.chatId)).map(textOf)).toEqual(["say it", "Third."]);
+    expect((await listMessages(userId, request.chatId)).messages.map(textOf)).toEqual(["say it", "Third."]);
     const answers = await pool().sql`
       select id, parent_id from messages where user_id = ${userId} and role = 'assistant' order by position`;
     expect(answers.map((row) => [row.id, row.parent_id])).toEqual(
@@ -374,7 +374,12 @@ describe("regenerating", () => {
     await read(first);
     await read(await startTurn(userId, again(request.chatId, request.message.id), keepAlive));
     await read(await startTurn(userId, ask("go on", request.chatId), keepAlive));
-    expect((await listMessages(userId, request.chatId)).map(textOf)).toEqual(["begin", "Two.", "go on", "Three."]);
+    expect((await listMessages(userId, request.chatId)).messages.map(textOf)).toEqual([
+      "begin",
+      "Two.",
+      "go on",
+      "Three.",
+    ]);
     const prompt = JSON.stringify((await provider.request("go on")).body.messages);
     expect(prompt).toContain("Two.");
     expect(prompt).not.toContain("One.");
@@ -418,7 +423,7 @@ describe("continuing", () => {
       messageId: next.messageId,
       messageMetadata: { turnId: next.id, continues: turn.messageId },
     });
-    const [question, answer] = (await listMessages(userId, chatId)) as [ChatMessage, ChatMessage];
+    const [question, answer] = (await listMessages(userId, chatId)).messages as [ChatMessage, ChatMessage];
     expect(answer).toEqual(JSON.parse(JSON.stringify(await foldChunks(logged.map(({ chunk }) => chunk)))));
     expect(answer.id).toBe(next.messageId);
     expect(answer.parts.filter(({ type }) => type === "text")).toMatchObject([
@@ -490,7 +495,7 @@ describe("continuing", () => {
     const turns = await Promise.all(Array.from({ length: 10 }, () => startTurn(userId, request, keepAlive)));
     expect(new Set(turns.map(({ id }) => id)).size).toBe(1);
     await read(turns[0] as TurnRow);
-    expect(textOf((await listMessages(userId, chatId)).at(-1) ?? { parts: [] })).toBe("One time.");
+    expect(textOf((await listMessages(userId, chatId)).messages.at(-1) ?? { parts: [] })).toBe("One time.");
   });
 });
 
@@ -508,7 +513,7 @@ describe("following", () => {
     await startTurn(userId, request, keepAlive);
     const live = (await findFollowed(userId, request.chatId, null)) as TurnRow;
     await readUntil(live, "One two three ");
-    const [, answer] = await listMessages(userId, request.chatId);
+    const [, answer] = (await listMessages(userId, request.chatId)).messages;
     expect(answer).toMatchObject({ id: live.messageId, parts: [{}, {}, { type: "text", text: "One two three " }] });
     const now = (await findFollowed(userId, request.chatId, null)) as TurnRow;
     const compacted = read(now, 0, true);
@@ -573,7 +578,7 @@ describe("stopping", () => {
     ]);
     expect(await stopTurn(userId, turn.id)).toEqual(stopped);
     expect(await (await provider.request("stop this")).closed).toBe("client");
-    expect(textOf((await listMessages(userId, request.chatId)).at(-1) ?? { parts: [] })).toBe("Seen words");
+    expect(textOf((await listMessages(userId, request.chatId)).messages.at(-1) ?? { parts: [] })).toBe("Seen words");
     expect((await read(turn)).at(-1)?.chunk).toEqual({ type: "abort", reason: "stopped" });
   });
 

@@ -113,16 +113,31 @@ describe("tokens", () => {
   it("are shown once, listed without themselves, and end when revoked", async () => {
     const { id, token, expiresAt } = await createToken(userId, tokenInput.parse({ name: " CI " }));
     expect({ expiresAt, user: (await requireUser(bearer(token))).id }).toEqual({ expiresAt: null, user: userId });
-    const listed = await listTokens(userId);
+    const listed = (await listTokens(userId)).tokens;
     expect(listed).toEqual([
       { id, name: "CI", createdAt: expect.any(String), lastUsedAt: expect.any(String), expiresAt: null },
     ]);
-    expect(await listTokens(otherId)).toEqual([]);
+    expect((await listTokens(otherId)).tokens).toEqual([]);
     await expect(revokeToken(otherId, id)).rejects.toMatchObject({ status: 404 });
     expect(await requireUser(bearer(token))).toMatchObject({ id: userId });
     await revokeToken(userId, id);
     await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
     await expect(revokeToken(userId, id)).rejects.toMatchObject({ status: 404 });
+  });
+
+  it("are paged, newest first: each once", async () => {
+    const { id: owner } = await createGuest(address);
+    const made: string[] = [];
+    for (let n = 0; n < 5; n++) made.unshift((await createToken(owner, tokenInput.parse({}))).id);
+    const seen: string[] = [];
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page = await listTokens(owner, { limit: 2, ...(cursor && { cursor }) });
+      expect(page.tokens.length).toBeLessThanOrEqual(2);
+      seen.push(...page.tokens.map(({ id }) => id));
+      cursor = page.nextCursor;
+    }
+    expect(seen).toEqual(made);
+    await expect(listTokens(owner, { cursor: "x" })).rejects.toMatchObject({ code: "bad_request" });
   });
 
   it("are not made for a time that has passed, in any time zone", () => {
@@ -151,7 +166,7 @@ describe("tokens", () => {
     await revokeToken(userId, parent.id);
     for (const { token } of [parent, eternal, longer, shorter, grandchild])
       await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
-    expect(await listTokens(userId)).toEqual([]);
+    expect((await listTokens(userId)).tokens).toEqual([]);
   });
 
   it("are not made with a token that was revoked while it asked", async () => {
@@ -159,7 +174,7 @@ describe("tokens", () => {
     const { credential } = await requireCaller(bearer(parent.token));
     await revokeToken(userId, parent.id);
     await expect(createToken(userId, tokenInput.parse({}), credential)).rejects.toMatchObject({ status: 401 });
-    expect(await listTokens(userId)).toEqual([]);
+    expect((await listTokens(userId)).tokens).toEqual([]);
   });
 });
 

@@ -15,6 +15,7 @@ import { type Credential, hashToken, newToken, toUser, type User } from "@/lib/a
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
+import { createdCursor, cutPage, type PageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
 import { hasPaidModel } from "@/lib/models/catalogue";
 import { requireUncommonPassword } from "./password-rules";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
@@ -159,8 +160,14 @@ export async function createToken(
 
 const uuid = z.uuid();
 
-export async function listTokens(userId: string): Promise<Token[]> {
-  return (await listRows(userId)).map(describeToken);
+/** Newest first. */
+export async function listTokens(
+  userId: string,
+  { cursor, limit = pageSize }: PageQuery = {},
+): Promise<{ tokens: Token[]; nextCursor: string | null }> {
+  const rows = await listRows(userId, { after: parseCursor(createdCursor, cursor), limit: limit + 1 });
+  const { page, nextCursor } = cutPage(rows, limit);
+  return { tokens: page.map(describeToken), nextCursor };
 }
 
 export async function revokeToken(userId: string, id: string): Promise<void> {

@@ -13,7 +13,7 @@ import { loadTurnContext } from "./turn-context";
  * readers go before that: the same request with the same key then finds the turn again.
  */
 export async function wholeTurn(turn: Turn, stream: Pick<ClientStream, "own">): Promise<TurnAnswer> {
-  const context = await loadTurnContext(turn, { withChat: false });
+  const context = await loadTurnContext(turn, "turn");
   const reader = stream.own(await followTurn(turn, null, 0, false));
   const chunks: TurnChunk[] = [];
   for (let batch = await reader.next(); batch; batch = await reader.next())

@@ -211,7 +211,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     const api = createApi(this.#options.http);
     const turn = await api.requireTurn(turnId, { signal });
     if (turn.status === "running") return null;
-    const stored = (await api.listMessages(turn.chatId, { signal })).find(({ id }) => id === turn.messageId);
+    const stored = await api.findMessage(turn.chatId, turn.messageId, { signal });
     if (stored) return this.#restOf(eventsOf(stored, this.#options.dialect.between));
     throw new RequestError("This answer is no longer part of the conversation.", { status: 404, code: "not_found" });
   }

@@ -87,7 +87,7 @@ test("an abort rejects with its reason", async () => {
   const api = open(200, {});
   server.answer = () => {};
   const leaving = new AbortController();
-  const asked = api.listDocuments({ signal: leaving.signal });
+  const asked = api.listDocuments({}, { signal: leaving.signal });
   const rejected = expect(asked).rejects.toMatchObject({ name: "AbortError" });
   await server.exchange(() => true);
   leaving.abort();

@@ -101,6 +101,7 @@ export type Invitation = z.infer<typeof invitation>;
 const user = z.object({ id: z.string(), email: z.string().nullable(), name: z.string().nullable() });
 
 type CallOptions = { signal?: AbortSignal };
+type PageQuery = { cursor?: string; limit?: number };
 
 /** Every call rejects with RequestError, or with the signal's reason once that is aborted. */
 export function createApi(http: Http = {}) {
@@ -135,9 +136,14 @@ export function createApi(http: Http = {}) {
     renameChat: (id: string, title: string) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { title }),
     pinChat: (id: string, pinned: boolean) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { pinned }),
     deleteChat: (id: string) => remove(`/api/chats/${encodeURIComponent(id)}`),
-    /** The branch in view, oldest first. */
-    listMessages: async (chatId: string, options?: CallOptions) =>
-      (await get(messages, `/api/chats/${encodeURIComponent(chatId)}/messages`, options)).messages,
+    /** The branch in view from its end, each page oldest first. A page ends with the message that `cursor` names. */
+    listMessages: (chatId: string, query: PageQuery = {}, options?: CallOptions) =>
+      get(messagePage, `/api/chats/${encodeURIComponent(chatId)}/messages${queryString(query)}`, options),
+    /** Null when the chat has no such message. */
+    findMessage: async (chatId: string, id: string, options?: CallOptions) => {
+      const path = `/api/chats/${encodeURIComponent(chatId)}/messages${queryString({ cursor: id, limit: 1 })}`;
+      return (await get(messagePage, path, options)).messages[0] ?? null;
+    },
     requireTurn: (turnId: string, options?: CallOptions) =>
       get(turn, `/api/turns/${encodeURIComponent(turnId)}`, options),
     /** Resolves once the end is stored, with how the turn ended: it may have finished first. Nulls: nothing ran. */
@@ -145,7 +151,9 @@ export function createApi(http: Http = {}) {
     /** The same for one turn, whichever its chat. */
     endTurn: (turnId: string) =>
       call(stopped, `/api/turns/${encodeURIComponent(turnId)}`, { method: "DELETE", headers: json }),
-    listDocuments: async (options?: CallOptions) => (await get(documents, "/api/documents", options)).documents,
+    /** Newest first, like the tokens. */
+    listDocuments: (query: PageQuery = {}, options?: CallOptions) =>
+      get(documentPage, `/api/documents${queryString(query)}`, options),
     uploadDocument: (file: File, { signal }: CallOptions = {}) => {
       const body = new FormData();
       body.set("file", file);
@@ -153,7 +161,8 @@ export function createApi(http: Http = {}) {
     },
     deleteDocument: (id: string) => remove(`/api/documents/${encodeURIComponent(id)}`),
     listModels: (options?: CallOptions) => get(models, "/api/models", options),
-    listTokens: async (options?: CallOptions) => (await get(tokens, "/api/tokens", options)).tokens,
+    listTokens: (query: PageQuery = {}, options?: CallOptions) =>
+      get(tokenPage, `/api/tokens${queryString(query)}`, options),
     createToken: (fields: { name?: string } = {}) => send(newToken, "POST", "/api/tokens", fields),
     deleteToken: (id: string) => remove(`/api/tokens/${encodeURIComponent(id)}`),
     listSessions: async (options?: CallOptions) => (await get(sessions, "/api/sessions", options)).sessions,
@@ -172,11 +181,14 @@ export function createApi(http: Http = {}) {
   };
 }
 
-const messages = z.object({ messages: z.array(message) });
-const documents = z.object({ documents: z.array(document) });
+const nextCursor = z.string().nullable();
+const messagePage = z.object({ messages: z.array(message), nextCursor });
+export type MessagePage = z.infer<typeof messagePage>;
+const documentPage = z.object({ documents: z.array(document), nextCursor });
 const models = z.object({ models: z.array(model), default: z.string() });
 const sessions = z.object({ sessions: z.array(session) });
-const tokens = z.object({ tokens: z.array(token) });
+const tokenPage = z.object({ tokens: z.array(token), nextCursor });
+export type TokenPage = z.infer<typeof tokenPage>;
 const invitations = z.object({ invitations: z.array(invitation) });
 /** The token is shown this once: `/sign-in?invite=<token>` is the link. */
 const newInvitation = invitation.extend({ token: z.string() });

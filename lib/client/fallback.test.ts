@@ -42,7 +42,7 @@ async function answerOf(turn: TurnChunk[]): Promise<ChatMessage> {
 function breakAfter(k: number, turn: TurnChunk[], answer: ChatMessage) {
   return (exchange: Exchange) => {
     if (exchange.path === statePath) return json(exchange, 200, turnState(answer.metadata?.status ?? "complete"));
-    if (exchange.path === messagesPath) return json(exchange, 200, { messages: [answer] });
+    if (exchange.path === messagesPath) return json(exchange, 200, { messages: [answer], nextCursor: null });
     if (exchange.path === followPath) return void exchange.response.writeHead(502).end();
     stream(exchange, turnId, preamble + frames(turn.slice(0, k)));
     cut(exchange);
@@ -119,7 +119,7 @@ test("a proxy that holds every stream back still gives the answer", async () => 
       const follows = server.exchanges.filter(({ path }) => path === followPath).length;
       return json(exchange, 200, turnState(follows < 4 ? "running" : "complete"));
     }
-    if (exchange.path === messagesPath) return json(exchange, 200, { messages: [answer] });
+    if (exchange.path === messagesPath) return json(exchange, 200, { messages: [answer], nextCursor: null });
     stream(exchange, turnId, "");
   };
   const { chat } = open({ heartbeatMs: 50 });

@@ -170,7 +170,7 @@ function chunkFormat(http: Http, received: Received): Format<TurnChunk> {
       const api = createApi(http);
       const turn = await api.requireTurn(turnId, { signal });
       if (turn.status === "running") return null;
-      const stored = (await api.listMessages(turn.chatId, { signal })).find(({ id }) => id === turn.messageId);
+      const stored = await api.findMessage(turn.chatId, turn.messageId, { signal });
       if (stored) return catchUp(stored, received);
       throw new RequestError("This answer is no longer part of the conversation.", { status: 404, code: "not_found" });
     },

@@ -3,7 +3,7 @@
 // context always give the same frames, so any dialect can follow any turn, live or later (docs/protocol.md §6).
 import type { z } from "zod";
 import type { LoggedChunk, SearchMode } from "@/lib/turn/chunks";
-import type { StoredMessage, TurnAnswer, TurnContext, TurnPrompt, TurnView } from "@/lib/turn/turn-context";
+import type { Knows, StoredMessage, TurnAnswer, TurnContext, TurnPrompt, TurnView } from "@/lib/turn/turn-context";
 import type { ChatReference } from "@/lib/turn/turn-options";
 
 export type DialectFrame = {
@@ -32,8 +32,8 @@ export type Failure = {
 
 export interface Dialect {
   readonly name: string;
-  /** What `encoder` gets to know besides chunks: of the turn alone, or of its chat too, which costs queries. */
-  readonly knows: "turn" | "chat";
+  /** What `encoder` gets to know besides chunks. Whatever is more than the turn costs a query. */
+  readonly knows: Knows;
   /** True when a frame depends on earlier chunks: then a resumed encoder is fed from seq 1, frames up to the cursor dropped. */
   readonly remembers: boolean;
   /** A new encoder for one reader of one turn. */

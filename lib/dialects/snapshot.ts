@@ -51,7 +51,7 @@ const event = z.union([
 
 export const snapshot: Dialect = {
   name: "snapshot",
-  knows: "chat",
+  knows: "branch",
   remembers: true,
   encoder: (context) => {
     const seen = new Seen();

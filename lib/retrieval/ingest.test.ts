@@ -95,7 +95,7 @@ describe("a file is refused", () => {
       code,
       publicMessage: expect.stringMatching(message),
     });
-    expect(await listDocuments(user)).toEqual([]);
+    expect((await listDocuments(user)).documents).toEqual([]);
   });
 });
 
@@ -103,8 +103,26 @@ describe("documents", () => {
   it("are listed newest first, and only the user's own", async () => {
     const [user, other] = [await newUser(), await newUser()];
     for (const filename of ["1.txt", "2.txt", "3.txt"]) await ingestDocument(user, { filename, bytes: bytes("x") });
-    expect((await listDocuments(user)).map(({ filename }) => filename)).toEqual(["3.txt", "2.txt", "1.txt"]);
-    expect(await listDocuments(other)).toEqual([]);
+    expect((await listDocuments(user)).documents.map(({ filename }) => filename)).toEqual(["3.txt", "2.txt", "1.txt"]);
+    expect((await listDocuments(other)).documents).toEqual([]);
+  });
+
+  it("are paged: each once, also where they were stored at the same instant", async () => {
+    const user = await newUser();
+    await pool().sql`
+      insert into documents (id, user_id, title, filename, media_type, bytes, passage_count, created_at)
+      select gen_random_uuid(), ${user}, 'd', n || '.md', 'text/markdown', 1, 1, timestamptz '2026-01-01 00:00:00.000001' + n / 3 * interval '1 us'
+      from generate_series(1, 11) as n`;
+    const all = (await listDocuments(user)).documents.map(({ id }) => id);
+    const seen: string[] = [];
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page = await listDocuments(user, { limit: 4, ...(cursor && { cursor }) });
+      expect(page.documents.length).toBeLessThanOrEqual(4);
+      seen.push(...page.documents.map(({ id }) => id));
+      cursor = page.nextCursor;
+    }
+    expect(seen).toEqual(all);
+    await expect(listDocuments(user, { cursor: "x" })).rejects.toMatchObject({ code: "bad_request" });
   });
 
   it("are deleted with their passages", async () => {
@@ -123,7 +141,7 @@ describe("documents", () => {
       await expect(requireDocument(other, foreign)).rejects.toMatchObject(failure);
       await expect(deleteDocument(other, foreign)).rejects.toMatchObject(failure);
     }
-    expect(await listDocuments(user)).toHaveLength(1);
+    expect((await listDocuments(user)).documents).toHaveLength(1);
   });
 });
 
@@ -144,19 +162,19 @@ describe("sample documents", () => {
   });
 
   const write = (file: string, text: string) => writeFile(path.join(folder, file), text);
-  const namesFor = async (user: string) => (await listDocuments(user)).map(({ filename }) => filename).sort();
+  const namesFor = async (user: string) => (await listDocuments(user)).documents.map(({ filename }) => filename).sort();
 
   it("are this project's files, those that exist, once for all users; deleting one hides it from one user", async () => {
     const [user, other] = [await newUser(), await newUser()];
     await Promise.all([refreshSamples(), refreshSamples(), refreshSamples()]);
-    const documents = await listDocuments(user);
+    const documents = (await listDocuments(user)).documents;
     expect(
       documents.map(({ title, sample }) => ({ title, sample })).sort((a, b) => a.title.localeCompare(b.title)),
     ).toEqual([
       { title: "Protocol", sample: true },
       { title: "Rivulet", sample: true },
     ]);
-    expect(await listDocuments(other)).toEqual(documents);
+    expect((await listDocuments(other)).documents).toEqual(documents);
     const [rows] = await pool().sql`
       select (select count(*)::int from documents where sample) as documents, (select count(*)::int from passages where user_id is null) as passages`;
     expect(rows).toEqual({ documents: 2, passages: 2 });
@@ -169,7 +187,7 @@ describe("sample documents", () => {
       await expect(requireDocument(user, id)).rejects.toMatchObject({ status: 404 });
       expect(await search(user, "heartbeat", { documentIds: [id] })).toEqual([]);
     }
-    expect([await listDocuments(user), await countDocuments(user)]).toEqual([[], 0]);
+    expect([(await listDocuments(user)).documents, await countDocuments(user)]).toEqual([[], 0]);
     expect(await search(user, "heartbeat")).toEqual([]);
     const [found] = await search(other, "heartbeat");
     expect(found).toMatchObject({ title: "Protocol", filename: "protocol.md" });
@@ -191,11 +209,11 @@ describe("sample documents", () => {
   it("follow their files, and keep their ids and who has hidden them", async () => {
     const [user, other] = [await newUser(), await newUser()];
     await refreshSamples();
-    const [before] = (await listDocuments(user)).filter(({ filename }) => filename === "protocol.md");
+    const [before] = (await listDocuments(user)).documents.filter(({ filename }) => filename === "protocol.md");
     await deleteDocument(other, before?.id as string);
     await write("docs/protocol.md", "# Protocol 2\n\nA pulse every 20 seconds.\n");
     await refreshSamples();
-    const [after] = (await listDocuments(user)).filter(({ filename }) => filename === "protocol.md");
+    const [after] = (await listDocuments(user)).documents.filter(({ filename }) => filename === "protocol.md");
     expect(after).toMatchObject({ id: before?.id, title: "Protocol 2" });
     expect(await search(user, "heartbeat")).toEqual([]);
     expect(await search(user, "pulse")).toMatchObject([{ title: "Protocol 2" }]);

@@ -11,6 +11,7 @@ import {
 } from "@/db/documents";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { createdCursor, cutPage, type PageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { allowedTypes, mediaTypeOf, type ParsedDocument, type ParseFailure, type UploadedFile } from "./parse";
 import { type ParseKill, parseInProcess, parseLimits } from "./parse-process";
@@ -50,8 +51,13 @@ export async function ingestDocument(userId: string, { filename, bytes }: Upload
 }
 
 /** Newest first. */
-export async function listDocuments(userId: string): Promise<DocumentInfo[]> {
-  return (await listDocumentRows(userId)).map(infoOf);
+export async function listDocuments(
+  userId: string,
+  { cursor, limit = pageSize }: PageQuery = {},
+): Promise<{ documents: DocumentInfo[]; nextCursor: string | null }> {
+  const rows = await listDocumentRows(userId, { after: parseCursor(createdCursor, cursor), limit: limit + 1 });
+  const { page, nextCursor } = cutPage(rows, limit);
+  return { documents: page.map(({ cursor: _, ...row }) => infoOf(row)), nextCursor };
 }
 
 /** Throws AppError `not_found` for an unknown or somebody else's id. */

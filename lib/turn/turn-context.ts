@@ -21,7 +21,7 @@ export type ChatContext = {
   title: string;
   createdAt: string;
   updatedAt: string;
-  /** The branch up to and including the message that the turn answers, oldest first. */
+  /** The end of the branch, up to and including the message that the turn answers, oldest first. Empty for who knows only the chat. */
   messages: StoredMessage[];
 };
 
@@ -32,6 +32,9 @@ export type TurnView = {
   /** The model was offered tools that the client runs. */
   clientTools?: boolean;
 };
+
+/** Of the turn alone, of its chat's row too, or of the messages above the answer as well. */
+export type Knows = "turn" | "chat" | "branch";
 
 export type TurnContext = {
   turnId: string;

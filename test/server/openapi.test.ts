@@ -157,6 +157,7 @@ test("chats", async () => {
   await call("changeChat", 400, { ...here, body: { pinned: "yes" } });
   await call("changeChat", 404, { ...nowhere, body: {} });
   await call("listMessages", 200, here);
+  await call("listMessages", 400, { ...here, query: "?cursor=unknown-message" });
   await call("listMessages", 404, nowhere);
   await call("stopChat", 200, here);
   await call("stopChat", 404, nowhere);
@@ -175,7 +176,7 @@ test("turns", async () => {
   await call("sendMessage", 401, { body: {}, ...nobody });
   const turnId = headers.get("x-turn-id") as string;
   const first = /^id: (.*)$/m.exec(text)?.[1] as string;
-  await call("listMessages", 200, { path: { chatId } });
+  await call("listMessages", 200, { path: { chatId }, query: "?limit=1" });
   await call("watchChat", 200, { path: { chatId }, leaves: true });
   await call("followChat", 200, { path: { chatId }, headers: { "last-event-id": first } });
   await call("followChat", 400, { path: { chatId }, query: "?after=x" });
@@ -206,7 +207,8 @@ test("turns", async () => {
 test("documents, models, accounts, server", async () => {
   const { value: document } = await call("uploadDocument", 201, upload("rivers.md"));
   await call("uploadDocument", 400, upload("rivers.exe"));
-  await call("listDocuments", 200);
+  await call("listDocuments", 200, { query: "?limit=1" });
+  await call("listDocuments", 400, { query: "?limit=0" });
   await call("listDocuments", 401, nobody);
   const here = { path: { documentId: document?.id as string } };
   await call("getDocument", 200, here);
@@ -233,7 +235,8 @@ test("documents, models, accounts, server", async () => {
   await call("revokeInvitation", 204, invited);
   await call("revokeInvitation", 404, invited);
   const { value: token } = await call("createToken", 201, { body: { expiresAt: "2099-01-01T00:00:00Z" } });
-  await call("listTokens", 200);
+  await call("listTokens", 200, { query: "?limit=1" });
+  await call("listTokens", 400, { query: "?cursor=x" });
   await call("listTokens", 401, nobody);
   await call("revokeToken", 204, { path: { tokenId: token?.id as string } });
   await call("revokeToken", 404, { path: { tokenId: unknown } });

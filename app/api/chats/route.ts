@@ -1,13 +1,11 @@
 // GET /api/chats?q=&cursor=&limit=: a page of the caller's chats. POST: makes one.
 import { requireUser } from "@/lib/auth";
 import { chatListQuery, createChat, listChats, newChat } from "@/lib/chats/chats";
-import { parseInput, readJson, route } from "@/lib/http";
+import { parseQuery, readJson, route } from "@/lib/http";
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);
-  return Response.json(
-    await listChats(user.id, parseInput(chatListQuery, Object.fromEntries(new URL(request.url).searchParams))),
-  );
+  return Response.json(await listChats(user.id, parseQuery(request, chatListQuery)));
 });
 
 export const POST = route(async (request) => {

@@ -1,7 +1,8 @@
-// GET /api/documents: the caller's documents. POST: uploads one (multipart, field `file`).
+// GET /api/documents?cursor=&limit=: a page of the caller's documents. POST: uploads one (multipart, field `file`).
 import { requireUser } from "@/lib/auth";
 import { AppError } from "@/lib/errors";
-import { readForm, route } from "@/lib/http";
+import { parseQuery, readForm, route } from "@/lib/http";
+import { pageQuery } from "@/lib/list-cursor";
 import { documentBytesLimit, ingestDocument, listDocuments } from "@/lib/retrieval/ingest";
 
 /** What multipart adds around one file. */
@@ -9,7 +10,7 @@ const multipartBytes = 65_536;
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);
-  return Response.json({ documents: await listDocuments(user.id) });
+  return Response.json(await listDocuments(user.id, parseQuery(request, pageQuery)));
 });
 
 export const POST = route(async (request) => {

@@ -1,15 +1,16 @@
-// GET /api/tokens: the caller's tokens. POST: makes one, for the caller, for credentials, or for a new guest.
+// GET /api/tokens?cursor=&limit=: a page of the caller's tokens. POST: makes one, for the caller, for credentials, or for a new guest.
 import type { z } from "zod";
 import { type Credential, requireCaller, requireUser, type User } from "@/lib/auth";
 import { createGuest, createToken, credentials, findByPassword, listTokens, tokenRequest } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
-import { parseInput, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
+import { parseInput, parseQuery, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
+import { pageQuery } from "@/lib/list-cursor";
 import { admit } from "@/lib/route-costs";
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);
-  return Response.json({ tokens: await listTokens(user.id) });
+  return Response.json(await listTokens(user.id, parseQuery(request, pageQuery)));
 });
 
 export const POST = route(async (request) => {

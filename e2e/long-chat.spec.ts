@@ -1,0 +1,86 @@
+// A long conversation: the page asks for its end, and for what is before as the reader scrolls up.
+import type { Page } from "playwright/test";
+import { expect, test } from "./journey.ts";
+
+const turns = 90;
+
+/** A chat of 180 messages and an answer, as a client makes it that sends its history along. Returns its id. */
+async function makeLongChat(page: Page, key: string): Promise<string> {
+  const history = Array.from({ length: turns }, (_, n) => [
+    { role: "user", content: `Question ${n + 1}: ${"what is said about rivers? ".repeat((n % 4) + 1)}` },
+    {
+      role: "assistant",
+      content: `Answer ${n + 1}. ${"Rivers run to the sea, and the sea is not full. ".repeat((n % 5) + 1)}`,
+    },
+  ]).flat();
+  const made = await page.request.post("/v1/chat/completions", {
+    data: {
+      model: "local",
+      stream: true,
+      messages: [...history, { role: "user", content: `The last question ${key}` }],
+    },
+  });
+  expect(made.status()).toBe(200);
+  await made.body();
+  return made.headers()["x-chat-id"] as string;
+}
+
+const log = (page: Page) => page.getByRole("log");
+const messages = (page: Page) => log(page).getByRole("article");
+const scroller = (page: Page) => log(page).locator("..");
+
+test("shows the end of a long chat, loads what is before while scrolling up, and stays in place", async ({
+  page,
+  chat,
+  key,
+}) => {
+  await chat.signInAsGuest();
+  const chatId = await makeLongChat(page, key);
+  const asked: string[] = [];
+  page.on("request", (request) => {
+    if (request.url().includes("/messages")) asked.push(new URL(request.url()).search);
+  });
+  await page.goto(`/chat/${chatId}`);
+  await expect(log(page).getByText(`The last question ${key}`)).toBeInViewport();
+  await expect(messages(page)).toHaveCount(50);
+  expect(asked).toEqual([]);
+
+  // The reader holds on to a message near the top while the page before it comes.
+  await scroller(page).evaluate((view) => view.scrollTo({ top: 700 }));
+  const held = log(page).getByText(/^Question 68:/);
+  const heldTop = () => held.evaluate((element) => Math.round(element.getBoundingClientRect().top));
+  const before = await heldTop();
+  await expect(messages(page)).toHaveCount(100);
+  await expect.poll(async () => Math.abs((await heldTop()) - before)).toBeLessThan(4);
+  expect(asked).toHaveLength(1);
+
+  await expect(async () => {
+    await scroller(page).evaluate((view) => view.scrollTo({ top: 0 }));
+    await expect(messages(page)).toHaveCount(2 * turns + 2, { timeout: 1_000 });
+  }).toPass();
+  await scroller(page).evaluate((view) => view.scrollTo({ top: 0 }));
+  await expect(log(page).getByText(/^Question 1:/)).toBeInViewport();
+  await expect(log(page).getByText("Loading older messages…")).toHaveCount(0);
+  expect(asked).toHaveLength(3);
+
+  // What was loaded stays when the chat goes on.
+  await chat.ask(`One more ${key}`);
+  await expect(log(page).getByText(`One more ${key}`)).toBeInViewport();
+  await chat.expectStatus("complete");
+  await expect(messages(page)).toHaveCount(2 * turns + 4);
+});
+
+test("says so when older messages do not come, and loads them when asked again", async ({ page, chat, key }) => {
+  await chat.signInAsGuest();
+  const chatId = await makeLongChat(page, key);
+  let refuse = true;
+  await page.route("**/messages?cursor=*", (route) => (refuse ? route.abort() : route.continue()));
+  await page.goto(`/chat/${chatId}`);
+  await scroller(page).evaluate((view) => view.scrollTo({ top: 0 }));
+  const again = page.getByRole("button", { name: "Load older messages" });
+  await expect(again).toBeVisible();
+  await expect(messages(page)).toHaveCount(50);
+  refuse = false;
+  await again.click();
+  await expect(messages(page)).toHaveCount(100);
+});

@@ -1,0 +1,37 @@
+// Where a page of a list ended, as a client carries it: opaque, and checked when it comes back. No secret is in it, and no authority:
+// every statement names the owner besides.
+import { z } from "zod";
+import { AppError } from "./errors";
+
+/** As Postgres writes times: with the microseconds that a Date would lose. */
+export const exactTime = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/);
+/** Of a list that is ordered by creation. */
+export const createdCursor = z.object({ createdAt: exactTime, id: z.uuid() });
+
+export const pageQuery = z.object({
+  cursor: z.string().max(1_000).optional().describe("The `nextCursor` of the page before."),
+  limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many. Default 50."),
+});
+export type PageQuery = z.output<typeof pageQuery>;
+
+export const pageSize = 50;
+
+/** Throws bad_request for what no list gave out. */
+export function parseCursor<T>(shape: z.ZodType<T>, cursor: string | undefined): T | undefined {
+  if (cursor === undefined) return undefined;
+  try {
+    return shape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString()));
+  } catch (cause) {
+    throw new AppError("bad_request", "cursor: is not one that this list gave out", { cause });
+  }
+}
+
+/** Of rows that were asked for with one more than the page holds. */
+export function cutPage<T extends { cursor: object }>(
+  found: T[],
+  limit: number,
+): { page: T[]; nextCursor: string | null } {
+  const page = found.slice(0, limit);
+  const last = found.length > limit ? page.at(-1) : undefined;
+  return { page, nextCursor: last ? Buffer.from(JSON.stringify(last.cursor)).toString("base64url") : null };
+}
