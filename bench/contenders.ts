@@ -87,6 +87,7 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
     RATE_LIMITS: "off",
     GUESTS: "on",
     MAX_RUNNING_TURNS: "10000",
+    MAX_OPEN_STREAMS: "10000",
     BUDGET_GUEST_TOKENS_PER_DAY: "off",
     BUDGET_ALL_GUESTS_TOKENS_PER_DAY: "off",
   });

@@ -68,6 +68,7 @@ export async function startServer({
     // Tests ask as guests at a scripted provider with a key.
     GUESTS: "on",
     MAX_RUNNING_TURNS: "10000",
+    MAX_OPEN_STREAMS: "10000",
     BUDGET_GUEST_TOKENS_PER_DAY: "off",
     BUDGET_ALL_GUESTS_TOKENS_PER_DAY: "off",
     DRAIN_MS: "1000",
