@@ -37,7 +37,10 @@ test.beforeAll(async () => {
     optimizeDeps: { include: ["react", "react-dom/client", "eventsource-parser", "uuid", "zod"] },
     server: {
       ...{ port: 0, host: "localhost", hmr: false, watch: null },
-      proxy: Object.fromEntries(["/api", "/v1", "/chat", "/sessions"].map((path) => [path, target])),
+      // The server is to see the host that the page was loaded from: a token is made for its own origin only.
+      proxy: Object.fromEntries(
+        ["/api", "/v1", "/chat", "/sessions"].map((path) => [path, { target, changeOrigin: false }]),
+      ),
     },
     plugins: [
       {

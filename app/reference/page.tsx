@@ -1,3 +1,4 @@
+import { setTimeout as othersRun } from "node:timers/promises";
 import type { Metadata } from "next";
 import { headers } from "next/headers";
 import { apiDescription } from "@/app/openapi/document";
@@ -19,12 +20,24 @@ let made: Promise<string> | undefined;
 
 async function make(): Promise<string> {
   const description = (await apiDescription()) as unknown as Description;
+  await othersRun(0);
   return staticHtml(<ReferenceContent description={description} origin={placeholder} />);
+}
+
+/** A page of 1.5 MB takes some 40 ms: other requests run between two of them. */
+const pauseMs = 20;
+let last: Promise<unknown> = Promise.resolve();
+
+/** Resolves in turn, so that many readers at once never hold the event loop together. */
+function myTurn(): Promise<unknown> {
+  last = last.then(() => othersRun(pauseMs));
+  return last;
 }
 
 export default async function ReferencePage() {
   const origin = originOf(await headers());
   made ??= make();
+  await Promise.all([made, myTurn()]);
   const html = (await made).replaceAll(placeholder, escapeHtml(origin));
   return (
     <CopyCode>

@@ -41,6 +41,7 @@ export function pageWake({ window = globalThis.window, document = globalThis.doc
 /** Resolves after the time, or at the next wake that gives hope, whichever is first. Rejects with the signal's reason. */
 export function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
+    let unsubscribe = () => {};
     const end = (settle: () => void) => {
       clearTimeout(timer);
       unsubscribe();
@@ -49,7 +50,7 @@ export function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void
     };
     const onAbort = () => end(() => reject(signal.reason));
     const timer = setTimeout(() => end(resolve), ms);
-    const unsubscribe = wake((reason) => {
+    unsubscribe = wake((reason) => {
       if (reason !== "offline") end(resolve);
     });
     if (signal.aborted) onAbort();

@@ -37,6 +37,8 @@ const pageTransport: Read = async (url, { text, chatId, messageId, token }) => {
     chatId,
     messageId: undefined,
     messages: [message],
+    // As the turn was asked for: another request with its key is refused.
+    body: { searchMode: "none" },
     abortSignal: undefined,
   });
   let read = "";

@@ -148,7 +148,7 @@ test("a Content-Length that lies: what is missing is waited for by nobody else, 
     const long = dial();
     const refused = allOf(long);
     long.write(`${head(path, { "Content-Type": type, "Content-Length": "2" })}{}${"x".repeat(100_000)}`);
-    expect([path, (await refused).match(/^HTTP\/1\.1 \d{3}/gm)?.at(-1)]).toEqual([path, "HTTP/1.1 400"]);
+    expect([path, (await refused).match(/^HTTP\/1\.1 \d{3}/gm)?.at(-1)]).toEqual([path, "HTTP/1.1 405"]);
 
     const both = dial();
     const unclear = allOf(both);

@@ -34,10 +34,10 @@ async function rowsOf(chatId: string) {
   return rows;
 }
 
-/** How many statements wait for a lock, or for another transaction to end. */
+/** How many sends wait for a lock, or for another transaction to end. */
 async function waiting(count: number): Promise<void> {
   const look = () => cluster.sql`
-    select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into turns%'`;
   await expect.poll(async () => (await look()).length, { interval: 10, timeout: 10_000 }).toBe(count);
 }
 
