@@ -71,7 +71,7 @@ test("I3: behind nginx every word comes at once, the page tests that once and sa
   await expect(chat.text).toHaveText(whole);
   await chat.expectStatus("complete");
   watched.expectNothingLostOrTwice();
-  await (await tested).finished();
+  await tested;
   await expect.poll(() => page.evaluate(() => sessionStorage.getItem("rivulet.buffering.direct"))).toBe("1");
   expect(tests()).toBe(1);
   await expect(chat.buffering).toBeEmpty();

@@ -76,9 +76,12 @@ test("says so when older messages do not come, and loads them when asked again",
   let refuse = true;
   await page.route("**/messages?cursor=*", (route) => (refuse ? route.abort() : route.continue()));
   await page.goto(`/chat/${chatId}`);
-  await scroller(page).evaluate((view) => view.scrollTo({ top: 0 }));
   const again = page.getByRole("button", { name: "Load older messages" });
-  await expect(again).toBeVisible();
+  // The page itself goes to the end first.
+  await expect(async () => {
+    await scroller(page).evaluate((view) => view.scrollTo({ top: 0 }));
+    await expect(again).toBeVisible({ timeout: 1_000 });
+  }).toPass();
   await expect(messages(page)).toHaveCount(50);
   refuse = false;
   await again.click();
