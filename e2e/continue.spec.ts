@@ -1,6 +1,7 @@
 // An answer that broke off goes on, and reads as one: no word goes, none comes twice, whoever began to continue it.
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
+import { dropDatabase } from "@/test/drop-database";
 import { startServer, type TestServer } from "@/test/server";
 import { test as base, ChatPage, expect, fromSetup } from "./journey.ts";
 import { watchAnswer } from "./watch-answer.ts";
@@ -38,7 +39,7 @@ const test = base.extend<{
     await admin.unsafe(`create database ${name}`);
     url.pathname = `/${name}`;
     await use(url.href);
-    await admin.unsafe(`drop database ${name} with (force)`);
+    await dropDatabase(admin, name);
     await admin.end();
   },
 });

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import postgres from "postgres";
 import { startPostgres } from "@/scripts/postgres";
+import { dropDatabase } from "@/test/drop-database";
 import { startProvider } from "@/test/provider";
 import { startServer, type TestServer } from "@/test/server";
 
@@ -60,7 +61,7 @@ async function openDatabase(): Promise<{ url: string; close(): Promise<void> }> 
   return {
     url: url.href,
     async close() {
-      await admin.unsafe(`drop database ${name} with (force)`);
+      await dropDatabase(admin, name);
       await admin.end();
       await embedded?.stop();
       if (dataDir) await rm(dataDir, { recursive: true, force: true });

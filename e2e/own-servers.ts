@@ -1,6 +1,7 @@
 // Servers that a journey may kill: started for it, on a database of its own, with the scripted provider of all journeys.
 import { randomUUID } from "node:crypto";
 import postgres from "postgres";
+import { dropDatabase } from "@/test/drop-database";
 import { startServer, type TestServer } from "@/test/server";
 import { test as base, fromSetup } from "./journey.ts";
 
@@ -32,7 +33,7 @@ export const test = base.extend<{ startOwn: Start }>({
       return server;
     });
     await Promise.all(servers.map((server) => server.kill("SIGKILL")));
-    await admin.unsafe(`drop database ${name} with (force)`);
+    await dropDatabase(admin, name);
     await admin.end();
   },
 });

@@ -1,9 +1,10 @@
 // How a test file gets its database: `testDatabase()` at the top of the file, then the code under test as it is.
 import { randomBytes } from "node:crypto";
-import postgres from "postgres";
+import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, inject } from "vitest";
 import { closePool } from "@/db/client";
 import type { TurnCeilings } from "@/db/usage";
+import { dropDatabase } from "./drop-database";
 
 /**
  * Gives the calling test file (or describe block) a fresh, migrated, empty Postgres database, of which DATABASE_URL
@@ -15,12 +16,14 @@ export function testDatabase(): () => string {
   const url = withDatabase(template, name);
 
   beforeAll(async () => {
-    await administer(template, `create database ${name} template ${new URL(template).pathname.slice(1)}`);
+    await administer(template, (sql) =>
+      sql.unsafe(`create database ${name} template ${new URL(template).pathname.slice(1)}`),
+    );
     process.env.DATABASE_URL = url;
   });
   afterAll(async () => {
     await closePool();
-    await administer(template, `drop database ${name} with (force)`);
+    await administer(template, (sql) => dropDatabase(sql, name));
   });
   return () => url;
 }
@@ -32,11 +35,11 @@ export function withDatabase(url: string, name: string): string {
   return other.href;
 }
 
-/** Runs one statement that cannot run inside the database it is about. */
-async function administer(template: string, statement: string): Promise<void> {
+/** For what cannot be done inside the database it is about. */
+async function administer(template: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
   const sql = postgres(withDatabase(template, "postgres"), { max: 1, onnotice: () => {} });
   try {
-    await sql.unsafe(statement);
+    await work(sql);
   } finally {
     await sql.end();
   }

@@ -196,7 +196,9 @@ test("a message that the database refuses is kept as its text", async () => {
   await sql.unsafe("drop trigger refuse_reasoning on messages");
 });
 
-test("a log that cannot be read as chunks is tried a bounded number of times; then its turn ends, with what is in the log", async () => {
+test("a log that cannot be read as chunks is tried a bounded number of times; then its turn ends, with what is in the log", {
+  timeout: 60_000,
+}, async () => {
   const [broken, other] = (await insertTurns(2, 1)) as [string, string];
   const stored = script(broken).slice(0, 8);
   await store(broken, stored);
