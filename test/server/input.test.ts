@@ -116,7 +116,9 @@ test("a NUL where an id, a name or a search belongs is an answer, never a failur
     cluster.api("GET", "/api/chats?q=%00"),
     cluster.api("POST", "/api/chats", { body: { title: "A\u0000B" } }),
     cluster.api("POST", "/api/tokens", { body: { name: "A\u0000B" } }),
-    cluster.api("POST", "/api/users", { body: { email: "nul@example.org", password: "12345678", name: "A\u0000B" } }),
+    cluster.api("POST", "/api/users", {
+      body: { email: "nul@example.org", password: "correct horse battery", name: "A\u0000B" },
+    }),
     cluster.api("POST", "/api/chat", {
       body: { id: "some-chat", trigger: "regenerate-message", messageId: "a\u0000b" },
     }),
