@@ -32,7 +32,7 @@ export const users = pgTable(
     email: text().unique(),
     name: text(),
     passwordHash: text(),
-    /** An administrator is also whoever ADMIN_EMAILS names. */
+    /** Accounts in ADMIN_EMAILS are administrators, too. */
     role: text().$type<"user" | "admin">().notNull().default("user"),
     /** In every session's JWT; raising it ends all sessions of the user. */
     sessionVersion: integer().notNull().default(1),

@@ -101,7 +101,7 @@ test("I7: in two tabs the first decision counts, and both show it", async ({ con
   await expectTasks(chat, key, "1 task");
 });
 
-test("whoever goes on talking has not consented", async ({ chat, provider, key }) => {
+test("a new message instead of a decision is not consent", async ({ chat, provider, key }) => {
   await ask(chat, provider, key, [1], "Never mind.");
   await provider.open("end");
   await chat.ask(`Something else, ${key}`);

@@ -109,7 +109,7 @@ export function isHttps(headers: Headers): boolean {
 
 /**
  * The caller by the session cookie alone; null without a valid one. For pages; routes use `requireCaller`.
- * Over TLS only the prefixed name counts: the other one can be set by whoever answers for this host without TLS.
+ * Over TLS only the prefixed name counts: the other one can be set by any server that answers for this host without TLS.
  */
 export async function findCallerByCookie(headers: Headers): Promise<Caller | null> {
   const name = sessionCookieName(headers);

@@ -23,7 +23,7 @@ import { isAlive, worksIn } from "./postmaster.ts";
 export type EmbeddedPostgres = {
   /** For the application, whose role owns its database and is no superuser. */
   url: string;
-  /** For whoever looks after the cluster. */
+  /** For maintenance of the cluster. */
   adminUrl: string;
   /** Stops the database unless another Rivulet process is connected to it. Never throws because it is gone already. */
   stop(): Promise<void>;

@@ -27,7 +27,7 @@ export function askingTurn(decisions: Decision[]): string {
   return turnId;
 }
 
-/** Decides once, whoever sends how often: of different decisions the first one counts. */
+/** Decides once, however often it is sent: of different decisions the first one counts. */
 export function decisionKey(decisions: Decision[]): string {
   return `approve:${askingTurn(decisions)}`;
 }

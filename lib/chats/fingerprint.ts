@@ -30,7 +30,7 @@ function contentOf(request: TurnRequest): object {
   const { trigger, chatId, chatNumber, chatIsNew, model, searchMode, documentIds } = request;
   const chat = chatNumber ?? (chatIsNew ? null : chatId);
   if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
-  // Of different decisions the first one counts, and whoever decides later follows what came of it.
+  // Of different decisions the first one counts, and later ones follow its outcome.
   if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
   const shared = { trigger, chat, model, searchMode, documentIds };
   if (trigger === "regenerate-message") return { ...shared, messageId: request.messageId };

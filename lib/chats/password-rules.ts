@@ -12,7 +12,7 @@ function commonPasswords(): Promise<Set<string>> {
   return common;
 }
 
-/** Throws bad_request with a sentence for whoever chooses. */
+/** Throws bad_request with a sentence for the person who chooses the password. */
 export async function requireUncommonPassword(email: string, password: string): Promise<void> {
   const lower = password.toLowerCase();
   const [localPart = ""] = email.split("@");

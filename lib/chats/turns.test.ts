@@ -250,7 +250,7 @@ describe("starting", () => {
     expect(requestsFor("another question")).toBe(0);
   });
 
-  it("different questions at once with one key: one is answered, the others are told that the key is used", async () => {
+  it("different questions at once with one key: one is answered, the others are refused with key_reused", async () => {
     const userId = await newUser();
     const clientKey = uuidv7();
     const results = await Promise.allSettled(

@@ -55,7 +55,7 @@ export async function createGuest(address: string): Promise<User> {
  * A new user, or the guest with an address from now on: its chats stay, and its sessions and tokens end, for somebody else may
  * know them. The first account of the server is its administrator. Throws conflict when the address is taken, forbidden
  * without the invitation that SIGN_UP asks for. An address that ADMIN_EMAILS names always needs one, since addresses are not
- * verified: else whoever is first would be an administrator.
+ * verified: else the first person to claim the address would be an administrator.
  */
 export async function signUp(
   { email, password, name, invite }: z.output<typeof signUpInput>,

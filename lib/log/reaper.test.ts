@@ -112,7 +112,7 @@ test("a server that dies with more answers than one look finds: they are ended i
   expect(ended).toEqual({ all: true, together: true });
 });
 
-test("a turn that is ended for its dead owner is told in the log like any other", async () => {
+test("a turn that the reaper ends is logged like any other", async () => {
   const turnId = await insertTurn(1);
   await store(turnId, script(turnId).slice(0, 8));
   const lines = await logged(async (written) => {

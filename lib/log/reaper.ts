@@ -1,5 +1,5 @@
 // Turns whose owner died: running turns with an expired lease are claimed, many at once, by a guarded update of its own. Where
-// nothing of its answer is stored a turn is run again, by whoever the log was told of; else its log is folded and closed
+// nothing of its answer is stored a turn is run again, by the runner that the log was given; else its log is folded and closed
 // (orphan-ending.ts), and stored by a second update that the claim's epoch guards. The database decides who claims which turn.
 
 import { setTimeout as delay } from "node:timers/promises";

@@ -1,4 +1,4 @@
-// One line in the log for every turn that ended, whoever ended it: whose it was, which model, what it took and how it ended.
+// One log line for every ended turn, ended by its owner or by the reaper: whose it was, which model, what it took and how it ended.
 // Never a word of question or answer.
 import { logger } from "@/lib/logger";
 import type { MessageMetadata } from "@/lib/turn/chunks";

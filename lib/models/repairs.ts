@@ -1,5 +1,5 @@
 // Refusals that can be repaired: what a model's server does not take is left out, and the call made once more. One table of them. What a
-// client asked for is never left out: then the client is told.
+// client asked for is never left out: then the call fails.
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError, type LanguageModelMiddleware } from "ai";
 

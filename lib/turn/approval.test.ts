@@ -141,7 +141,7 @@ describe.each(apis)("over the %s API", (api) => {
     expect(JSON.stringify(second.body)).toContain("deleted");
   });
 
-  it("declined, it does not run, and the model is told so", async () => {
+  it("declined, it does not run, and the model sees the refusal", async () => {
     const key = newKey();
     provider.on(key, [call("remove", { name: "Buy milk" }), calls], says("Then it stays."));
     const asked = await run(key, { api });
@@ -150,7 +150,7 @@ describe.each(apis)("over the %s API", (api) => {
     expect(JSON.stringify((await provider.request(key, 2)).body)).toContain(declined);
   });
 
-  it("where the client cannot ask it is refused with a sentence that the model is told", async () => {
+  it("is refused with a sentence for the model where the client cannot ask", async () => {
     const key = newKey();
     provider.on(key, [call("remove", { name: "Buy milk" }), calls], says("Please use the page."));
     const refused = await run(key, { api, canAsk: false });

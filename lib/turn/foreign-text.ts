@@ -1,4 +1,4 @@
-// Text that somebody else wrote, such as a document's title: made harmless for whoever shows or quotes it. Pure.
+// Text that somebody else wrote, such as a document's title: made harmless before it is shown or quoted. Pure.
 
 /**
  * What changes how text around it is read and is not seen itself: control characters, marks and overrides of the writing

@@ -56,7 +56,7 @@ export type RunPorts = {
   countDocuments(): Promise<number>;
   /** The sources for a question, best first. */
   search(question: string): Promise<Source[]>;
-  /** A code that nobody can know beforehand, for the fence around this turn's passages. It is told to the model only. */
+  /** A code that nobody can know beforehand, for the fence around this turn's passages. Only the model sees it. */
   fenceCode(): string;
   /** What a person may know of a failure of the model. */
   classify(error: unknown): TurnError;

@@ -148,7 +148,7 @@ test.each(calls.filter(([, call]) => call.sessionOnly))("I24: %s is refused to a
 });
 
 test.each(calls.filter(([, call]) => call.adminOnly))(
-  "%s is refused to whoever is no administrator",
+  "%s is refused to everybody but administrators",
   async (name, call) => {
     const answer = await ask(name, call, unknownIds(), { authorization: `Bearer ${cluster.user.token}` });
     expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);

@@ -98,7 +98,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
   });
 
-  test("declined, nothing is deleted and the model is told", async () => {
+  test("declined, nothing is deleted and the model sees the refusal", async () => {
     const user = await newUser();
     const { key, chatId, id } = await askedFor(user, "Then it stays.", model);
     expect(await (await decide(user, chatId, [{ id, approved: false }])).ended).toBe("terminal");
@@ -109,7 +109,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
       "Then it stays.",
     ]);
     expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain(declined);
-    // The next turn's model is told as well.
+    // The next turn's model sees it, too.
     const next = newKey();
     cluster.provider.on(next, says("Fine."));
     await (await cluster.send(next, { model, chatId, searchMode: "none" }, { user })).ended;

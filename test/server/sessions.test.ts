@@ -49,7 +49,7 @@ async function account(): Promise<{ email: string; userId: string; token: string
   return { email, userId, token, browsers };
 }
 
-test("I24: signing out ends the session, also for whoever has a copy of the cookie", async () => {
+test("I24: signing out ends the session, copies of its cookie included", async () => {
   const browser = await guest();
   const copy = browser.cookie;
   const { csrfToken } = (await call<{ csrfToken: string }>(browser, "GET", "/api/auth/csrf")).body;

@@ -48,7 +48,7 @@ test.each([
   expect(code).toBe(1);
 });
 
-test("a model that cannot be used is told at the start, and the others serve", async () => {
+test("a model that cannot be used is reported at the start, and the others serve", async () => {
   const server = await startServer({ databaseUrl: databaseUrl(), env: { MODELS: "local,gpt-5\u001b[31m,ollama:m" } });
   const warnings = server
     .output()
