@@ -62,6 +62,8 @@ test("shows the end of a long chat, loads what is before while scrolling up, and
   await expect(log(page).getByText(/^Question 1:/)).toBeInViewport();
   await expect(log(page).getByText("Loading older messages…")).toHaveCount(0);
   expect(asked).toHaveLength(3);
+  // None of them is shown as an answer that is still awaited.
+  await expect(log(page).locator('[data-status="running"]')).toHaveCount(0);
 
   // What was loaded stays when the chat goes on.
   await chat.ask(`One more ${key}`);

@@ -54,6 +54,15 @@ describe("the messages of a chat", () => {
     expect(await page({ limit: 3, cursor: ids[0] })).toEqual({ texts: ["q1"], nextCursor: null });
   });
 
+  it("have their state, also an answer that a client sent as history", async () => {
+    await converse(2);
+    const { messages } = await listMessages(userId, chatId);
+    expect(messages.map(({ role, metadata }) => [role, metadata])).toEqual([
+      ["user", undefined],
+      ["assistant", { status: "complete" }],
+    ]);
+  });
+
   it("are 50 unless more are asked for", async () => {
     await converse(52);
     expect((await page({})).texts).toHaveLength(50);

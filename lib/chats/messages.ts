@@ -67,5 +67,7 @@ async function toMessage(row: MessageRow): Promise<ChatMessage> {
     const message = await foldChunks(chunks.map(({ json }) => JSON.parse(json) as TurnChunk));
     return { ...message, id: row.id };
   }
-  return { id: row.id, role: row.role, parts: row.parts, metadata: row.metadata ?? undefined } as ChatMessage;
+  // An answer that a client sent as history was never run here, so its metadata does not say how it ended.
+  const metadata = row.role === "assistant" ? { status: row.status, ...(row.metadata as object | null) } : row.metadata;
+  return { id: row.id, role: row.role, parts: row.parts, metadata: metadata ?? undefined } as ChatMessage;
 }
