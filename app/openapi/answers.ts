@@ -8,6 +8,7 @@ import type { Session } from "@/lib/chats/sessions";
 import type { Stopped } from "@/lib/chats/stop";
 import type { createToken, Token } from "@/lib/chats/users";
 import type { ErrorCode } from "@/lib/errors";
+import { abilities } from "@/lib/models/abilities";
 import type { Model } from "@/lib/models/catalogue";
 import type { DocumentInfo } from "@/lib/retrieval/ingest";
 import type { TurnError, TurnState } from "@/lib/turn/chunks";
@@ -139,6 +140,7 @@ export const models = z
           provider: z.string(),
           ready: z.boolean(),
           reason: z.string().optional().describe("Why it is not ready."),
+          abilities,
         })
         .meta({ id: "Model" }) satisfies z.ZodType<Model>,
     ),

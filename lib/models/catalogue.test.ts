@@ -27,6 +27,7 @@ describe("MODELS", () => {
       label: "Local extracts (no language model)",
       provider: "local",
       ready: true,
+      abilities: {},
     });
   });
 
@@ -39,6 +40,7 @@ describe("MODELS", () => {
         provider: "openai",
         ready: false,
         reason: "OPENAI_API_KEY is not set.",
+        abilities: {},
       },
       {
         id: "ollama:llama3.2",
@@ -46,6 +48,7 @@ describe("MODELS", () => {
         provider: "ollama",
         ready: false,
         reason: "OLLAMA_BASE_URL is not set.",
+        abilities: {},
       },
     ]);
   });

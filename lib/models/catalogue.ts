@@ -3,13 +3,21 @@
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { type Env, env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import type { Abilities } from "./abilities";
 import { localModel } from "./local";
 import { isPaid, type Prepared, providers } from "./providers";
 
 /** As `GET /api/models` lists it. `reason` says why it is not ready. */
-export type Model = { id: string; label: string; provider: string; ready: boolean; reason?: string };
+export type Model = {
+  id: string;
+  label: string;
+  provider: string;
+  ready: boolean;
+  reason?: string;
+  abilities: Abilities;
+};
 
-export type ReadyModel = { id: string; label: string; provider: string; model: LanguageModelV4 };
+export type ReadyModel = { id: string; label: string; provider: string; model: LanguageModelV4; abilities: Abilities };
 
 export type Catalogue = {
   /** In the order of `MODELS`. */
@@ -56,8 +64,8 @@ export function buildCatalogue(env: Env): Catalogue {
   const prepared = new Map(entries(env).map((id) => [id, prepare(id, env)]));
   const models = Array.from(prepared, ([id, { provider, label, ...state }]): Model => {
     return "model" in state
-      ? { id, label, provider, ready: true }
-      : { id, label, provider, ready: false, reason: state.reason };
+      ? { id, label, provider, ready: true, abilities: {} }
+      : { id, label, provider, ready: false, reason: state.reason, abilities: {} };
   });
   const defaultId = models[0]?.id ?? "local";
 
@@ -74,7 +82,8 @@ export function buildCatalogue(env: Env): Catalogue {
       if (!("model" in entry)) {
         throw new AppError("unavailable", `The model ${found.id} is not ready. ${entry.reason}`);
       }
-      return { id: found.id, label: entry.label, provider: entry.provider, model: entry.model };
+      const { id, label, provider, abilities } = found;
+      return { id, label, provider, abilities, model: entry.model };
     },
   };
 }

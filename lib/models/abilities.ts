@@ -1,0 +1,19 @@
+// What a model can do and how many tokens it takes: named by the operator, or reported by the model's server.
+// An ability that is missing is unknown, and nothing is concluded from it.
+import { z } from "zod";
+
+/** Larger than any model's; a number above it is a mistake. */
+const maxTokens = 100_000_000;
+const tokens = z.int().positive().max(maxTokens);
+
+export const abilities = z
+  .strictObject({
+    tools: z.boolean().optional().describe("It takes tools. With `false` it is offered none of the server's."),
+    vision: z.boolean().optional().describe("It reads images."),
+    reasoning: z.boolean().optional().describe("It thinks before it answers."),
+    contextTokens: tokens.optional().describe("The most tokens of prompt and answer together."),
+    maxOutputTokens: tokens.optional().describe("The most tokens of an answer."),
+  })
+  .meta({ id: "Abilities" });
+
+export type Abilities = z.infer<typeof abilities>;
