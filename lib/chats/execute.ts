@@ -12,6 +12,7 @@ import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import { providerExcerpt } from "@/lib/models/error-excerpt";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
+import { failureFacts } from "@/lib/models/failure-facts";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { toolsFor } from "@/lib/tools/registry";
@@ -170,7 +171,15 @@ async function* chunksOf(
     },
     report: (error) => {
       const sent = `${found}\n${JSON.stringify(history)}\n${history.map(textOf).join("\n")}`;
-      logger.warn({ err: error, turnId: turn.id, model: modelId, ...saidOf(error, sent) }, "turn failed");
+      const reported = failureFacts(error);
+      const facts = {
+        err: error,
+        turnId: turn.id,
+        model: modelId,
+        ...(reported && { reported }),
+        ...saidOf(error, sent),
+      };
+      logger.warn(facts, "turn failed");
     },
   };
   yield* runTurn(

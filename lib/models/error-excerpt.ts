@@ -1,10 +1,8 @@
 // What a provider said with an error, as far as an operator may read it (LOG_PROVIDER_ERRORS=on): short, without keys, without
 // addresses' credentials and queries, and without what the provider repeats of the prompt. Never for a client.
-import { APICallError, RetryError, StreamProviderError } from "ai";
+import { providerReport } from "./provider-report";
 
 const maxLength = 500;
-/** What is looked through for an excerpt: of a larger body only the beginning says anything. */
-const maxBodyLength = 4_000;
 /** A run of so many characters that also stands in the prompt is the prompt's. */
 const runLength = 16;
 /** Of a longer prompt the end, which a provider would quote. */
@@ -16,10 +14,10 @@ const masked = "[…]";
  * what the error itself knows of it.
  */
 export function providerExcerpt(error: unknown, secrets: string[], prompt: string): string | null {
-  const said = sayingOf(error);
-  if (!said) return null;
-  const sent = `${prompt}\n${said.sent}`.slice(-maxPromptLength);
-  let text = messageIn(said.body.slice(0, maxBodyLength));
+  const report = providerReport(error);
+  if (!report) return null;
+  const sent = `${prompt}\n${stringsIn(report.sent)}`.slice(-maxPromptLength);
+  let text = report.message || report.body;
   for (const secret of secrets) if (secret.length > 3) text = text.replaceAll(secret, masked);
   text = text
     .replace(/\b(https?|wss?):\/\/[^\s"'<>]{1,2000}/gi, withoutSecrets)
@@ -29,32 +27,6 @@ export function providerExcerpt(error: unknown, secrets: string[], prompt: strin
     .replace(/\b(sk|pk|rk|key|token)[-_][\w-]{4,}/gi, masked);
   text = withoutRunsOf(sent, text).replace(/\s+/g, " ").trim();
   return text ? text.slice(0, maxLength) : null;
-}
-
-function sayingOf(error: unknown): { body: string; sent: string } | null {
-  for (let current = error, depth = 0; current instanceof Error && depth < 8; depth++) {
-    if (RetryError.isInstance(current)) {
-      current = current.lastError;
-      continue;
-    }
-    if (APICallError.isInstance(current))
-      return { body: current.responseBody || current.message, sent: stringsIn(current.requestBodyValues) };
-    if (StreamProviderError.isInstance(current)) return { body: current.message, sent: "" };
-    current = current.cause;
-  }
-  return null;
-}
-
-/** Providers' bodies are JSON with a message somewhere on top; anything else is taken as it is. */
-function messageIn(body: string): string {
-  try {
-    const { error, message } = JSON.parse(body) as { error?: unknown; message?: unknown };
-    const inner = typeof error === "object" && error !== null ? (error as { message?: unknown }).message : error;
-    const found = inner ?? message;
-    return typeof found === "string" ? found : body;
-  } catch {
-    return body;
-  }
 }
 
 /** All texts of a value, one a line. Requests are not deep. */

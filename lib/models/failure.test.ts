@@ -129,6 +129,34 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
   });
 });
 
+/** What each class of refusal is told as: each in a sentence of its own. */
+const refusals: [name: string, status: number, code: string, failure: TurnErrorCode, sentence: RegExp][] = [
+  ["credit", 429, "insufficient_quota", "provider_rate_limited", /credit .* used up/],
+  ["a conversation that is too long", 400, "context_length_exceeded", "provider_invalid", /too long for the model/],
+  ["an unknown model", 404, "model_not_found", "provider_invalid", /does not have this model/],
+  ["a content filter", 400, "content_filter", "provider_invalid", /content filter refused/],
+  ["a parameter", 400, "unsupported_parameter", "provider_invalid", /does not accept a setting/],
+  ["another refusal", 400, "invalid_request_error", "provider_invalid", /provider refused this request/],
+];
+const sentences = refusals.map(([, , , , sentence]) => sentence);
+
+describe.each(apis)("a refusal over %s", { concurrent: true }, (api) => {
+  it.each(refusals)(
+    "for %s has its own sentence, before the answer and inside it",
+    async (name, status, code, failure, sentence) => {
+      const [before, inside] = [`${api} refuses at once for ${name}!`, `${api} refuses later for ${name}!`];
+      provider.on(before, [{ answer: status, body: { error: { message: canary, code } }, headers: atOnce }]);
+      provider.on(inside, [{ text: "Hi" }, { error: canary, code }]);
+      for (const asked of [before, inside]) {
+        const told = classifyFailure((await outcome(ask(api, asked))).error);
+        expect(told.code).toBe(failure);
+        expect(sentences.filter((each) => each.test(told.message))).toEqual([sentence]);
+        expect(told.message).not.toContain("canary");
+      }
+    },
+  );
+});
+
 it("looks into a RetryError", () => {
   const last = Object.assign(new Error("x"), { name: "TimeoutError" });
   const error = new RetryError({ message: "m", reason: "maxRetriesExceeded", errors: [new Error("first"), last] });

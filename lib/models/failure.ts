@@ -14,12 +14,13 @@ import {
   TypeValidationError,
 } from "ai";
 import type { TurnError } from "@/lib/turn/chunks";
+import { refusalOf } from "./refusals";
 import { ProviderTimeoutError } from "./timeouts";
 
 const kept = "What was written so far is kept.";
 
 const failures = {
-  auth: {
+  credentials: {
     code: "provider_auth",
     message: `The model provider did not accept this server's credentials. ${kept} Ask the administrator to check the API key, or choose another model.`,
     retryable: false,
@@ -34,6 +35,26 @@ const failures = {
     message: `The credit of this server's account with the model provider is used up. ${kept} Ask the administrator, or choose another model.`,
     retryable: true,
   },
+  contextTooLong: {
+    code: "provider_invalid",
+    message: `This conversation is too long for the model. ${kept} Start a new chat, or choose a model that takes more.`,
+    retryable: false,
+  },
+  unknownModel: {
+    code: "provider_invalid",
+    message: `The model provider does not have this model, or not for this server. ${kept} Choose another model, or ask the administrator to check the model's name.`,
+    retryable: false,
+  },
+  contentFilter: {
+    code: "provider_invalid",
+    message: `The model provider's content filter refused this request. ${kept} Rephrase the question, or choose another model.`,
+    retryable: false,
+  },
+  parameter: {
+    code: "provider_invalid",
+    message: `The model provider does not accept a setting of this request. ${kept} Choose another model, or ask the administrator: the server's log names the setting.`,
+    retryable: false,
+  },
   unavailable: {
     code: "provider_unavailable",
     message: `The model provider could not be reached or broke off. ${kept} Retry in a moment, or choose another model.`,
@@ -46,7 +67,7 @@ const failures = {
   },
   refused: {
     code: "provider_invalid",
-    message: `The model provider refused this request: the model may not exist there, or the conversation may be too long for it. ${kept} Choose another model or start a new chat.`,
+    message: `The model provider refused this request. ${kept} Choose another model or start a new chat; the server's log says more.`,
     retryable: false,
   },
   unreadable: {
@@ -87,11 +108,13 @@ function kindOf(error: unknown): keyof typeof failures {
     const cause = kindOf(error.cause);
     if (cause !== "internal") return cause;
   }
+  const refusal = refusalOf(error);
+  if (refusal) return refusal;
   if (APICallError.isInstance(error) || StreamProviderError.isInstance(error)) {
     return error.statusCode === undefined ? "unavailable" : kindOfStatus(error.statusCode);
   }
-  if (LoadAPIKeyError.isInstance(error)) return "auth";
-  if (NoSuchModelError.isInstance(error)) return "refused";
+  if (LoadAPIKeyError.isInstance(error)) return "credentials";
+  if (NoSuchModelError.isInstance(error)) return "unknownModel";
   const unreadable = [
     JSONParseError,
     TypeValidationError,
@@ -104,8 +127,7 @@ function kindOf(error: unknown): keyof typeof failures {
 }
 
 function kindOfStatus(status: number): keyof typeof failures {
-  if (status === 401 || status === 403) return "auth";
-  if (status === 402) return "credit";
+  if (status === 403) return "credentials";
   if (status === 429) return "rateLimited";
   if (status === 408) return "timeout";
   if (status >= 500) return "unavailable";

@@ -72,6 +72,13 @@ describe("a call that fails before it says anything", () => {
     expect(outcome).toMatchObject({ statusCode: status });
   });
 
+  it("is not repeated when the provider refuses it for good, whatever the status", async () => {
+    const body = { error: { message: "No.", type: "insufficient_quota", code: "insufficient_quota" } };
+    const { outcome, requests } = await call([[{ answer: 429, body }], says("Good day.")]);
+    expect(requests).toBe(1);
+    expect(outcome).toMatchObject({ statusCode: 429 });
+  });
+
   it("is not repeated after a stop, also when that comes between two calls", async () => {
     const stop = new AbortController();
     const asked = call([busy({ "retry-after": "50" }), says("Good day.")], stop.signal);

@@ -3,6 +3,7 @@
 import { delay, retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
 import { APICallError, type LanguageModelMiddleware, RetryError } from "ai";
 import { maxKeptBytes } from "./answer-events";
+import { refusalOf } from "./refusals";
 
 /** The second attempt after two seconds and the third four later, unless the provider says when. */
 const maxRetries = 2;
@@ -23,7 +24,8 @@ export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
     const repeat = retryWithExponentialBackoff({
       maxRetries,
       abortSignal,
-      shouldRetry: (error) => APICallError.isInstance(error) && error.isRetryable,
+      // Some servers refuse for good with 429 or 500.
+      shouldRetry: (error) => APICallError.isInstance(error) && error.isRetryable && refusalOf(error) === null,
       getDelayInMs: ({ error, exponentialBackoffDelay }) => retryAfterMs(error) ?? exponentialBackoffDelay,
       createRetryError: (failure) => new RetryError(failure),
     });

@@ -1,0 +1,134 @@
+// Why a provider refuses a request for good, as far as its words tell: one table of the codes and sentences that servers use
+// (docs/providers.md). Pure.
+import { type ProviderReport, providerReport } from "./provider-report";
+
+export type Refusal = "credentials" | "credit" | "contextTooLong" | "unknownModel" | "contentFilter" | "parameter";
+
+/** Null for a failure of another kind, and where the words do not tell. */
+export function refusalOf(error: unknown): Refusal | null {
+  const report = providerReport(error);
+  // With another status the words are those of an answer that could not be read.
+  return report && (report.status ?? 500) >= 400 ? refusalIn(report) : null;
+}
+
+/** The prompt is longer than the model, its server or the account takes: a shorter one would be answered. */
+export function isContextTooLong(error: unknown): boolean {
+  return refusalOf(error) === "contextTooLong";
+}
+
+type Row = {
+  refusal: Refusal;
+  /** Those that mean nothing else. */
+  statuses?: number[];
+  /** In the codes and types of the error. */
+  names: RegExp;
+  words: RegExp;
+};
+
+const refusals: Row[] = [
+  {
+    refusal: "credentials",
+    statuses: [401],
+    names: /invalid_api_key|API_KEY_INVALID|authentication_error/i,
+    words: /api key (?:is )?(?:not valid|invalid|expired)|(?:invalid|incorrect) api key/i,
+  },
+  {
+    refusal: "credit",
+    statuses: [402],
+    names: /insufficient_(?:quota|credit|balance|fund)|billing_(?:hard_limit|not_active)|payment_required/i,
+    // Not "exceeded your current quota": of Gemini that is the quota of a minute or a day.
+    words:
+      /insufficient (?:account )?(?:balance|credit|funds)|credit balance is too low|used all available credits|out of credits|spending limit|requires more credits/i,
+  },
+  {
+    refusal: "contextTooLong",
+    statuses: [413],
+    names:
+      /context_(?:length|window)_exceeded|exceed_context_size|ContextWindowExceeded|tokens_limit_reached|request_too_large/i,
+    words: new RegExp(
+      [
+        // OpenAI, vLLM, SGLang, DeepSeek, Mistral, OpenRouter, Fireworks
+        "max(?:imum)? (?:context|prompt|model) length",
+        "exceeds? the context window",
+        "reduce the length of (?:the |either)",
+        "(?:context|model) length is only",
+        "longer than the model's context",
+        // llama.cpp, LM Studio
+        "exceeds the available context",
+        "context the overflows",
+        "tokens to keep from the initial prompt",
+        "context length of only",
+        "input is too large to process",
+        // Anthropic, Bedrock, Ollama, z.ai, MiniMax, Kimi, xAI
+        "(?:prompt|input) (?:is )?too long",
+        "exceeds? (?:the )?context (?:length|limit|size)",
+        "prompt exceeds max length",
+        "context window exceeds",
+        "exceeded model token limit",
+        "too many input tokens",
+        "number of input tokens exceeds",
+        // Gemini
+        "input token count .{0,40}(?:exceeds|only supports)",
+        // Cohere, TGI, DashScope
+        "tokens in the prompt cannot exceed",
+        "inputs` (?:tokens \\+|must have less)",
+        "range of input length should be",
+        // One message by itself.
+        "'(?:messages|input)\\b[^']{0,40}': string too long",
+        // An account's tokens a minute are fewer than one request has: waiting does not help.
+        "request (?:body )?too large for",
+      ].join("|"),
+      "i",
+    ),
+  },
+  {
+    refusal: "unknownModel",
+    names:
+      /model_(?:not_(?:found|available|exist)|decommissioned|deprecated)|DeploymentNotFound|ModelNotFound|invalid_model|unknown_model/i,
+    words: new RegExp(
+      [
+        "\\bmodels?[\\s:`'\"/]{1,3}(?:\\S{1,200}\\s)?(?:(?:is|was|does|could|has|been|be) )?(?:not (?:be )?(?:found|exist)|been decommissioned|no longer)",
+        // Anthropic's, whole.
+        "^model: \\S+$",
+        "not a valid model|invalid model\\b|no such model|unknown model\\b|model identifier is invalid",
+        "no endpoints found for|real model ?id|unable to access model|does not have access to model",
+      ].join("|"),
+      "im",
+    ),
+  },
+  {
+    refusal: "contentFilter",
+    names:
+      /content_?(?:filter|policy|moderation)|ResponsibleAIPolicy|data_inspection_failed|moderation_blocked|PROHIBITED_CONTENT/i,
+    words:
+      /content (?:management|filtering|moderation|safety) policy|content filter|\bflagged (?:for|by|as)\b|content exists risk|inappropriate content|violat\w{1,5} (?:our |the )?(?:usage|content|safety) (?:polic|guideline)|our safety system|requires moderation/i,
+  },
+];
+
+/** Looked for last: servers use these words for the others too. */
+const parameter: Row = {
+  refusal: "parameter",
+  names:
+    /un(?:supported|known|recognized)_(?:parameter|value|argument)|invalid_(?:parameter|value|type)|missing_required_parameter|_(?:above|below)_m(?:ax|in)|extra_forbidden/i,
+  words:
+    /un(?:supported|known|recognized) (?:request )?(?:parameter|value|argument|field|name)\b|extra inputs are not permitted|does not support|not supported (?:with|by|for) this model|property '[^']{1,80}' is unsupported|additional properties are not allowed/i,
+};
+
+/** About the cap on the output, though it may name the length of the context too. */
+const capRefused =
+  /max_(?:completion_|output_|new_)?tokens\W{0,3}(?:or \W?max_\w{1,40}\W{0,2})?(?:is |are )?too large/i;
+
+/** Statuses of refusals that are about the request itself; 500 is also that of an error inside a stream which gives none. */
+const aboutRequest = [400, 404, 422, 500, 501];
+
+function refusalIn({ status = 500, names, message, param }: ProviderReport): Refusal | null {
+  const named = refusals.find((row) => row.statuses?.includes(status) || row.names.test(names));
+  if (named) return named.refusal;
+  const capped = capRefused.test(message);
+  const told = capped ? undefined : refusals.find(({ words }) => words.test(message));
+  if (told) return told.refusal;
+  if (!aboutRequest.includes(status)) return null;
+  if (param === "model") return "unknownModel";
+  const refused = capped || (param !== undefined && status !== 500);
+  return refused || parameter.names.test(names) || parameter.words.test(message) ? "parameter" : null;
+}
