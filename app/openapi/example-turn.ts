@@ -101,7 +101,7 @@ function ended(chunks: TurnChunk[], error?: TurnError): TurnChunk[] {
     searchMode: "all" as const,
     confidence: 0.9,
     groundedness: 1,
-    finishReason: "stop",
+    finishReason: "stop" as const,
   };
   const ending = error ? ({ status: "failed", error } as const) : ({ status: "complete", metadata } as const);
   return [...chunks, ...endTurn(open, { turnId, ...ending })];

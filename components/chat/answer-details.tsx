@@ -3,12 +3,8 @@ import { Button, IconButton } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { Tooltip } from "@/components/ui/tooltip";
 import type { MessageMetadata } from "@/lib/turn/chunks";
+import type { AnswerEnding } from "./endings";
 import { useSession } from "./session";
-
-const notes: Partial<Record<string, { word: string; says: string }>> = {
-  stopped: { word: "Stopped", says: "The text up to here is kept." },
-  interrupted: { word: "Interrupted", says: "The text up to here was kept." },
-};
 
 const number = new Intl.NumberFormat("en");
 
@@ -20,16 +16,16 @@ function duration(ms: number): string {
 
 type DetailsProps = {
   metadata: MessageMetadata;
+  note: AnswerEnding["note"];
   text: string;
   onAgain: (() => void) | undefined;
   onContinue: (() => void) | undefined;
 };
 
 /** Under an ended answer: how it ended, what it took, and what can be done with it. */
-export function AnswerDetails({ metadata, text, onAgain, onContinue }: DetailsProps) {
+export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: DetailsProps) {
   const { models } = useSession();
   const { status, error, model, timing, usage, confidence } = metadata;
-  const note = notes[status ?? ""];
   const label = models.find(({ id }) => id === model)?.label ?? model;
   return (
     <footer className="grid grid-cols-1 gap-2.5">

@@ -1,15 +1,8 @@
 import { clsx } from "clsx";
 import { Check } from "lucide-react";
 import { Mark } from "@/components/ui/mark";
-import { openRequests } from "@/lib/turn/approval";
 import type { ChatMessage, StatusData } from "@/lib/turn/chunks";
-
-const endings: Record<string, string> = {
-  complete: "Answer complete.",
-  stopped: "Answer stopped.",
-  interrupted: "Answer interrupted.",
-  failed: "Answer failed.",
-};
+import { endingOf } from "./endings";
 
 export function statuses(message: ChatMessage): StatusData[] {
   return message.parts.flatMap((part) => (part.type === "data-status" ? [part.data as StatusData] : []));
@@ -20,17 +13,15 @@ export function statuses(message: ChatMessage): StatusData[] {
  * Only stages are announced, never tokens: one sentence when a stage begins and one at the end.
  */
 export function AnswerStatus({ message, live, writes }: { message: ChatMessage; live: boolean; writes: boolean }) {
-  const ending = message.metadata?.status;
+  const ending = endingOf(message);
   if (!live && ending) return null;
   const stages = statuses(message);
   // The list of sources says it better.
   const listed = message.parts.some((part) => part.type === "source-document");
   return (
     <div role="status" className={clsx("grid gap-1 text-sm text-ink-3", ending && "sr-only")}>
-      {ending && openRequests(message.parts).length > 0 ? (
-        "This answer needs your consent to go on."
-      ) : ending ? (
-        endings[ending]
+      {ending ? (
+        ending.announced
       ) : message.metadata?.continues ? (
         <Stage label="Continuing…" writes={writes} />
       ) : stages.length === 0 ? (

@@ -9,7 +9,8 @@ import { AnswerDetails } from "./answer-details";
 import { AnswerStatus, statuses } from "./answer-status";
 import { Citations } from "./citation";
 import { type Approval, useConsent } from "./consent";
-import { isBroken } from "./continued";
+import { canContinue } from "./continued";
+import { endingOf } from "./endings";
 import { Markdown } from "./markdown";
 import { Reasoning } from "./reasoning";
 import { Sources } from "./sources";
@@ -122,9 +123,10 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain, on
       {metadata && ending && (
         <AnswerDetails
           metadata={metadata}
+          note={endingOf(message)?.note}
           text={textOf(message)}
           onAgain={last ? () => onAgain(id) : undefined}
-          onContinue={last && isBroken(message) ? goOn : undefined}
+          onContinue={last && canContinue(message) ? goOn : undefined}
         />
       )}
     </article>

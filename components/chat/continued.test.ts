@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ChatMessage, MessageMetadata, TurnState } from "@/lib/turn/chunks";
-import { asRead, isBroken } from "./continued";
+import { asRead, canContinue } from "./continued";
 
 const question: ChatMessage = { id: "question", role: "user", parts: [{ type: "text", text: "Where?" }] };
 
@@ -14,12 +14,14 @@ const broken = answer("broken", "From the hills", "interrupted");
 const texts = (messages: ChatMessage[]) =>
   messages.map(({ parts }) => parts.map((part) => (part.type === "text" ? part.text : "")).join(""));
 
-test("what broke off with words can go on; what is complete, running or empty cannot", () => {
+test("what ended too early with words can be continued; what is complete, running or empty cannot", () => {
   expect(
-    (["interrupted", "stopped", "failed"] as const).map((status) => isBroken(answer("a", "Text", status))),
+    (["interrupted", "stopped", "failed"] as const).map((status) => canContinue(answer("a", "Text", status))),
   ).toEqual([true, true, true]);
+  const cut = answer("a", "Text", "complete");
+  expect(canContinue({ ...cut, metadata: { ...cut.metadata, finishReason: "length" } as MessageMetadata })).toBe(true);
   for (const other of [answer("a", "Text", "complete"), answer("a", "Text"), answer("a", "", "failed"), question])
-    expect(isBroken(other)).toBe(false);
+    expect(canContinue(other)).toBe(false);
 });
 
 test("an answer that was asked to go on looks like one that is running, from then on", () => {

@@ -1,10 +1,12 @@
 import type { ChatMessage } from "@/lib/turn/chunks";
+import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
 
-/** Ended before its time, with words that are worth going on from. */
-export function isBroken({ role, metadata, parts }: ChatMessage): boolean {
+/** Ended before its time, with something to go on from. */
+export function canContinue({ role, metadata, parts }: ChatMessage): boolean {
   const status = metadata?.status;
-  return role === "assistant" && status !== undefined && status !== "complete" && textOf({ parts }) !== "";
+  if (role !== "assistant" || status === undefined) return false;
+  return status === "complete" ? isCutOff({ metadata, parts }) : textOf({ parts }) !== "";
 }
 
 /**
@@ -18,7 +20,13 @@ export function asRead(messages: ChatMessage[], shown: ChatMessage[], asked: str
   const before = shown.at(-1);
   if (!answer?.metadata) return read;
   if (answer.id === asked) {
-    const metadata = { ...answer.metadata, status: undefined, error: undefined, continues: asked };
+    const metadata = {
+      ...answer.metadata,
+      status: undefined,
+      error: undefined,
+      finishReason: undefined,
+      continues: asked,
+    };
     return [...read.slice(0, -1), { ...answer, metadata }];
   }
   return before && isBehind(answer, before) ? [...read.slice(0, -1), { ...answer, parts: before.parts }] : read;

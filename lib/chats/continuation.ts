@@ -7,6 +7,7 @@ import { declined, openRequests } from "@/lib/turn/approval";
 import { askedChunks, keptChunks } from "@/lib/turn/begun";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
+import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
 import { askingTurn, type Decision } from "./decisions";
 import type { TurnSettings } from "./turn-request";
@@ -33,8 +34,9 @@ export async function requireContinuation(userId: string, chatId: string, messag
   const refuse = (why: string) => new AppError("bad_request", `messageId: ${why}`);
   if (answer.role !== "assistant") throw refuse("names a question. Only an answer can be continued.");
   if (answer.status === "running") throw stillRunning(answer.turnId);
-  if (answer.status === "complete") throw refuse("this answer is complete: there is nothing to continue.");
-  const parts = answer.parts as ChatMessage["parts"];
+  const { parts, metadata } = answer as Pick<ChatMessage, "parts" | "metadata">;
+  if (answer.status === "complete" && !isCutOff({ parts, metadata }))
+    throw refuse("this answer is complete: there is nothing to continue.");
   if (answer.status === "failed" && textOf({ parts }).trim() === "")
     throw refuse("nothing of this answer was written. Use regenerate-message to ask for it again.");
   return { ...(await originOf(userId, answer)), kept: keptChunks(parts), decided: [] };

@@ -35,7 +35,7 @@ export const chatRequest = z
       .default("submit-message")
       .describe(
         "`regenerate-message` answers a question once more; `continue-message` goes on with an answer that was " +
-          "interrupted or stopped, or that failed behind some text; `answer-approvals` goes on with an answer that asked " +
+          "interrupted, stopped or cut off, or that failed behind some text; `answer-approvals` goes on with an answer that asked " +
           "for consent.",
       ),
     approvals: z

@@ -439,6 +439,20 @@ describe("continuing", () => {
     ]);
   });
 
+  it("goes on with a complete answer that reached its length limit, and with no filtered one", async () => {
+    const userId = await newUser();
+    provider.on("a long story", [{ text: "Once upon a ti" }, { finish: "length" }]);
+    provider.on("a rude story", [{ text: "Once upon a ti" }, { finish: "content_filter" }]);
+    provider.on(continueInstruction, says("me there was a river."));
+    const [long, rude] = [ask("a long story"), ask("a rude story")];
+    for (const request of [long, rude]) await read(await startTurn(userId, request, keepAlive));
+    await read(await startTurn(userId, goOn(long.chatId), keepAlive));
+    const answer = (await listMessages(userId, long.chatId)).messages.at(-1) as ChatMessage;
+    expect(textOf(answer)).toBe("Once upon a time there was a river.");
+    expect(answer.metadata).toMatchObject({ status: "complete", finishReason: "stop" });
+    await expect(startTurn(userId, goOn(rude.chatId), keepAlive)).rejects.toMatchObject({ code: "bad_request" });
+  });
+
   it("later questions see the whole answer and nothing of the old one or the instruction", async () => {
     const { userId, chatId } = await cutOff("two halves", "First ha");
     provider.on(continueInstruction, says("lf."));
@@ -679,3 +693,23 @@ it.each([
     expect(JSON.stringify(lines)).not.toMatch(/canary-question|one two three/);
   },
 );
+
+it("I22: the log names why a provider refused, by its own identifiers and without its words", async () => {
+  const error = {
+    message: "canary-words",
+    type: "invalid_request_error",
+    param: "temperature",
+    code: "unsupported_value",
+  };
+  provider.on("a setting that is refused", [{ answer: 400, body: { error } }]);
+  const userId = await newUser();
+  const lines = await logged(async () => {
+    await read(await startTurn(userId, ask("a setting that is refused"), keepAlive));
+    await Promise.all(runs);
+  });
+  const { message: _, ...identifiers } = error;
+  expect(lines.filter(({ msg }) => msg === "turn failed")).toEqual([
+    expect.objectContaining({ reported: { refusal: "parameter", status: 400, ...identifiers } }),
+  ]);
+  expect(JSON.stringify(lines)).not.toContain("canary-words");
+});

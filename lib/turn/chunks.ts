@@ -1,7 +1,7 @@
 // The alphabet of a turn: the AI SDK's UI message stream chunks, narrowed to what Rivulet puts into them.
 // Nothing else happens in a turn; log, wire, fold, dialects and pages all speak this (docs/protocol.md §4).
 // Types and pure predicates only: no clock, no I/O, nothing of a framework.
-import type { InferUIMessageChunk, UIMessage } from "ai";
+import type { FinishReason, InferUIMessageChunk, UIMessage } from "ai";
 
 /** How a turn ended, and `running` before that. */
 export type TurnState = "running" | "complete" | "stopped" | "failed" | "interrupted";
@@ -44,7 +44,8 @@ export type MessageMetadata = {
   confidence?: number | null;
   /** 0..1: the share of the answer's sentences that a cited source supports. Null without sources. */
   groundedness?: number | null;
-  finishReason?: string;
+  /** Of the last request to the model. */
+  finishReason?: FinishReason;
   /**
    * In `start`, of an answer that goes on where another broke off: that one's message id. Its parts are replayed first, and
    * a page keeps showing them until the replay has caught up.
@@ -57,6 +58,8 @@ export type StatusData = {
   label: string;
   state: "active" | "done";
   detail?: string;
+  /** Of a model that loads or thinks: when that began, in milliseconds from the start of the run. */
+  sinceMs?: number;
 };
 
 export type TurnData = {

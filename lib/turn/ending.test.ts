@@ -86,7 +86,7 @@ it("does not end what has ended", () => {
 });
 
 it("carries what is known of the turn", () => {
-  const metadata = { finishReason: "stop", confidence: null };
+  const metadata = { finishReason: "stop", confidence: null } as const;
   const [first] = endTurn(new OpenParts(), { turnId, status: "complete", metadata });
   expect(first).toEqual({ type: "message-metadata", messageMetadata: { ...metadata, status: "complete" } });
 });

@@ -2,6 +2,7 @@
 // The AI SDK makes each call and reads it. Its `streamText` makes the same loop behind eight more streams, which were half of
 // what a text and an open turn cost (docs/performance.md).
 import {
+  type FinishReason,
   type LanguageModel,
   type ModelMessage,
   experimental_streamLanguageModelCall as streamLanguageModelCall,
@@ -27,7 +28,7 @@ export type StepsInput = {
 
 /** How the last call ended and what all of them used; `interrupted` until one has said so. */
 export class StepsEnd {
-  finishReason = "interrupted";
+  finishReason: FinishReason = "interrupted";
   readonly usage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
 }
 
@@ -59,7 +60,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     });
     const said = new Said();
     const unique = uniqueIds(ids, step);
-    let finishReason: string | undefined;
+    let finishReason: FinishReason | undefined;
     let open = false;
     for await (const each of stream) {
       if (each.type === "model-call-start") continue;
