@@ -9,6 +9,7 @@ import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
 import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
+import { withoutState } from "@/lib/turn/provider-state";
 import { askingTurn, type Decision } from "./decisions";
 import type { TurnSettings } from "./turn-request";
 
@@ -69,6 +70,12 @@ export async function requireAsked(userId: string, chatId: string, decisions: De
       return { type: "tool-approval-response", approvalId, approved, ...(!approved && { reason: declined }) };
     }),
   };
+}
+
+/** The new answer counts as this model's: what another one wants back of its own is left out. */
+export function forModel(continuation: Continuation, model: string): Continuation {
+  if (continuation.settings.model === model) return continuation;
+  return { ...continuation, kept: continuation.kept.map(withoutState) };
 }
 
 /** Where a client goes on that has all of the answer that this turn continues. */

@@ -138,7 +138,9 @@ async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Pro
       branch.findIndex(({ role }) => role === "user"),
     ),
   );
-  return rows.map((row) => ({ id: row.id, role: row.role, parts: row.parts }) as ChatMessage);
+  return rows.map(
+    ({ id, role, parts, metadata }) => ({ id, role, parts, metadata: metadata ?? undefined }) as ChatMessage,
+  );
 }
 
 async function* chunksOf(

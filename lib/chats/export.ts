@@ -1,6 +1,8 @@
 // Everything that a user has stored here, as JSON lines. No secret is among them: no password, no token, no hash.
 import * as rows from "@/db/export";
 import { listSessions } from "@/db/sessions";
+import type { ChatMessage } from "@/lib/turn/chunks";
+import { withoutState } from "@/lib/turn/provider-state";
 
 /**
  * One JSON object a line, each with a `type`; what belongs to a chat or a document follows it. The last line is of type `end` and
@@ -25,8 +27,8 @@ async function* everything(userId: string): AsyncGenerator<Line> {
   for await (const task of rows.eachTask(userId)) yield { type: "task", ...task };
   for await (const chat of rows.eachChat(userId)) {
     yield { type: "chat", ...chat };
-    for await (const { position: _, ...message } of rows.eachMessage(userId, chat.id))
-      yield { type: "message", ...message };
+    for await (const { position: _, parts, ...message } of rows.eachMessage(userId, chat.id))
+      yield { type: "message", ...message, parts: (parts as ChatMessage["parts"]).map(withoutState) };
   }
   for await (const document of rows.eachDocument(userId)) {
     yield { type: "document", ...document };

@@ -7,6 +7,7 @@ import { listBranch, type MessageRow } from "@/db/messages";
 import { AppError } from "@/lib/errors";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
+import { withoutState } from "@/lib/turn/provider-state";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { requireChat } from "./chats";
 
@@ -65,9 +66,10 @@ async function toMessage(row: MessageRow): Promise<ChatMessage> {
   if (row.status === "running" && row.turnId) {
     const chunks = await readAllChunks(pool().sql, [row.turnId]);
     const message = await foldChunks(chunks.map(({ json }) => JSON.parse(json) as TurnChunk));
-    return { ...message, id: row.id };
+    return { ...message, id: row.id, parts: message.parts.map(withoutState) };
   }
   // An answer that a client sent as history was never run here, so its metadata does not say how it ended.
   const metadata = row.role === "assistant" ? { status: row.status, ...(row.metadata as object | null) } : row.metadata;
-  return { id: row.id, role: row.role, parts: row.parts, metadata: metadata ?? undefined } as ChatMessage;
+  const parts = (row.parts as ChatMessage["parts"]).map(withoutState);
+  return { id: row.id, role: row.role, parts, metadata: metadata ?? undefined } as ChatMessage;
 }

@@ -12,7 +12,7 @@ import { logger } from "@/lib/logger";
 import { requireModel } from "@/lib/models/catalogue";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { refusalOf } from "./budget";
-import { type Continuation, requireAsked, requireContinuation } from "./continuation";
+import { type Continuation, forModel, requireAsked, requireContinuation } from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
@@ -41,16 +41,17 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
       retryAfter: 2,
     });
   requireSaneLength(request);
-  let continuation: Continuation | undefined;
+  let found: Continuation | undefined;
   try {
-    continuation = await continuationFor(userId, request);
+    found = await continuationFor(userId, request);
   } catch (error) {
     // An equal send may have begun since: its answer is now the last one in view.
     const winner = AppError.is(error) && (await findTurnByKey(userId, request.clientKey));
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = continuation ? settingsAgain(continuation, request) : settingsOf(request);
+  const options = found ? settingsAgain(found, request) : settingsOf(request);
+  const continuation = found && forModel(found, options.model);
   await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();

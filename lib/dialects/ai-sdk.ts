@@ -1,13 +1,17 @@
-// The AI SDK's UI message stream, protocol v1: each chunk is a frame as it stands (docs/protocol.md §5). The native
-// dialect; its routes say more than a turn and have doors of their own in app/api.
+// The AI SDK's UI message stream, protocol v1: each chunk is a frame as it stands, without what only its provider can read
+// (docs/protocol.md §4, §5). The native dialect; its routes say more than a turn and have doors of their own in app/api.
 import { z } from "zod";
+import { hasState, withoutState } from "@/lib/turn/provider-state";
 import type { Dialect } from "./contract";
 
 export const aiSdk: Dialect = {
   name: "ai-sdk",
   knows: "turn",
   remembers: false,
-  encoder: () => (logged) => [{ data: logged.json }],
+  encoder: () => (logged) => {
+    const { chunk, json } = logged;
+    return [{ data: hasState(chunk) ? JSON.stringify(withoutState(chunk)) : json }];
+  },
   trailer: "[DONE]",
   routes: [],
   describes: {

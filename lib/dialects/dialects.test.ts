@@ -4,6 +4,8 @@ import { asSchema, parseJsonEventStream, uiMessageChunkSchema } from "ai";
 import fc from "fast-check";
 import { Stream } from "openai/core/streaming";
 import { describe, expect, test } from "vitest";
+import type { TurnChunk } from "@/lib/turn/chunks";
+import type { TurnContext } from "@/lib/turn/turn-context";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
 import { content } from "./content";
@@ -128,3 +130,31 @@ async function* readerOf<T>(stream: ReadableStream<T>): AsyncGenerator<T> {
   const reader = stream.getReader();
   for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
 }
+
+test("what only a model's provider can read is in no frame, and sources stay as they are", () => {
+  const providerMetadata = { openai: { reasoningEncryptedContent: "sealed" } };
+  const chunks: TurnChunk[] = [
+    { type: "reasoning-start", id: "r", providerMetadata },
+    { type: "reasoning-end", id: "r", providerMetadata },
+    { type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {}, providerMetadata },
+    {
+      type: "source-document",
+      sourceId: "1",
+      mediaType: "text/plain",
+      title: "T",
+      providerMetadata: { retrieval: {} },
+    },
+  ];
+  const context = { view: {}, chat: { messages: [] } } as unknown as TurnContext;
+  for (const { dialect } of readings) {
+    const encode = dialect.encoder(context, {});
+    const frames = chunks.flatMap((chunk) => encode({ seq: 1, chunk, json: JSON.stringify(chunk) }));
+    expect(JSON.stringify(frames)).not.toContain("sealed");
+  }
+  const [reasoning, , call, source] = chunks.map((chunk) =>
+    JSON.parse(aiSdk.encoder(context, {})({ seq: 1, chunk, json: JSON.stringify(chunk) })[0]?.data ?? ""),
+  );
+  expect(reasoning).toEqual({ type: "reasoning-start", id: "r" });
+  expect(call).toEqual({ type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} });
+  expect(source).toEqual(chunks[3]);
+});

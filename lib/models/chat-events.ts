@@ -12,6 +12,7 @@ import {
   reportedFailure,
   unreadable,
 } from "./answer-events";
+import { ChatReasoning, stateField } from "./chat-state";
 import { ThinkTags } from "./think-tags";
 
 /** What other APIs call the same ends. An unknown word is passed on as it is. */
@@ -37,6 +38,7 @@ type Delta = { kind: "content" | "reasoning_content"; text: string };
 export class ChatEvents implements EventReader {
   readonly #url: string;
   readonly #tags = new ThinkTags();
+  readonly #reasoning = new ChatReasoning();
   /** Of each call its index in the canonical stream, by the server's id and by its index. */
   readonly #calls = new Map<string, number>();
   #callCount = 0;
@@ -107,6 +109,7 @@ export class ChatEvents implements EventReader {
   #choice(choice: JsonObject): Item[] {
     const delta = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : {};
     const items: Item[] = [];
+    this.#reasoning.read(delta);
     for (const part of deltasOf(delta)) items.push(...this.#delta(part));
     const sources = annotationsOf(delta.annotations);
     if (sources.length > 0) items.push({ type: "frame", frame: choiceFrame({ annotations: sources }) });
@@ -135,9 +138,10 @@ export class ChatEvents implements EventReader {
     if (text === "") return [];
     this.#said = true;
     if (kind === "content") {
-      const items = this.#tags.read(text).map(textItem);
+      const pieces = this.#tags.read(text);
       this.#thinking = this.#tags.open;
-      return items;
+      if (pieces.some((piece) => piece.kind === "reasoning_content")) this.#reasoning.tagged = true;
+      return pieces.map(textItem);
     }
     this.#thinking = true;
     return [textItem({ kind, text })];
@@ -158,7 +162,10 @@ export class ChatEvents implements EventReader {
     // A clean end without a word is no answer.
     if (this.#finishReason === null && otherwise === "stop" && !this.#said) reason = brokenOff;
     this.#finishReason ??= reason;
-    return [...this.#rest(), { type: "frame", frame: choiceFrame({}, reason) }];
+    const { state } = this.#reasoning;
+    const carried: Item[] =
+      state && reason !== brokenOff ? [{ type: "frame", frame: choiceFrame({ [stateField]: state }) }] : [];
+    return [...this.#rest(), ...carried, { type: "frame", frame: choiceFrame({}, reason) }];
   }
 
   #toolCalls(delta: JsonObject): JsonObject[] {

@@ -1,32 +1,37 @@
-// What the adapter of OpenAI's imitators drops of a canonical stream (chat-events.ts): that an answer broke off, and the pages it cites.
+// What the adapter of OpenAI's imitators drops of a canonical stream (chat-events.ts): that an answer broke off, the pages it cites, and
+// the state of its reasoning.
 
 import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
-import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
+import type { JSONObject, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import { brokenOff } from "./answer-events";
 import type { UrlAnnotation } from "./chat-events";
+import { type ChatState, stateField } from "./chat-state";
 
-type Chunk = { choices?: { delta?: { annotations?: UrlAnnotation[] } }[] };
+type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ChatState };
+type Chunk = { choices?: { delta?: Delta }[] };
 
 /** More pages than that are a list, not sources. */
 const maxPages = 50;
 
-/** Hands the pages on with the metadata of the end. */
-export const citedPages: MetadataExtractor = {
+/** Hands pages and state on with the metadata of the end. */
+export const droppedFields: MetadataExtractor = {
   extractMetadata: async () => undefined,
   createStreamExtractor() {
     const pages: UrlAnnotation[] = [];
+    let state: ChatState | undefined;
     return {
       processChunk(chunk) {
-        const cited = (chunk as Chunk).choices?.[0]?.delta?.annotations;
-        if (cited) pages.push(...cited.slice(0, maxPages - pages.length));
+        const delta = (chunk as Chunk).choices?.[0]?.delta;
+        if (delta?.annotations) pages.push(...delta.annotations.slice(0, maxPages - pages.length));
+        state = delta?.[stateField] ?? state;
       },
-      buildMetadata: () => (pages.length > 0 ? { rivulet: { pages } } : undefined),
+      buildMetadata: () => ({ rivulet: { pages, ...(state && { state: { ...state } }) } }),
     };
   },
 };
 
-/** Ends that broke off are `interrupted`, and cited pages become sources before the end. */
+/** Ends that broke off are `interrupted`. Before the end cited pages become sources, and state an empty reasoning that carries it. */
 export function endings(): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
@@ -49,6 +54,11 @@ function pass(
   const pages = (rivulet?.pages ?? []) as UrlAnnotation[];
   for (const [index, { url, title }] of pages.entries())
     controller.enqueue({ type: "source", sourceType: "url", id: `page-${index + 1}`, url, ...(title && { title }) });
+  if (rivulet?.state) {
+    const id = "state";
+    controller.enqueue({ type: "reasoning-start", id, providerMetadata: { rivulet: rivulet.state as JSONObject } });
+    controller.enqueue({ type: "reasoning-end", id });
+  }
   const broke = part.finishReason.raw === brokenOff;
   controller.enqueue({
     ...part,

@@ -5,7 +5,8 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
-import { citedPages, endings } from "./endings";
+import { chatState } from "./chat-state";
+import { droppedFields, endings } from "./endings";
 import { providerFetch } from "./provider-fetch";
 import { repairing, sentBody } from "./repairs";
 import { retries } from "./retries";
@@ -58,10 +59,10 @@ function compatible(provider: string, name: string, baseURL: string, apiKey: str
     apiKey,
     includeUsage: true,
     fetch: providerFetch,
-    metadataExtractor: citedPages,
+    metadataExtractor: droppedFields,
     transformRequestBody: sentBody,
   };
-  return createOpenAICompatible(settings).chatModel(name);
+  return wrapLanguageModel({ model: createOpenAICompatible(settings).chatModel(name), middleware: chatState() });
 }
 
 /**

@@ -2,20 +2,13 @@
 // client asked for is never left out: then the call fails.
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError, type LanguageModelMiddleware } from "ai";
+import { type Repair, stateRepairs } from "./state-repairs";
 
 type Params = LanguageModelV4CallOptions;
 
-type Repair = {
-  name: string;
-  /** By what the server's words are known. Applied to at most `maxReadCharacters` of them. */
-  refusal: RegExp;
-  /** Without what was refused; null when there is nothing of it that may be left out. */
-  apply(params: Params): Params | null;
-  /** The refusal is about the model or its server, not about this one call. */
-  lasting: boolean;
-};
-
 const repairs = (provider: string, defaultCap: number): Repair[] => [
+  // Before `tools`: providers name a signature's or a reasoning's call.
+  ...stateRepairs,
   {
     // Before `tools`: servers list the roles that they take, and "tool" is one of them.
     name: "system role",
@@ -40,7 +33,7 @@ const repairs = (provider: string, defaultCap: number): Repair[] => [
     // Ollama: "… does not support tools". vLLM and llama.cpp name a flag, gateways "tool use", others a "function call".
     name: "tools",
     // Bounded: maxReadCharacters.
-    refusal: /^(?!.*\brole\b).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
+    refusal: /^(?!.*(?:\brole\b|signature)).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
     apply: withoutOptionalTools,
     lasting: true,
   },

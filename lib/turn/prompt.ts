@@ -1,6 +1,7 @@
 // What the model is told. Documents and earlier answers are quoted as material, never as instructions. Pure.
 import { convertToModelMessages, type ModelMessage, type ToolSet } from "ai";
-import type { ChatMessage, Source } from "./chunks";
+import type { ChatMessage, MessageMetadata, Source } from "./chunks";
+import { spokenParts } from "./provider-state";
 
 const rules = [
   "You are a helpful assistant. Answer in the language of the question, in Markdown where it helps.",
@@ -28,6 +29,8 @@ export const continueInstruction =
 type Conversation = {
   /** The branch up to and including the question. */
   history: ChatMessage[];
+  /** The model's id in the catalogue: of its own answers it gets its state back. */
+  modelId: string;
   tools?: ToolSet | undefined;
   /** What the question is to be answered from, as `quotePassages` writes it. */
   passages?: string;
@@ -35,12 +38,14 @@ type Conversation = {
   begun?: ChatMessage["parts"];
 };
 
-/** The conversation as the model sees it: text and tools; statuses, sources and empty answers stay behind. */
-export async function modelMessages({ history, tools, passages, begun = [] }: Conversation): Promise<ModelMessage[]> {
-  const answer: ChatMessage = { id: "", role: "assistant", parts: begun };
+/** The conversation as the model sees it. Statuses, sources and empty answers are not part of it. */
+export async function modelMessages(conversation: Conversation): Promise<ModelMessage[]> {
+  const { history, modelId, tools, passages, begun = [] } = conversation;
+  const metadata = { model: modelId } as MessageMetadata;
+  const answer: ChatMessage = { id: "", role: "assistant", parts: begun, metadata };
   const asked = passages === undefined ? history : withPassages(history, passages);
   const spoken = [...asked, answer]
-    .map((message) => ({ ...message, parts: message.parts.filter(isSpoken) }))
+    .map((message) => ({ ...message, parts: spokenParts(message, modelId) }))
     .filter((message) => message.parts.some((part) => part.type !== "step-start"));
   const messages = await convertToModelMessages(spoken as ChatMessage[], {
     ...(tools ? { tools } : {}),
@@ -60,10 +65,4 @@ function withPassages(history: ChatMessage[], passages: string): ChatMessage[] {
   const others = question.parts.filter(({ type }) => type !== "text");
   const quoted: ChatMessage = { ...question, parts: [{ type: "text", text: texts.join("\n\n") }, ...others] };
   return index === -1 ? [...history, quoted] : history.with(index, quoted);
-}
-
-type Part = ChatMessage["parts"][number];
-
-function isSpoken(part: Part): boolean {
-  return part.type === "text" || part.type === "step-start" || part.type === "file" || part.type.startsWith("tool-");
 }

@@ -206,6 +206,7 @@ async function* generate(
       settings: input.settings,
       messages: await modelMessages({
         history: input.history,
+        modelId: input.modelId,
         tools: input.tools,
         begun: partial,
         ...(sources.length > 0 && { passages: quotePassages(sources, ports.fenceCode()) }),

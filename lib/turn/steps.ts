@@ -11,6 +11,7 @@ import {
 } from "ai";
 import type { Consent } from "./approval";
 import type { TurnChunk, Usage } from "./chunks";
+import { StateLimit } from "./provider-state";
 import { type ModelPart, Said } from "./said";
 import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
@@ -47,6 +48,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     toUIMessageChunk(part, { ...(tools && { tools }), sendSources: true, onError: toolFailureText }) as
       | TurnChunk
       | undefined;
+  const stateLimit = new StateLimit();
   let { messages } = input;
   for (let step = 1; ; step++) {
     const { stream } = await streamLanguageModelCall({
@@ -75,7 +77,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
         end.usage.totalTokens = end.usage.inputTokens + end.usage.outputTokens;
         continue;
       }
-      const part = unique(each as ModelPart);
+      const part = stateLimit.apply(unique(each as ModelPart));
       said.see(part);
       const chunk = chunkOf(part);
       if (chunk) yield chunk;

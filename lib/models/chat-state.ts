@@ -1,0 +1,100 @@
+// What servers with Chat Completions want back of their answers' reasoning, and under which name:
+// the adapter reads it from several fields, sends it back in one, and drops OpenRouter's
+// `reasoning_details`. Read by chat-events.ts, handed through the adapter by endings.ts behind all
+// that a step says, and put into the next request here (docs/providers.md).
+import type { JSONObject, LanguageModelV4Message, LanguageModelV4Prompt } from "@ai-sdk/provider";
+import type { LanguageModelMiddleware } from "ai";
+import { isObject, type JsonObject } from "./answer-events";
+
+export type ChatState = {
+  /**
+   * The field that reasoning came in, if it was another one than `reasoning_content`; `tags`: in
+   * the text.
+   */
+  field?: "reasoning" | "tags";
+  /** OpenRouter's, in which the signatures and encrypted reasoning of other APIs travel. */
+  details?: JSONObject[];
+};
+
+/** Of a canonical delta. */
+export const stateField = "rivulet_state";
+
+/** As much as a part may carry (lib/turn/provider-state.ts), with room for the rest of it. */
+const maxDetailCharacters = 250_000;
+
+/** Collects the state of one answer from its deltas. */
+export class ChatReasoning {
+  /** The answer began with think tags. */
+  tagged = false;
+  #named = false;
+  readonly #details: JSONObject[] = [];
+  #detailCharacters = 0;
+
+  read(delta: JsonObject): void {
+    if (typeof delta.reasoning === "string" && delta.reasoning_content === undefined) this.#named = true;
+    if (!Array.isArray(delta.reasoning_details)) return;
+    for (const detail of delta.reasoning_details.filter(isObject) as JSONObject[]) {
+      this.#detailCharacters += JSON.stringify(detail).length;
+      if (this.#detailCharacters <= maxDetailCharacters) this.#add(detail);
+    }
+  }
+
+  get state(): ChatState | null {
+    const details = this.#detailCharacters <= maxDetailCharacters && this.#details.length > 0 && this.#details;
+    if (details) return { details };
+    if (this.#named) return { field: "reasoning" };
+    return this.tagged ? { field: "tags" } : null;
+  }
+
+  /** A stream has the texts of one detail in pieces. */
+  #add(detail: JSONObject): void {
+    const last = this.#details.at(-1);
+    const text = detail.type === "reasoning.text" ? "text" : detail.type === "reasoning.summary" ? "summary" : null;
+    if (!text || !last || last.type !== detail.type || last.index !== detail.index) {
+      this.#details.push({ ...detail });
+      return;
+    }
+    const told = Object.entries(detail).filter(([, value]) => value !== null && value !== undefined);
+    Object.assign(last, Object.fromEntries(told), { [text]: textOf(last[text]) + textOf(detail[text]) });
+  }
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** Puts the state of each answer into its message, in the form in which it came. */
+export function chatState(): LanguageModelMiddleware {
+  return {
+    specificationVersion: "v4",
+    transformParams: async ({ params }) => ({ ...params, prompt: withStates(params.prompt) }),
+  };
+}
+
+function withStates(prompt: LanguageModelV4Prompt): LanguageModelV4Prompt {
+  const question = prompt.findLastIndex(({ role }) => role === "user");
+  return prompt.map((message, index) => withState(message, index > question));
+}
+
+function withState(message: LanguageModelV4Message, inTurn: boolean): LanguageModelV4Message {
+  if (message.role !== "assistant") return message;
+  const reasonings = message.content.filter((part) => part.type === "reasoning");
+  const state = reasonings
+    .map(({ providerOptions }) => providerOptions?.rivulet as ChatState | undefined)
+    .find(Boolean);
+  if (!state) return message;
+  const text = reasonings.map((part) => part.text).join("");
+  return {
+    ...message,
+    content: message.content.filter((part) => part.type !== "reasoning"),
+    // The adapter puts these fields into the message.
+    providerOptions: { ...message.providerOptions, openaiCompatible: fieldsOf(state, text, inTurn) },
+  };
+}
+
+/** What was said in tags is part of a turn's own steps only: no later request holds it. */
+function fieldsOf({ field, details }: ChatState, text: string, inTurn: boolean): JSONObject {
+  if (details) return { reasoning_details: details };
+  if (text === "" || (field === "tags" && !inTurn)) return {};
+  return field === "reasoning" ? { reasoning: text } : { reasoning_content: text };
+}
