@@ -2,9 +2,15 @@
 // responses-events.ts) turns the events of all the servers that imitate it into one canonical form. Types and what the
 // readers share; pure.
 import { APICallError, InvalidResponseDataError } from "ai";
+import { parseLenientJson } from "./lenient-json";
 
 /** One event of a Server-Sent Events stream, its data lines joined. */
-export type ProviderEvent = { name: string | undefined; data: string };
+export type ProviderEvent = {
+  name: string | undefined;
+  data: string;
+  /** The stream ended before the event did. */
+  cut?: boolean;
+};
 
 export type Item =
   /** Text and nothing else. Deltas with equal keys that lie side by side may be joined. */
@@ -22,13 +28,15 @@ export type EventReader = {
   read(event: ProviderEvent): Item[];
   /**
    * The connection ended, or failed. What had been held back; after a clean end without a reason also the canonical mark of an
-   * answer that broke off.
+   * answer that broke off. Throws when what came was no answer at all.
    */
   finish(failed: boolean): Item[];
   /** One JSON body in place of a stream; null when it is no answer. */
   readWhole(body: unknown): Item[] | null;
   /** The server has said why the answer ended. A later fault of the connection does not change that. */
   readonly settled: boolean;
+  /** For how long the usage of a settled answer is waited for. */
+  readonly graceMs: number;
   /** The model is known to work without saying anything yet. */
   readonly thinking: boolean;
 };
@@ -57,7 +65,8 @@ export function objectOf(data: string): JsonObject | null {
     return null;
   }
   try {
-    const value: unknown = JSON.parse(text);
+    const parsed = parseLenientJson(text);
+    const value: unknown = Array.isArray(parsed) ? parsed[0] : parsed;
     return isObject(value) ? value : null;
   } catch (cause) {
     throw unreadable(cause);
@@ -90,18 +99,21 @@ const statusOfWord: [RegExp, number][] = [
 
 /** What the provider reported inside a response with status 200, as if it had been the status. */
 export function reportedFailure(reported: unknown, url: string): Error {
-  const details = isObject(reported) ? reported : {};
-  const words = [details.type, details.code, details.status].filter((word) => typeof word === "string").join(" ");
+  const details = isObject(reported) ? reported : { message: reported };
+  const names = [details.type, details.code, details.status].filter((word) => typeof word === "string").join(" ");
+  // A class is looked for in the sentence only where nothing else names one.
+  const sentence = typeof details.message === "string" ? details.message.slice(0, maxKeptBytes) : "";
+  const statusIn = (words: string) => statusOfWord.find(([pattern]) => pattern.test(words))?.[1];
   const status = [details.code, details.status, details.status_code]
     .map(numberOf)
     .find((number) => number !== undefined && number >= 400 && number < 600);
+  // Whether it may be repeated is known by the status; nothing is repeated behind a text.
   return new APICallError({
     message: "The provider reported a failure inside its answer.",
     url,
     requestBodyValues: undefined,
-    statusCode: status ?? statusOfWord.find(([pattern]) => pattern.test(words))?.[1] ?? 500,
+    statusCode: status ?? statusIn(names) ?? statusIn(sentence) ?? 500,
     responseBody: JSON.stringify(reported)?.slice(0, maxKeptBytes),
-    isRetryable: false,
   });
 }
 

@@ -16,9 +16,6 @@ export type AnswerOptions = {
   hold?: HoldUntilCommit;
 };
 
-/** The usage follows the reason of an answer's end at once, or never: some servers then keep the connection open. */
-const usageGraceMs = 2_000;
-
 /**
  * The canonical events of an answer, in order. Text is given on at the latest when the log asks for it, the source ends or fails, or
  * something else follows it. The source is read only when what comes can go on; cancelling destroys it, and so does the
@@ -39,7 +36,8 @@ export function answerStream(
   let demand: PromiseWithResolvers<void> | null = null;
   let over = false;
   let failure: { error: unknown } | null = null;
-  let grace: NodeJS.Timeout | undefined;
+  /** What is waited for behind the reason of the end. */
+  let grace: { ms: number; timer: NodeJS.Timeout } | undefined;
 
   source.on("readable", read);
   finished(source, { writable: false }, end);
@@ -57,7 +55,7 @@ export function answerStream(
       },
       cancel() {
         over = true;
-        clearTimeout(grace);
+        clearTimeout(grace?.timer);
         source.destroy();
       },
     },
@@ -85,15 +83,19 @@ export function answerStream(
     onBytes?.();
     say(said);
     if (over) return;
-    const { whole, failure: reported, settled } = normaliser;
+    const { whole, failure: reported, settled, graceMs } = normaliser;
     if (whole || reported) finish();
-    else if (settled) grace ??= setTimeout(finish, usageGraceMs);
+    else if (settled && graceMs !== grace?.ms) {
+      clearTimeout(grace?.timer);
+      grace = { ms: graceMs, timer: setTimeout(finish, graceMs) };
+    }
   }
 
-  /** The answer has ended before its connection. */
+  /** The answer has ended before its connection, which serves the next request if it ends soon. */
   function finish(): void {
     end();
-    source.destroy();
+    if (failure) source.destroy();
+    else drain(source);
   }
 
   function say(said: Said[]): void {
@@ -155,7 +157,7 @@ export function answerStream(
   function end(problem?: unknown): void {
     if (over) return;
     over = true;
-    clearTimeout(grace);
+    clearTimeout(grace?.timer);
     // Of what came with a failure, what had come before it.
     for (let bytes = next(); bytes !== null; bytes = next()) take(bytes);
     say(normaliser.finish(Boolean(problem)));
@@ -177,4 +179,14 @@ export function answerStream(
       demand?.resolve();
     });
   }
+}
+
+/** What follows the end of an answer is an empty chunk, in the same packet or the next one. */
+const drainMs = 1_000;
+
+function drain(source: Readable): void {
+  source.removeAllListeners("readable");
+  source.resume();
+  const timer = setTimeout(() => source.destroy(), drainMs).unref();
+  finished(source, () => clearTimeout(timer));
 }

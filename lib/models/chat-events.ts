@@ -6,46 +6,43 @@ import {
   type Item,
   isObject,
   type JsonObject,
-  numberOf,
   objectOf,
   type ProviderEvent,
   reportedFailure,
   unreadable,
 } from "./answer-events";
+import { citedPagesOf, type Delta, deltasOf, type UrlAnnotation, usageIn } from "./chat-deltas";
 import { ChatReasoning, stateField } from "./chat-state";
+import { failureIn, isPing } from "./failure-shapes";
+import { finishReasonOf, isKnownReason } from "./finish-reasons";
 import { ThinkTags } from "./think-tags";
+import { ToolCalls } from "./tool-calls";
 
-/** What other APIs call the same ends. An unknown word is passed on as it is. */
-const finishReasons: Record<string, string> = {
-  tool_use: "tool_calls",
-  tool_call: "tool_calls",
-  function_call: "tool_calls",
-  end_turn: "stop",
-  stop_sequence: "stop",
-  eos: "stop",
-  eos_token: "stop",
-  completed: "stop",
-  max_tokens: "length",
-  max_output_tokens: "length",
-  model_length: "length",
-  safety: "content_filter",
-  recitation: "content_filter",
-  refusal: "content_filter",
-};
-
-type Delta = { kind: "content" | "reasoning_content"; text: string };
+/** The usage follows the reason of an answer's end at once, or never: some servers then keep the connection open. */
+const usageGraceMs = 2_000;
+/** Behind [DONE] it comes from few servers, in the same packet. */
+const lateUsageGraceMs = 100;
 
 export class ChatEvents implements EventReader {
   readonly #url: string;
   readonly #tags = new ThinkTags();
   readonly #reasoning = new ChatReasoning();
-  /** Of each call its index in the canonical stream, by the server's id and by its index. */
-  readonly #calls = new Map<string, number>();
-  #callCount = 0;
+  readonly #calls = new ToolCalls();
+  readonly #pages = new Set<string>();
+  #usage: JsonObject | null = null;
   #finishReason: string | null = null;
-  #finishSent = false;
+  /** What was sent as the reason. */
+  #sentReason: string | null = null;
+  #done = false;
   #said = false;
+  /** Chunks hold messages in place of deltas. */
+  #messages = false;
   #thinking = false;
+  /** A chunk came, or an object that is none. */
+  #recognised = false;
+  #foreign = false;
+  /** The first half of a character that two deltas share. */
+  #half = "";
 
   /** `url` is named by the failures. */
   constructor(url: string) {
@@ -56,39 +53,67 @@ export class ChatEvents implements EventReader {
     return this.#thinking;
   }
 
-  read({ name, data }: ProviderEvent): Item[] {
-    const word = data.trim();
-    if (word === "[DONE]" || word === "DONE") return [...this.#close("stop"), { type: "end" }];
-    const chunk = this.settled ? null : objectOf(data);
-    if (!chunk) return this.settled ? this.#late(data) : [];
-    const error = name === "error" ? (chunk.error ?? chunk) : chunk.error;
-    if (error) return [{ type: "failure", error: reportedFailure(error, this.#url) }];
-    if (!("choices" in chunk) && !("usage" in chunk)) return [];
-    return this.#chunk(chunk);
-  }
-
-  finish(failed: boolean): Item[] {
-    if (this.settled) return [...this.#close("stop"), { type: "end" }];
-    return failed ? this.#rest() : this.#close(brokenOff);
-  }
-
-  readWhole(body: unknown): Item[] | null {
-    if (!isObject(body)) return null;
-    const failure = body.error ?? (body.object === "error" ? body : null);
-    if (failure) return [{ type: "failure", error: reportedFailure(failure, this.#url) }];
-    if (!Array.isArray(body.choices)) return null;
-    return [...this.#chunk(body), ...this.#close("stop"), { type: "end" }];
-  }
-
   get settled(): boolean {
     return this.#finishReason !== null;
   }
 
-  /** Behind the reason of the end only the usage is of interest. */
+  get graceMs(): number {
+    return this.#done ? lateUsageGraceMs : usageGraceMs;
+  }
+
+  read({ name, data }: ProviderEvent): Item[] {
+    const word = data.trim();
+    if (word === "[DONE]" || word === "DONE") return this.#end();
+    if (this.settled) return this.#late(data);
+    const chunk = objectOf(data);
+    if (!chunk) return [];
+    const failure = failureIn(chunk, name);
+    if (failure) return [{ type: "failure", error: reportedFailure(failure, this.#url) }];
+    if (!("choices" in chunk) && !("usage" in chunk)) {
+      this.#foreign ||= !isPing(chunk, name);
+      return [];
+    }
+    this.#recognised = true;
+    return this.#chunk(chunk);
+  }
+
+  finish(failed: boolean): Item[] {
+    if (this.settled) return [...this.#close("stop"), ...this.#rest(), { type: "end" }];
+    if (failed) return this.#rest(true);
+    if (this.#foreign && !this.#recognised) throw unreadable();
+    return this.#close(brokenOff);
+  }
+
+  readWhole(body: unknown): Item[] | null {
+    // Gemini reports its failures in a list.
+    const answer = Array.isArray(body) ? body[0] : body;
+    if (!isObject(answer)) return null;
+    const failure = failureIn(answer);
+    if (failure) return [{ type: "failure", error: reportedFailure(failure, this.#url) }];
+    if (!Array.isArray(answer.choices)) return null;
+    return [...this.#chunk(answer), ...this.#close("stop"), { type: "end" }];
+  }
+
+  /** [DONE]. Without any usage so far the answer has not quite ended. */
+  #end(): Item[] {
+    const items = this.#close("stop");
+    this.#done = true;
+    return this.#usage || this.#sentReason === brokenOff ? [...items, { type: "end" }] : items;
+  }
+
+  /**
+   * Behind the reason of the end no fault matters any more, nor what is no chunk. Usage does, and what some servers still say
+   * when they gave a reason too early.
+   */
   #late(data: string): Item[] {
     try {
-      const usage = usageOf(objectOf(data)?.usage);
-      return usage ? [{ type: "frame", frame: frameOf({ choices: [], usage }) }] : [];
+      const chunk = objectOf(data);
+      if (!chunk) return [];
+      const items: Item[] = this.#done ? [] : this.#chunk(chunk).filter(({ type }) => type !== "failure");
+      const usage = usageIn(chunk);
+      if (usage) items.push({ type: "frame", frame: frameOf({ choices: [], usage }) });
+      if (this.#calls.count > 0 && this.#sentReason === "stop") items.push(this.#reason("tool_calls"));
+      return usage && this.#done ? [...items, { type: "end" }] : items;
     } catch {
       // Whatever it is, the answer is whole.
       return [];
@@ -99,42 +124,64 @@ export class ChatEvents implements EventReader {
     if (!Array.isArray(chunk.choices ?? [])) throw unreadable();
     const choices = ((chunk.choices ?? []) as unknown[]).filter(isObject);
     const choice = choices.find(({ index }) => !index) ?? choices[0];
-    const usage = usageOf(chunk.usage);
-    if (choice?.error) return [{ type: "failure", error: reportedFailure(choice.error, this.#url) }];
-    const items = choice ? this.#choice(choice) : [];
-    if (usage) items.push({ type: "frame", frame: frameOf({ choices: [], usage }) });
-    return items;
+    this.#usage = usageIn(chunk, choice) ?? this.#usage;
+    if (!choice) return [];
+    if (choice.error) return [{ type: "failure", error: reportedFailure(choice.error, this.#url) }];
+    return this.#choice(choice, chunk);
   }
 
-  #choice(choice: JsonObject): Item[] {
-    const delta = isObject(choice.delta) ? choice.delta : isObject(choice.message) ? choice.message : {};
+  #choice(choice: JsonObject, chunk: JsonObject): Item[] {
+    const delta = this.#deltaIn(choice);
     const items: Item[] = [];
     this.#reasoning.read(delta);
     for (const part of deltasOf(delta)) items.push(...this.#delta(part));
-    const sources = annotationsOf(delta.annotations);
-    if (sources.length > 0) items.push({ type: "frame", frame: choiceFrame({ annotations: sources }) });
-    if (typeof delta.refusal === "string" && delta.refusal !== "")
-      items.push({ type: "frame", frame: choiceFrame({ refusal: delta.refusal }) });
-    const calls = this.#toolCalls(delta);
-    if (calls.length > 0) {
+    const pages = citedPagesOf(chunk, delta).filter((page) => this.#isNew(page));
+    if (pages.length > 0) items.push({ type: "frame", frame: choiceFrame({ annotations: pages }) });
+    if (typeof delta.refusal === "string" && delta.refusal !== "") {
       this.#said = true;
-      this.#thinking = false;
-      items.push(...this.#rest(), { type: "frame", frame: choiceFrame({ tool_calls: calls }) });
+      items.push({ type: "frame", frame: choiceFrame({ refusal: delta.refusal }) });
     }
-    const reason = choice.finish_reason;
-    // An empty one in each chunk says nothing.
-    if (typeof reason === "string" && reason !== "") {
-      if (reason === "error") {
-        const error = reportedFailure({ type: "server_error" }, this.#url);
-        return [...items, { type: "failure", error }];
-      }
-      this.#finishReason ??= finishReasons[reason.toLowerCase()] ?? reason;
+    if (delta.tool_calls || delta.function_call) {
+      const calls = this.#calls.read(delta);
+      this.#said ||= this.#calls.count > 0;
+      this.#thinking = false;
+      if (calls.length > 0) items.push(...this.#rest(), { type: "frame", frame: choiceFrame({ tool_calls: calls }) });
+    }
+    const reason = finishReasonOf(choice);
+    if (reason === "error") {
+      const error = reportedFailure({ type: "server_error" }, this.#url);
+      return [...items, { type: "failure", error }];
+    }
+    if (reason !== null) {
+      this.#finishReason ??= reason;
       items.push(...this.#close("stop"));
     }
     return items;
   }
 
-  #delta({ kind, text }: Delta): Item[] {
+  /** What the choice says: a delta, or what some servers have in its place. */
+  #deltaIn({ delta, message, text }: JsonObject): JsonObject {
+    if (isObject(delta) && (!isObject(message) || deltasOf(delta).length > 0)) return delta;
+    if (typeof delta === "string") return { content: delta };
+    // Behind deltas, a message repeats them.
+    if (isObject(message) && (!this.#said || this.#messages)) {
+      this.#messages = true;
+      return message;
+    }
+    return typeof text === "string" ? { content: text } : {};
+  }
+
+  #isNew({ url }: UrlAnnotation): boolean {
+    const known = this.#pages.size;
+    return this.#pages.add(url).size > known;
+  }
+
+  #delta({ kind, text: told }: Delta): Item[] {
+    let text = this.#half + told;
+    const last = text.charCodeAt(text.length - 1);
+    const cut = last >= 0xd800 && last < 0xdc00;
+    this.#half = cut ? text.slice(-1) : "";
+    if (cut) text = text.slice(0, -1);
     if (text === "") return [];
     this.#said = true;
     if (kind === "content") {
@@ -148,122 +195,44 @@ export class ChatEvents implements EventReader {
   }
 
   /** Text that might have been the beginning of a tag. */
-  #rest(): Item[] {
-    return this.#tags.flush().map(textItem);
+  #rest(brokeOff = false): Item[] {
+    return this.#tags.flush(brokeOff).map(textItem);
   }
 
-  /** The finish reason once, in a frame of its own. A server that ends after a call without naming it wants it run. */
+  /**
+   * The finish reason once, in a frame of its own, and the usage so far. A server that ends after a call without naming it
+   * wants it run.
+   */
   #close(otherwise: string): Item[] {
-    if (this.#finishSent) return [];
-    this.#finishSent = true;
+    if (this.#sentReason !== null) return [];
     this.#thinking = false;
     let reason = this.#finishReason ?? otherwise;
-    if (reason === "stop" && this.#callCount > 0) reason = "tool_calls";
+    const items = this.#rest(reason === brokenOff);
+    if (reason !== brokenOff) {
+      const calls = this.#calls.end();
+      if (calls.length > 0) items.push({ type: "frame", frame: choiceFrame({ tool_calls: calls }) });
+    }
+    if (reason === "stop" && this.#calls.count > 0) reason = "tool_calls";
+    // The call was lost on its way through the server.
+    if (reason === "tool_calls" && this.#calls.count === 0) reason = this.#said ? "stop" : brokenOff;
     // A clean end without a word is no answer.
-    if (this.#finishReason === null && otherwise === "stop" && !this.#said) reason = brokenOff;
+    if (!this.#said && (this.#finishReason === null || !isKnownReason(reason))) reason = brokenOff;
     this.#finishReason ??= reason;
     const { state } = this.#reasoning;
-    const carried: Item[] =
-      state && reason !== brokenOff ? [{ type: "frame", frame: choiceFrame({ [stateField]: state }) }] : [];
-    return [...this.#rest(), ...carried, { type: "frame", frame: choiceFrame({}, reason) }];
+    if (state && reason !== brokenOff) items.push({ type: "frame", frame: choiceFrame({ [stateField]: state }) });
+    items.push(this.#reason(reason));
+    if (this.#usage) items.push({ type: "frame", frame: frameOf({ choices: [], usage: this.#usage }) });
+    return items;
   }
 
-  #toolCalls(delta: JsonObject): JsonObject[] {
-    const list = Array.isArray(delta.tool_calls)
-      ? delta.tool_calls
-      : isObject(delta.tool_calls)
-        ? [delta.tool_calls]
-        : [];
-    const calls = isObject(delta.function_call) ? [...list, { index: 0, function: delta.function_call }] : list;
-    return calls.filter(isObject).map((call) => this.#toolCall(call));
-  }
-
-  #toolCall(call: JsonObject): JsonObject {
-    const told = isObject(call.function) ? call.function : {};
-    const id = call.id === undefined || call.id === null || call.id === "" ? null : String(call.id);
-    const { index, fresh } = this.#place(id, numberOf(call.index));
-    const name = typeof told.name === "string" && told.name !== "" ? told.name : undefined;
-    const input = told.arguments;
-    const text = typeof input === "string" ? input : input === undefined || input === null ? "" : JSON.stringify(input);
-    return {
-      index,
-      ...(fresh && { id: id ?? `call_${index}`, type: "function" }),
-      function: { ...(name && { name }), arguments: text },
-      ...(isObject(call.extra_content) && { extra_content: call.extra_content }),
-    };
-  }
-
-  /** An index without an id, or the other way round, or neither: then it goes on with the call before. */
-  #place(id: string | null, told: number | undefined): { index: number; fresh: boolean } {
-    const keys = [...(id === null ? [] : [`id ${id}`]), ...(told === undefined ? [] : [`index ${told}`])];
-    // Some servers give every call the index 0: a new id is a new call.
-    const known = id === null ? this.#calls.get(`index ${told}`) : this.#calls.get(`id ${id}`);
-    const goesOn = known ?? (keys.length === 0 && this.#callCount > 0 ? this.#callCount - 1 : undefined);
-    if (goesOn !== undefined) return { index: goesOn, fresh: false };
-    const index = this.#callCount;
-    this.#callCount += 1;
-    for (const key of keys) this.#calls.set(key, index);
-    return { index, fresh: true };
+  #reason(reason: string): Item {
+    this.#sentReason = reason;
+    return { type: "frame", frame: choiceFrame({}, reason) };
   }
 }
 
 function textItem({ kind, text }: Delta): Item {
   return { type: "delta", key: kind, text, frame: (joined) => choiceFrame({ [kind]: joined }) };
-}
-
-/** The texts of a delta in order; reasoning first, where a server sends both at once. */
-function deltasOf(delta: JsonObject): Delta[] {
-  const reasoning = delta.reasoning_content ?? delta.reasoning ?? delta.thinking;
-  const deltas: Delta[] = [];
-  if (typeof reasoning === "string") deltas.push({ kind: "reasoning_content", text: reasoning });
-  for (const part of Array.isArray(delta.content) ? delta.content : [delta.content]) {
-    if (typeof part === "string") deltas.push({ kind: "content", text: part });
-    else if (isObject(part)) deltas.push({ kind: partKind(part), text: partText(part) });
-  }
-  return deltas;
-}
-
-function partKind({ type }: JsonObject): Delta["kind"] {
-  return type === "thinking" || type === "reasoning" ? "reasoning_content" : "content";
-}
-
-/** The text of a part, which may be a list of parts itself. */
-function partText(part: JsonObject): string {
-  const value = part.thinking ?? part.reasoning ?? part.text;
-  if (typeof value === "string") return value;
-  return Array.isArray(value)
-    ? value.map((each) => (isObject(each) && typeof each.text === "string" ? each.text : "")).join("")
-    : "";
-}
-
-export type UrlAnnotation = { url: string; title?: string };
-
-/** Of the annotations those that name a page. */
-function annotationsOf(value: unknown): UrlAnnotation[] {
-  if (!Array.isArray(value)) return [];
-  return value.filter(isObject).flatMap((each) => {
-    const { url, title } = isObject(each.url_citation) ? each.url_citation : each;
-    if (typeof url !== "string" || !URL.canParse(url)) return [];
-    return [{ url, ...(typeof title === "string" && { title }) }];
-  });
-}
-
-function usageOf(value: unknown): JsonObject | null {
-  if (!isObject(value)) return null;
-  const count = (name: string) => numberOf(value[name]);
-  const details = (name: string) => {
-    const told = value[name];
-    return isObject(told) && Object.fromEntries(Object.entries(told).map(([key, each]) => [key, numberOf(each)]));
-  };
-  const prompt = details("prompt_tokens_details");
-  const completion = details("completion_tokens_details");
-  return {
-    prompt_tokens: count("prompt_tokens"),
-    completion_tokens: count("completion_tokens"),
-    total_tokens: count("total_tokens"),
-    ...(prompt && { prompt_tokens_details: prompt }),
-    ...(completion && { completion_tokens_details: completion }),
-  };
 }
 
 function choiceFrame(delta: JsonObject, finishReason: string | null = null): string {

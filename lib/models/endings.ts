@@ -5,7 +5,7 @@ import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
 import type { JSONObject, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import { brokenOff } from "./answer-events";
-import type { UrlAnnotation } from "./chat-events";
+import type { UrlAnnotation } from "./chat-deltas";
 import { type ChatState, stateField } from "./chat-state";
 
 type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ChatState };

@@ -1,6 +1,9 @@
-// A provider's bytes as the events of a Server-Sent Events stream (WHATWG HTML §9.2.6), and one field more: llama.cpp reports a failure in a
-// line `error: …`, which a standard parser drops. Linear, wherever the bytes are cut. Pure.
+// A provider's bytes as the events of a Server-Sent Events stream (WHATWG HTML §9.2.6), read tolerantly: llama.cpp reports a failure in a
+// line `error: …`, which a standard parser drops; some servers forget the empty line, or send lines of JSON. Linear, wherever the bytes
+// are cut. Pure.
 import type { ProviderEvent } from "./answer-events";
+
+const doneMark = "[DONE]";
 
 /** One event may hold a whole answer with its tool calls, never more than this. */
 const maxEventCharacters = 16 * 1_048_576;
@@ -14,6 +17,7 @@ export class EventLines {
   #name: string | undefined;
   #data: string[] = [];
   #characters = 0;
+  #cut = false;
 
   constructor(onEvent: (event: ProviderEvent) => void) {
     this.#onEvent = onEvent;
@@ -31,6 +35,7 @@ export class EventLines {
   /** The last line and the last event may lack their ends. */
   end(): void {
     this.#text(this.#decoder.decode());
+    this.#cut = true;
     this.#line(this.#pieces.join(""));
     this.#line("");
   }
@@ -52,19 +57,34 @@ export class EventLines {
 
   #line(line: string): void {
     if (line === "") {
-      const event = { name: this.#name, data: this.#data.join("\n") };
-      const sent = this.#data.length > 0;
-      this.#name = undefined;
-      this.#data = [];
-      this.#characters = 0;
-      if (sent) this.#onEvent(event);
+      this.#dispatch();
       return;
     }
     const colon = line.indexOf(":");
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
-    if (field === "data") this.#data.push(value);
-    else if (field === "event") this.#name = value;
-    else if (field === "error") this.#onEvent({ name: "error", data: value });
+    if (field === "data") {
+      // Some servers have one line feed between two events.
+      if (this.#data.at(-1)?.endsWith("}") && (value.startsWith("{") || value === doneMark)) this.#dispatch();
+      this.#data.push(value);
+      if (value === doneMark) this.#dispatch();
+    } else if (field === "event") this.#name = value;
+    else if (field === "error") this.#emit({ name: "error", data: value });
+    // Some stream lines of JSON, and no events.
+    else if (line.startsWith("{") && line.endsWith("}")) this.#emit({ name: undefined, data: line });
+  }
+
+  #dispatch(): void {
+    const event = { name: this.#name, data: this.#data.join("\n") };
+    const sent = this.#data.length > 0;
+    this.#name = undefined;
+    this.#data = [];
+    this.#characters = 0;
+    if (sent) this.#emit(event);
+  }
+
+  #emit(event: ProviderEvent): void {
+    this.#characters = 0;
+    this.#onEvent(this.#cut ? { ...event, cut: true } : event);
   }
 }

@@ -1,257 +1,26 @@
-// Answers as the servers of the field stream them (docs/providers.md names them), read whole, byte by byte, and cut at every byte.
+// The answers of test/provider-text-answers.ts and test/provider-call-answers.ts, read whole, byte by byte, and cut at every byte.
+import { createOpenAI } from "@ai-sdk/openai";
 import { describe, expect, it } from "vitest";
-import { brokenOff, type JsonObject } from "./answer-events";
+import { chunk, done, frame, hello, type Meaning, meaningOf, stop, usage } from "@/test/provider-answers";
+import { callAnswers } from "@/test/provider-call-answers";
+import { textAnswers } from "@/test/provider-text-answers";
+import { brokenOff } from "./answer-events";
 import { ChatEvents } from "./chat-events";
 import { framesOf, Normaliser, type Said } from "./normaliser";
 import { ResponsesEvents } from "./responses-events";
 
-type Call = { id?: string; name?: string; arguments: string; extra?: unknown };
-type Meaning = {
-  text: string;
-  reasoning: string;
-  calls: Call[];
-  finish: string | null;
-  tokens: number | undefined;
-  pages: string[];
-  failed: number | true | null;
-};
+const answers = [...textAnswers, ...callAnswers];
 
-type Frame = {
-  choices: { delta: JsonObject; finish_reason: string | null }[];
-  usage?: { total_tokens?: number };
-};
-
-const frame = (value: unknown) => `data: ${JSON.stringify(value)}\n\n`;
-const chunk = (delta: object, finish_reason: unknown = null, more: object = {}) =>
-  frame({ id: "c", object: "chat.completion.chunk", choices: [{ index: 0, delta, finish_reason }], ...more });
-const stop = chunk({}, "stop");
-const done = "data: [DONE]\n\n";
-const usage = frame({ choices: [], usage: { prompt_tokens: 3, completion_tokens: 4, total_tokens: 7 } });
-const hello = chunk({ content: "Hello " }) + chunk({ content: "world." });
-const call = (value: object) => chunk({ tool_calls: [value] });
-const milk = { name: "add_task", arguments: '{"title":"Milk"}' };
-
-function read(pieces: Iterable<Uint8Array>): { frames: string; normaliser: Normaliser } {
+function read(pieces: Iterable<Uint8Array>): Meaning {
   const normaliser = new Normaliser(new ChatEvents("http://provider/v1/chat/completions"));
   const said: Said[] = [];
   for (const piece of pieces) said.push(...normaliser.read(piece));
   said.push(...normaliser.finish(false));
-  return { frames: framesOf(said), normaliser };
+  return meaningOf(framesOf(said), normaliser.failure);
 }
 
-function meaningOf(pieces: Iterable<Uint8Array>): Meaning {
-  const { frames, normaliser } = read(pieces);
-  const failure = normaliser.failure as { statusCode?: number } | null;
-  const meaning: Meaning = {
-    text: "",
-    reasoning: "",
-    calls: [],
-    finish: null,
-    tokens: undefined,
-    pages: [],
-    failed: failure && (failure.statusCode ?? true),
-  };
-  for (const block of frames.split("\n\n").filter(Boolean)) {
-    const { choices, usage: used } = JSON.parse(block.slice("data: ".length)) as Frame;
-    meaning.tokens = used?.total_tokens ?? meaning.tokens;
-    for (const { delta, finish_reason } of choices) {
-      meaning.text += delta.content ?? "";
-      meaning.reasoning += delta.reasoning_content ?? "";
-      meaning.finish = finish_reason ?? meaning.finish;
-      for (const { url } of (delta.annotations ?? []) as { url: string }[]) meaning.pages.push(url);
-      for (const each of (delta.tool_calls ?? []) as (JsonObject & { index: number; function: Partial<Call> })[]) {
-        const known = meaning.calls[each.index] ?? { arguments: "" };
-        meaning.calls[each.index] = {
-          ...known,
-          ...(each.id !== undefined && { id: each.id as string }),
-          ...(each.function.name && { name: each.function.name }),
-          ...(each.extra_content !== undefined && { extra: each.extra_content }),
-          arguments: known.arguments + each.function.arguments,
-        };
-      }
-    }
-  }
-  return meaning;
-}
-
-const whole = (text: string) => meaningOf([Buffer.from(text)]);
-const bytewise = (text: string) => meaningOf(Array.from(Buffer.from(text), (byte) => Uint8Array.of(byte)));
-
-const good: Partial<Meaning> = { text: "Hello world.", finish: "stop", failed: null };
-const ran: Partial<Meaning> = { calls: [{ id: "a", ...milk }], finish: "tool_calls", failed: null };
-
-/** What a server sends, and what it means. */
-const answers: [name: string, wire: string, meaning: Partial<Meaning>][] = [
-  [
-    "OpenAI's own form",
-    chunk({ role: "assistant", content: "" }) + hello + stop + usage + done,
-    { ...good, tokens: 7 },
-  ],
-  ["reasoning_content", chunk({ reasoning_content: "Hm." }) + hello + stop + done, { ...good, reasoning: "Hm." }],
-  ["reasoning", chunk({ content: "", reasoning: "Hm." }) + hello + stop + done, { ...good, reasoning: "Hm." }],
-  ["thinking", chunk({ thinking: "Hm." }) + hello + stop + done, { ...good, reasoning: "Hm." }],
-  [
-    "think tags at the beginning",
-    ["<thi", "nk>\nHm", ".</th", "ink>", "\n\nHello", " world."].map((content) => chunk({ content })).join("") + stop,
-    { ...good, reasoning: "Hm." },
-  ],
-  [
-    "a tag later, which is text",
-    chunk({ content: "See <think>" }) + stop + done,
-    { text: "See <think>", reasoning: "" },
-  ],
-  ["an angle bracket at the end", chunk({ content: "a" }) + chunk({ content: " <" }) + stop + done, { text: "a <" }],
-  ["what might have been a tag", chunk({ content: "<thi" }) + stop + done, { text: "<thi", reasoning: "" }],
-  [
-    "content in parts",
-    chunk({ content: [{ type: "thinking", thinking: [{ type: "text", text: "Hm." }] }] }) +
-      chunk({ content: [{ type: "text", text: "Hello " }, "world."] }) +
-      stop,
-    { ...good, reasoning: "Hm." },
-  ],
-  [
-    "a role, usage and another id in each delta",
-    ["Hello ", "world."]
-      .map((content, id) =>
-        chunk({ role: "assistant", content }, null, { id, created: `${id}`, usage: { total_tokens: id } }),
-      )
-      .join("") + stop,
-    { ...good, tokens: 1 },
-  ],
-  [
-    "usage in strings, details in lists",
-    hello +
-      stop +
-      frame({ choices: [], usage: { total_tokens: "7", prompt_tokens: "3", prompt_tokens_details: [1] } }) +
-      done,
-    { ...good, tokens: 7 },
-  ],
-  ["usage without choices", hello + stop + frame({ usage: { total_tokens: 7 } }) + done, { ...good, tokens: 7 }],
-  [
-    "usage with choices null",
-    hello + stop + frame({ choices: null, usage: { total_tokens: 7 } }) + done,
-    { ...good, tokens: 7 },
-  ],
-  ["choices without index", frame({ choices: [{ delta: { content: "Hello world." } }] }) + stop + done, good],
-  ["comments", `: ping\n\n${hello}: ping\n\n${stop}${done}`, good],
-  [
-    "named pings",
-    `${chunk({ content: "Hello " })}event: ping\ndata: {"type":"ping"}\n\nevent: ping\ndata: word\n\n${chunk({ content: "world." })}${stop}${done}`,
-    good,
-  ],
-  ["data that is empty, or a comment", `data:\n\ndata: : keepalive\n\n${hello}${stop}${done}`, good],
-  ["an object behind the reason", `${hello}${stop}data: {"cost":"0.01"}\n\n${done}`, good],
-  ["garbage behind the reason", `${hello}${stop}data: {nope\n\n`, good],
-  ["an error behind the reason", hello + stop + frame({ error: { code: 500 } }), good],
-  ["DONE without brackets", `${hello}${stop}data: DONE\n\n`, good],
-  ["[DONE] without a reason", hello + done, good],
-  ["the last event without its empty line", (hello + stop).trimEnd(), good],
-  ["CR LF", (hello + stop + done).replaceAll("\n", "\r\n"), good],
-  [
-    "CR LF and LF mixed, and characters of several bytes",
-    `: x\r\n\r\n${chunk({ content: "Grüße " })}${chunk({ content: "日本語" })}${stop}`,
-    { text: "Grüße 日本語" },
-  ],
-  ["an empty reason in each delta", chunk({ content: "Hello world." }, "") + done, good],
-  ["another word for the end", hello + chunk({}, "end_turn") + done, good],
-  ["an answer that is cut off by its length", hello + chunk({}, "max_tokens") + done, { finish: "length" }],
-  ["an answer that is filtered", hello + chunk({}, "SAFETY") + done, { finish: "content_filter" }],
-  ["an end that nobody knows", hello + chunk({}, "odd") + done, { finish: "odd" }],
-  ["nothing but the end of the connection", hello, { text: "Hello world.", finish: brokenOff, failed: null }],
-  ["an empty reason and the end of the connection", chunk({ content: "Hello " }, ""), { finish: brokenOff }],
-  ["[DONE] and nothing else", done, { finish: brokenOff }],
-  [
-    "pages that are cited",
-    hello +
-      chunk({
-        annotations: [
-          { type: "url_citation", url_citation: { url: "https://a.example/", title: "A" } },
-          { type: "file", file: {} },
-          { url: "no url" },
-        ],
-      }) +
-      stop,
-    { ...good, pages: ["https://a.example/"] },
-  ],
-  [
-    "a call in pieces",
-    call({ index: 0, id: "a", function: { name: "add_task", arguments: "" } }) +
-      call({ index: 0, function: { arguments: '{"title"' } }) +
-      call({ index: 0, function: { arguments: ':"Milk"}' } }) +
-      chunk({}, "tool_calls"),
-    ran,
-  ],
-  [
-    "arguments as an object",
-    call({ index: 0, id: "a", type: "function", function: { name: "add_task", arguments: { title: "Milk" } } }) +
-      chunk({}, "tool_calls"),
-    ran,
-  ],
-  ["an empty type and no index", call({ id: "a", type: "", function: milk }) + chunk({}, "tool_calls"), ran],
-  [
-    "pieces without index and id",
-    call({ id: "a", function: { name: "add_task", arguments: '{"title"' } }) +
-      call({ function: { arguments: ':"Milk"}' } }) +
-      chunk({}, "tool_calls"),
-    ran,
-  ],
-  [
-    "a name that comes late",
-    call({ index: 0, id: "a", function: { name: "", arguments: "" } }) +
-      call({ index: 0, function: milk }) +
-      chunk({}, "tool_calls"),
-    ran,
-  ],
-  [
-    "a number as id",
-    call({ index: 0, id: 7, function: milk }) + chunk({}, "tool_calls"),
-    { calls: [{ id: "7", ...milk }] },
-  ],
-  [
-    "no id at all",
-    call({ index: 0, function: milk }) + chunk({}, "tool_calls"),
-    { calls: [{ id: "call_0", ...milk }] },
-  ],
-  [
-    "two calls of index 0",
-    call({ index: 0, id: "a", function: milk }) + call({ index: 0, id: "b", function: milk }) + chunk({}, "tool_calls"),
-    {
-      calls: [
-        { id: "a", ...milk },
-        { id: "b", ...milk },
-      ],
-    },
-  ],
-  [
-    "two calls at once without index",
-    chunk({
-      tool_calls: [
-        { id: "a", function: milk },
-        { id: "b", function: milk },
-      ],
-    }) + done,
-    {
-      calls: [
-        { id: "a", ...milk },
-        { id: "b", ...milk },
-      ],
-      finish: "tool_calls",
-    },
-  ],
-  ["a call and the reason stop", call({ index: 0, id: "a", function: milk }) + stop, ran],
-  ["a call and the reason tool_use", call({ index: 0, id: "a", function: milk }) + chunk({}, "tool_use"), ran],
-  ["a call and an empty reason", call({ index: 0, id: "a", function: milk }) + chunk({}, "") + done, ran],
-  [
-    "a call in the old form",
-    chunk({ function_call: milk }) + chunk({}, "function_call"),
-    { calls: [{ id: "call_0", ...milk }], finish: "tool_calls" },
-  ],
-  [
-    "a call with a signature",
-    call({ index: 0, id: "a", function: milk, extra_content: { google: { thought_signature: "s" } } }) + stop,
-    { calls: [{ id: "a", ...milk, extra: { google: { thought_signature: "s" } } }] },
-  ],
-];
+const whole = (text: string) => read([Buffer.from(text)]);
+const bytewise = (text: string) => read(Array.from(Buffer.from(text), (byte) => Uint8Array.of(byte)));
 
 describe("an answer with", () => {
   it.each(answers)("%s is read", (_, wire, meaning) => {
@@ -266,14 +35,15 @@ describe("an answer with", () => {
     const right = whole(wire);
     const bytes = Buffer.from(wire);
     for (let end = 0; end < bytes.length; end++) {
-      const cut = meaningOf([bytes.subarray(0, end)]);
-      const settled = cut.finish !== null && cut.finish !== brokenOff && cut.failed === null;
-      const told = { text: cut.text, calls: cut.calls, finish: cut.finish };
-      // Behind the reason only usage is missing.
-      expect([end, settled ? told : right.text.startsWith(cut.text)]).toEqual([
-        end,
-        settled ? { text: right.text, calls: right.calls, finish: right.finish } : true,
-      ]);
+      const cut = read([bytes.subarray(0, end)]);
+      const { text, reasoning, calls, finish, failed } = right;
+      // Behind the reason of the end only usage is missing.
+      const expected =
+        cut.finish === brokenOff
+          ? { failed: null, begins: [true, true] }
+          : { failed, begins: [true, true], text, reasoning, calls, finish };
+      const begins = [text.startsWith(cut.text), reasoning.startsWith(cut.reasoning)];
+      expect([end, { ...cut, begins }]).toMatchObject([end, expected]);
     }
   });
 });
@@ -291,6 +61,29 @@ describe("a failure", () => {
     ["in a field of its own", 'error: {"code":400,"message":"x"}\n\ndata: [DONE]\n\n', { failed: 400 }],
     ["as a reason", hello + chunk({}, "error"), { failed: 500 }],
     ["by its type", frame({ error: { type: "authentication_error" } }), { failed: 401 }],
+    ["as a text", frame({ error: "model 'x' not found, try pulling it first" }), { failed: 404 }],
+    ["with a number as a text", frame({ error: { code: "429", message: "x" } }), { failed: 429 }],
+    ["as vLLM says it", frame({ object: "error", message: "x", code: 400 }), { failed: 400 }],
+    ["as FastAPI says it", frame({ detail: "Not authenticated: no permission" }), { failed: 401 }],
+    [
+      "as Cloudflare says it",
+      frame({ success: false, errors: [{ code: 7000, message: "No route" }] }),
+      { failed: 500 },
+    ],
+    ["as SiliconFlow says it", frame({ code: 30001, message: "insufficient balance", data: null }), { failed: 402 }],
+    [
+      "as MiniMax says it",
+      frame({ choices: null, base_resp: { status_code: 1008, status_msg: "insufficient balance" } }),
+      { failed: 402 },
+    ],
+    ["as Gemini says it", `data: [{"error":{"code":400,"status":"INVALID_ARGUMENT"}}]\n\n`, { failed: 400 }],
+    ["as Anthropic says it", frame({ type: "error", error: { type: "overloaded_error" } }), { failed: 500 }],
+    ["in one line of a stream of lines", `${hello}{"error":{"code":503}}\n`, { text: "Hello world.", failed: 503 }],
+    [
+      "of a call without a name",
+      chunk({ tool_calls: [{ index: 0, function: { arguments: "{}x" } }] }) + stop,
+      { failed: true },
+    ],
     ["as a broken object", `${hello}data: {"choices":[{\n\n`, { text: "Hello world.", failed: true }],
     ["as bytes that are no text", `${hello}data: \ufffd\n\n`, { text: "Hello world.", failed: true }],
     ["as a broken list", `${hello}data: [[[\n\n`, { text: "Hello world.", failed: true }],
@@ -310,6 +103,19 @@ describe("a failure", () => {
   });
 });
 
+it("what a server says behind a reason that it gave too early is read", () => {
+  expect(whole(chunk({ content: "Hello " }, "stop") + chunk({ content: "world." }, "stop") + done)).toMatchObject({
+    text: "Hello world.",
+    finish: "stop",
+  });
+  const call = { tool_calls: [{ index: 0, id: "a", function: { name: "list_tasks", arguments: "" } }] };
+  expect(whole(stop + chunk(call) + done)).toMatchObject({ calls: [{ id: "a" }], finish: "tool_calls" });
+});
+
+it("usage behind [DONE] is read", () => {
+  expect(whole(hello + stop + done + usage)).toMatchObject({ text: "Hello world.", finish: "stop", tokens: 7 });
+});
+
 it("reads one JSON body in place of a stream", () => {
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
   const message = { role: "assistant", content: "Hello world." };
@@ -321,28 +127,157 @@ it("reads one JSON body in place of a stream", () => {
   expect(new Normaliser(new ChatEvents("x")).readWhole({ page: "<html>" })).toBeNull();
 });
 
-describe("the Responses API", () => {
-  const event = (type: string, more: object) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
-  const readResponses = (wire: string) => {
-    const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
-    return { frames: framesOf(normaliser.read(Buffer.from(wire))), normaliser };
-  };
+const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
 
-  it("gets what its imitators leave out", () => {
-    const { frames } = readResponses(
-      event("response.created", { response: { id: "r" } }) +
-        event("response.output_item.added", { output_index: 0, item: { id: "m", type: "message" } }) +
-        event("response.output_text.delta", { output_index: 0, delta: "Hi" }),
-    );
-    expect(frames).toContain('"created_at":0,"model":"","id":"r"');
-    expect(frames).toMatch(/"delta":"Hi","item_id":"m"|"item_id":"m"[^\n]*"delta":"Hi"/);
+describe("the Responses API, from an imitator that", () => {
+  const created = event("response.created", { response: { id: "r" } });
+  const completed = event("response.completed", { response: { id: "r" } });
+  const added = (item: object, more: object = { output_index: 0 }) =>
+    event("response.output_item.added", { ...more, item });
+  const said = (delta: string, more: object = { output_index: 0 }) =>
+    event("response.output_text.delta", { ...more, delta });
+  const call = { type: "function_call", call_id: "a", name: "add_task" };
+  const milk = '{"title":"Milk"}';
+  const message = { type: "message", content: [{ type: "output_text", text: "Hello world." }] };
+  const good = { text: "Hello world.", finish: "stop", failed: null };
+  const ran = { calls: [{ id: "a", name: "add_task", arguments: milk }], finish: "tool-calls", failed: null };
+
+  /** What the adapter makes of the canonical form. */
+  async function read(pieces: Uint8Array[]) {
+    const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
+    const frames = framesOf([...pieces.flatMap((piece) => normaliser.read(piece)), ...normaliser.finish(false)]);
+    const fetch = async () => new Response(frames, { headers: { "content-type": "text/event-stream" } });
+    const model = createOpenAI({ apiKey: "unused", fetch }).responses("scripted");
+    const { stream } = await model.doStream({ prompt: [] });
+    const answer = {
+      text: "",
+      reasoning: "",
+      calls: [] as object[],
+      finish: "",
+      tokens: 0,
+      failed: normaliser.failure,
+    };
+    for await (const part of stream) {
+      if (part.type === "text-delta") answer.text += part.delta;
+      if (part.type === "reasoning-delta") answer.reasoning += part.delta;
+      if (part.type === "tool-call")
+        answer.calls.push({ id: part.toolCallId, name: part.toolName, arguments: part.input });
+      if (part.type === "finish") answer.finish = part.finishReason.unified;
+      if (part.type === "finish") answer.tokens = part.usage.outputTokens.total ?? 0;
+      if (part.type === "error") throw part.error;
+    }
+    return answer;
+  }
+
+  it.each<[string, string, object]>([
+    [
+      "leaves out ids and times",
+      created + added({ id: "m", type: "message" }) + said("Hello world.") + completed,
+      good,
+    ],
+    ["announces nothing", said("Hello ", {}) + said("world.", {}) + completed, good],
+    [
+      "names events only outside of their data",
+      `${created}${said("Hello world.").replace(/"type":"[^"]*",/, "")}${completed}`,
+      good,
+    ],
+    [
+      "sends pings and other things",
+      `${created}event: ping\ndata: {}\n\ndata: word\n\n${said("Hello world.")}${completed}`,
+      good,
+    ],
+    [
+      "says the text at its end only",
+      created + event("response.output_text.done", { text: "Hello world." }) + completed,
+      good,
+    ],
+    [
+      "repeats the text at its end",
+      created +
+        said("Hello world.") +
+        event("response.output_text.done", { output_index: 0, text: "Hello world." }) +
+        event("response.output_item.done", { output_index: 0, item: message }) +
+        event("response.completed", { response: { output: [message] } }),
+      good,
+    ],
+    [
+      "tells items when they are done",
+      created + event("response.output_item.done", { output_index: 0, item: message }) + completed,
+      good,
+    ],
+    ["tells everything at the end", created + event("response.completed", { response: { output: [message] } }), good],
+    ["ends with [DONE] alone", `${created}${said("Hello world.")}data: [DONE]\n\n`, good],
+    ["has another word for the end", created + said("Hello world.") + event("response.done", { response: {} }), good],
+    [
+      "counts in strings",
+      created +
+        said("Hello world.") +
+        event("response.completed", { response: { usage: { input_tokens: "3", output_tokens: "4" } } }),
+      { ...good, tokens: 4 },
+    ],
+    [
+      "shows its reasoning as text",
+      created +
+        added({ id: "r", type: "reasoning" }) +
+        event("response.reasoning_text.delta", { output_index: 0, item_id: "r", delta: "Hm." }) +
+        said("Hello world.", { output_index: 1 }) +
+        completed,
+      { ...good, reasoning: "Hm." },
+    ],
+    [
+      "streams a call and never closes it",
+      created +
+        added(call) +
+        event("response.function_call_arguments.delta", { output_index: 0, delta: milk }) +
+        completed,
+      ran,
+    ],
+    [
+      "tells the arguments at the end of a call",
+      created +
+        added(call) +
+        event("response.function_call_arguments.done", { output_index: 0, arguments: milk }) +
+        completed,
+      ran,
+    ],
+    [
+      "tells a call when it is done",
+      created + event("response.output_item.done", { output_index: 0, item: { ...call, arguments: milk } }) + completed,
+      ran,
+    ],
+    [
+      "has arguments as an object",
+      created + event("response.output_item.done", { item: { ...call, arguments: { title: "Milk" } } }) + completed,
+      ran,
+    ],
+    [
+      "cuts the answer off",
+      created +
+        said("Hello world.") +
+        event("response.incomplete", { response: { incomplete_details: { reason: "max_output_tokens" } } }),
+      { finish: "length" },
+    ],
+    ["breaks off", created + said("Hello "), { text: "Hello ", finish: "interrupted", failed: null }],
+    [
+      "has failed",
+      created + said("Hello ") + event("response.failed", { response: { error: { code: "rate_limit_exceeded" } } }),
+      { text: "Hello ", failed: { statusCode: 429 } },
+    ],
+    [
+      "reports a failure without a type",
+      `${created}data: {"error":{"code":"insufficient_quota"}}\n\n`,
+      { failed: { statusCode: 402 } },
+    ],
+  ])("%s", async (_, wire, meaning) => {
+    expect(await read([Buffer.from(wire)])).toMatchObject(meaning);
+    expect(await read(Array.from(Buffer.from(wire), (byte) => Uint8Array.of(byte)))).toMatchObject(meaning);
   });
 
-  it("loses what is no event of it, and ends with its last one", () => {
-    const { frames, normaliser } = readResponses(
-      `event: ping\ndata: {}\n\n${event("response.completed", { response: {} })}${event("response.output_text.delta", { delta: "late" })}`,
-    );
-    expect(frames).toBe(event("response.completed", { response: {} }));
+  it("answers with one body", async () => {
+    const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
+    const frames = framesOf(normaliser.readWhole({ output: [message, { ...call, arguments: milk }] }) ?? []);
+    expect(frames).toContain('"delta":"Hello world."');
+    expect(frames).toContain('"call_id":"a"');
     expect(normaliser.whole).toBe(true);
   });
 
@@ -352,8 +287,8 @@ describe("the Responses API", () => {
       normaliser.read(Buffer.from(wire));
       return normaliser.thinking;
     };
-    expect(thinking(event("response.created", { response: {} }))).toBe(true);
-    expect(thinking(event("response.output_item.added", { output_index: 0, item: { type: "reasoning" } }))).toBe(true);
-    expect(thinking(event("response.output_item.added", { output_index: 1, item: { type: "message" } }))).toBe(false);
+    expect(thinking(created)).toBe(true);
+    expect(thinking(added({ type: "reasoning" }))).toBe(true);
+    expect(thinking(added({ type: "message" }, { output_index: 1 }))).toBe(false);
   });
 });

@@ -1,6 +1,6 @@
 // Between the bytes of a provider and the adapter that reads them: whatever a server streams becomes the canonical events of its API's
 // shape, adjacent texts joined. Knows when the answer is whole, so that nothing after that can spoil it.
-import { type EventReader, type Item, unreadable } from "./answer-events";
+import { type EventReader, type Item, type ProviderEvent, unreadable } from "./answer-events";
 import { EventLines } from "./event-lines";
 
 /** What goes on to the adapter. */
@@ -14,18 +14,14 @@ export class Normaliser {
   readonly #reader: EventReader;
   readonly #lines: EventLines;
   #items: Said[] = [];
-  /** Events that came, and whether any of them was part of an answer. */
-  #events = 0;
-  #understood = false;
   #whole = false;
   #failure: Error | null = null;
 
   constructor(reader: EventReader) {
     this.#reader = reader;
-    this.#lines = new EventLines((event) => {
-      this.#events += 1;
-      this.#take(() => reader.read(event));
-    });
+    this.#lines = new EventLines((event) =>
+      this.#take(() => (event.cut ? readCut(reader, event) : reader.read(event))),
+    );
   }
 
   /** The answer has ended: what comes after it is not read. */
@@ -41,6 +37,11 @@ export class Normaliser {
   /** Why the answer ended is known; its usage may still come. */
   get settled(): boolean {
     return this.#reader.settled;
+  }
+
+  /** For how long. */
+  get graceMs(): number {
+    return this.#reader.graceMs;
   }
 
   /** The provider works on something that it does not show. */
@@ -59,7 +60,6 @@ export class Normaliser {
   /** What remains when the connection ends, or fails. */
   finish(failed: boolean): Said[] {
     if (!this.#over && !failed) this.#lines.end();
-    if (!failed && this.#events > 0 && !this.#understood) this.#failure ??= unreadable();
     this.#take(() => this.#reader.finish(failed));
     return this.#given();
   }
@@ -79,7 +79,6 @@ export class Normaliser {
   #take(read: () => Item[]): void {
     if (this.#over) return;
     for (const item of attempted(read)) {
-      this.#understood = true;
       if (item.type === "end") this.#whole = true;
       else if (item.type === "failure") this.#failure = item.error;
       else this.#items.push(item);
@@ -97,6 +96,15 @@ export class Normaliser {
     }
     this.#items = [];
     return given;
+  }
+}
+
+/** An event that the end of the stream cut may be whole all the same, and is nothing if it cannot be read. */
+function readCut(reader: EventReader, event: ProviderEvent): Item[] {
+  try {
+    return reader.read(event);
+  } catch {
+    return [];
   }
 }
 

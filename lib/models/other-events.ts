@@ -3,6 +3,7 @@ import type { EventReader, Item, ProviderEvent } from "./answer-events";
 
 export class OtherEvents implements EventReader {
   readonly settled = false;
+  readonly graceMs = 0;
   readonly thinking = false;
 
   read({ name, data }: ProviderEvent): Item[] {

@@ -1,15 +1,14 @@
 // The HTTP of the providers' SDKs: a `fetch` on node:http, whose body is read only when it is wanted. Behind `fetch` itself
 // each token would be a read, a callback and a chunk of a web stream, wanted or not. Proxies (NODE_USE_ENV_PROXY) and
 // certificates (NODE_EXTRA_CA_CERTS) are Node's own. A prompt goes where the operator said: redirects stay on its host.
-import { type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
+import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
+import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { Readable } from "node:stream";
 import { APICallError, InvalidResponseDataError } from "ai";
 import { logger } from "@/lib/logger";
 import { type EventReader, unreadable } from "./answer-events";
 import { answerStream } from "./answer-stream";
 import { ChatEvents } from "./chat-events";
-
 import { framesOf, Normaliser } from "./normaliser";
 import { OtherEvents } from "./other-events";
 import { ResponsesEvents } from "./responses-events";
@@ -21,8 +20,9 @@ const unread: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
 
 /** The statuses of a response that has no body; `Response` takes none for them. */
 const bodiless = [204, 205, 304];
-/** The redirects that keep method and body. */
+/** The redirects that keep method and body, and those that turn POST into GET. */
 const redirects = [307, 308];
+const lossyRedirects = [301, 302, 303];
 const maxRedirects = 3;
 /** An answer that comes as one body: larger than any model writes. */
 const maxWholeBytes = 32 * 1_048_576;
@@ -61,8 +61,15 @@ async function follow(url: URL, init: RequestInit, body: string): Promise<Incomi
   for (let count = 0; ; count++) {
     const message = await send(target, init, body);
     const { location } = message.headers;
-    if (!redirects.includes(message.statusCode ?? 0) || !location || count === maxRedirects) return message;
+    const status = message.statusCode ?? 0;
+    if (!location || count === maxRedirects) return message;
     const next = URL.canParse(location, target) ? new URL(location, target) : null;
+    if (lossyRedirects.includes(status))
+      logger.warn(
+        { status, from: target.origin, to: next?.origin },
+        "the provider's address has moved: POST is not redirected",
+      );
+    if (!redirects.includes(status)) return message;
     if (next?.host !== target.host || (next.protocol !== target.protocol && next.protocol !== "https:")) {
       logger.warn(
         { from: target.host, to: next?.host },
@@ -81,9 +88,13 @@ async function send(url: URL, init: RequestInit, body: string): Promise<Incoming
     return await sendOnce(url, init, body);
   } catch (error) {
     if (!(error instanceof StaleConnection)) throw error;
-    return sendOnce(url, init, body, { agent: false });
+    return sendOnce(url, init, body, { agent: freshAgents[url.protocol === "https:" ? "https" : "http"] });
   }
 }
+
+/** Without kept connections, and with the proxies of Node's own agents. */
+const proxyEnv = process.env.NODE_USE_ENV_PROXY === "1" ? process.env : undefined;
+const freshAgents = { http: new HttpAgent({ proxyEnv }), https: new HttpsAgent({ proxyEnv }) };
 
 class StaleConnection extends TypeError {}
 
@@ -141,7 +152,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     return new Response(null, init);
   }
   const activity = activityOf(signal);
-  const { kind, first, body } = await sniff(message);
+  const { kind, first, body } = await sniff(message, () => activity.bytes());
   headers.delete("content-encoding");
   if (!reader || status >= 300) {
     const events = headers.get("content-type")?.startsWith("text/event-stream");
@@ -155,7 +166,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     const onBytes = () => activity.bytes(normaliser.thinking);
     return new Response(answerStream(body, { first, normaliser, onBytes }), init);
   }
-  const said = kind === "json" ? normaliser.readWhole(await jsonOf(first, body)) : null;
+  const said = kind === "json" ? normaliser.readWhole(await jsonOf(first, body, () => activity.bytes())) : null;
   if (normaliser.failure) throw normaliser.failure;
   if (said) return new Response(framesOf(said), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
@@ -168,16 +179,17 @@ function rest(first: Buffer, body: Readable): ReadableStream<Uint8Array> {
 }
 
 /** Undefined for what is no JSON. */
-async function jsonOf(first: Buffer, body: Readable): Promise<unknown> {
+async function jsonOf(first: Buffer, body: Readable, onBytes: () => void): Promise<unknown> {
   const pieces = [first];
   let length = first.length;
   for await (const piece of body) {
+    onBytes();
     length += piece.length;
     if (length > maxWholeBytes) return undefined;
     pieces.push(piece);
   }
   try {
-    return JSON.parse(Buffer.concat(pieces).toString());
+    return JSON.parse(new TextDecoder().decode(Buffer.concat(pieces)));
   } catch {
     // Not JSON after all, which the caller reports.
     return undefined;

@@ -4,18 +4,42 @@ import {
   type Item,
   isObject,
   type JsonObject,
+  numberOf,
   objectOf,
   type ProviderEvent,
   reportedFailure,
+  unreadable,
 } from "./answer-events";
+import { failureIn, isPing } from "./failure-shapes";
 
-/** The last event of an answer, whatever it says of it. */
-const lastEvents = new Set(["response.completed", "response.incomplete", "response.failed"]);
+type OutputItem = {
+  place: number;
+  id: string;
+  type: string;
+  /** Of its text and of its reasoning: what was shown, by the place of the part. */
+  shown: Map<string, number>;
+  /** Of a call. */
+  call: { id: string; name: string; input: string };
+  done: boolean;
+};
+
+/** Reasoning that is shown as it is written, under the names that imitators have for it. */
+const reasoningDeltas = new Set([
+  "response.reasoning_text.delta",
+  "response.reasoning.delta",
+  "response.reasoning_content.delta",
+  "response.reasoning_summary.delta",
+]);
 
 export class ResponsesEvents implements EventReader {
+  readonly settled = false;
+  readonly graceMs = 0;
   readonly #url: string;
-  /** The ids of the items, by their place in the output. */
-  readonly #items = new Map<unknown, unknown>();
+  /** By their place in the output. */
+  readonly #items = new Map<number, OutputItem>();
+  #last: OutputItem | undefined;
+  #created = false;
+  #foreign = false;
   /** From its beginning to the first item that is shown, and while it reasons. */
   #thinking = false;
 
@@ -28,76 +52,232 @@ export class ResponsesEvents implements EventReader {
     return this.#thinking;
   }
 
-  read({ data }: ProviderEvent): Item[] {
+  read({ name, data }: ProviderEvent): Item[] {
+    const word = data.trim();
+    if (word === "[DONE]" || word === "DONE") return this.#shown ? this.#completed({}, "response.completed") : [];
     const event = objectOf(data);
-    const type = event?.type;
-    if (!event || typeof type !== "string") {
-      const error = event?.error;
-      return error ? [{ type: "failure", error: reportedFailure(error, this.#url) }] : [];
-    }
-    if (type !== "error" && !type.startsWith("response.")) return [];
-    const filled = this.#filled(event, type);
-    if (type === "response.output_text.delta" && typeof filled.delta === "string") return [deltaItem(filled)];
-    const items: Item[] = [{ type: "frame", frame: frameOf(filled) }];
-    if (lastEvents.has(type)) items.push({ type: "end" });
-    return items;
-  }
-
-  /** Its last event is also the end. */
-  get settled(): boolean {
-    return false;
+    if (!event) return [];
+    const type = typeof event.type === "string" && event.type !== "" ? event.type : (name ?? "");
+    if (type.startsWith("response.")) return this.#event(type, event);
+    const failure = failureIn(event, name);
+    if (failure) return [this.#failure(failure)];
+    this.#foreign ||= !isPing(event, name);
+    return [];
   }
 
   /** The adapter itself tells an answer without its last event from a whole one. */
-  finish(): Item[] {
+  finish(failed: boolean): Item[] {
+    if (!failed && this.#foreign && !this.#created) throw unreadable();
     return [];
   }
 
   readWhole(body: unknown): Item[] | null {
     if (!isObject(body)) return null;
-    if (body.error) return [{ type: "failure", error: reportedFailure(body.error, this.#url) }];
+    const failure = failureIn(body);
+    if (failure) return [this.#failure(failure)];
     if (!Array.isArray(body.output)) return null;
-    const events: JsonObject[] = [{ type: "response.created", response: { ...body, output: [] } }];
-    for (const [index, item] of body.output.filter(isObject).entries()) {
-      const at = { output_index: index, item_id: item.id ?? `item_${index}` };
-      events.push({
-        type: "response.output_item.added",
-        output_index: index,
-        item: { ...item, ...(item.content ? { content: [] } : {}) },
-      });
-      for (const [part, content] of (Array.isArray(item.content) ? item.content.filter(isObject) : []).entries())
-        if (typeof content.text === "string")
-          events.push({ type: "response.output_text.delta", ...at, content_index: part, delta: content.text });
-      events.push({ type: "response.output_item.done", output_index: index, item });
-    }
-    events.push({ type: "response.completed", response: body });
-    return events.flatMap((event) => this.read({ name: undefined, data: JSON.stringify(event) }));
+    return this.#completed(body, body.status === "incomplete" ? "response.incomplete" : "response.completed");
   }
 
-  #filled(event: JsonObject, type: string): JsonObject {
-    const { item, output_index: place } = event;
-    if (type === "response.created") this.#thinking = true;
-    if (isObject(item)) {
-      if (type === "response.output_item.added") this.#items.set(place, item.id);
-      this.#thinking = item.type === "reasoning" && type === "response.output_item.added";
-      return event;
+  get #shown(): boolean {
+    return this.#items.size > 0;
+  }
+
+  #failure(reported: unknown): Item {
+    return { type: "failure", error: reportedFailure(reported, this.#url) };
+  }
+
+  #event(type: string, event: JsonObject): Item[] {
+    switch (type) {
+      case "response.created":
+      case "response.in_progress":
+        return this.#begin(type, event);
+      case "response.output_item.added":
+        return this.#added(event);
+      case "response.output_item.done":
+        return this.#done(event);
+      case "response.output_text.delta":
+      case "response.refusal.delta":
+        return this.#text(type, event, event.delta);
+      case "response.output_text.done":
+        return this.#remainder(event, event.text);
+      case "response.function_call_arguments.delta":
+        return this.#input(event, event.delta);
+      case "response.function_call_arguments.done":
+        return this.#input(event, this.#itemOf(event)?.call.input === "" ? event.arguments : "");
+      case "response.completed":
+      case "response.done":
+      case "response.incomplete":
+        return this.#completed(event.response, type === "response.incomplete" ? type : "response.completed");
+      case "response.failed":
+      case "response.cancelled":
+        return [this.#failure((isObject(event.response) && event.response.error) || { type: "server_error" })];
     }
-    if (isObject(event.response) && (type === "response.created" || type === "response.in_progress"))
-      return { ...event, response: { created_at: 0, model: "", ...event.response } };
-    if (type.includes("delta") && event.item_id === undefined && this.#items.has(place))
-      return { ...event, item_id: this.#items.get(place) };
-    return event;
+    if (reasoningDeltas.has(type)) return this.#reasoning(event);
+    const item = this.#itemOf(event);
+    return [this.#begun(), frameItem({ ...event, type, ...(item && { item_id: item.id }) })].flat();
+  }
+
+  #begin(type: string, event: JsonObject): Item[] {
+    this.#created = true;
+    this.#thinking ||= this.#items.size === 0;
+    const response = isObject(event.response) ? event.response : {};
+    const { id = "response", created_at: at, model = "" } = response;
+    return [frameItem({ ...event, type, response: { ...response, id, created_at: numberOf(at) ?? 0, model } })];
+  }
+
+  /** Some servers begin with the first item. */
+  #begun(): Item[] {
+    return this.#created ? [] : this.#begin("response.created", {});
+  }
+
+  #added(event: JsonObject): Item[] {
+    const item = isObject(event.item) ? event.item : {};
+    const place = numberOf(event.output_index) ?? this.#items.size;
+    const type = typeof item.type === "string" ? item.type : "message";
+    const id = typeof item.id === "string" ? item.id : `item_${place}`;
+    const call = { id: String(item.call_id ?? id), name: String(item.name ?? ""), input: "" };
+    this.#last = { place, id, type, shown: new Map(), call, done: false };
+    this.#items.set(place, this.#last);
+    this.#thinking = type === "reasoning";
+    const filled = type === "function_call" ? { call_id: call.id, name: call.name, arguments: "" } : {};
+    return [
+      ...this.#begun(),
+      frameItem({ type: "response.output_item.added", output_index: place, item: { ...item, id, type, ...filled } }),
+    ];
+  }
+
+  /** The item that an event is about, by its place, its id, or as the last one. */
+  #itemOf({ output_index: place, item_id: id }: JsonObject): OutputItem | undefined {
+    const known = place === undefined ? undefined : this.#items.get(numberOf(place) ?? -1);
+    if (known || typeof place === "number") return known;
+    return id === undefined || id === this.#last?.id ? this.#last : this.#items.values().find((item) => item.id === id);
+  }
+
+  /** The item of an event, and what announces it where the server did not. */
+  #announced(event: JsonObject, type: string): { item: OutputItem; items: Item[] } {
+    const known = this.#itemOf(event);
+    if (known && known.type === type) return { item: known, items: [] };
+    const item = { type, ...(typeof event.item_id === "string" && { id: event.item_id }) };
+    const items = this.#added({ output_index: known ? undefined : event.output_index, item });
+    return { item: this.#last as OutputItem, items };
+  }
+
+  #text(type: string, event: JsonObject, text: unknown): Item[] {
+    if (typeof text !== "string" || text === "") return [];
+    const { item, items } = this.#announced(event, "message");
+    this.#thinking = false;
+    show(item, event, text);
+    const at = { item_id: item.id, output_index: item.place, content_index: numberOf(event.content_index) ?? 0 };
+    if (type !== "response.output_text.delta") return [...items, frameItem({ type, ...at, delta: text })];
+    return [
+      ...items,
+      {
+        type: "delta",
+        key: `${item.id} ${at.content_index}`,
+        text,
+        frame: (delta) => frameOf({ type, ...at, delta }),
+      },
+    ];
+  }
+
+  /** Text that comes whole, where no deltas said it. */
+  #remainder(event: JsonObject, text: unknown): Item[] {
+    if (typeof text !== "string") return [];
+    const shown = this.#itemOf(event)?.shown.get(partOf(event)) ?? 0;
+    return this.#text("response.output_text.delta", event, text.slice(shown));
+  }
+
+  #reasoning(event: JsonObject): Item[] {
+    if (typeof event.delta !== "string" || event.delta === "") return [];
+    const { item, items } = this.#announced(event, "reasoning");
+    show(item, event, event.delta);
+    const type = "response.reasoning_summary_text.delta";
+    const at = { item_id: item.id, output_index: item.place, summary_index: 0 };
+    return [...items, frameItem({ type, ...at, delta: event.delta })];
+  }
+
+  #input(event: JsonObject, text: unknown): Item[] {
+    const item = this.#itemOf(event);
+    if (item?.type !== "function_call" || typeof text !== "string" || text === "") return [];
+    item.call.input += text;
+    const at = { item_id: item.id, output_index: item.place };
+    return [frameItem({ type: "response.function_call_arguments.delta", ...at, delta: text })];
+  }
+
+  #done(event: JsonObject): Item[] {
+    const told = isObject(event.item) ? event.item : {};
+    const at = { output_index: event.output_index, item_id: told.id ?? event.item_id };
+    let item = this.#itemOf(at);
+    const items: Item[] = [];
+    if (!item || item.done) {
+      items.push(...this.#added({ output_index: numberOf(event.output_index), item: told }));
+      item = this.#last as OutputItem;
+    }
+    if (Array.isArray(told.content))
+      for (const [index, part] of told.content.filter(isObject).entries()) {
+        const where = { output_index: item.place, content_index: index };
+        if (item.type === "message") items.push(...this.#remainder(where, part.text));
+        else if (item.type === "reasoning" && item.shown.size === 0)
+          items.push(...this.#reasoning({ ...where, delta: part.text }));
+      }
+    item.done = true;
+    this.#thinking = false;
+    return [
+      ...items,
+      frameItem({ type: "response.output_item.done", output_index: item.place, item: doneItem(item, told) }),
+    ];
+  }
+
+  /** The end of the answer: items that only now are told, calls that were never closed, and its usage. */
+  #completed(told: unknown, type: string): Item[] {
+    const response = isObject(told) ? told : {};
+    const items = this.#begun();
+    const output = Array.isArray(response.output) ? response.output.filter(isObject) : [];
+    if (!this.#shown)
+      for (const [index, item] of output.entries()) items.push(...this.#done({ output_index: index, item }));
+    for (const { done, place } of [...this.#items.values()])
+      if (!done && type === "response.completed")
+        items.push(...this.#done({ output_index: place, item: output[place] ?? {} }));
+    this.#thinking = false;
+    const { usage, incomplete_details: details, service_tier: tier } = response;
+    const kept = { usage: usageOf(usage), incomplete_details: details, service_tier: tier };
+    return [...items, frameItem({ type, response: kept }), { type: "end" }];
   }
 }
 
-function deltaItem(event: JsonObject): Item {
-  const { item_id, output_index, content_index, delta } = event;
+function partOf({ content_index: index }: JsonObject): string {
+  return String(index ?? 0);
+}
+
+function show(item: OutputItem, event: JsonObject, text: string): void {
+  const part = partOf(event);
+  item.shown.set(part, (item.shown.get(part) ?? 0) + text.length);
+}
+
+function doneItem({ id, type, call }: OutputItem, told: JsonObject): JsonObject {
+  if (type !== "function_call") return { ...told, id, type };
+  const { arguments: input } = told;
+  const text = typeof input === "string" ? input : input === undefined || input === null ? "" : JSON.stringify(input);
+  const name = call.name || String(told.name ?? "");
+  return { ...told, id, type, call_id: call.id, name, arguments: text || call.input, status: "completed" };
+}
+
+function usageOf(usage: unknown): JsonObject | undefined {
+  if (!isObject(usage)) return undefined;
+  const details = (value: unknown) => (isObject(value) ? value : undefined);
   return {
-    type: "delta",
-    key: `${item_id} ${output_index} ${content_index}`,
-    text: delta as string,
-    frame: (text) => frameOf({ ...event, delta: text }),
+    ...usage,
+    input_tokens: numberOf(usage.input_tokens ?? usage.prompt_tokens) ?? 0,
+    output_tokens: numberOf(usage.output_tokens ?? usage.completion_tokens) ?? 0,
+    total_tokens: numberOf(usage.total_tokens),
+    input_tokens_details: details(usage.input_tokens_details),
+    output_tokens_details: details(usage.output_tokens_details),
   };
+}
+
+function frameItem(event: JsonObject): Item {
+  return { type: "frame", frame: frameOf(event) };
 }
 
 function frameOf(event: JsonObject): string {

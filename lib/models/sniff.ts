@@ -2,46 +2,100 @@
 // stream of events from one JSON body and from a page.
 import type { IncomingMessage } from "node:http";
 import { pipeline, type Readable, type Transform } from "node:stream";
-import { constants, createBrotliDecompress, createGunzip, createInflate, createZstdDecompress } from "node:zlib";
+import {
+  constants,
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  createInflateRaw,
+  createZstdDecompress,
+} from "node:zlib";
+import { isObject } from "./answer-events";
 
-/** Text comes out as soon as it is there: a stream is not read to its end first. */
-const flushing = { flush: constants.Z_SYNC_FLUSH };
-const decoders: Record<string, () => Transform> = {
+/** Text comes out as soon as it is there, and what came before the connection ended is kept. */
+const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH };
+const decoders = {
   gzip: () => createGunzip(flushing),
-  "x-gzip": () => createGunzip(flushing),
   deflate: () => createInflate(flushing),
-  br: () => createBrotliDecompress({ flush: constants.BROTLI_OPERATION_FLUSH }),
-  zstd: () => createZstdDecompress({ flush: constants.ZSTD_e_flush }),
-};
+  deflateRaw: () => createInflateRaw(flushing),
+  br: () =>
+    createBrotliDecompress({
+      flush: constants.BROTLI_OPERATION_FLUSH,
+      finishFlush: constants.BROTLI_OPERATION_FLUSH,
+    }),
+  zstd: () => createZstdDecompress({ flush: constants.ZSTD_e_flush, finishFlush: constants.ZSTD_e_flush }),
+} satisfies Record<string, () => Transform>;
+
 const gzipMagic = Buffer.from([0x1f, 0x8b]);
+const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
+/** What is needed to know them. */
+const magicBytes = 4;
+/** A longer line is no chunk of a stream. */
+const maxLineBytes = 1_048_576;
 
 /** `first`: what was read of the body already. */
 export type Sniffed = { kind: "events" | "json" | "other"; first: Buffer; body: Readable };
 
-/** Resolves with the first bytes of the body. Rejects when the connection fails before them. */
-export async function sniff(message: IncomingMessage): Promise<Sniffed> {
-  const named = decoders[message.headers["content-encoding"]?.trim().toLowerCase() ?? ""];
-  const body = named ? through(message, named()) : message;
-  const first = await firstOf(body);
-  if (named || !first.subarray(0, 2).equals(gzipMagic)) return { kind: kindOf(first), first, body };
-  const decoder = createGunzip(flushing);
-  decoder.write(first);
-  const unzipped = through(message, decoder);
-  const text = await firstOf(unzipped);
-  return { kind: kindOf(text), first: text, body: unzipped };
+/** Resolves with the first bytes of the body. Rejects when the connection fails before them. `onBytes`: for each read. */
+export async function sniff(message: IncomingMessage, onBytes: () => void): Promise<Sniffed> {
+  const raw = await firstOf(message, onBytes, (bytes) => bytes.length >= magicBytes);
+  const encoding = encodingOf(message.headers["content-encoding"], raw);
+  if (!encoding) return sniffed(raw, message, onBytes);
+  const decoder: Transform = decoders[encoding]();
+  decoder.write(raw);
+  // A failure of either ends both; the reader of the decoder sees it there.
+  return sniffed(
+    Buffer.alloc(0),
+    pipeline(message, decoder, () => {}),
+    onBytes,
+  );
 }
 
-function through(source: Readable, decoder: Transform): Readable {
-  // A failure of either ends both; the reader of the decoder sees it there.
-  return pipeline(source, decoder, () => {});
+async function sniffed(start: Buffer, body: Readable, onBytes: () => void): Promise<Sniffed> {
+  const begun = isBlank(start)
+    ? Buffer.concat([start, await firstOf(body, onBytes, (bytes) => !isBlank(bytes))])
+    : start;
+  const kind = kindOf(begun);
+  if (kind !== "json" || begun.length === 0) return { kind, first: begun, body };
+  // One chunk a line is a stream too.
+  const hasLine = (bytes: Buffer) => begun.includes("\n") || bytes.includes("\n") || bytes.length > maxLineBytes;
+  const first = Buffer.concat([begun, await firstOf(body, onBytes, hasLine)]);
+  return { kind: beginsWithChunk(first) ? "events" : "json", first, body };
+}
+
+/** How the body is really encoded: proxies undo it and keep the header, or compress and name nothing. */
+function encodingOf(header: string | undefined, bytes: Buffer): keyof typeof decoders | null {
+  if (bytes.subarray(0, 2).equals(gzipMagic)) return "gzip";
+  if (bytes.subarray(0, 4).equals(zstdMagic)) return "zstd";
+  const named = header?.trim().toLowerCase();
+  if ((named !== "br" && named !== "deflate") || bytes.length === 0 || isPlain(bytes)) return null;
+  if (named === "br") return "br";
+  const [method = 0, flags = 0] = bytes;
+  // RFC 1950 §2.2; some servers leave this header out.
+  return (method & 0x0f) === 8 && (method * 256 + flags) % 31 === 0 ? "deflate" : "deflateRaw";
+}
+
+function isPlain(bytes: Buffer): boolean {
+  const isText = bytes
+    .subarray(0, magicBytes)
+    .every((byte) => (byte >= 0x20 && byte < 0x7f) || byte === 0x0a || byte === 0x0d);
+  return isText && kindOf(bytes) !== "other";
+}
+
+function isBlank(bytes: Buffer): boolean {
+  return plainTextOf(bytes) === "";
 }
 
 /** White space and a byte order mark decide nothing. */
-function kindOf(bytes: Buffer): Sniffed["kind"] {
-  const text = bytes
+function plainTextOf(bytes: Buffer): string {
+  return bytes
     .toString("latin1")
     .replace(/^\xef\xbb\xbf/, "")
     .trimStart();
+}
+
+function kindOf(bytes: Buffer): Sniffed["kind"] {
+  const text = plainTextOf(bytes);
   if (text.startsWith("{") || text.startsWith("[")) return "json";
   // Cut inside the name of a field, nothing can be said against it yet.
   const colon = text.indexOf(":");
@@ -52,8 +106,37 @@ function kindOf(bytes: Buffer): Sniffed["kind"] {
 /** Of an event stream; the first is a comment's. */
 const fields = ["", "data", "event", "id", "retry", "error"];
 
-/** Empty when the body ends without a byte. */
-function firstOf(body: Readable): Promise<Buffer> {
+function beginsWithChunk(bytes: Buffer): boolean {
+  const [line = ""] = new TextDecoder().decode(bytes).trimStart().split("\n", 1);
+  try {
+    const { choices }: { choices?: unknown } = JSON.parse(line);
+    return Array.isArray(choices) && isObject(choices[0]) && isObject(choices[0].delta);
+  } catch {
+    // Not whole in one line.
+    return false;
+  }
+}
+
+/** Reads until that is enough. Empty when the body ends without a byte. */
+async function firstOf(body: Readable, onBytes: () => void, isEnough: (bytes: Buffer) => boolean): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let bytes = Buffer.alloc(0);
+  let next = 1;
+  while (!isEnough(bytes) && !body.readableEnded) {
+    const piece = await nextOf(body);
+    if (piece.length === 0) break;
+    onBytes();
+    pieces.push(piece);
+    // Joined at each doubling, which keeps this linear.
+    if (pieces.length < next && !isEnough(piece)) continue;
+    next = pieces.length * 2;
+    bytes = Buffer.concat(pieces);
+  }
+  return Buffer.concat(pieces);
+}
+
+/** Empty at the end. */
+function nextOf(body: Readable): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const stop = () => {
       body.off("readable", look);
@@ -79,5 +162,7 @@ function firstOf(body: Readable): Promise<Buffer> {
     body.on("error", fail);
     body.on("close", fail);
     if (body.destroyed) fail(body.errored ?? undefined);
+    // What was read before may have left something behind.
+    else if (body.readableLength > 0) look();
   });
 }

@@ -1,14 +1,33 @@
-// Reasoning that a model writes into its text, between <think> and </think> at the very beginning: Qwen, DeepSeek's distilled models and
-// others do, where the server has no reasoning parser. Linear in the text, whatever it is cut into. Pure.
+// Reasoning that a model writes into its text, between tags at the very beginning: Qwen, DeepSeek's distilled models and others do, where
+// the server has no reasoning parser. Linear in the text, whatever it is cut into. Pure.
 
 type Piece = { kind: "content" | "reasoning_content"; text: string };
 
-const openTag = "<think>";
-const closeTag = "</think>";
+/** What opens the reasoning, and what closes it. */
+const tags = new Map([
+  ["<think>", "</think>"],
+  ["<thinking>", "</thinking>"],
+  // Gemini's compatible endpoint, EXAONE.
+  ["<thought>", "</thought>"],
+  // Seed-OSS, Magistral, Kimi-VL, Command A.
+  ["<seed:think>", "</seed:think>"],
+  ["[THINK]", "[/THINK]"],
+  ["◁think▷", "◁/think▷"],
+  ["<|START_THINKING|>", "<|END_THINKING|>"],
+  // gpt-oss, where the server does not read its channels.
+  ["<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"],
+]);
+/** A text that begins so has no reasoning: the template of the prompt opened and closed it. */
+const emptyReasoning = ["</think>", "<|channel|>final<|message|>"];
+const beginnings = [...tags.keys(), ...emptyReasoning];
+const longestBeginning = Math.max(...beginnings.map(({ length }) => length));
+/** White space alone decides nothing; more than this of it is an odd answer and no preamble. */
+const maxPreamble = 100;
 
 export class ThinkTags {
   #state: "before" | "inside" | "after" | "text" = "before";
   #held = "";
+  #closeTag = "";
 
   /** Inside the tags. */
   get open(): boolean {
@@ -22,22 +41,20 @@ export class ThinkTags {
     const pieces: Piece[] = [];
     if (this.#state === "before") {
       const begun = this.#held.trimStart();
-      // White space alone decides nothing; more than this of it is an odd answer and no preamble.
-      if (
-        openTag.startsWith(begun.slice(0, openTag.length)) &&
-        begun.length < openTag.length &&
-        this.#held.length < 100
-      )
-        return [];
-      if (!begun.startsWith(openTag)) return this.#giveText();
-      this.#state = "inside";
-      this.#held = begun.slice(openTag.length).trimStart();
+      const beginning = beginnings.find((tag) => begun.startsWith(tag));
+      if (beginning === undefined) {
+        const undecided = begun.length < longestBeginning && beginnings.some((tag) => tag.startsWith(begun));
+        return undecided && this.#held.length < maxPreamble ? [] : this.#giveText();
+      }
+      this.#closeTag = tags.get(beginning) ?? "";
+      this.#state = this.#closeTag ? "inside" : "after";
+      this.#held = begun.slice(beginning.length).trimStart();
     }
     if (this.#state === "inside") {
-      const end = this.#held.indexOf(closeTag);
-      const known = end >= 0 ? end : this.#held.length - partialTag(this.#held);
+      const end = this.#held.indexOf(this.#closeTag);
+      const known = end >= 0 ? end : this.#held.length - partialTag(this.#held, this.#closeTag);
       if (known > 0) pieces.push({ kind: "reasoning_content", text: this.#held.slice(0, known) });
-      this.#held = this.#held.slice(end >= 0 ? end + closeTag.length : known);
+      this.#held = this.#held.slice(end >= 0 ? end + this.#closeTag.length : known);
       if (end < 0) return pieces;
       this.#state = "after";
     }
@@ -47,11 +64,11 @@ export class ThinkTags {
     return pieces;
   }
 
-  /** What was held back, at the end of the text. */
-  flush(): Piece[] {
+  /** What was held back, at the end of the text. Where it broke off, the beginning of a tag is none. */
+  flush(brokeOff = false): Piece[] {
     const text = this.#held;
     this.#held = "";
-    if (text === "") return [];
+    if (text === "" || brokeOff) return [];
     return [{ kind: this.#state === "inside" ? "reasoning_content" : "content", text }];
   }
 
@@ -63,9 +80,9 @@ export class ThinkTags {
   }
 }
 
-/** How many characters at the end may begin the closing tag. */
-function partialTag(text: string): number {
-  for (let length = Math.min(closeTag.length - 1, text.length); length > 0; length--)
-    if (closeTag.startsWith(text.slice(-length))) return length;
+/** How many characters at the end may begin the tag. */
+function partialTag(text: string, tag: string): number {
+  for (let length = Math.min(tag.length - 1, text.length); length > 0; length--)
+    if (tag.startsWith(text.slice(-length))) return length;
   return 0;
 }

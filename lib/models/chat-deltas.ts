@@ -1,0 +1,91 @@
+// What a delta of Chat Completions holds, under all the names that servers use for the same things (docs/providers.md). Pure.
+import { isObject, type JsonObject, numberOf } from "./answer-events";
+
+export type Delta = { kind: "content" | "reasoning_content"; text: string };
+
+/** Servers that fill two of these repeat the same text: the first one counts. */
+const reasoningFields = [
+  "reasoning_content",
+  "reasoning",
+  "thinking",
+  "reasoning_text",
+  "thought",
+  "thoughts",
+  "thinking_content",
+  "reasoning_details",
+  "thinking_blocks",
+] as const;
+
+/** The texts of a delta in order; reasoning first, where a server sends both at once. */
+export function deltasOf(delta: JsonObject): Delta[] {
+  const deltas: Delta[] = [];
+  for (const field of reasoningFields) {
+    const value = delta[field];
+    if (value === undefined || value === null) continue;
+    const text = textOf(value);
+    if (text === "") continue;
+    deltas.push({ kind: "reasoning_content", text });
+    break;
+  }
+  const { content } = delta;
+  if (typeof content === "string") deltas.push({ kind: "content", text: content });
+  else if (content !== undefined && content !== null)
+    for (const part of Array.isArray(content) ? content : [content])
+      deltas.push({ kind: kindOf(part), text: textOf(part) });
+  return deltas;
+}
+
+function kindOf(part: unknown): Delta["kind"] {
+  const type = isObject(part) ? part.type : undefined;
+  return typeof type === "string" && /^(?:thinking|thought|reasoning)/.test(type) ? "reasoning_content" : "content";
+}
+
+/** Parts of parts are known; nothing nests deeper. */
+const maxDepth = 3;
+
+/** The text of a string, of a part or of a list of them. A number is a text that a gateway took for a number. */
+function textOf(value: unknown, depth = 0): string {
+  if (typeof value === "string") return value;
+  if (typeof value === "number") return String(value);
+  if (depth > maxDepth) return "";
+  if (Array.isArray(value)) return value.map((each) => textOf(each, depth + 1)).join("");
+  if (!isObject(value)) return "";
+  return textOf(value.thinking ?? value.reasoning ?? value.text ?? value.summary ?? value.content, depth + 1);
+}
+
+export type UrlAnnotation = { url: string; title?: string };
+
+/** The pages that a chunk cites: in annotations, or beside the choices as Perplexity and xAI have them. */
+export function citedPagesOf(chunk: JsonObject, delta: JsonObject): UrlAnnotation[] {
+  const lists = [delta.annotations, chunk.search_results, chunk.citations];
+  return lists.flatMap((list) => (Array.isArray(list) ? list.flatMap(pageOf) : []));
+}
+
+function pageOf(cited: unknown): UrlAnnotation[] {
+  const { url, title } = isObject(cited) ? (isObject(cited.url_citation) ? cited.url_citation : cited) : { url: cited };
+  if (typeof url !== "string" || !URL.canParse(url)) return [];
+  return [{ url, ...(typeof title === "string" && { title }) }];
+}
+
+/** The usage of a chunk: on top, in Groq's field of its own, or in Moonshot's choice. */
+export function usageIn(chunk: JsonObject, choice?: JsonObject): JsonObject | null {
+  const { usage, x_groq: groq } = chunk;
+  return usageOf(usage ?? (isObject(groq) ? groq.usage : undefined) ?? choice?.usage);
+}
+
+function usageOf(value: unknown): JsonObject | null {
+  if (!isObject(value)) return null;
+  const details = (name: string) => {
+    const told = value[name];
+    return isObject(told) && Object.fromEntries(Object.entries(told).map(([key, each]) => [key, numberOf(each)]));
+  };
+  const prompt = details("prompt_tokens_details");
+  const completion = details("completion_tokens_details");
+  return {
+    prompt_tokens: numberOf(value.prompt_tokens ?? value.input_tokens),
+    completion_tokens: numberOf(value.completion_tokens ?? value.output_tokens),
+    total_tokens: numberOf(value.total_tokens),
+    ...(prompt && { prompt_tokens_details: prompt }),
+    ...(completion && { completion_tokens_details: completion }),
+  };
+}
