@@ -39,21 +39,24 @@ export function pageWake({ window = globalThis.window, document = globalThis.doc
 }
 
 /** Resolves after the time, or at the next wake that gives hope, whichever is first. Rejects with the signal's reason. */
-export function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let unsubscribe = () => {};
-    const end = (settle: () => void) => {
-      clearTimeout(timer);
-      unsubscribe();
-      signal.removeEventListener("abort", onAbort);
-      settle();
-    };
-    const onAbort = () => end(() => reject(signal.reason));
-    const timer = setTimeout(() => end(resolve), ms);
-    unsubscribe = wake((reason) => {
-      if (reason !== "offline") end(resolve);
+export async function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  let unsubscribe = () => {};
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let onAbort = () => {};
+  // `wake` may call back before it returns, and it may throw: all is released either way.
+  try {
+    await new Promise<void>((resolve, reject) => {
+      unsubscribe = wake((reason) => {
+        if (reason !== "offline") resolve();
+      });
+      timer = setTimeout(resolve, ms);
+      onAbort = () => reject(signal.reason);
+      signal.addEventListener("abort", onAbort);
     });
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort);
-  });
+  } finally {
+    clearTimeout(timer);
+    unsubscribe();
+    signal.removeEventListener("abort", onAbort);
+  }
 }
