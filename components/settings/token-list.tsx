@@ -9,7 +9,7 @@ import { day } from "./day";
 
 type TokenListProps = {
   tokens: Token[];
-  onRevoke: (id: string) => Promise<void>;
+  onRevoke: (id: string) => Promise<unknown>;
   /** Null when all are shown. */
   onMore: (() => Promise<unknown>) | null;
 };
