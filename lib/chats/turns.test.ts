@@ -161,8 +161,8 @@ describe("starting", () => {
       await sql`update chats set updated_at = now() where user_id = ${userId} and id = ${chatId}`;
       const waiting = startTurn(userId, ask("behind", chatId), keepAlive);
       const locks = () => pool().sql`
-        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
-      await expect.poll(async () => (await locks()).length, { interval: 10 }).toBe(1);
+        select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into turns%'`;
+      await expect.poll(async () => (await locks()).length, { interval: 10, timeout: 10_000 }).toBe(1);
       await sql`
         insert into messages (user_id, id, chat_id, parent_id, role, parts)
         values (${userId}, 'between', ${chatId}, ${answered.messageId}, 'user', '[{"type":"text","text":"between"}]')`;

@@ -8,6 +8,7 @@ import { logger } from "@/lib/logger";
 import { startQueryCounter } from "@/test/chaos/query-counter";
 import { noCeilings, testDatabase } from "@/test/database";
 import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
+import { underLoad } from "@/test/under-load";
 import { PostgresLog } from "./postgres-log";
 import { drain, expectEnded, insertTurn, readUntil, ScriptedTurn, textIn, until } from "./scripted-turn";
 
@@ -48,7 +49,7 @@ async function expectQuickStop(log: PostgresLog, from: PostgresLog): Promise<voi
   const startMs = performance.now();
   expect(await from.requestStop(silent.turnId)).toBe(true);
   await until(() => silent.writer.signal.aborted);
-  expect(performance.now() - startMs).toBeLessThan(leaseMs / 6);
+  expect(performance.now() - startMs).toBeLessThan(leaseMs / 4);
   expect(await silent.end("stopped")).toBe("stored");
 }
 
@@ -101,7 +102,7 @@ test("I15: none arrive: said once, readers, stops and watched chats are served b
     delaysMs.push(performance.now() - saidMs);
   }
   // Each 250 ms, not each second.
-  expect(Math.min(...delaysMs)).toBeLessThan(400);
+  expect(Math.min(...delaysMs)).toBeLessThan(underLoad(400));
   console.info(`without notifications a chunk takes up to ${Math.round(Math.max(...delaysMs))} ms`);
   await expectQuickStop(log, other);
   await until(() => told.count > 0);

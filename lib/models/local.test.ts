@@ -1,5 +1,6 @@
 import { generateText, streamText } from "ai";
 import { describe, expect, it } from "vitest";
+import { underLoad } from "@/test/under-load";
 import { type LocalOptions, localModel, parseLocalOptions } from "./local";
 
 const sources: LocalOptions["sources"] = [
@@ -110,7 +111,7 @@ describe("the stream", () => {
     const begun = performance.now();
     for await (const _ of stream("How are backups made?").textStream) arrivals.push(performance.now() - begun);
     expect(arrivals.length).toBeGreaterThan(5);
-    expect(arrivals[0]).toBeLessThan(100);
+    expect(arrivals[0]).toBeLessThan(underLoad(100));
     // 20 ms a word; timers may be late, never early by more than a millisecond a word.
     expect(arrivals.at(-1)).toBeGreaterThan((arrivals.length - 1) * 19);
   });

@@ -229,8 +229,9 @@ describe("every tool", () => {
     await sql.begin(async (locked) => {
       await locked`select 1 from users where id = ${userId} for update`;
       const stopped = expect(call("add_task", { title: "under way" }, options)).rejects.toThrow(ToolFailure);
-      const waiting = () =>
-        sql`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+      const waiting = () => sql`
+        select 1 from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database() and query like '%last_task_number%'`;
       await expect.poll(waiting, { interval: 10, timeout: 10_000 }).toHaveLength(1);
       stop.abort({ status: "stopped" });
       await stopped;
@@ -249,8 +250,9 @@ describe("every tool", () => {
     await blocker.begin(async (locked) => {
       await locked`lock table tasks in exclusive mode`;
       const added = expect(call("add_task", { title: "hangs" })).rejects.toThrow(ToolFailure);
-      const waiting = () =>
-        other`select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`;
+      const waiting = () => other`
+        select 1 from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database() and query like '%"tasks"%'`;
       await expect.poll(waiting, { interval: 10, timeout: 10_000 }).toHaveLength(1);
       const lockUser = () => other`select 1 from users where id = ${userId} for update skip locked`;
       // Its transaction counts under the user's row.
