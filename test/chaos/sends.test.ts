@@ -4,23 +4,21 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { startFaultProxy } from "@/test/fault-proxy";
 import {
-  blocksOf,
+  eventBytesOf,
   gated,
   gateOf,
   header,
   messageBody,
   newKey,
-  rawOf,
   type TestServer,
   testCluster,
   textOf,
 } from "@/test/server/cluster";
+import { holdTable, sendsWaiting } from "@/test/server/held-table";
 import { type EventStream, openStream } from "@/test/sse";
 import { countCases, randomFrom, sized } from "./trial";
 
 const cluster = testCluster({ servers: 2, env: { LEASE_MS: "2000", HEARTBEAT_MS: "250" } });
-const bytesOf = (stream: EventStream) => blocksOf(rawOf(stream)).join("");
-const requestsFor = (key: string) => cluster.provider.requests.filter(({ prompt }) => prompt.includes(key)).length;
 
 type Body = ReturnType<typeof messageBody>;
 const post = (server: TestServer, body: Body, headers: Record<string, string> = {}) =>
@@ -32,31 +30,6 @@ async function rowsOf(chatId: string) {
       (select count(*)::int from turns where chat_id = ${chatId}) as turns,
       (select count(*)::int from messages where chat_id = ${chatId}) as messages`;
   return rows;
-}
-
-/** How many sends wait for a lock, or for another transaction to end. */
-async function waiting(count: number): Promise<void> {
-  const look = () => cluster.sql`
-    select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query like '%insert into turns%'`;
-  await expect.poll(async () => (await look()).length, { interval: 10, timeout: 10_000 }).toBe(count);
-}
-
-/** Lets nothing be inserted into the table until `release`. */
-async function hold(table: "turns" | "messages"): Promise<{ release(): Promise<void> }> {
-  const held = Promise.withResolvers<void>();
-  const released = Promise.withResolvers<void>();
-  const transaction = cluster.sql.begin(async (sql) => {
-    await sql`lock table ${sql(table)} in share row exclusive mode`;
-    held.resolve();
-    await released.promise;
-  });
-  await held.promise;
-  return {
-    async release() {
-      released.resolve();
-      await transaction;
-    },
-  };
 }
 
 test("I7 I3: fifty equal sends at once on two servers: one turn, one request, fifty equal streams", async (context) => {
@@ -78,10 +51,10 @@ test("I7 I3: fifty equal sends at once on two servers: one turn, one request, fi
       cluster.provider.open(gateOf(key, index));
     }
     expect(new Set(await Promise.all(streams.map(({ ended }) => ended)))).toEqual(new Set(["terminal"]));
-    expect(new Set(streams.map(bytesOf)).size).toBe(1);
+    expect(new Set(streams.map(eventBytesOf)).size).toBe(1);
     expect(streams[0]?.text).toBe(tokens.join(""));
     expect(await rowsOf(body.id)).toEqual({ turns: 1, messages: 2 });
-    expect(requestsFor(key)).toBe(1);
+    expect(cluster.requestsFor(key).length).toBe(1);
   }
   countCases(context, rounds * 50);
 });
@@ -100,13 +73,13 @@ test.each([
       for (const key of keys) cluster.provider.on(key, gated(key, ["Hello."]));
       const chat = fresh ? randomUUID() : chatId;
       // Both have found the chat idle, and stand before the insert that decides.
-      const barrier = await hold("turns");
+      const barrier = await holdTable(cluster, "turns");
       const sent = Promise.all(
         [cluster.a, cluster.b].map((server, index) =>
           post(server, messageBody(keys[index] as string, { chatId: chat })),
         ),
       );
-      await waiting(2);
+      await sendsWaiting(cluster, 2);
       await barrier.release();
       const streams = await sent;
       expect(streams.map(({ status }) => status).sort()).toEqual([200, 409]);
@@ -120,7 +93,7 @@ test.each([
       });
       cluster.provider.open(gateOf(keys[won] as string, 0));
       expect(await winner.ended).toBe("terminal");
-      expect(keys.map(requestsFor)).toEqual(won === 0 ? [1, 0] : [0, 1]);
+      expect(keys.map((key) => cluster.requestsFor(key).length)).toEqual(won === 0 ? [1, 0] : [0, 1]);
       expect(await rowsOf(chat)).toEqual(
         fresh ? { turns: 1, messages: 2 } : { turns: round + 1, messages: 2 * (round + 1) },
       );
@@ -146,9 +119,9 @@ const deaths: Death[] = [
   {
     moment: "while it is being stored",
     async begin(body) {
-      const barrier = await hold("messages");
+      const barrier = await holdTable(cluster, "messages");
       const first = post(cluster.a, body);
-      await waiting(1);
+      await sendsWaiting(cluster, 1);
       return { first, release: () => barrier.release() };
     },
     requests: 1,
@@ -203,12 +176,12 @@ test.for(deaths)(
       const [stream] = again as [EventStream, EventStream];
       expect(again.map(({ status }) => status)).toEqual([200, 200]);
       expect(await Promise.all(again.map(({ ended }) => ended))).toEqual(["terminal", "terminal"]);
-      expect(new Set(again.map(bytesOf)).size).toBe(1);
-      expect(bytesOf(stream).startsWith(before ? bytesOf(before) : "")).toBe(true);
+      expect(new Set(again.map(eventBytesOf)).size).toBe(1);
+      expect(eventBytesOf(stream).startsWith(before ? eventBytesOf(before) : "")).toBe(true);
       const ids = [before, ...again].flatMap((each) => (each ? [header(each, "x-turn-id")] : []));
       expect(new Set(ids).size).toBe(1);
       expect(await rowsOf(body.id)).toEqual({ turns: 1, messages: 2 });
-      expect([stream.text, requestsFor(key)]).toEqual([death.text, death.requests]);
+      expect([stream.text, cluster.requestsFor(key).length]).toEqual([death.text, death.requests]);
       expect(textOf(await cluster.answer(body.id, { server: cluster.b }))).toBe(death.text);
     }
     countCases(context, rounds);
@@ -228,15 +201,15 @@ test(
       const { status, body, headers } = await sent;
       expect([status, JSON.parse(body).error.code]).toEqual([503, "unavailable"]);
       expect(Number(headers["retry-after"])).toBeGreaterThanOrEqual(1);
-      expect(requestsFor(key)).toBe(0);
+      expect(cluster.requestsFor(key).length).toBe(0);
     };
     try {
       for (let round = 0; round < rounds; round++) {
         const keys = [newKey(), newKey()] as const;
         const [away, lost] = keys.map((key) => messageBody(key, { chatId: randomUUID() })) as [Body, Body];
-        const barrier = await hold("messages");
+        const barrier = await holdTable(cluster, "messages");
         const sent = post(server, lost);
-        await waiting(1);
+        await sendsWaiting(cluster, 1);
         proxy.down();
         await refused(sent, keys[1]);
         await barrier.release();
@@ -249,7 +222,7 @@ test(
           expect(await Promise.all(again.map(({ ended }) => ended))).toEqual(["terminal", "terminal"]);
           expect(again.map(({ text }) => text)).toEqual(["Hello there.", "Hello there."]);
           expect(await rowsOf(body.id)).toEqual({ turns: 1, messages: 2 });
-          expect(requestsFor(keys[index] as string)).toBe(1);
+          expect(cluster.requestsFor(keys[index] as string).length).toBe(1);
         }
       }
     } finally {

@@ -7,6 +7,7 @@ import type { Script } from "@/test/provider";
 import { newGuest, type TestServer, type TestUser } from "@/test/server";
 import { gated, header, messageBody, newKey, outline, testCluster, textOf } from "@/test/server/cluster";
 import { type EventStream, openStream } from "@/test/sse";
+import { underLoad } from "@/test/under-load";
 import { countCases, sized } from "./trial";
 
 const leaseMs = 2_000;
@@ -45,7 +46,6 @@ async function begin(scripts: Script[], { user = cluster.user, options = {}, key
 }
 
 const onB = ({ turnId, user }: Live) => cluster.follow(turnId, { server: cluster.b, user });
-const requestsFor = (text: string) => cluster.provider.requests.filter(({ prompt }) => prompt.includes(text)).length;
 
 /** `POST /api/chat` that goes on with the chat's last answer, or with the one named. */
 function goOn({ chatId, user }: Live, server: TestServer, messageId?: string, idempotencyKey: string = randomUUID()) {
@@ -108,7 +108,7 @@ test("I3 I4 I7 I18: killed before the first token: another server answers, in on
       user === reader ? ["retrieve active", "retrieve done"] : [],
     );
     expect(resumed.chunks.some(({ type }) => type === "source-document")).toBe(user === reader);
-    expect(requestsFor(key)).toBe(2);
+    expect(cluster.requestsFor(key).length).toBe(2);
     const answer = await cluster.answer(chatId, { server: cluster.b, user });
     expect(answer.parts.filter(({ type }) => type === "text")).toMatchObject([{ text: whole, state: "done" }]);
     expect(answer.metadata).toMatchObject({ turnId, status: "complete" });
@@ -130,7 +130,7 @@ test("I4 I11: what cost two servers their lives already, and what was stopped, i
   expect(stopped.body).toEqual({ turnId: unwanted.turnId, status: "stopped" });
   expect(await Promise.all(readers.map(({ ended }) => ended))).toEqual(["terminal", "terminal"]);
   expect(outline(readers[0]?.chunks ?? []).slice(-2)).toEqual(["turn interrupted", "error"]);
-  expect([requestsFor(poison.key), requestsFor(unwanted.key)]).toEqual([1, 1]);
+  expect([cluster.requestsFor(poison.key).length, cluster.requestsFor(unwanted.key).length]).toEqual([1, 1]);
 });
 
 test("I10: a server that slept while another one answered adds nothing and lets its request go", async () => {
@@ -151,7 +151,7 @@ test("I10: a server that slept while another one answered adds nothing and lets 
   const replay = await onB(live);
   expect(await replay.ended).toBe("terminal");
   expect(replay.chunks).toEqual(reader.chunks);
-  expect(requestsFor(live.key)).toBe(2);
+  expect(cluster.requestsFor(live.key).length).toBe(2);
 });
 
 /** Cuts inside a word, inside a code block, and behind its end. */
@@ -251,8 +251,7 @@ test("I4 I11: a tool that hangs keeps neither a stop nor the deadline from endin
       user: other,
     });
     expect(stop.body.status).toBe("stopped");
-    // A second, and head room for a busy machine.
-    expect(performance.now() - askedAtMs).toBeLessThan(3_000);
+    expect(performance.now() - askedAtMs).toBeLessThan(underLoad(2_000));
 
     for (const [stream, said] of [
       [hanging, "Let me see."],
@@ -290,7 +289,7 @@ test("I4 I7 I12: with CONTINUE_INTERRUPTED=auto an answer goes on by itself, onc
 
   // Both servers see that a provider broke off; one goes on, and what it begins is not continued again.
   cluster.provider.on(continueInstruction, [{ text: "two " }], [{ text: "three." }, { finish: "stop" }]);
-  const before = requestsFor(continueInstruction);
+  const before = cluster.requestsFor(continueInstruction).length;
   const early = await begin([[{ text: "One " }]]);
   expect(await early.stream.ended).toBe("terminal");
   const half = await continuationOf(early);
@@ -315,5 +314,5 @@ test("I4 I7 I12: with CONTINUE_INTERRUPTED=auto an answer goes on by itself, onc
     expect(turns.map(({ state }) => state)).toEqual(states);
     expect(turns[1]?.client_key).toBe(`continue:${live.turnId}`);
   }
-  expect(requestsFor(continueInstruction)).toBe(before + 2);
+  expect(cluster.requestsFor(continueInstruction).length).toBe(before + 2);
 });

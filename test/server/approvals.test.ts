@@ -95,7 +95,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect(answer.metadata).toMatchObject({ status: "complete", continues: waiting.id });
     expect(await cluster.messages(chatId, { user })).toHaveLength(2);
     // The model was asked twice: for the call, and for what to say to its result.
-    expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
+    expect(cluster.requestsFor(key)).toHaveLength(2);
   });
 
   test("declined, nothing is deleted and the model sees the refusal", async () => {
@@ -157,7 +157,7 @@ test("I7: the same and other decisions, at once on both servers and later, are o
   expect(new Set([...streams, late].map((stream) => header(stream, "x-turn-id"))).size).toBe(1);
   expect(await tasksOf(user)).toEqual([2]);
   expect(statesOf(await cluster.answer(chatId, { user }))).toEqual(["output-available"]);
-  expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
+  expect(cluster.requestsFor(key)).toHaveLength(2);
 });
 
 test("a request outlives the server that made it", async () => {
@@ -192,7 +192,7 @@ test("a server that dies behind an allowed call does not make another one call a
   expect(await follower.ended).toBe("terminal");
   expect((await cluster.turn(header(going, "x-turn-id"), { user })).status).toBe("interrupted");
   expect(await tasksOf(user)).toEqual([2]);
-  expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
+  expect(cluster.requestsFor(key)).toHaveLength(2);
 });
 
 test("a dialect that cannot ask refuses the call, and its model can say so", async () => {

@@ -143,6 +143,21 @@ export class Cluster {
     return openStream(`${server.url}/api/turns/${turnId}/stream`, { token: user.token });
   }
 
+  /** A turn whose first `count` tokens this reader has; at the gate behind them its provider waits. */
+  async runningTurn(tokens: string[], count: number, { chatId, user, server }: Running = {}) {
+    const key = newKey();
+    this.provider.on(key, gated(key, tokens));
+    const stream = await this.send(key, { chatId }, { user, server });
+    await this.walk(stream, key, tokens, count - 2);
+    await stream.until(({ text }) => text === tokens.slice(0, count).join(""));
+    return { key, stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id") };
+  }
+
+  /** What the provider was asked with this key in the prompt. */
+  requestsFor(key: string): Provider["requests"] {
+    return this.provider.requests.filter(({ prompt }) => prompt.includes(key));
+  }
+
   /** Opens the gates of `gated` one by one, up to and including `to`, each when the reader has seen what is before it. */
   async walk(stream: EventStream, key: string, tokens: string[], to = tokens.length - 1): Promise<void> {
     for (let index = 0; index <= to; index++) {
@@ -153,6 +168,7 @@ export class Cluster {
   }
 }
 
+type Running = { chatId?: string; user?: TestUser; server?: TestServer };
 type ApiOptions = { body?: unknown; headers?: Record<string, string>; user?: TestUser; server?: TestServer };
 
 /** For the top of a test file. */
@@ -211,6 +227,11 @@ export function rawOf(stream: EventStream): string {
 /** The blocks with data of a raw body, each with its end. */
 export function blocksOf(raw: string): string[] {
   return raw.split(/(?<=\n\n)/).filter((block) => !block.startsWith(":"));
+}
+
+/** The same for a whole stream: what two readers of one turn must agree on, byte for byte. */
+export function eventBytesOf(stream: EventStream): string {
+  return blocksOf(rawOf(stream)).join("");
 }
 
 export function idOf(block: string): string | undefined {

@@ -218,7 +218,7 @@ async function run(example: Example, script: (key: string) => Script, user?: Tes
   const running = await example({ url: faults.proxy.url, user: user ?? (await cluster.guest()), question: key });
   const result = await running.ended;
   await faults.close();
-  return { ...result, asked: cluster.provider.requests.filter(({ prompt }) => prompt.includes(key)).length };
+  return { ...result, asked: cluster.requestsFor(key).length };
 }
 
 /** Bytes, with the answer to a preflight: in the head of the response, and in its events. */

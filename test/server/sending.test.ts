@@ -3,13 +3,12 @@ import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { type EventStream, openStream } from "@/test/sse";
 import {
-  blocksOf,
+  eventBytesOf,
   gated,
   gateOf,
   header,
   messageBody,
   newKey,
-  rawOf,
   type TestUser,
   testCluster,
   textOf,
@@ -17,25 +16,17 @@ import {
 
 const cluster = testCluster({ servers: 2 });
 
-const bytesOf = (stream: EventStream) => blocksOf(rawOf(stream)).join("");
-
 async function rows(user: TestUser, key: string) {
   const [counts] = await cluster.sql`
     select
       (select count(*)::int from turns where user_id = ${user.userId}) as turns,
       (select count(*)::int from messages where user_id = ${user.userId}) as messages,
       (select count(*)::int from chats where user_id = ${user.userId}) as chats`;
-  return { ...counts, requests: cluster.provider.requests.filter(({ prompt }) => prompt.includes(key)).length };
+  return { ...counts, requests: cluster.requestsFor(key).length };
 }
 
 /** A turn whose provider waits at its first token, so that what happens meanwhile happens during the turn. */
-async function busyChat(user: TestUser) {
-  const key = newKey();
-  cluster.provider.on(key, gated(key, ["Busy."]));
-  const stream = await cluster.send(key, {}, { user });
-  await stream.until(({ text }) => text === "Busy.");
-  return { key, stream, chatId: header(stream, "x-chat-id"), turnId: header(stream, "x-turn-id") };
-}
+const busyChat = (user: TestUser) => cluster.runningTurn(["Busy."], 1, { user });
 
 test("I7: twenty equal sends at once on two servers are one turn, one request and twenty equal streams", async () => {
   const user = await cluster.guest();
@@ -53,14 +44,14 @@ test("I7: twenty equal sends at once on two servers are one turn, one request an
   cluster.provider.open(gateOf(key, 0));
   cluster.provider.open(gateOf(key, 1));
   expect(new Set(await Promise.all(streams.map(({ ended }) => ended)))).toEqual(new Set(["terminal"]));
-  expect(new Set(streams.map(bytesOf)).size).toBe(1);
+  expect(new Set(streams.map(eventBytesOf)).size).toBe(1);
   expect(streams[0]?.text).toBe("Only once.");
   expect(await rows(user, key)).toEqual({ turns: 1, messages: 2, chats: 1, requests: 1 });
 
   for (const server of [cluster.b, cluster.a]) {
     const later = await cluster.send(key, ids, { user, server });
     expect(await later.ended).toBe("terminal");
-    expect(bytesOf(later)).toBe(bytesOf(streams[0] as EventStream));
+    expect(eventBytesOf(later)).toBe(eventBytesOf(streams[0] as EventStream));
   }
   expect(await rows(user, key)).toEqual({ turns: 1, messages: 2, chats: 1, requests: 1 });
 });

@@ -134,7 +134,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     const key = newKey();
     cluster.provider.on(key, [call("list_tasks", {}), calls]);
     const stream = await ask(key, { model }, user);
-    expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(10);
+    expect(cluster.requestsFor(key)).toHaveLength(10);
     expect(stream.chunks.filter(({ type }) => type === "tool-output-available")).toHaveLength(10);
     expect(outline(stream.chunks).at(-1)).toBe("finish");
   });
@@ -168,7 +168,7 @@ test("I11: a stop while a tool waits: the turn ends at once, the call is closed"
     "turn stopped",
     "abort",
   ]);
-  expect(cluster.provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(1);
+  expect(cluster.requestsFor(key)).toHaveLength(1);
 });
 
 test("I4 I5: a crash between a call and its result: sealed elsewhere, the call is closed", async () => {
