@@ -65,12 +65,14 @@ function leaveEarly(target: Target, path: string, init: RequestInit = {}): Promi
   return statusOf(target, path, { ...init, signal: AbortSignal.timeout(randomInt(1, 60)) });
 }
 
-/** By name, as test titles show them. `slowBrackets` is the prompt that the scripted provider answers with brackets. */
+/** By name, as test titles show them. `slowBrackets` and `manyParts` in a prompt name answers of the scripted provider. */
 export const attacks: Record<string, Attack> = {
   "a heading of 120 kB of spaces": (target) => times(3, () => upload(target, "x.md", `# a${" ".repeat(120_000)}b`)),
   "80,000 images that never close": (target) => times(3, () => upload(target, "x.md", `# ${"![".repeat(80_000)}`)),
   "a heading of 70 kB over many passages": (target) =>
     times(3, () => upload(target, "x.md", `# ${"word ".repeat(14_000)}\n\n${"A sentence of text. ".repeat(20_000)}`)),
+  "10 MB that are one heading after the other": (target) =>
+    times(1, () => upload(target, "x.md", "a.\n# h\n".repeat(1_400_000))),
   "large uploads": (target) => times(3, () => upload(target, "x.txt", "lorem ipsum dolor ".repeat(500_000))),
   "multipart bodies of 30,000 parts": (target) => times(5, () => rawMultipart(target, 30_000)),
   "messages of 2,000 parts": (target) =>
@@ -82,7 +84,11 @@ export const attacks: Record<string, Attack> = {
       ),
     ),
   "messages of a million characters": (target) => times(5, () => ask(target, ["word ".repeat(199_990)], "local")),
-  "answers of 100 kB of brackets": (target) => times(5, () => ask(target, ["slowBrackets"], "openai:scripted")),
+  // With a question that finds something, so that the answer is compared with its sources.
+  "answers of 100 kB of brackets": (target) =>
+    times(5, () => ask(target, ["What is a rivulet? slowBrackets"], "openai:scripted")),
+  "answers of 2,000 parts": (target) =>
+    times(5, () => ask(target, ["What is a rivulet? manyParts"], "openai:scripted")),
   "JSON nested 500,000 deep": (target) =>
     times(5, () => post(target, "/api/chat", `${"[".repeat(500_000)}${"]".repeat(500_000)}`)),
   "the reference": (target) =>

@@ -4,8 +4,10 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { newKey, type TestUser, testCluster } from "@/test/server/cluster";
+import type { Step } from "@/test/provider";
+import { median, newKey, type TestUser, testCluster } from "@/test/server/cluster";
 import type { EventStream } from "@/test/sse";
+import { underLoad } from "@/test/under-load";
 import type { Order, Toll } from "./attacker-process";
 import { attacks } from "./attacks";
 import { measured, memoryOf } from "./memory";
@@ -16,6 +18,8 @@ const neighbours = 20;
 const tokensPerSecond = 50;
 /** The promise, RELIABILITY I23. */
 const maxGapMs = 500;
+/** Of each answer the longest gap, at the median: what holds the event loop once is no more than a gap of each, which p99 may miss. */
+const maxLongestMs = sized(500, 2_000);
 /** What the runtime may keep for later after megabytes went through it; a leak of the attacks' bodies is far more. */
 const memoryGraceBytes = 64 * 1_048_576;
 
@@ -29,7 +33,10 @@ beforeAll(async () => {
   users = await Promise.all(Array.from({ length: neighbours }, () => cluster.guest()));
   bad = await cluster.guest();
   await seedMessages(bad.userId, 20_000);
-  cluster.provider.on("slowBrackets", [{ text: "[".repeat(100_000) }, { finish: "stop" }]);
+  const stored = await upload(bad, "rivulet.txt", "A rivulet is a small stream of water. ".repeat(400));
+  expect(stored.status).toBe(201);
+  cluster.provider.on("slowBrackets", [{ text: `${"[".repeat(100_000)} rivulet` }, { finish: "stop" }]);
+  cluster.provider.on("manyParts", [...Array.from({ length: 2_000 }, partOf), { finish: "stop" }]);
   // The first requests load the routes and fill the pool: what is kept from there on is no leak.
   await Promise.all(users.map((user) => chat(user, 1)).map(async (stream) => (await stream).ended));
   await attack("lists", 100);
@@ -41,6 +48,17 @@ afterAll(async () => {
   attacker.disconnect();
   await exited;
 });
+
+function partOf(_: unknown, index: number): Step {
+  return index % 2 === 0 ? { text: `part ${index}` } : { reasoning: `thought ${index}` };
+}
+
+function upload({ token }: TestUser, name: string, text: string): Promise<Response> {
+  const body = new FormData();
+  body.append("file", new File([text], name));
+  const headers = { authorization: `Bearer ${token}` };
+  return fetch(`${cluster.a.url}/api/documents`, { method: "POST", headers, body });
+}
 
 async function attack(name: string, forMs: number): Promise<Toll> {
   const done = once(attacker, "message");
@@ -108,15 +126,17 @@ for (const name of Object.keys(attacks))
     const toll = await attacking;
     const endings = await Promise.all(streams.map(({ ended }) => ended));
     const gaps = gapsOf(streams);
+    const longestMs = median(streams.map((stream) => gapsOf([stream]).at(-1) as number));
     const p99Ms = gaps[Math.floor(gaps.length * 0.99)] as number;
     console.log(
-      `${name}: p99 gap ${p99Ms.toFixed(0)} ms, largest ${gaps.at(-1)?.toFixed(0)} ms; ${JSON.stringify(toll)}`,
+      `${name}: p99 gap ${p99Ms.toFixed(0)} ms, longest ${longestMs.toFixed(0)} ms at the median, largest ${gaps.at(-1)?.toFixed(0)} ms; ${JSON.stringify(toll)}`,
     );
     expect(streams.map(({ status }) => status)).toEqual(users.map(() => 200));
     expect(endings).toEqual(users.map(() => "terminal"));
     expect(streams.map(({ chunks }) => chunks.at(-1)?.type)).toEqual(users.map(() => "finish"));
     expect(statuses.filter((status) => status !== 200)).toEqual([]);
-    expect(p99Ms).toBeLessThan(maxGapMs);
+    expect(p99Ms).toBeLessThan(underLoad(maxGapMs));
+    expect(longestMs).toBeLessThan(underLoad(maxLongestMs));
     // The guest itself is refused in words, never by a failure.
     expect(Object.keys(toll)).not.toContain("500");
     countCases(context, neighbours + statuses.length);
@@ -127,4 +147,6 @@ test("I23: afterwards memory and backends are where they were", async () => {
     .poll(async () => (await held()).backends, { timeout: 30_000, interval: 500 })
     .toBeLessThanOrEqual(before.backends);
   expect((await held()).memory - before.memory).toBeLessThan(memoryGraceBytes);
+  // No file was parsed in the process that serves.
+  expect(cluster.a.output()).not.toContain("parses this file itself");
 });
