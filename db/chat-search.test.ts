@@ -2,8 +2,9 @@ import { v7 as uuidv7 } from "uuid";
 import { beforeEach, describe, expect, it } from "vitest";
 import { testDatabase } from "@/test/database";
 import { indexMessages, searchChats } from "./chat-search";
-import { insertChat } from "./chats";
+import { type ChatCursor, insertChat } from "./chats";
 import { pool } from "./client";
+import { foldText, gramsOf } from "./search-text";
 import { insertUser } from "./users";
 
 testDatabase();
@@ -104,6 +105,52 @@ describe("a message is found", () => {
     }
     expect(await find("kingfisher")).toEqual([mine]);
     expect(await find("kingfisher", other)).toEqual([theirs]);
+  });
+});
+
+describe("a user with thousands of messages that hold a word", () => {
+  /** One message in each chat, the chats one after the other in time; returns their ids, in the order of the list. */
+  async function sayOften(text: string, messages: number, chats: number): Promise<string[]> {
+    const folded = foldText(text);
+    const rows = await pool().sql`
+      with made as (
+        insert into chats (user_id, id, number, title, updated_at)
+        select ${userId}::uuid, ${uuidv7()}::text || n, coalesce((select max(number) from chats where user_id = ${userId}), 0) + n,
+          'untitled', clock_timestamp() + n * interval '1 millisecond'
+        from generate_series(1, ${chats}::int) as n
+        returning id, updated_at
+      ), said as (
+        insert into messages (user_id, id, chat_id, role, parts, text, search_text, search_words, search_grams)
+        select ${userId}::uuid, made.id || k, made.id, 'user', '[]', ${text}, ${folded},
+          to_tsvector('english', ${folded}) || array_to_tsvector(array['~' || ${userId}]), ${gramsOf(folded)}::bit(2048)
+        from made cross join generate_series(1, ${messages}::int / ${chats}::int) as k order by made.updated_at
+      )
+      select id from made order by updated_at desc`;
+    return rows.map(({ id }) => id);
+  }
+
+  it("finds the chats at the top of the list, page by page, however many older messages hold the word", async () => {
+    const old = await sayOften("a common heron", 3_600, 2);
+    await sayOften("something else", 200, 100);
+    const recent = await sayOften("a common heron again", 120, 120);
+    const seen: string[] = [];
+    let after: ChatCursor | undefined;
+    for (let page = 0; page < 3; page++) {
+      const found = await searchChats(userId, { query: "herons", after, limit: 40 });
+      seen.push(...found.map(({ id }) => id));
+      after = found.at(-1)?.cursor;
+    }
+    expect(seen).toEqual(recent);
+    expect((await searchChats(userId, { query: "herons", after, limit: 40 })).map(({ id }) => id)).toEqual(old);
+  });
+
+  it("finds a whole word in the oldest message, and a part of a word in the newest 20,000", async () => {
+    const [oldest] = await sayOften("a lonely bittern", 1, 1);
+    const [within] = await sayOften("a second dotterel", 1, 1);
+    await sayOften("something else", 20_000 - 1, 1);
+    expect(await find("bittern")).toEqual([oldest]);
+    expect(await find("ttern")).toEqual([]);
+    expect(await find("tterel")).toEqual([within]);
   });
 });
 

@@ -7,8 +7,17 @@ import { pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { foldText, gramBits, gramsOf } from "./search-text";
 
-/** Of the messages whose signature fits, so many of the newest are compared. All messages fit a query of one or two letters. */
+// Each part of a search has a ceiling, so that it costs about the same for 100,000 messages as for 10,000:
+/** Signatures are compared with those of so many of the user's newest messages, */
+const maxSignatures = 20_000;
+/** and texts with so many of those that fit. All messages fit a query of one or two letters. */
 const maxCompared = 2_000;
+/** So many messages are taken from the index of words. When there are more, the word is a common one: */
+const maxWorded = 3_000;
+/** then so many chats are looked through in the order of the list, until a page is full, */
+const maxWalked = 2_000;
+/** with so many of the newest messages of each. */
+const maxWalkedMessages = 50;
 
 /**
  * A message's lexemes include its owner, so that the index intersects the owner's messages with a word's, however often others
@@ -22,13 +31,34 @@ const wordQuery = `case
   when numnode(${simple}) > 0 then ${owner} && ${simple}
 end`;
 
+const behindCursor = "($6::boolean is null or (pinned, updated_at, id) < ($6::boolean, $7::timestamptz, $8::text))";
+const inOrder = "order by pinned desc, updated_at desc, id desc";
+
 const searchStatement = `
-  with said as materialized (
-    select chat_id from messages where user_id = $1::uuid and search_words @@ (${wordQuery})
+  with worded as materialized (
+    select chat_id from messages where user_id = $1::uuid and search_words @@ (${wordQuery}) limit ${maxWorded + 1}
+  ), walked as materialized (
+    select walking.id from (
+      select id from chats where user_id = $1::uuid and ${behindCursor} ${inOrder} limit ${maxWalked}
+    ) as walking cross join lateral (
+      select from (
+        select search_words from messages where user_id = $1::uuid and chat_id = walking.id
+        order by position desc limit ${maxWalkedMessages}
+      ) as newest where search_words @@ (${wordQuery}) limit 1
+    ) as hit
+    where (select count(*) from worded) > ${maxWorded}
+    limit $9::int
+  ), said as materialized (
+    select chat_id from worded
+    union
+    select id from walked
     union
     select chat_id from (
-      select user_id, chat_id, position from messages
-      where user_id = $1::uuid and search_grams & $3::bit(${gramBits}) = $3::bit(${gramBits})
+      select user_id, chat_id, position from (
+        select user_id, chat_id, position, search_grams from messages
+        where user_id = $1::uuid and search_grams is not null order by position desc limit ${maxSignatures}
+      ) as recent
+      where search_grams & $3::bit(${gramBits}) = $3::bit(${gramBits})
       order by position desc limit ${maxCompared}
     ) as fitting join messages using (user_id, chat_id, position)
     where messages.search_text like $4
@@ -37,9 +67,8 @@ const searchStatement = `
     select turns.id from turns where turns.user_id = chats.user_id and turns.chat_id = chats.id and turns.state = 'running'
   ) as "liveTurnId"
   from chats
-  where user_id = $1::uuid and (title ilike $5 or id in (select chat_id from said))
-    and ($6::boolean is null or (pinned, updated_at, id) < ($6::boolean, $7::timestamptz, $8::text))
-  order by pinned desc, updated_at desc, id desc
+  where user_id = $1::uuid and (title ilike $5 or id in (select chat_id from said)) and ${behindCursor}
+  ${inOrder}
   limit $9::int`;
 
 type Found = Omit<ListedChat, "createdAt" | "updatedAt"> & { createdAt: string; updatedAt: string };

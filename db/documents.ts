@@ -104,7 +104,7 @@ export async function deleteDocumentRow(userId: string, id: string): Promise<boo
 export async function deleteSomeDocuments(userId: string, limit: number): Promise<number> {
   const result = await sweep(
     (sql) => sql`
-    delete from documents where id in (select id from documents where user_id = ${userId}::uuid limit ${limit})`,
+    delete from documents where id = any(array(select id from documents where user_id = ${userId}::uuid limit ${limit}))`,
   );
   return result.count;
 }

@@ -31,8 +31,8 @@ export async function addUses(added: CounterUse[]): Promise<CounterState[]> {
 /** Deletes counters whose window is over, and returns how many. Skips locked ones: another server may be sweeping, too. */
 export async function deleteExpiredCounters(limit: number): Promise<number> {
   const { count } = await pool().sql`
-    delete from rate_limits where key in (
-      select key from rate_limits where expires_at <= now() limit ${limit} for update skip locked
-    )`;
+    delete from rate_limits where key = any(array(
+      select key from rate_limits where expires_at <= now() order by expires_at limit ${limit} for update skip locked
+    ))`;
   return count;
 }

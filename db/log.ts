@@ -274,13 +274,13 @@ export async function pruneChunks(keepMs: number, limit: number): Promise<number
     ), old as (
       update turns set pruned_at = now(),
         request = case when ${sql.unsafe(holdsPrompt)} then ${sql.unsafe(requestWithoutPrompt)} else request end
-      where id in (
+      where id = any(array(
         select id from (select id, sum(bytes) over (order by ended_at, id) - bytes as bytes_before from ended) as sized
         where bytes_before < ${maxRequestBytes}
-      )
+      ))
       returning id
     ), gone as (
-      delete from turn_chunks using old where turn_chunks.turn_id = old.id
+      delete from turn_chunks where turn_id = any(array(select id from old))
     )
     select count(*)::int as count from old`,
   );
@@ -299,7 +299,7 @@ export async function forgetPrompts(afterTurnId: string, limit: number): Promise
       from turns where id > ${afterTurnId}::uuid order by id limit ${limit}
     ), forgotten as (
       update turns set request = ${sql.unsafe(requestWithoutPrompt)}
-      where id in (select id from page where holds_prompt)
+      where id = any(array(select id from page where holds_prompt))
     )
     select id from page order by id desc limit 1`,
   );

@@ -51,17 +51,17 @@ export async function claimIdleGuests(days: number, limit: number): Promise<stri
   const rows = await sweep(
     (sql) => sql`
     with idle as (
-      update users set session_version = session_version + 1 where id in (
+      update users set session_version = session_version + 1 where id = any(array(
         select id from users
         where email is null and last_seen_at < now() - ${days}::int * interval '1 day'
           and not exists (select from turns where turns.user_id = users.id and turns.state = 'running')
         order by last_seen_at limit ${limit} for update skip locked
-      )
+      ))
       returning id
     ), ended as (
-      delete from tokens using idle where tokens.user_id = idle.id
+      delete from tokens where user_id = any(array(select id from idle))
     ), signed_out as (
-      delete from sessions using idle where sessions.user_id = idle.id
+      delete from sessions where user_id = any(array(select id from idle))
     )
     select id from idle`,
   );
