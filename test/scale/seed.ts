@@ -1,10 +1,10 @@
-// Fills a migrated database with what a busy installation holds: 218,000 turns, 1,030,000 messages, 5,014,000 chunks and the rest in
-// proportion. Set-based and without indexes or foreign keys, which are put back afterwards; then vacuumed and analyzed.
+// Fills a migrated database with what a busy installation holds: 218,000 turns, 1,090,000 messages, 5,014,000 chunks, 103,000 users and
+// the rest in proportion. Set-based and without indexes or foreign keys, which are put back afterwards; then vacuumed and analyzed.
 import { createHash } from "node:crypto";
 import postgres from "postgres";
 import { foldText, gramsOf } from "@/db/search-text";
 
-/** One heavy user: 18,001 chats with a turn each, besides the last, which has the remaining 2,000. */
+/** One heavy user with 100,000 messages: 18,001 chats with a turn each, besides the last, which has the remaining 2,000. */
 export const heavy = {
   userId: "00000000-0000-4000-8000-000000000000",
   chats: 18_001,
@@ -13,9 +13,11 @@ export const heavy = {
   chatId: "chat-0-00009",
 };
 export const other = { userId: "00000000-0000-4000-8000-000000000007", chatId: "chat-7-00003" };
-/** Each of the others has 60 turns in six chats. */
+/** Each of the others has 60 turns in six chats. One in eleven has an account. */
 const users = 3_301;
-/** As from clients that send a history along; the heavy user's turns have a question and an answer. */
+/** Came once, and are not back yet. They lie in front of all the others in the table. */
+const idleGuests = 100_000;
+/** As from clients that send a history along. */
 const messagesPerTurn = 5;
 const chunksPerTurn = 23;
 
@@ -79,8 +81,21 @@ async function fill(sql: postgres.Sql): Promise<void> {
     select n, text, folded, grams::bit(2048), to_tsvector('english', folded) || to_tsvector('simple', folded)
     from json_to_recordset(${JSON.stringify(texts())}::text::json) as row (n int, text text, folded text, grams text)`;
   const statements = [
-    `insert into users (id, last_chat_number, last_task_number)
-     select ${owner("n")}, ${heavy.chats}, 200 from generate_series(0, ${users - 1}) as n`,
+    `insert into users (id, last_seen_at) select ${owner("1048576 + n")}, now() - interval '60 days' + n * interval '1 second'
+     from generate_series(1, ${idleGuests}) as n`,
+    `insert into users (id, email, last_chat_number, last_task_number)
+     select ${owner("n")}, case when n % 11 = 0 then 'user' || n || '@example.org' end, ${heavy.chats}, 200
+     from generate_series(0, ${users - 1}) as n`,
+    `insert into hidden_samples (user_id, filename) select id, 'README.md' from users where email is null`,
+    `insert into sessions (id, user_id, last_seen_at, expires_at, ended_at)
+     select ${owner("83886080 + user_number * 12 + n")}, ${owner("user_number")}, now() - n * interval '1 day', now() + interval '1 year',
+       case when n % 3 = 0 then now() end
+     from generate_series(0, ${users - 1}) as user_number cross join generate_series(1, 12) as n`,
+    `insert into token_usage (day, user_id, guest, tokens)
+     select (now() at time zone 'UTC')::date - day, ${owner("n")}, n % 11 > 0, 1000
+     from generate_series(0, 40) as day cross join generate_series(0, ${users - 1}) as n`,
+    `insert into rate_limits (key, uses, expires_at)
+     select 'key ' || n, 1, now() + (n % 200 - 100) * interval '1 minute' from generate_series(1, 50000) as n`,
     `insert into chats (user_id, id, number, title, pinned, updated_at)
      select ${owner("owner")}, 'chat-' || owner || '-' || lpad(chat::text, 5, '0'), chat, 'About ' || text, chat % 1000 = 0,
        timestamptz '2026-01-01' + max(turn) * interval '1 second'
@@ -95,14 +110,14 @@ async function fill(sql: postgres.Sql): Promise<void> {
      from places`,
     `insert into messages (user_id, id, chat_id, parent_id, turn_id, role, status, parts, text, search_text, search_words, search_grams)
      select ${owner("owner")}, 'm-' || turn || '-' || k, 'chat-' || owner || '-' || lpad(chat::text, 5, '0'),
-       case when k > case when owner = 0 then ${messagesPerTurn - 2} else 0 end then 'm-' || turn || '-' || k - 1 when turn_in_chat > 0 then
+       case when k > 0 then 'm-' || turn || '-' || k - 1 when turn_in_chat > 0 then
          'm-' || case when owner = 0 then turn - 1 else turn - 6 end || '-${messagesPerTurn - 1}' end,
        case when k = ${messagesPerTurn - 1} then ${owner("turn + 16777216")} end,
        case when k = ${messagesPerTurn - 1} then 'assistant' else 'user' end,
        case when k = ${messagesPerTurn - 1} and turn % 10000 = 7 then 'running' else 'complete' end,
        json_build_array(json_build_object('type', 'text', 'text', text)), text, folded,
        words || array_to_tsvector(array['~' || ${owner("owner")}]), grams
-     from places cross join generate_series(case when owner = 0 then ${messagesPerTurn - 2} else 0 end, ${messagesPerTurn - 1}) as k
+     from places cross join generate_series(0, ${messagesPerTurn - 1}) as k
        join texts on texts.n = (turn * ${messagesPerTurn} + k) % 1000
      order by turn, k`,
     `insert into turn_chunks (turn_id, seq, chunk)
@@ -112,6 +127,10 @@ async function fill(sql: postgres.Sql): Promise<void> {
      select ${owner("33554432 + n")}, ${owner("case when n <= 2000 then 0 else n % 3000 + 1 end")}, 'Document ' || n, n || '.md',
        'text/markdown', 4000, 10, now() - n * interval '1 minute'
      from generate_series(1, 10000) as n`,
+    // Copies of samples, as older versions made them.
+    `insert into documents (id, user_id, title, filename, media_type, bytes, passage_count, sample)
+     select ${owner("41943040 + n")}, ${owner("n % 3000 + 1")}, 'Sample', 'README.md', 'text/markdown', 4000, 0, true
+     from generate_series(1, 3000) as n`,
     `insert into passages (id, document_id, user_id, ordinal, heading, text)
      select ${owner("50331648 + document * 10 + k")}, ${owner("33554432 + document")}, ${owner("case when document <= 2000 then 0 else document % 3000 + 1 end")},
        k, 'Chapter ' || k, text
@@ -119,7 +138,7 @@ async function fill(sql: postgres.Sql): Promise<void> {
     `insert into tokens (id, user_id, name, hash, created_at)
      select ${owner("67108864 + n")}, ${owner("case when n <= 1000 then 0 else n % 3000 + 1 end")}, 'token ' || n, 'hash-' || n,
        now() - n * interval '1 minute'
-     from generate_series(1, 10000) as n`,
+     from generate_series(1, 100000) as n`,
     `insert into tasks (user_id, number, title)
      select ${owner("n")}, number, 'task' from generate_series(0, ${users - 1}) as n cross join generate_series(1, 20) as number`,
   ];

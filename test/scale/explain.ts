@@ -1,0 +1,191 @@
+// What a verb of db/ sends, and what Postgres says about it. The statements are taken from the driver while the real function runs;
+// then they are explained, and executed once more, in a transaction that is undone.
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import postgres from "postgres";
+import { v7 as uuidv7 } from "uuid";
+import { expect } from "vitest";
+import { pool } from "@/db/client";
+
+export type Verb = (...args: never[]) => unknown;
+/** One verb of db/ with one set of arguments. */
+export type Call = {
+  title: string;
+  verb: Verb;
+  run: () => unknown;
+  /** Parameters that are replaced before a statement is explained: by then the call has deleted what they name. */
+  standIns: Record<string, unknown>;
+};
+
+export function call<Chosen extends Verb>(
+  title: string,
+  verb: Chosen,
+  run: (verb: Chosen) => unknown,
+  standIns: Record<string, unknown> = {},
+): Call {
+  return { title, verb, run: () => run(verb), standIns };
+}
+
+export const largeTables = [
+  ...["users", "sessions", "tokens", "chats", "messages", "turns", "turn_chunks", "token_usage", "storage_changes"],
+  ...["documents", "passages", "hidden_samples", "tasks", "rate_limits"],
+];
+
+/** Of a warm cache; the best of several, so that a busy machine does not fail the test. */
+const tries = 10;
+
+type Statement = { text: string; parameters: unknown[] };
+type Node = {
+  "Node Type": string;
+  "Relation Name"?: string;
+  "Index Cond"?: string;
+  "Actual Rows"?: number;
+  "Rows Removed by Filter"?: number;
+  Plans?: Node[];
+};
+type Explained = { Plan: Node; "Execution Time"?: number };
+
+const undone = new Error("undone");
+
+export class Explainer {
+  readonly #sql: postgres.Sql;
+  readonly #sent: Statement[] = [];
+  #explainsGeneric = false;
+
+  constructor(url: string) {
+    this.#sql = postgres(url, { max: 1, prepare: false, onnotice: () => {} });
+    // What was sent as JSON is text by then.
+    const asItIs = (value: unknown) => value;
+    Object.assign(this.#sql.options.serializers, { 114: asItIs, 3802: asItIs });
+  }
+
+  /** From here on every statement of the pool and of the sweeps is seen. */
+  async begin(): Promise<void> {
+    const [server] = await this.#sql`select current_setting('server_version_num')::int as version`;
+    this.#explainsGeneric = server?.version >= 160_000;
+    const debug = (_connection: number, text: string, parameters: unknown[]) => this.#sent.push({ text, parameters });
+    pool();
+    const { client, sweeper } = (globalThis as Record<symbol, unknown>)[Symbol.for("rivulet.pool")] as Record<
+      "client" | "sweeper",
+      { sql: postgres.Sql }
+    >;
+    for (const { sql } of [client, sweeper]) Object.assign(sql.options, { debug });
+  }
+
+  end(): Promise<void> {
+    return this.#sql.end();
+  }
+
+  /** Fails when the call sends nothing, reads a large table from end to end, or sends a statement that takes longer. */
+  async check({ run, standIns }: Pick<Call, "run" | "standIns">, maxMs: number): Promise<void> {
+    const statements = await this.#statementsOf(run);
+    expect(statements).not.toEqual([]);
+    const fastestMs = statements.map(() => Number.POSITIVE_INFINITY);
+    for (let times = 0; times < tries && fastestMs.some((ms) => ms >= maxMs); times++) {
+      const explained = await this.#explain(statements.map(withOthers(standIns)));
+      for (const [index, { Plan, "Execution Time": ms = Number.POSITIVE_INFINITY }] of explained.entries()) {
+        const { text } = statements[index] as Statement;
+        const plans = times === 0 ? [Plan, ...(await this.#genericPlans(text))] : [];
+        expect(plans.flatMap(scansOfAll), text).toEqual([]);
+        fastestMs[index] = Math.min(fastestMs[index] as number, ms);
+      }
+    }
+    for (const [index, ms] of fastestMs.entries()) expect(ms, statements[index]?.text).toBeLessThan(maxMs);
+  }
+
+  async #statementsOf(run: () => unknown): Promise<Statement[]> {
+    this.#sent.length = 0;
+    await run();
+    return this.#sent.filter(({ text }) => /^\s*(with|select|insert|update|delete)\b/i.test(text) && !isOfDriver(text));
+  }
+
+  async #explain(statements: Statement[]): Promise<Explained[]> {
+    const explained: Explained[] = [];
+    await this.#sql
+      .begin(async (sql) => {
+        for (const { text, parameters } of statements) {
+          const [row] = await sql.unsafe(`explain (analyze, buffers, format json) ${text}`, parameters as never[]);
+          explained.push(row?.["QUERY PLAN"][0]);
+        }
+        throw undone;
+      })
+      .catch((error) => {
+        if (error !== undone) throw error;
+      });
+    return explained;
+  }
+
+  /** What a prepared statement may be planned as from its sixth call on. The searches are never prepared. */
+  async #genericPlans(text: string): Promise<Node[]> {
+    if (!this.#explainsGeneric || text.includes("websearch_to_tsquery") || text.includes("ts_rank_cd")) return [];
+    const [row] = await this.#sql.unsafe(`explain (generic_plan, format json) ${text}`);
+    return [row?.["QUERY PLAN"][0].Plan];
+  }
+}
+
+/** The seeded ids are of another version. */
+const newIds = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+
+/** The call has stored its new rows already and deleted its old ones: the statements are explained for others. */
+function withOthers(standIns: Record<string, unknown>): (statement: Statement) => Statement {
+  const others = new Map<string, string>();
+  const otherId = (id: string) => {
+    const other = others.get(id) ?? uuidv7();
+    others.set(id, other);
+    return other;
+  };
+  const replaced = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(replaced);
+    if (String(value) in standIns) return standIns[String(value)];
+    return typeof value === "string" ? value.replace(newIds, otherId) : value;
+  };
+  return ({ text, parameters }) => ({ text, parameters: parameters.map(replaced) });
+}
+
+/** It asks once a connection for the types of arrays. */
+function isOfDriver(text: string): boolean {
+  return text.includes("pg_catalog.pg_type");
+}
+
+function nodesOf(node: Node): Node[] {
+  return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
+}
+
+/** Of a large table; an index that is read from its beginning for more rows than this is no better. */
+const maxUnconditioned = 10_000;
+
+function scansOfAll(plan: Node): string[] {
+  return nodesOf(plan)
+    .filter((node) => largeTables.includes(node["Relation Name"] ?? ""))
+    .filter((node) => {
+      const { "Node Type": type, "Index Cond": condition, "Actual Rows": rows = 0 } = node;
+      if (type.includes("Seq Scan")) return true;
+      const isIndexScan = /^Index (Only )?Scan/.test(type);
+      return isIndexScan && !condition && rows + (node["Rows Removed by Filter"] ?? 0) > maxUnconditioned;
+    })
+    .map((node) => `${node["Node Type"]} on ${node["Relation Name"]}`);
+}
+
+export type Modules = Record<string, Record<string, unknown>>;
+
+/** All of db/, by file name without its ending. */
+export async function modulesOfDb(): Promise<Modules> {
+  const folder = path.join(import.meta.dirname, "../../db");
+  const names = readdirSync(folder).flatMap((file) => /^([a-z-]+)\.ts$/.exec(file)?.[1] ?? []);
+  return Object.fromEntries(
+    await Promise.all(names.map(async (name) => [name, await import(path.join(folder, `${name}.ts`))] as const)),
+  );
+}
+
+/** `module.verb` of every exported function that is neither called nor excused, and every excuse that excuses nothing. */
+export function forgotten(modules: Modules, calls: Pick<Call, "verb">[], excused: Record<string, string>): string[] {
+  const called = new Set<unknown>(calls.map(({ verb }) => verb));
+  const verbs = Object.entries(modules).flatMap(([file, module]) =>
+    Object.entries(module).flatMap(([name, value]) =>
+      typeof value === "function" ? [{ name: `${file}.${name}`, isCalled: called.has(value) }] : [],
+    ),
+  );
+  const needed = verbs.filter(({ name, isCalled }) => !isCalled && !(name in excused)).map(({ name }) => name);
+  const open = new Set(verbs.filter(({ isCalled }) => !isCalled).map(({ name }) => name));
+  return [...needed, ...Object.keys(excused).filter((name) => !open.has(name))];
+}
