@@ -89,9 +89,12 @@ export const deadlineError: TurnError = {
   retryable: true,
 };
 
-/** Node's names for a connection that failed, or whose HTTP cannot be understood; also on the cause of a fetch error. */
+/**
+ * Node's names for a connection that failed, or whose HTTP or compression cannot be understood; also on the cause of a fetch
+ * error.
+ */
 const networkCodes =
-  /^(?:HPE_|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|CERT_|ERR_TLS|ERR_SSL|ERR_STREAM_PREMATURE_CLOSE)/;
+  /^(?:HPE_|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|CERT_|ERR_TLS|ERR_SSL|ERR_STREAM_PREMATURE_CLOSE|Z_|ERR__|ZSTD_)/;
 
 /** Never throws. The caller's own abort is not a failure and must not be passed here. */
 export function classifyFailure(error: unknown): TurnError {

@@ -1,23 +1,46 @@
 // JSON as gateways write it that do not use a JSON library, or use Python's: control characters inside strings, NaN and Infinity. Pure.
 
-/** A string, or what JSON has no number for. */
-const stringOrNoNumber = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: These are what is looked for.
-const controls = /[\0-\x1f]/g;
+const noNumbers = ["NaN", "Infinity", "-Infinity"];
+const quote = 0x22;
+const backslash = 0x5c;
+const space = 0x20;
 
 /** Throws what `JSON.parse` throws when no repair helps. Well-formed JSON is parsed once. */
 export function parseLenientJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    const repaired = text.replace(stringOrNoNumber, (found) =>
-      found.startsWith('"') ? found.replace(controls, escaped) : "null",
-    );
-    if (repaired === text) throw error;
-    return JSON.parse(repaired);
+    const better = repaired(text);
+    if (better === text) throw error;
+    return JSON.parse(better);
   }
 }
 
-function escaped(control: string): string {
-  return `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+/** One pass: controls in strings are escaped, what JSON has no number for is null. */
+function repaired(text: string): string {
+  let better = "";
+  let copied = 0;
+  let inString = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === quote) inString = !inString;
+    else if (inString && code === backslash) at += 1;
+    else {
+      const [length, replacement] = inString ? escaped(code) : nulled(text, at);
+      if (length === 0) continue;
+      better += text.slice(copied, at) + replacement;
+      copied = at + length;
+      at = copied - 1;
+    }
+  }
+  return better + text.slice(copied);
+}
+
+function escaped(code: number): [length: number, replacement: string] {
+  return code < space ? [1, `\\u${code.toString(16).padStart(4, "0")}`] : [0, ""];
+}
+
+function nulled(text: string, at: number): [length: number, replacement: string] {
+  const word = noNumbers.find((each) => text.startsWith(each, at));
+  return [word?.length ?? 0, "null"];
 }

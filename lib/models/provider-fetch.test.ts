@@ -14,6 +14,7 @@ import { APICallError, streamText, wrapLanguageModel } from "ai";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { setHoldUntilCommit, type Waiting } from "@/lib/next-commit";
 import { selfSigned } from "@/test/certificate";
+import { logged } from "@/test/logged";
 import { underLoad } from "@/test/under-load";
 import { classifyFailure } from "./failure";
 import { providerFetch } from "./provider-fetch";
@@ -156,8 +157,12 @@ describe("a response", () => {
       asked += 1;
       response.writeHead(status, { location }).end("moved");
     });
-    const response = await post(`${url}/v1`);
-    expect([response.status, response.ok, await response.text()]).toEqual([status, false, "moved"]);
+    const lines = await logged(async () => {
+      const response = await post(`${url}/v1`);
+      expect([response.status, response.ok, await response.text()]).toEqual([status, false, "moved"]);
+    });
+    const { host } = new URL(location, url);
+    expect(lines.map(({ to }) => to)).toEqual(location === "/v1" ? [] : [status === 302 ? `http://${host}` : host]);
     expect(asked).toBe(location === "/v1" ? 4 : 1);
   });
 
@@ -495,7 +500,9 @@ it("goes through a proxy when Node is told of one", async () => {
   const seen: string[] = [];
   const proxy = createServer(async (request, response) => {
     seen.push(`${request.method} ${request.url} ${await textOfRequest(request)}`);
-    answer(request, response);
+    // A kept connection that has gone, once.
+    if (request.url?.endsWith("/again") && seen.length === 2) request.socket.resetAndDestroy();
+    else answer(request, response);
   });
   proxy.on("connect", (request, socket) => {
     seen.push(`CONNECT ${request.url}`);
@@ -507,8 +514,13 @@ it("goes through a proxy when Node is told of one", async () => {
 
   const code = `
     import { providerFetch } from "@/lib/models/provider-fetch";
-    for (const url of ["http://provider.invalid/v1", "https://provider.invalid/v1", "http://127.0.0.1:${plain}/v1"])
-      console.log(await (await providerFetch(url, { method: "POST", body: "{}" })).text());`;
+    const again = "http://provider.invalid/again";
+    const urls = ["http://provider.invalid/v1", again, "https://provider.invalid/v1", "http://127.0.0.1:${plain}/v1"];
+    for (const url of urls) {
+      console.log(await (await providerFetch(url, { method: "POST", body: "{}" })).text());
+      // The connection goes back to those that are kept.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }`;
   const { stdout } = await promisify(execFile)(
     process.execPath,
     ["--import", path.resolve("scripts/imports.mjs"), "--input-type=module-typescript", "-e", code],
@@ -523,8 +535,13 @@ it("goes through a proxy when Node is told of one", async () => {
       },
     },
   );
-  expect(stdout.match(/"Hi"/g)).toHaveLength(3);
-  expect(seen).toEqual(["POST http://provider.invalid/v1 {}", "CONNECT provider.invalid:443"]);
+  expect(stdout.match(/"Hi"/g)).toHaveLength(4);
+  expect(seen).toEqual([
+    "POST http://provider.invalid/v1 {}",
+    "POST http://provider.invalid/again {}",
+    "POST http://provider.invalid/again {}",
+    "CONNECT provider.invalid:443",
+  ]);
 });
 
 describe("a streamed answer that comes otherwise than asked for", () => {

@@ -166,7 +166,8 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     const onBytes = () => activity.bytes(normaliser.thinking);
     return new Response(answerStream(body, { first, normaliser, onBytes }), init);
   }
-  const said = kind === "json" ? normaliser.readWhole(await jsonOf(first, body, () => activity.bytes())) : null;
+  const whole = kind === "json" ? await jsonOf(first, body, () => activity.bytes()) : null;
+  const said = whole === cutOff ? normaliser.finish(false) : whole && normaliser.readWhole(whole.value);
   if (normaliser.failure) throw normaliser.failure;
   if (said) return new Response(framesOf(said), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
@@ -178,20 +179,27 @@ function rest(first: Buffer, body: Readable): ReadableStream<Uint8Array> {
   return after.pipeThrough(new TransformStream({ start: (controller) => controller.enqueue(first) }));
 }
 
-/** Undefined for what is no JSON. */
-async function jsonOf(first: Buffer, body: Readable, onBytes: () => void): Promise<unknown> {
+const cutOff = Symbol("JSON that ends before its end");
+
+/** Null for what is no JSON. */
+async function jsonOf(
+  first: Buffer,
+  body: Readable,
+  onBytes: () => void,
+): Promise<{ value: unknown } | typeof cutOff | null> {
   const pieces = [first];
   let length = first.length;
   for await (const piece of body) {
     onBytes();
     length += piece.length;
-    if (length > maxWholeBytes) return undefined;
+    if (length > maxWholeBytes) return null;
     pieces.push(piece);
   }
+  const text = new TextDecoder().decode(Buffer.concat(pieces)).trimEnd();
   try {
-    return JSON.parse(new TextDecoder().decode(Buffer.concat(pieces)));
+    return { value: JSON.parse(text) };
   } catch {
     // Not JSON after all, which the caller reports.
-    return undefined;
+    return text.endsWith("}") || text.endsWith("]") ? null : cutOff;
   }
 }

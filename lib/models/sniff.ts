@@ -117,26 +117,19 @@ function beginsWithChunk(bytes: Buffer): boolean {
   }
 }
 
-/** Reads until that is enough. Empty when the body ends without a byte. */
-async function firstOf(body: Readable, onBytes: () => void, isEnough: (bytes: Buffer) => boolean): Promise<Buffer> {
+/** What comes until that is enough, or the end. Rejects when the connection fails before. */
+function firstOf(body: Readable, onBytes: () => void, isEnough: (bytes: Buffer) => boolean): Promise<Buffer> {
   const pieces: Buffer[] = [];
-  let bytes = Buffer.alloc(0);
-  let next = 1;
-  while (!isEnough(bytes) && !body.readableEnded) {
-    const piece = await nextOf(body);
-    if (piece.length === 0) break;
-    onBytes();
-    pieces.push(piece);
-    // Joined at each doubling, which keeps this linear.
-    if (pieces.length < next && !isEnough(piece)) continue;
-    next = pieces.length * 2;
-    bytes = Buffer.concat(pieces);
-  }
-  return Buffer.concat(pieces);
-}
+  /** Pieces are joined at each doubling, which keeps this linear. */
+  let nextJoin = 1;
 
-/** Empty at the end. */
-function nextOf(body: Readable): Promise<Buffer> {
+  function isDone(piece: Buffer): boolean {
+    if (isEnough(piece)) return true;
+    if (pieces.length < nextJoin) return false;
+    nextJoin = pieces.length * 2;
+    return isEnough(Buffer.concat(pieces));
+  }
+
   return new Promise((resolve, reject) => {
     const stop = () => {
       body.off("readable", look);
@@ -145,24 +138,31 @@ function nextOf(body: Readable): Promise<Buffer> {
       body.off("close", fail);
     };
     const look = () => {
-      // Also what a connection had brought before it failed.
-      const bytes: Buffer | null = body.read();
-      if (bytes === null && !body.readableEnded) return false;
+      let done = body.readableEnded;
+      for (let piece: Buffer | null = body.read(); piece !== null && !done; piece = done ? null : body.read()) {
+        onBytes();
+        pieces.push(piece);
+        done = isDone(piece);
+      }
+      if (!done && !body.readableEnded) return false;
       stop();
-      resolve(bytes ?? Buffer.alloc(0));
+      resolve(Buffer.concat(pieces));
       return true;
     };
     const fail = (error: Error = new Error("The connection was closed without a body.")) => {
+      // Also what a connection had brought before it failed.
       if (look()) return;
       stop();
       reject(error);
     };
+    if (isEnough(Buffer.alloc(0)) || body.readableEnded) {
+      resolve(Buffer.alloc(0));
+      return;
+    }
     body.on("readable", look);
     body.on("end", look);
     body.on("error", fail);
     body.on("close", fail);
     if (body.destroyed) fail(body.errored ?? undefined);
-    // What was read before may have left something behind.
-    else if (body.readableLength > 0) look();
   });
 }
