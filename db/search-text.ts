@@ -6,6 +6,7 @@
 const maxCharacters = 10_000;
 /** An answer of 2,000 characters sets a third of them. */
 export const gramBits = 2048;
+const one = "1".charCodeAt(0);
 
 /** Case, width, composed letters and white space no longer make a difference. */
 export function foldText(text: string): string {
@@ -23,16 +24,21 @@ const unspaced =
  */
 export function gramsOf(folded: string): string {
   const bits = Buffer.alloc(gramBits, "0");
-  const set = (hash: number) => bits.write("1", (hash >>> 0) % gramBits);
+  const set = (hash: number) => {
+    bits[(hash >>> 0) % gramBits] = one;
+  };
   let before = 0;
   let last = 0;
   let lastUnspaced = false;
-  for (const character of folded) {
-    const code = character.codePointAt(0) as number;
-    const isUnspaced = code > 0x7f && unspaced.test(character);
+  for (let at = 0; at < folded.length; ) {
+    const code = folded.codePointAt(at) as number;
+    at += code > 0xffff ? 2 : 1;
+    const isUnspaced = code > 0x7f && unspaced.test(String.fromCodePoint(code));
     if (isUnspaced && lastUnspaced) set(mix(mix(1, last), code));
     if (before > 0) set(mix(mix(mix(0, before), last), code));
-    [before, last, lastUnspaced] = [last, code, isUnspaced];
+    before = last;
+    last = code;
+    lastUnspaced = isUnspaced;
   }
   return bits.toString("latin1");
 }
