@@ -3,7 +3,6 @@
 
 import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
 import type { JSONObject, LanguageModelV4StreamPart } from "@ai-sdk/provider";
-import type { LanguageModelMiddleware } from "ai";
 import { brokenOff } from "./answer-events";
 import type { UrlAnnotation } from "./chat-deltas";
 import { type ChatState, stateField } from "./chat-state";
@@ -31,38 +30,27 @@ export const droppedFields: MetadataExtractor = {
   },
 };
 
-/** Ends that broke off are `interrupted`. Before the end cited pages become sources, and state an empty reasoning that carries it. */
-export function endings(): LanguageModelMiddleware {
-  return {
-    specificationVersion: "v4",
-    async wrapStream({ doStream }) {
-      const { stream, ...rest } = await doStream();
-      return { ...rest, stream: stream.pipeThrough(new TransformStream({ transform: pass })) };
-    },
-  };
-}
-
-function pass(
-  part: LanguageModelV4StreamPart,
-  controller: TransformStreamDefaultController<LanguageModelV4StreamPart>,
-): void {
-  if (part.type !== "finish") {
-    controller.enqueue(part);
-    return;
-  }
+/**
+ * What a part means. An end that broke off is `interrupted`. Before the end cited pages become sources, and state
+ * an empty reasoning that carries it.
+ */
+export function completed(part: LanguageModelV4StreamPart): LanguageModelV4StreamPart[] {
+  if (part.type !== "finish") return [part];
   const { rivulet, ...providerMetadata } = part.providerMetadata ?? {};
+  const parts: LanguageModelV4StreamPart[] = [];
   const pages = (rivulet?.pages ?? []) as UrlAnnotation[];
   for (const [index, { url, title }] of pages.entries())
-    controller.enqueue({ type: "source", sourceType: "url", id: `page-${index + 1}`, url, ...(title && { title }) });
+    parts.push({ type: "source", sourceType: "url", id: `page-${index + 1}`, url, ...(title && { title }) });
   if (rivulet?.state) {
     const id = "state";
-    controller.enqueue({ type: "reasoning-start", id, providerMetadata: { rivulet: rivulet.state as JSONObject } });
-    controller.enqueue({ type: "reasoning-end", id });
+    parts.push({ type: "reasoning-start", id, providerMetadata: { rivulet: rivulet.state as JSONObject } });
+    parts.push({ type: "reasoning-end", id });
   }
   const broke = part.finishReason.raw === brokenOff;
-  controller.enqueue({
+  parts.push({
     ...part,
     providerMetadata,
     ...(broke && { finishReason: { unified: "interrupted" as const, raw: undefined } }),
   });
+  return parts;
 }

@@ -6,7 +6,7 @@ import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
 import { chatState } from "./chat-state";
-import { droppedFields, endings } from "./endings";
+import { droppedFields } from "./endings";
 import { providerFetch } from "./provider-fetch";
 import { repairing, sentBody } from "./repairs";
 import { retries } from "./retries";
@@ -82,7 +82,6 @@ function prepared(model: LanguageModelV4, env: Env, provider = "openai"): Langua
     retries({ loadingMs: env.FIRST_CHUNK_TIMEOUT_MS }),
     timeouts(limits),
     repairing({ provider, defaultCap: env.MAX_OUTPUT_TOKENS }),
-    endings(),
   ];
   return wrapLanguageModel({ model, middleware });
 }

@@ -2,6 +2,7 @@
 // what an adapter makes of them: a comment, a ping and a model's hidden reasoning are signs of life (docs/protocol.md §7).
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
+import { completed } from "./endings";
 import { watchActivity } from "./silence";
 
 /** The provider was silent for too long. Its request was aborted; what it had sent before was delivered. */
@@ -43,9 +44,11 @@ export type Timeouts = {
 const connectLimitMs = 10_000;
 
 /**
- * Parts pass unchanged and in order, up to the first failure, which is the last part (`error`). On a timeout the request
- * is aborted (its socket closes) and the call fails, or its stream ends, with ProviderTimeoutError. Only time spent waiting for the provider counts, never a slow consumer's.
- * An answer asked for whole is one chunk. The caller's own abort passes through.
+ * Parts pass in order, up to the first failure, which is the last part (`error`); the end is completed
+ * (endings.ts), all others are unchanged. On a timeout the request is aborted (its socket closes) and the
+ * call fails, or its stream ends, with ProviderTimeoutError. Only time spent waiting for the provider
+ * counts, never a slow consumer's. An answer asked for whole is one chunk. The caller's own abort passes
+ * through.
  */
 export function timeouts(limits: Timeouts): LanguageModelMiddleware {
   const { firstChunkMs } = limits;
@@ -111,7 +114,8 @@ function guard(
             return;
           }
           silence.pause(!preamble.has(value.type));
-          controller.enqueue(value);
+          // Here, since a middleware of its own would be one stream more for every text to pass.
+          for (const part of completed(value)) controller.enqueue(part);
         } catch (error) {
           if (caller?.aborted) {
             end();
