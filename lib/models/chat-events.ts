@@ -15,6 +15,7 @@ import { citedPagesOf, type Delta, deltasOf, type UrlAnnotation, usageIn } from 
 import { ChatReasoning, stateField } from "./chat-state";
 import { failureIn, isPing } from "./failure-shapes";
 import { finishReasonOf, isKnownReason } from "./finish-reasons";
+import { PlainDeltas } from "./plain-deltas";
 import { ThinkTags } from "./think-tags";
 import { ToolCalls } from "./tool-calls";
 
@@ -26,6 +27,7 @@ const lateUsageGraceMs = 100;
 export class ChatEvents implements EventReader {
   readonly #url: string;
   readonly #tags = new ThinkTags();
+  readonly #plain = new PlainDeltas();
   readonly #reasoning = new ChatReasoning();
   readonly #calls = new ToolCalls();
   readonly #pages = new Set<string>();
@@ -62,6 +64,8 @@ export class ChatEvents implements EventReader {
   }
 
   read({ name, data }: ProviderEvent): Item[] {
+    const plain = name === undefined && !this.settled ? this.#plain.read(data) : null;
+    if (plain !== null) return this.#delta({ kind: "content", text: plain });
     const word = data.trim();
     if (word === "[DONE]" || word === "DONE") return this.#end();
     if (this.settled) return this.#late(data);
@@ -74,6 +78,7 @@ export class ChatEvents implements EventReader {
       return [];
     }
     this.#recognised = true;
+    this.#plain.learn(data, chunk);
     return this.#chunk(chunk);
   }
 

@@ -1,0 +1,71 @@
+// A shortcut for nearly every event of a Chat Completions stream: one that differs from the event before in nothing but the text
+// of its delta. The JSON around the text is compared as it is, so neither a parser nor a reader sees it again. Pure.
+import { isObject, type JsonObject } from "./answer-events";
+
+/** Characters that a JSON string holds only escaped, and what escapes them. */
+const escaped = /["\\\p{Cc}]/u;
+
+export class PlainDeltas {
+  #before = "";
+  #after = "";
+  /** Events in a row that looked different. Each 1st, 2nd, 4th, 8th … is learnt: some servers change a field in every event. */
+  #misses = 0;
+
+  /** The text of an event that looks like the one learnt; null when it has to be read in full. */
+  read(data: string): string | null {
+    const textLength = data.length - this.#before.length - this.#after.length;
+    if (this.#before !== "" && textLength >= 0 && data.startsWith(this.#before) && data.endsWith(this.#after)) {
+      const text = data.slice(this.#before.length, this.#before.length + textLength);
+      if (!escaped.test(text)) {
+        this.#misses = 0;
+        return text;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Remembers what surrounds the text of this event, if it holds nothing else. That the text was found at its place is proven:
+   * with another one there the event must mean just that one.
+   */
+  learn(data: string, chunk: JsonObject): void {
+    const text = plainTextOf(chunk);
+    if (text === null || text === "" || escaped.test(text)) return;
+    this.#misses += 1;
+    if ((this.#misses & (this.#misses - 1)) !== 0) return;
+    const at = data.indexOf(`"${text}"`, data.indexOf('"content"')) + 1;
+    const before = data.slice(0, at);
+    const after = data.slice(at + text.length);
+    if (at === 0 || textIn(`${before}${text}?${after}`) !== `${text}?`) return;
+    this.#before = before;
+    this.#after = after;
+  }
+}
+
+function textIn(json: string): string | null {
+  try {
+    return plainTextOf(JSON.parse(json));
+  } catch {
+    // The text was found across two strings.
+    return null;
+  }
+}
+
+/** Fields of a chunk that no reader looks at, while they hold no object. */
+const idle = new Set(["id", "created", "model", "system_fingerprint", "service_tier", "provider"]);
+
+/** The text of a chunk that says nothing else; whatever is unknown here might be something else. */
+function plainTextOf({ object, choices, ...rest }: JsonObject): string | null {
+  const isChunk = object === undefined || object === "chat.completion.chunk";
+  if (!isChunk || !Array.isArray(choices) || choices.length !== 1 || !isObject(choices[0])) return null;
+  for (const name in rest) if (rest[name] !== null && (!idle.has(name) || typeof rest[name] === "object")) return null;
+  const { index: _, delta, ...end } = choices[0];
+  if (!isObject(delta) || !areNull(end)) return null;
+  const { role, content, ...others } = delta;
+  return typeof content === "string" && typeof role !== "object" && areNull(others) ? content : null;
+}
+
+function areNull(fields: JsonObject): boolean {
+  for (const name in fields) if (fields[name] !== null) return false;
+  return true;
+}
