@@ -83,7 +83,9 @@ it("tells an end before the terminal, a reset and an answer that is no stream ap
   );
   expect(await (await openStream(url)).ended).toBe("eof");
   expect(await (await openStream(url)).ended).toBe("reset");
-  expect(await openStream(url)).toMatchObject({ status: 404, body: '{"error":{}}' });
+  const refused = await openStream(url);
+  expect(refused).toMatchObject({ status: 404, body: '{"error":{}}' });
+  expect(await refused.ended).toBe('refused: 404 {"error":{}}');
 });
 
 it("lets dialects and compacted replays leave seqs out", async () => {

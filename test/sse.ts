@@ -7,8 +7,11 @@ import { leakWatch } from "./leaks.ts";
 
 export type Frame = { event: string | undefined; data: string; id: string | undefined; atMs: number };
 
-/** `terminal`: after the last frame of a turn. `eof`: closed by the server before it. `reset`: the socket broke. */
-export type Ending = "terminal" | "eof" | "reset" | "closed";
+/**
+ * `terminal`: after the last frame of a turn. `eof`: closed by the server before it. `reset`: the socket broke. `refused`: there was
+ * no stream, but an answer of status 400 or more.
+ */
+export type Ending = "terminal" | "eof" | "reset" | "closed" | `refused: ${string}`;
 
 export type OpenOptions = {
   token?: string;
@@ -150,7 +153,7 @@ export async function openStream(url: string, options: OpenOptions = {}): Promis
   if (!streaming) {
     for await (const part of response) stream.body += String(part);
     watch(stream.body);
-    finish("eof");
+    finish(stream.status < 400 ? "eof" : `refused: ${stream.status} ${stream.body}`);
     return stream;
   }
   response.on("data", (bytes: Buffer) => {

@@ -10,7 +10,7 @@ import { requireUser } from "@/lib/auth";
 import { withClientStream } from "@/lib/client-streams";
 import { ingestDocument } from "@/lib/retrieval/ingest";
 import { testDatabase } from "@/test/database";
-import { sweepChunks, sweepGuests, sweepPrompts } from "./sweep";
+import { countUncounted, sweepChunks, sweepGuests, sweepPrompts } from "./sweep";
 import { loadTurnContext } from "./turn-context";
 import { createGuest, createToken, signUp, signUpInput } from "./users";
 
@@ -45,6 +45,47 @@ async function addTurn(
 async function chunksOf(turnId: string): Promise<number> {
   return (await sql()`select count(*)::int as rows from turn_chunks where turn_id = ${turnId}`)[0]?.rows;
 }
+
+describe("bytes that were stored before the database counted them", () => {
+  const bytesOf = async (userId: string) =>
+    (
+      await sql()`
+        select (select coalesce(sum(bytes), 0)::int from storage_changes where user_id = ${userId}) as counted,
+          (select coalesce(sum(octet_length(parts::text) + coalesce(octet_length(metadata::text), 0)), 0)::int
+            from messages where user_id = ${userId})
+          + (select coalesce(sum(bytes), 0)::int from documents where user_id = ${userId}) as stored`
+    )[0];
+
+  it("are counted once, with what was written meanwhile, whoever does it", async () => {
+    const users = await Promise.all(Array.from({ length: 12 }, () => createGuest(address)));
+    for (const { id } of users) {
+      for (let turn = 0; turn < 3; turn++) await addTurn(id);
+      await sql()`
+        insert into documents (id, user_id, title, filename, media_type, bytes, passage_count)
+        values (${randomUUID()}, ${id}, 'Old', 'old.txt', 'text/plain', 1000, 0)`;
+    }
+    // As the migration leaves it.
+    await sql()`delete from storage_changes`;
+    await sql()`insert into storage_uncounted (user_id) select id from users`;
+    const [first, second, gone] = users.map(({ id }) => id) as [string, string, string];
+    await addTurn(first);
+    await sql()`delete from messages where user_id = ${second}`;
+    await sql()`delete from users where id = ${gone}`;
+    expect((await bytesOf(second))?.counted).toBeLessThan(0);
+
+    await Promise.all([countUncounted(), countUncounted(), addTurn(first), countUncounted()]);
+    for (const { id } of users) {
+      const bytes = await bytesOf(id);
+      expect(bytes?.counted).toBe(bytes?.stored);
+    }
+    expect((await bytesOf(first))?.counted).toBeGreaterThan(0);
+    expect(await sql()`select from storage_uncounted`).toEqual([]);
+    // Nobody is counted a second time.
+    const before = await bytesOf(first);
+    await countUncounted();
+    expect(await bytesOf(first)).toEqual(before);
+  });
+});
 
 describe("prompts", () => {
   /** U+0000 is what jsonb cannot hold. */

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { deleteChat, listChatIds } from "@/db/chats";
 import { deleteSomeDocuments } from "@/db/documents";
 import { deleteOrphanChunks, forgetPrompts, listTurnsOfChunks } from "@/db/log";
+import { countStoredBytes } from "@/db/stored-bytes";
 import { claimIdleGuests, deleteGuest, markSeen } from "@/db/users";
 import { clientStreams } from "@/lib/client-streams";
 import { env } from "@/lib/env";
@@ -24,6 +25,8 @@ const chatsPerPage = 100;
 const guestsPerClaim = 20;
 const documentsPerDelete = 5;
 const usersPerDelete = 20;
+/** Each may have written for years. */
+const usersPerCount = 5;
 const noId = "00000000-0000-0000-0000-000000000000";
 
 /** To be called once, when the server's life begins. */
@@ -37,6 +40,12 @@ async function sweep(): Promise<void> {
   await sweepPrompts();
   await sweepGuests(env().GUEST_DAYS);
   await sweepSampleCopies();
+  await countUncounted();
+}
+
+/** Until then the ceiling on stored bytes leaves out what users of an older version had stored. */
+export async function countUncounted(): Promise<void> {
+  while (!isDraining() && (await countStoredBytes(usersPerCount)) > 0) await delay(pauseMs);
 }
 
 /** Chunks of turns that are gone, as after a user was deleted with SQL. */

@@ -15,6 +15,7 @@ import * as openStreams from "@/db/open-streams";
 import * as samples from "@/db/samples";
 import * as sessions from "@/db/sessions";
 import * as signUp from "@/db/sign-up";
+import { countStoredBytes } from "@/db/stored-bytes";
 import * as tasks from "@/db/tasks";
 import * as turns from "@/db/turns";
 import * as usage from "@/db/usage";
@@ -243,6 +244,8 @@ export const inBackground: Call[] = [
   ),
   call("samples of an older version", samples.deleteOtherSamples, (remove) => remove(["README.md"])),
   call("copies of samples", samples.deleteSampleCopies, (remove) => remove(["README.md"], 20)),
+
+  call("bytes from before they were counted", countStoredBytes, (count) => count(5)),
 
   call("sessions that are over", sessions.listEndedSessions, (list) =>
     list(Array.from({ length: 500 }, (_, index) => ({ ...key, id: id(83_886_080 + index) }))),

@@ -127,6 +127,7 @@ async function fill(sql: postgres.Sql): Promise<void> {
      select ${owner("33554432 + n")}, ${owner("case when n <= 2000 then 0 else n % 3000 + 1 end")}, 'Document ' || n, n || '.md',
        'text/markdown', 4000, 10, now() - n * interval '1 minute'
      from generate_series(1, 10000) as n`,
+    `insert into storage_uncounted (user_id) select ${owner("n")} from generate_series(0, 99) as n`,
     // Copies of samples, as older versions made them.
     `insert into documents (id, user_id, title, filename, media_type, bytes, passage_count, sample)
      select ${owner("41943040 + n")}, ${owner("n % 3000 + 1")}, 'Sample', 'README.md', 'text/markdown', 4000, 0, true
