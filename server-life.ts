@@ -16,11 +16,10 @@ import { env } from "@/lib/env";
 import { watchEventLoop } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { describeError, logger, terminalSafe } from "@/lib/logger";
-import { listModels } from "@/lib/models/catalogue";
+import { configuredModels } from "@/lib/models/catalogue";
 import { refreshSamples } from "@/lib/retrieval/samples";
 import { heartbeatCount } from "@/lib/sse";
 import { configurationWarnings, noModelSentence } from "@/lib/startup-report";
-import { beginPublishingStreams } from "@/lib/stream-slots";
 
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
@@ -84,7 +83,7 @@ function reportDatabase({ newerMigrations, superuser }: DatabaseReport): void {
 
 /** Throws where there is no model to ask: a server that only fails would pass for one that works. */
 function checkConfiguration(): void {
-  const models = listModels();
+  const models = configuredModels();
   for (const warning of configurationWarnings(env(), models)) logger.warn(warning);
   const nothing = noModelSentence(models);
   if (nothing) throw new Error(nothing);
@@ -111,7 +110,6 @@ async function beginWork(): Promise<void> {
   beginTakeovers();
   beginSweeps();
   beginCredentialChecks();
-  beginPublishingStreams();
   void buildIndexesAndSearch();
   try {
     await refreshSamples();

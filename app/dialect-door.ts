@@ -128,7 +128,7 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
 }
 
 async function list({ route, params, user }: Call<ListRoute>): Promise<Response> {
-  if (route.kind === "models") return Response.json(route.list(listModels()));
+  if (route.kind === "models") return Response.json(route.list(await listModels()));
   const chat = chatInPath(route, params);
   if (!chat) throw new Error(`the route ${route.path} names no chat`);
   return Response.json(route.list(await listStoredMessages(user.id, await requireChatId(user.id, chat))));

@@ -28,15 +28,41 @@ const list = (fallback: string) =>
 /** What can be guessed offline from one cookie needs more bits than people think up; 32 characters leave room for few mistakes. */
 const secret = z.string().min(32, "must have at least 32 characters. `openssl rand -base64 32` makes one").optional();
 
+const address = z.url({ protocol: /^https?$/ }).optional();
+
 const variables = z.object({
   DATABASE_URL: z.string().optional(),
   AUTH_SECRET: secret,
   AUTH_SECRET_PREVIOUS: secret,
   MODELS: list(""),
+  MODELS_FILE: z.string().optional(),
   OPENAI_API_KEY: z.string().optional(),
-  OPENAI_BASE_URL: z.url().optional(),
+  OPENAI_BASE_URL: address,
   OPENAI_API: z.enum(["responses", "chat"]).optional(),
-  OLLAMA_BASE_URL: z.url().optional(),
+  OLLAMA_BASE_URL: address,
+  ANTHROPIC_API_KEY: z.string().optional(),
+  ANTHROPIC_BASE_URL: address,
+  GOOGLE_GENERATIVE_AI_API_KEY: z.string().optional(),
+  GOOGLE_GENERATIVE_AI_BASE_URL: address,
+  MISTRAL_API_KEY: z.string().optional(),
+  MISTRAL_BASE_URL: address,
+  DEEPSEEK_API_KEY: z.string().optional(),
+  DEEPSEEK_BASE_URL: address,
+  GROQ_API_KEY: z.string().optional(),
+  GROQ_BASE_URL: address,
+  XAI_API_KEY: z.string().optional(),
+  XAI_BASE_URL: address,
+  OPENROUTER_API_KEY: z.string().optional(),
+  OPENROUTER_BASE_URL: address,
+  AZURE_API_KEY: z.string().optional(),
+  AZURE_RESOURCE_NAME: z.string().optional(),
+  AZURE_BASE_URL: address,
+  AWS_BEARER_TOKEN_BEDROCK: z.string().optional(),
+  AWS_ACCESS_KEY_ID: z.string().optional(),
+  AWS_SECRET_ACCESS_KEY: z.string().optional(),
+  AWS_SESSION_TOKEN: z.string().optional(),
+  AWS_REGION: z.string().optional(),
+  BEDROCK_BASE_URL: address,
   TOOLS: onOff,
   PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   ALLOWED_HOSTS: list(""),
@@ -104,15 +130,29 @@ export function env(): Env {
   return shared[key];
 }
 
-/** Variables that the providers' SDKs read on their own. */
-const providerVariables = /^(AI_GATEWAY|ANTHROPIC|AZURE|DEEPSEEK|GOOGLE|GROQ|MISTRAL|OPENAI|OPENROUTER|XAI)_/;
+/** Variables that the providers' SDKs read on their own. Of Amazon's only those: the platform has others with that beginning. */
+const providerVariables =
+  /^(?:(?:AI_GATEWAY|ANTHROPIC|AZURE|DEEPSEEK|GOOGLE|GROQ|MISTRAL|OPENAI|OPENROUTER|XAI)_|AWS_(?:ACCESS_KEY_ID|BEARER_TOKEN_BEDROCK|ENDPOINT_URL|REGION|SECRET_ACCESS_KEY|SESSION_TOKEN))/;
+
+const claimedKey = Symbol.for("rivulet.claimed-environment");
+const claimed = globalThis as { [claimedKey]?: Record<string, string> };
 
 /**
  * Parses the configuration and removes the providers' variables from process.env, so that no SDK reads one behind our back: an
  * empty OPENAI_BASE_URL makes OpenAI's fail when it is loaded. Call before any SDK is loaded. Throws as parseEnv does.
  */
 export function claimEnvironment(): Env {
-  const claimed = env();
-  for (const name of Object.keys(process.env)) if (providerVariables.test(name)) delete process.env[name];
-  return claimed;
+  const values = env();
+  claimed[claimedKey] ??= {};
+  for (const [name, value] of Object.entries(process.env)) {
+    if (!providerVariables.test(name)) continue;
+    claimed[claimedKey][name] = value ?? "";
+    delete process.env[name];
+  }
+  return values;
+}
+
+/** A variable that models.json names, claimed or not. Undefined when it is not set or empty. */
+export function variable(name: string): string | undefined {
+  return claimed[claimedKey]?.[name] || process.env[name] || undefined;
 }

@@ -14,7 +14,16 @@ const rooms: [file: string, allowed: string[], refused: string[]][] = [
   [
     "app/room.ts",
     ["@/components/x", "@/lib/chats/x", "@/lib/dialects/x", "@/lib/models/x", "@/lib/env", "next/server", "react"],
-    ["@/db/x", "@/lib/log/x", "@/lib/tools/x", "../x", "drizzle-orm", "@ai-sdk/openai"],
+    [
+      "@/db/x",
+      "@/lib/log/x",
+      "@/lib/tools/x",
+      "../x",
+      "drizzle-orm",
+      "@ai-sdk/openai",
+      "@ai-sdk/anthropic",
+      "@openrouter/ai-sdk-provider",
+    ],
   ],
   [
     "components/chat/room.ts",
@@ -66,7 +75,6 @@ const rooms: [file: string, allowed: string[], refused: string[]][] = [
     ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"],
   ],
   ["lib/limits.ts", ["./x", "@/db/x"], ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"]],
-  ["lib/stream-slots.ts", ["./x", "@/db/x"], ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"]],
   ["scripts/room.ts", ["./x", "@/db/x", "@/lib/log/x", "drizzle-orm", "@ai-sdk/openai"], ["../db/x"]],
   ["lib/log/room.test.ts", ["@/test/x", "@/lib/models/x", "drizzle-orm"], ["../chats/x"]],
 ];

@@ -18,7 +18,7 @@ export default async function ChatLayout({ children }: { children: ReactNode }) 
   const user = await currentUser();
   if (!user) redirect("/sign-in");
   const first = await listChats(user.id, {});
-  const models = listModels().map(({ id, label, ready }) => ({ id, label, ready }));
+  const models = (await listModels()).map(({ id, label, ready }) => ({ id, label, ready }));
   return (
     <SessionProvider user={user} models={models} defaultModel={defaultModelId()}>
       <ChatsProvider first={first}>

@@ -9,7 +9,7 @@ import { beginWork } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
-import { requireModel } from "@/lib/models/catalogue";
+import { providerSecrets, requireModel } from "@/lib/models/catalogue";
 import { providerExcerpt } from "@/lib/models/error-excerpt";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
 import { failureFacts } from "@/lib/models/failure-facts";
@@ -113,9 +113,9 @@ async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Pro
 
 /** What the provider said, where the operator wants to read it. */
 function saidOf(error: unknown, sent: string): { provider?: string } {
-  const { LOG_PROVIDER_ERRORS, OPENAI_API_KEY, AUTH_SECRET, DATABASE_URL } = env();
+  const { LOG_PROVIDER_ERRORS, AUTH_SECRET, DATABASE_URL } = env();
   if (LOG_PROVIDER_ERRORS === "off") return {};
-  const secrets = [OPENAI_API_KEY, AUTH_SECRET, DATABASE_URL].filter((secret) => secret !== undefined);
+  const secrets = [...providerSecrets(), AUTH_SECRET, DATABASE_URL].filter((secret) => secret !== undefined);
   const provider = providerExcerpt(error, secrets, sent);
   return provider ? { provider } : {};
 }
@@ -152,7 +152,7 @@ async function* chunksOf(
   const { userId } = turn;
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
-  const { id: modelId, model } = requireModel(options.model);
+  const { id: modelId, model } = await requireModel(options.model);
   const history = known ?? (await whenAnswered(() => readHistory(turn), signal));
   let found = "";
   const ports: RunPorts = {

@@ -50,7 +50,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = found ? settingsAgain(found, request) : settingsOf(request);
+  const options = await (found ? settingsAgain(found, request) : settingsOf(request));
   const continuation = found && forModel(found, options.model);
   await spend(["turn"], { user: userId });
 
@@ -102,8 +102,8 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
 }
 
 /** Throws for a model that is not offered. */
-function settingsOf(request: TurnRequest): TurnSettings {
-  const { id: model } = requireModel(request.model);
+async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
+  const { id: model } = await requireModel(request.model);
   return {
     model,
     modelName: request.model ?? model,
@@ -116,11 +116,11 @@ function settingsOf(request: TurnRequest): TurnSettings {
 }
 
 /** As the answer that is continued was asked for; only the model may be another one. */
-function settingsAgain(
+async function settingsAgain(
   { settings, messageId }: Continuation,
   { model: modelName = settings.modelName, canAsk }: TurnRequest,
-): TurnSettings {
-  const { id: model } = requireModel(modelName ?? settings.model);
+): Promise<TurnSettings> {
+  const { id: model } = await requireModel(modelName ?? settings.model);
   return { ...settings, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
 }
 

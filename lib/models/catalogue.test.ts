@@ -1,18 +1,30 @@
 import { describe, expect, it } from "vitest";
 import { parseEnv } from "@/lib/env";
 import { buildCatalogue } from "./catalogue";
+import { providersOf } from "./providers/registry";
 
 const built = (variables: Record<string, string>) => buildCatalogue(parseEnv(variables));
-const listed = (variables: Record<string, string>) => built(variables).models.map(({ id, ready }) => ({ id, ready }));
 
 describe("what is offered without MODELS", () => {
   it.each([
     [{}, ["local"]],
     [{ OPENAI_API_KEY: "k" }, ["openai:gpt-5-mini"]],
-    [{ OLLAMA_BASE_URL: "http://localhost:11434" }, ["ollama:llama3.2"]],
-    [{ OPENAI_API_KEY: "k", OLLAMA_BASE_URL: "http://localhost:11434" }, ["openai:gpt-5-mini", "ollama:llama3.2"]],
+    [{ OLLAMA_BASE_URL: "http://localhost:11434" }, ["ollama:*"]],
+    [{ OPENAI_BASE_URL: "http://localhost:8000/v1" }, ["openai:*"]],
+    [{ OPENAI_API_KEY: "k", OLLAMA_BASE_URL: "http://localhost:11434" }, ["openai:gpt-5-mini", "ollama:*"]],
+    [{ ANTHROPIC_API_KEY: "k" }, ["anthropic:claude-sonnet-5-5"]],
+    [{ GOOGLE_GENERATIVE_AI_API_KEY: "k" }, ["google:gemini-3.8-flash"]],
+    [{ MISTRAL_API_KEY: "k" }, ["mistral:mistral-medium-latest"]],
+    [{ DEEPSEEK_API_KEY: "k" }, ["deepseek:deepseek-v4-flash"]],
+    [{ GROQ_API_KEY: "k" }, ["groq:openai/gpt-oss-120b"]],
+    [{ XAI_API_KEY: "k" }, ["xai:grok-latest"]],
+    [{ OPENROUTER_API_KEY: "k" }, ["openrouter:openrouter/auto"]],
+    [{ AZURE_API_KEY: "k", AZURE_RESOURCE_NAME: "ours" }, ["local"]],
+    [{ AWS_BEARER_TOKEN_BEDROCK: "k", AWS_REGION: "us-east-1" }, ["local"]],
+    [{ XAI_API_KEY: "k", ANTHROPIC_API_KEY: "k" }, ["anthropic:claude-sonnet-5-5", "xai:grok-latest"]],
   ])("%j", (variables, ids) => {
-    expect(listed(variables)).toEqual(ids.map((id) => ({ id, ready: true })));
+    const { entries } = built(variables);
+    expect(entries.map(({ id, ready }) => ({ id, ready }))).toEqual(ids.map((id) => ({ id, ready: true })));
     expect(built(variables).defaultId).toBe(ids[0]);
   });
 });
@@ -27,7 +39,7 @@ describe("MODELS", () => {
       label: "Local extracts (no language model)",
       provider: "local",
       ready: true,
-      abilities: {},
+      abilities: { tools: false },
     });
   });
 
@@ -53,6 +65,30 @@ describe("MODELS", () => {
     ]);
   });
 
+  it.each([
+    ["anthropic:m", {}, "ANTHROPIC_API_KEY is not set."],
+    ["google:m", {}, "GOOGLE_GENERATIVE_AI_API_KEY is not set."],
+    ["mistral:m", {}, "MISTRAL_API_KEY is not set."],
+    ["deepseek:m", {}, "DEEPSEEK_API_KEY is not set."],
+    ["groq:m", {}, "GROQ_API_KEY is not set."],
+    ["xai:m", {}, "XAI_API_KEY is not set."],
+    ["openrouter:m", {}, "OPENROUTER_API_KEY is not set."],
+    ["azure:m", {}, "AZURE_API_KEY is not set."],
+    ["azure:m", { AZURE_API_KEY: "k" }, "Neither AZURE_RESOURCE_NAME nor AZURE_BASE_URL is set."],
+    ["bedrock:m", { AWS_ACCESS_KEY_ID: "k" }, "AWS_BEARER_TOKEN_BEDROCK"],
+    ["bedrock:m", { AWS_BEARER_TOKEN_BEDROCK: "k" }, "AWS_REGION is not set."],
+    [
+      "anthropic:*",
+      { ANTHROPIC_API_KEY: "k" },
+      "It cannot list its models. Name them in MODELS, as anthropic:<model>.",
+    ],
+    ["ollama:*", {}, "OLLAMA_BASE_URL is not set."],
+  ])("lists %s with %j as not ready: %s", (MODELS, variables, reason) => {
+    expect(built({ MODELS, ...variables }).models).toMatchObject([
+      { id: MODELS, ready: false, reason: expect.stringContaining(reason) },
+    ]);
+  });
+
   it.each(["gpt-5-mini", "nobody:model", "openai:", ":x", "constructor:x"])(
     "lists %j as not ready, with the reason",
     (entry) => {
@@ -63,8 +99,8 @@ describe("MODELS", () => {
 });
 
 describe("which API of OpenAI", () => {
-  const providerOf = (variables: Record<string, string>) =>
-    built({ MODELS: "openai:m", ...variables }).require().model.provider;
+  const providerOf = async (variables: Record<string, string>) =>
+    (await providersOf(parseEnv(variables), { servers: [] }).get("openai")?.load("m"))?.provider;
 
   it.each([
     [{ OPENAI_API_KEY: "k" }, "openai.responses"],
@@ -73,8 +109,8 @@ describe("which API of OpenAI", () => {
     [{ OPENAI_BASE_URL: "http://localhost:9/v1" }, "openai.chat"],
     [{ OPENAI_BASE_URL: "http://localhost:9/v1", OPENAI_API: "responses" }, "openai.responses"],
     [{ OPENAI_BASE_URL: "https://api.openai.com.example.org/v1" }, "openai.chat"],
-  ])("%j", (variables, provider) => {
-    expect(providerOf(variables)).toBe(provider);
+  ])("%j", async (variables, provider) => {
+    expect(await providerOf(variables)).toBe(provider);
   });
 });
 
@@ -85,6 +121,18 @@ it.each([
   [{ MODELS: "local", OPENAI_API_KEY: "key" }, false],
   [{ OPENAI_API_KEY: "key" }, true],
   [{ MODELS: "local,openai:own", OPENAI_BASE_URL: "https://llm.example/v1", OPENAI_API_KEY: "key" }, true],
+  [{ ANTHROPIC_API_KEY: "key" }, true],
+  [{ MODELS: "google:m", GOOGLE_GENERATIVE_AI_API_KEY: "key" }, true],
+  [{ MODELS: "mistral:m", MISTRAL_API_KEY: "key" }, true],
+  [{ MODELS: "deepseek:m", DEEPSEEK_API_KEY: "key" }, true],
+  [{ MODELS: "groq:m", GROQ_API_KEY: "key" }, true],
+  [{ MODELS: "xai:m", XAI_API_KEY: "key" }, true],
+  [{ MODELS: "openrouter:*", OPENROUTER_API_KEY: "key" }, true],
+  [{ MODELS: "azure:m", AZURE_API_KEY: "key", AZURE_RESOURCE_NAME: "ours" }, true],
+  [{ MODELS: "bedrock:m", AWS_BEARER_TOKEN_BEDROCK: "key", AWS_REGION: "us-east-1" }, true],
+  [{ MODELS: "bedrock:m", AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "key", AWS_REGION: "us-east-1" }, true],
+  [{ MODELS: "local", ANTHROPIC_API_KEY: "key" }, false],
+  [{ MODELS: "anthropic:m,local" }, false],
 ])("with %j a model is billed to the operator: %s", (variables, paid) => {
   expect(buildCatalogue(parseEnv(variables)).paid).toBe(paid);
 });

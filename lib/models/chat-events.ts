@@ -20,7 +20,7 @@ import { ThinkTags } from "./think-tags";
 import { ToolCalls } from "./tool-calls";
 
 /** The usage follows the reason of an answer's end at once, or never: some servers then keep the connection open. */
-const usageGraceMs = 2_000;
+export const usageGraceMs = 2_000;
 /** Behind [DONE] it comes from few servers, in the same packet. */
 const lateUsageGraceMs = 100;
 

@@ -1,5 +1,5 @@
-// What the adapter of OpenAI's imitators drops of a canonical stream (chat-events.ts): that an answer broke off, the pages it cites, and
-// the state of its reasoning.
+// What adapters drop of an answer: that it broke off, the pages it cites, and the state of its
+// reasoning.
 
 import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
 import type { JSONObject, LanguageModelV4StreamPart } from "@ai-sdk/provider";
@@ -46,7 +46,9 @@ export function completed(part: LanguageModelV4StreamPart): LanguageModelV4Strea
     parts.push({ type: "reasoning-start", id, providerMetadata: { rivulet: rivulet.state as JSONObject } });
     parts.push({ type: "reasoning-end", id });
   }
-  const broke = part.finishReason.raw === brokenOff;
+  const { unified, raw } = part.finishReason;
+  // An end for which the provider gave no reason at all is how some adapters tell one that never came.
+  const broke = raw === brokenOff || (unified === "other" && raw === undefined);
   parts.push({
     ...part,
     providerMetadata,

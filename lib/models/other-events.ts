@@ -1,14 +1,31 @@
-// The stream of an API whose imitators are not known: its events pass as they are. Pure.
-import type { EventReader, Item, ProviderEvent } from "./answer-events";
+// The streams of providers whose own package reads them: their events pass as they are. What is known of them is where an answer ends, so that a
+// later fault of the connection does not spoil it. Pure.
+import {
+  brokenOff,
+  type EventReader,
+  type Item,
+  isObject,
+  type JsonObject,
+  objectOf,
+  type ProviderEvent,
+  reportedFailure,
+} from "./answer-events";
+import { usageGraceMs } from "./chat-events";
+import { failureIn } from "./failure-shapes";
 
+/** The last events of Anthropic's API and of the Responses API. */
+const lastEvents = new Set(["message_stop", "response.completed", "response.incomplete", "response.failed"]);
+
+/** Any API. */
 export class OtherEvents implements EventReader {
   readonly settled = false;
   readonly graceMs = 0;
   readonly thinking = false;
 
-  read({ name, data }: ProviderEvent): Item[] {
-    const lines = data.split("\n").map((line) => `data: ${line}\n`);
-    return [{ type: "frame", frame: `${name === undefined ? "" : `event: ${name}\n`}${lines.join("")}\n` }];
+  read(event: ProviderEvent): Item[] {
+    if (event.data === "[DONE]") return [{ type: "end" }];
+    const items = [frameOf(event)];
+    return lastEvents.has(event.name ?? "") ? [...items, { type: "end" }] : items;
   }
 
   finish(): Item[] {
@@ -18,4 +35,60 @@ export class OtherEvents implements EventReader {
   readWhole(): null {
     return null;
   }
+}
+
+/** Chat Completions as a provider extends it: fields that only its own package knows must stay. */
+export class OwnChatEvents implements EventReader {
+  readonly thinking = false;
+  readonly graceMs = usageGraceMs;
+  readonly #url: string;
+  #settled = false;
+
+  /** `url` is named by the failures. */
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  get settled(): boolean {
+    return this.#settled;
+  }
+
+  read(event: ProviderEvent): Item[] {
+    if (event.data.trim() === "[DONE]") return [{ type: "end" }];
+    const chunk = this.#chunkOf(event.data);
+    if (!chunk) return [];
+    const failure = failureIn(chunk, event.name);
+    if (failure) return this.#settled ? [] : [{ type: "failure", error: reportedFailure(failure, this.#url) }];
+    const choices = Array.isArray(chunk.choices) ? chunk.choices : [];
+    if (choices.some((choice) => isObject(choice) && choice.finish_reason)) this.#settled = true;
+    return [frameOf({ name: undefined, data: event.data })];
+  }
+
+  finish(failed: boolean): Item[] {
+    if (this.#settled) return [{ type: "end" }];
+    if (failed) return [];
+    const broken = { choices: [{ index: 0, delta: {}, finish_reason: brokenOff }] };
+    return [frameOf({ name: undefined, data: JSON.stringify(broken) })];
+  }
+
+  readWhole(body: unknown): Item[] | null {
+    if (!isObject(body)) return null;
+    const failure = failureIn(body);
+    return failure ? [{ type: "failure", error: reportedFailure(failure, this.#url) }] : null;
+  }
+
+  /** Behind the reason of the end nothing can make the answer worse. */
+  #chunkOf(data: string): JsonObject | null {
+    try {
+      return objectOf(data);
+    } catch (error) {
+      if (this.#settled) return null;
+      throw error;
+    }
+  }
+}
+
+function frameOf({ name, data }: ProviderEvent): Item {
+  const lines = data.split("\n").map((line) => `data: ${line}\n`);
+  return { type: "frame", frame: `${name === undefined ? "" : `event: ${name}\n`}${lines.join("")}\n` };
 }

@@ -10,7 +10,7 @@ import { type EventReader, unreadable } from "./answer-events";
 import { answerStream } from "./answer-stream";
 import { ChatEvents } from "./chat-events";
 import { framesOf, Normaliser } from "./normaliser";
-import { OtherEvents } from "./other-events";
+import { OtherEvents, OwnChatEvents } from "./other-events";
 import { ResponsesEvents } from "./responses-events";
 import { activityOf } from "./silence";
 import { sniff } from "./sniff";
@@ -27,19 +27,29 @@ const maxRedirects = 3;
 /** An answer that comes as one body: larger than any model writes. */
 const maxWholeBytes = 32 * 1_048_576;
 
-/** The APIs whose imitators differ, by the end of their path. */
-const readers: [path: string, open: (url: string) => EventReader][] = [
-  ["/chat/completions", (url) => new ChatEvents(url)],
-  ["/responses", (url) => new ResponsesEvents(url)],
-];
+/** How an answer is read, by the end of its path. */
+type Readers = [path: string, open: (url: string) => EventReader][];
 
 /**
- * Only what the SDKs ask for: a text sent to a URL. Rejects, and fails later, as `fetch` does, so that its callers know what
- * to repeat. An abort closes the socket; so does cancelling a body, and until one of them, or its end, a body keeps it.
+ * For the adapters of OpenAI's APIs, whose imitators differ: their answers come in one form. Only what the SDKs ask for: a text sent to
+ * a URL. Rejects, and fails later, as `fetch` does, so that its callers know what to repeat. An abort closes the socket; so
+ * does cancelling a body, and until one of them, or its end, a body keeps it.
  */
-export async function providerFetch(...[input, init = {}]: Parameters<typeof fetch>): Promise<Response> {
+export const providerFetch = fetchWith([
+  ["/chat/completions", (url) => new ChatEvents(url)],
+  ["/responses", (url) => new ResponsesEvents(url)],
+]);
+
+/** The same for a provider's own package: what its server sends passes unchanged. */
+export const plainFetch = fetchWith([["/chat/completions", (url) => new OwnChatEvents(url)]]);
+
+function fetchWith(readers: Readers): typeof fetch {
+  return (input, init = {}) => exchange(readers, String(input), init);
+}
+
+async function exchange(readers: Readers, address: string, init: RequestInit): Promise<Response> {
   if (typeof init.body !== "string") throw new TypeError("Only text can be sent to a provider.");
-  const url = new URL(String(input));
+  const url = new URL(address);
   const message = await follow(url, init, init.body);
   const streams = init.body.includes('"stream":true');
   const open = streams ? readers.find(([path]) => url.pathname.endsWith(path))?.[1] : undefined;
@@ -156,7 +166,11 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   headers.delete("content-encoding");
   if (!reader || status >= 300) {
     const events = headers.get("content-type")?.startsWith("text/event-stream");
-    if (!events) return new Response(rest(first, body), init);
+    if (!events)
+      return new Response(
+        rest(first, body, () => activity.bytes()),
+        init,
+      );
     const normaliser = new Normaliser(new OtherEvents());
     return new Response(answerStream(body, { first, normaliser, onBytes: () => activity.bytes() }), init);
   }
@@ -174,9 +188,17 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   throw unreadable();
 }
 
-function rest(first: Buffer, body: Readable): ReadableStream<Uint8Array> {
+function rest(first: Buffer, body: Readable, onBytes: () => void): ReadableStream<Uint8Array> {
   const after = Readable.toWeb(body) as ReadableStream<Uint8Array>;
-  return after.pipeThrough(new TransformStream({ start: (controller) => controller.enqueue(first) }));
+  return after.pipeThrough(
+    new TransformStream({
+      start: (controller) => controller.enqueue(first),
+      transform(piece, controller) {
+        onBytes();
+        controller.enqueue(piece);
+      },
+    }),
+  );
 }
 
 const cutOff = Symbol("JSON that ends before its end");

@@ -18,7 +18,7 @@ const brought = { theirs: tool({ inputSchema }) };
 
 /** A model nobody has asked yet. */
 function freshModel(): ReadyModel["model"] {
-  return buildCatalogue(parseEnv({ OLLAMA_BASE_URL: provider.url })).require().model;
+  return buildCatalogue(parseEnv({ MODELS: "ollama:m", OLLAMA_BASE_URL: provider.url })).require().model;
 }
 
 /** Its answer, or what it failed with, and the names of the tools in each request it took. */
@@ -112,7 +112,7 @@ const cap = 4_000;
 /** The answer, or null when the call failed, and the caps in the requests that the provider received. */
 async function askCapped(prompt: string, maxOutputTokens: number, ...scripts: Script[]) {
   provider.on(prompt, ...scripts);
-  const env = parseEnv({ OLLAMA_BASE_URL: provider.url, MAX_OUTPUT_TOKENS: String(cap) });
+  const env = parseEnv({ MODELS: "ollama:m", OLLAMA_BASE_URL: provider.url, MAX_OUTPUT_TOKENS: String(cap) });
   const { model } = buildCatalogue(env).require();
   const result = streamText({ model, prompt, maxOutputTokens, maxRetries: 0, onError: () => {} });
   const answer = await result.text.then(

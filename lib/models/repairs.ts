@@ -6,7 +6,7 @@ import { type Repair, stateRepairs } from "./state-repairs";
 
 type Params = LanguageModelV4CallOptions;
 
-const repairs = (provider: string, defaultCap: number): Repair[] => [
+const repairs = (provider: string | undefined, defaultCap: number): Repair[] => [
   // Before `tools`: providers name a signature's or a reasoning's call.
   ...stateRepairs,
   {
@@ -54,8 +54,8 @@ const refusalsToRemember = 2;
 const rememberMs = 10 * 60_000;
 
 export type RepairOptions = {
-  /** The name under which the adapter reads its options. */
-  provider: string;
+  /** The name under which the adapter reads its options; without one no single field can be left out. */
+  provider: string | undefined;
   /** The cap on the output that is this server's own default. */
   defaultCap: number;
   nowMs?: () => number;
@@ -110,7 +110,7 @@ function wordsOf(error: unknown): string {
 }
 
 /** A run marks its own tools by `providerOptions: {rivulet: {optional: true}}`. */
-function withoutOptionalTools(params: Params): Params | null {
+export function withoutOptionalTools(params: Params): Params | null {
   const isOptional = (tool: NonNullable<Params["tools"]>[number]) =>
     tool.type === "function" && tool.providerOptions?.rivulet?.optional === true;
   if (!params.tools?.some(isOptional)) return null;
@@ -132,7 +132,8 @@ function systemIntoQuestion(params: Params): Params | null {
 /** The request's own fields that it is sent without; the adapter's transform reads them (withoutDropped). */
 const dropField = "rivulet_drop";
 
-function withoutFields(params: Params, provider: string, ...fields: string[]): Params | null {
+function withoutFields(params: Params, provider: string | undefined, ...fields: string[]): Params | null {
+  if (provider === undefined) return null;
   const options = params.providerOptions?.[provider] ?? {};
   const dropped = (options[dropField] ?? []) as string[];
   if (fields.every((field) => dropped.includes(field))) return null;

@@ -43,7 +43,7 @@ const call = (toolCallId: string, thoughtSignature?: string): ModelMessage[] => 
 async function ask(question: string, messages: ModelMessage[], ...scripts: Script[]): Promise<Sent[][]> {
   provider.on(question, ...scripts);
   const before = provider.requests.length;
-  const { model } = buildCatalogue(parseEnv({ OLLAMA_BASE_URL: provider.url })).require();
+  const { model } = buildCatalogue(parseEnv({ MODELS: "ollama:m", OLLAMA_BASE_URL: provider.url })).require();
   const result = streamText({ model, messages, maxRetries: 0, onError: () => {} });
   expect(await result.text).toBe("Yes.");
   return provider.requests

@@ -40,6 +40,12 @@ test.each([
   ["a value that is not valid", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
   ["a duration below zero", { LEASE_MS: "-1" }, "LEASE_MS"],
   ["a lease that no server can keep", { LEASE_MS: "1" }, "LEASE_MS: must be at least 500"],
+  [
+    "a file of models that is not there",
+    { MODELS_FILE: "test/absent.json" },
+    "test/absent.json cannot be read (ENOENT)",
+  ],
+  ["a file of models that is wrong", { MODELS_FILE: "package.json" }, "package.json is not valid. the file: "],
   ["no model that can be used", { MODELS: "gpt-5\u001b[31m,openai:gpt-5" }, "OPENAI_API_KEY is not set"],
 ])("%s ends the start with one sentence and exit code 1", async (_, env, name) => {
   const { code, output } = await startToEnd(env);

@@ -5,5 +5,5 @@ import { defaultModelId, listModels } from "@/lib/models/catalogue";
 
 export const GET = route(async (request) => {
   await requireUser(request);
-  return Response.json({ models: listModels(), default: defaultModelId() });
+  return Response.json({ models: await listModels(), default: defaultModelId() });
 });

@@ -1,8 +1,8 @@
 import { streamText } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseEnv } from "@/lib/env";
+import { buildCatalogue } from "@/lib/models/catalogue";
 import { type Provider, says, startProvider } from "@/test/provider";
-import { buildCatalogue } from "./catalogue";
 
 let provider: Provider;
 beforeAll(async () => {
@@ -44,7 +44,7 @@ describe("openai", () => {
 describe("ollama", () => {
   it.each(["", "/", "/v1", "/v1/"])("is found at its address with %j, and never sees OpenAI's key", async (ending) => {
     const OLLAMA_BASE_URL = `http://127.0.0.1:${provider.port}${ending}`;
-    const answer = await ask({ OLLAMA_BASE_URL, OPENAI_API_KEY: "secret" }, "llama3.2");
+    const answer = await ask({ MODELS: "ollama:llama3.2", OLLAMA_BASE_URL, OPENAI_API_KEY: "secret" });
     expect(answer).toMatchObject({ text: "Good day to you.", finishReason: "stop" });
     expect(answer.request).toMatchObject({
       shape: "chat",

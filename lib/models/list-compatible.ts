@@ -1,0 +1,123 @@
+// `GET /models` of servers with OpenAI's API. The list itself holds names only; what servers add to it, each under names of its own, says
+// what a model can do and which entries are no chat models. docs/providers.md has the table.
+import { z } from "zod";
+import type { Abilities } from "./abilities";
+import { fetchJson } from "./fetch-json";
+import type { CompatibleServer } from "./providers/compatible";
+import type { ListedModel } from "./providers/contract";
+
+/** A field that is not what it should be counts as missing. */
+const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
+const words = z.array(z.string()).optional().catch(undefined);
+const flag = z.boolean().optional().catch(undefined);
+const text = z.string().optional().catch(undefined);
+
+const entry = z.object({
+  id: z.string().min(1).max(200),
+  type: text,
+  owned_by: text,
+  /** vLLM. */
+  max_model_len: tokens,
+  /** OpenRouter, Together. */
+  context_length: tokens,
+  /** Groq. */
+  context_window: tokens,
+  max_completion_tokens: tokens,
+  /** Mistral; LM Studio, where the one that is loaded counts. */
+  max_context_length: tokens,
+  loaded_context_length: tokens,
+  /** llama.cpp. */
+  meta: z.object({ n_ctx: tokens, n_ctx_train: tokens }).optional().catch(undefined),
+  top_provider: z.object({ context_length: tokens, max_completion_tokens: tokens }).optional().catch(undefined),
+  architecture: z.object({ input_modalities: words, output_modalities: words }).optional().catch(undefined),
+  supported_parameters: words,
+  /** Mistral has flags, LM Studio words. */
+  capabilities: z
+    .union([words.unwrap(), z.object({ completion_chat: flag, function_calling: flag, vision: flag, reasoning: flag })])
+    .optional()
+    .catch(undefined),
+});
+type Entry = z.infer<typeof entry>;
+
+const list = z.object({ data: z.array(z.unknown()) });
+
+/** Rejects when the server does not list its models. Entries that cannot be read are left out. */
+export async function listCompatible(server: CompatibleServer, signal: AbortSignal): Promise<ListedModel[]> {
+  const entries = await entriesOf(urlOf(server, `${server.baseURL}/models`), server, signal);
+  const root = server.baseURL.replace(/\/v1\/?$/, "");
+  // LM Studio and llama.cpp say more elsewhere, and are known by these marks.
+  if (entries.some(({ owned_by }) => owned_by === "organization_owner")) {
+    const own = await entriesOf(`${root}/api/v0/models`, server, signal).catch(() => entries);
+    return modelsOf(own);
+  }
+  if (entries.some(({ meta }) => meta?.n_ctx_train)) {
+    const loaded = await propsOf(`${root}/props`, server, signal).catch((): Abilities => ({}));
+    return modelsOf(entries).map(({ name, abilities }) => ({ name, abilities: { ...abilities, ...loaded } }));
+  }
+  return modelsOf(entries);
+}
+
+async function entriesOf(url: string, server: CompatibleServer, signal: AbortSignal): Promise<Entry[]> {
+  const { data } = list.parse(await fetchJson(url, { headers: headersOf(server), signal }));
+  return data.flatMap((each) => entry.safeParse(each).data ?? []);
+}
+
+function urlOf({ query }: CompatibleServer, address: string): string {
+  const url = new URL(address);
+  for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value);
+  return String(url);
+}
+
+function headersOf({ apiKey, headers }: CompatibleServer): Record<string, string> {
+  return { ...(apiKey && { authorization: `Bearer ${apiKey}` }), ...headers };
+}
+
+function modelsOf(entries: Entry[]): ListedModel[] {
+  return entries.filter(isChatModel).map((each) => ({ name: each.id, abilities: abilitiesOf(each) }));
+}
+
+function isChatModel({ type, architecture, capabilities }: Entry): boolean {
+  if (type !== undefined && /embed|rerank|image|audio|moderation|transcri|speech/i.test(type)) return false;
+  const outputs = architecture?.output_modalities;
+  if (outputs && outputs.length > 0 && !outputs.includes("text")) return false;
+  return Array.isArray(capabilities) || capabilities?.completion_chat !== false;
+}
+
+function abilitiesOf(model: Entry): Abilities {
+  const { supported_parameters: parameters, architecture, top_provider: top, meta } = model;
+  const flags = Array.isArray(model.capabilities) ? undefined : model.capabilities;
+  const named = Array.isArray(model.capabilities) ? model.capabilities : undefined;
+  return withoutUnknown({
+    tools: parameters?.includes("tools") ?? flags?.function_calling ?? (named?.includes("tool_use") || undefined),
+    vision: architecture?.input_modalities?.includes("image") ?? flags?.vision ?? (model.type === "vlm" || undefined),
+    reasoning: parameters?.includes("reasoning") ?? flags?.reasoning,
+    contextTokens:
+      model.loaded_context_length ??
+      model.max_model_len ??
+      top?.context_length ??
+      model.context_length ??
+      model.context_window ??
+      model.max_context_length ??
+      meta?.n_ctx ??
+      meta?.n_ctx_train,
+    maxOutputTokens: top?.max_completion_tokens ?? model.max_completion_tokens,
+  });
+}
+
+const props = z.object({
+  default_generation_settings: z.object({ n_ctx: tokens }).optional().catch(undefined),
+  modalities: z.object({ vision: flag }).optional().catch(undefined),
+});
+
+/** What llama.cpp was started with, which may be less than what its model was trained for. */
+async function propsOf(url: string, server: CompatibleServer, signal: AbortSignal): Promise<Abilities> {
+  const told = props.parse(await fetchJson(url, { headers: headersOf(server), signal }));
+  return withoutUnknown({
+    contextTokens: told.default_generation_settings?.n_ctx,
+    vision: told.modalities?.vision,
+  });
+}
+
+export function withoutUnknown(abilities: Abilities): Abilities {
+  return Object.fromEntries(Object.entries(abilities).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,76 @@
+// The models that one server lists, asked for in the background and kept. A list that fails hides nothing that was known before.
+import { APICallError } from "ai";
+import { logger } from "@/lib/logger";
+import type { Abilities } from "./abilities";
+import type { ListedModel } from "./providers/contract";
+
+/** A list is small; a server that takes longer is busy or gone. */
+const answerWithinMs = 10_000;
+/** More than anybody chooses from. */
+const maxModels = 1_000;
+
+export type ListOptions = {
+  /** Of the server, for people: "The server at OLLAMA_BASE_URL". */
+  server: string;
+  list(signal: AbortSignal): Promise<ListedModel[]>;
+  /** What is listed has changed. */
+  onChange(): void;
+  withinMs?: number;
+};
+
+export class ModelList {
+  readonly #options: ListOptions;
+  #models: Map<string, Abilities> | null = null;
+  #problem: string | null = null;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #asking: Promise<void> | null = null;
+
+  constructor(options: ListOptions) {
+    this.#options = options;
+  }
+
+  /** As the server listed them last, in its order, by name; null when it never has. */
+  get models(): Map<string, Abilities> | null {
+    return this.#models;
+  }
+
+  /** Why there is none. */
+  get reason(): string {
+    const { server } = this.#options;
+    return `${server} ${this.#problem ?? "has not said yet which models it has"}.`;
+  }
+
+  /** Resolves when the server has answered, or failed to; at once when it was asked less than `maxAgeMs` ago. Never rejects. */
+  refresh(maxAgeMs: number): Promise<void> {
+    if (this.#asking) return this.#asking;
+    if (performance.now() - this.#askedMs < maxAgeMs) return Promise.resolve();
+    this.#askedMs = performance.now();
+    this.#asking = this.#ask().finally(() => {
+      this.#asking = null;
+    });
+    return this.#asking;
+  }
+
+  async #ask(): Promise<void> {
+    const { server, list, onChange, withinMs = answerWithinMs } = this.#options;
+    try {
+      const models = (await list(AbortSignal.timeout(withinMs))).slice(0, maxModels);
+      this.#problem = models.length === 0 ? "lists no chat model" : null;
+      if (models.length > 0) this.#models = new Map(models.map(({ name, abilities }) => [name, abilities]));
+    } catch (error) {
+      const problem = problemOf(error);
+      if (problem !== this.#problem) logger.warn({ server, problem }, "a model server's list of models cannot be read");
+      this.#problem = problem;
+    }
+    onChange();
+  }
+}
+
+/** Nothing of what the server said. */
+function problemOf(error: unknown): string {
+  if (APICallError.isInstance(error)) return `answered its list of models with status ${error.statusCode}`;
+  if (error instanceof DOMException && error.name === "TimeoutError") return "took too long to list its models";
+  const cause = error instanceof Error ? (error.cause as { code?: unknown } | undefined) : undefined;
+  if (error instanceof TypeError) return `is not reachable${typeof cause?.code === "string" ? ` (${cause.code})` : ""}`;
+  return "sent a list of models that cannot be read";
+}

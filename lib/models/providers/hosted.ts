@@ -1,0 +1,173 @@
+// The providers with APIs of their own, each through its own package and with its own variables. A package is loaded at the first call
+// of one of its models: most servers use one or two of them.
+import type { Env } from "@/lib/env";
+import { listCompatible } from "@/lib/models/list-compatible";
+import { plainFetch, providerFetch } from "@/lib/models/provider-fetch";
+import type { Provider } from "./contract";
+import { wholeMessages } from "./event-stream-messages";
+import { notStored } from "./openai";
+
+type Hosted = {
+  title: string;
+  key: string | undefined;
+  /** The variable of the key. */
+  variable: string;
+  /** What is offered when the key is all that is configured. */
+  model?: string;
+} & Pick<Provider, "load" | "list">;
+
+/** One that needs a key and nothing else. */
+function hosted({ title, key, variable, model, ...provider }: Hosted): Provider {
+  return {
+    title,
+    ...(!key && { reason: `${variable} is not set.` }),
+    paid: key !== undefined,
+    secrets: [key],
+    offers: key && model ? [model] : [],
+    ...provider,
+  };
+}
+
+export function anthropic({ ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: baseURL }: Env): Provider {
+  return hosted({
+    title: "Anthropic",
+    key,
+    variable: "ANTHROPIC_API_KEY",
+    model: "claude-sonnet-5-5",
+    async load(name) {
+      const { createAnthropic } = await import("@ai-sdk/anthropic");
+      return createAnthropic({ apiKey: key, baseURL, fetch: plainFetch })(name);
+    },
+  });
+}
+
+export function google({ GOOGLE_GENERATIVE_AI_API_KEY: key, GOOGLE_GENERATIVE_AI_BASE_URL: baseURL }: Env): Provider {
+  return hosted({
+    title: "Google",
+    key,
+    variable: "GOOGLE_GENERATIVE_AI_API_KEY",
+    model: "gemini-3.8-flash",
+    async load(name) {
+      const { createGoogle } = await import("@ai-sdk/google");
+      return createGoogle({ apiKey: key, baseURL, fetch: plainFetch })(name);
+    },
+  });
+}
+
+export function mistral({ MISTRAL_API_KEY: key, MISTRAL_BASE_URL: baseURL }: Env): Provider {
+  return hosted({
+    title: "Mistral",
+    key,
+    variable: "MISTRAL_API_KEY",
+    model: "mistral-medium-latest",
+    async load(name) {
+      const { createMistral } = await import("@ai-sdk/mistral");
+      return createMistral({ apiKey: key, baseURL, fetch: plainFetch })(name);
+    },
+  });
+}
+
+export function deepseek({ DEEPSEEK_API_KEY: key, DEEPSEEK_BASE_URL: baseURL }: Env): Provider {
+  return hosted({
+    title: "DeepSeek",
+    key,
+    variable: "DEEPSEEK_API_KEY",
+    model: "deepseek-v4-flash",
+    async load(name) {
+      const { createDeepSeek } = await import("@ai-sdk/deepseek");
+      return createDeepSeek({ apiKey: key, baseURL, fetch: plainFetch })(name);
+    },
+  });
+}
+
+export function groq({ GROQ_API_KEY: key, GROQ_BASE_URL: baseURL }: Env): Provider {
+  return hosted({
+    title: "Groq",
+    key,
+    variable: "GROQ_API_KEY",
+    model: "openai/gpt-oss-120b",
+    async load(name) {
+      const { createGroq } = await import("@ai-sdk/groq");
+      return createGroq({ apiKey: key, baseURL, fetch: plainFetch })(name);
+    },
+  });
+}
+
+export function xai({ XAI_API_KEY: key, XAI_BASE_URL: baseURL }: Env): Provider {
+  return hosted({
+    title: "xAI",
+    key,
+    variable: "XAI_API_KEY",
+    model: "grok-latest",
+    async load(name) {
+      const { createXai } = await import("@ai-sdk/xai");
+      return notStored(createXai({ apiKey: key, baseURL, fetch: plainFetch })(name), "xai");
+    },
+  });
+}
+
+const openrouterUrl = "https://openrouter.ai/api/v1";
+
+export function openrouter({ OPENROUTER_API_KEY: key, OPENROUTER_BASE_URL: baseURL = openrouterUrl }: Env): Provider {
+  return hosted({
+    title: "OpenRouter",
+    key,
+    variable: "OPENROUTER_API_KEY",
+    model: "openrouter/auto",
+    async load(name) {
+      const { createOpenRouter } = await import("@openrouter/ai-sdk-provider");
+      // `strict`: it is OpenRouter itself, which sends usage in streams when asked.
+      return createOpenRouter({ apiKey: key, baseURL, compatibility: "strict", fetch: plainFetch })(name);
+    },
+    list: (signal) => listCompatible({ name: "openrouter", baseURL, apiKey: key }, signal),
+  });
+}
+
+/** A model's name is that of its deployment, so there is none to offer unasked. */
+export function azure({
+  AZURE_API_KEY: key,
+  AZURE_RESOURCE_NAME: resourceName,
+  AZURE_BASE_URL: baseURL,
+}: Env): Provider {
+  const place = resourceName ?? baseURL;
+  return {
+    ...hosted({
+      title: "Azure",
+      key,
+      variable: "AZURE_API_KEY",
+      async load(name) {
+        const { createAzure } = await import("@ai-sdk/azure");
+        return notStored(createAzure({ apiKey: key, resourceName, baseURL, fetch: providerFetch })(name), "azure");
+      },
+    }),
+    ...(key && !place && { reason: "Neither AZURE_RESOURCE_NAME nor AZURE_BASE_URL is set." }),
+  };
+}
+
+/** Which models an account may use depends on its region, so there is none to offer unasked. */
+export function bedrock(env: Env): Provider {
+  const { AWS_BEARER_TOKEN_BEDROCK: apiKey, AWS_REGION: region, BEDROCK_BASE_URL: baseURL } = env;
+  const {
+    AWS_ACCESS_KEY_ID: accessKeyId,
+    AWS_SECRET_ACCESS_KEY: secretAccessKey,
+    AWS_SESSION_TOKEN: sessionToken,
+  } = env;
+  const signs = accessKeyId !== undefined && secretAccessKey !== undefined;
+  const reason = !(apiKey || signs)
+    ? "Neither AWS_BEARER_TOKEN_BEDROCK nor AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are set."
+    : region
+      ? undefined
+      : "AWS_REGION is not set.";
+  return {
+    title: "Bedrock",
+    ...(reason && { reason }),
+    paid: apiKey !== undefined || signs,
+    secrets: [apiKey, secretAccessKey, sessionToken],
+    offers: [],
+    async load(name) {
+      const { createAmazonBedrock } = await import("@ai-sdk/amazon-bedrock");
+      const credentials = apiKey ? { apiKey } : { accessKeyId, secretAccessKey, sessionToken };
+      return createAmazonBedrock({ ...credentials, region, baseURL, fetch: wholeMessages })(name);
+    },
+  };
+}

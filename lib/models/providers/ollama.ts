@@ -1,0 +1,21 @@
+// Ollama, through its endpoint with OpenAI's API (docs/decisions/0032); its models are listed by its own.
+import type { Env } from "@/lib/env";
+import { listOllama } from "@/lib/models/list-ollama";
+import { compatible } from "./compatible";
+import type { Provider } from "./contract";
+
+export function ollama({ OLLAMA_BASE_URL }: Env): Provider {
+  const common = { title: "Ollama", paid: false, secrets: [], fieldOptions: "ollama" };
+  if (!OLLAMA_BASE_URL)
+    return { ...common, reason: "OLLAMA_BASE_URL is not set.", offers: [], load: () => Promise.reject() };
+  let root = OLLAMA_BASE_URL;
+  while (root.endsWith("/")) root = root.slice(0, -1);
+  root = root.replace(/\/v1$/, "");
+  const server = { name: "ollama", baseURL: `${root}/v1` };
+  return {
+    ...common,
+    offers: ["*"],
+    load: (name) => compatible(server, name),
+    list: (signal) => listOllama(root, signal),
+  };
+}

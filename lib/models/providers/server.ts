@@ -1,0 +1,36 @@
+// A server with OpenAI's API that models.json names.
+import { createOpenAI } from "@ai-sdk/openai";
+import { variable } from "@/lib/env";
+import { listCompatible } from "@/lib/models/list-compatible";
+import type { ServerEntry } from "@/lib/models/models-file";
+import { providerFetch } from "@/lib/models/provider-fetch";
+import { type CompatibleServer, compatible, noKey } from "./compatible";
+import type { Provider } from "./contract";
+import { notStored } from "./openai";
+
+export function namedServer(entry: ServerEntry): Provider {
+  const { name, baseUrl: baseURL, apiKeyVariable, headers, query, api, models } = entry;
+  const apiKey = apiKeyVariable && variable(apiKeyVariable);
+  const server = { name, baseURL, apiKey: apiKey || undefined, headers, query };
+  return {
+    title: entry.title ?? name,
+    ...(apiKeyVariable && !apiKey && { reason: `${apiKeyVariable} is not set.` }),
+    paid: Boolean(apiKey),
+    secrets: [apiKey, ...Object.values(headers ?? {}), ...Object.values(query ?? {})],
+    offers: models?.map(({ id }) => id) ?? ["*"],
+    load: (model) => (api === "chat" ? compatible(server, model) : responsesModel(server, model)),
+    list: (signal) => listCompatible(server, signal),
+    described: new Map(models?.map(({ id, ...described }) => [id, described])),
+    ...(api === "chat" && { fieldOptions: name }),
+  };
+}
+
+function responsesModel({ baseURL, apiKey = noKey, headers, query }: CompatibleServer, model: string) {
+  const withQuery: typeof fetch = (input, init) => {
+    const url = new URL(String(input));
+    for (const [key, value] of Object.entries(query ?? {})) url.searchParams.set(key, value);
+    return providerFetch(url, init);
+  };
+  const provider = createOpenAI({ baseURL, apiKey, ...(headers && { headers }), fetch: withQuery });
+  return notStored(provider.responses(model), "openai");
+}
