@@ -99,6 +99,16 @@ describe("what is kept of an answer", () => {
     });
   });
 
+  it("has its last text open also where a provider's state stands behind it", async () => {
+    const state: TurnChunk[] = [
+      { type: "text-end", id: "t" },
+      { type: "reasoning-start", id: "s", providerMetadata: { rivulet: { field: "reasoning" } } },
+      { type: "reasoning-end", id: "s" },
+    ];
+    const kept = keptChunks(await partsOf([{ type: "start-step" }, ...text("Half an ans"), ...state]));
+    expect(typesOf(kept)).toEqual(["start-step", "text-start", "text-delta"]);
+  });
+
   it("does not hold a call whose result is not known", async () => {
     const parts = await partsOf([{ type: "start-step" }, ...text("Let me see."), { type: "text-end", id: "t" }, call]);
     expect(parts.map(({ type }) => type)).toContain("tool-clock");

@@ -5,6 +5,7 @@ import { isToolUIPart } from "ai";
 import { type ChatMessage, parseSource, type Source, type TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
 import { unfoldParts } from "./fold";
+import { isStepState } from "./provider-state";
 
 type Opening = {
   turnId: string;
@@ -107,7 +108,11 @@ export function isUnanswered(chunks: Iterable<TurnChunk>): boolean {
  * open. Calls whose result is not known are left out. What was found for it is kept if the search had come to its end.
  */
 export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
-  const finished = parts.filter((part) => !isToolUIPart(part) || hasResult(part));
+  const lastStep = parts.findLastIndex(({ type }) => type === "step-start");
+  // The last step goes on, and has its state at its new end.
+  const finished = parts.filter(
+    (part, index) => (!isToolUIPart(part) || hasResult(part)) && !(index > lastStep && isStepState(part)),
+  );
   if (!finished.some(isSaid)) {
     const searched = finished.some((part) => isStatus(part, "retrieve") && part.data.detail !== undefined);
     return searched ? unfoldParts(finished.filter((part) => isSource(part) || isStatus(part, "retrieve"))) : [];

@@ -88,7 +88,7 @@ function withoutLooseReasoning(parts: Part[]): Part[] {
   }
   return steps.flatMap((step) => {
     const last = step.findLastIndex(isOutput);
-    return step.filter((part, index) => !isReasoning(part) || index < last || (last >= 0 && isOfStep(part)));
+    return step.filter((part, index) => !isReasoning(part) || index < last || (last >= 0 && isStepState(part)));
   });
 }
 
@@ -103,7 +103,7 @@ function isOutput(part: Part): boolean {
 }
 
 /** State that lib/models/chat-state.ts puts behind all that a step says. */
-function isOfStep(part: Part): boolean {
+export function isStepState(part: Part): boolean {
   return "providerMetadata" in part && part.providerMetadata?.rivulet !== undefined;
 }
 
