@@ -226,6 +226,16 @@ describe("a connection", () => {
     await expect(post(`${url}/again`)).rejects.toMatchObject({ cause: { code: "ECONNRESET" } });
   });
 
+  it("that is new and reset is a failed call, which nothing repeats: the server may have begun", async () => {
+    let asked = 0;
+    const url = await httpServer(({ socket }) => {
+      asked += 1;
+      socket.resetAndDestroy();
+    });
+    await expect(post(url)).rejects.toMatchObject({ cause: { code: "ECONNRESET" } });
+    expect(asked).toBe(1);
+  });
+
   it("is closed when the body is cancelled", async () => {
     const { url, closed } = await silentServer();
     const response = await post(url);

@@ -1,4 +1,4 @@
-import { APICallError, streamText, type ToolSet, tool } from "ai";
+import { APICallError, isStepCount, streamText, type ToolSet, tool } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseEnv } from "@/lib/env";
@@ -66,6 +66,9 @@ describe("a model that takes no tools", () => {
     [400, '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'],
     [500, "tools param requires --jinja flag"],
     [404, "No endpoints found that support tool use."],
+    [422, "This model was not trained for function calling"],
+    [400, "Tools are not supported in streaming mode."],
+    [400, "`tool use` is not enabled for this deployment"],
     [400, "Function call is not supported for this model."],
     [501, "tool_choice is not implemented"],
   ])("is known by what other servers say too: %i %s", async (status, message) => {
@@ -93,6 +96,8 @@ it.each([
     "another reason, which lists the roles",
     refusing(400, "unknown role, expected one of system, user, assistant, tool"),
   ],
+  ["a role", refusing(400, "supported roles are system, user, assistant and tool")],
+  ["a value", refusing(422, "Input should be 'system', 'user', 'assistant' or 'tool'")],
   ["another reason", refusing(400, "the prompt is too long")],
   ["a wrong key", refusing(401, "no tools for you")],
 ])("tools stay after a refusal for %s", async (name, script) => {
@@ -160,11 +165,92 @@ async function bodies(prompt: string, ...scripts: Script[]) {
   return provider.requests.filter((request) => request.prompt.includes(prompt)).map(({ body }) => body);
 }
 
-it("instructions become the beginning of the question where no system role is taken", async () => {
-  const [refused, sent] = await bodies("kindly", refusing(400, "System role not supported"), says("Yes."));
+it.each([
+  [400, "System role not supported"],
+  [400, "Developer instruction is not enabled for models/gemma-3-27b-it"],
+  [400, "Only user and assistant roles are supported!"],
+  [422, "messages[0]: unexpected role 'system'"],
+  [400, "'system' is not one of ['user', 'assistant'] - 'messages.0.role'"],
+  [400, "This model does not support system messages"],
+])("instructions become the beginning of the question where no system role is taken: %i %s", async (status, words) => {
+  const [refused, sent] = await bodies(`kindly, ${words}`, refusing(status, words), says("Yes."));
   expect(refused?.messages).toMatchObject([{ role: "system" }, { role: "user" }]);
   expect(sent?.messages).toMatchObject([{ role: "user" }]);
   expect(JSON.stringify(sent?.messages)).toMatch(/Be kind\..*kindly/);
+});
+
+it.each([
+  "role developer is none of system, user, assistant, tool",
+  "unknown variant `developer`, expected one of `system`, `user`, `assistant`, `tool`: messages[0].role",
+  "Unsupported role: 'developer'",
+  "developer messages are not supported",
+])("instructions are the system's where no developer role is taken: %s", async (words) => {
+  provider.on(words, refusing(400, words), says("Yes."));
+  const variables = { MODELS: "openai:o3-mini", OPENAI_BASE_URL: provider.url, OPENAI_API: "responses" };
+  const { model } = buildCatalogue(parseEnv(variables)).require();
+  const result = streamText({ model, instructions: "Be kind.", prompt: words, maxRetries: 0, onError: () => {} });
+  expect(await result.text).toBe("Yes.");
+  const roles = provider.requests
+    .filter((request) => request.prompt === words)
+    .map(({ body }) => (body.input as { role: string }[]).map(({ role }) => role));
+  expect(roles).toEqual([
+    ["developer", "user"],
+    ["system", "user"],
+  ]);
+});
+
+it("a model that reasons is sent no developer role by another server than OpenAI's", async () => {
+  provider.on("which role", says("Yes."));
+  const variables = { MODELS: "openai:gpt-5-mini", OPENAI_BASE_URL: provider.url };
+  const { model } = buildCatalogue(parseEnv(variables)).require();
+  await streamText({ model, instructions: "Be kind.", prompt: "which role" }).text;
+  const { body } = await provider.request("which role");
+  expect(body.messages).toMatchObject([{ role: "system" }, { role: "user" }]);
+});
+
+it.each([
+  ["temperature", "Unsupported value: 'temperature' does not support 0.7 with this model.", ["top_p"]],
+  ["top_p", "Unsupported parameter: 'top_p' is not supported with this model.", ["temperature"]],
+])("a setting of sampling that is refused is left out, the others are sent: %s", async (field, words, others) => {
+  provider.on(words, refusing(400, words), says("Yes."));
+  const sampling = { temperature: 0.7, topP: 0.9 };
+  const result = streamText({ model: freshModel(), prompt: words, ...sampling, maxRetries: 0, onError: () => {} });
+  expect(await result.text).toBe("Yes.");
+  const [refused, sent] = provider.requests.filter((request) => request.prompt === words).map(({ body }) => body);
+  expect(refused).toHaveProperty(field);
+  expect(sent).not.toHaveProperty(field);
+  for (const other of others) expect(sent).toHaveProperty(other);
+});
+
+it("a cap is sent under the name that is asked for", async () => {
+  const words =
+    "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
+  provider.on(words, refusing(400, words), says("Yes."));
+  const result = streamText({
+    model: freshModel(),
+    prompt: words,
+    maxOutputTokens: 50,
+    maxRetries: 0,
+    onError: () => {},
+  });
+  expect(await result.text).toBe("Yes.");
+  const caps = provider.requests
+    .filter((request) => request.prompt === words)
+    .map(({ body }) => [body.max_tokens, body.max_completion_tokens]);
+  expect(caps).toEqual([
+    [50, undefined],
+    [undefined, 50],
+  ]);
+});
+
+it("a call of tools is sent with an empty text, never with null", async () => {
+  const model = freshModel();
+  provider.on("call it", [{ tool: "own", arguments: ["{}"] }, { finish: "tool_calls" }], says("Yes."));
+  const called = { own: tool({ inputSchema, execute: async () => "done" }) };
+  const result = streamText({ model, prompt: "call it", tools: called, stopWhen: isStepCount(2) });
+  expect(await result.text).toBe("Yes.");
+  const { body } = await provider.request("call it", 2);
+  expect(body.messages).toMatchObject([{ role: "user" }, { role: "assistant", content: "" }, { role: "tool" }]);
 });
 
 it("usage is not asked for where stream_options is refused", async () => {
@@ -172,6 +258,19 @@ it("usage is not asked for where stream_options is refused", async () => {
   const [refused, sent] = await bodies("how much", refusal, says("Yes."));
   expect([refused?.stream_options, sent?.stream_options]).toEqual([{ include_usage: true }, undefined]);
   expect(sent).not.toHaveProperty("rivulet_drop");
+});
+
+it("what is refused is left out of later calls only after two refusals", async () => {
+  const model = freshModel();
+  const fields = async (prompt: string, ...scripts: Script[]) => {
+    provider.on(prompt, ...scripts);
+    await streamText({ model, prompt, maxRetries: 0, onError: () => {} }).text;
+    return provider.requests.filter((request) => request.prompt === prompt).map(({ body }) => "stream_options" in body);
+  };
+  const refusal = refusing(400, "Unrecognized request argument supplied: stream_options");
+  expect(await fields("once refused", refusal, says("Yes."))).toEqual([true, false]);
+  expect(await fields("asked for again", refusal, says("Yes."))).toEqual([true, false]);
+  expect(await fields("not asked for any more", says("Yes."))).toEqual([false]);
 });
 
 it("several refusals of one call are repaired one after the other", async () => {

@@ -1,10 +1,40 @@
 // Refusals that can be repaired: what a model's server does not take is left out, and the call made once more. One table of them. What a
-// client asked for is never left out: then the call fails.
+// client asked for is never left out, besides settings of sampling: then the call fails.
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError, type LanguageModelMiddleware } from "ai";
 import { type Repair, stateRepairs } from "./state-repairs";
 
 type Params = LanguageModelV4CallOptions;
+
+/** Gemma says "Developer instruction", templates say which roles are left. */
+const noSystemRole = new RegExp(
+  [
+    "system (?:role|message|prompt|instruction)s? (?:is |are )?(?:not|un|disallowed|forbidden)",
+    "(?:not |un)support\\w* .{0,40}\\bsystem\\b",
+    "developer instruction",
+    "only .{0,20}\\buser\\b.{0,6}(?:and|or|,).{0,6}assistant\\b",
+    "\\brole\\W{1,8}system\\b.{0,20}\\b(?:not|invalid|un)",
+    "(?:invalid|un(?:expected|known|recognized)) (?:message )?role\\W{1,5}system\\b",
+    "\\bsystem\\b\\W{1,4}is (?:not|none) (?:one )?of\\b",
+  ].join("|"),
+  "i",
+);
+
+/** What models that reason do not take. */
+const sampling: Repair[] = (
+  [
+    ["temperature", "temperature"],
+    ["topP", "top_p"],
+    ["frequencyPenalty", "frequency_penalty"],
+    ["presencePenalty", "presence_penalty"],
+    ["seed", "seed"],
+  ] as const
+).map(([setting, field]) => ({
+  name: field,
+  refusal: new RegExp(`\\b${field}\\b`, "i"),
+  apply: (params) => (params[setting] === undefined ? null : { ...params, [setting]: undefined }),
+  lasting: true,
+}));
 
 const repairs = (provider: string | undefined, defaultCap: number): Repair[] => [
   // Before `tools`: providers name a signature's or a reasoning's call.
@@ -12,11 +42,19 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
   {
     // Before `tools`: servers list the roles that they take, and "tool" is one of them.
     name: "system role",
-    // Bounded: maxReadCharacters.
-    refusal: /system (?:role|message|prompt)s? (?:is |are )?(?:not|un)|(?:not|un)support\w* .{0,40}\bsystem\b/i,
+    refusal: noSystemRole,
     apply: systemIntoQuestion,
     lasting: true,
   },
+  {
+    // Of OpenAI's own adapter, for models that reason.
+    name: "developer role",
+    // Bounded: maxReadCharacters.
+    refusal: /\bdeveloper\b.*\brole|\brole.*\bdeveloper\b|developer.{0,2} (?:messages? )?(?:is |are )?(?:not|un)/is,
+    apply: withoutDeveloperRole,
+    lasting: true,
+  },
+  ...sampling,
   {
     name: "usage in streams",
     refusal: /stream_options|include_usage/i,
@@ -33,8 +71,16 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
     // Ollama: "… does not support tools". vLLM and llama.cpp name a flag, gateways "tool use", others a "function call".
     name: "tools",
     // Bounded: maxReadCharacters.
-    refusal: /^(?!.*(?:\brole\b|signature)).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
+    refusal: /^(?!.*(?:\broles?\b|signature|\bassistant\b.{0,40}\btool\b)).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
     apply: withoutOptionalTools,
+    lasting: true,
+  },
+  {
+    // OpenAI's reasoning models, behind gateways.
+    name: "name of the output cap",
+    // Bounded: maxReadCharacters.
+    refusal: /max_tokens.{0,80}not support.{0,80}max_completion_tokens|\buse .?max_completion_tokens/is,
+    apply: (params) => renamedCap(params, provider),
     lasting: true,
   },
   {
@@ -129,6 +175,23 @@ function systemIntoQuestion(params: Params): Params | null {
   return { ...params, prompt: rest.with(at, { ...question, content: [text, ...question.content] }) };
 }
 
+function withoutDeveloperRole(params: Params): Params | null {
+  const openai = params.providerOptions?.openai ?? {};
+  if (openai.systemMessageMode === "system") return null;
+  return {
+    ...params,
+    providerOptions: { ...params.providerOptions, openai: { ...openai, systemMessageMode: "system" } },
+  };
+}
+
+/** The adapter puts what it does not know of its options into the body. */
+function renamedCap(params: Params, provider: string | undefined): Params | null {
+  const { maxOutputTokens: cap, providerOptions } = params;
+  if (cap === undefined || provider === undefined) return null;
+  const options = { ...providerOptions?.[provider], max_completion_tokens: cap };
+  return { ...params, maxOutputTokens: undefined, providerOptions: { ...providerOptions, [provider]: options } };
+}
+
 /** The request's own fields that it is sent without; the adapter's transform reads them (withoutDropped). */
 const dropField = "rivulet_drop";
 
@@ -144,7 +207,13 @@ function withoutFields(params: Params, provider: string | undefined, ...fields: 
 }
 
 /** The body as it is sent. A call of tools has an empty text, since some servers refuse null. */
-export function sentBody({ [dropField]: dropped = [], messages, ...body }: Record<string, unknown>) {
+export function sentBody({
+  [dropField]: dropped = [],
+  // An option of OpenAI's own adapter, of which this one knows nothing.
+  systemMessageMode: _,
+  messages,
+  ...body
+}: Record<string, unknown>) {
   for (const field of dropped as string[]) delete body[field];
   const spoken = (messages as Record<string, unknown>[] | undefined)?.map((message) =>
     message.role === "assistant" && message.content === null ? { ...message, content: "" } : message,

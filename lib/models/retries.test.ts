@@ -53,13 +53,28 @@ describe("a call that fails before it says anything", () => {
     expect(tookMs).toBeLessThan(underLoad(1_900));
   });
 
-  it("is repeated as long as the model is being loaded", async () => {
-    const loading: Script = [
-      { answer: 503, body: { error: { message: "Loading model" } }, headers: { "retry-after": "0" } },
-    ];
+  it.each<[string, object]>([
+    ["llama.cpp", { error: { message: "Loading model", type: "unavailable_error", code: 503 } }],
+    ["Ollama", { error: "llm server loading model" }],
+    ["Hugging Face", { error: "Model org/name is currently loading", estimated_time: 20.5 }],
+    ["vLLM", { object: "error", message: "The model is not ready yet." }],
+    ["Fireworks", { error: { code: "DEPLOYMENT_SCALING_UP", message: "Deployment is currently scaled to zero." } }],
+    ["SageMaker", { message: "ModelNotReadyException" }],
+  ])("is repeated as long as the model is being loaded, in the words of %s", async (_, body) => {
+    const loading: Script = [{ answer: 503, body, headers: { "retry-after": "0" } }];
     const { outcome, requests } = await call([...Array.from({ length: 6 }, () => loading), says("Good day.")]);
     expect({ outcome, requests }).toEqual({ outcome: true, requests: 7 });
   });
+
+  it.each(["The server is overloaded", "error loading model: out of memory"])(
+    "is not waited for beyond the third time, where it says: %s",
+    async (message) => {
+      const { requests } = await call([
+        [{ answer: 503, body: { error: { message } }, headers: { "retry-after": "0" } }],
+      ]);
+      expect(requests).toBe(3);
+    },
+  );
 
   it("is given up after the third time", async () => {
     const { outcome, requests } = await call([busy({ "retry-after-ms": "1" })]);

@@ -50,13 +50,16 @@ export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
   };
 }
 
-/** llama.cpp and others answer 503 until the model is in memory. */
+/** llama.cpp, Hugging Face, Fireworks, SageMaker and others, in this order; never "overloaded", nor that it could not be loaded. */
+const loadingWords =
+  /\bloading\b|being loaded|scal(?:ing|ed).?(?:up|to zero)|not (?:yet )?(?:been )?(?:ready|loaded)|notready|warming|waking|starting up|is starting|cold start/i;
+const failedWords = /\bfail|\berror (?:while )?loading|out of memory|could not|cannot|unable/i;
+
+/** Many servers answer 503 until the model is in memory. */
 function isLoading(error: unknown): boolean {
-  return (
-    APICallError.isInstance(error) &&
-    error.statusCode === 503 &&
-    /\bloading\b/i.test(`${error.message} ${(error.responseBody ?? "").slice(0, maxKeptBytes)}`)
-  );
+  if (!APICallError.isInstance(error) || error.statusCode !== 503) return false;
+  const words = `${error.message} ${(error.responseBody ?? "").slice(0, maxKeptBytes)}`;
+  return loadingWords.test(words) && !failedWords.test(words);
 }
 
 /** What the provider asked for: milliseconds in OpenAI's header, else seconds, also fractions, or a date (RFC 9110 §10.2.3). */
