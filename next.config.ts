@@ -9,8 +9,8 @@ const config: NextConfig = {
   // POST /api/v1/chat/ must be answered where it arrives: a client without redirects (curl without -L) would lose its body.
   skipTrailingSlashRedirect: true,
   poweredByHeader: false,
-  // Native code and packages that open files beside themselves stay outside the bundle.
-  serverExternalPackages: ["@node-rs/argon2", "postgres", "pino"],
+  // Native code, packages that open files beside themselves and a vocabulary of 1 MB stay outside the bundle.
+  serverExternalPackages: ["@node-rs/argon2", "postgres", "pino", "gpt-tokenizer"],
   // Types are checked by `npm run check`; the first start should not wait for them once more.
   typescript: {
     ignoreBuildErrors: true,

@@ -2,7 +2,7 @@
 // event loop, and with it everybody. Each pass gets each text at doubling lengths, from 8 kB to 1 MB, and may take at most
 // 2.3 times the CPU for twice the text.
 import { Readable } from "node:stream";
-import { InvalidResponseDataError } from "ai";
+import { InvalidResponseDataError, type ModelMessage } from "ai";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
 import { citations } from "@/components/chat/citation-marks";
@@ -20,6 +20,7 @@ import { ChatEvents } from "@/lib/models/chat-events";
 import { extract } from "@/lib/models/extract";
 import { localModel } from "@/lib/models/local";
 import { Normaliser } from "@/lib/models/normaliser";
+import { countTokens } from "@/lib/models/token-count";
 import { ground } from "@/lib/retrieval/ground";
 import { firstHeading, splitPassages, TooManyPassages } from "@/lib/retrieval/passages";
 import type { LoggedChunk, Source, TurnChunk } from "@/lib/turn/chunks";
@@ -27,6 +28,7 @@ import { foldChunks } from "@/lib/turn/fold";
 import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 import { compactChunks } from "@/lib/turn/merge";
 import { quotePassages } from "@/lib/turn/passages";
+import { shortenResults, sizeOf } from "@/lib/turn/prompt-size";
 import { modelSteps, StepsEnd } from "@/lib/turn/steps";
 import { contentWords, sentences, withoutMarkup } from "@/lib/words";
 import { context } from "./dialect-server";
@@ -129,7 +131,8 @@ async function stepsOf(text: string): Promise<void> {
     },
   });
   const model = { ...localModel(), doStream: async () => ({ stream }) } as ReturnType<typeof localModel>;
-  const input = { model, messages: [{ role: "user" as const, content: "?" }], providerOptions: {} };
+  const prompt = { fit: async () => ({ messages: [{ role: "user" as const, content: "?" }] }), shrink: () => false };
+  const input = { model, prompt, providerOptions: {} };
   await ignore(modelSteps(input, new StepsEnd(), new AbortController().signal));
 }
 
@@ -162,6 +165,14 @@ function lineOf(reads: Iterable<string>): Promise<void> {
   const response = new Response(body, { headers: { "Content-Type": "text/event-stream" } });
   return ignore(line.frames(response)).finally(() => line.close());
 }
+
+function toolResult(text: string): ModelMessage {
+  const output = { type: "json" as const, value: { text } };
+  return { role: "tool", content: [{ type: "tool-result", toolCallId: "c", toolName: "t", output }] };
+}
+
+/** Texts that were counted are remembered, and would cost nothing. */
+let counted = 0;
 
 const post = (body: BodyInit, type: string) =>
   new Request("http://localhost/", { method: "POST", body, headers: { "Content-Type": type } });
@@ -210,6 +221,9 @@ const passes: Record<string, (text: string) => unknown> = {
   },
   "readForm, no form": (text) => refused(readForm(post(`--x\r\n${text}`, "multipart/form-data; boundary=x"), 1e8)),
   "a stream's events in the browser": (text) => lineOf(pieces(text, 1_000)),
+  countTokens: (text) => countTokens(text + counted++),
+  "sizeOf, a tool's result": (text) => sizeOf(toolResult(text)),
+  shortenResults: (text) => shortenResults([toolResult(text)]),
   visibleText,
   visibleLine,
   quotePassages: (text) => quotePassages([{ ...source(1, text), title: text }], "9f04c1d2"),

@@ -30,6 +30,7 @@ export type Step =
   | { cut: true };
 
 export type Script = Step[];
+export type Scripted = Script | ((request: ProviderRequest) => Script);
 
 export type ProviderRequest = {
   /** 1, 2, 3 … in order of arrival. */
@@ -56,8 +57,11 @@ export type Provider = {
   url: string;
   port: number;
   requests: ProviderRequest[];
-  /** Requests whose prompt, or else their question, contains `key` get these scripts, one after the other; the last one repeats. */
-  on(key: string, ...scripts: Script[]): void;
+  /**
+   * Requests whose prompt, or else their question, contains `key` get these scripts, one after the other; the last one
+   * repeats. A function makes the script from the request.
+   */
+  on(key: string, ...scripts: Scripted[]): void;
   open(gate: string): void;
   /** Resolves when a script waits, or has waited, at the gate. */
   reached(gate: string): Promise<void>;
@@ -78,11 +82,11 @@ export function tokensOf(text: string): string[] {
 }
 
 export async function startProvider(
-  script: Script | ((request: ProviderRequest) => Script) = says("Hello there."),
+  script: Scripted = says("Hello there."),
   { port = 0 }: { port?: number } = {},
 ): Promise<Provider> {
   const requests: ProviderRequest[] = [];
-  const scripts = new Map<string, { queue: Script[]; used: number }>();
+  const scripts = new Map<string, { queue: Scripted[]; used: number }>();
   const gates = new Map<string, { reached: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>();
   const arrivals = new Set<() => void>();
 
@@ -98,7 +102,7 @@ export async function startProvider(
         if (!text.includes(key)) continue;
         const next = entry.queue[Math.min(entry.used, entry.queue.length - 1)];
         entry.used += 1;
-        return next ?? [];
+        return typeof next === "function" ? next(request) : (next ?? []);
       }
     }
     return typeof script === "function" ? script(request) : script;

@@ -84,7 +84,10 @@ export const messages = z
           id: z.string(),
           role: z.enum(["user", "assistant"]),
           parts: z.array(z.looseObject({ type: z.string() })).describe("As the AI SDK has them in a `UIMessage`."),
-          metadata: z.looseObject({}).optional().describe("Of an answer: model, status, usage, timing, confidence."),
+          metadata: z
+            .looseObject({})
+            .optional()
+            .describe("Of an answer: model, status, usage, timing, confidence, memory."),
         })
         .meta({ id: "Message" }),
     ),

@@ -10,6 +10,7 @@ import { turnLog } from "@/lib/log/turn-log";
 import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
 import { providerSecrets, requireModel } from "@/lib/models/catalogue";
+import { contextOf, unlimitedContext } from "@/lib/models/context";
 import { providerExcerpt } from "@/lib/models/error-excerpt";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
 import { failureFacts } from "@/lib/models/failure-facts";
@@ -20,7 +21,7 @@ import { startChunk } from "@/lib/turn/begun";
 import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
-import { type Halt, type RunPorts, runTurn } from "@/lib/turn/run";
+import { type Halt, type RunInput, type RunPorts, runTurn } from "@/lib/turn/run";
 import { unlessAborted } from "@/lib/unless-aborted";
 import { outputCapOf } from "./budget";
 import { clientTools } from "./client-tools";
@@ -129,7 +130,9 @@ function identityOf(turn: RunnableTurn) {
 /** Of a longer chat the model gets the end: more than the context of any model holds. The question itself is always there. */
 const historyLimits = { maxMessages: 1_000, maxBytes: 4_000_000 };
 
-async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Promise<ChatMessage[]> {
+type History = Pick<RunInput, "history" | "historyIsCut">;
+
+async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Promise<History> {
   const branch = await listBranch(userId, chatId, { leafId: userMessageId, ...historyLimits });
   // Some providers refuse a conversation that begins with an answer.
   const rows = branch.slice(
@@ -138,9 +141,10 @@ async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Pro
       branch.findIndex(({ role }) => role === "user"),
     ),
   );
-  return rows.map(
+  const history = rows.map(
     ({ id, role, parts, metadata }) => ({ id, role, parts, metadata: metadata ?? undefined }) as ChatMessage,
   );
+  return { history, historyIsCut: Boolean(rows[0]?.parentId) };
 }
 
 async function* chunksOf(
@@ -152,10 +156,15 @@ async function* chunksOf(
   const { userId } = turn;
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
-  const { id: modelId, model } = await requireModel(options.model);
-  const history = known ?? (await whenAnswered(() => readHistory(turn), signal));
+  const ready = await requireModel(options.model);
+  const { id: modelId, model } = ready;
+  const { history, historyIsCut } = known
+    ? { history: known, historyIsCut: false }
+    : await whenAnswered(() => readHistory(turn), signal);
   let found = "";
   const ports: RunPorts = {
+    // A client that sends its own history manages its length: it gets the provider's refusal, not a cut it cannot see.
+    ...(options.prompt ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {
@@ -189,6 +198,7 @@ async function* chunksOf(
       ...identityOf(turn),
       model,
       history,
+      historyIsCut,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
       searchMode: options.searchMode,
       canAsk: options.canAsk ?? false,

@@ -14,6 +14,7 @@ import {
   TypeValidationError,
 } from "ai";
 import type { TurnError } from "@/lib/turn/chunks";
+import { ContextExceeded } from "@/lib/turn/context-window";
 import { refusalOf } from "./refusals";
 import { ProviderTimeoutError } from "./timeouts";
 
@@ -38,6 +39,11 @@ const failures = {
   contextTooLong: {
     code: "provider_invalid",
     message: `This conversation is too long for the model. ${kept} Start a new chat, or choose a model that takes more.`,
+    retryable: false,
+  },
+  questionTooLong: {
+    code: "provider_invalid",
+    message: `This question is longer than the model can read, so it was not sent. ${kept} Shorten the question, or choose a model that takes more.`,
     retryable: false,
   },
   unknownModel: {
@@ -103,6 +109,7 @@ export function classifyFailure(error: unknown): TurnError {
 
 function kindOf(error: unknown): keyof typeof failures {
   if (RetryError.isInstance(error)) return kindOf(error.lastError);
+  if (error instanceof ContextExceeded) return "questionTooLong";
   if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";

@@ -114,12 +114,22 @@ it("what is wrong with the second attempt too is not laid on the tools", async (
 
 const cap = 4_000;
 
+type Settings = {
+  prompt: string;
+  maxOutputTokens: number;
+  providerOptions?: Parameters<typeof streamText>[0]["providerOptions"];
+};
+
 /** The answer, or null when the call failed, and the caps in the requests that the provider received. */
 async function askCapped(prompt: string, maxOutputTokens: number, ...scripts: Script[]) {
+  return askWith({ prompt, maxOutputTokens }, ...scripts);
+}
+
+async function askWith({ prompt, ...settings }: Settings, ...scripts: Script[]) {
   provider.on(prompt, ...scripts);
   const env = parseEnv({ MODELS: "ollama:m", OLLAMA_BASE_URL: provider.url, MAX_OUTPUT_TOKENS: String(cap) });
   const { model } = buildCatalogue(env).require();
-  const result = streamText({ model, prompt, maxOutputTokens, maxRetries: 0, onError: () => {} });
+  const result = streamText({ model, prompt, ...settings, maxRetries: 0, onError: () => {} });
   const answer = await result.text.then(
     (text) => text,
     () => null,
@@ -142,6 +152,12 @@ it.each([
 it("a cap that the client chose is never dropped", async () => {
   const outcome = await askCapped("the client's", 3_000, refusing(400, "max_tokens is too large"), says("No."));
   expect(outcome).toEqual({ answer: null, caps: [3_000] });
+});
+
+it("the server's cap is dropped too where it was made smaller to fit the model's context", async () => {
+  const call = { prompt: "made to fit", maxOutputTokens: 3_000, providerOptions: { rivulet: { cappedToFit: true } } };
+  const outcome = await askWith(call, refusing(400, "max_tokens is too large"), says("Yes."));
+  expect(outcome).toEqual({ answer: "Yes.", caps: [3_000, undefined] });
 });
 
 it("a refusal for another reason is not repeated", async () => {

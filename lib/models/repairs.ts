@@ -87,7 +87,8 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
     // The server then applies its own, smaller limit. Whether a cap fits may depend on the prompt.
     name: "output cap",
     refusal: /max_(?:completion_|output_)?tokens|maximum context length/i,
-    apply: (params) => (params.maxOutputTokens === defaultCap ? { ...params, maxOutputTokens: undefined } : null),
+    apply: (params) =>
+      params.maxOutputTokens === defaultCap || isCappedToFit(params) ? { ...params, maxOutputTokens: undefined } : null,
     lasting: false,
   },
 ];
@@ -153,6 +154,11 @@ export function repairing({
 function wordsOf(error: unknown): string {
   if (!APICallError.isInstance(error) || !statuses.has(error.statusCode ?? 0)) return "";
   return `${error.message} ${error.responseBody ?? ""}`.slice(0, maxReadCharacters);
+}
+
+/** The run made the server's own cap smaller; see lib/turn/steps.ts. */
+function isCappedToFit({ maxOutputTokens, providerOptions }: Params): boolean {
+  return maxOutputTokens !== undefined && providerOptions?.rivulet?.cappedToFit === true;
 }
 
 /** A run marks its own tools by `providerOptions: {rivulet: {optional: true}}`. */

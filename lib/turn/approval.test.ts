@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseEnv } from "@/lib/env";
 import { buildCatalogue } from "@/lib/models/catalogue";
+import { unlimitedContext } from "@/lib/models/context";
 import { classifyFailure } from "@/lib/models/failure";
 import { type Provider, type Script, startProvider } from "@/test/provider";
 import { cannotAsk, declined } from "./approval";
@@ -77,6 +78,7 @@ async function run(key: string, setup: Setup = {}) {
       ...{ model: modelOver(api), tools, history: [...history, question], question: key, canAsk, begun },
     },
     {
+      ...unlimitedContext,
       nowMs: () => performance.now(),
       countDocuments: async () => sources.length,
       search: async () => sources,

@@ -28,6 +28,16 @@ export type Usage = { inputTokens: number; outputTokens: number; totalTokens: nu
 /** Milliseconds from the start of the run. `firstTokenMs` is null when no text came. */
 export type Timing = { firstTokenMs: number | null; durationMs: number; tokensPerSecond: number | null };
 
+/** What of a conversation the model was not sent, since its context holds only so much. */
+export type Memory = {
+  /** The first message that was sent, when there are messages before it. */
+  firstMessageId?: string;
+  /** Results of tools of which the model was sent the beginning only. */
+  shortenedToolResults?: number;
+  /** Passages that were found and not sent: those with the highest ordinals. */
+  leftOutPassages?: number;
+};
+
 /** Set in three steps: `start`, then `message-metadata` just before the terminal. */
 export type MessageMetadata = {
   turnId: string;
@@ -46,6 +56,8 @@ export type MessageMetadata = {
   groundedness?: number | null;
   /** Of the last request to the model. */
   finishReason?: FinishReason;
+  /** Only when something was left out. */
+  memory?: Memory;
   /**
    * In `start`, of an answer that goes on where another broke off: that one's message id. Its parts are replayed first, and
    * a page keeps showing them until the replay has caught up.

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseEnv } from "@/lib/env";
 import { buildCatalogue, type ReadyModel } from "@/lib/models/catalogue";
+import { unlimitedContext } from "@/lib/models/context";
 import { classifyFailure } from "@/lib/models/failure";
 import { localModel } from "@/lib/models/local";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
@@ -77,6 +78,7 @@ async function run(
       ...input,
     },
     {
+      ...unlimitedContext,
       nowMs: () => performance.now(),
       countDocuments: async () => 0,
       search: async () => [],

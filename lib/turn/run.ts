@@ -13,10 +13,9 @@ import {
   type TurnChunk,
   type TurnError,
 } from "./chunks";
+import { type ContextPorts, ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
-import { quotePassages } from "./passages";
-import { instructionsFor, modelMessages } from "./prompt";
 import { modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
 
@@ -38,6 +37,8 @@ export type RunInput = {
   createdAt: string;
   /** The branch up to and including the question. */
   history: ChatMessage[];
+  /** The branch has messages before those of `history`. */
+  historyIsCut?: boolean;
   question: string;
   searchMode: SearchMode;
   /** The answer that this one continues. */
@@ -49,7 +50,7 @@ export type RunInput = {
   settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
 };
 
-export type RunPorts = {
+export type RunPorts = ContextPorts & {
   /** Milliseconds of a clock that never goes back. */
   nowMs(): number;
   /** How many documents may be searched. With none the retrieve stage is skipped. */
@@ -122,6 +123,7 @@ type Progress = {
   sources: Source[];
   startMs: number;
   firstTokenMs?: number;
+  window?: ContextWindow;
 };
 
 /** The provider's stream ended without saying that the answer is finished. */
@@ -199,18 +201,26 @@ async function* generate(
   const partial = begun.said ? (await foldChunks([...logged, ...settled])).parts : [];
   const untrusted = sources.length > 0 || holdsUntrusted([...input.history, { parts: partial }], input.tools);
   const end = new StepsEnd();
+  const window = new ContextWindow(
+    {
+      history: input.history,
+      historyIsCut: input.historyIsCut ?? false,
+      begun: partial,
+      sources,
+      fenceCode: ports.fenceCode(),
+      modelId: input.modelId,
+      instructions: input.instructions,
+      tools: input.tools,
+      maxOutputTokens: input.settings?.maxOutputTokens,
+    },
+    ports,
+  );
+  progress.window = window;
   const steps = modelSteps(
     {
       model: input.model,
-      instructions: instructionsFor(sources, input.instructions),
       settings: input.settings,
-      messages: await modelMessages({
-        history: input.history,
-        modelId: input.modelId,
-        tools: input.tools,
-        begun: partial,
-        ...(sources.length > 0 && { passages: quotePassages(sources, ports.fenceCode()) }),
-      }),
+      prompt: window,
       tools: input.tools,
       consent: new Consent({ turnId: input.turnId, canAsk: input.canAsk ?? false, untrusted }),
       // Read by the local model only; other providers ignore options that are not theirs.
@@ -256,6 +266,7 @@ function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata
     timing: { firstTokenMs, durationMs, tokensPerSecond },
     confidence: support?.confidence ?? null,
     groundedness: support?.groundedness ?? null,
+    ...(progress.window?.memory && { memory: progress.window.memory }),
   };
 }
 

@@ -1,4 +1,4 @@
-import { isStepCount, type ModelMessage, streamText, tool, toUIMessageChunk } from "ai";
+import { isStepCount, streamText, tool, toUIMessageChunk } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -6,7 +6,7 @@ import { parseEnv } from "@/lib/env";
 import { buildCatalogue } from "@/lib/models/catalogue";
 import { type Provider, type Script, type Step, says, startProvider } from "@/test/provider";
 import type { TurnChunk } from "./chunks";
-import { modelSteps, StepsEnd } from "./steps";
+import { modelSteps, type Prompt, StepsEnd } from "./steps";
 
 const apis = ["chat", "responses"] as const;
 type Api = (typeof apis)[number];
@@ -14,10 +14,11 @@ type Api = (typeof apis)[number];
 // Two providers count their requests alike, so that what one is asked can be compared with what the other is.
 let ours: Provider;
 let theirs: Provider;
+let refusing: Provider;
 beforeAll(async () => {
-  [ours, theirs] = await Promise.all([startProvider(), startProvider()]);
+  [ours, theirs, refusing] = await Promise.all([startProvider(), startProvider(), startProvider()]);
 });
-afterAll(() => Promise.all([ours.close(), theirs.close()]));
+afterAll(() => Promise.all([ours.close(), theirs.close(), refusing.close()]));
 
 const never = new AbortController().signal;
 
@@ -48,7 +49,7 @@ type Run = { chunks: TurnChunk[]; end: StepsEnd };
 async function run(api: Api, question: string): Promise<Run> {
   const chunks: TurnChunk[] = [];
   const end = new StepsEnd();
-  const input = { model: modelOf(ours, api), messages: asked(question), tools: toolbox(), providerOptions: {} };
+  const input = { model: modelOf(ours, api), prompt: asked(question), tools: toolbox(), providerOptions: {} };
   for await (const chunk of modelSteps(input, end, never)) chunks.push(chunk);
   return { chunks, end };
 }
@@ -60,7 +61,7 @@ async function reference(api: Api, question: string): Promise<Run> {
   const tools = toolbox();
   const { stream } = streamText({
     model: modelOf(theirs, api),
-    messages: asked(question),
+    messages: [{ role: "user", content: question }],
     tools,
     stopWhen: isStepCount(10),
     toolCallConcurrency: 1,
@@ -79,8 +80,8 @@ async function reference(api: Api, question: string): Promise<Run> {
   return { chunks, end };
 }
 
-function asked(question: string): ModelMessage[] {
-  return [{ role: "user", content: question }];
+function asked(question: string): Prompt {
+  return { fit: async (said) => ({ messages: [{ role: "user", content: question }, ...said] }), shrink: () => false };
 }
 
 /** What a provider's id is replaced by is nobody's business but that it is another one; the SDK's sentences are not ours. */
@@ -106,7 +107,7 @@ it("ends between two calls when the answer has used up its cap", async () => {
   const end = new StepsEnd();
   const input = {
     model: modelOf(provider, "chat"),
-    messages: asked("a capped loop"),
+    prompt: asked("a capped loop"),
     tools: toolbox(),
     settings: { maxOutputTokens: 70 },
     providerOptions: {},
@@ -115,6 +116,56 @@ it("ends between two calls when the answer has used up its cap", async () => {
   await provider.close();
   expect(end).toMatchObject({ finishReason: "length", usage: { outputTokens: 80 } });
   expect(provider.requests.map(({ body }) => body.max_tokens)).toEqual([70, 70]);
+});
+
+describe.each(apis)("a prompt that is refused as too long, over the %s API", (api) => {
+  const words = "This model's maximum context length is 8192 tokens.";
+  const refusals: Record<string, Script> = {
+    "by a status": [{ answer: 400, body: { error: { message: words, code: "context_length_exceeded" } } }],
+    "in the stream": [{ error: words, code: "context_length_exceeded" }],
+  };
+
+  async function ask(key: string, ...scripts: Script[]) {
+    refusing.on(key, ...scripts);
+    const shrunk: unknown[] = [];
+    const prompt: Prompt = {
+      fit: async () => ({
+        messages: [{ role: "user", content: `${key}${shrunk.length > 0 ? "" : " and much more"}` }],
+      }),
+      shrink: (error) => shrunk.push(error) === 1,
+    };
+    const chunks: TurnChunk[] = [];
+    const run = async () => {
+      const input = { model: modelOf(refusing, api), prompt, providerOptions: {} };
+      for await (const chunk of modelSteps(input, new StepsEnd(), never)) chunks.push(chunk);
+    };
+    const failure = await run().then(
+      () => null,
+      (error: unknown) => error,
+    );
+    const prompts = refusing.requests.filter(({ prompt }) => prompt.includes(key)).map(({ prompt }) => prompt);
+    return { failure, prompts, shrunk, names: chunks.map(({ type }) => type) };
+  }
+
+  it.each(Object.entries(refusals))("%s is made smaller once, within the same step", async (_, refusal) => {
+    const key = `${api} refused ${++asks}!`;
+    const { failure, prompts, names } = await ask(key, refusal, says("Fits."));
+    expect(failure).toBeNull();
+    expect(prompts).toEqual([`${key} and much more`, key]);
+    expect(names).toEqual(["start-step", "text-start", "text-delta", "text-end", "finish-step"]);
+  });
+
+  it.each(Object.entries(refusals))("%s twice fails with the second refusal", async (_, refusal) => {
+    const { failure, prompts, shrunk } = await ask(`${api} refused ${++asks}!`, refusal);
+    expect(failure).toBe(shrunk[1]);
+    expect(prompts).toHaveLength(2);
+  });
+
+  it("is not made smaller once the model has spoken", async () => {
+    const spoken: Script = [{ text: "Once " }, ...(refusals["in the stream"] as Script)];
+    const { failure, prompts, shrunk } = await ask(`${api} refused ${++asks}!`, spoken);
+    expect({ failed: failure !== null, asked: prompts.length, shrunk }).toEqual({ failed: true, asked: 1, shrunk: [] });
+  });
 });
 
 let asks = 0;

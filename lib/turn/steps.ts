@@ -16,10 +16,23 @@ import { type ModelPart, Said } from "./said";
 import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
 
+/** What one call of the model is sent. */
+export type FittedCall = {
+  messages: ModelMessage[];
+  instructions?: string | undefined;
+  maxOutputTokens?: number | undefined;
+};
+
+export type Prompt = {
+  /** For the next call; `said` is what this turn's earlier calls said and their tools answered. */
+  fit(said: ModelMessage[]): Promise<FittedCall>;
+  /** After a call that failed before its first word: true when `fit` now makes a smaller one, which may be tried. */
+  shrink(error: unknown): boolean;
+};
+
 export type StepsInput = {
   model: LanguageModel;
-  messages: ModelMessage[];
-  instructions?: string;
+  prompt: Prompt;
   tools?: ToolSet;
   /** Without it every call runs. */
   consent?: Consent;
@@ -42,45 +55,59 @@ const maxSteps = 10;
  * after an abort of `signal` the call that is under way throws. `end` is true when all has been yielded.
  */
 export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
-  const { settings, tools, consent, ...call } = input;
+  const { settings, tools, consent, prompt, ...call } = input;
   const ids = new Set<string>();
   const chunkOf = (part: ModelPart) =>
     toUIMessageChunk(part, { ...(tools && { tools }), sendSources: true, onError: toolFailureText }) as
       | TurnChunk
       | undefined;
   const stateLimit = new StateLimit();
-  let { messages } = input;
+  const earlier: ModelMessage[] = [];
   for (let step = 1; ; step++) {
-    const { stream } = await streamLanguageModelCall({
-      ...call,
-      ...settings,
-      ...(tools && { tools }),
-      messages,
-      abortSignal: signal,
-      // Else it keeps the whole answer once more, for nobody.
-      _internal: { collectContent: false },
-    });
     const said = new Said();
     const unique = uniqueIds(ids, step);
+    let messages: ModelMessage[] = [];
     let finishReason: FinishReason | undefined;
     let open = false;
-    for await (const each of stream) {
-      if (each.type === "model-call-start") continue;
-      if (!open) yield { type: "start-step" };
-      open = true;
-      if (each.type === "error") throw each.error;
-      if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === "")) continue;
-      if (each.type === "model-call-end") {
-        finishReason = each.finishReason;
-        end.usage.inputTokens += each.usage.inputTokens ?? 0;
-        end.usage.outputTokens += each.usage.outputTokens ?? 0;
-        end.usage.totalTokens = end.usage.inputTokens + end.usage.outputTokens;
-        continue;
+    let spoke = false;
+    for (let answered = false; !answered; ) {
+      const fitted = await prompt.fit(earlier);
+      messages = fitted.messages;
+      try {
+        const { stream } = await streamLanguageModelCall({
+          ...call,
+          ...settings,
+          ...fitted,
+          ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && { providerOptions: cappedToFit(call) }),
+          ...(tools && { tools }),
+          abortSignal: signal,
+          // Else it keeps the whole answer once more, for nobody.
+          _internal: { collectContent: false },
+        });
+        for await (const each of stream) {
+          if (each.type === "model-call-start") continue;
+          if (!open) yield { type: "start-step" };
+          open = true;
+          if (each.type === "error") throw each.error;
+          if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === ""))
+            continue;
+          if (each.type === "model-call-end") {
+            finishReason = each.finishReason;
+            end.usage.inputTokens += each.usage.inputTokens ?? 0;
+            end.usage.outputTokens += each.usage.outputTokens ?? 0;
+            end.usage.totalTokens = end.usage.inputTokens + end.usage.outputTokens;
+            continue;
+          }
+          spoke = true;
+          const part = stateLimit.apply(unique(each as ModelPart));
+          said.see(part);
+          const chunk = chunkOf(part);
+          if (chunk) yield chunk;
+        }
+        answered = true;
+      } catch (error) {
+        if (spoke || signal.aborted || !prompt.shrink(error)) throw error;
       }
-      const part = stateLimit.apply(unique(each as ModelPart));
-      said.see(part);
-      const chunk = chunkOf(part);
-      if (chunk) yield chunk;
     }
     const calls = finishReason === "stop" || finishReason === "tool-calls" ? said.unanswered : [];
     for (const toolCall of calls) {
@@ -105,8 +132,13 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
       end.finishReason = "length";
       return;
     }
-    messages = [...messages, ...said.messages()];
+    earlier.push(...said.messages());
   }
+}
+
+/** Such a cap is not the client's, and may be left out where a server refuses it (lib/models/repairs.ts). */
+function cappedToFit({ providerOptions }: Pick<StepsInput, "providerOptions">): StepsInput["providerOptions"] {
+  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, cappedToFit: true } };
 }
 
 /** A provider's ids of texts are its own within one call only: the second of a name gets another. */

@@ -11,7 +11,7 @@ export type TurnUsage = {
 };
 
 /** English has four bytes a token, Chinese three: bytes of UTF-8 by three is rarely too few. */
-const bytesPerToken = 3;
+export const bytesPerToken = 3;
 
 export function estimateTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / bytesPerToken);

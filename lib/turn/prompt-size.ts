@@ -1,0 +1,93 @@
+// How large a prompt is: the texts that a tokenizer must count, and what the rest is worth in
+// tokens. Pure.
+import { asSchema, type ModelMessage, type ToolModelMessage, type ToolSet } from "ai";
+
+/** Role, separators and ids of a message, in any chat template. */
+const tokensPerMessage = 8;
+/** Of an image or another file: about what providers count for a large one. */
+const tokensPerFile = 1_500;
+/**
+ * Signatures and encrypted reasoning: base64, of which providers count less than its length as
+ * text.
+ */
+const charactersPerSignatureToken = 4;
+/** Of an older tool result the beginning: some 500 tokens, enough to know what it was about. */
+const maxResultCharacters = 2_000;
+
+/** `text` is for the tokenizer, `tokens` comes on top. */
+export type Size = { text: string; tokens: number };
+
+type Part = Exclude<ModelMessage["content"], string>[number];
+type ToolResult = Extract<ToolModelMessage["content"][number], { type: "tool-result" }>;
+
+export function sizeOf({ content }: ModelMessage): Size {
+  if (typeof content === "string") return { text: content, tokens: tokensPerMessage };
+  let tokens = tokensPerMessage;
+  const texts = content.map((part) => {
+    if ("providerOptions" in part && part.providerOptions)
+      tokens += Math.ceil(JSON.stringify(part.providerOptions).length / charactersPerSignatureToken);
+    const text = textOf(part);
+    if (text === null) tokens += tokensPerFile;
+    return text ?? "";
+  });
+  return { text: texts.join("\n"), tokens };
+}
+
+/** Null for what is no text. */
+function textOf(part: Part): string | null {
+  switch (part.type) {
+    case "text":
+    case "reasoning":
+      return part.text;
+    case "tool-call":
+      return `${part.toolName} ${JSON.stringify(part.input)}`;
+    case "tool-result":
+      return resultText(part.output);
+    case "tool-approval-request":
+    case "tool-approval-response":
+      return "";
+    default:
+      return null;
+  }
+}
+
+function resultText(output: ToolResult["output"]): string {
+  if (output.type === "text" || output.type === "error-text") return output.value;
+  return "value" in output ? JSON.stringify(output.value) : (output.reason ?? "");
+}
+
+/** As a provider's adapter writes them: names, descriptions and JSON Schemas. */
+export async function toolsText(tools: ToolSet = {}): Promise<string> {
+  const entries = Object.entries(tools).map(async ([name, { description, inputSchema }]) =>
+    JSON.stringify({ name, description, parameters: await asSchema(inputSchema).jsonSchema }),
+  );
+  return (await Promise.all(entries)).join("\n");
+}
+
+/**
+ * The same messages with long tool results cut; a marker says so to the model. `count`: how many
+ * were.
+ */
+export function shortenResults(messages: ModelMessage[]): { messages: ModelMessage[]; count: number } {
+  let count = 0;
+  const shortened = messages.map((message) => {
+    if (message.role !== "tool") return message;
+    const content = message.content.map((part) => {
+      if (part.type !== "tool-result") return part;
+      const text = resultText(part.output);
+      if (text.length <= maxResultCharacters) return part;
+      count += 1;
+      const type = part.output.type.startsWith("error") ? ("error-text" as const) : ("text" as const);
+      return { ...part, output: { type, value: shortenedText(text) } };
+    });
+    return { ...message, content };
+  });
+  return { messages: shortened, count };
+}
+
+function shortenedText(text: string): string {
+  // Not between the halves of a character.
+  const beginning = text.slice(0, maxResultCharacters).replace(/[\uD800-\uDBFF]$/, "");
+  const leftOut = text.length - beginning.length;
+  return `${beginning}\n[Shortened: the other ${leftOut} characters of this tool result were left out. Call the tool again if you need them.]`;
+}
