@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
 import { insertUser } from "@/db/users";
 import { turnLog } from "@/lib/log/turn-log";
+import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { testDatabase } from "@/test/database";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
 import { exportAccount } from "./export";
@@ -70,6 +71,8 @@ async function newChat(model: string) {
     chatId,
     ask: (text: string, ...scripts: Script[]) => run({}, text, ...scripts),
     askOther: (other: string, text: string, ...scripts: Script[]) => run({ model: other }, text, ...scripts),
+    askPrompt: (text: string, messages: TurnPrompt["messages"]) =>
+      run({ trigger: "answer-prompt", prompt: { messages, instructions: "", settings: {} } }, text),
     /** The answer's next script is played. */
     goOn: (other: string) => run({ trigger: "continue-message", model: other }, ""),
   };
@@ -245,6 +248,27 @@ describe("Chat Completions", () => {
     expect([messages[2], messages[4]].map(reasoningOf)).toEqual(
       [later, spoken].map((each) => reasoningOf(each as Item)),
     );
+  });
+
+  it("sends on the reasoning that a client with tools of its own sends back with their calls", async () => {
+    const chat = await newChat("ollama:probe");
+    const text = `how late ${uuidv7()}`;
+    const clock = { toolCallId: "c", state: "output-available", input: {}, output: "12:00" } as const;
+    const [body] = await chat.askPrompt(text, [
+      { role: "user", parts: [{ type: "text", text }] },
+      {
+        role: "assistant",
+        parts: [
+          { type: "reasoning", text: "The clock." },
+          { type: "tool-clock", ...clock },
+        ],
+      },
+    ]);
+    expect(body?.messages).toMatchObject([
+      { role: "user" },
+      { role: "assistant", reasoning_content: "The clock.", tool_calls: [{ id: "c" }] },
+      { role: "tool", tool_call_id: "c", content: "12:00" },
+    ]);
   });
 
   it("does not send back the plain reasoning of a turn without calls", async () => {

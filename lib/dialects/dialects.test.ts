@@ -12,6 +12,7 @@ import { content } from "./content";
 import type { Dialect } from "./contract";
 import { dialectContract, type ReadEvent, type Reading } from "./dialect.contract";
 import { openai } from "./openai";
+import { promptOf } from "./openai-prompt";
 import { rag } from "./rag";
 import { createRegistry, registry } from "./registry";
 import { snapshot } from "./snapshot";
@@ -157,4 +158,17 @@ test("what only a model's provider can read is in no frame, and sources stay as 
   expect(reasoning).toEqual({ type: "reasoning-start", id: "r" });
   expect(call).toEqual({ type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} });
   expect(source).toEqual(chunks[3]);
+});
+
+test("a client's reasoning stands before the call that it led to", () => {
+  const called = { id: "c", type: "function", function: { name: "clock", arguments: "{}" } } as const;
+  const { messages } = promptOf([
+    { role: "user", content: "How late is it?" },
+    { role: "assistant", content: null, reasoning_content: "The clock.", tool_calls: [called] },
+    { role: "tool", tool_call_id: "c", content: "12:00" },
+  ]);
+  expect(messages[1]?.parts).toMatchObject([
+    { type: "reasoning", text: "The clock." },
+    { type: "tool-clock", toolCallId: "c", output: "12:00" },
+  ]);
 });

@@ -22,6 +22,8 @@ export const promptMessage = z.discriminatedUnion("role", [
   z.object({
     role: z.literal("assistant"),
     content: textContent.nullish(),
+    /** Some models demand it back with the calls that it led to. */
+    reasoning_content: z.string().nullish(),
     tool_calls: z.array(call).nullish(),
   }),
   z.object({ role: z.literal("tool"), tool_call_id: z.string(), content: textContent }),
@@ -56,6 +58,7 @@ export function promptOf(messages: PromptMessage[]): Pick<TurnPrompt, "messages"
         break;
       case "assistant": {
         const parts: ChatMessage["parts"] = [];
+        if (message.reasoning_content) parts.push({ type: "reasoning", text: message.reasoning_content });
         const text = plain(message.content ?? "");
         if (text) parts.push({ type: "text", text });
         for (const { id, function: called } of message.tool_calls ?? []) {

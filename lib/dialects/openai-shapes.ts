@@ -39,6 +39,7 @@ export const completionChunk = z.object({
       delta: z.object({
         role: z.literal("assistant").optional(),
         content: z.string().optional(),
+        reasoning_content: z.string().optional(),
         annotations: z.array(annotation).optional(),
         tool_calls: z.array(toolCall.extend({ index: z.int() })).optional(),
       }),
@@ -58,6 +59,7 @@ export const completion = z.object({
       message: z.object({
         role: z.literal("assistant"),
         content: z.string().nullable(),
+        reasoning_content: z.string().optional(),
         refusal: z.null(),
         annotations: z.array(annotation),
         tool_calls: z.array(toolCall).optional(),

@@ -56,6 +56,7 @@ export const openai: Dialect = {
     return ({ chunk }) => {
       const added = seen.see(chunk);
       if (added) return [choice({ content: added })];
+      if (chunk.type === "reasoning-delta") return chunk.delta ? [choice({ reasoning_content: chunk.delta })] : [];
       if (chunk.type === "start") return [choice({ role: "assistant", content: "" })];
       if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error")
         return [
@@ -147,9 +148,11 @@ function whole({ context, message, metadata }: TurnAnswer): object {
   const calls = message.parts.flatMap((part) =>
     isToolUIPart(part) ? [showCall(part.toolCallId, getToolName(part), part.input)] : [],
   );
+  const reasoning = message.parts.map((part) => (part.type === "reasoning" ? part.text : "")).join("");
   const answer = {
     role: "assistant",
     content: contentOf(message) || (calls.length > 0 ? null : ""),
+    ...(reasoning && { reasoning_content: reasoning }),
     refusal: null,
     annotations: sourcesOf(message).map(showAnnotation),
     ...(calls.length > 0 && { tool_calls: calls }),

@@ -58,7 +58,9 @@ export class StateLimit {
  * it wants back.
  */
 export function spokenParts({ role, parts, metadata }: Message, modelId: string): Part[] {
-  if (role !== "assistant" || metadata?.model !== modelId) return parts.filter(isSpoken).map(withoutState);
+  // What a client sent as an answer may have come from this model; its parts carry no state.
+  const model = metadata?.model ?? modelId;
+  if (role !== "assistant" || model !== modelId) return parts.filter(isSpoken).map(withoutState);
   const hasCalls = parts.some(isToolUIPart);
   return withoutLooseReasoning(parts.filter((part) => isSpoken(part) || isWanted(part, hasCalls)));
 }
