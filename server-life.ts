@@ -20,6 +20,7 @@ import { configuredModels } from "@/lib/models/catalogue";
 import { refreshSamples } from "@/lib/retrieval/samples";
 import { heartbeatCount } from "@/lib/sse";
 import { configurationWarnings, noModelSentence } from "@/lib/startup-report";
+import { beginPublishingStreams } from "@/lib/stream-slots";
 
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
@@ -110,6 +111,7 @@ async function beginWork(): Promise<void> {
   beginTakeovers();
   beginSweeps();
   beginCredentialChecks();
+  beginPublishingStreams();
   void buildIndexesAndSearch();
   try {
     await refreshSamples();

@@ -312,6 +312,22 @@ export const rateLimits = pgTable(
 );
 
 /**
+ * Streams and feeds that a server holds open for a user, where that are more than a few (lib/stream-slots.ts). Unlogged: a
+ * crash may reset it, servers write their rows again. No foreign key: a server must not wait for a user's row.
+ */
+export const openStreams = pgTable(
+  "open_streams",
+  {
+    userId: uuid().notNull(),
+    /** Of one process, new at each start. */
+    serverId: uuid().notNull(),
+    streams: integer().notNull(),
+    refreshedAt: instant().notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.userId, t.serverId] }), index().on(t.serverId)],
+);
+
+/**
  * How many bytes of messages and documents a user stores: the sum of the rows. Triggers add one for each statement that adds,
  * changes or deletes such rows; `require_room` joins them now and then. Rows and not one counter: the log's commit adds to many
  * users at once and must not wait for a user's lock. No foreign key, which would be such a lock; a trigger deletes with the user.

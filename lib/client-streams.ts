@@ -2,9 +2,8 @@
 // that opens something for a request and closes it whatever happens: the client leaves at any moment, the work throws, the
 // response has no body, the body is never read. Knows nothing of turns or frames.
 import { type Credential, credentialOf, type User } from "./auth";
-import { env } from "./env";
-import { AppError } from "./errors";
 import { BrokenStream, eventStream } from "./sse";
+import { streamSlots } from "./stream-slots";
 
 type Resource = { close(): void };
 
@@ -36,8 +35,10 @@ export async function withClientStream(
   user: User | null,
   work: (stream: ClientStream) => Promise<Response>,
 ): Promise<Response> {
-  if (user) requireRoomFor(user);
-  const stream = new ClientStream(request.signal, user, user && credentialOf(request));
+  const credential = user && credentialOf(request);
+  const releaseSlot = user && (await streamSlots().acquire(user.id));
+  const stream = new ClientStream(request.signal, user, credential);
+  if (releaseSlot) stream.own({ close: releaseSlot });
   try {
     const response = await work(stream);
     if (!stream.streams) stream.close();
@@ -114,17 +115,4 @@ export class ClientStream {
     this.#closed.abort(reason);
     for (const resource of this.#owned.splice(0)) resource.close();
   }
-}
-
-function requireRoomFor({ id }: User): void {
-  const { MAX_OPEN_STREAMS } = env();
-  let open = 0;
-  for (const { user } of clientStreams()) if (user?.id === id) open += 1;
-  if (open < MAX_OPEN_STREAMS) return;
-  throw new AppError(
-    "limit_reached",
-    `You have ${open} streams open, as many as this server holds for a user. Nothing was begun; close one, then try again.`,
-    // Nobody knows when one ends.
-    { retryAfter: 5 },
-  );
 }

@@ -75,6 +75,7 @@ const rooms: [file: string, allowed: string[], refused: string[]][] = [
     ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"],
   ],
   ["lib/limits.ts", ["./x", "@/db/x"], ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"]],
+  ["lib/stream-slots.ts", ["./x", "@/db/x"], ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"]],
   ["scripts/room.ts", ["./x", "@/db/x", "@/lib/log/x", "drizzle-orm", "@ai-sdk/openai"], ["../db/x"]],
   ["lib/log/room.test.ts", ["@/test/x", "@/lib/models/x", "drizzle-orm"], ["../chats/x"]],
 ];

@@ -8,6 +8,7 @@ import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import { closeServers, untilAnswered } from "@/lib/requests-in-flight";
+import { streamSlots } from "@/lib/stream-slots";
 import { releaseWatches } from "./watch";
 
 const key = Symbol.for("rivulet.draining");
@@ -55,6 +56,7 @@ export async function drain(): Promise<void> {
   logger.info({ turns: log.liveCount, drainMs: DRAIN_MS }, "draining: no new turns, live ones may finish");
   log.releaseReaders();
   releaseWatches();
+  void streamSlots().withdraw();
   const deadlineMs = performance.now() + DRAIN_MS;
   const leftMs = () => Math.max(0, deadlineMs - performance.now());
   await Promise.race([Promise.allSettled(shared[startsKey] ?? []), delay(DRAIN_MS, undefined, { ref: false })]);

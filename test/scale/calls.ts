@@ -11,6 +11,7 @@ import * as invitations from "@/db/invitations";
 import * as limits from "@/db/limits";
 import * as log from "@/db/log";
 import * as messages from "@/db/messages";
+import * as openStreams from "@/db/open-streams";
 import * as samples from "@/db/samples";
 import * as sessions from "@/db/sessions";
 import * as signUp from "@/db/sign-up";
@@ -109,6 +110,7 @@ export const ofRoutes: Call[] = [
   call("the list of invitations", invitations.listInvitations, (list) => list(100)),
   call("the deletion of an invitation", invitations.deleteInvitation, (remove) => remove(uuidv7())),
 
+  call("slots for streams", openStreams.claimStreams, (claim) => claim(id(1), [{ userId, open: 8, wanted: 9 }], 50)),
   call("the rate limits of a request", limits.addUses, (add) =>
     add(["key 9", "key 150", uuidv7()].map((of) => ({ key: of, uses: 1, windowSeconds: 60 }))),
   ),
@@ -190,6 +192,8 @@ export const inBackground: Call[] = [
   call("the documents of a user that is deleted", documents.deleteSomeDocuments, (remove) => remove(id(70), 5), {
     [id(70)]: id(71),
   }),
+  call("open streams", openStreams.publishStreams, (publish) => publish(id(1), [{ userId, streams: 9 }])),
+  call("a server's streams", openStreams.withdrawStreams, (withdraw) => withdraw(id(2))),
   call("counters that are over", limits.deleteExpiredCounters, (remove) => remove(1_000)),
 
   call("the group commit", log.commitChunks, (commit) =>
