@@ -1,6 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { closePool, pool } from "@/db/client";
 import { testDatabase } from "@/test/database";
+import { env } from "./env";
 import { type Cost, limits, refund, requireLeft, spend } from "./limits";
 
 const databaseUrl = testDatabase();
@@ -65,6 +66,17 @@ describe("on one server", () => {
     expect(await allowed(Array.from({ length: 150 }, (_, n) => guessOne(n)))).toBe(limits.signIn.email.uses);
     const guessMany = (n: number) => spend(["signIn"], { address: "198.51.100.7", email: `${n}@example.com` });
     expect(await allowed(Array.from({ length: 150 }, (_, n) => guessMany(n)))).toBe(limits.signIn.address.uses);
+  });
+
+  it("counts all callers together, whatever their addresses and emails", async () => {
+    const before = env().RATE_LIMITS;
+    // Ten sign-ins a minute for everybody, and one for each address and email.
+    Object.assign(env(), { RATE_LIMITS: 0.01 });
+    onTestFinished(() => void Object.assign(env(), { RATE_LIMITS: before }));
+    const calls = Array.from({ length: 30 }, (_, n) =>
+      spend(["signIn"], { address: `192.0.2.${n}`, email: `${n}@example.com` }),
+    );
+    expect(await allowed(calls)).toBe(limits.signIn.everyone.uses / 100);
   });
 
   it("takes back what cost nothing after all", async () => {
