@@ -77,11 +77,7 @@ describe("MODELS", () => {
     ["azure:m", { AZURE_API_KEY: "k" }, "Neither AZURE_RESOURCE_NAME nor AZURE_BASE_URL is set."],
     ["bedrock:m", { AWS_ACCESS_KEY_ID: "k" }, "AWS_BEARER_TOKEN_BEDROCK"],
     ["bedrock:m", { AWS_BEARER_TOKEN_BEDROCK: "k" }, "AWS_REGION is not set."],
-    [
-      "anthropic:*",
-      { ANTHROPIC_API_KEY: "k" },
-      "It cannot list its models. Name them in MODELS, as anthropic:<model>.",
-    ],
+    ["xai:*", { XAI_API_KEY: "k" }, "It cannot list its models. Name them in MODELS, as xai:<model>."],
     ["ollama:*", {}, "OLLAMA_BASE_URL is not set."],
   ])("lists %s with %j as not ready: %s", (MODELS, variables, reason) => {
     expect(built({ MODELS, ...variables }).models).toMatchObject([

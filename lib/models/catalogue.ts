@@ -49,6 +49,8 @@ export type Catalogue = {
 const listAgeMs = 5 * 60_000;
 /** For a name that is not known, no server is asked more often than this. */
 const unknownAgeMs = 10_000;
+/** The context of a model that its server tells only once it is loaded is asked for this often, while the model is used. */
+const unknownContextAgeMs = 60_000;
 /** How long a request waits for a list. */
 const patienceMs = 3_000;
 
@@ -98,7 +100,9 @@ export function providerSecrets(): string[] {
 export async function requireModel(name?: string): Promise<ReadyModel> {
   const known = catalogue();
   if (!known.knows(name)) await patiently(known.refresh(unknownAgeMs));
-  return known.require(name);
+  const model = known.require(name);
+  if (model.abilities.contextTokens === undefined) void known.refresh(unknownContextAgeMs);
+  return model;
 }
 
 async function patiently(answer: Promise<void>): Promise<void> {

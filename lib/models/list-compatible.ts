@@ -1,5 +1,6 @@
 // `GET /models` of servers with OpenAI's API. The list itself holds names only; what servers add to it, each under names of its own, says
 // what a model can do and which entries are no chat models. docs/providers.md has the table.
+import { withoutTrailingSlash } from "@ai-sdk/provider-utils";
 import { z } from "zod";
 import type { Abilities } from "./abilities";
 import { fetchJson } from "./fetch-json";
@@ -7,7 +8,7 @@ import type { CompatibleServer } from "./providers/compatible";
 import type { ListedModel } from "./providers/contract";
 
 /** A field that is not what it should be counts as missing. */
-const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
+export const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
 const words = z.array(z.string()).optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
 const text = z.string().optional().catch(undefined);
@@ -43,8 +44,9 @@ const list = z.object({ data: z.array(z.unknown()) });
 
 /** Rejects when the server does not list its models. Entries that cannot be read are left out. */
 export async function listCompatible(server: CompatibleServer, signal: AbortSignal): Promise<ListedModel[]> {
-  const entries = await entriesOf(urlOf(server, `${server.baseURL}/models`), server, signal);
-  const root = server.baseURL.replace(/\/v1\/?$/, "");
+  const baseURL = withoutTrailingSlash(server.baseURL);
+  const entries = await entriesOf(urlOf(server, `${baseURL}/models`), server, signal);
+  const root = baseURL?.replace(/\/v1$/, "");
   // LM Studio and llama.cpp say more elsewhere, and are known by these marks.
   if (entries.some(({ owned_by }) => owned_by === "organization_owner")) {
     const own = await entriesOf(`${root}/api/v0/models`, server, signal).catch(() => entries);

@@ -1,10 +1,8 @@
 // Which models an Ollama server has, and what it says of each: /api/tags, /api/ps and /api/show.
 import { z } from "zod";
 import { fetchJson } from "./fetch-json";
-import { withoutUnknown } from "./list-compatible";
+import { tokens, withoutUnknown } from "./list-compatible";
 import type { ListedModel } from "./providers/contract";
-
-const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
 
 const tags = z.object({
   models: z.array(z.object({ name: z.string().min(1).max(200), digest: z.string().optional().catch(undefined) })),

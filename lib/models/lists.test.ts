@@ -8,6 +8,7 @@ import { listCompatible } from "./list-compatible";
 import { listOllama } from "./list-ollama";
 import { ModelList } from "./model-list";
 import { parseModelsFile } from "./models-file";
+import { providersOf } from "./providers/registry";
 
 type Answers = Record<string, unknown>;
 
@@ -128,6 +129,64 @@ describe("the list of a server with OpenAI's API", () => {
     ["is too large", { "/v1/models": { data: ["x".repeat(9 * 1_048_576)] } }],
   ])("that %s is a failure", async (_, answers) => {
     await expect(listAt(answers)).rejects.toThrow();
+  });
+});
+
+describe("the list of a provider", () => {
+  const listOf = async (provider: string, variable: string, answers: Answers) => {
+    const { url, asked } = await serving(answers);
+    const env = parseEnv({ [`${variable}_API_KEY`]: "k", [`${variable}_BASE_URL`]: `${url}/v1/` });
+    const listed = await providersOf(env, { servers: [] }).get(provider)?.list?.(signal);
+    return { listed, headers: asked[0]?.headers };
+  };
+
+  it("Anthropic has names and, where it says so, limits", async () => {
+    const data = [
+      { id: "claude-a", max_input_tokens: 200_000, max_tokens: 64_000 },
+      { id: "claude-b" },
+      { type: "model" },
+    ];
+    const { listed, headers } = await listOf("anthropic", "ANTHROPIC", { "/v1/models?limit=1000": { data } });
+    expect(listed).toEqual([
+      { name: "claude-a", abilities: { contextTokens: 200_000, maxOutputTokens: 64_000 } },
+      { name: "claude-b", abilities: {} },
+    ]);
+    expect(headers).toMatchObject({ "x-api-key": "k", "anthropic-version": "2023-06-01" });
+  });
+
+  it("Google has the models that write", async () => {
+    const models = [
+      {
+        name: "models/gemini-a",
+        inputTokenLimit: 1_048_576,
+        outputTokenLimit: 65_536,
+        supportedGenerationMethods: ["generateContent", "countTokens"],
+        thinking: true,
+      },
+      { name: "models/embedding-a", supportedGenerationMethods: ["embedContent"] },
+    ];
+    const answers = { "/v1/models?pageSize=1000": { models } };
+    const { listed, headers } = await listOf("google", "GOOGLE_GENERATIVE_AI", answers);
+    expect(listed).toEqual([
+      { name: "gemini-a", abilities: { contextTokens: 1_048_576, maxOutputTokens: 65_536, reasoning: true } },
+    ]);
+    expect(headers).toMatchObject({ "x-goog-api-key": "k" });
+  });
+
+  it.each([
+    ["mistral", "MISTRAL"],
+    ["deepseek", "DEEPSEEK"],
+    ["groq", "GROQ"],
+    ["openrouter", "OPENROUTER"],
+  ])("%s is that of a server with OpenAI's API", async (provider, variable) => {
+    const { listed, headers } = await listOf(provider, variable, { "/v1/models": { data: [{ id: "m" }] } });
+    expect(listed).toEqual([{ name: "m", abilities: {} }]);
+    expect(headers).toMatchObject({ authorization: "Bearer k" });
+  });
+
+  it("Groq holds no speech models and guards", async () => {
+    const data = ["whisper-large-v3", "meta-llama/llama-guard-4-12b", "playai-tts", "m"].map((id) => ({ id }));
+    expect((await listOf("groq", "GROQ", { "/v1/models": { data } })).listed).toEqual([{ name: "m", abilities: {} }]);
   });
 });
 

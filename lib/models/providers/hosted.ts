@@ -2,6 +2,7 @@
 // of one of its models: most servers use one or two of them.
 import type { Env } from "@/lib/env";
 import { listCompatible } from "@/lib/models/list-compatible";
+import { listAnthropic, listGoogle } from "@/lib/models/list-hosted";
 import { plainFetch, providerFetch } from "@/lib/models/provider-fetch";
 import type { Provider } from "./contract";
 import { wholeMessages } from "./event-stream-messages";
@@ -28,7 +29,8 @@ function hosted({ title, key, variable, model, ...provider }: Hosted): Provider 
   };
 }
 
-export function anthropic({ ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: baseURL }: Env): Provider {
+export function anthropic({ ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL }: Env): Provider {
+  const baseURL = ANTHROPIC_BASE_URL ?? "https://api.anthropic.com/v1";
   return hosted({
     title: "Anthropic",
     key,
@@ -38,10 +40,12 @@ export function anthropic({ ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL: baseURL 
       const { createAnthropic } = await import("@ai-sdk/anthropic");
       return createAnthropic({ apiKey: key, baseURL, fetch: plainFetch })(name);
     },
+    list: (signal) => listAnthropic({ baseURL, apiKey: key }, signal),
   });
 }
 
-export function google({ GOOGLE_GENERATIVE_AI_API_KEY: key, GOOGLE_GENERATIVE_AI_BASE_URL: baseURL }: Env): Provider {
+export function google({ GOOGLE_GENERATIVE_AI_API_KEY: key, GOOGLE_GENERATIVE_AI_BASE_URL }: Env): Provider {
+  const baseURL = GOOGLE_GENERATIVE_AI_BASE_URL ?? "https://generativelanguage.googleapis.com/v1beta";
   return hosted({
     title: "Google",
     key,
@@ -51,10 +55,12 @@ export function google({ GOOGLE_GENERATIVE_AI_API_KEY: key, GOOGLE_GENERATIVE_AI
       const { createGoogle } = await import("@ai-sdk/google");
       return createGoogle({ apiKey: key, baseURL, fetch: plainFetch })(name);
     },
+    list: (signal) => listGoogle({ baseURL, apiKey: key }, signal),
   });
 }
 
-export function mistral({ MISTRAL_API_KEY: key, MISTRAL_BASE_URL: baseURL }: Env): Provider {
+export function mistral({ MISTRAL_API_KEY: key, MISTRAL_BASE_URL }: Env): Provider {
+  const baseURL = MISTRAL_BASE_URL ?? "https://api.mistral.ai/v1";
   return hosted({
     title: "Mistral",
     key,
@@ -64,10 +70,12 @@ export function mistral({ MISTRAL_API_KEY: key, MISTRAL_BASE_URL: baseURL }: Env
       const { createMistral } = await import("@ai-sdk/mistral");
       return createMistral({ apiKey: key, baseURL, fetch: plainFetch })(name);
     },
+    list: (signal) => listCompatible({ name: "mistral", baseURL, apiKey: key }, signal),
   });
 }
 
-export function deepseek({ DEEPSEEK_API_KEY: key, DEEPSEEK_BASE_URL: baseURL }: Env): Provider {
+export function deepseek({ DEEPSEEK_API_KEY: key, DEEPSEEK_BASE_URL }: Env): Provider {
+  const baseURL = DEEPSEEK_BASE_URL ?? "https://api.deepseek.com";
   return hosted({
     title: "DeepSeek",
     key,
@@ -77,10 +85,12 @@ export function deepseek({ DEEPSEEK_API_KEY: key, DEEPSEEK_BASE_URL: baseURL }: 
       const { createDeepSeek } = await import("@ai-sdk/deepseek");
       return createDeepSeek({ apiKey: key, baseURL, fetch: plainFetch })(name);
     },
+    list: (signal) => listCompatible({ name: "deepseek", baseURL, apiKey: key }, signal),
   });
 }
 
-export function groq({ GROQ_API_KEY: key, GROQ_BASE_URL: baseURL }: Env): Provider {
+export function groq({ GROQ_API_KEY: key, GROQ_BASE_URL }: Env): Provider {
+  const baseURL = GROQ_BASE_URL ?? "https://api.groq.com/openai/v1";
   return hosted({
     title: "Groq",
     key,
@@ -89,6 +99,11 @@ export function groq({ GROQ_API_KEY: key, GROQ_BASE_URL: baseURL }: Env): Provid
     async load(name) {
       const { createGroq } = await import("@ai-sdk/groq");
       return createGroq({ apiKey: key, baseURL, fetch: plainFetch })(name);
+    },
+    // Speech models and guards are in its list like any other.
+    list: async (signal) => {
+      const models = await listCompatible({ name: "groq", baseURL, apiKey: key }, signal);
+      return models.filter(({ name }) => !/whisper|tts|guard/i.test(name));
     },
   });
 }
@@ -106,9 +121,8 @@ export function xai({ XAI_API_KEY: key, XAI_BASE_URL: baseURL }: Env): Provider 
   });
 }
 
-const openrouterUrl = "https://openrouter.ai/api/v1";
-
-export function openrouter({ OPENROUTER_API_KEY: key, OPENROUTER_BASE_URL: baseURL = openrouterUrl }: Env): Provider {
+export function openrouter({ OPENROUTER_API_KEY: key, OPENROUTER_BASE_URL }: Env): Provider {
+  const baseURL = OPENROUTER_BASE_URL ?? "https://openrouter.ai/api/v1";
   return hosted({
     title: "OpenRouter",
     key,
