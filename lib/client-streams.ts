@@ -7,6 +7,9 @@ import { streamSlots } from "./stream-slots";
 
 type Resource = { close(): void };
 
+/** What `abort` makes of no reason, made once: taking its stack costs more than all else that closes a stream. */
+const closedReason = new DOMException("The stream was closed.", "AbortError");
+
 type EventSource = {
   /** The next blocks; null ends the stream (lib/sse.ts). */
   next: () => Promise<string | null>;
@@ -112,7 +115,7 @@ export class ClientStream {
     if (this.signal.aborted) return;
     clientStreams().delete(this);
     this.#client.removeEventListener("abort", this.#onAbort);
-    this.#closed.abort(reason);
+    this.#closed.abort(reason ?? closedReason);
     for (const resource of this.#owned.splice(0)) resource.close();
   }
 }
