@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { APICallError } from "ai";
 import { sql } from "drizzle-orm";
 import pino from "pino";
@@ -94,4 +95,21 @@ it("I21: writes no character that a terminal obeys or draws in another order, an
   expect(lines).toHaveLength(1);
   expect(lines[0]).not.toMatch(/[^\n\x20-\x7e]/);
   expect(JSON.parse(lines[0] ?? "")).toMatchObject({ file });
+});
+
+it("writes what is wrong at once, and gathers other lines until they are asked for or the process ends", () => {
+  const script = `
+    import { logger } from "./lib/logger.ts";
+    import { writeSync } from "node:fs";
+    logger.info("first");
+    writeSync(1, "nothing so far\\n");
+    logger.warn("second");
+    writeSync(1, "both\\n");
+    logger.info("third");
+    process.exit(0);`;
+  const argv = ["--import", "./scripts/imports.mjs", "--input-type=module-typescript", "--eval", script];
+  const { stdout } = spawnSync(process.execPath, argv, { encoding: "utf8" });
+  const lines = stdout.trim().split("\n");
+  const told = lines.map((line) => (line.startsWith("{") ? JSON.parse(line).msg : line));
+  expect(told).toEqual(["nothing so far", "first", "second", "both", "third"]);
 });
