@@ -103,6 +103,8 @@ export async function insertTurn(
         ${userId}::uuid, ${chatId}::text, ${ceilings.promptTokens}::int, ${outputTokens}::int, ${ceilings.running}::int,
         ${budgets.account}::bigint, ${budgets.guest}::bigint, ${budgets.allGuests}::bigint, ${budgets.server}::bigint
       )
+      -- The planner expects a thousand rows of a function; it would then plan this statement anew at each call.
+      limit 1
     ), ${place}, turn as (
       insert into turns (
         id, user_id, chat_id, user_message_id, message_id, client_key, fingerprint, request, last_seq, prompt_tokens,
