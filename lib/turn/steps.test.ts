@@ -1,4 +1,4 @@
-import { isStepCount, streamText, tool, toUIMessageChunk } from "ai";
+import { isStepCount, type ModelMessage, streamText, tool, toUIMessageChunk } from "ai";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -249,4 +249,30 @@ it("gives a model its encrypted reasoning back", async () => {
   expect(chunks.some(({ type }) => type === "reasoning-delta")).toBe(true);
   const { body } = await ours.request(`question ${asks}!`, 2);
   expect(body.input).toContainEqual(expect.objectContaining({ type: "reasoning", encrypted_content: "sealed" }));
+});
+
+it("calls that a server counts anew in each answer have ids of their own, in its own request too", async () => {
+  const question = `question ${++asks}!`;
+  const delta = { tool_calls: [{ index: 0, id: 0, function: { name: "words", arguments: '{"city":"Bonn"}' } }] };
+  const wire = `data: ${JSON.stringify({ choices: [{ delta, finish_reason: "tool_calls" }] })}\n\n`;
+  ours.on(question, [{ raw: wire }], [{ raw: wire }], says("So."));
+  const before = { toolCallId: "0", toolName: "words" };
+  const history: ModelMessage[] = [
+    { role: "user", content: "Before." },
+    { role: "assistant", content: [{ type: "tool-call", ...before, input: { city: "Ulm" } }] },
+    { role: "tool", content: [{ type: "tool-result", ...before, output: { type: "text", value: "Ulm 0" } }] },
+    { role: "user", content: question },
+  ];
+  const prompt: Prompt = { fit: async (said) => ({ messages: [...history, ...said] }), shrink: () => false };
+  const chunks: TurnChunk[] = [];
+  const input = { model: modelOf(ours, "chat"), prompt, tools: toolbox(), providerOptions: {} };
+  for await (const chunk of modelSteps(input, new StepsEnd(), never)) chunks.push(chunk);
+  const results = chunks.filter((chunk) => chunk.type === "tool-output-available");
+  expect(results.map(({ toolCallId, output }) => [toolCallId, output])).toEqual([
+    ["0-2", "Bonn 1"],
+    ["0-3", "Bonn 2"],
+  ]);
+  const { body } = await ours.request(question, 3);
+  const ids = (body.messages as { tool_call_id?: string }[]).flatMap(({ tool_call_id: id }) => id ?? []);
+  expect(ids).toEqual(["0", "0-2", "0-3"]);
 });

@@ -73,6 +73,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     for (let answered = false; !answered; ) {
       const fitted = await prompt.fit(earlier);
       messages = fitted.messages;
+      for (const id of callIdsOf(messages)) ids.add(id);
       try {
         const { stream } = await streamLanguageModelCall({
           ...call,
@@ -141,12 +142,27 @@ function cappedToFit({ providerOptions }: Pick<StepsInput, "providerOptions">): 
   return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, cappedToFit: true } };
 }
 
-/** A provider's ids of texts are its own within one call only: the second of a name gets another. */
+const callKind = "tool-";
+
+/**
+ * A provider's ids of texts are its own within one call only: the second of a name gets another. So are those of tool calls
+ * at servers that count them anew in each answer, and a message, or its history, has each id once.
+ */
 function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => ModelPart {
   const renamed = new Map<string, string>();
   /** How many parts of this call came with the same id. */
   const repeats = new Map<string, number>();
+  function callId(id: string): string {
+    const known = renamed.get(callKind + id);
+    if (known !== undefined) return known;
+    let fresh = id;
+    for (let count = 2; taken.has(callKind + fresh); count++) fresh = `${id}-${count}`;
+    taken.add(callKind + fresh);
+    renamed.set(callKind + id, fresh);
+    return fresh;
+  }
   return (part) => {
+    if (part.type.startsWith("tool-")) return withCallId(part, callId);
     const kind = /^(text|reasoning)-/.exec(part.type)?.[0];
     if (!kind || !("id" in part)) return part;
     const key = kind + part.id;
@@ -161,4 +177,19 @@ function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => Model
     const id = renamed.get(key) ?? part.id;
     return id === part.id ? part : ({ ...part, id } as ModelPart);
   };
+}
+
+function withCallId(part: ModelPart, unique: (id: string) => string): ModelPart {
+  const field = "toolCallId" in part ? "toolCallId" : "id";
+  const id = (part as { [field]?: unknown })[field];
+  if (typeof id !== "string" || unique(id) === id) return part;
+  return { ...part, [field]: unique(id) } as ModelPart;
+}
+
+function callIdsOf(messages: ModelMessage[]): string[] {
+  return messages.flatMap(({ content }) =>
+    typeof content === "string"
+      ? []
+      : content.flatMap((part) => (part.type === "tool-call" ? [callKind + part.toolCallId] : [])),
+  );
 }
