@@ -142,6 +142,13 @@ function chatEvents(text: string): Buffer[] {
   );
 }
 
+function callEvents(text: string): Buffer[] {
+  return Array.from(pieces(text, 200), (input, index) => {
+    const call = { index: 0, function: { ...(index === 0 && { name: "call" }), arguments: input } };
+    return Buffer.from(`data: ${JSON.stringify({ choices: [{ delta: { tool_calls: [call] } }] })}\n\n`);
+  });
+}
+
 function answered(reads: Buffer[]): Promise<void> {
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
   return ignore(answerStream(Readable.from(reads, { objectMode: false }), { normaliser, hold: () => false })).catch(
@@ -195,6 +202,8 @@ const passes: Record<string, (text: string) => unknown> = {
     }),
   "a provider's text": (text) => answered(chatEvents(text)),
   "a provider's text behind a tag": (text) => answered(chatEvents(`<think>${text}`)),
+  "a provider's call": (text) => answered(callEvents(text)),
+  "a provider's broken object": (text) => answered([Buffer.from(`data: {"a":${text}\n\n`)]),
   "a provider's bytes": (text) => answered(Array.from(pieces(text, 1_000), (piece) => Buffer.from(piece))),
   "a provider's line": (text) => answered(Array.from(pieces(`data: ${text}`, 200), (piece) => Buffer.from(piece))),
   "a call's parts": stepsOf,
