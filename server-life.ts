@@ -7,6 +7,7 @@ import { type DatabaseReport, migrateDatabase } from "@/db/migrate";
 import { beginCredentialChecks } from "@/lib/chats/credential-checks";
 import { drain } from "@/lib/chats/drain";
 import { keepIndexingMessages } from "@/lib/chats/search-index";
+import { setupLink } from "@/lib/chats/setup-link";
 import { beginSweeps } from "@/lib/chats/sweep";
 import { beginTakeovers } from "@/lib/chats/takeover";
 import { watchCount } from "@/lib/chats/watch";
@@ -112,11 +113,22 @@ async function beginWork(): Promise<void> {
   beginSweeps();
   beginCredentialChecks();
   beginPublishingStreams();
+  await printSetupLink();
   void buildIndexesAndSearch();
   try {
     await refreshSamples();
   } catch (error) {
     logger.warn({ err: error }, "the sample documents could not be stored, the next start tries again");
+  }
+}
+
+/** Past the logger, whose level may hide it: without it nobody can begin to use a server that stands elsewhere. */
+async function printSetupLink(): Promise<void> {
+  try {
+    const link = await setupLink();
+    if (link) console.log(`Nobody has an account yet. The first one administers this server: ${link}`);
+  } catch (error) {
+    logger.warn({ err: error }, "the setup link could not be made, the next start prints it");
   }
 }
 

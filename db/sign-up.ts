@@ -10,13 +10,18 @@ export type NewAccount = { id: string; email: string; name: string | null; passw
 export type SignUpRule = {
   /** Hash of the invitation's token, if there is one. */
   invitation: string | null;
-  /** An account may be made without an invitation. The first one always may. */
+  /** An account may be made without an invitation. */
   open: boolean;
+  /** May be the first account, whatever the rest says. */
+  first: boolean;
 };
 
-/** `closed`: an invitation is needed. `invitation`: the one given is used, expired, unknown or for another address. */
+/**
+ * `closed`: an invitation is needed. `invitation`: the one given is used, expired, unknown or for another address. `setup`: it
+ * would be the first account and may not be.
+ */
 export class SignUpRefused extends Error {
-  readonly reason: "closed" | "invitation";
+  readonly reason: "closed" | "invitation" | "setup";
 
   constructor(reason: SignUpRefused["reason"]) {
     super(`sign-up refused: ${reason}`);
@@ -58,7 +63,11 @@ export async function insertAccount(account: NewAccount, rule: SignUpRule, guest
   });
 }
 
-async function roleOf(sql: Statements, email: string, { invitation, open }: SignUpRule): Promise<UserRow["role"]> {
+async function roleOf(
+  sql: Statements,
+  email: string,
+  { invitation, open, first }: SignUpRule,
+): Promise<UserRow["role"]> {
   if (invitation !== null) {
     const [used] = await sql<Pick<UserRow, "role">[]>`
       update invitations set used_at = now()
@@ -67,7 +76,10 @@ async function roleOf(sql: Statements, email: string, { invitation, open }: Sign
     if (!used) throw new SignUpRefused("invitation");
     return used.role;
   }
-  if (!(await hasAccounts(sql))) return "admin";
+  if (!(await hasAccounts(sql))) {
+    if (!first) throw new SignUpRefused("setup");
+    return "admin";
+  }
   if (!open) throw new SignUpRefused("closed");
   return "user";
 }

@@ -174,7 +174,10 @@ export async function newGuest(url: string): Promise<TestUser> {
 }
 
 /** An account with a password, and a token of it. */
-export async function signUp(url: string, account: { email: string; password: string; name?: string }) {
+export async function signUp(
+  url: string,
+  account: { email: string; password: string; name?: string; invite?: string },
+) {
   await post(url, "/api/users", account);
   return createToken(url, { email: account.email, password: account.password });
 }

@@ -2,6 +2,7 @@
 import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { currentUser, signIn } from "@/app/session";
+import { isFromThisMachine } from "@/lib/chats/setup-link";
 import { createGuest, credentials, findByPassword, signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { isDatabaseAway } from "@/lib/database-away";
@@ -35,10 +36,12 @@ export async function createAccount(_before: SignInState, form: FormData): Promi
   const { email, password, name, invite } = read(form);
   return attempt({ email, name }, async () => {
     const guest = await currentUser();
+    const asked = await headers();
     const user = await signUp(
       parseInput(signUpInput, { email, password, name: name || undefined, invite: invite || undefined }),
       {
-        address: clientAddress(await headers()),
+        address: clientAddress(asked),
+        local: isFromThisMachine(asked),
         ...(guest?.guest ? { guestId: guest.id } : {}),
       },
     );

@@ -1,7 +1,9 @@
 import type { Metadata } from "next";
+import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { currentUser } from "@/app/session";
 import { Mark, Wordmark } from "@/components/ui/mark";
+import { isFromThisMachine } from "@/lib/chats/setup-link";
 import { allowsGuests, signUpMode } from "@/lib/chats/users";
 import { env } from "@/lib/env";
 import { continueAsGuest, createAccount, signInWithPassword } from "./actions";
@@ -44,7 +46,7 @@ export default async function SignInPage({ searchParams }: SignInPageProps) {
           <SignInForms
             upgrade={user !== null}
             signUpFirst={wantsAccount}
-            signUp={await signUpMode()}
+            signUp={await signUpMode(isFromThisMachine(await headers()))}
             invitation={invitation}
             guestAction={allowsGuests() && !user ? continueAsGuest : null}
             guestDays={env().GUEST_DAYS}

@@ -10,9 +10,9 @@ type SignInFormsProps = {
   /** A signed-in guest makes an account and keeps the chats. */
   upgrade: boolean;
   signUpFirst: boolean;
-  /** Who may make an account; `first`: nobody has one yet. */
-  signUp: "first" | "open" | "invite" | "off";
-  /** The token of an invitation's link. */
+  /** Who may make an account; `first`: nobody has one yet; `setup`: nor that, and the first one takes the setup link. */
+  signUp: "first" | "setup" | "open" | "invite" | "off";
+  /** The token of an invitation's link, or of the setup link. */
   invitation: string | null;
   guestAction: (() => Promise<SignInState>) | null;
   /** A guest who was away for so many days is deleted. */
@@ -23,7 +23,8 @@ type SignInFormsProps = {
 
 export function SignInForms(props: SignInFormsProps) {
   const { upgrade, signUpFirst, signUp, invitation, guestAction, guestDays, signInAction, signUpAction } = props;
-  const maySignUp = signUp === "first" || signUp === "open" || (signUp === "invite" && invitation !== null);
+  const takesLink = signUp === "invite" || signUp === "setup";
+  const maySignUp = signUp === "first" || signUp === "open" || (takesLink && invitation !== null);
   const [signingUp, setSigningUp] = useState(signUpFirst && maySignUp);
   return (
     <>
@@ -35,7 +36,7 @@ export function SignInForms(props: SignInFormsProps) {
           This server has no guest accounts: asking needs an account.
         </p>
       )}
-      {signUp === "first" && signingUp && (
+      {(signUp === "first" || signUp === "setup") && signingUp && (
         <p className="mt-1.5 text-sm text-pretty text-ink-2">
           Nobody has an account here yet. The first one administers this server.
         </p>
@@ -61,15 +62,16 @@ function Switch({ signingUp, onSwitch }: { signingUp: boolean; onSwitch: () => v
   );
 }
 
-function Closed({ mode }: { mode: SignInFormsProps["signUp"] }) {
-  return (
-    <p className="mt-6 text-sm text-pretty text-ink-2">
-      {mode === "off"
-        ? "This server takes no new accounts."
-        : "A new account needs an invitation: ask the administrator of this server for a link."}
-    </p>
-  );
+function Closed({ mode }: { mode: keyof typeof closed }) {
+  return <p className="mt-6 text-sm text-pretty text-ink-2">{closed[mode]}</p>;
 }
+
+const closed = {
+  off: "This server takes no new accounts.",
+  invite: "A new account needs an invitation: ask the administrator of this server for a link.",
+  setup:
+    "Nobody has an account here yet. The first one administers this server: open the link that the server printed when it started.",
+};
 
 function Guest({ action, days }: { action: () => Promise<SignInState>; days: number }) {
   const [state, submit, pending] = useActionState(action, null);

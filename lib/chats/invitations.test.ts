@@ -13,7 +13,7 @@ const address = "203.0.113.9";
 const password = "plum gravel 41 lantern";
 const newEmail = () => `${uuidv7()}@example.com`;
 const account = (invite?: string, email = newEmail()) => signUpInput.parse({ email, password, invite });
-const join = (invite?: string, email?: string) => signUp(account(invite, email), { address });
+const join = (invite?: string, email?: string) => signUp(account(invite, email), { address, local: true });
 let adminId: string;
 
 async function invite(fields: object = {}): Promise<{ id: string; token: string }> {
@@ -35,7 +35,9 @@ it("nobody but the first signs up without an invitation, and no guest becomes an
   await expect(join()).rejects.toMatchObject({ code: "forbidden", status: 403 });
   await expect(join("rvi_no-such-invitation")).rejects.toMatchObject({ code: "forbidden" });
   const guest = await createGuest(address);
-  await expect(signUp(account(), { address, guestId: guest.id })).rejects.toMatchObject({ code: "forbidden" });
+  await expect(signUp(account(), { address, guestId: guest.id, local: true })).rejects.toMatchObject({
+    code: "forbidden",
+  });
   expect(await pool().sql`select from users where email is not null`).toHaveLength(1);
 });
 
@@ -53,7 +55,7 @@ it("an invitation makes one account, also when it is used at once", async () => 
 it("keeps chats and id of a guest, who is then what the invitation says", async () => {
   const guest = await createGuest(address);
   const { token } = await invite({ role: "admin" });
-  const user = await signUp(account(token), { address, guestId: guest.id });
+  const user = await signUp(account(token), { address, guestId: guest.id, local: true });
   expect(user).toMatchObject({ id: guest.id, guest: false, admin: true });
 });
 

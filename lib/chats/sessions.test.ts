@@ -123,7 +123,7 @@ it("I24: a guest who signs up keeps the chats and loses every session and token 
   const account = signUpInput.parse({ email: "fixed@example.com", password: "correct horse battery" });
   for (const each of [...jwts, bearer(token)])
     expect(await requireCaller(each)).toMatchObject({ user: { id: guestId } });
-  expect((await signUp(account, { guestId, address })).id).toBe(guestId);
+  expect((await signUp(account, { guestId, address, local: true })).id).toBe(guestId);
   for (const each of [...jwts, bearer(token)])
     await expect(requireCaller(each)).rejects.toMatchObject({ code: "unauthorized" });
   const [left] = await pool().sql`
@@ -137,8 +137,8 @@ it("a sign-up that fails ends nothing", async () => {
   const guestId = await newUser();
   const session = await request(await openSession(guestId, firefox));
   const taken = signUpInput.parse({ email: "taken@example.com", password: "correct horse battery" });
-  await signUp(taken, { address });
-  await expect(signUp(taken, { guestId, address })).rejects.toMatchObject({ code: "conflict" });
+  await signUp(taken, { address, local: true });
+  await expect(signUp(taken, { guestId, address, local: true })).rejects.toMatchObject({ code: "conflict" });
   expect(await requireCaller(session)).toMatchObject({ user: { id: guestId, guest: true } });
 });
 

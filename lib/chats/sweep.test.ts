@@ -161,7 +161,10 @@ describe("guests", () => {
   it("are kept while they come, have an account, or have a turn that runs", async () => {
     const recent = await createGuest(address);
     await away(recent.id, 29);
-    const account = await signUp(signUpInput.parse({ email: "a@example.com", password: "correct horse" }), { address });
+    const account = await signUp(signUpInput.parse({ email: "a@example.com", password: "correct horse" }), {
+      address,
+      local: true,
+    });
     await away(account.id, 400);
     const running = await createGuest(address);
     await addTurn(running.id, { state: "running" });

@@ -24,17 +24,17 @@ const bearer = (token: string) => new Request("http://localhost/", { headers: { 
 
 describe("signing up and in", () => {
   it("knows an address however it is written, and the password only as a hash", async () => {
-    const user = await signUp(account("Ada@Example.com"), { address });
+    const user = await signUp(account("Ada@Example.com"), { address, local: true });
     expect(user).toMatchObject({ email: "ada@example.com", guest: false });
     const { email } = credentials.parse({ email: "ADA@EXAMPLE.COM", password });
     expect(await findByPassword(email, password, address)).toEqual(user);
     const [row] = await pool().sql`select password_hash as hash from users where id = ${user.id}`;
     expect(row?.hash).toMatch(/^\$argon2id\$v=19\$m=19456,t=2,p=1\$/);
-    await expect(signUp(account("aDa@example.com"), { address })).rejects.toMatchObject({ status: 409 });
+    await expect(signUp(account("aDa@example.com"), { address, local: true })).rejects.toMatchObject({ status: 409 });
   });
 
   it("lets nobody in with a wrong password, an unknown address or a guest's missing one", async () => {
-    await signUp(account("bob@example.com"), { address });
+    await signUp(account("bob@example.com"), { address, local: true });
     await createGuest(address);
     expect(await findByPassword("bob@example.com", "wrong horse", address)).toBeNull();
     expect(await findByPassword("bob@example.com", "", address)).toBeNull();
@@ -43,7 +43,7 @@ describe("signing up and in", () => {
   });
 
   it("takes as long for an unknown address as for a wrong password", async () => {
-    await signUp(account("carol@example.com"), { address });
+    await signUp(account("carol@example.com"), { address, local: true });
     const fastestMs = async (email: string) => {
       let best = Number.POSITIVE_INFINITY;
       for (let i = 0; i < 4; i++) {
@@ -63,8 +63,8 @@ describe("signing up and in", () => {
     const guests = await Promise.all([1, 2, 3].map(() => createGuest(address)));
     const wanted = account("dora@example.com");
     const results = await Promise.allSettled([
-      ...guests.map(({ id }) => signUp(wanted, { guestId: id, address })),
-      signUp(wanted, { address }),
+      ...guests.map(({ id }) => signUp(wanted, { guestId: id, address, local: true })),
+      signUp(wanted, { address, local: true }),
     ]);
     expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
     for (const result of results.filter((each) => each.status === "rejected"))
@@ -86,15 +86,15 @@ describe("a guest", () => {
     const guest = await createGuest(address);
     expect(guest).toMatchObject({ email: null, guest: true });
     const chat = await createChat(guest.id, {});
-    const user = await signUp(account("finn@example.com"), { guestId: guest.id, address });
+    const user = await signUp(account("finn@example.com"), { guestId: guest.id, address, local: true });
     expect(user).toMatchObject({ id: guest.id, email: "finn@example.com", guest: false });
     expect(await findChat(user.id, chat.id)).toMatchObject({ id: chat.id });
     expect(await findByPassword("finn@example.com", password, address)).toMatchObject({ id: guest.id });
   });
 
   it("with an account is no guest any more: signing up again makes another user", async () => {
-    const first = await signUp(account("gina@example.com"), { address });
-    const second = await signUp(account("gina-2@example.com"), { guestId: first.id, address });
+    const first = await signUp(account("gina@example.com"), { address, local: true });
+    const second = await signUp(account("gina-2@example.com"), { guestId: first.id, address, local: true });
     expect(second.id).not.toBe(first.id);
     expect(await findByPassword("gina@example.com", password, address)).toMatchObject({ id: first.id });
   });

@@ -19,6 +19,7 @@ import { createdCursor, cutPage, type PageQuery, pageSize, parseCursor } from "@
 import { hasPaidModel } from "@/lib/models/catalogue";
 import { requireUncommonPassword } from "./password-rules";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
+import { isSetupToken } from "./setup-link";
 
 /** The upper bound limits what argon2 hashes for anybody who asks. */
 export const newPassword = z.string().min(8, "must have at least 8 characters").max(200);
@@ -32,7 +33,11 @@ export const credentials = z.object({
 export const signUpInput = credentials
   .extend({
     name: z.string().trim().min(1).max(100).optional(),
-    invite: z.string().max(200).optional().describe("The token of an invitation."),
+    invite: z
+      .string()
+      .max(200)
+      .optional()
+      .describe("The token of an invitation, or of the link for the first account."),
   })
   .meta({ id: "SignUp" });
 
@@ -53,45 +58,59 @@ export async function createGuest(address: string): Promise<User> {
 
 /**
  * A new user, or the guest with an address from now on: its chats stay, and its sessions and tokens end, for somebody else may
- * know them. The first account of the server is its administrator. Throws conflict when the address is taken, forbidden
- * without the invitation that SIGN_UP asks for. An address that ADMIN_EMAILS names always needs one, since addresses are not
+ * know them. The first account of the server is its administrator; unless `local`, which says that the request was sent on the
+ * server's machine, it takes the token of the setup link. Throws conflict when the address is taken, forbidden without
+ * the invitation that SIGN_UP asks for. An address that ADMIN_EMAILS names always needs one, since addresses are not
  * verified: else the first person to claim the address would be an administrator.
  */
 export async function signUp(
   { email, password, name, invite }: z.output<typeof signUpInput>,
-  { guestId, address }: { guestId?: string; address: string },
+  { guestId, address, local }: { guestId?: string; address: string; local: boolean },
 ): Promise<User> {
   requirePasswordQueue();
   await spend(["account"], { address });
-  const mode = await signUpMode();
+  const mode = await signUpMode(local);
+  const setUp = isSetupToken(invite);
   // Before the password is hashed, which costs something.
-  if (mode === "off" || (mode === "invite" && invite === undefined)) throw closed(mode);
+  if (mode === "off" || (mode === "invite" && invite === undefined) || (mode === "setup" && !setUp)) throw closed(mode);
   await requireUncommonPassword(email, password);
   const account = { id: uuidv7(), email, name: name ?? null, passwordHash: await hashPassword(password) };
   if (await findUserByEmail(email)) throw taken();
-  const open = env().SIGN_UP === "open" && !env().ADMIN_EMAILS.includes(email);
+  const rule = {
+    invitation: invite && !setUp ? hashToken(invite) : null,
+    open: env().SIGN_UP === "open" && !env().ADMIN_EMAILS.includes(email) && !setUp,
+    first: local || setUp,
+  };
   try {
-    return toUser(await insertAccount(account, { invitation: invite ? hashToken(invite) : null, open }, guestId));
+    return toUser(await insertAccount(account, rule, guestId));
   } catch (error) {
     // Two sign-ups for one address may meet: the index decides.
     if (uniqueViolation(error)) throw taken();
     if (!(error instanceof SignUpRefused)) throw error;
-    throw error.reason === "closed" ? closed("invite") : invalidInvitation();
+    if (error.reason === "setup") throw closed("setup");
+    throw error.reason === "closed" && !setUp ? closed("invite") : invalidInvitation();
   }
 }
 
-/** Who may make an account now. Without any account the first one may, whatever SIGN_UP says. */
-export async function signUpMode(): Promise<"first" | "open" | "invite" | "off"> {
-  return (await hasAccounts()) ? env().SIGN_UP : "first";
+/**
+ * Who may make an account now. Without any account the first one may be made, whatever SIGN_UP says: `first` on the
+ * server's machine, `setup` with the setup link.
+ */
+export async function signUpMode(local: boolean): Promise<"first" | "setup" | "open" | "invite" | "off"> {
+  if (await hasAccounts()) return env().SIGN_UP;
+  return local ? "first" : "setup";
 }
 
-function closed(mode: "invite" | "off"): AppError {
-  return new AppError(
-    "forbidden",
-    mode === "off"
-      ? "This server takes no new accounts. Sign in with one that you have."
-      : "An account needs an invitation here. Ask the administrator of this server for a link.",
-  );
+const closedSentences = {
+  off: "This server takes no new accounts. Sign in with one that you have.",
+  invite: "An account needs an invitation here. Ask the administrator of this server for a link.",
+  setup:
+    "The first account administers this server and needs the setup link. No account was made; open the link that the " +
+    "server printed when it started.",
+};
+
+function closed(mode: keyof typeof closedSentences): AppError {
+  return new AppError("forbidden", closedSentences[mode]);
 }
 
 function invalidInvitation(): AppError {

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
 import { testDatabase } from "@/test/database";
-import { newGuest, startServer } from "@/test/server";
+import { newGuest, signUp, startServer } from "@/test/server";
 
 const databaseUrl = testDatabase();
 
@@ -67,4 +67,26 @@ test("a model that cannot be used is reported at the start, and the others serve
   ]);
   expect(server.output()).not.toContain("\u001b");
   expect(await server.stop()).toBe(0);
+});
+
+test("the first account of a server that others can reach takes the link that it prints; later starts print none", async () => {
+  const start = () => startServer({ databaseUrl: databaseUrl(), env: { PUBLIC_URL: "https://chat.example.com" } });
+  const server = await start();
+  const [, query = "", invite = ""] =
+    /^Nobody has an account yet\..* https:\/\/chat\.example\.com\/sign-in(\?invite=(rvs_\S+))$/m.exec(
+      server.output(),
+    ) ?? [];
+  const account = { email: "ada@example.com", password: "plum gravel 41 lantern" };
+  await expect(signUp(server.url, account)).rejects.toThrow("answered 403");
+  const page = async (at: string) => (await fetch(server.url + at)).text();
+  expect(await page("/sign-in?new")).toContain("open the link that the server printed when it started");
+  expect(await page(`/sign-in${query}`)).toContain("Create account");
+  const { token } = await signUp(server.url, { ...account, invite });
+  const invitations = await fetch(`${server.url}/api/invitations`, { headers: { authorization: `Bearer ${token}` } });
+  expect(invitations.status).toBe(200);
+  expect(await server.stop()).toBe(0);
+
+  const later = await start();
+  expect(later.output()).not.toContain("Nobody has an account yet");
+  expect(await later.stop()).toBe(0);
 });

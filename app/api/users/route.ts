@@ -2,6 +2,7 @@
 import { setSession } from "@/app/session";
 import { findCallerByCookie } from "@/lib/auth";
 import { openSession } from "@/lib/chats/sessions";
+import { isFromThisMachine } from "@/lib/chats/setup-link";
 import { signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { readJson, requireOwnPageOrProgram, route } from "@/lib/http";
@@ -14,6 +15,7 @@ export const POST = route(async (request) => {
   const { id, email, name } = await signUp(await readJson(request, signUpInput), {
     ...(guest?.guest ? { guestId: guest.id } : {}),
     address: clientAddress(request.headers),
+    local: isFromThisMachine(request.headers),
   });
   if (id === guest?.id) await setSession(await openSession(id, request.headers));
   return Response.json({ id, email, name }, { status: 201 });
