@@ -12,7 +12,10 @@ export async function proxy(request: NextRequest): Promise<NextResponse> {
   } catch (error) {
     if (!AppError.is(error)) throw error;
     const { status, publicMessage, retryAfter = 1 } = error;
-    return new NextResponse(publicMessage, { status, headers: { "Retry-After": String(retryAfter) } });
+    return new NextResponse(refusalPage(publicMessage), {
+      status,
+      headers: { "Content-Type": "text/html; charset=utf-8", "Retry-After": String(retryAfter) },
+    });
   }
   const nonce = Buffer.from(crypto.randomUUID()).toString("base64");
   const policy = policyWith(nonce);
@@ -23,6 +26,14 @@ export async function proxy(request: NextRequest): Promise<NextResponse> {
   const response = NextResponse.next({ request: { headers } });
   response.headers.set("Content-Security-Policy", policy);
   return response;
+}
+
+/** Made of nothing but this text, because it has to cost nothing. `message` is one of our own sentences. */
+function refusalPage(message: string): string {
+  return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Rivulet</title><style>:root{color-scheme:light dark}body{max-width:24rem;margin:25vh auto;padding:0 1.5rem;
+font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.25rem}</style>
+<h1>Rivulet</h1><p>${message}</p><p>Your chats are kept. <a href="">Try again</a></p></html>`;
 }
 
 function policyWith(nonce: string): string {

@@ -6,15 +6,11 @@ import { isFromThisMachine } from "@/lib/chats/setup-link";
 import { createGuest, credentials, findByPassword, signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { isDatabaseAway } from "@/lib/database-away";
-import { AppError, type ErrorCode } from "@/lib/errors";
+import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 
 /** Null before the first try; otherwise what went wrong, and what stays in the form. */
 export type SignInState = { error: string; email: string; name: string } | null;
-
-const refusals: Partial<Record<ErrorCode, string>> = {
-  rate_limited: "Too many attempts. Wait a few minutes and try again.",
-};
 
 export async function continueAsGuest(): Promise<SignInState> {
   return attempt({}, async () => (await createGuest(clientAddress(await headers()))).id);
@@ -67,7 +63,7 @@ async function attempt(
   try {
     await signIn(await userOf());
   } catch (error) {
-    if (AppError.is(error)) return { error: refusals[error.code] ?? sentence(error.publicMessage), email, name };
+    if (AppError.is(error)) return { error: sentence(error.publicMessage), email, name };
     if (!isDatabaseAway(error)) throw error;
     return { error: "The database cannot be reached. Try again in a moment.", email, name };
   }

@@ -31,10 +31,8 @@ export function SignInForms(props: SignInFormsProps) {
       <h1 className="text-xl font-semibold tracking-[-0.02em]">{signingUp ? "Create an account" : "Welcome"}</h1>
       {upgrade && maySignUp && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
       {guestAction && !signingUp && <Guest action={guestAction} days={guestDays} />}
-      {!guestAction && !upgrade && (
-        <p className="mt-1.5 text-sm text-pretty text-ink-2">
-          This server has no guest accounts: asking needs an account.
-        </p>
+      {!guestAction && !upgrade && !signingUp && (
+        <p className="mt-1.5 text-sm text-pretty text-ink-2">This server has no guest accounts. Sign in to ask.</p>
       )}
       {(signUp === "first" || signUp === "setup") && signingUp && (
         <p className="mt-1.5 text-sm text-pretty text-ink-2">

@@ -9,8 +9,18 @@ export function describe(error: unknown): Failure {
     console.error(error);
     return { message: "Something went wrong on this page. Reload it and try again.", signIn: false };
   }
-  if (error.code === "unauthorized") return { message: "Your session has ended.", signIn: true };
+  if (error.code === "unauthorized")
+    return { message: "Your session has ended. What you typed stays in the message box.", signIn: true };
   if (error.code === "turn_running")
     return { message: "This chat is already answering. Your message waits in the composer.", signIn: false };
-  return { message: error.message, signIn: false };
+  return { message: error.message + onThisClock(error), signIn: false };
+}
+
+/** The server names the reset of a budget in UTC. */
+function onThisClock({ code, details: { resetsAt } }: RequestError): string {
+  if (code !== "budget_exhausted" || typeof resetsAt !== "string") return "";
+  const at = new Date(resetsAt);
+  if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) return "";
+  const time = at.toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  return ` 00:00 UTC is ${time} on your clock.`;
 }

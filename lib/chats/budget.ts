@@ -66,8 +66,8 @@ export function refusalOf({ reason, resetsAt, resetsInSeconds }: TurnRefused): A
     );
   return new AppError(
     "budget_exhausted",
-    `${owners[reason]} for today has no room for this question. Nothing was sent; it resets at 00:00 UTC. Answers that ` +
-      "are being written hold a share until they end.",
+    `${owners[reason]} for today has no room for this question. Nothing was sent. Try again after 00:00 UTC, when it ` +
+      "resets, or sooner: answers that are being written hold a share until they end.",
     { retryAfter: resetsInSeconds, details: { resetsAt: resetsAt.toISOString() } },
   );
 }

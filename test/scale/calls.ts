@@ -138,14 +138,16 @@ export const ofRoutes: Call[] = [
   }),
 
   call("whether there are accounts", signUp.hasAccounts, (has) => has()),
-  call("a sign-up", signUp.insertAccount, (insert) => insert(anAccount(), { invitation: null, open: true })),
+  call("a sign-up", signUp.insertAccount, (insert) =>
+    insert(anAccount(), { invitation: null, open: true, first: true }),
+  ),
   call("a sign-up with an invitation", signUp.insertAccount, (insert) =>
-    insert(anAccount(), { invitation: "unknown", open: true }).catch((error: unknown) => {
+    insert(anAccount(), { invitation: "unknown", open: true, first: true }).catch((error: unknown) => {
       if (!(error instanceof signUp.SignUpRefused)) throw error;
     }),
   ),
   call("a guest that becomes an account", signUp.insertAccount, (insert) =>
-    insert(anAccount(), { invitation: null, open: true }, id(61)),
+    insert(anAccount(), { invitation: null, open: true, first: true }, id(61)),
   ),
 
   call("a new task", tasks.insertTask, (insert) => insert(userId, { title: "New", description: "" }, 1_000), {
