@@ -148,6 +148,43 @@ describe("concurrent starts", () => {
   });
 });
 
+/** By one call after the other in each of 50 workers on both servers. `STARTS=2000` gives the figures of decision 0024. */
+it("a budget that all share admits what fits, started by 50 at a time", async () => {
+  await pool().sql`truncate token_usage`;
+  await pool().sql`delete from turns`;
+  const starts = Number(process.env.STARTS ?? 100);
+  const users = await Promise.all(Array.from({ length: 50 }, () => newUser()));
+  const perSecond = async (server: number | null) => {
+    const ceilings: TurnCeilings = {
+      running: starts,
+      promptTokens: 30,
+      outputTokens: 70,
+      budgets: { ...noCeilings.budgets, server },
+    };
+    const admitted: (TurnRow | null)[] = [];
+    const startedMs = performance.now();
+    await Promise.all(
+      users.map(async (userId, worker) => {
+        for (let n = 0; n < starts / users.length; n++)
+          admitted.push(await begin(worker % 2, userId, ceilings, "server"));
+      }),
+    );
+    const rate = Math.round(starts / ((performance.now() - startedMs) / 1_000));
+    await pool().sql`update turns set state = 'complete' where state = 'running'`;
+    return { rate, admitted: admitted.filter((turn) => turn !== null).length };
+  };
+  const free = await perSecond(null);
+  const shared = await perSecond(100 * starts);
+  console.log(
+    `${starts} starts, 50 at a time: ${free.rate} a second without a budget, ${shared.rate} with a shared one`,
+  );
+  expect([free.admitted, shared.admitted, (await perSecond(100 * (starts - 3))).admitted]).toEqual([
+    starts,
+    starts,
+    starts - 3,
+  ]);
+}, 120_000);
+
 type Op =
   | { kind: "start"; server: number; user: number; prompt: number; output: number }
   | { kind: "end"; server: number; turn: number; share: number; measured: boolean; repeated: boolean }
