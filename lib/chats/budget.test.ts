@@ -2,13 +2,14 @@
 // reserved is settled exactly once, however it ends.
 import fc from "fast-check";
 import { v7 as uuidv7 } from "uuid";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { pool } from "@/db/client";
 import { type Connections, connect } from "@/db/connect";
 import { claimExpiredTurns, commitChunks } from "@/db/log";
 import { insertTurn, type TurnRow } from "@/db/turns";
 import { pruneUsage, type TurnCeilings, TurnRefused } from "@/db/usage";
 import { insertUser } from "@/db/users";
+import { env } from "@/lib/env";
 import { turnLog } from "@/lib/log/turn-log";
 import { estimateTokens } from "@/lib/turn/usage";
 import { noCeilings, testDatabase } from "@/test/database";
@@ -34,6 +35,7 @@ beforeAll(async () => {
     OPENAI_BASE_URL: provider.url,
     OPENAI_API: "chat",
     OPENAI_API_KEY: "sk-billed",
+    GUESTS: "on",
     RATE_LIMITS: "off",
     MAX_RUNNING_TURNS: "3",
     MAX_OUTPUT_TOKENS: "1000",
@@ -348,6 +350,22 @@ describe("a turn", () => {
     // Yesterday's usage does not count.
     await pool().sql`update token_usage set day = day - 1 where user_id = ${userId}`;
     await finished(await startTurn(userId, ask("a new day"), keepAlive));
+  });
+
+  it("of a guest is refused once guests are off, unless it costs nothing", async () => {
+    const guestId = await newUser(null);
+    const before = env().GUESTS;
+    onTestFinished(() => void Object.assign(env(), { GUESTS: before }));
+    Object.assign(env(), { GUESTS: "off" });
+    await expect(startTurn(guestId, ask("free"), keepAlive)).rejects.toMatchObject({
+      code: "forbidden",
+      publicMessage: expect.stringMatching(/Nothing was sent; create an account to go on/),
+    });
+    await finished(await startTurn(guestId, ask("costs nothing", "local"), keepAlive));
+    Object.assign(env(), { GUESTS: "on" });
+    provider.on("free", says("Yes.", { input: 40, output: 2 }));
+    await finished(await startTurn(guestId, ask("free"), keepAlive));
+    expect(await taken([guestId])).toEqual({ used: 42, reserved: 0 });
   });
 
   it("waits for a place among the user's running turns; equal sends and a busy chat are told what they always are", async () => {

@@ -6,6 +6,7 @@ import { AppError } from "@/lib/errors";
 import { hasPaidModel } from "@/lib/models/catalogue";
 import { estimateTokens } from "@/lib/turn/usage";
 import type { TurnRequest, TurnSettings } from "./turn-request";
+import { allowsGuests } from "./users";
 
 /** Of guests at a paid provider when the operator says nothing: about 2 USD a day at 2 USD a million tokens. */
 const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
@@ -30,7 +31,8 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
     outputTokens: settings.model === "local" ? 0 : outputCapOf(settings),
     budgets: {
       account: none(account),
-      guest: none(guest ?? fallback?.guest),
+      // Guests from before guests were turned off. What costs nothing has no budget, and goes on.
+      guest: allowsGuests() ? none(guest ?? fallback?.guest) : 0,
       allGuests: none(allGuests ?? fallback?.allGuests),
       server: none(server),
     },
@@ -63,6 +65,11 @@ export function refusalOf({ reason, resetsAt, resetsInSeconds }: TurnRefused): A
         "wait for one of them to end or stop it, then send again.",
       // Nobody knows when one ends.
       { retryAfter: 5 },
+    );
+  if (reason === "guest" && !allowsGuests())
+    return new AppError(
+      "forbidden",
+      "Guests may not ask this model any more. Nothing was sent; create an account to go on, your chats come along.",
     );
   return new AppError(
     "budget_exhausted",
