@@ -1,5 +1,5 @@
 // The first account of a server administers it. On this machine anybody may make it; from elsewhere it takes the link that the
-// server prints while it has no account, or a stranger who finds a new server first would own it (decision 0050).
+// server prints while it has no account, or a stranger who finds a new server first would own it (decision 0040).
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { hasAccounts } from "@/db/sign-up";
 import { authSecrets } from "@/lib/auth";
