@@ -1,5 +1,5 @@
-// The bytes in which each provider streams, after the documentation of its API: an answer with reasoning, a call of a tool, and an error
-// inside the stream.
+// The bytes in which each provider streams, after the documentation of its API: an answer with
+// reasoning, a call of a tool, and an error inside the stream.
 import { crc32 } from "node:zlib";
 
 export type Wire = {
@@ -321,7 +321,10 @@ function amazonEvent(type: string, payload: object): Buffer {
   return amazonMessage({ ":event-type": type, ":content-type": "application/json", ":message-type": "event" }, payload);
 }
 
-/** A message of vnd.amazon.eventstream: lengths, headers of type 7 (string), payload, each part with its checksum. */
+/**
+ * A message of vnd.amazon.eventstream: lengths, headers of type 7 (string), payload, each part with
+ * its checksum.
+ */
 function amazonMessage(headers: Record<string, string>, payload: object): Buffer {
   const head = Buffer.concat(
     Object.entries(headers).map(([name, value]) => {

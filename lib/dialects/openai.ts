@@ -91,8 +91,10 @@ export const openai: Dialect = {
       answer: modelList,
       list: (models) => ({
         object: "list",
-        // When a model was made is not known here.
-        data: models.map(({ id, provider }) => ({ id, object: "model", created: 0, owned_by: provider })),
+        // When a model was made is not known here. One that cannot be called is of no use to a client.
+        data: models
+          .filter(({ ready }) => ready)
+          .map(({ id, provider }) => ({ id, object: "model", created: 0, owned_by: provider })),
       }),
     },
   ],

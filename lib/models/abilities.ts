@@ -1,5 +1,5 @@
-// What a model can do and how many tokens it takes: named by the operator, or reported by the model's server.
-// An ability that is missing is unknown, and nothing is concluded from it.
+// What a model can do and how many tokens it takes: named by the operator, or reported by the
+// model's server. An ability that is missing is unknown, and nothing is concluded from it.
 import { z } from "zod";
 
 /** Larger than any model's; a number above it is a mistake. */

@@ -1,6 +1,7 @@
-// Which models this server offers (docs/protocol.md §7): names in, callable models out. An entry is configured, by `MODELS` or models.json, or
-// listed by a server of which all are offered (`ollama:*`). Nothing of a provider's protocol here (providers/), and no choice for
-// a user: that is the caller's.
+// Which models this server offers (docs/protocol.md §7): names in, callable models out. An entry is
+// configured, by `MODELS` or models.json, or listed by a server of which all are offered
+// (`ollama:*`). Nothing of a provider's protocol here (providers/), and no choice for a user: that
+// is the caller's.
 import { setTimeout as delay } from "node:timers/promises";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { type Env, env } from "@/lib/env";
@@ -30,7 +31,10 @@ export type Catalogue = {
   readonly models: Model[];
   /** As configured: a wildcard is one entry, and ready when its server can be asked. */
   readonly entries: Model[];
-  /** The first of `models`, ready or not: a default that changes silently would hide a wrong configuration. */
+  /**
+   * The first of `models`, ready or not: a default that changes silently would hide a wrong
+   * configuration.
+   */
   readonly defaultId: string;
   /** Some model is billed to the operator's key. */
   readonly paid: boolean;
@@ -41,7 +45,10 @@ export type Catalogue = {
   knows(name?: string): boolean;
   /** See requireModel. */
   require(name?: string): ReadyModel;
-  /** Asks the servers that list their models, unless they were asked less than `maxAgeMs` ago. Never rejects. */
+  /**
+   * Asks the servers that list their models, unless they were asked less than `maxAgeMs` ago. Never
+   * rejects.
+   */
   refresh(maxAgeMs: number): Promise<void>;
 };
 
@@ -49,7 +56,10 @@ export type Catalogue = {
 const listAgeMs = 5 * 60_000;
 /** For a name that is not known, no server is asked more often than this. */
 const unknownAgeMs = 10_000;
-/** The context of a model that its server tells only once it is loaded is asked for this often, while the model is used. */
+/**
+ * The context of a model that its server tells only once it is loaded is asked for this often,
+ * while the model is used.
+ */
 const unknownContextAgeMs = 60_000;
 /** How long a request waits for a list. */
 const patienceMs = 3_000;
@@ -93,9 +103,10 @@ export function providerSecrets(): string[] {
 }
 
 /**
- * By id (`openai:gpt-5-mini`) or by the part after the first colon (`gpt-5-mini`: the first that matches); without a
- * name the default. A name that is not known is looked for at the servers that list their models. Throws AppError
- * `bad_request` for an unknown name and `unavailable` for a model that is not ready.
+ * By id (`openai:gpt-5-mini`) or by the part after the first colon (`gpt-5-mini`: the first that
+ * matches); without a name the default. A name that is not known is looked for at the servers that
+ * list their models. Throws AppError `bad_request` for an unknown name and `unavailable` for a
+ * model that is not ready.
  */
 export async function requireModel(name?: string): Promise<ReadyModel> {
   const known = catalogue();

@@ -1,4 +1,5 @@
-// Asks a model server for a small JSON document, such as the list of its models. Bounded in size; the time is the caller's.
+// Asks a model server for a small JSON document, such as the list of its models. Bounded in size;
+// the time is the caller's.
 import { APICallError } from "ai";
 
 /** OpenRouter's list of some hundred models takes about 1 MB. */
@@ -11,7 +12,10 @@ export type JsonRequest = {
   signal: AbortSignal;
 };
 
-/** Rejects when the server cannot be reached, redirects, answers with another status than 2xx, or with something else than JSON. */
+/**
+ * Rejects when the server cannot be reached, redirects, answers with another status than 2xx, or
+ * with something else than JSON.
+ */
 export async function fetchJson(url: string, { headers, body, signal }: JsonRequest): Promise<unknown> {
   const response = await fetch(url, {
     signal,

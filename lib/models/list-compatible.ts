@@ -1,5 +1,6 @@
-// `GET /models` of servers with OpenAI's API. The list itself holds names only; what servers add to it, each under names of its own, says
-// what a model can do and which entries are no chat models. docs/providers.md has the table.
+// `GET /models` of servers with OpenAI's API. The list itself holds names only; what servers add to
+// it, each under names of its own, says what a model can do and which entries are no chat models.
+// docs/providers.md has the table.
 import { withoutTrailingSlash } from "@ai-sdk/provider-utils";
 import { z } from "zod";
 import type { Abilities } from "./abilities";

@@ -1,4 +1,5 @@
-// What servers say of their models, played by servers that say it, and what the catalogue makes of it.
+// What servers say of their models, played by servers that say it, and what the catalogue makes of
+// it.
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -197,7 +198,7 @@ const llama = {
 
 describe("the list of Ollama", () => {
   it("has what it says of each model, and no embedding model", async () => {
-    const { url, asked } = await serving({
+    const answers: Answers = {
       "/api/tags": {
         models: [
           { name: "qwen3:8b", digest: "1" },
@@ -218,17 +219,22 @@ describe("the list of Ollama", () => {
         capabilities: ["completion"],
         model_info: { "general.architecture": "gpt2", "gpt2.context_length": 1024 },
       },
-    });
+    };
+    const { url, asked } = await serving(answers);
     const list = () => listOllama(url, signal);
-    expect(await list()).toEqual([
+    const listed = [
       { name: "qwen3:8b", abilities: { tools: true, vision: true, reasoning: true, contextTokens: 16384 } },
       { name: "llama3.2", abilities: { tools: true, vision: false, reasoning: false, contextTokens: 32768 } },
       { name: "small", abilities: { tools: false, vision: false, reasoning: false, contextTokens: 1024 } },
       { name: "unknown", abilities: {} },
-    ]);
+    ];
+    expect(await list()).toEqual(listed);
     const shows = () => asked.filter(({ path }) => path === "/api/show").length;
     const before = shows();
-    await list();
+    // The server has unloaded its model, whose context stays known; only a model without a digest
+    // is asked about again.
+    answers["/api/ps"] = { models: [] };
+    expect(await list()).toEqual(listed);
     expect(shows() - before).toBe(1);
   });
 

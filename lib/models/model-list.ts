@@ -1,4 +1,5 @@
-// The models that one server lists, asked for in the background and kept. A list that fails hides nothing that was known before.
+// The models that one server lists, asked for in the background and kept. A list that fails hides
+// nothing that was known before.
 import { APICallError } from "ai";
 import { logger } from "@/lib/logger";
 import type { Abilities } from "./abilities";
@@ -40,7 +41,10 @@ export class ModelList {
     return `${server} ${this.#problem ?? "has not said yet which models it has"}.`;
   }
 
-  /** Resolves when the server has answered, or failed to; at once when it was asked less than `maxAgeMs` ago. Never rejects. */
+  /**
+   * Resolves when the server has answered, or failed to; at once when it was asked less than
+   * `maxAgeMs` ago. Never rejects.
+   */
   refresh(maxAgeMs: number): Promise<void> {
     if (this.#asking) return this.#asking;
     if (performance.now() - this.#askedMs < maxAgeMs) return Promise.resolve();

@@ -1,4 +1,5 @@
-// The operator's `models.json` (MODELS_FILE): servers with OpenAI's API by name, and what single models can do. Parsed here, nowhere else.
+// The operator's `models.json` (MODELS_FILE): servers with OpenAI's API by name, and what single
+// models can do. Parsed here, nowhere else.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
@@ -42,8 +43,8 @@ const usualName = "models.json";
 const maxCharacters = 1_000_000;
 
 /**
- * Reads the file that `named` names, or `models.json` in the working directory when there is one. Throws one sentence that
- * names the file and the field.
+ * Reads the file that `named` names, or `models.json` in the working directory when there is one.
+ * Throws one sentence that names the file and the field.
  */
 export function readModelsFile(named: string | undefined, reserved: Iterable<string>): ModelsFile {
   const name = named ?? usualName;

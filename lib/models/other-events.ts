@@ -1,5 +1,6 @@
-// The streams of providers whose own package reads them: their events pass as they are. What is known of them is where an answer ends, so that a
-// later fault of the connection does not spoil it. Pure.
+// The streams of providers whose own package reads them: their events pass as they are. What is
+// known of them is where an answer ends, so that a later fault of the connection does not spoil it.
+// Pure.
 import {
   brokenOff,
   type EventReader,

@@ -1,5 +1,5 @@
-// What every provider's model gets, whoever makes it: retries, limits on silence, repairs, ends that are told apart, and what is known of its
-// abilities.
+// What every provider's model gets, whoever makes it: retries, limits on silence, repairs, ends
+// that are told apart, and what is known of its abilities.
 import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
@@ -9,7 +9,10 @@ import { repairing, withoutOptionalTools } from "./repairs";
 import { retries } from "./retries";
 import { timeouts } from "./timeouts";
 
-/** Sends nothing and loads nothing until it is called. `abilities` is asked at each call: a list may have come meanwhile. */
+/**
+ * Sends nothing and loads nothing until it is called. `abilities` is asked at each call: a list may
+ * have come meanwhile.
+ */
 export function preparedModel(
   id: { provider: string; name: string },
   provider: Provider,
@@ -44,14 +47,18 @@ function loadedOnce(
     specificationVersion: "v4",
     provider,
     modelId: name,
-    // Read when the model is wrapped, before any load. All of them: the SDK fetches no address in a provider's place.
+    // Read when the model is wrapped, before any load. All of them: the SDK fetches no address in a
+    // provider's place.
     supportedUrls: { "*": [/^https?:\/\//] },
     doGenerate: async (options) => (await model()).doGenerate(options),
     doStream: async (options) => (await model()).doStream(options),
   };
 }
 
-/** A call within what the model is known to take. Nothing is left out that is only unknown, and no tool that a client brought. */
+/**
+ * A call within what the model is known to take. Nothing is left out that is only unknown, and no
+ * tool that a client brought.
+ */
 function within(abilities: () => Abilities): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",

@@ -1,4 +1,5 @@
-// A server that imitates OpenAI's Chat Completions: what OpenAI's own adapter takes for granted is not there.
+// A server that imitates OpenAI's Chat Completions: what OpenAI's own adapter takes for granted is
+// not there.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { wrapLanguageModel } from "ai";
@@ -7,7 +8,10 @@ import { droppedFields } from "@/lib/models/endings";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { sentBody } from "@/lib/models/repairs";
 
-/** For servers that ask for no key: the SDK insists on a header, and OPENAI_API_KEY must not reach a third party. */
+/**
+ * For servers that ask for no key: the SDK insists on a header, and OPENAI_API_KEY must not reach a
+ * third party.
+ */
 export const noKey = "unused";
 
 export type CompatibleServer = {

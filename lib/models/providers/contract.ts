@@ -1,5 +1,5 @@
-// What the catalogue knows of a provider: one function each makes it of the configuration. It sends nothing until a model is called or
-// listed, and its sentences name variables, never their values.
+// What the catalogue knows of a provider: one function each makes it of the configuration. It sends
+// nothing until a model is called or listed, and its sentences name variables, never their values.
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import type { Abilities } from "@/lib/models/abilities";
 
@@ -22,10 +22,16 @@ export type Provider = {
   offers: string[];
   /** Loads the provider's package at the first call. */
   load(name: string): LanguageModelV4 | Promise<LanguageModelV4>;
-  /** The models that its server has now. Rejects when it does not say. Without it, models are named by the operator. */
+  /**
+   * The models that its server has now. Rejects when it does not say. Without it, models are named
+   * by the operator.
+   */
   list?(signal: AbortSignal): Promise<ListedModel[]>;
   /** By name. */
   described?: Map<string, DescribedModel>;
-  /** The name of the adapter's options when single fields of its requests can be left out (repairs.ts). */
+  /**
+   * The name of the adapter's options when single fields of its requests can be left out
+   * (repairs.ts).
+   */
   fieldOptions?: string;
 };

@@ -1,5 +1,6 @@
-// Amazon's binary event stream (application/vnd.amazon.eventstream), message by message. Its decoder takes a stream that ends inside a message for
-// an error of its own, and copies what it has of a message with every read.
+// Amazon's binary event stream (application/vnd.amazon.eventstream), message by message. Its
+// decoder takes a stream that ends inside a message for an error of its own, and copies what it has
+// of a message with every read.
 import { unreadable } from "@/lib/models/answer-events";
 import { plainFetch } from "@/lib/models/provider-fetch";
 
@@ -8,7 +9,10 @@ const maxMessageBytes = 1_048_576;
 const lengthBytes = 4;
 const contentType = "application/vnd.amazon.eventstream";
 
-/** `plainFetch`; a message that the end of the connection cuts off is left out, as the end of the answer is missing then. */
+/**
+ * `plainFetch`; a message that the end of the connection cuts off is left out, as the end of the
+ * answer is missing then.
+ */
 export const wholeMessages: typeof fetch = async (input, init) => {
   const response = await plainFetch(input, init);
   if (!response.body || response.headers.get("content-type") !== contentType) return response;

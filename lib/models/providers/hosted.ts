@@ -1,5 +1,5 @@
-// The providers with APIs of their own, each through its own package and with its own variables. A package is loaded at the first call
-// of one of its models: most servers use one or two of them.
+// The providers with APIs of their own, each through its own package and with its own variables. A
+// package is loaded at the first call of one of its models: most servers use one or two of them.
 import type { Env } from "@/lib/env";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { listAnthropic, listGoogle } from "@/lib/models/list-hosted";

@@ -1,4 +1,5 @@
-// Ollama, through its endpoint with OpenAI's API (docs/decisions/0032); its models are listed by its own.
+// Ollama, through its endpoint with OpenAI's API (docs/decisions/0032); its models are listed by
+// its own.
 import type { Env } from "@/lib/env";
 import { listOllama } from "@/lib/models/list-ollama";
 import { compatible } from "./compatible";

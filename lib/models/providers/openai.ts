@@ -38,9 +38,10 @@ export function openai(env: Env): Provider {
 }
 
 /**
- * The Responses API keeps every answer for 30 days unless told otherwise, and the SDK would then send history as
- * references to those copies. Here the database is the only memory: nothing stays with the provider, and a chat
- * older than the copies still works. Reasoning travels encrypted by value instead; the SDK asks for that by itself.
+ * The Responses API keeps every answer for 30 days unless told otherwise, and the SDK would then
+ * send history as references to those copies. Here the database is the only memory: nothing stays
+ * with the provider, and a chat older than the copies still works. Reasoning travels encrypted by
+ * value instead; the SDK asks for that by itself.
  */
 export function notStored(model: LanguageModelV4, options: string): LanguageModelV4 {
   const settings = { providerOptions: { [options]: { store: false } } };

@@ -1,5 +1,6 @@
-// All providers of this server, by the prefix of their models' ids: those that Rivulet knows, in the order in which they are offered, and
-// the servers of models.json. A new provider is one entry here.
+// All providers of this server, by the prefix of their models' ids: those that Rivulet knows, in
+// the order in which they are offered, and the servers of models.json. A new provider is one entry
+// here.
 import type { Env } from "@/lib/env";
 import type { ModelsFile } from "@/lib/models/models-file";
 import type { Provider } from "./contract";
