@@ -219,6 +219,13 @@ export function header(stream: EventStream, name: "x-turn-id" | "x-chat-id"): st
   return value;
 }
 
+/** What a server complained of, line by line. That its event loop was held says that the machine is busy. */
+export function complaintsOf(server: TestServer): string[] {
+  const isComplaint = (line: string) =>
+    /"level":"(warn|error|fatal)"/.test(line) && !line.includes("the event loop was held");
+  return server.output().split("\n").filter(isComplaint);
+}
+
 /** Every byte of the body. */
 export function rawOf(stream: EventStream): string {
   return Buffer.concat(stream.bytes.map(({ bytes }) => bytes)).toString("utf8");
