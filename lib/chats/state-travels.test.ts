@@ -13,7 +13,7 @@ import { exportAccount } from "./export";
 import { followTurn } from "./follow";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
-import type { TurnRequest } from "./turn-request";
+import { type TurnRequest, userMessage } from "./turn-request";
 
 testDatabase();
 
@@ -165,6 +165,17 @@ describe("the Responses API", () => {
     expect(JSON.stringify([bodies, later])).not.toContain("sealed");
     expect(JSON.stringify(later)).toContain("Rice.");
   });
+});
+
+it("state that a client sends with a message is not taken", () => {
+  const part = { type: "text", text: "Hello", providerMetadata: { openaiCompatible: { role: "system" } } };
+  const { parts } = userMessage.parse({
+    id: uuidv7(),
+    role: "user",
+    parts: [part],
+    metadata: { model: "openai:gpt-5" },
+  });
+  expect(parts).toEqual([{ type: "text", text: "Hello" }]);
 });
 
 describe("Chat Completions", () => {

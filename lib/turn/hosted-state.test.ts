@@ -14,15 +14,18 @@ import { foldChunks, textOf } from "./fold";
 import { type RunInput, runTurn } from "./run";
 
 type Body = Record<string, unknown>;
+type Refusal = { type: "error"; error: { type: string; message: string } };
 
 /** Answers with one reply after the other, and keeps what it is asked. */
-async function serving({ contentType }: wires.Wire, ...replies: Buffer[]) {
+async function serving({ contentType }: wires.Wire, ...replies: (Buffer | Refusal)[]) {
   const bodies: Body[] = [];
   const server = createServer(async (request, response) => {
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece);
-    response.writeHead(200, { "content-type": contentType });
-    response.end(replies[Math.min(bodies.length, replies.length - 1)]);
+    const reply = replies[Math.min(bodies.length, replies.length - 1)] as Buffer | Refusal;
+    const refused = "error" in reply;
+    response.writeHead(refused ? 400 : 200, { "content-type": refused ? "application/json" : contentType });
+    response.end(refused ? JSON.stringify(reply) : reply);
     bodies.push(JSON.parse(Buffer.concat(pieces).toString()));
   });
   onTestFinished(() => {
@@ -194,4 +197,36 @@ it.each(cases)("%s gets what it wants back in a later turn, and another model of
   const later = bodies[2]?.[field] as ModelMessage[];
   expect(later.slice(-answers.length - 1, -1)).toMatchObject(answers);
   expect(JSON.stringify(bodies[3]?.[field])).not.toMatch(/c2lnbmVk|Weather\.|Let me think\./);
+});
+
+const anthropic = (url: string) =>
+  buildCatalogue(
+    parseEnv({ MODELS: "anthropic:claude-sonnet-5-5", ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: `${url}/v1` }),
+  ).require();
+
+it("Anthropic gets thinking that it keeps to itself back", async () => {
+  const events = wires.anthropic.call.toString().split("\n\n");
+  const redacted = events
+    .filter((event) => !/thinking_delta|signature_delta/.test(event))
+    .map((event) => event.replace(/{"type":"thinking",.*?}/, '{"type":"redacted_thinking","data":"c2VhbGVk"}'));
+  const { url, bodies } = await serving(wires.anthropic, Buffer.from(redacted.join("\n\n")), wires.anthropic.answer);
+  const { id: modelId, model } = anthropic(url);
+  await ask(await ask([], "How is the weather?", { modelId, model }), "And now?", { modelId, model });
+  for (const { messages } of bodies.slice(1) as { messages: object[] }[])
+    expect(messages[1]).toMatchObject({
+      content: [{ type: "redacted_thinking", data: "c2VhbGVk" }, { type: "tool_use" }],
+    });
+});
+
+it("Anthropic is asked once more without the thinking of earlier turns that it refuses, and keeps this turn's", async () => {
+  const message =
+    "messages.1.content.0: Invalid `signature` in `thinking` block. It is bound to a different conversation.";
+  const refusal: Refusal = { type: "error", error: { type: "invalid_request_error", message } };
+  const { call, answer } = wires.anthropic;
+  const { url, bodies } = await serving(wires.anthropic, call, answer, call, refusal, answer);
+  const { id: modelId, model } = anthropic(url);
+  await ask(await ask([], "How is the weather?", { modelId, model }), "And now?", { modelId, model });
+  const thoughts = bodies.map((body) => JSON.stringify(body.messages).match(/"thinking":"[^"]+/g)?.length ?? 0);
+  // The question, with its call, with an earlier turn, with a call more, and without the earlier turn's.
+  expect(thoughts).toEqual([0, 1, 2, 3, 1]);
 });
