@@ -13,15 +13,16 @@ export class PlainDeltas {
 
   /** The text of an event that looks like the one learnt; null when it has to be read in full. */
   read(data: string): string | null {
-    const textLength = data.length - this.#before.length - this.#after.length;
-    if (this.#before !== "" && textLength >= 0 && data.startsWith(this.#before) && data.endsWith(this.#after)) {
-      const text = data.slice(this.#before.length, this.#before.length + textLength);
-      if (!escaped.test(text)) {
-        this.#misses = 0;
-        return text;
-      }
-    }
-    return null;
+    const before = this.#before;
+    const after = this.#after;
+    const end = data.length - after.length;
+    // `startsWith` of a text this long takes three times as long.
+    if (before === "" || end < before.length || data.slice(0, before.length) !== before || !data.endsWith(after))
+      return null;
+    const text = data.slice(before.length, end);
+    if (escaped.test(text)) return null;
+    this.#misses = 0;
+    return text;
   }
 
   /**
