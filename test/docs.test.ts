@@ -113,3 +113,17 @@ test("ARCHITECTURE.md and the decisions stay short", () => {
   expect(decisions.filter((file) => lines(file) > 40)).toEqual([]);
   expect(decisions.length).toBeGreaterThan(0);
 });
+
+test("docs/providers.md names test cases that exist", () => {
+  const section = read("docs/providers.md").split("## Answers")[1]?.split("\n## ")[0] ?? "";
+  const rows = section.split("\n").filter((line) => line.startsWith("| ") && !line.includes("| case |"));
+  const cases = rows.map((row) => row.split(" | ").at(-1) ?? "");
+  const folder = "lib/models";
+  const tests = readdirSync(path.join(root, folder)).filter((file) => file.endsWith(".test.ts"));
+  const answers = ["test/provider-text-answers.ts", "test/provider-call-answers.ts"];
+  const code = [...tests.map((file) => path.join(folder, file)), ...answers].map(read).join("\n");
+  const named = cases.flatMap((text) => groups(text, /"([^"]+)"/g));
+  expect(named.length).toBeGreaterThan(100);
+  expect(named.filter((name) => !code.includes(`"${name}"`))).toEqual([]);
+  expect(cases.filter((text) => !/"[^"]+"|`[^`]+\.test\.ts`/.test(text))).toEqual([]);
+});

@@ -4,7 +4,7 @@ import { isObject, type JsonObject, numberOf } from "./answer-events";
 export type Delta = { kind: "content" | "reasoning_content"; text: string };
 
 /** Servers that fill two of these repeat the same text: the first one counts. */
-const reasoningFields = [
+const reasoningFields: string[] = [
   "reasoning_content",
   "reasoning",
   "thinking",
@@ -14,25 +14,35 @@ const reasoningFields = [
   "thinking_content",
   "reasoning_details",
   "thinking_blocks",
-] as const;
+];
 
 /** The texts of a delta in order; reasoning first, where a server sends both at once. */
 export function deltasOf(delta: JsonObject): Delta[] {
   const deltas: Delta[] = [];
-  for (const field of reasoningFields) {
-    const value = delta[field];
-    if (value === undefined || value === null) continue;
-    const text = textOf(value);
-    if (text === "") continue;
-    deltas.push({ kind: "reasoning_content", text });
-    break;
-  }
+  const reasoning = reasoningIn(delta);
+  if (reasoning !== "") deltas.push({ kind: "reasoning_content", text: reasoning });
   const { content } = delta;
   if (typeof content === "string") deltas.push({ kind: "content", text: content });
   else if (content !== undefined && content !== null)
     for (const part of Array.isArray(content) ? content : [content])
       deltas.push({ kind: kindOf(part), text: textOf(part) });
   return deltas;
+}
+
+/** Looks at what the delta has: most have a role and a text, and there are many of them. */
+function reasoningIn(delta: JsonObject): string {
+  let text = "";
+  let rank = reasoningFields.length;
+  for (const field in delta) {
+    if (field === "content" || field === "role") continue;
+    const at = reasoningFields.indexOf(field);
+    if (at < 0 || at >= rank) continue;
+    const found = textOf(delta[field]);
+    if (found === "") continue;
+    text = found;
+    rank = at;
+  }
+  return text;
 }
 
 function kindOf(part: unknown): Delta["kind"] {

@@ -140,8 +140,10 @@ export class ChatEvents implements EventReader {
     const items: Item[] = [];
     this.#reasoning.read(delta);
     for (const part of deltasOf(delta)) items.push(...this.#delta(part));
-    const pages = citedPagesOf(chunk, delta).filter((page) => this.#isNew(page));
-    if (pages.length > 0) items.push({ type: "frame", frame: choiceFrame({ annotations: pages }) });
+    if (delta.annotations || chunk.citations || chunk.search_results) {
+      const pages = citedPagesOf(chunk, delta).filter((page) => this.#isNew(page));
+      if (pages.length > 0) items.push({ type: "frame", frame: choiceFrame({ annotations: pages }) });
+    }
     if (typeof delta.refusal === "string" && delta.refusal !== "") {
       this.#said = true;
       items.push({ type: "frame", frame: choiceFrame({ refusal: delta.refusal }) });
