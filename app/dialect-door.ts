@@ -11,11 +11,11 @@ import { type KeepAlive, startTurn } from "@/lib/chats/start";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
 import { wholeTurn } from "@/lib/chats/whole";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
-import { withCors } from "@/lib/cors";
+import { refuseForeignCookie, withCors } from "@/lib/cors";
 import type { Ask, Dialect, ListRoute, TurnRoute } from "@/lib/dialects/contract";
 import type { Match, Registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
-import { isCrossOrigin, parseInput, readJson, route } from "@/lib/http";
+import { parseInput, readJson, route } from "@/lib/http";
 import { listModels } from "@/lib/models/catalogue";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
@@ -35,9 +35,7 @@ export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
 async function serve(match: Match | null, request: Request, keepAlive: KeepAlive): Promise<Response> {
   if (!match) throw new AppError("not_found", "There is nothing at this address.");
   const { dialect, route, params } = match;
-  // Pages of other origins call with a token: somebody's session cookie does not count here, for reading neither.
-  if (isCrossOrigin(request) && !request.headers.has("authorization"))
-    throw new AppError("unauthorized", "A page of another origin must send a token as `Authorization: Bearer …`.");
+  refuseForeignCookie(request);
   // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
   const resumes =
     route.kind === "turn" &&
@@ -51,7 +49,12 @@ async function serve(match: Match | null, request: Request, keepAlive: KeepAlive
   } else if (request.method === "GET") {
     return list({ ...call, route });
   }
-  throw new AppError("not_found", `There is nothing at this address for ${request.method}.`);
+  throw methodNotAllowed(request, route);
+}
+
+function methodNotAllowed({ method }: Request, route: TurnRoute | ListRoute): AppError {
+  const allow = route.kind !== "turn" ? "GET, OPTIONS" : route.streams ? "GET, POST, OPTIONS" : "POST, OPTIONS";
+  return new AppError("method_not_allowed", `This address does not take ${method}. It takes ${allow}.`, { allow });
 }
 
 async function send({ dialect, route, params, request, user }: Call<TurnRoute>, keepAlive: KeepAlive) {

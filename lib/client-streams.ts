@@ -2,7 +2,7 @@
 // that opens something for a request and closes it whatever happens: the client leaves at any moment, the work throws, the
 // response has no body, the body is never read. Knows nothing of turns or frames.
 import { type Credential, credentialOf, type User } from "./auth";
-import { BrokenStream, eventStream } from "./sse";
+import { BrokenStream, eventStream, type Layout } from "./sse";
 import { streamSlots } from "./stream-slots";
 
 type Resource = { close(): void };
@@ -13,9 +13,10 @@ const closedReason = new DOMException("The stream was closed.", "AbortError");
 type EventSource = {
   /** The next blocks; null ends the stream (lib/sse.ts). */
   next: () => Promise<string | null>;
-  /** What `next` threw. The stream ends without a terminal, so that the client comes back. */
+  /** Called with what `next` threw, unless that is a BrokenStream. The connection is cut, so that the client comes back. */
   onError?: (error: unknown) => void;
   heartbeatMs: number;
+  layout?: Layout;
 };
 
 // On globalThis because each route is bundled apart.
@@ -89,10 +90,11 @@ export class ClientStream {
   }
 
   /** A body of events. Call it once, last before the response. */
-  events({ next, onError, heartbeatMs }: EventSource): ReadableStream<Uint8Array> {
+  events({ next, onError, heartbeatMs, layout }: EventSource): ReadableStream<Uint8Array> {
     this.#streams = true;
     return eventStream({
       heartbeatMs,
+      layout,
       next,
       signal: this.signal,
       close: (error) => {

@@ -1,12 +1,20 @@
-// Which other origins' pages may call the dialects and read their answers (docs/protocol.md §6, CORS_ORIGINS): with a
-// token, never with somebody's session cookie. The native API and the pages stay same-origin.
+// Which other origins' pages may call the dialects, follow and stop turns, and read the answers (docs/protocol.md §6,
+// CORS_ORIGINS): with a token, never with somebody's session cookie. The rest of the native API and the pages stay same-origin.
 import { env } from "./env";
+import { AppError } from "./errors";
+import { isCrossOrigin } from "./http";
 
 const exposed = "X-Turn-Id, X-Chat-Id, X-Request-Id, Retry-After";
-const methods = "GET, POST, OPTIONS";
+const methods = "GET, POST, DELETE, OPTIONS";
 const headers = "Authorization, Content-Type, Accept, Cache-Control, Last-Event-ID, Idempotency-Key";
 /** Chromium's cap; the answer depends on the configuration alone. */
 const maxAgeSeconds = 7_200;
+
+/** Throws unauthorized for a page of another origin without a token, for reading too: a session cookie does not count there. */
+export function refuseForeignCookie(request: Request): void {
+  if (isCrossOrigin(request) && !request.headers.has("authorization"))
+    throw new AppError("unauthorized", "A page of another origin must send a token as `Authorization: Bearer …`.");
+}
 
 /** Sets the headers by which a page of the request's origin may read this answer, error or not. Returns the answer. */
 export function withCors(request: Request, response: Response): Response {

@@ -7,6 +7,7 @@ const statuses: Record<ErrorCode, number> = {
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
+  method_not_allowed: 405,
   turn_running: 409,
   conflict: 409,
   too_large: 413,

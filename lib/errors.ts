@@ -6,6 +6,7 @@ const statusOf = {
   unauthorized: 401,
   forbidden: 403,
   not_found: 404,
+  method_not_allowed: 405,
   turn_running: 409,
   conflict: 409,
   too_large: 413,
@@ -25,6 +26,8 @@ type Options = {
   cause?: unknown;
   /** Seconds for `Retry-After`. */
   retryAfter?: number;
+  /** Methods for `Allow`. */
+  allow?: string;
   /** Further public fields of the error body, such as the `turnId` of a running turn. */
   details?: Record<string, string | number>;
 };
@@ -34,14 +37,16 @@ export class AppError extends Error {
   /** Shown to the client as it is: says what happened, what was kept, what to do next. */
   readonly publicMessage: string;
   readonly retryAfter: number | undefined;
+  readonly allow: string | undefined;
   readonly details: Record<string, string | number> | undefined;
 
-  constructor(code: ErrorCode, publicMessage: string, { cause, retryAfter, details }: Options = {}) {
+  constructor(code: ErrorCode, publicMessage: string, { cause, retryAfter, allow, details }: Options = {}) {
     super(publicMessage, { cause });
     this.name = "AppError";
     this.code = code;
     this.publicMessage = publicMessage;
     this.retryAfter = retryAfter;
+    this.allow = allow;
     this.details = details;
   }
 

@@ -44,6 +44,7 @@ function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody)
   const headers = new Headers({ "Cache-Control": "no-store", "X-Request-Id": requestId });
   if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
   if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
+  if (error.allow !== undefined) headers.set("Allow", error.allow);
   // Over the same connection the next try would reach the same server, which may be one that drains.
   if (error.code === "unavailable") headers.set("Connection", "close");
   const { status, code, publicMessage: message, details } = error;
@@ -180,13 +181,15 @@ export async function readForm(request: Request, maxBytes: number): Promise<Form
 }
 
 /**
- * The rule for requests that carry the session cookie and change something: same origin, and a body that a plain form
- * cannot send. A client that is no browser sends neither header and cannot be tricked into anything.
+ * The rule for requests that carry the session cookie and change something: same origin, by the browser's own word or by a
+ * body that a plain form cannot send. A client that is no browser sends neither header and cannot be tricked into anything.
  */
 export function requireSameOrigin(request: Request): void {
   if (request.method === "GET" || request.method === "HEAD") return;
   if (isCrossOrigin(request))
     throw new AppError("forbidden", "This request comes from another site, so the session cookie is not accepted.");
+  // The browser itself says that the page is of this origin: no form of another site has this header.
+  if (request.headers.get("sec-fetch-site") === "same-origin") return;
   const type = mediaType(request);
   if (type && type !== "application/json" && type !== "multipart/form-data") {
     throw new AppError("forbidden", "With the session cookie only JSON and multipart bodies are accepted.");

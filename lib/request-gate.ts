@@ -2,7 +2,7 @@
 // are removed, unknown methods and hosts refused, and the answer gets its security headers. Next has no such place: its
 // proxy costs a stream too much and never sees TRACE. Decisions are in lib/hosts.ts and lib/response-headers.ts.
 import { subscribe } from "node:diagnostics_channel";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { type IncomingMessage, Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { v4 as uuidv4 } from "uuid";
 import { env } from "./env";
@@ -27,17 +27,26 @@ export function installRequestGate(): void {
   if (shared[key]) return;
   const guarded = new WeakSet<Server>();
   shared[key] = guarded;
-  // Node publishes a request before it emits it, so a server's first request is guarded as well.
-  subscribe("http.server.request.start", (message) => {
-    const { server } = message as { server: Server };
+  const guardOnce = (server: Server) => {
     if (guarded.has(server)) return;
     guarded.add(server);
     guard(server);
+  };
+  // Node publishes both before it reads or emits the request, so a server's first request is guarded as well. The request is for
+  // connections that are older than this subscription.
+  subscribe("net.server.socket", (message) => {
+    const { server } = (message as { socket: Socket & { server?: unknown } }).socket;
+    if (server instanceof Server) guardOnce(server);
   });
+  subscribe("http.server.request.start", (message) => guardOnce((message as { server: Server }).server));
 }
 
 function guard(server: Server): void {
   const handlers = server.listeners("request");
+  // Next listens for upgrades, and Node would then close every request that offers another one, as `h2c` of Java's client.
+  Object.assign(server, {
+    shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket",
+  });
   const lastAnswers = new WeakMap<Socket, ServerResponse>();
   server.removeAllListeners("request");
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {

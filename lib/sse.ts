@@ -5,14 +5,31 @@ import { passKillPoint } from "./kill-points";
 /** One SSE block. `data` is one line; `id` is absent where a client must not resume. */
 export type Frame = { event?: string; data: string; id?: string };
 
-/** `id:` is last: some clients lose an event whose id arrived before a cut and whose data did not. */
-export function formatFrame({ event, data, id }: Frame): string {
-  return `${event ? `event: ${event}\n` : ""}data: ${data}\n${id ? `id: ${id}\n` : ""}\n`;
+/**
+ * How blocks are laid out. `standard` is for every parser that follows the specification. `bare` is for code that splits at
+ * blank lines and expects a block to begin with `data: `: nothing else stands in a block with data.
+ */
+export type Layout = "standard" | "bare";
+
+/** JSON leaves them as they are, but some clients split lines at them. */
+const lineSeparators = /[\u0085\u2028\u2029]/g;
+
+/** `id:` is last: some clients lose an event whose id arrived before a cut and whose data did not. `data` is JSON or `[DONE]`. */
+export function formatFrame({ event, data, id }: Frame, layout: Layout = "standard"): string {
+  const line = data.replace(lineSeparators, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  const idLine = id ? `id: ${id}\n` : "";
+  // In a block of its own the id comes first: a parser gives an event the last id it has read.
+  if (layout === "bare") return `${idLine && `${idLine}\n`}data: ${line}\n\n`;
+  return `${event ? `event: ${event}\n` : ""}data: ${line}\n${idLine}\n`;
 }
 
-/** First bytes of every stream: a comment, so that proxies and clients see life at once, and the reconnection delay. */
-const opening = ": open\nretry: 1000\n\n";
-const heartbeat = ": heartbeat\n\n";
+/** Delay before a client reconnects, in its first block. */
+const retry = "retry: 1000\n";
+
+/** A comment, so that proxies and clients see life. The blank line behind it would be an empty event to some clients. */
+function formatComment(text: string, layout: Layout): string {
+  return `: ${text}\n${layout === "bare" ? "\n" : ""}`;
+}
 
 export const eventStreamHeaders = {
   "Content-Type": "text/event-stream; charset=utf-8",
@@ -21,7 +38,12 @@ export const eventStreamHeaders = {
   "X-Accel-Buffering": "no",
 } as const;
 
-type OpenStream = { controller: ReadableStreamDefaultController<Uint8Array>; lastWriteMs: number };
+type OpenStream = {
+  controller: ReadableStreamDefaultController<Uint8Array>;
+  lastWriteMs: number;
+  heartbeatMs: number;
+  heartbeat: Uint8Array;
+};
 
 // One timer for all streams of the process, on globalThis because each route is bundled apart.
 const key = Symbol.for("rivulet.heartbeats");
@@ -30,7 +52,7 @@ const shared = globalThis as { [key]?: Heart };
 
 const encoder = new TextEncoder();
 
-/** As the reason of an abort: the connection is cut, so that a client that cannot resume does not take it for the end. */
+/** The connection is cut, so that a client that cannot resume does not take it for the end of the answer. */
 export class BrokenStream extends Error {
   /** Next takes errors of this name for no failure of the server. */
   override readonly name = "AbortError";
@@ -38,23 +60,26 @@ export class BrokenStream extends Error {
 
 /**
  * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
- * Null ends the stream. When `next` throws the stream ends too: without a terminal, so that the client comes back.
- * `close` is called once, when the client leaves or the stream ends. An abort of `signal` ends the stream, also one that is
- * never read.
+ * Null ends the stream. When `next` throws the connection is cut, so that the client comes back. `close` is called once, when
+ * the client leaves or the stream ends, with what `next` threw unless that is a BrokenStream. An abort of `signal` ends the
+ * stream, also one that is never read; with a BrokenStream as its reason it cuts the connection.
  */
 export function eventStream({
   next,
   close,
   heartbeatMs,
   signal,
+  layout = "standard",
 }: {
   next: () => Promise<string | null>;
   close: (error?: unknown) => void;
   heartbeatMs: number;
   signal?: AbortSignal;
+  layout?: Layout;
 }): ReadableStream<Uint8Array> {
   let open: OpenStream;
   let ended = false;
+  let lead = layout === "standard" ? retry : "";
   const end = (error?: unknown) => {
     ended = true;
     shared[key]?.streams.delete(open);
@@ -68,8 +93,10 @@ export function eventStream({
   };
   return new ReadableStream<Uint8Array>({
     start(controller) {
-      open = { controller, lastWriteMs: performance.now() };
+      const heartbeat = encoder.encode(formatComment("heartbeat", layout));
+      open = { controller, lastWriteMs: performance.now(), heartbeatMs, heartbeat };
       heart(heartbeatMs).streams.add(open);
+      const opening = formatComment("open", layout) + (layout === "bare" ? `${retry}\n` : "");
       controller.enqueue(encoder.encode(opening));
       signal?.addEventListener("abort", onAbort, { once: true });
       // A signal that has aborted fires no event.
@@ -85,13 +112,15 @@ export function eventStream({
           end();
         } else {
           open.lastWriteMs = performance.now();
-          controller.enqueue(encoder.encode(blocks));
+          controller.enqueue(encoder.encode(lead + blocks));
+          lead = "";
           if (process.env.CHAOS_BUILD === "on") setImmediate(passKillPoint, "after-send");
         }
       } catch (error) {
         if (ended) return;
-        controller.close();
-        end(error);
+        const broken = error instanceof BrokenStream;
+        controller.error(broken ? error : new BrokenStream("the stream failed", { cause: error }));
+        end(broken ? undefined : error);
       }
     },
     cancel() {
@@ -108,15 +137,15 @@ export function heartbeatCount(): number {
 function heart(heartbeatMs: number): Heart {
   shared[key] ??= { streams: new Set(), timer: null };
   const { streams } = shared[key];
-  // A tenth of the interval is how early a heartbeat may be; tests use short intervals.
+  // A heartbeat may be early by a tick, a tenth of the first stream's interval; tests use short intervals.
   const tickMs = Math.min(1_000, Math.max(20, heartbeatMs / 10));
   shared[key].timer ??= setInterval(() => {
     const nowMs = performance.now();
     for (const stream of streams) {
-      if (nowMs - stream.lastWriteMs < heartbeatMs - tickMs) continue;
+      if (nowMs - stream.lastWriteMs < stream.heartbeatMs - tickMs) continue;
       stream.lastWriteMs = nowMs;
       // A client that does not read needs no proof of life.
-      if ((stream.controller.desiredSize ?? 0) > 0) stream.controller.enqueue(encoder.encode(heartbeat));
+      if ((stream.controller.desiredSize ?? 0) > 0) stream.controller.enqueue(stream.heartbeat);
     }
   }, tickMs).unref();
   return shared[key];

@@ -60,7 +60,7 @@ export function speak({ name, turn, breaks = () => false }: Script): (exchange: 
     const head = { "X-Turn-Id": context.turnId, "X-Chat-Id": context.chatId };
     if (blocks.length === 0) return void exchange.response.writeHead(204, head).end();
     exchange.response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", ...head }).flushHeaders();
-    if (!breaks(exchange, blocks)) exchange.response.end(`: open\nretry: 1000\n\n${blocks.join("")}`);
+    if (!breaks(exchange, blocks)) exchange.response.end(`: open\nretry: 1000\n${blocks.join("")}`);
   };
   return (exchange) => {
     const { method, path: asks, body } = exchange;

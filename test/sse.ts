@@ -121,6 +121,12 @@ export async function openStream(url: string, options: OpenOptions = {}): Promis
       rest = rest.subarray(end + 2);
       record(block, atMs);
     }
+    // A comment ends with its line.
+    while (rest[0] === 58 && rest.includes(10)) {
+      const line = rest.subarray(0, rest.indexOf(10)).toString();
+      rest = rest.subarray(rest.indexOf(10) + 1);
+      record(line, atMs);
+    }
     wake();
   }
 

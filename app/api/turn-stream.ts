@@ -10,8 +10,12 @@ import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { logger } from "@/lib/logger";
-import { eventStreamHeaders } from "@/lib/sse";
+import { BrokenStream, eventStreamHeaders, type Layout } from "@/lib/sse";
+import { isTerminal } from "@/lib/turn/chunks";
 import { type Cursor, parseCursor } from "@/lib/turn/cursor";
+
+/** Some HTTP clients give up after five seconds without a byte, also while a model thinks. */
+const maxHeartbeatMs = 4_000;
 
 /** `Last-Event-ID`, else `?after=`; null when neither is there. Throws bad_request for one that no stream gave out. */
 export function requestedCursor(request: Request): Cursor | null {
@@ -21,6 +25,10 @@ export function requestedCursor(request: Request): Cursor | null {
   if (!cursor)
     throw new AppError("bad_request", "after: is not a cursor. Send the `id` of the last event you received.");
   return cursor;
+}
+
+function wantsEvents(request: Request): boolean {
+  return request.headers.get("accept")?.toLowerCase().includes("text/event-stream") ?? false;
 }
 
 type Options = {
@@ -45,10 +53,14 @@ export async function turnStream(
   const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);
   const follower = stream.own(await followTurn(turn, cursor, fromSeq, compact));
   const reader = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
-  const encode = batchEncoder(dialect, context, cursor, pacing);
+  const layout: Layout = dialect.bare && !wantsEvents(request) ? "bare" : "standard";
+  const encode = batchEncoder(dialect, context, cursor, pacing, layout);
+  let whole = turn.state !== "running";
   const nextBatch = async (): Promise<string[] | null> => {
     for (;;) {
       const batch = await reader.next();
+      whole ||= batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
+      if (!batch && !whole) throw new BrokenStream("this server stops before the turn has ended");
       const blocks = batch && encode(batch);
       // A batch may hold nothing that this dialect shows.
       if (blocks?.length !== 0) return blocks;
@@ -59,6 +71,7 @@ export async function turnStream(
     : async () => (await nextBatch())?.join("") ?? null;
   const headers = {
     ...eventStreamHeaders,
+    ...dialect.headers,
     ...(contentType && { "Content-Type": contentType }),
     "X-Turn-Id": turn.id,
     "X-Chat-Id": turn.chatId,
@@ -70,7 +83,8 @@ export async function turnStream(
       return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId } });
   }
   const body = stream.events({
-    heartbeatMs: env().HEARTBEAT_MS,
+    heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),
+    layout,
     next: async () => {
       const blocks = first ?? (await next());
       first = undefined;

@@ -126,7 +126,7 @@ export function transcripts(dialect: Dialect): Record<string, { summary: string;
     Object.entries(turns).map(([name, { summary, chunks }]) => {
       const logged = chunks.map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
       const blocks = batchEncoder(dialect, context, null)(logged);
-      return [name, { summary, value: [": open\nretry: 1000\n\n", ...blocks].join("") }];
+      return [name, { summary, value: [": open\nretry: 1000\n", ...blocks].join("") }];
     }),
   );
 }

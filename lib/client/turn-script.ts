@@ -88,7 +88,7 @@ export const richTurn: TurnChunk[] = [
   { type: "finish" },
 ];
 
-export const preamble = ": heartbeat\nretry: 1000\n\n";
+export const preamble = ": heartbeat\nretry: 1000\n";
 
 /** Frames as the server writes them: data, then id. Chunk k (from 0) has seq k + 1. */
 export function frames(chunks: TurnChunk[], from = 0): string {

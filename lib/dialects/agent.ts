@@ -79,6 +79,7 @@ export const agent: Dialect = {
     };
   },
   trailer: "[DONE]",
+  bare: true,
   routes: [
     { kind: "turn", path: "/api/:userId/chat/stream", owner: "userId", streams: true, body, example, ask: ask(true) },
     {

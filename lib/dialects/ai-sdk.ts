@@ -13,6 +13,7 @@ export const aiSdk: Dialect = {
     return [{ data: hasState(chunk) ? JSON.stringify(withoutState(chunk)) : json }];
   },
   trailer: "[DONE]",
+  headers: { "x-vercel-ai-ui-message-stream": "v1" },
   routes: [],
   describes: {
     summary: "The AI SDK's UI message stream, protocol v1.",

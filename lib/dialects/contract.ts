@@ -40,6 +40,10 @@ export interface Dialect {
   encoder(context: TurnContext, pacing: Pacing): Encode;
   /** Closes every complete stream, without an id: `[DONE]`. */
   readonly trailer?: string;
+  /** Its clients split at blank lines: the layout is `bare` for those that do not ask for an event stream (lib/sse.ts). */
+  readonly bare?: boolean;
+  /** Headers of its streams besides those of every stream. */
+  readonly headers?: Readonly<Record<string, string>>;
   /** The paths this format answers. Empty: it is reached by `?dialect=` alone. */
   readonly routes: readonly Route[];
   /** The body of an error before the first byte. Default: the native one of docs/protocol.md §3. */

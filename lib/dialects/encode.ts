@@ -1,5 +1,5 @@
 // Batches of logged chunks to the blocks of one stream: numbering, the cursor of a reader that resumes, the trailer. Pure.
-import { formatFrame } from "@/lib/sse";
+import { formatFrame, type Layout } from "@/lib/sse";
 import { isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
 import { type Cursor, formatCursor } from "@/lib/turn/cursor";
 import type { TurnContext } from "@/lib/turn/turn-context";
@@ -20,6 +20,7 @@ export function batchEncoder(
   context: TurnContext,
   cursor: Cursor | null,
   pacing: Pacing = {},
+  layout: Layout = "standard",
 ): (batch: LoggedChunk[]) => string[] {
   const { turnId } = context;
   const encode = dialect.encoder(context, pacing);
@@ -29,9 +30,10 @@ export function batchEncoder(
     for (const logged of batch) {
       let n = 0;
       for (const { at = { seq: logged.seq, n: n++ }, event, data } of encode(logged))
-        if (behind(at.seq, at.n)) blocks.push(formatFrame({ event, data, id: formatCursor({ turnId, ...at }) }));
+        if (behind(at.seq, at.n))
+          blocks.push(formatFrame({ event, data, id: formatCursor({ turnId, ...at }) }, layout));
       if (dialect.trailer && isTerminal(logged.chunk) && behind(logged.seq, n - 1))
-        blocks.push(formatFrame({ data: dialect.trailer }));
+        blocks.push(formatFrame({ data: dialect.trailer }, layout));
     }
     return blocks;
   };

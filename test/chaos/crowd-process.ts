@@ -62,9 +62,15 @@ function open(url: string, token: string): Promise<void> {
 
 function take(reader: Reader, text: string): void {
   const atMs = nowMs();
-  const blocks = (reader.rest + text).split("\n\n");
-  reader.rest = blocks.pop() ?? "";
-  for (const block of blocks) {
+  let { rest } = reader;
+  rest += text;
+  for (;;) {
+    // A comment ends with its line, a block with a blank one.
+    const isComment = rest.startsWith(":");
+    const end = rest.indexOf(isComment ? "\n" : "\n\n");
+    if (end < 0) break;
+    const block = rest.slice(0, end).replace(/^retry: .*\n/, "");
+    rest = rest.slice(end + (isComment ? 1 : 2));
     if (block === ": heartbeat") {
       reader.beats += 1;
       gaps.push(atMs - reader.lastMs);
@@ -80,6 +86,7 @@ function take(reader: Reader, text: string): void {
     reader.text += chunk.delta;
     reader.textMs = atMs;
   }
+  reader.rest = rest;
 }
 
 function spread(values: number[]): Gaps {

@@ -13,7 +13,8 @@ import { type EventStream, openStream } from "@/test/sse";
 export type { TestServer, TestUser };
 
 /** The first bytes of every stream. */
-export const opening = ": open\nretry: 1000\n\n";
+/** What stands before the first block of a stream. */
+export const opening = ": open\nretry: 1000\n";
 /** The scripted provider, by the API it is spoken to with. */
 export const shapes = [
   ["responses", "openai:scripted"],
@@ -233,7 +234,10 @@ export function rawOf(stream: EventStream): string {
 
 /** The blocks with data of a raw body, each with its end. */
 export function blocksOf(raw: string): string[] {
-  return raw.split(/(?<=\n\n)/).filter((block) => !block.startsWith(":"));
+  return raw
+    .replace(/^(?::|retry:).*\n/gm, "")
+    .split(/(?<=\n\n)/)
+    .filter(Boolean);
 }
 
 /** The same for a whole stream: what two readers of one turn must agree on, byte for byte. */

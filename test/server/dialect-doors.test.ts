@@ -29,7 +29,8 @@ const bodyOf = (pattern: string, text: string) => bodies[pattern]?.(text) as obj
 describe.each(named(turns))("POST %s", (pattern, { route }) => {
   test("I7 I3: with and without a slash, never by redirect; the same key is the same turn; resumable in its own format", async () => {
     const path = pathOf(pattern);
-    const headers = { "idempotency-key": randomUUID() };
+    const accept = "text/event-stream";
+    const headers = { accept, "idempotency-key": randomUUID() };
     const body = bodyOf(pattern, newKey());
     const first = await cluster.api("POST", path, { body, headers });
     expect(first.status).toBe(200);
@@ -41,7 +42,8 @@ describe.each(named(turns))("POST %s", (pattern, { route }) => {
     const blocks = blocksOf(first.text);
     const withId = blocks.filter((block) => idOf(block));
     for (const block of withId.slice(0, -1)) {
-      const rest = await cluster.api("GET", `${path}/`, { headers: { "last-event-id": idOf(block) as string } });
+      const headers = { accept, "last-event-id": idOf(block) as string };
+      const rest = await cluster.api("GET", `${path}/`, { headers });
       expect(rest.text).toBe(opening + blocks.slice(blocks.indexOf(block) + 1).join(""));
     }
     const last = idOf(withId.at(-1) as string);
@@ -77,6 +79,25 @@ describe.each(named(turns))("POST %s", (pattern, { route }) => {
   });
 });
 
+test("agent: code that splits at blank lines reads every block, and its ids resume; asked for events it gets events", async () => {
+  const path = `/api/${cluster.user.userId}/chat/stream`;
+  const key = newKey();
+  cluster.provider.on(key, [{ text: "One" }, { text: " two" }, { finish: "stop" }]);
+  const { text } = await cluster.api("POST", path, { body: { message: key } });
+  const blocks = text.split("\n\n").filter(Boolean);
+  const data = blocks.filter((block) => block.includes("data: "));
+  expect(data.every((block) => block.startsWith("data: ") && !block.includes("\n"))).toBe(true);
+  const events = data.slice(0, -1).map((block) => JSON.parse(block.slice(6)));
+  expect(events.map(({ type, content }) => content ?? type).join("|")).toMatch(/^start\|One.*two\|done$/);
+  expect(data.at(-1)).toBe("data: [DONE]");
+  const ids = blocks.flatMap((block) => /^id: (.*)$/.exec(block)?.[1] ?? []);
+  expect(ids).toHaveLength(events.length);
+  const rest = await cluster.api("GET", path, {
+    headers: { accept: "text/event-stream", "last-event-id": ids.at(-2) as string },
+  });
+  expect(blocksOf(rest.text)).toEqual([`data: {"type":"done"}\nid: ${ids.at(-1)}\n\n`, "data: [DONE]\n\n"]);
+});
+
 test("preflight and the headers of answers", async () => {
   const ask = (path: string, origin: string) =>
     fetch(cluster.a.url + path, {
@@ -87,7 +108,8 @@ test("preflight and the headers of answers", async () => {
         "access-control-request-headers": "authorization,content-type,x-stainless-lang",
       },
     });
-  for (const path of [...routes.map(({ route }) => pathOf(route.path)), "/health"]) {
+  const ofTurns = ["/api/turns/x", "/api/turns/x/stream", "/api/chat/x/stop"];
+  for (const path of [...routes.map(({ route }) => pathOf(route.path)), ...ofTurns, "/health"]) {
     const allowed = await ask(path, "http://localhost:8080");
     expect(allowed.status).toBe(204);
     expect(allowed.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");
@@ -104,6 +126,27 @@ test("preflight and the headers of answers", async () => {
   expect(health.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");
   const native = await cluster.api("GET", "/api/models", { headers: { origin: "http://localhost:8080" } });
   expect(native.headers.has("access-control-allow-origin")).toBe(false);
+});
+
+test("a page of an allowed origin follows and stops its turn with a token, and with nothing else", async () => {
+  const key = newKey();
+  cluster.provider.on(key, [{ text: "One" }, { gate: key }, { finish: "stop" }]);
+  const live = await cluster.send(key);
+  await live.until(({ text }) => text === "One");
+  const path = `/api/turns/${live.headers["x-turn-id"]}`;
+  const elsewhere = { origin: "http://localhost:8080", "sec-fetch-site": "cross-site" };
+  const cookie = await fetch(cluster.a.url + path, {
+    method: "DELETE",
+    headers: { ...elsewhere, cookie: "authjs.session-token=x" },
+  });
+  expect(cookie.status).toBe(401);
+  const state = await cluster.api<{ status: string }>("GET", path, { headers: elsewhere });
+  expect([state.status, state.body.status]).toEqual([200, "running"]);
+  expect(state.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");
+  const stopped = await cluster.api("DELETE", path, { headers: elsewhere });
+  expect(stopped.status).toBe(200);
+  expect(stopped.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");
+  expect(await live.ended).toBe("terminal");
 });
 
 test("`*` allows every origin, without credentials", async () => {
@@ -127,7 +170,8 @@ test("nothing there: 404 as JSON for programs, as a page for people; pages stay 
   expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
   expect(page.text).toContain("There is no such page");
   const wrong = await cluster.api("DELETE", "/v1/models");
-  expect([wrong.status, wrong.body]).toEqual([404, { error: expect.objectContaining({ code: "not_found" }) }]);
+  expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "GET, OPTIONS"]);
+  expect(wrong.body).toEqual({ error: expect.objectContaining({ code: "method_not_allowed" }) });
   const chat = await fetch(`${cluster.a.url}/chat/1`, { redirect: "manual", headers: { accept: "text/html" } });
   expect(chat.headers.get("location")).toContain("/sign-in");
 });

@@ -25,7 +25,7 @@ test("I17 I3: SIGTERM: readers move on, new turns are refused, the live one ends
   const server = await cluster.start({ env: { DRAIN_MS: "15000" } });
   const { key, stream, turnId, chatId } = await runningTurn(server);
   const exit = server.stop();
-  expect(await stream.ended).toBe("eof");
+  expect(await stream.ended).toBe("reset");
 
   const refused = await cluster.send("Too late.", {}, { server });
   expect(refused.status).toBe(503);
@@ -62,7 +62,7 @@ test("I17 I2: a turn beyond the budget ends as interrupted, stored by the server
   const askedAtMs = performance.now();
   expect(await server.stop()).toBe(0);
   expect(performance.now() - askedAtMs).toBeLessThan(underLoad(300 + 3_000));
-  expect(await stream.ended).toBe("eof");
+  expect(await stream.ended).toBe("reset");
   // The lease lasts a minute: it was not the reaper who ended it.
   expect(await reader.ended).toBe("terminal");
   expect(reader.text).toBe("One two");
@@ -80,7 +80,7 @@ test("I17 I7: a turn beyond the budget that nobody has answered is run by anothe
   const request = await cluster.provider.request(key);
   const turnId = header(stream, "x-turn-id");
   const exit = server.stop();
-  expect(await stream.ended).toBe("eof");
+  expect(await stream.ended).toBe("reset");
   const moved = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {
     token: cluster.user.token,
     after: stream,
@@ -168,7 +168,7 @@ test("I17: behind a proxy readiness says no while everything still works, then t
   expect([sent.status, await sent.ended]).toEqual([200, "terminal"]);
   const refused = async () => (await cluster.send("Too late.", {}, { server })).status;
   await expect.poll(refused, { interval: 100 }).toBe(503);
-  expect(await live.stream.ended).toBe("eof");
+  expect(await live.stream.ended).toBe("reset");
   for (const index of [1, 2, 3]) cluster.provider.open(gateOf(live.key, index));
   expect(await exit).toBe(0);
   expect(await cluster.turn(live.turnId, { server: cluster.b })).toMatchObject({ status: "complete" });

@@ -177,6 +177,19 @@ test.each(["TRACE", "PROPFIND", "LOCK", "M-SEARCH", "PURGE"])("%s is 405 everywh
   expect(cluster.a.output()).not.toMatch(/TypeError|\n\s+at /);
 });
 
+test("an offer to upgrade to HTTP/2 is declined: the request is answered over HTTP/1.1", async () => {
+  const headers = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQAAP__" };
+  const answer = await rawRequest(cluster.a.port, "/health", { headers });
+  expect(answer.status).toBe(200);
+  const body = JSON.stringify({ message: "hi" });
+  const posted = await rawRequest(cluster.a.port, "/api/v1/chat", {
+    method: "POST",
+    body,
+    headers: { ...headers, "content-type": "application/json" },
+  });
+  expect(posted.status).toBe(401);
+});
+
 test("a method that nobody knows is 405, a target that is no path 400; what is no HTTP is 400", async () => {
   const first = (line: string) => rawBytes(cluster.a.port, `${line}\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   expect(await first("BREW /health HTTP/1.1")).toMatch(/^HTTP\/1\.1 405 /);

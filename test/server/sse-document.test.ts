@@ -118,7 +118,7 @@ describe("requests", () => {
     async (name) => {
       const answer = await sendFile(name, values);
       expect([answer.status, answer.headers.get("content-type")]).toEqual([200, "text/event-stream; charset=utf-8"]);
-      expect(await answer.text()).toMatch(/^: open\nretry: 1000\n\n(.+\n)+/);
+      expect(await answer.text()).toMatch(/^: open\n(\n?retry: 1000\n)\n?(.+\n)+/);
     },
   );
 

@@ -1,15 +1,16 @@
 // GET /api/turns/{turnId}/stream?dialect=&after=: follows a turn, live or ended, in any dialect.
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
+import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
 import { requireTurn } from "@/lib/chats/follow";
 import { withClientStream } from "@/lib/client-streams";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
-import { parseInput, route } from "@/lib/http";
+import { parseInput } from "@/lib/http";
 
 export const maxDuration = 300;
 
-export const GET = route<{ turnId: string }>(async (request, { turnId }) => {
+export const GET = corsRoute<{ turnId: string }>(async (request, { turnId }) => {
   const user = await requireUser(request);
   const { dialect: name } = parseInput(dialectQuery, Object.fromEntries(new URL(request.url).searchParams));
   const dialect = registry.find(name);
@@ -19,3 +20,5 @@ export const GET = route<{ turnId: string }>(async (request, { turnId }) => {
   if (cursor && cursor.turnId !== turn.id) throw new AppError("not_found", "There is no such position in this turn.");
   return withClientStream(request, user, (stream) => turnStream(request, stream, turn, { dialect, cursor }));
 });
+
+export { preflight as OPTIONS } from "@/lib/cors";
