@@ -1,6 +1,6 @@
 // Statements on turns besides the log's own: beginning one, finding one, asking one to stop.
 import "server-only";
-import { and, desc, eq } from "drizzle-orm";
+import { and, desc, eq, getTableColumns, sql } from "drizzle-orm";
 import type { TransactionSql } from "postgres";
 import { database, pool, type Statements } from "./client";
 import { chatsChannel } from "./log";
@@ -8,7 +8,13 @@ import type { NewMessage } from "./messages";
 import { turns } from "./schema";
 import { type TurnCeilings, TurnRefused } from "./usage";
 
-export type TurnRow = typeof turns.$inferSelect;
+/** `ageMs`: since it began, by the database's clock alone; 0 for one that begins now. */
+export type TurnRow = typeof turns.$inferSelect & { ageMs?: number };
+
+const turnColumns = {
+  ...getTableColumns(turns),
+  ageMs: sql<number>`extract(epoch from clock_timestamp() - ${turns.createdAt})::float8 * 1000`,
+};
 
 export type NewTurn = Pick<
   TurnRow,
@@ -170,7 +176,7 @@ export async function insertChunks(
 
 export async function findTurn(userId: string, id: string): Promise<TurnRow | null> {
   const [row] = await database()
-    .select()
+    .select(turnColumns)
     .from(turns)
     .where(and(eq(turns.userId, userId), eq(turns.id, id)));
   return row ?? null;
@@ -178,7 +184,7 @@ export async function findTurn(userId: string, id: string): Promise<TurnRow | nu
 
 export async function findTurnByKey(userId: string, clientKey: string): Promise<TurnRow | null> {
   const [row] = await database()
-    .select()
+    .select(turnColumns)
     .from(turns)
     .where(and(eq(turns.userId, userId), eq(turns.clientKey, clientKey)));
   return row ?? null;
@@ -186,7 +192,7 @@ export async function findTurnByKey(userId: string, clientKey: string): Promise<
 
 export async function findRunningTurn(userId: string, chatId: string): Promise<TurnRow | null> {
   const [row] = await database()
-    .select()
+    .select(turnColumns)
     .from(turns)
     .where(and(eq(turns.userId, userId), eq(turns.chatId, chatId), eq(turns.state, "running")));
   return row ?? null;

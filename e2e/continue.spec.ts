@@ -57,7 +57,7 @@ test("Continue goes on in the same text: words, place and focus stay", async ({ 
   await chat.continue.focus();
   await page.keyboard.press("Enter");
   await provider.reached("on");
-  await expect(chat.answer.getByRole("status")).toHaveText("Continuing…");
+  await expect(chat.answer.getByRole("status")).toContainText("Continuing…");
   await chat.expectStatus("running");
   await expect(chat.text).toHaveText(said);
   await expect(chat.answer).toBeFocused();
@@ -66,7 +66,7 @@ test("Continue goes on in the same text: words, place and focus stay", async ({ 
 
   await page.reload();
   await expect(chat.text).toHaveText(said);
-  await expect(chat.answer.getByRole("status")).toHaveText("Continuing…");
+  await expect(chat.answer.getByRole("status")).toContainText("Continuing…");
   await provider.open("on");
   await expect(chat.text).toHaveText(whole);
   await chat.expectStatus("complete");
@@ -164,7 +164,7 @@ test("with CONTINUE_INTERRUPTED=auto an open page sees it go on by itself", asyn
   const watched = await watchAnswer(page, whole);
   await chat.ask(`How was ${key} crossed?`);
   await provider.reached("on");
-  await expect(chat.answer.getByRole("status")).toHaveText("Continuing…");
+  await expect(chat.answer.getByRole("status")).toContainText("Continuing…");
   await expect(chat.text).toHaveText(said);
   await provider.open("on");
   await expect(chat.text).toHaveText(whole);

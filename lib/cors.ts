@@ -4,7 +4,7 @@ import { env } from "./env";
 import { AppError } from "./errors";
 import { isCrossOrigin } from "./http";
 
-const exposed = "X-Turn-Id, X-Chat-Id, X-Request-Id, Retry-After";
+const exposed = "X-Turn-Id, X-Chat-Id, X-Turn-Age-Ms, X-Request-Id, Retry-After";
 const methods = "GET, POST, DELETE, OPTIONS";
 const headers = "Authorization, Content-Type, Accept, Cache-Control, Last-Event-ID, Idempotency-Key";
 /** Chromium's cap; the answer depends on the configuration alone. */

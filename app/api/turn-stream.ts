@@ -75,6 +75,7 @@ export async function turnStream(
     ...(contentType && { "Content-Type": contentType }),
     "X-Turn-Id": turn.id,
     "X-Chat-Id": turn.chatId,
+    ...(turn.state === "running" && { "X-Turn-Age-Ms": String(Math.round(turn.ageMs ?? 0)) }),
   };
   let first: string | null | undefined;
   if (turn.state !== "running") {

@@ -49,6 +49,7 @@ export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodO
 export const turnHeaders = z.object({
   "X-Turn-Id": z.uuid().describe("The turn: `GET /api/turns/{turnId}` tells its state."),
   "X-Chat-Id": z.string().describe("The chat it belongs to."),
+  "X-Turn-Age-Ms": z.string().regex(/^\d+$/).optional().describe("Of a running turn: milliseconds since it began."),
 });
 
 export const idempotencyHeader = z.object({

@@ -36,7 +36,8 @@ export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: Det
       )}
       {note && (
         <p className="text-sm text-ink-2">
-          <span className="font-medium text-ink">{note.word}</span> <span className="text-ink-3">·</span> {note.says}
+          <span className="font-medium text-ink">{note.word}</span> <span className="text-ink-3">·</span>{" "}
+          <span>{note.says}</span>
         </p>
       )}
       <div className="flex min-h-8 flex-wrap items-center gap-x-1 gap-y-1 text-xs text-ink-3">

@@ -5,8 +5,9 @@ import { memo, useCallback, useMemo, useRef, useState } from "react";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { parseSource } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
+import { reasoningMs } from "@/lib/turn/model-status";
 import { AnswerDetails } from "./answer-details";
-import { AnswerStatus, statuses } from "./answer-status";
+import { AnswerStatus, statuses, waitingSince } from "./answer-status";
 import { Citations } from "./citation";
 import { type Approval, useConsent } from "./consent";
 import { canContinue } from "./continued";
@@ -18,6 +19,8 @@ import { ToolCall } from "./tool-call";
 
 type AnswerProps = {
   message: ChatMessage;
+  /** When its turn began, by `performance.now()`; known while it runs. */
+  beganMs: number | undefined;
   last: boolean;
   settled: boolean;
   onAgain: (messageId: string) => void;
@@ -51,7 +54,15 @@ function useSources(message: ChatMessage) {
   return useMemo(() => parts.flatMap((part) => parseSource(part) ?? []), [key]);
 }
 
-export const Answer = memo(function Answer({ message, last, settled, onAgain, onContinue, onDecide }: AnswerProps) {
+export const Answer = memo(function Answer({
+  message,
+  beganMs,
+  last,
+  settled,
+  onAgain,
+  onContinue,
+  onDecide,
+}: AnswerProps) {
   const { metadata, parts, id } = message;
   const ending = metadata?.status;
   const running = !ending;
@@ -76,6 +87,7 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain, on
   const consent = useConsent(message, onDecide);
   const lastText = parts.findLastIndex((part) => part.type === "text");
   const keyed = keysOf(parts);
+  const thinkingSince = running ? waitingSince(message, beganMs) : undefined;
   const article = useRef<HTMLElement>(null);
   const [heightPx, setHeightPx] = useState<number>();
   const goOn = () => {
@@ -106,7 +118,15 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain, on
               <Markdown key={key} text={part.text} running={running && index === lastText && part.state !== "done"} />
             ) : null;
           if (part.type === "reasoning")
-            return <Reasoning key={key} text={part.text} running={running && part.state === "streaming"} />;
+            return (
+              <Reasoning
+                key={key}
+                text={part.text}
+                running={running && part.state === "streaming"}
+                sinceMs={thinkingSince}
+                durationMs={reasoningMs(parts, index)}
+              />
+            );
           if (isToolUIPart(part))
             return (
               <ToolCall
@@ -119,7 +139,7 @@ export const Answer = memo(function Answer({ message, last, settled, onAgain, on
           return null;
         })}
       </Citations>
-      <AnswerStatus message={message} live={last} writes={lastText >= 0} />
+      <AnswerStatus message={message} live={last} writes={lastText >= 0} beganMs={beganMs} />
       {metadata && ending && (
         <AnswerDetails
           metadata={metadata}

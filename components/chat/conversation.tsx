@@ -59,6 +59,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
                 // An answer that goes on in another message is still the answer to its question.
                 key={`answer-to-${messages[index - 1]?.id}`}
                 message={message}
+                beganMs={message.metadata?.status ? undefined : talk.beganMs(message.metadata?.turnId)}
                 last={index === messages.length - 1}
                 settled={settled}
                 onAgain={talk.again}

@@ -251,6 +251,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
 
   return {
     messages,
+    beganMs: (turnId: string | undefined) => transport.beganMs(turnId),
     olderCursor,
     loadOlder,
     status,

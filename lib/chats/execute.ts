@@ -14,6 +14,7 @@ import { contextOf, unlimitedContext } from "@/lib/models/context";
 import { providerExcerpt } from "@/lib/models/error-excerpt";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
 import { failureFacts } from "@/lib/models/failure-facts";
+import { onModelPhase } from "@/lib/models/model-progress";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { toolsFor } from "@/lib/tools/registry";
@@ -180,6 +181,7 @@ async function* chunksOf(
       end();
       return support;
     },
+    onModelPhase: (listener) => onModelPhase(signal, listener),
     report: (error) => {
       const sent = `${found}\n${JSON.stringify(history)}\n${history.map(textOf).join("\n")}`;
       const reported = failureFacts(error);

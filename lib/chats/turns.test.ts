@@ -514,6 +514,16 @@ describe("continuing", () => {
 });
 
 describe("following", () => {
+  it("a turn that is read back has its age, by the database's clock", async () => {
+    const userId = await newUser();
+    const turn = await startTurn(userId, ask("how old"), keepAlive);
+    await pool().sql`update turns set created_at = created_at - interval '1 hour' where id = ${turn.id}`;
+    const { ageMs } = await requireTurn(userId, turn.id);
+    expect(ageMs).toBeGreaterThanOrEqual(3_600_000);
+    expect(ageMs).toBeLessThan(7_200_000);
+    await read(turn);
+  });
+
   it("I18: finds the live turn, shows the text so far, and compacts what is stored", async () => {
     const userId = await newUser();
     const words = ["One ", "two ", "three "];

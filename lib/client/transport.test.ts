@@ -432,3 +432,18 @@ test("a page that lets its stream be gathered says so with each request of it, a
     ["GET", "400"],
   ]);
 });
+
+test("knows when a turn that it joined began, by the page's own clock", async () => {
+  server.answer = (exchange) => {
+    exchange.response.setHeader("X-Turn-Age-Ms", "60000");
+    answerRest(exchange);
+  };
+  const { transport, chat } = open();
+  expect(transport.beganMs(turnId)).toBeUndefined();
+  const beforeMs = performance.now();
+  await chat.sendMessage({ text: "Hello" });
+  const beganMs = transport.beganMs(turnId) ?? expect.fail("not known");
+  expect(beganMs).toBeGreaterThanOrEqual(beforeMs - 60_000);
+  expect(beganMs).toBeLessThanOrEqual(performance.now() - 60_000);
+  expect(transport.beganMs(messageId)).toBeUndefined();
+});

@@ -9,7 +9,7 @@ import { Connection } from "./connection";
 import { evenly } from "./evenly";
 import { Follower, type Format, type Patience } from "./follow";
 import type { Frame } from "./line";
-import { badResponse, type Http, RequestError, request } from "./request";
+import { badResponse, type Http, RequestError, request, turnIdOf } from "./request";
 
 export type TransportOptions = Http &
   PageEvents & {
@@ -42,6 +42,8 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
   readonly resumeStreamIsReplay = true;
   /** The state of the youngest stream, for a page to show. */
   readonly connection = new Connection();
+  /** The running turn that was followed last. */
+  #turn: { id: string; beganMs: number } | null = null;
   readonly #options: TransportOptions;
   readonly #patience: Patience;
   readonly #wake: Wake;
@@ -61,6 +63,11 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       pollMs: options.pollMs ?? 3_000,
       attempts: Number.POSITIVE_INFINITY,
     };
+  }
+
+  /** When the turn began, by `performance.now()` of this page; undefined for one that it did not follow while it ran. */
+  beganMs(turnId: string | undefined): number | undefined {
+    return this.#turn?.id === turnId ? this.#turn?.beganMs : undefined;
   }
 
   /**
@@ -130,6 +137,9 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       follower.close();
       return null;
     }
+    const id = turnIdOf(response);
+    const ageMs = response.headers.get("X-Turn-Age-Ms");
+    if (id && ageMs) this.#turn = { id, beganMs: performance.now() - Number(ageMs) };
     return streamOf(follower, received, leaving, this.#options);
   }
 }

@@ -42,6 +42,8 @@ export const rag: Dialect = {
         return [frame({ type: "start", session_id: context.chat?.number, model: context.model })];
       const stage = seen.entered(chunk);
       if (stage) return stageFrames(stage, seen);
+      if (chunk.type === "data-status" && chunk.data.stage === "generate" && chunk.data.state === "active")
+        return [frame({ type: "status", content: chunk.data.label.replace("…", "...") })];
       const end = endOf(chunk);
       if (!end) return [];
       if (end === "failed") return [frame({ type: "error", content: seen.error?.message })];

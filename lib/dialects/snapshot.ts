@@ -60,7 +60,8 @@ export const snapshot: Dialect = {
       if (delta) return [frame({ delta, done: false })];
       if (chunk.type === "start") return [{ event: "snapshot", ...frame(snapshotOf(context)) }];
       if (chunk.type === "data-status") {
-        const frames = [{ event: "status", ...frame(chunk.data) }];
+        const { sinceMs: _, ...status } = chunk.data;
+        const frames = [{ event: "status", ...frame(status) }];
         if (seen.entered(chunk) === "generate" && seen.searched)
           frames.unshift({ event: "sources", ...frame({ sources: seen.sources.map(showSource) }) });
         return frames;

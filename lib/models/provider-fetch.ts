@@ -144,6 +144,7 @@ function sendOnce(
     });
     request.on("response", (message) => {
       answer = message;
+      if (message.statusCode === 200) activity.responding();
       resolve(message);
     });
     request.end(body);

@@ -45,6 +45,7 @@ const refusals: Row[] = [
     statuses: [413],
     names:
       /context_(?:length|window)_exceeded|exceed_context_size|ContextWindowExceeded|tokens_limit_reached|request_too_large/i,
+    // Bounded: to the 4,000 characters of a report, as all of these.
     words: new RegExp(
       [
         // OpenAI, vLLM, SGLang, DeepSeek, Mistral, OpenRouter, Fireworks

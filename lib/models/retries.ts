@@ -3,6 +3,7 @@
 import { delay, retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
 import { APICallError, type LanguageModelMiddleware, RetryError } from "ai";
 import { maxKeptBytes } from "./answer-events";
+import { progressOf } from "./model-progress";
 import { refusalOf } from "./refusals";
 
 /** The second attempt after two seconds and the third four later, unless the provider says when. */
@@ -36,6 +37,7 @@ export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
             return await send();
           } catch (error) {
             if (!isLoading(error) || performance.now() - startMs > loadingMs) throw error;
+            progressOf(abortSignal)?.loading();
             await delay(retryAfterMs(error) ?? loadingPauseMs, abortSignal ? { abortSignal } : undefined);
           }
         }

@@ -6,11 +6,13 @@ export type Activity = {
   connecting(): void;
   /** The connection stands and the request is on its way. */
   connected(): void;
+  /** The response to a request that was accepted has begun; its first byte may take longer. */
+  responding(): void;
   /** Something came, shown or not; `thinking`: the model is known to work in silence now. */
   bytes(thinking?: boolean): void;
 };
 
-const nothing: Activity = { connecting() {}, connected() {}, bytes() {} };
+const nothing: Activity = { connecting() {}, connected() {}, responding() {}, bytes() {} };
 
 // On globalThis because Next bundles each route apart.
 const key = Symbol.for("rivulet.provider-activity");

@@ -3,6 +3,7 @@
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import { completed } from "./endings";
+import { type ModelProgress, progressOf } from "./model-progress";
 import { watchActivity } from "./silence";
 
 /** The provider was silent for too long. Its request was aborted; what it had sent before was delivered. */
@@ -69,6 +70,7 @@ export function timeouts(limits: Timeouts): LanguageModelMiddleware {
       try {
         const call = model.doStream({ ...params, abortSignal: silence.signal });
         const { stream, ...rest } = await Promise.race([call, silence.expired]);
+        silence.progress?.responding();
         return { ...rest, stream: guard(stream, silence, params.abortSignal) };
       } catch (error) {
         silence.end();
@@ -77,6 +79,9 @@ export function timeouts(limits: Timeouts): LanguageModelMiddleware {
     },
   };
 }
+
+/** Where an answer begins. Reasoning comes before it. */
+const beginnings = new Set<LanguageModelV4StreamPart["type"]>(["text-delta", "tool-input-start", "tool-call", "file"]);
 
 /** Headers of a stream, not content: a provider may send them at once and then think for ever. */
 const preamble = new Set<LanguageModelV4StreamPart["type"]>(["stream-start", "response-metadata", "raw"]);
@@ -93,6 +98,7 @@ function guard(
 ): ReadableStream<LanguageModelV4StreamPart> {
   const reader = source.getReader();
   let ended = false;
+  let answers = false;
   return new ReadableStream<LanguageModelV4StreamPart>(
     {
       start(controller) {
@@ -114,6 +120,11 @@ function guard(
             return;
           }
           silence.pause(!preamble.has(value.type));
+          if (value.type === "reasoning-start") silence.progress?.reasoning();
+          if (!answers && beginnings.has(value.type)) {
+            answers = true;
+            silence.progress?.answering();
+          }
           // Here, since a middleware of its own would be one stream more for every text to pass.
           for (const part of completed(value)) controller.enqueue(part);
         } catch (error) {
@@ -148,6 +159,8 @@ function guard(
 type Silence = {
   /** Aborts on expiry and with the caller's own signal. */
   signal: AbortSignal;
+  /** Of the caller; null when it does not want to know. */
+  progress: ModelProgress | null;
   /** Rejects on expiry; never resolves. */
   expired: Promise<never>;
   /** The provider is waited for again. */
@@ -169,6 +182,8 @@ function watch(
   const { promise: expired, reject } = Promise.withResolvers<never>();
   // Whoever waits for it sees the rejection; without a waiter it must not count as unhandled.
   expired.catch(() => {});
+  const progress = progressOf(caller);
+  progress?.begin();
   const tickMs = Math.min(firstChunkMs, chunkMs);
   let limitMs = firstChunkMs;
   let begun = false;
@@ -201,6 +216,7 @@ function watch(
   function end(): void {
     clearTimeout(timer);
     clearTimeout(connecting);
+    progress?.end();
   }
 
   const signal = caller ? AbortSignal.any([caller, controller.signal]) : controller.signal;
@@ -212,6 +228,9 @@ function watch(
     connected() {
       clearTimeout(connecting);
     },
+    responding() {
+      progress?.responding();
+    },
     bytes(thinking = false) {
       begun = true;
       limitMs = thinking ? firstChunkMs : chunkMs;
@@ -220,6 +239,7 @@ function watch(
   });
   return {
     signal,
+    progress,
     expired,
     resume() {
       if (paused) wait();

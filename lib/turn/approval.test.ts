@@ -83,6 +83,7 @@ async function run(key: string, setup: Setup = {}) {
       countDocuments: async () => sources.length,
       search: async () => sources,
       fenceCode: () => "5e1f0c",
+      onModelPhase: () => {},
       classify: classifyFailure,
       ground: () => null,
       report: () => {},

@@ -3,6 +3,7 @@ import { Begun, isUnanswered, Joint, keptChunks, opening } from "./begun";
 import { type ChatMessage, isTerminal, type StatusData, sourceChunk, type TurnChunk } from "./chunks";
 import { endTurn, interruptedError, OpenParts, unfinishedTool } from "./ending";
 import { foldChunks } from "./fold";
+import { generateStatus } from "./model-status";
 import { richTurn } from "./rich-turn";
 
 const turnId = "01940000-0000-7000-8000-000000000001";
@@ -107,6 +108,14 @@ describe("what is kept of an answer", () => {
     ];
     const kept = keptChunks(await partsOf([{ type: "start-step" }, ...text("Half an ans"), ...state]));
     expect(typesOf(kept)).toEqual(["start-step", "text-start", "text-delta"]);
+  });
+
+  it("goes on with the usual status, whatever the model did when the answer broke off", async () => {
+    const waiting = generateStatus("active", "thinking", 4_000);
+    const kept = keptChunks(await partsOf([...generating, waiting, { type: "start-step" }, ...text("Half")]));
+    expect(kept).toContainEqual(generateStatus("active"));
+    expect(new Begun(kept)).toMatchObject({ generating: true, waiting: false });
+    expect(new Begun([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
   });
 
   it("does not hold a call whose result is not known", async () => {

@@ -5,6 +5,7 @@ import { isToolUIPart } from "ai";
 import { type ChatMessage, parseSource, type Source, type TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
 import { unfoldParts } from "./fold";
+import { generateStatus, isWaiting } from "./model-status";
 import { isStepState } from "./provider-state";
 
 type Opening = {
@@ -42,6 +43,8 @@ export class Begun {
   retrieving = false;
   retrieved = false;
   generating = false;
+  /** The last status says that the model loads or thinks, as that of an owner did who died since. */
+  waiting = false;
   stepOpen = false;
   /** A text that goes on. */
   openText: { id: string; text: string } | null = null;
@@ -61,8 +64,10 @@ export class Begun {
         this.opened += 1;
         break;
       case "data-status":
-        if (chunk.data.stage === "generate") this.generating = true;
-        else if (chunk.data.state === "active") this.retrieving = true;
+        if (chunk.data.stage === "generate") {
+          this.generating = true;
+          this.waiting = isWaiting(chunk);
+        } else if (chunk.data.state === "active") this.retrieving = true;
         else this.retrieved = true;
         break;
       case "source-document": {
@@ -130,8 +135,7 @@ export function askedChunks(parts: ChatMessage["parts"]): TurnChunk[] {
 }
 
 function generatingAgain(chunk: TurnChunk): TurnChunk {
-  if (chunk.type !== "data-status" || chunk.data.stage !== "generate") return chunk;
-  return { ...chunk, data: { ...chunk.data, state: "active" } };
+  return chunk.type === "data-status" && chunk.data.stage === "generate" ? generateStatus("active") : chunk;
 }
 
 type Part = ChatMessage["parts"][number];

@@ -82,8 +82,11 @@ export type TurnData = {
   error?: TurnError;
 };
 
+/** Behind a reasoning that took its time. Not in its metadata, which is the provider's. */
+export type ReasoningData = { durationMs: number };
+
 // A type alias, not an interface: the AI SDK asks for an index signature.
-export type DataParts = { status: StatusData; turn: TurnData };
+export type DataParts = { status: StatusData; turn: TurnData; reasoning: ReasoningData };
 
 /** A message as stored, sent and drawn. */
 export type ChatMessage = UIMessage<MessageMetadata, DataParts>;

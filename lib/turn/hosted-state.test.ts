@@ -169,6 +169,7 @@ async function ask(history: ChatMessage[], text: string, model: Pick<RunInput, "
       nowMs: () => performance.now(),
       countDocuments: async () => 0,
       search: async () => [],
+      onModelPhase: () => {},
       fenceCode: () => "5e1f0c",
       classify: (error) => ({ code: "internal", message: String(error), retryable: false }),
       ground: () => null,

@@ -6,12 +6,14 @@ import { buildCatalogue, type ReadyModel } from "@/lib/models/catalogue";
 import { unlimitedContext } from "@/lib/models/context";
 import { classifyFailure } from "@/lib/models/failure";
 import { localModel } from "@/lib/models/local";
+import { onModelPhase } from "@/lib/models/model-progress";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
 import { keptChunks, opening } from "./begun";
 import { requireStockChunk } from "./chunk-schema";
 import { type ChatMessage, isTerminal, type MessageMetadata, type Source, type TurnChunk } from "./chunks";
 import { interruptedError, OpenParts } from "./ending";
 import { foldChunks, textOf } from "./fold";
+import { generateStatus, type PhaseListener } from "./model-status";
 import { continueInstruction } from "./prompt";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "./run";
 
@@ -83,6 +85,7 @@ async function run(
       countDocuments: async () => 0,
       search: async () => [],
       fenceCode: () => "5e1f0c",
+      onModelPhase: (listener) => onModelPhase(halt.signal, listener),
       classify: classifyFailure,
       ground: () => null,
       report: (error) => reported.push(error),
@@ -613,4 +616,103 @@ it("passes reasoning on", async () => {
   expect(at("reasoning-start")).toBeGreaterThan(at("start-step"));
   expect(at("reasoning-end")).toBeLessThan(at("finish-step"));
   expect(message.parts.some((part) => part.type === "reasoning" && part.text.includes("Hm. Yes."))).toBe(true);
+});
+
+describe("while the answer has not begun", () => {
+  const impatient = { quietMs: 30, settleMs: 10 };
+  /** Opens a gate of the provider when a status comes. */
+  const opens =
+    (gates: Record<string, string>) =>
+    (chunk: TurnChunk): void => {
+      const gate = chunk.type === "data-status" && gates[chunk.data.label];
+      if (gate) provider.open(gate);
+    };
+  const labelsIn = (chunks: TurnChunk[]) =>
+    chunks.flatMap((chunk) =>
+      chunk.type === "data-status"
+        ? [`${chunk.data.label} ${chunk.data.state}`]
+        : chunk.type === "text-delta"
+          ? "text"
+          : [],
+    );
+  const waits = (question: string, gates: Record<string, string>) => {
+    const halt = new AbortController();
+    const ports = { onModelPhase: (listener: PhaseListener) => onModelPhase(halt.signal, listener, impatient) };
+    return run(question, { model: scripted("chat"), halt, ports }, opens(gates));
+  };
+
+  it("a server that loads its model is told as that, then thinking, then the answer", async () => {
+    provider.on("slow load", [
+      { gate: "load" },
+      { headers: true },
+      { gate: "think" },
+      { text: "Hi" },
+      { finish: "stop" },
+    ]);
+    const { chunks, message } = await waits("slow load", { "The model is loading…": "load", "Thinking…": "think" });
+    expect(labelsIn(chunks)).toEqual([
+      "Generating response… active",
+      "The model is loading… active",
+      "Thinking… active",
+      "Generating response… active",
+      "text",
+      "Generating response… done",
+    ]);
+    const since = chunks.flatMap((chunk) =>
+      chunk.type === "data-status" && chunk.data.sinceMs !== undefined ? [chunk.data.sinceMs] : [],
+    );
+    expect(since).toHaveLength(2);
+    expect(since.toSorted((a, b) => a - b)).toEqual(since);
+    // The parts are those of an answer that began at once.
+    expect(message.parts.filter(({ type }) => type === "data-status")).toEqual([
+      {
+        type: "data-status",
+        id: "generate",
+        data: { stage: "generate", label: "Generating response…", state: "done" },
+      },
+    ]);
+  });
+
+  it("503 loading is told at once, and once", async () => {
+    const loading: Script = [
+      { answer: 503, body: { error: { message: "Loading model" } }, headers: { "retry-after": "0" } },
+    ];
+    provider.on("busy loading", loading, loading, loading, says("Hi"));
+    const { chunks } = await run("busy loading", { model: scripted("chat") });
+    expect(labelsIn(chunks)).toEqual([
+      "Generating response… active",
+      "The model is loading… active",
+      "Generating response… active",
+      "text",
+      "Generating response… done",
+    ]);
+  });
+
+  it("bytes that show nothing are told as thinking, a stop in that ends the turn as ever", async () => {
+    provider.on("hidden", [{ raw: ": working\n\n" }, { hang: true }]);
+    const halt = new AbortController();
+    const ports = { onModelPhase: (listener: PhaseListener) => onModelPhase(halt.signal, listener, impatient) };
+    const { names, metadata } = await run("hidden", { model: scripted("chat"), halt, ports }, (chunk) => {
+      if (chunk.type === "data-status" && chunk.data.label === "Thinking…") halt.abort(stopped);
+    });
+    expect(names.slice(2)).toEqual([
+      "generate active",
+      "generate active",
+      "generate done",
+      ...ending("stopped", "abort"),
+    ]);
+    expect(metadata.status).toBe("stopped");
+  });
+
+  it("a run behind a dead one's waiting begins with the usual status", async () => {
+    provider.on("taken over", says("Hi"));
+    const begun = [...opening(identity), generateStatus("active"), generateStatus("active", "loading", 9)];
+    const { chunks } = await run("taken over", { model: scripted("chat"), begun });
+    expect(labelsIn(chunks).slice(1)).toEqual([
+      "The model is loading… active",
+      "Generating response… active",
+      "text",
+      "Generating response… done",
+    ]);
+  });
 });

@@ -16,6 +16,7 @@ import {
 import { type ContextPorts, ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
+import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
 import { modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
 
@@ -62,6 +63,8 @@ export type RunPorts = ContextPorts & {
   /** What a person may know of a failure of the model. */
   classify(error: unknown): TurnError;
   ground(answer: string, sources: Source[]): { confidence: number; groundedness: number } | null;
+  /** Calls back when a model that has not begun to answer is seen to load or think, and when it answers after that. */
+  onModelPhase(listener: PhaseListener): void;
   /** Told of each failure, for the log. */
   report(error: unknown): void;
 };
@@ -80,16 +83,39 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
   const progress: Progress = { metadata: { searchMode: input.searchMode }, text, sources, startMs };
   let ending: Omit<Ending, "turnId" | "metadata">;
   const source = work(input, ports, signal, progress, begun);
-  let leave = () => {};
-  const onAbort = () => leave();
+  /** Ends the waiting for the next chunk. */
+  let interrupt: (next: Next | null) => void = () => {};
+  const onAbort = () => interrupt({ done: true, value: undefined });
+  const reasonings = new ReasoningTimes();
+  /** Not yielded yet. */
+  let phase: TurnChunk | null = null;
+  ports.onModelPhase((entered, forMs) => {
+    const sinceMs = ports.nowMs() - forMs;
+    reasonings.enter(entered, sinceMs);
+    phase = generateStatus("active", entered, entered === "answering" ? undefined : sinceMs - startMs);
+    interrupt(null);
+  });
   signal.addEventListener("abort", onAbort, { once: true });
   try {
     yield* opening(input).slice(begun.opened);
+    let coming: Promise<Next> | null = null;
     while (!signal.aborted) {
-      const { done, value: chunk } = await new Promise<IteratorResult<TurnChunk, void>>((resolve, reject) => {
-        leave = () => resolve({ done: true, value: undefined });
-        source.next().then(resolve, reject);
+      coming ??= source.next();
+      const awaited = coming;
+      const next = await new Promise<Next | null>((resolve, reject) => {
+        interrupt = resolve;
+        awaited.then(resolve, reject);
       });
+      // Read anew: it is set while this waits.
+      const entered = phase as TurnChunk | null;
+      phase = null;
+      if (entered && !next?.done) {
+        open.see(entered);
+        yield entered;
+      }
+      if (!next) continue;
+      coming = null;
+      const { done, value: chunk } = next;
       if (done) break;
       // A stream that is cut off leaves a text open, and the SDK ends the step all the same.
       const before = chunk.type === "finish-step" ? open.closeTexts() : [];
@@ -97,6 +123,8 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
         open.see(next);
         yield next;
       }
+      const reasoned = reasonings.see(chunk, ports.nowMs);
+      if (reasoned) yield reasoned;
     }
     ending = signal.aborted ? haltOf(signal) : { status: "complete" };
   } catch (error) {
@@ -116,6 +144,8 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
   }
   yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
 }
+
+type Next = IteratorResult<TurnChunk, void>;
 
 type Progress = {
   metadata: Partial<MessageMetadata>;
@@ -149,12 +179,11 @@ async function* work(
   if (input.searchMode !== "none" && !searched) yield* retrieve(input, ports, progress, begun);
   if (signal.aborted) return;
 
-  const generating = { stage: "generate", label: "Generating response…" } as const;
-  if (!begun.generating) yield { type: "data-status", id: "generate", data: { ...generating, state: "active" } };
+  if (!begun.generating || begun.waiting) yield generateStatus("active");
   yield* generate(input, ports, signal, progress, begun);
   // Stopped: what is open inside is closed first, and by the ending.
   if (signal.aborted) return;
-  yield { type: "data-status", id: "generate", data: { ...generating, state: "done" } };
+  yield generateStatus("done");
 }
 
 async function* retrieve(

@@ -1,0 +1,121 @@
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import type { ModelPhase } from "@/lib/turn/model-status";
+import { ModelProgress, onModelPhase, progressOf } from "./model-progress";
+
+beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
+afterEach(() => void vi.useRealTimers());
+
+function watched() {
+  const told: [ModelPhase, forMs: number][] = [];
+  const progress = new ModelProgress((phase, forMs) => told.push([phase, Math.round(forMs)]));
+  const passes = (ms: number) => void vi.advanceTimersByTime(ms);
+  return { told, progress, passes };
+}
+
+it("reports nothing of an answer that begins within three seconds, nor of reasoning that does", () => {
+  const { told, progress, passes } = watched();
+  progress.begin();
+  passes(1_000);
+  progress.responding();
+  progress.reasoning();
+  passes(1_900);
+  progress.answering();
+  passes(60_000);
+  progress.end();
+  progress.begin();
+  passes(2_900);
+  progress.end();
+  passes(60_000);
+  expect(told).toEqual([]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it("calls a server that does not respond a loading one, and a model that then stays silent a thinking one", () => {
+  const { told, progress, passes } = watched();
+  progress.begin();
+  passes(8_000);
+  progress.responding();
+  passes(4_000);
+  progress.answering();
+  expect(told).toEqual([
+    ["loading", 3_000],
+    ["thinking", 1_000],
+    ["answering", 0],
+  ]);
+});
+
+it("calls a model thinking that responds and says nothing, from the beginning of the request", () => {
+  const { told, progress, passes } = watched();
+  progress.begin();
+  passes(500);
+  progress.responding();
+  passes(10_000);
+  expect(told).toEqual([["thinking", 3_000]]);
+});
+
+it("does not call it thinking when the first text comes with the first byte", () => {
+  const { told, progress, passes } = watched();
+  progress.begin();
+  passes(20_000);
+  progress.responding();
+  passes(900);
+  progress.answering();
+  passes(20_000);
+  expect(told.map(([phase]) => phase)).toEqual(["loading", "answering"]);
+});
+
+it("calls reasoning that is shown thinking at once", () => {
+  const { told, progress, passes } = watched();
+  progress.begin();
+  passes(20_000);
+  progress.reasoning();
+  passes(20_000);
+  expect(told).toEqual([
+    ["loading", 3_000],
+    ["thinking", 0],
+  ]);
+});
+
+it("counts repeated requests to a server that says it is loading as one wait", () => {
+  const { told, progress, passes } = watched();
+  for (let attempt = 0; attempt < 5; attempt++) {
+    progress.begin();
+    passes(100);
+    progress.end();
+    progress.loading();
+    passes(2_000);
+  }
+  progress.begin();
+  passes(5_000);
+  progress.answering();
+  expect(told).toEqual([
+    ["loading", 100],
+    ["answering", 0],
+  ]);
+});
+
+it("begins anew with the next request of a turn", () => {
+  const { told, progress, passes } = watched();
+  for (let step = 0; step < 2; step++) {
+    progress.begin();
+    progress.responding();
+    passes(5_000);
+    progress.answering();
+    progress.end();
+    passes(9_000);
+  }
+  expect(told.map(([phase, forMs]) => `${phase} ${forMs}`)).toEqual([
+    "thinking 3000",
+    "answering 0",
+    "thinking 3000",
+    "answering 0",
+  ]);
+});
+
+it("is found by the signal of the call, and by no other", () => {
+  const { signal } = new AbortController();
+  onModelPhase(signal, () => {});
+  expect(progressOf(signal)).toBeInstanceOf(ModelProgress);
+  expect(progressOf(new AbortController().signal)).toBeNull();
+  expect(progressOf(undefined)).toBeNull();
+});

@@ -1,0 +1,95 @@
+// What a model does while its answer has not begun, for people who wait. Calls report here (timeouts.ts, retries.ts), whoever makes them
+// listens; the two meet at the caller's abort signal, which all layers hand through. Quick answers report nothing.
+
+import type { ModelPhase, PhaseListener } from "@/lib/turn/model-status";
+
+type Patience = {
+  /** People notice a wait from about here on; a server that has its model loaded answers sooner. */
+  quietMs: number;
+  /** After loading, the first text usually comes at once: only a longer silence is thinking. */
+  settleMs: number;
+};
+
+const patience: Patience = { quietMs: 3_000, settleMs: 1_000 };
+
+export class ModelProgress {
+  readonly #listener: PhaseListener;
+  readonly #patience: Patience;
+  #phase: ModelPhase = "answering";
+  #sinceMs = 0;
+  #heard = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(listener: PhaseListener, limits = patience) {
+    this.#listener = listener;
+    this.#patience = limits;
+  }
+
+  /** A request is sent. */
+  begin(): void {
+    // A repeated request belongs to the same wait.
+    if (this.#phase === "answering") this.#sinceMs = performance.now();
+    this.#heard = false;
+    this.#lookIn(this.#patience.quietMs);
+  }
+
+  /** The server said that it is loading the model. */
+  loading(): void {
+    this.#enter("loading");
+  }
+
+  /** The server has begun to respond, so the model is loaded. */
+  responding(): void {
+    if (this.#heard) return;
+    this.#heard = true;
+    if (this.#phase !== "loading") return;
+    this.#sinceMs = performance.now();
+    this.#lookIn(this.#patience.settleMs);
+  }
+
+  /** The model reasons for people to see. */
+  reasoning(): void {
+    this.responding();
+    if (this.#phase === "loading") this.#enter("thinking");
+  }
+
+  answering(): void {
+    clearTimeout(this.#timer);
+    this.#enter("answering");
+  }
+
+  /** The request is over. */
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #lookIn(ms: number): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#enter(this.#heard ? "thinking" : "loading"), ms);
+  }
+
+  #enter(phase: ModelPhase): void {
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    this.#listener(phase, phase === "answering" ? 0 : performance.now() - this.#sinceMs);
+  }
+}
+
+// On globalThis because Next bundles each route apart.
+const key = Symbol.for("rivulet.model-progress");
+const shared = globalThis as { [key]?: WeakMap<AbortSignal, ModelProgress> };
+
+function listened(): WeakMap<AbortSignal, ModelProgress> {
+  shared[key] ??= new WeakMap();
+  return shared[key];
+}
+
+/** Hears of all calls that are made with this signal, one after the other. */
+export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: Patience): void {
+  listened().set(signal, new ModelProgress(listener, limits));
+}
+
+/** Null when nobody listens. */
+export function progressOf(signal: AbortSignal | undefined): ModelProgress | null {
+  return (signal && listened().get(signal)) ?? null;
+}

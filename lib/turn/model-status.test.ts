@@ -1,0 +1,62 @@
+import { expect, it } from "vitest";
+import type { TurnChunk } from "./chunks";
+import { foldChunks, unfoldParts } from "./fold";
+import { generateStatus, isWaiting, ReasoningTimes, reasoningMs } from "./model-status";
+
+/** Each chunk at the time at which it comes, and what is told behind it. */
+function told(times: ReasoningTimes, chunks: [atMs: number, chunk: TurnChunk][]): TurnChunk[] {
+  return chunks.flatMap(([atMs, chunk]) => [chunk, times.see(chunk, () => atMs) ?? []].flat());
+}
+
+const durationsIn = (chunks: TurnChunk[]) =>
+  chunks.flatMap((chunk) => (chunk.type === "data-reasoning" ? [chunk.data.durationMs] : []));
+
+it("tells behind a reasoning how long it took, and a message keeps that beside it", async () => {
+  const chunks = told(new ReasoningTimes(), [
+    [0, { type: "start-step" }],
+    [100, { type: "reasoning-start", id: "r" }],
+    [200, { type: "reasoning-delta", id: "r", delta: "Hm." }],
+    [4_100, { type: "reasoning-end", id: "r" }],
+    [4_100, { type: "text-start", id: "r" }],
+    [9_000, { type: "text-end", id: "r" }],
+  ]);
+  expect(durationsIn(chunks)).toEqual([4_000]);
+  const { parts } = await foldChunks(chunks);
+  for (const each of [parts, (await foldChunks(unfoldParts(parts))).parts]) {
+    const at = each.findIndex(({ type }) => type === "reasoning");
+    expect(reasoningMs(each, at)).toBe(4_000);
+  }
+});
+
+it("tells nothing of short reasoning", () => {
+  const chunks: [number, TurnChunk][] = [
+    [0, { type: "reasoning-start", id: "r" }],
+    [999, { type: "reasoning-end", id: "r" }],
+    [5_000, { type: "reasoning-end", id: "unknown" }],
+  ];
+  expect(told(new ReasoningTimes(), chunks)).toEqual(chunks.map(([, chunk]) => chunk));
+});
+
+it("counts the time that the model thought before it showed that, once", () => {
+  const times = new ReasoningTimes();
+  times.enter("thinking", 1_000);
+  const chunks = told(times, [
+    [20_000, { type: "reasoning-start", id: "1" }],
+    [21_000, { type: "reasoning-end", id: "1" }],
+    [21_000, { type: "reasoning-start", id: "2" }],
+    [24_000, { type: "reasoning-end", id: "2" }],
+  ]);
+  expect(durationsIn(chunks)).toEqual([20_000, 3_000]);
+});
+
+it("tells a status of waiting from the usual one", () => {
+  expect(generateStatus("active").data).toEqual({ stage: "generate", label: "Generating response…", state: "active" });
+  expect(generateStatus("active", "loading", 1.6).data).toEqual({
+    ...{ stage: "generate", label: "The model is loading…", state: "active", sinceMs: 2 },
+  });
+  expect([generateStatus("active"), generateStatus("done")].map(isWaiting)).toEqual([false, false]);
+  expect((["loading", "thinking"] as const).map((phase) => isWaiting(generateStatus("active", phase, 0)))).toEqual([
+    true,
+    true,
+  ]);
+});
