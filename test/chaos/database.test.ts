@@ -159,8 +159,11 @@ test("I1 I2 I3 I4: frozen for three seconds: delivery waits, heartbeats go on, t
   await Promise.all(turns.map(begun));
   const readers = turns.flatMap((turn) => turn.readers);
   database.freeze();
-  // What was committed before is on its way.
-  await delay(500);
+  const frozenAtMs = performance.now();
+  // What was committed before has arrived where a heartbeat comes after it.
+  const isSilent = ({ frames, comments }: EventStream) =>
+    (comments.at(-1)?.atMs ?? 0) > Math.max(frozenAtMs, frames.at(-1)?.atMs ?? 0);
+  await Promise.all(readers.map((reader) => reader.until(isSilent)));
   const seen = readers.map(({ frames }) => frames.length);
   const beats = readers.map(({ comments }) => comments.length);
   await delay(2_500);
