@@ -76,19 +76,23 @@ export class Explainer {
     return this.#sql.end();
   }
 
-  /** Fails when the call sends nothing, reads a large table from end to end, or sends a statement that takes longer. */
+  /**
+   * Fails when the call sends nothing, reads a large table from end to end, in a function or a trigger, too, or sends a statement that
+   * takes longer.
+   */
   async check({ run, standIns }: Pick<Call, "run" | "standIns">, maxMs: number): Promise<void> {
     const statements = await this.#statementsOf(run);
     expect(statements).not.toEqual([]);
     const fastestMs = statements.map(() => Number.POSITIVE_INFINITY);
     for (let times = 0; times < tries && fastestMs.some((ms) => ms >= maxMs); times++) {
-      const explained = await this.#explain(statements.map(withOthers(standIns)));
+      const { explained, scanned } = await this.#explain(statements.map(withOthers(standIns)));
       for (const [index, { Plan, "Execution Time": ms = Number.POSITIVE_INFINITY }] of explained.entries()) {
         const { text } = statements[index] as Statement;
         const plans = times === 0 ? [Plan, ...(await this.#genericPlans(text))] : [];
         expect(plans.flatMap(scansOfAll), text).toEqual([]);
         fastestMs[index] = Math.min(fastestMs[index] as number, ms);
       }
+      expect(scanned, "scanned from end to end by a function or a trigger").toEqual([]);
     }
     for (const [index, ms] of fastestMs.entries()) expect(ms, statements[index]?.text).toBeLessThan(maxMs);
   }
@@ -99,20 +103,24 @@ export class Explainer {
     return this.#sent.filter(({ text }) => /^\s*(with|select|insert|update|delete)\b/i.test(text) && !isOfDriver(text));
   }
 
-  async #explain(statements: Statement[]): Promise<Explained[]> {
+  async #explain(statements: Statement[]): Promise<{ explained: Explained[]; scanned: string[] }> {
     const explained: Explained[] = [];
+    let scanned: string[] = [];
     await this.#sql
       .begin(async (sql) => {
+        const before = await sequentialScans(sql);
         for (const { text, parameters } of statements) {
           const [row] = await sql.unsafe(`explain (analyze, buffers, format json) ${text}`, parameters as never[]);
           explained.push(row?.["QUERY PLAN"][0]);
         }
+        const after = await sequentialScans(sql);
+        scanned = [...after].flatMap(([table, scans]) => (scans > (before.get(table) ?? 0) ? [table] : []));
         throw undone;
       })
       .catch((error) => {
         if (error !== undone) throw error;
       });
-    return explained;
+    return { explained, scanned };
   }
 
   /** What a prepared statement may be planned as from its sixth call on. The searches are never prepared. */
@@ -121,6 +129,13 @@ export class Explainer {
     const [row] = await this.#sql.unsafe(`explain (generic_plan, format json) ${text}`);
     return [row?.["QUERY PLAN"][0].Plan];
   }
+}
+
+/** Of large tables, by this connection so far. */
+async function sequentialScans(sql: postgres.TransactionSql): Promise<Map<string, number>> {
+  const rows = await sql`
+    select relname as table, seq_scan::int as scans from pg_stat_xact_user_tables where relname = any(${largeTables})`;
+  return new Map(rows.map(({ table, scans }) => [table, scans]));
 }
 
 /** The seeded ids are of another version. */

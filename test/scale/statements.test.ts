@@ -42,6 +42,13 @@ describe("what is checked", () => {
     await expect(checked(wholeIndex)).rejects.toThrow(/Scan on users/);
   });
 
+  it("a scan inside a function fails", async () => {
+    await pool().sql.unsafe(`
+      create function planted() returns bigint language plpgsql as
+        $$ begin return (select count(*) from tokens where name = 'nobody'); end $$`);
+    await expect(checked("select planted()")).rejects.toThrow("by a function or a trigger");
+  });
+
   it("a slow statement fails, and so does a call that sends nothing", async () => {
     await expect(checked("select pg_sleep(0.06)")).rejects.toThrow("less than 50");
     await expect(explainer.check({ run: () => {}, standIns: {} }, maxMs)).rejects.toThrow();
