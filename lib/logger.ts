@@ -43,16 +43,30 @@ export function terminalSafe(line: string): string {
 const gatherMs = 100;
 const maxGatheredBytes = 8_192;
 const { warn = 40 } = pino.levels.values;
-const output = pino.destination({ sync: true, minLength: maxGatheredBytes });
-let flushing: NodeJS.Timeout | undefined;
 
-function flush(): void {
-  clearTimeout(flushing);
-  flushing = undefined;
-  output.flushSync();
+type Output = { stream: ReturnType<typeof pino.destination>; flush(): void; flushSoon(): void };
+
+// On globalThis because Next bundles each route apart, and lines must not change their order.
+const key = Symbol.for("rivulet.log-output");
+const shared = globalThis as { [key]?: Output };
+
+function openOutput(): Output {
+  const stream = pino.destination({ sync: true, minLength: maxGatheredBytes });
+  let timer: NodeJS.Timeout | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    stream.flushSync();
+  };
+  const flushSoon = () => {
+    timer ??= setTimeout(flush, gatherMs).unref();
+  };
+  process.on("exit", flush);
+  return { stream, flush, flushSoon };
 }
 
-process.on("exit", flush);
+shared[key] ??= openOutput();
+const output = shared[key];
 
 export const logger = pino(
   {
@@ -61,8 +75,8 @@ export const logger = pino(
       /** What is wrong is written at once: the process may not live for long. */
       logMethod(args, method, level) {
         method.apply(this, args);
-        if (level >= warn) flush();
-        else flushing ??= setTimeout(flush, gatherMs).unref();
+        if (level >= warn) output.flush();
+        else output.flushSoon();
       },
     },
     level: process.env.LOG_LEVEL || "info",
@@ -71,5 +85,5 @@ export const logger = pino(
     formatters: { level: (level) => ({ level }) },
     serializers: { err: describeError },
   },
-  output,
+  output.stream,
 );
