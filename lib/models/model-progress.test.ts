@@ -14,7 +14,7 @@ function watched() {
 
 it("reports nothing of an answer that begins within three seconds, nor of reasoning that does", () => {
   const { told, progress, passes } = watched();
-  progress.begin();
+  progress.begin(true);
   passes(1_000);
   progress.responding();
   progress.reasoning();
@@ -22,7 +22,7 @@ it("reports nothing of an answer that begins within three seconds, nor of reason
   progress.answering();
   passes(60_000);
   progress.end();
-  progress.begin();
+  progress.begin(true);
   passes(2_900);
   progress.end();
   passes(60_000);
@@ -32,7 +32,7 @@ it("reports nothing of an answer that begins within three seconds, nor of reason
 
 it("calls a server that does not respond a loading one, and a model that then stays silent a thinking one", () => {
   const { told, progress, passes } = watched();
-  progress.begin();
+  progress.begin(true);
   passes(8_000);
   progress.responding();
   passes(4_000);
@@ -46,16 +46,26 @@ it("calls a server that does not respond a loading one, and a model that then st
 
 it("calls a model thinking that responds and says nothing, from the beginning of the request", () => {
   const { told, progress, passes } = watched();
-  progress.begin();
+  progress.begin(true);
   passes(500);
   progress.responding();
   passes(10_000);
   expect(told).toEqual([["thinking", 3_000]]);
 });
 
+it("calls no model loading whose server has it loaded, unless that says so", () => {
+  const { told, progress, passes } = watched();
+  progress.begin(false);
+  passes(10_000);
+  progress.answering();
+  progress.begin(false);
+  progress.loading();
+  expect(told.map(([phase]) => phase)).toEqual(["thinking", "answering", "loading"]);
+});
+
 it("does not call it thinking when the first text comes with the first byte", () => {
   const { told, progress, passes } = watched();
-  progress.begin();
+  progress.begin(true);
   passes(20_000);
   progress.responding();
   passes(900);
@@ -66,7 +76,7 @@ it("does not call it thinking when the first text comes with the first byte", ()
 
 it("calls reasoning that is shown thinking at once", () => {
   const { told, progress, passes } = watched();
-  progress.begin();
+  progress.begin(true);
   passes(20_000);
   progress.reasoning();
   passes(20_000);
@@ -79,13 +89,13 @@ it("calls reasoning that is shown thinking at once", () => {
 it("counts repeated requests to a server that says it is loading as one wait", () => {
   const { told, progress, passes } = watched();
   for (let attempt = 0; attempt < 5; attempt++) {
-    progress.begin();
+    progress.begin(true);
     passes(100);
     progress.end();
     progress.loading();
     passes(2_000);
   }
-  progress.begin();
+  progress.begin(true);
   passes(5_000);
   progress.answering();
   expect(told).toEqual([
@@ -97,7 +107,7 @@ it("counts repeated requests to a server that says it is loading as one wait", (
 it("begins anew with the next request of a turn", () => {
   const { told, progress, passes } = watched();
   for (let step = 0; step < 2; step++) {
-    progress.begin();
+    progress.begin(true);
     progress.responding();
     passes(5_000);
     progress.answering();

@@ -17,6 +17,7 @@ export class ModelProgress {
   readonly #patience: Patience;
   #phase: ModelPhase = "answering";
   #sinceMs = 0;
+  #loads = false;
   #heard = false;
   #timer: NodeJS.Timeout | undefined;
 
@@ -25,8 +26,9 @@ export class ModelProgress {
     this.#patience = limits;
   }
 
-  /** A request is sent. */
-  begin(): void {
+  /** A request is sent. `loads`: its server may have to load the model first. */
+  begin(loads: boolean): void {
+    this.#loads = loads;
     // A repeated request belongs to the same wait.
     if (this.#phase === "answering") this.#sinceMs = performance.now();
     this.#heard = false;
@@ -65,7 +67,7 @@ export class ModelProgress {
 
   #lookIn(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#enter(this.#heard ? "thinking" : "loading"), ms);
+    this.#timer = setTimeout(() => this.#enter(this.#loads && !this.#heard ? "loading" : "thinking"), ms);
   }
 
   #enter(phase: ModelPhase): void {

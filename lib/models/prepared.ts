@@ -21,7 +21,12 @@ export function preparedModel(
 ): LanguageModelV4 {
   const middleware = [
     retries({ loadingMs: env.FIRST_CHUNK_TIMEOUT_MS }),
-    timeouts({ firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS, chunkMs: env.CHUNK_TIMEOUT_MS }),
+    timeouts({
+      firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS,
+      chunkMs: env.CHUNK_TIMEOUT_MS,
+      // Who is paid for its models keeps them loaded.
+      loads: !provider.paid,
+    }),
     repairing({ provider: provider.fieldOptions, defaultCap: env.MAX_OUTPUT_TOKENS }),
     within(abilities),
   ];

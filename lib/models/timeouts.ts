@@ -39,6 +39,8 @@ export type Timeouts = {
   firstChunkMs: number;
   /** From one byte, or part, to the next. */
   chunkMs: number;
+  /** Silence before the response may be a model that is being loaded; only people are told. */
+  loads?: boolean;
 };
 
 /** Ten times what a far server needs under load. */
@@ -175,7 +177,7 @@ type Silence = {
  * sleeps longer than the shortest limit in use, so that a deadline moved nearer is not overslept.
  */
 function watch(
-  { connectMs = connectLimitMs, firstChunkMs, chunkMs }: Timeouts,
+  { connectMs = connectLimitMs, firstChunkMs, chunkMs, loads = false }: Timeouts,
   caller: AbortSignal | undefined,
 ): Silence {
   const controller = new AbortController();
@@ -183,7 +185,7 @@ function watch(
   // Whoever waits for it sees the rejection; without a waiter it must not count as unhandled.
   expired.catch(() => {});
   const progress = progressOf(caller);
-  progress?.begin();
+  progress?.begin(loads);
   const tickMs = Math.min(firstChunkMs, chunkMs);
   let limitMs = firstChunkMs;
   let begun = false;

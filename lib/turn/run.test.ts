@@ -31,8 +31,8 @@ afterAll(() => provider.close());
 type Model = ReadyModel["model"];
 
 const apis = ["chat", "responses"] as const;
-function scripted(api: (typeof apis)[number], url = provider.url): Model {
-  const env = parseEnv({ MODELS: "openai:scripted", OPENAI_BASE_URL: url, OPENAI_API: api, OPENAI_API_KEY: canary });
+function scripted(api: (typeof apis)[number], url = provider.url, key = canary): Model {
+  const env = parseEnv({ MODELS: "openai:scripted", OPENAI_BASE_URL: url, OPENAI_API: api, OPENAI_API_KEY: key });
   return buildCatalogue(env).require().model;
 }
 
@@ -638,7 +638,8 @@ describe("while the answer has not begun", () => {
   const waits = (question: string, gates: Record<string, string>) => {
     const halt = new AbortController();
     const ports = { onModelPhase: (listener: PhaseListener) => onModelPhase(halt.signal, listener, impatient) };
-    return run(question, { model: scripted("chat"), halt, ports }, opens(gates));
+    // A server that asks for a key keeps its models loaded.
+    return run(question, { model: scripted("chat", provider.url, ""), halt, ports }, opens(gates));
   };
 
   it("a server that loads its model is told as that, then thinking, then the answer", async () => {
