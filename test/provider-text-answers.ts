@@ -74,6 +74,8 @@ export const textAnswers: Answer[] = [
   ["garbage behind the reason", `${hello}${stop}data: {nope\n\n`, good],
   ["an error behind the reason", hello + stop + frame({ error: { code: 500 } }), good],
   ["DONE without brackets", `${hello}${stop}data: DONE\n\n`, good],
+  ["[done] in small letters", `${hello}data: [done]\n\n`, good],
+  ["[DONE] in quotation marks", `${hello}data: "[DONE]"\n\n`, good],
   ["[DONE] without a reason", hello + done, good],
   ["the last event without its empty line", (hello + stop).trimEnd(), good],
   ["CR LF", (hello + stop + done).replaceAll("\n", "\r\n"), good],

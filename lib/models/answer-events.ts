@@ -50,6 +50,14 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+const longestEndMark = 16;
+const endMarks = new Set(["[DONE]", "DONE", "[END]"]);
+
+/** Behind an answer that is whole, in any letters, quoted or not. */
+export function isEndMark(data: string): boolean {
+  return data.length <= longestEndMark && endMarks.has(data.replaceAll('"', "").trim().toUpperCase());
+}
+
 /** A ping's word or comment. What is longer, or holds what no word holds, was meant to be something else. */
 const maxWordCharacters = 200;
 const noWord = /[\p{Cc}\ufffd]/u;

@@ -4,6 +4,7 @@ import {
   brokenOff,
   type EventReader,
   type Item,
+  isEndMark,
   isObject,
   type JsonObject,
   objectOf,
@@ -66,8 +67,7 @@ export class ChatEvents implements EventReader {
   read({ name, data }: ProviderEvent): Item[] {
     const plain = name === undefined && !this.settled ? this.#plain.read(data) : null;
     if (plain !== null) return this.#delta({ kind: "content", text: plain });
-    const word = data.trim();
-    if (word === "[DONE]" || word === "DONE") return this.#end();
+    if (isEndMark(data)) return this.#end();
     if (this.settled) return this.#late(data);
     const chunk = objectOf(data);
     if (!chunk) return [];

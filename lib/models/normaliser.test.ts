@@ -153,6 +153,7 @@ describe("the Responses API, from an imitator that", () => {
       text: "",
       reasoning: "",
       calls: [] as object[],
+      pages: [] as string[],
       finish: "",
       tokens: 0,
       failed: normaliser.failure,
@@ -162,6 +163,7 @@ describe("the Responses API, from an imitator that", () => {
       if (part.type === "reasoning-delta") answer.reasoning += part.delta;
       if (part.type === "tool-call")
         answer.calls.push({ id: part.toolCallId, name: part.toolName, arguments: part.input });
+      if (part.type === "source" && part.sourceType === "url") answer.pages.push(part.url);
       if (part.type === "finish") answer.finish = part.finishReason.unified;
       if (part.type === "finish") answer.tokens = part.usage.outputTokens.total ?? 0;
       if (part.type === "error") throw part.error;
@@ -213,6 +215,41 @@ describe("the Responses API, from an imitator that", () => {
       created +
         said("Hello world.") +
         event("response.completed", { response: { usage: { input_tokens: "3", output_tokens: "4" } } }),
+      { ...good, tokens: 4 },
+    ],
+    [
+      "cites pages without places, and files",
+      created +
+        said("Hello world.") +
+        event("response.output_text.annotation.added", { annotation: { type: "file", file: {} } }) +
+        event("response.output_text.annotation.added", {
+          annotation: { type: "url_citation", url: "https://a.example/" },
+        }) +
+        completed,
+      { ...good, pages: ["https://a.example/"] },
+    ],
+    [
+      "summarises its reasoning without saying where",
+      created +
+        added({ type: "reasoning", encrypted_content: 7 }) +
+        event("response.reasoning_summary_part.added", { part: {} }) +
+        event("response.reasoning_summary_text.delta", { delta: "Hm." }) +
+        said("Hello world.", { output_index: 1 }) +
+        completed,
+      { ...good, reasoning: "Hm." },
+    ],
+    [
+      "has odd details",
+      created +
+        added({ type: "message", phase: "odd" }) +
+        said("Hello world.") +
+        event("response.completed", {
+          response: {
+            incomplete_details: {},
+            service_tier: 7,
+            usage: { output_tokens: 4, input_tokens_details: { cached_tokens: "1" }, output_tokens_details: [] },
+          },
+        }),
       { ...good, tokens: 4 },
     ],
     [

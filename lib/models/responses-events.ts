@@ -2,6 +2,7 @@
 import {
   type EventReader,
   type Item,
+  isEndMark,
   isObject,
   type JsonObject,
   numberOf,
@@ -11,6 +12,7 @@ import {
   unreadable,
 } from "./answer-events";
 import { failureIn, isPing } from "./failure-shapes";
+import { doneItem, filledEvent, plainItem, plainResponse } from "./responses-shapes";
 
 type OutputItem = {
   place: number;
@@ -53,8 +55,7 @@ export class ResponsesEvents implements EventReader {
   }
 
   read({ name, data }: ProviderEvent): Item[] {
-    const word = data.trim();
-    if (word === "[DONE]" || word === "DONE") return this.#shown ? this.#completed({}, "response.completed") : [];
+    if (isEndMark(data)) return this.#shown ? this.#completed({}, "response.completed") : [];
     const event = objectOf(data);
     if (!event) return [];
     const type = typeof event.type === "string" && event.type !== "" ? event.type : (name ?? "");
@@ -115,7 +116,8 @@ export class ResponsesEvents implements EventReader {
     }
     if (reasoningDeltas.has(type)) return this.#reasoning(event);
     const item = this.#itemOf(event);
-    return [this.#begun(), frameItem({ ...event, type, ...(item && { item_id: item.id }) })].flat();
+    const filled = filledEvent(type, { ...event, ...(item && { item_id: item.id, output_index: item.place }) });
+    return filled ? [...this.#begun(), frameItem(filled)] : [];
   }
 
   #begin(type: string, event: JsonObject): Item[] {
@@ -123,7 +125,8 @@ export class ResponsesEvents implements EventReader {
     this.#thinking ||= this.#items.size === 0;
     const response = isObject(event.response) ? event.response : {};
     const { id = "response", created_at: at, model = "" } = response;
-    return [frameItem({ ...event, type, response: { ...response, id, created_at: numberOf(at) ?? 0, model } })];
+    const filled = { id: String(id), created_at: numberOf(at) ?? 0, model: String(model) };
+    return [frameItem({ ...event, type, response: { ...response, ...filled } })];
   }
 
   /** Some servers begin with the first item. */
@@ -141,10 +144,8 @@ export class ResponsesEvents implements EventReader {
     this.#items.set(place, this.#last);
     this.#thinking = type === "reasoning";
     const filled = type === "function_call" ? { call_id: call.id, name: call.name, arguments: "" } : {};
-    return [
-      ...this.#begun(),
-      frameItem({ type: "response.output_item.added", output_index: place, item: { ...item, id, type, ...filled } }),
-    ];
+    const added = { ...plainItem(item), id, type, ...filled };
+    return [...this.#begun(), frameItem({ type: "response.output_item.added", output_index: place, item: added })];
   }
 
   /** The item that an event is about, by its place, its id, or as the last one. */
@@ -225,7 +226,7 @@ export class ResponsesEvents implements EventReader {
     this.#thinking = false;
     return [
       ...items,
-      frameItem({ type: "response.output_item.done", output_index: item.place, item: doneItem(item, told) }),
+      frameItem({ type: "response.output_item.done", output_index: item.place, item: doneItem(told, item) }),
     ];
   }
 
@@ -240,9 +241,7 @@ export class ResponsesEvents implements EventReader {
       if (!done && type === "response.completed")
         items.push(...this.#done({ output_index: place, item: output[place] ?? {} }));
     this.#thinking = false;
-    const { usage, incomplete_details: details, service_tier: tier } = response;
-    const kept = { usage: usageOf(usage), incomplete_details: details, service_tier: tier };
-    return [...items, frameItem({ type, response: kept }), { type: "end" }];
+    return [...items, frameItem({ type, response: plainResponse(response) }), { type: "end" }];
   }
 }
 
@@ -253,27 +252,6 @@ function partOf({ content_index: index }: JsonObject): string {
 function show(item: OutputItem, event: JsonObject, text: string): void {
   const part = partOf(event);
   item.shown.set(part, (item.shown.get(part) ?? 0) + text.length);
-}
-
-function doneItem({ id, type, call }: OutputItem, told: JsonObject): JsonObject {
-  if (type !== "function_call") return { ...told, id, type };
-  const { arguments: input } = told;
-  const text = typeof input === "string" ? input : input === undefined || input === null ? "" : JSON.stringify(input);
-  const name = call.name || String(told.name ?? "");
-  return { ...told, id, type, call_id: call.id, name, arguments: text || call.input, status: "completed" };
-}
-
-function usageOf(usage: unknown): JsonObject | undefined {
-  if (!isObject(usage)) return undefined;
-  const details = (value: unknown) => (isObject(value) ? value : undefined);
-  return {
-    ...usage,
-    input_tokens: numberOf(usage.input_tokens ?? usage.prompt_tokens) ?? 0,
-    output_tokens: numberOf(usage.output_tokens ?? usage.completion_tokens) ?? 0,
-    total_tokens: numberOf(usage.total_tokens),
-    input_tokens_details: details(usage.input_tokens_details),
-    output_tokens_details: details(usage.output_tokens_details),
-  };
 }
 
 function frameItem(event: JsonObject): Item {
