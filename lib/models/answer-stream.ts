@@ -9,8 +9,8 @@ import type { Normaliser, Said } from "./normaliser";
 export type AnswerOptions = {
   /** Reads the bytes and knows when the answer is whole. */
   normaliser: Normaliser;
-  /** What was read of the source before. */
-  first?: Buffer;
+  /** What the normaliser has made of what was read of the source before. */
+  said?: Said[];
   /** Called for whatever the provider sends, shown or not. */
   onBytes?(): void;
   hold?: HoldUntilCommit;
@@ -24,7 +24,7 @@ export type AnswerOptions = {
  */
 export function answerStream(
   source: Readable,
-  { normaliser, first, onBytes, hold = holdUntilCommit }: AnswerOptions,
+  { normaliser, said: begun, onBytes, hold = holdUntilCommit }: AnswerOptions,
 ): ReadableStream<Uint8Array> {
   let output!: ReadableStreamDefaultController<Uint8Array>;
   const encoder = new TextEncoder();
@@ -64,22 +64,23 @@ export function answerStream(
 
   function read(): void {
     while (demand && (state === "flowing" || state === "asked") && !over) {
-      const bytes = next();
-      if (bytes === null) return;
+      const said = next();
+      if (said === null) return;
       // One more would begin the next read of the connection, for the first of the next texts alone.
       if (state === "asked") state = "ready";
-      take(bytes);
+      take(said);
     }
   }
 
-  function next(): Buffer | null {
-    const bytes: Buffer | null = first ?? source.read();
-    first = undefined;
-    return bytes;
+  function next(): Said[] | null {
+    const first = begun;
+    begun = undefined;
+    if (first) return first;
+    const bytes: Buffer | null = source.read();
+    return bytes && normaliser.read(bytes);
   }
 
-  function take(bytes: Buffer): void {
-    const said = normaliser.read(bytes);
+  function take(said: Said[]): void {
     onBytes?.();
     say(said);
     if (over) return;
@@ -159,7 +160,7 @@ export function answerStream(
     over = true;
     clearTimeout(grace?.timer);
     // Of what came with a failure, what had come before it.
-    for (let bytes = next(); bytes !== null; bytes = next()) take(bytes);
+    for (let said = next(); said !== null; said = next()) take(said);
     say(normaliser.finish(Boolean(problem)));
     give();
     const error = normaliser.whole ? undefined : (normaliser.failure ?? problem);

@@ -173,13 +173,17 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
         init,
       );
     const normaliser = new Normaliser(new OtherEvents());
-    return new Response(answerStream(body, { first, normaliser, onBytes: () => activity.bytes() }), init);
+    const said = normaliser.read(first);
+    return new Response(answerStream(body, { said, normaliser, onBytes: () => activity.bytes() }), init);
   }
   const normaliser = new Normaliser(reader);
   headers.set("content-type", "text/event-stream");
   if (kind === "events") {
+    const said = normaliser.read(first);
+    // A refusal is one, also with status 200: it can be repaired, or waited for.
+    if (said.length === 0 && isRefusal(normaliser.failure)) throw normaliser.failure;
     const onBytes = () => activity.bytes(normaliser.thinking);
-    return new Response(answerStream(body, { first, normaliser, onBytes }), init);
+    return new Response(answerStream(body, { said, normaliser, onBytes }), init);
   }
   const whole = kind === "json" ? await jsonOf(first, body, () => activity.bytes()) : null;
   const said = whole === cutOff ? normaliser.finish(false) : whole && normaliser.readWhole(whole.value);
@@ -187,6 +191,13 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   if (said) return new Response(framesOf(said), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
   throw unreadable();
+}
+
+/** Of the request, or while the model is loaded. */
+const refusals = [400, 404, 422, 501, 503];
+
+function isRefusal(failure: Error | null): boolean {
+  return APICallError.isInstance(failure) && refusals.includes(failure.statusCode ?? 0);
 }
 
 function rest(first: Buffer, body: Readable, onBytes: () => void): ReadableStream<Uint8Array> {

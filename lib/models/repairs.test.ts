@@ -78,6 +78,17 @@ describe("a model that takes no tools", () => {
     });
   });
 
+  it.each<[string, Script]>([
+    ["first event", [{ raw: `data: {"error":{"code":400,"message":"no tools for this model"}}\n\n` }]],
+    ["JSON", [{ answer: 200, body: { error: { code: 400, message: "this model does not support tools" } } }]],
+  ])("is known by what a server says with status 200 in its %s", async (place, script) => {
+    const asked = `with status 200, ${place}`;
+    expect(await ask(asked, optional, freshModel(), script, says("Yes."))).toEqual({
+      answer: "Yes.",
+      offered: [["own"], []],
+    });
+  });
+
   it("fails for a client that brought its own", async () => {
     expect(await ask("theirs", brought, freshModel(), noTools)).toEqual({ answer: null, offered: [["theirs"]] });
   });
@@ -188,6 +199,7 @@ it.each([
   [422, "messages[0]: unexpected role 'system'"],
   [400, "'system' is not one of ['user', 'assistant'] - 'messages.0.role'"],
   [400, "This model does not support system messages"],
+  [422, "messages.0.role: Input should be 'user' or 'assistant'"],
 ])("instructions become the beginning of the question where no system role is taken: %i %s", async (status, words) => {
   const [refused, sent] = await bodies(`kindly, ${words}`, refusing(status, words), says("Yes."));
   expect(refused?.messages).toMatchObject([{ role: "system" }, { role: "user" }]);

@@ -16,6 +16,7 @@ const noSystemRole = new RegExp(
     "\\brole\\W{1,8}system\\b.{0,20}\\b(?:not|invalid|un)",
     "(?:invalid|un(?:expected|known|recognized)) (?:message )?role\\W{1,5}system\\b",
     "\\bsystem\\b\\W{1,4}is (?:not|none) (?:one )?of\\b",
+    "should be \\W?user\\W{1,3}or \\W?assistant\\b",
   ].join("|"),
   "i",
 );

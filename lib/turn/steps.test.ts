@@ -231,6 +231,8 @@ describe.each(apis)("over the %s API, as streamText does it", (api) => {
     );
     const answer = fc
       .tuple(fc.array(step, { minLength: 1, maxLength: 5 }), fc.constantFrom("stop", "tool_calls", "length" as const))
+      // The SDK's loop lets a model mend a call that was cut off with its answer, up to ten times.
+      .filter(([steps, finish]) => finish !== "length" || !steps.some(isWrongCall))
       .map(([steps, finish]): Script => [...steps, { finish }]);
     await fc.assert(
       fc.asyncProperty(fc.array(answer, { maxLength: 3 }), (answers) =>
@@ -249,6 +251,20 @@ it("gives a model its encrypted reasoning back", async () => {
   expect(chunks.some(({ type }) => type === "reasoning-delta")).toBe(true);
   const { body } = await ours.request(`question ${asks}!`, 2);
   expect(body.input).toContainEqual(expect.objectContaining({ type: "reasoning", encrypted_content: "sealed" }));
+});
+
+function isWrongCall(step: Step): boolean {
+  return "tool" in step && (step.tool === "nobody's" || step.arguments.join("") === "{}");
+}
+
+it.each(apis)("a call that is cut off with its answer ends the turn, without another request: %s", async (api) => {
+  const question = `question ${++asks}!`;
+  ours.on(question, [{ tool: "words", arguments: ['{"city":"Bo'] }, { finish: "length" }], says("Not asked."));
+  const end = new StepsEnd();
+  const input = { model: modelOf(ours, api), prompt: asked(question), tools: toolbox(), providerOptions: {} };
+  for await (const _ of modelSteps(input, end, never));
+  expect(end.finishReason).toBe("length");
+  expect(ours.requests.filter((request) => request.prompt === question)).toHaveLength(1);
 });
 
 it("calls that a server counts anew in each answer have ids of their own, in its own request too", async () => {

@@ -127,7 +127,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     }
     if (open) yield { type: "finish-step" };
     end.finishReason = finishReason ?? "interrupted";
-    if (end.finishReason === "interrupted" || !said.wantsAnswer || step === maxSteps) return;
+    if (endedTooSoon(end.finishReason) || !said.wantsAnswer || step === maxSteps) return;
     // The cap holds for the answer, not for each call of it.
     if (settings?.maxOutputTokens !== undefined && end.usage.outputTokens >= settings.maxOutputTokens) {
       end.finishReason = "length";
@@ -140,6 +140,11 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
 /** Such a cap is not the client's, and may be left out where a server refuses it (lib/models/repairs.ts). */
 function cappedToFit({ providerOptions }: Pick<StepsInput, "providerOptions">): StepsInput["providerOptions"] {
   return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, cappedToFit: true } };
+}
+
+/** The model was not done: a call that was cut off with it is no mistake that it could mend. */
+function endedTooSoon(reason: FinishReason): boolean {
+  return reason === "interrupted" || reason === "length" || reason === "content-filter";
 }
 
 const callKind = "tool-";
