@@ -79,7 +79,7 @@ describe("a model that takes no tools", () => {
   });
 
   it.each<[string, Script]>([
-    ["first event", [{ raw: `data: {"error":{"code":400,"message":"no tools for this model"}}\n\n` }]],
+    ["opening event", [{ raw: `data: {"error":{"code":400,"message":"no tools for this model"}}\n\n` }]],
     ["JSON", [{ answer: 200, body: { error: { code: 400, message: "this model does not support tools" } } }]],
   ])("is known by what a server says with status 200 in its %s", async (place, script) => {
     const asked = `with status 200, ${place}`;
