@@ -14,7 +14,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   const database = await openDatabase();
   const provider = await startProvider();
   const scripted = {
-    MODELS: "openai:scripted,local",
+    MODELS: "openai:scripted,openai:forgetful,local",
     OPENAI_BASE_URL: provider.url,
     OPENAI_API_KEY: "sk-canary-of-the-server",
     OPENAI_API: "chat",

@@ -1,5 +1,6 @@
 // A long conversation: the page asks for its end, and for what is before as the reader scrolls up.
 import type { Page } from "playwright/test";
+import type { Script } from "@/test/provider";
 import { expect, test } from "./journey.ts";
 
 const turns = 90;
@@ -88,4 +89,44 @@ test("says so when older messages do not come, and loads them when asked again",
   refuse = false;
   await again.click();
   await expect(messages(page)).toHaveCount(100);
+});
+
+test("a line shows where the model's memory begins", async ({ page, chat, provider, key }) => {
+  await chat.signInAsGuest();
+  const chatId = await makeLongChat(page, key);
+  const message = "This model's maximum context length is 2048 tokens.";
+  const refusal: Script = [{ answer: 400, body: { error: { message, code: "context_length_exceeded" } } }];
+  // The first one may be about the cap on the output, which is then left out.
+  await provider.answers(refusal, refusal, [{ text: "Rivers, mostly." }, { finish: "stop" }]);
+  // Another model than that of the other journeys, which would have this limit too.
+  const question = {
+    id: `${key}-question`,
+    role: "user",
+    parts: [{ type: "text", text: `${key}: what was it about?` }],
+  };
+  const asked = await page.request.post("/api/chat", {
+    data: { id: chatId, message: question, model: "openai:forgetful", searchMode: "none" },
+  });
+  await asked.body();
+  await page.goto(`/chat/${chatId}`);
+  await expect(chat.text).toHaveText("Rivers, mostly.");
+  const line = log(page).getByText("The model did not read the messages above");
+  await expect(line).toHaveCount(1);
+  const asks = (await provider.closed(await provider.requests())).body.messages as { role: string; content: unknown }[];
+  const first = JSON.stringify(asks.find(({ role }) => role === "user")).match(/Question (\d+):/)?.[1];
+  // Right above the first message that was sent.
+  await expect(line.locator("xpath=following-sibling::*[1]")).toContainText(`Question ${first}:`);
+  if (process.env.SHOTS) {
+    for (const scheme of ["light", "dark"] as const)
+      for (const [name, size] of Object.entries({
+        desktop: { width: 1280, height: 860 },
+        phone: { width: 390, height: 844 },
+      })) {
+        await page.emulateMedia({ colorScheme: scheme });
+        await page.setViewportSize(size);
+        await line.evaluate((element) => element.scrollIntoView({ block: "center" }));
+        await page.waitForTimeout(400);
+        await page.screenshot({ path: `${process.env.SHOTS}/${scheme}-${name}.png` });
+      }
+  }
 });

@@ -14,6 +14,10 @@ function duration(ms: number): string {
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
+function sourcesNotRead(count: number): string {
+  return count === 1 ? "1 source not read" : `${count} sources not read`;
+}
+
 type DetailsProps = {
   metadata: MessageMetadata;
   note: AnswerEnding["note"];
@@ -25,7 +29,7 @@ type DetailsProps = {
 /** Under an ended answer: how it ended, what it took, and what can be done with it. */
 export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: DetailsProps) {
   const { models } = useSession();
-  const { status, error, model, timing, usage, confidence } = metadata;
+  const { status, error, model, timing, usage, confidence, memory } = metadata;
   const label = models.find(({ id }) => id === model)?.label ?? model;
   return (
     <footer className="grid grid-cols-1 gap-2.5">
@@ -66,6 +70,12 @@ export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: Det
           {label && <span>{label}</span>}
           {timing && <span>{duration(timing.durationMs)}</span>}
           {usage && <span>{number.format(usage.totalTokens)} tokens</span>}
+          {memory?.leftOutPassages && (
+            <Tooltip label="All sources together are longer than the model can read. It did not read the last ones.">
+              {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the explanation must be reachable by keyboard. */}
+              <span tabIndex={0}>{sourcesNotRead(memory.leftOutPassages)}</span>
+            </Tooltip>
+          )}
           {typeof confidence === "number" && (
             <Tooltip label="How much of the answer its cited sources support">
               {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the explanation must be reachable by keyboard. */}

@@ -1,13 +1,14 @@
 "use client";
 import { clsx } from "clsx";
 import { ArrowDown } from "lucide-react";
-import { useEffect, useRef } from "react";
+import { Fragment, useEffect, useRef } from "react";
 import { Button } from "@/components/ui/button";
 import type { MessagePage } from "@/lib/client/api";
 import { Answer } from "./answer";
 import { PendingAnswer } from "./answer-status";
 import { BufferingNote } from "./buffering-note";
 import { Composer } from "./composer";
+import { MemoryLine, memoryBegin } from "./memory-line";
 import { ConnectionLine, FailureNote } from "./notices";
 import { OlderMessages, useStayInPlace } from "./older-messages";
 import { useStickToBottom } from "./stick-to-bottom";
@@ -28,6 +29,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
   const { atEnd, toEnd } = useStickToBottom(scroller, content);
   useStayInPlace(scroller, content, messages[0]?.id);
   const empty = messages.length === 0;
+  const firstReadId = memoryBegin(messages);
 
   const lastOwnId = messages.findLast(({ role }) => role === "user")?.id;
   // biome-ignore lint/correctness/useExhaustiveDependencies: whoever writes wants to see what they wrote.
@@ -53,7 +55,10 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
           {messages.map((message, index) => {
             const settled = index < messages.length - freshMessages;
             return message.role === "user" ? (
-              <UserMessage key={message.id} message={message} settled={settled} />
+              <Fragment key={message.id}>
+                {message.id === firstReadId && <MemoryLine />}
+                <UserMessage message={message} settled={settled} />
+              </Fragment>
             ) : (
               <Answer
                 // An answer that goes on in another message is still the answer to its question.
