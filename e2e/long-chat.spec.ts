@@ -116,17 +116,4 @@ test("a line shows where the model's memory begins", async ({ page, chat, provid
   const first = JSON.stringify(asks.find(({ role }) => role === "user")).match(/Question (\d+):/)?.[1];
   // Right above the first message that was sent.
   await expect(line.locator("xpath=following-sibling::*[1]")).toContainText(`Question ${first}:`);
-  if (process.env.SHOTS) {
-    for (const scheme of ["light", "dark"] as const)
-      for (const [name, size] of Object.entries({
-        desktop: { width: 1280, height: 860 },
-        phone: { width: 390, height: 844 },
-      })) {
-        await page.emulateMedia({ colorScheme: scheme });
-        await page.setViewportSize(size);
-        await line.evaluate((element) => element.scrollIntoView({ block: "center" }));
-        await page.waitForTimeout(400);
-        await page.screenshot({ path: `${process.env.SHOTS}/${scheme}-${name}.png` });
-      }
-  }
 });

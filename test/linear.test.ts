@@ -28,7 +28,7 @@ import { foldChunks } from "@/lib/turn/fold";
 import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 import { compactChunks } from "@/lib/turn/merge";
 import { quotePassages } from "@/lib/turn/passages";
-import { shortenResults, sizeOf } from "@/lib/turn/prompt-size";
+import { shortenResults } from "@/lib/turn/prompt-size";
 import { modelSteps, StepsEnd } from "@/lib/turn/steps";
 import { contentWords, sentences, withoutMarkup } from "@/lib/words";
 import { context } from "./dialect-server";
@@ -231,8 +231,7 @@ const passes: Record<string, (text: string) => unknown> = {
   "readForm, no form": (text) => refused(readForm(post(`--x\r\n${text}`, "multipart/form-data; boundary=x"), 1e8)),
   "a stream's events in the browser": (text) => lineOf(pieces(text, 1_000)),
   countTokens: (text) => countTokens(text + counted++),
-  "sizeOf, a tool's result": (text) => sizeOf(toolResult(text)),
-  shortenResults: (text) => shortenResults([toolResult(text)]),
+  "a tool's result, shortened": (text) => shortenResults([toolResult(text)]),
   visibleText,
   visibleLine,
   quotePassages: (text) => quotePassages([{ ...source(1, text), title: text }], "9f04c1d2"),

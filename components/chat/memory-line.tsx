@@ -1,6 +1,6 @@
 import type { ChatMessage } from "@/lib/turn/chunks";
 
-/** The first message that the model was sent for the latest answer; undefined when that was all of them. */
+/** The first message that was sent for the latest answer; undefined when all of them were. */
 export function memoryBegin(messages: ChatMessage[]): string | undefined {
   return messages.findLast(({ role, metadata }) => role === "assistant" && metadata?.status)?.metadata?.memory
     ?.firstMessageId;

@@ -56,10 +56,7 @@ export class ContextExceeded extends Error {}
  * prompt.
  */
 const outputShare = 1 / 4;
-/**
- * Exchanges leave in groups, so that some turns in a row begin alike: the provider's prompt cache
- * then holds what they share.
- */
+/** Exchanges leave in groups: several turns begin alike, and the prompt cache is hit. */
 const groupSizes = [8, 4, 2];
 
 type Sized = { messages: ModelMessage[]; tokens: number };
@@ -101,8 +98,7 @@ export class ContextWindow implements Prompt {
     let cut: Cut = { messages: [...this.#whole, ...said], tokens: 0, from: 0, shortened: 0, passages: sources.length };
     if (context.tokens !== Number.POSITIVE_INFINITY) {
       const bytes = bytesOf(cut.messages) + Buffer.byteLength(await this.#fixed());
-      // No tokenizer makes more tokens than there are bytes, so most conversations need not be
-      // counted.
+      // No tokenizer makes more tokens than there are bytes: most conversations need no counting.
       if (bytes <= room) cut.tokens = Math.ceil(bytes / bytesPerToken);
       else cut = await this.#cut(said, room, binding);
       this.#sentTokens = cut.tokens;
