@@ -109,4 +109,10 @@ export const attacks: Record<string, Attack> = {
         ? ask(target, ["hello"], "local", { signal: AbortSignal.timeout(randomInt(1, 60)) })
         : leaveEarly(target, `/api/chats/${randomUUID()}/events`),
     ),
+  "more feeds than the ceiling allows, held open": async (target) => {
+    const id = randomUUID();
+    const made = await post(target, "/api/chats", { id });
+    const hold = () => statusOf(target, `/api/chats/${id}/events`, { signal: AbortSignal.timeout(500) });
+    return [made, ...(await times(4 * parallel, hold))];
+  },
 };

@@ -23,7 +23,7 @@ const maxLongestMs = sized(500, 2_000);
 /** What the runtime may keep for later after megabytes went through it; a leak of the attacks' bodies is far more. */
 const memoryGraceBytes = 64 * 1_048_576;
 
-const cluster = testCluster({ env: { ...measured, HEARTBEAT_MS: "1000" } });
+const cluster = testCluster({ env: { ...measured, HEARTBEAT_MS: "1000", MAX_OPEN_STREAMS: "50" } });
 const attacker = fork(fileURLToPath(new URL("./attacker-process.ts", import.meta.url)), { execArgv: [] });
 let users: TestUser[];
 let bad: TestUser;
