@@ -72,6 +72,18 @@ function call() {
   return { model: "scripted", messages: [{ role: "user", content: "Hi" }] };
 }
 
+test("a server that shuts down takes its streams out of the count, so that their readers find room elsewhere", async () => {
+  const server = await cluster.start();
+  const user = await cluster.guest();
+  const { id } = (await cluster.api<{ id: string }>("POST", "/api/chats", { body: {}, user })).body;
+  const feed = () => openStream(`${server.url}/api/chats/${id}/events`, { token: user.token, kind: "dialect" });
+  const feeds = [await feed(), await feed(), await feed()];
+  const counted = async () =>
+    (await cluster.sql`select streams from open_streams where user_id = ${user.userId}`).map(({ streams }) => streams);
+  expect([feeds.map(({ status }) => status), await counted()]).toEqual([[200, 200, 200], [3]]);
+  expect([await server.stop(), await counted()]).toEqual([0, []]);
+});
+
 async function untilAdmitted(open: () => Promise<EventStream>): Promise<EventStream> {
   let stream = await open();
   await expect
