@@ -180,8 +180,16 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     return model;
   }
 
-  const find = (name = models()[0]?.id) =>
-    models().find(({ id }) => id === name) ?? models().find(({ id }) => splitId(id)?.[1] === name);
+  function find(name = models()[0]?.id): Model | undefined {
+    const all = models();
+    // A page that was opened before the list had come asks for the wildcard.
+    const prefix = name?.endsWith(":*") ? name.slice(0, -1) : undefined;
+    return (
+      all.find(({ id }) => id === name) ??
+      all.find(({ id }) => splitId(id)?.[1] === name) ??
+      all.find(({ id }) => prefix && id.startsWith(prefix))
+    );
+  }
 
   return {
     get models() {

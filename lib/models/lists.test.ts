@@ -268,6 +268,8 @@ describe("a catalogue with a wildcard", () => {
     ]);
     expect([catalogue.awaitsList, catalogue.knows(), catalogue.defaultId]).toEqual([false, true, "ollama:qwen3:8b"]);
     expect(catalogue.require("qwen3:8b").abilities.tools).toBe(true);
+    // As a page asks that was opened before.
+    expect(catalogue.require("ollama:*").id).toBe("ollama:qwen3:8b");
     expect(catalogue.require("llama3.2").model).toBe(catalogue.require("ollama:llama3.2").model);
     expect(() => catalogue.require("ollama:absent")).toThrow(expect.objectContaining({ code: "bad_request" }));
   });
@@ -369,6 +371,17 @@ describe("models.json", () => {
     expect([catalogue.paid, catalogue.secrets]).toEqual([true, ["secret-of-the-lab", "chat", "2"]]);
     const chosen = buildCatalogue(parseEnv({ MODELS: "desk:b" }), file);
     expect([chosen.models.map(({ id }) => id), chosen.paid]).toEqual([["desk:b"], false]);
+  });
+
+  it.each([
+    [{}, false],
+    [{ headers: { "x-team": "chat" }, query: { version: "2" } }, false],
+    [{ headers: { "api-key": "k" } }, true],
+    [{ headers: { Authorization: "Basic k" } }, true],
+    [{ query: { key: "k" } }, true],
+  ])("with a server with %j, which costs money: %s", (more, paid) => {
+    const file = parse({ servers: [{ name: "lab", baseUrl: "http://localhost:1/v1", ...more }] });
+    expect(buildCatalogue(parseEnv({}), file).paid).toBe(paid);
   });
 
   it("says of models of any provider what they can do", () => {

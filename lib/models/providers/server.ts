@@ -15,7 +15,7 @@ export function namedServer(entry: ServerEntry): Provider {
   return {
     title: entry.title ?? name,
     ...(apiKeyVariable && !apiKey && { reason: `${apiKeyVariable} is not set.` }),
-    paid: Boolean(apiKey),
+    paid: Boolean(apiKey) || [headers, query].some((named) => Object.keys(named ?? {}).some(isKeyName)),
     secrets: [apiKey, ...Object.values(headers ?? {}), ...Object.values(query ?? {})],
     offers: models?.map(({ id }) => id) ?? ["*"],
     load: (model) => (api === "chat" ? compatible(server, model) : responsesModel(server, model)),
@@ -23,6 +23,11 @@ export function namedServer(entry: ServerEntry): Provider {
     described: new Map(models?.map(({ id, ...described }) => [id, described])),
     ...(api === "chat" && { fieldOptions: name }),
   };
+}
+
+/** Of a header or a parameter that carries a key: guests must not spend it. */
+function isKeyName(name: string): boolean {
+  return /auth|key|token|secret|cookie/i.test(name);
 }
 
 function responsesModel({ baseURL, apiKey = noKey, headers, query }: CompatibleServer, model: string) {
