@@ -86,16 +86,16 @@ it("calls reasoning that is shown thinking at once", () => {
   ]);
 });
 
-it("counts repeated requests to a server that says it is loading as one wait", () => {
+it.each([true, false])("counts repeated requests to a server that says it is loading as one wait", (loads) => {
   const { told, progress, passes } = watched();
   for (let attempt = 0; attempt < 5; attempt++) {
-    progress.begin(true);
+    progress.begin(loads);
     passes(100);
     progress.end();
     progress.loading();
     passes(2_000);
   }
-  progress.begin(true);
+  progress.begin(loads);
   passes(5_000);
   progress.answering();
   expect(told).toEqual([

@@ -28,7 +28,7 @@ export class ModelProgress {
 
   /** A request is sent. `loads`: its server may have to load the model first. */
   begin(loads: boolean): void {
-    this.#loads = loads;
+    this.#loads = loads || this.#phase === "loading";
     // A repeated request belongs to the same wait.
     if (this.#phase === "answering") this.#sinceMs = performance.now();
     this.#heard = false;
