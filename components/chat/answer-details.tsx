@@ -7,6 +7,8 @@ import type { AnswerEnding } from "./endings";
 import { useSession } from "./session";
 
 const number = new Intl.NumberFormat("en");
+/** Most answers cost a fraction of a cent. */
+const dollars = new Intl.NumberFormat("en", { style: "currency", currency: "USD", maximumSignificantDigits: 2 });
 
 function duration(ms: number): string {
   const seconds = ms / 1000;
@@ -70,6 +72,7 @@ export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: Det
           {label && <span>{label}</span>}
           {timing && <span>{duration(timing.durationMs)}</span>}
           {usage && <span>{number.format(usage.totalTokens)} tokens</span>}
+          {usage?.costUsd !== undefined && <span>{dollars.format(usage.costUsd)}</span>}
           {memory?.leftOutPassages && (
             <Tooltip label="All sources together are longer than the model can read. It did not read the last ones.">
               {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the explanation must be reachable by keyboard. */}

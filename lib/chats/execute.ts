@@ -158,7 +158,7 @@ async function* chunksOf(
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const ready = await requireModel(options.model);
-  const { id: modelId, model } = ready;
+  const { id: modelId, model, abilities } = ready;
   const { history, historyIsCut } = known
     ? { history: known, historyIsCut: false }
     : await whenAnswered(() => readHistory(turn), signal);
@@ -199,6 +199,7 @@ async function* chunksOf(
     {
       ...identityOf(turn),
       model,
+      price: abilities.price,
       history,
       historyIsCut,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),

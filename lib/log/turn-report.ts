@@ -26,6 +26,7 @@ export function reportTurn({ turnId, userId, model, metadata, durationMs, takenO
       ...(error && { error: error.code }),
       ...(finishReason && { finishReason }),
       ...(usage && { inputTokens: usage.inputTokens, outputTokens: usage.outputTokens }),
+      ...(usage?.costUsd !== undefined && { costUsd: usage.costUsd }),
       durationMs: Math.round(durationMs),
       ...(takenOver && { takenOver }),
     },

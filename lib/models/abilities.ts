@@ -5,6 +5,7 @@ import { z } from "zod";
 /** Larger than any model's; a number above it is a mistake. */
 const maxTokens = 100_000_000;
 const tokens = z.int().positive().max(maxTokens);
+const usd = z.number().nonnegative().max(1_000_000);
 
 export const abilities = z
   .strictObject({
@@ -13,6 +14,10 @@ export const abilities = z
     reasoning: z.boolean().optional().describe("It thinks before it answers."),
     contextTokens: tokens.optional().describe("The most tokens of prompt and answer together."),
     maxOutputTokens: tokens.optional().describe("The most tokens of an answer."),
+    price: z
+      .strictObject({ inputUsd: usd, outputUsd: usd })
+      .optional()
+      .describe("US dollars for a million tokens of prompt and of answer."),
   })
   .meta({ id: "Abilities" });
 

@@ -10,6 +10,7 @@ import type { ListedModel } from "./providers/contract";
 
 /** A field that is not what it should be counts as missing. */
 export const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
+const perToken = z.coerce.number().nonnegative().max(1);
 const words = z.array(z.string()).optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
 const text = z.string().optional().catch(undefined);
@@ -33,6 +34,8 @@ const entry = z.object({
   top_provider: z.object({ context_length: tokens, max_completion_tokens: tokens }).optional().catch(undefined),
   architecture: z.object({ input_modalities: words, output_modalities: words }).optional().catch(undefined),
   supported_parameters: words,
+  /** OpenRouter: US dollars for one token. */
+  pricing: z.object({ prompt: perToken, completion: perToken }).optional().catch(undefined),
   /** Mistral has flags, LM Studio words. */
   capabilities: z
     .union([words.unwrap(), z.object({ completion_chat: flag, function_calling: flag, vision: flag, reasoning: flag })])
@@ -79,6 +82,11 @@ function modelsOf(entries: Entry[]): ListedModel[] {
   return entries.filter(isChatModel).map((each) => ({ name: each.id, abilities: abilitiesOf(each) }));
 }
 
+/** Without the noise of binary fractions. */
+function perMillion(usd: number): number {
+  return Number((usd * 1_000_000).toPrecision(9));
+}
+
 function isChatModel({ type, architecture, capabilities }: Entry): boolean {
   if (type !== undefined && /embed|rerank|image|audio|moderation|transcri|speech/i.test(type)) return false;
   const outputs = architecture?.output_modalities;
@@ -104,6 +112,10 @@ function abilitiesOf(model: Entry): Abilities {
       meta?.n_ctx ??
       meta?.n_ctx_train,
     maxOutputTokens: top?.max_completion_tokens ?? model.max_completion_tokens,
+    price: model.pricing && {
+      inputUsd: perMillion(model.pricing.prompt),
+      outputUsd: perMillion(model.pricing.completion),
+    },
   });
 }
 

@@ -75,10 +75,14 @@ describe("the list of a server with OpenAI's API", () => {
         architecture: { input_modalities: ["text", "image"], output_modalities: ["text"] },
         top_provider: { context_length: 128000, max_completion_tokens: 8192 },
         supported_parameters: ["tools", "reasoning", "max_tokens"],
-        pricing: { prompt: "0.000003" },
+        pricing: { prompt: "0.0000003", completion: "0.000015", image: "0" },
       },
-      { contextTokens: 128000, maxOutputTokens: 8192, tools: true, vision: true, reasoning: true },
+      {
+        ...{ contextTokens: 128000, maxOutputTokens: 8192, tools: true, vision: true, reasoning: true },
+        price: { inputUsd: 0.3, outputUsd: 15 },
+      },
     ],
+    ["OpenRouter, of a router whose price varies,", { id: "m", pricing: { prompt: "-1", completion: "-1" } }, {}],
     ["a field of another type", { id: "m", max_model_len: "many", context_length: null, capabilities: 3 }, {}],
   ])("says the abilities of a model as %s does", async (_, entry, abilities) => {
     const { models } = await listAt({ "/v1/models": { object: "list", data: [entry] } });

@@ -23,7 +23,13 @@ export type TurnError = { code: TurnErrorCode; message: string; retryable: boole
 
 export type SearchMode = "all" | "selected" | "none";
 
-export type Usage = { inputTokens: number; outputTokens: number; totalTokens: number };
+export type Usage = {
+  inputTokens: number;
+  outputTokens: number;
+  totalTokens: number;
+  /** By the model's price, where one is known; the provider's bill may have discounts, as for cached prompts. */
+  costUsd?: number;
+};
 
 /** Milliseconds from the start of the run. `firstTokenMs` is null when no text came. */
 export type Timing = { firstTokenMs: number | null; durationMs: number; tokensPerSecond: number | null };

@@ -178,6 +178,16 @@ describe.each(apis)("over the %s API", (api) => {
     for (const { ordinal } of sources) expect(prompt).toContain(`number=\\"${ordinal}\\" title=\\"Rivers\\"`);
   });
 
+  it("tells what the answer cost by the model's price, and nothing without one", async () => {
+    const question = `${api}: what does it cost?`;
+    provider.on(question, says("Little.", { input: 4_000, output: 500 }));
+    const price = { inputUsd: 0.25, outputUsd: 2 };
+    const { metadata } = await run(question, { model: scripted(api), price });
+    expect(metadata.usage).toEqual({ inputTokens: 4_000, outputTokens: 500, totalTokens: 4_500, costUsd: 0.002 });
+    const unpriced = await run(question, { model: scripted(api) });
+    expect(unpriced.metadata.usage).not.toHaveProperty("costUsd");
+  });
+
   it("I21: a hostile document reaches the model as quoted text of the user's message, behind a fence it cannot close", async () => {
     const question = `${api}: what do my documents say?`;
     provider.on(question, says("Nothing."));

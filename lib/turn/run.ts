@@ -19,6 +19,7 @@ import { foldChunks } from "./fold";
 import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
 import { modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
+import { type Price, priced } from "./usage";
 
 /** Why a run is told to end early: the `reason` of its abort signal. */
 export type Halt = { status: "stopped" } | { status: "interrupted" | "failed"; error: TurnError };
@@ -31,6 +32,7 @@ export type RunInput = {
   /** The model's id in the catalogue, as shown to people. */
   modelId: string;
   model: LanguageModel;
+  price?: Price;
   tools?: ToolSet;
   /** The client can show a request for consent and send the answer; without, a call that needs consent is refused. */
   canAsk?: boolean;
@@ -278,7 +280,7 @@ async function* generate(
     else yield* joint.join(chunk);
   }
   if (signal.aborted) return;
-  Object.assign(progress.metadata, end);
+  Object.assign(progress.metadata, end, { usage: priced(end.usage, input.price) });
   if (end.finishReason === "interrupted") throw new EndedEarly();
   if (end.finishReason === "error") throw new Error("The provider ended the answer with an error.");
 }

@@ -1,5 +1,5 @@
 // What a turn used of a token budget: the provider's figures, else an estimate (docs/operations.md, "Money"). Pure.
-import type { ChatMessage, TurnChunk } from "./chunks";
+import type { ChatMessage, TurnChunk, Usage } from "./chunks";
 
 export type TurnUsage = {
   /** As the provider counted; null without its figures, then the other two estimate it. */
@@ -15,6 +15,17 @@ export const bytesPerToken = 3;
 
 export function estimateTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / bytesPerToken);
+}
+
+/** US dollars for a million tokens. */
+export type Price = { inputUsd: number; outputUsd: number };
+
+/** The usage with what it cost, to a millionth of a dollar. */
+export function priced(usage: Usage, price: Price | undefined): Usage {
+  if (!price) return usage;
+  // A price for a million tokens is one of millionths for each.
+  const millionths = usage.inputTokens * price.inputUsd + usage.outputTokens * price.outputUsd;
+  return { ...usage, costUsd: Math.round(millionths) / 1_000_000 };
 }
 
 /** `chunks`: the whole turn; `message`: its fold. */
