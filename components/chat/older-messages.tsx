@@ -33,7 +33,8 @@ export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
     const mark = top.current;
     if (!mark || cursor === null) return;
     // A new observer for each page says at once whether the top is still in view.
-    const observer = new IntersectionObserver(([entry]) => entry?.isIntersecting && void attempt(), {
+    // A busy page hears of several changes at once: the last of them is how it stands.
+    const observer = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && void attempt(), {
       root: scroller.current,
       rootMargin: `${aheadPx}px 0px 0px 0px`,
     });
