@@ -133,6 +133,8 @@ export async function startProvider(
     if (url.pathname === "/v1/models") {
       return sendJson(response, 200, { object: "list", data: [{ id: "scripted", object: "model", owned_by: "test" }] });
     }
+    // Ollama's own, which is asked what its models can do.
+    if (url.pathname === "/api/tags" || url.pathname === "/api/ps") return sendJson(response, 200, { models: [] });
     const shape = { "/v1/chat/completions": "chat", "/v1/responses": "responses" }[url.pathname] as
       | ShapeName
       | undefined;
