@@ -11,6 +11,7 @@ import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./host
 import { logger } from "./logger";
 import { trackRequest } from "./requests-in-flight";
 import { securityHeaders } from "./response-headers";
+import { methodsOf } from "./route-costs";
 
 const key = Symbol.for("rivulet.request-gate");
 const shared = globalThis as { [key]?: WeakSet<Server> };
@@ -142,27 +143,41 @@ function completeHeaders(request: IncomingMessage, response: ServerResponse): vo
   } as typeof writeHead;
 }
 
-type Refusal = { status: number; code: string; message: string };
+type Refusal = { status: number; code: string; message: string; allow?: string };
 
 function refusalOf({ method = "", url = "", headers }: IncomingMessage, known: HostSettings): Refusal | null {
   if (!methods.has(method))
-    return { status: 405, code: "method_not_allowed", message: `This server answers ${allow} only.` };
+    return { status: 405, code: "method_not_allowed", message: `This server answers ${allow} only.`, allow };
   if (!url.startsWith("/"))
     return { status: 400, code: "bad_request", message: "The request must name a path, not an address." };
-  if (isAllowedHost(hostOf(headers), known)) return null;
+  if (isAllowedHost(hostOf(headers), known)) return methodRefusal(method, url);
   const message =
     "This server does not answer to this host name. Open it by a name it knows, or add the name to ALLOWED_HOSTS or PUBLIC_URL and restart it.";
   return { status: 421, code: "unknown_host", message };
 }
 
-function refuse(request: IncomingMessage, response: ServerResponse, { status, code, message }: Refusal): void {
+/** Next answers a method that a route does not have with an empty 405. */
+function methodRefusal(method: string, url: string): Refusal | null {
+  const taken = methodsOf(url.split("?", 1)[0] ?? "");
+  if (!taken || taken.includes(method)) return null;
+  const here = taken.join(", ");
+  return {
+    status: 405,
+    code: "method_not_allowed",
+    message: `This address takes ${here}, not ${method}.`,
+    allow: here,
+  };
+}
+
+function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
+  const { status, code, message, allow: taken } = refusal;
   const requestId = uuidv4();
   const page = request.headers.accept?.includes("text/html");
   const body = page ? `${message}\n` : JSON.stringify({ error: { code, message, requestId } });
   response.writeHead(status, {
     "Content-Type": page ? "text/plain; charset=utf-8" : "application/json",
     "X-Request-Id": requestId,
-    ...(status === 405 && { Allow: allow }),
+    ...(taken && { Allow: taken }),
     // The body is not read, so the connection cannot carry another request.
     Connection: "close",
   });

@@ -81,6 +81,13 @@ export async function admit(request: Request, user?: { id: string }, cost = cost
   });
 }
 
+/** The methods that a path of the native API takes, as `Allow` names them; null for any other path. */
+export function methodsOf(pathname: string): string[] | null {
+  const methods = new Set(patterns.flatMap(({ method, path }) => (path.test(pathname) ? [method] : [])));
+  if (methods.size === 0) return null;
+  return [...methods, ...(methods.has("GET") ? ["HEAD"] : []), "OPTIONS"];
+}
+
 /** The routes above, for the test that compares them with those on disk. */
 export function listRouteNames(): string[] {
   return Object.keys(costs).filter((name) => !name.includes("?"));

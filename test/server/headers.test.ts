@@ -190,6 +190,18 @@ test("an offer to upgrade to HTTP/2 is declined: the request is answered over HT
   expect(posted.status).toBe(401);
 });
 
+test.each<[string, string, string]>([
+  ["PUT", "/api/chats", "GET, POST, HEAD, OPTIONS"],
+  ["GET", "/api/chat", "POST, OPTIONS"],
+  ["POST", "/api/turns/x?after=1", "GET, DELETE, HEAD, OPTIONS"],
+  ["DELETE", "/openapi.json", "GET, HEAD, OPTIONS"],
+])("%s %s is 405 in our own shape, and says what the address takes", async (method, path, allow) => {
+  const answer = await readAnswer(await fetch(cluster.a.url + path, { method }));
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, allow]);
+  expect(answer.body).toMatchObject({ error: { code: "method_not_allowed", message: expect.stringContaining(allow) } });
+  expect(answer.headers.get("x-request-id")).toBeTruthy();
+});
+
 test("a method that nobody knows is 405, a target that is no path 400; what is no HTTP is 400", async () => {
   const first = (line: string) => rawBytes(cluster.a.port, `${line}\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   expect(await first("BREW /health HTTP/1.1")).toMatch(/^HTTP\/1\.1 405 /);
