@@ -39,7 +39,7 @@ export function terminalSafe(line: string): string {
   );
 }
 
-/** Every write wakes whoever reads the log, and turns that end write a hundred lines a second: those share a write. */
+/** Every write wakes the reader of the log, and turns that end write a hundred lines a second: those share a write. */
 const gatherMs = 100;
 const maxGatheredBytes = 8_192;
 const { warn = 40 } = pino.levels.values;

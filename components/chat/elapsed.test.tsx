@@ -8,7 +8,7 @@ test.each([
   [59_999, "59 s"],
   [60_000, "1 min 0 s"],
   [754_000, "12 min 34 s"],
-])("%i ms are told as %s", (ms, told) => expect(wholeSeconds(ms)).toBe(told));
+])("%i ms are shown as %s", (ms, shown) => expect(wholeSeconds(ms)).toBe(shown));
 
 test("the time that passes is not announced", () => {
   expect(renderToString(<Elapsed sinceMs={performance.now() - 61_000} />)).toMatch(/aria-hidden="true".*>1 min 1 s</);

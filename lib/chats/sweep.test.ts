@@ -56,7 +56,7 @@ describe("bytes that were stored before the database counted them", () => {
           + (select coalesce(sum(bytes), 0)::int from documents where user_id = ${userId}) as stored`
     )[0];
 
-  it("are counted once, with what was written meanwhile, whoever does it", async () => {
+  it("are counted once by any number of servers, with what was written meanwhile", async () => {
     const users = await Promise.all(Array.from({ length: 12 }, () => createGuest(address)));
     for (const { id } of users) {
       for (let turn = 0; turn < 3; turn++) await addTurn(id);

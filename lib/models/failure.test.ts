@@ -129,7 +129,7 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
   });
 });
 
-/** What each class of refusal is told as: each in a sentence of its own. */
+/** Each class of refusal has a sentence of its own. */
 const refusals: [name: string, status: number, code: string, failure: TurnErrorCode, sentence: RegExp][] = [
   ["credit", 429, "insufficient_quota", "provider_rate_limited", /credit .* used up/],
   ["a conversation that is too long", 400, "context_length_exceeded", "provider_invalid", /too long for the model/],

@@ -1,4 +1,4 @@
-// What a model does while its answer has not begun, for people who wait. Calls report here (timeouts.ts, retries.ts), whoever makes them
+// What a model does while its answer has not begun, for people who wait. Calls report here (timeouts.ts, retries.ts), from any provider
 // listens; the two meet at the caller's abort signal, which all layers hand through. Quick answers report nothing.
 
 import type { ModelPhase, PhaseListener } from "@/lib/turn/model-status";

@@ -1,5 +1,5 @@
-// What every provider's model gets, whoever makes it: retries, limits on silence, repairs, ends
-// that are told apart, and what is known of its abilities.
+// The middleware that every provider's model gets: retries, limits on silence, repairs, endings, and
+// what is known of its abilities.
 import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";

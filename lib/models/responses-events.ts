@@ -230,7 +230,7 @@ export class ResponsesEvents implements EventReader {
     ];
   }
 
-  /** The end of the answer: items that only now are told, calls that were never closed, and its usage. */
+  /** The end of the answer: items that only the end contains, calls that were never closed, and its usage. */
   #completed(told: unknown, type: string): Item[] {
     const response = isObject(told) ? told : {};
     const items = this.#begun();

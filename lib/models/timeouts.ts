@@ -39,7 +39,7 @@ export type Timeouts = {
   firstChunkMs: number;
   /** From one byte, or part, to the next. */
   chunkMs: number;
-  /** Silence before the response may be a model that is being loaded; only people are told. */
+  /** Silence before the response may be a model that is being loaded: shown to people, and nothing else. */
   loads?: boolean;
 };
 

@@ -164,7 +164,7 @@ describe("a conversation that is too long", () => {
 });
 
 describe("tool results", () => {
-  it("are shortened before an exchange leaves, but in the newest one, and the model is told", async () => {
+  it("are shortened before an exchange leaves, but in the newest one, with a marker for the model", async () => {
     const history = chat(3, (id) => lookedUp(id, id.repeat(2_000)));
     const window = windowOf({ history, tools }, portsOf(10_000));
     const { messages } = await window.fit([]);

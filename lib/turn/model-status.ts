@@ -1,4 +1,4 @@
-// What is told of a model at work: the generate stage's label while nothing of the answer comes, and how long it reasoned
+// Progress of a model at work: the generate stage's label while nothing of the answer comes, and how long it reasoned
 // (docs/protocol.md §4). An answer that begins at once has one label and no times. Pure.
 import type { ChatMessage, TurnChunk } from "./chunks";
 
@@ -46,7 +46,7 @@ export class ReasoningTimes {
     if (phase === "thinking") for (const [id, ms] of this.#open) this.#open.set(id, Math.min(ms, sinceMs));
   }
 
-  /** What is told behind this chunk, which may be the end of a reasoning. */
+  /** What follows this chunk, which may be the end of a reasoning. */
   see(chunk: TurnChunk, nowMs: () => number): TurnChunk | null {
     if (chunk.type === "reasoning-start") {
       this.#open.set(chunk.id, this.#hiddenSinceMs ?? nowMs());

@@ -652,7 +652,7 @@ describe("while the answer has not begun", () => {
     return run(question, { model: scripted("chat", provider.url, ""), halt, ports }, opens(gates));
   };
 
-  it("a server that loads its model is told as that, then thinking, then the answer", async () => {
+  it("a server that loads its model is shown as loading, then thinking, then the answer", async () => {
     provider.on("slow load", [
       { gate: "load" },
       { headers: true },
@@ -684,7 +684,7 @@ describe("while the answer has not begun", () => {
     ]);
   });
 
-  it("503 loading is told at once, and once", async () => {
+  it("503 loading is reported at once, and once", async () => {
     const loading: Script = [
       { answer: 503, body: { error: { message: "Loading model" } }, headers: { "retry-after": "0" } },
     ];
@@ -699,7 +699,7 @@ describe("while the answer has not begun", () => {
     ]);
   });
 
-  it("bytes that show nothing are told as thinking, a stop in that ends the turn as ever", async () => {
+  it("bytes that show nothing count as thinking, and a stop meanwhile ends the turn as ever", async () => {
     provider.on("hidden", [{ raw: ": working\n\n" }, { hang: true }]);
     const halt = new AbortController();
     const ports = { onModelPhase: (listener: PhaseListener) => onModelPhase(halt.signal, listener, impatient) };

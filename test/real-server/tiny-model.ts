@@ -6,7 +6,7 @@ import { writeFileSync } from "node:fs";
 
 export type TinyModel = {
   words: string[];
-  /** Begins again behind the last word. Without it the answer ends there. */
+  /** Starts over after the last word. Without it the answer ends there. */
   endless?: boolean;
 };
 
