@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { expect } from "vitest";
 import { type FinalState, isTerminal, type TurnChunk, type TurnState } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
+import { hasState, withoutState } from "@/lib/turn/provider-state";
 import { type Cluster, gated, gateOf, header, messageBody, newKey, type TestServer } from "@/test/server/cluster";
 import { type EventStream, openStream } from "@/test/sse";
 
@@ -172,7 +173,8 @@ export class Conversation {
       if (before.some(endsTurn)) expect(now).toEqual(before);
     }
     for (const log of logs.values()) expect(log.findIndex(endsTurn)).toBe(log.some(endsTurn) ? log.length - 1 : -1);
-    for (const tab of held) if (tab) expect(logs.get(tab.turnId)?.slice(0, tab.data.length)).toEqual(tab.data);
+    for (const tab of held)
+      if (tab) expect(shownOf(logs.get(tab.turnId) ?? []).slice(0, tab.data.length)).toEqual(tab.data);
     model.logs = logs;
   }
 
@@ -190,7 +192,7 @@ export class Conversation {
     }
     while (await this.#running()) await new Promise((resolve) => setTimeout(resolve, 20));
     await this.check(model);
-    for (const tab of this.tabs) if (tab) expect(dataOf(tab.stream)).toEqual(model.logs.get(tab.turnId));
+    for (const tab of this.tabs) if (tab) expect(dataOf(tab.stream)).toEqual(shownOf(model.logs.get(tab.turnId) ?? []));
     for (const { id, state, messageId, continues } of await this.#states()) {
       const chunks = (model.logs.get(id) ?? []).map((json) => JSON.parse(json) as TurnChunk);
       expect(chunks.at(-1)?.type).toBe(terminals[state as FinalState]);
@@ -229,6 +231,14 @@ export class Conversation {
 
 function dataOf({ frames }: EventStream): string[] {
   return frames.flatMap(({ data, id }) => (id === undefined ? [] : [data]));
+}
+
+/** A log as readers get it: without what only the model's provider can read. */
+function shownOf(log: string[]): string[] {
+  return log.map((json) => {
+    const chunk = JSON.parse(json) as TurnChunk;
+    return hasState(chunk) ? JSON.stringify(withoutState(chunk)) : json;
+  });
 }
 
 function endsTurn(json: string): boolean {
