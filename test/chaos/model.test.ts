@@ -2,7 +2,7 @@
 // beginning of what is stored, what is stored is only ever added to, and in the end both are whole. The commands of a run
 // follow from the seed; a failure prints them, and the path that repeats it alone (CHAOS_SEED and CHAOS_PATH).
 import fc from "fast-check";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, test } from "vitest";
 import { testCluster } from "@/test/server/cluster";
 import { Conversation, commands, type Model, Servers } from "./conversation";
 import { countCases, seed, sized } from "./trial";
