@@ -28,10 +28,13 @@ it("reads literals and constructors, with their flags and lines", () => {
     'const b = new RegExp("(y+)+$", "i");',
     "const c = 4 / 2 / 1; // /no/",
     "f(/z/);",
+    'const d = new RegExp(["u+", "v+$"].join("|"), "m");',
+    'const e = new RegExp([known, "v+$"].join("|"));',
   ].join("\n");
   expect(expressionsIn("a.ts", code)).toEqual([
     { file: "a.ts", line: 1, source: "x\\/+$", flags: "gu" },
     { file: "a.ts", line: 2, source: "(y+)+$", flags: "i" },
     { file: "a.ts", line: 4, source: "z", flags: "" },
+    { file: "a.ts", line: 5, source: "u+|v+$", flags: "m" },
   ]);
 });

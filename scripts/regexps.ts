@@ -29,13 +29,24 @@ export function expressionsIn(file: string, code: string): Expression[] {
       add(node, node.text.slice(1, end), node.text.slice(end + 1));
     } else if (ts.isNewExpression(node) && node.expression.getText() === "RegExp") {
       const [source, flags] = node.arguments ?? [];
-      if (source && ts.isStringLiteralLike(source))
-        add(node, source.text, flags && ts.isStringLiteralLike(flags) ? flags.text : "");
+      const text = source && textOf(source);
+      if (text !== undefined) add(node, text, flags && ts.isStringLiteralLike(flags) ? flags.text : "");
     }
     ts.forEachChild(node, visit);
   };
   visit(tree);
   return found;
+}
+
+/** A literal, or a list of literals that is joined. */
+function textOf(node: ts.Expression): string | undefined {
+  if (ts.isStringLiteralLike(node)) return node.text;
+  if (!ts.isCallExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return undefined;
+  const { name, expression: list } = node.expression;
+  const [separator] = node.arguments;
+  if (name.text !== "join" || !ts.isArrayLiteralExpression(list) || !separator) return undefined;
+  const parts = [...list.elements, separator].map((each) => (ts.isStringLiteralLike(each) ? each.text : undefined));
+  return parts.includes(undefined) ? undefined : parts.slice(0, -1).join(parts.at(-1));
 }
 
 /** Why an expression may take more than linear time; null when it does not. */

@@ -86,6 +86,7 @@ const refusals: Row[] = [
     refusal: "unknownModel",
     names:
       /model_(?:not_(?:found|available|exist)|decommissioned|deprecated)|DeploymentNotFound|ModelNotFound|invalid_model|unknown_model/i,
+    // Bounded: to the 4,000 characters of a report.
     words: new RegExp(
       [
         "\\bmodels?[\\s:`'\"/]{1,3}(?:\\S{1,200}\\s)?(?:(?:is|was|does|could|has|been|be) )?(?:not (?:be )?(?:found|exist)|been decommissioned|no longer)",

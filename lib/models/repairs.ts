@@ -7,6 +7,7 @@ import { type Repair, stateRepairs } from "./state-repairs";
 type Params = LanguageModelV4CallOptions;
 
 /** Gemma says "Developer instruction", templates say which roles are left. */
+// Bounded: maxReadCharacters.
 const noSystemRole = new RegExp(
   [
     "system (?:role|message|prompt|instruction)s? (?:is |are )?(?:not|un|disallowed|forbidden)",

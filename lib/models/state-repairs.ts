@@ -20,6 +20,7 @@ type Assistant = Extract<LanguageModelV4Message, { role: "assistant" }>;
  * Stale, of another conversation, or not where it was: OpenAI's items, signatures of Anthropic and
  * Google.
  */
+// Bounded: maxReadCharacters of repairs.ts.
 const badState = new RegExp(
   [
     "encrypted.?content",
