@@ -11,7 +11,7 @@ import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./host
 import { logger } from "./logger";
 import { trackRequest } from "./requests-in-flight";
 import { securityHeaders } from "./response-headers";
-import { methodsOf } from "./route-costs";
+import { methodsOf, routeName } from "./route-costs";
 
 const key = Symbol.for("rivulet.request-gate");
 const shared = globalThis as { [key]?: WeakSet<Server> };
@@ -100,13 +100,9 @@ function admit(request: IncomingMessage, response: ServerResponse): boolean {
   return !refusal;
 }
 
-/** Longer ones are no path of ours. */
-const maxNamedPath = 100;
-
 /** Until its head is written: an open stream waits, and holds nothing. */
-function nameWork({ method, url = "" }: IncomingMessage, response: ServerResponse): void {
-  const path = url.split("?", 1)[0] ?? "";
-  const end = beginWork(`${method} ${path.slice(0, maxNamedPath)}`);
+function nameWork({ method = "", url = "" }: IncomingMessage, response: ServerResponse): void {
+  const end = beginWork(routeName(method, url.split("?", 1)[0] ?? ""));
   const writeHead = response.writeHead;
   response.writeHead = function ended(this: ServerResponse, ...head: unknown[]) {
     end();

@@ -52,6 +52,9 @@ const costs = {
 /** A route that is missing above is counted as what changes something. */
 const fallback: Cost = "write";
 
+/** Of a path that is no route above; a dialect's longest has four. */
+const maxNamedSegments = 6;
+
 const patterns = Object.entries(costs).map(([name, cost]) => {
   const [method = "", folder = ""] = name.split(" ");
   const [path = "", parameter] = folder.split("?");
@@ -59,7 +62,7 @@ const patterns = Object.entries(costs).map(([name, cost]) => {
     .replace(/\[\.\.\.\w+\]/g, ".+")
     .replace(/\[\w+\]/g, "[^/]+")
     .replaceAll(".json", "\\.json");
-  return { method, path: new RegExp(`^${source}/?$`), parameter, cost };
+  return { method, folder: path, path: new RegExp(`^${source}/?$`), parameter, cost };
 });
 
 /** Null for a request that is not counted. */
@@ -86,6 +89,15 @@ export function methodsOf(pathname: string): string[] | null {
   const methods = new Set(patterns.flatMap(({ method, path }) => (path.test(pathname) ? [method] : [])));
   if (methods.size === 0) return null;
   return [...methods, ...(methods.has("GET") ? ["HEAD"] : []), "OPTIONS"];
+}
+
+/** For a log line: the folder of a route above, else the path without what may be an id or somebody's words. */
+export function routeName(method: string, pathname: string): string {
+  const route = patterns.find(({ path }) => path.test(pathname));
+  const segments = pathname
+    .split("/", maxNamedSegments)
+    .map((each) => (/^[a-z][a-z0-9.-]{0,19}$|^$/.test(each) ? each : "…"));
+  return `${method} ${route?.folder ?? segments.join("/")}`;
 }
 
 /** The routes above, for the test that compares them with those on disk. */
