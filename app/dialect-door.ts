@@ -77,7 +77,7 @@ async function turnRequest(
   userId: string,
   route: TurnRoute,
   params: Record<string, string>,
-  { chat = chatInPath(route, params), say, model, searchMode, documentIds, metadata, view }: Ask,
+  { chat = chatInPath(route, params), say, model, searchMode, documentIds, metadata, view, listed = false }: Ask,
   key: string | null,
 ): Promise<TurnRequest> {
   const id = uuidv7();
@@ -92,7 +92,7 @@ async function turnRequest(
     documentIds,
     view,
   };
-  if (typeof say !== "string") return { ...shared, trigger: "answer-prompt", prompt: say };
+  if (typeof say !== "string") return { ...shared, trigger: "answer-prompt", prompt: say, listed };
   const message = { id, parts: [{ type: "text" as const, text: say }] };
   return { ...shared, trigger: "submit-message", message, metadata };
 }

@@ -39,7 +39,7 @@ const searchStatement = `
     select chat_id from messages where user_id = $1::uuid and search_words @@ (${wordQuery}) limit ${maxWorded + 1}
   ), walked as materialized (
     select walking.id from (
-      select id from chats where user_id = $1::uuid and ${behindCursor} ${inOrder} limit ${maxWalked}
+      select id from chats where user_id = $1::uuid and listed and ${behindCursor} ${inOrder} limit ${maxWalked}
     ) as walking cross join lateral (
       select from (
         select search_words from messages where user_id = $1::uuid and chat_id = walking.id
@@ -67,7 +67,7 @@ const searchStatement = `
     select turns.id from turns where turns.user_id = chats.user_id and turns.chat_id = chats.id and turns.state = 'running'
   ) as "liveTurnId"
   from chats
-  where user_id = $1::uuid and (title ilike $5 or id in (select chat_id from said)) and ${behindCursor}
+  where user_id = $1::uuid and listed and (title ilike $5 or id in (select chat_id from said)) and ${behindCursor}
   ${inOrder}
   limit $9::int`;
 

@@ -6,7 +6,7 @@ import { database } from "./client";
 import { chatsChannel } from "./log";
 import { chats, turnChunks, turns } from "./schema";
 
-export type ChatRow = typeof chats.$inferSelect;
+export type ChatRow = Omit<typeof chats.$inferSelect, "listed">;
 export type ListedChat = ChatRow & { liveTurnId: string | null };
 
 // Names are written out: in a select from one table Drizzle leaves the table's name away, and here there are two.
@@ -48,7 +48,13 @@ export async function findChatByNumber(userId: string, number: number): Promise<
  */
 export async function insertChat(
   sql: TransactionSql,
-  { userId, id, title, number = null }: { userId: string; id: string; title: string; number?: number | null },
+  {
+    userId,
+    id,
+    title,
+    number = null,
+    listed = true,
+  }: { userId: string; id: string; title: string; number?: number | null; listed?: boolean },
   maxChats: number | null = null,
 ): Promise<boolean> {
   // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
@@ -58,14 +64,14 @@ export async function insertChat(
     with last as (
       select id as user_id, last_chat_number as number from users where id = ${userId}
     ), made as (
-      insert into chats (user_id, id, number, title)
+      insert into chats (user_id, id, number, title, listed)
       select user_id, ${id}::text, coalesce(${number}::int, (
         select min(candidate) from generate_series(
           last.number + 1,
           last.number + 1 + (select count(*)::int from chats where chats.user_id = last.user_id and chats.number > last.number)
         ) as candidate
         where not exists (select from chats where chats.user_id = last.user_id and chats.number = candidate)
-      )), ${title}::text
+      )), ${title}::text, ${listed}::boolean
       from last
       on conflict do nothing
       returning user_id, number
@@ -94,6 +100,16 @@ export async function listChatIds(userId: string, limit: number): Promise<string
   return rows.map(({ id }) => id);
 }
 
+/** Chats of stateless calls that were not used for a day, the oldest first. */
+export async function listForgottenChats(limit: number): Promise<{ userId: string; id: string }[]> {
+  return database()
+    .select({ userId: chats.userId, id: chats.id })
+    .from(chats)
+    .where(and(eq(chats.listed, false), sql`${chats.updatedAt} < now() - interval '1 day'`))
+    .orderBy(chats.updatedAt)
+    .limit(limit);
+}
+
 /** With its messages, turns and their chunks. */
 export async function deleteChat(userId: string, id: string): Promise<boolean> {
   return database().transaction(async (tx) => {
@@ -119,12 +135,12 @@ export async function deleteChat(userId: string, id: string): Promise<boolean> {
 /** Where a page of the list ended. */
 export type ChatCursor = { pinned: boolean; updatedAt: string; id: string };
 
-/** Pinned first, then by last use, newest first. */
+/** Those that are listed: pinned first, then by last use, newest first. */
 export async function listChats(
   userId: string,
   { after, limit }: { after?: ChatCursor; limit: number },
 ): Promise<(ListedChat & { cursor: ChatCursor })[]> {
-  const conditions = [eq(chats.userId, userId)];
+  const conditions = [eq(chats.userId, userId), eq(chats.listed, true)];
   if (after)
     conditions.push(
       sql`(${chats.pinned}, ${chats.updatedAt}, ${chats.id}) < (${after.pinned}, ${after.updatedAt}::timestamptz, ${after.id})`,

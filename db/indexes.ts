@@ -17,6 +17,8 @@ const largeIndexes: LargeIndex[] = [
   { name: "turns_of_chat", table: "turns", definition: "(user_id, chat_id, created_at desc, id desc)" },
   // The list of chats, page by page.
   { name: "chats_in_order", table: "chats", definition: "(user_id, pinned desc, updated_at desc, id desc)" },
+  // What the sweep deletes.
+  { name: "chats_not_listed", table: "chats", definition: "(updated_at) where not listed" },
   // Chat search (chat-search.ts): what is to be indexed; the words; the signatures, read from the index alone.
   {
     name: "messages_to_index",

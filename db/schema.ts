@@ -97,6 +97,8 @@ export const chats = pgTable(
     number: integer().notNull(),
     title: text().notNull(),
     pinned: boolean().notNull().default(false),
+    /** False for the chat of a stateless API call: it is in no list, and swept a day after its last use. */
+    listed: boolean().notNull().default(true),
     createdAt: instant().notNull().defaultNow(),
     updatedAt: instant().notNull().defaultNow(),
   },

@@ -62,8 +62,11 @@ export async function readSendState(
 /** A message that is new with the turn, in its chat. */
 export type TurnMessage = Omit<NewMessage, "userId" | "chatId">;
 
-/** Where a turn begins: a new chat with the user's next number, or one that is there; with `updatedAt` if it is the chat's. */
-export type TurnChat = { newTitle: string } | { updatedAt?: string };
+/**
+ * Where a turn begins: a new chat with the user's next number, or one that is there; with `updatedAt` if it is the chat's.
+ * Unless `listed` is false the chat is in the user's lists from then on.
+ */
+export type TurnChat = ({ newTitle: string } | { updatedAt?: string }) & { listed?: boolean };
 
 /**
  * Stores the turn with the messages that are new with it, and tells those who watch the chat: all of it or nothing, in one
@@ -94,11 +97,12 @@ export async function insertTurn(
           update users set last_chat_number = last_chat_number + 1 from admitted
           where id = ${userId}::uuid and admitted.refusal is null returning id, last_chat_number
         ), chat as (
-          insert into chats (user_id, id, number, title) select id, ${chatId}::text, last_chat_number, ${chat.newTitle}::text from counted
+          insert into chats (user_id, id, number, title, listed)
+          select id, ${chatId}::text, last_chat_number, ${chat.newTitle}::text, ${chat.listed ?? true}::boolean from counted
           returning user_id, id
         )`
       : sql`chat as (
-          update chats set updated_at = now() from admitted
+          update chats set updated_at = now(), listed = listed or ${chat.listed ?? true}::boolean from admitted
           where user_id = ${userId}::uuid and id = ${chatId}::text and admitted.refusal is null
             and updated_at = coalesce(${chat.updatedAt ?? null}::timestamptz, updated_at)
           returning user_id, id

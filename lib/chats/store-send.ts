@@ -10,7 +10,6 @@ import {
   type NewTurn,
   readSendState,
   type SendState,
-  type TurnChat,
   type TurnMessage,
   type TurnRow,
 } from "@/db/turns";
@@ -86,7 +85,9 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     lastSeq: continuation && (begunSeqOf(continuation) ?? 0) + continuation.decided.length,
   };
   const rows = [...questionRows(said, chat, request), answerRow(row)];
-  const insert = (sql: Statements, at: TurnChat) => insertTurn(sql, row, at, rows, ceilings, env().LEASE_MS);
+  const listed = request.trigger !== "answer-prompt" || (request.listed ?? false);
+  const insert = (sql: Statements, at: { newTitle: string } | { updatedAt?: string }) =>
+    insertTurn(sql, row, { ...at, listed }, rows, ceilings, env().LEASE_MS);
 
   const ceilings = ceilingsOf(request, options);
   const { sql } = pool();
@@ -105,7 +106,7 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
       turn = await sql.begin(async (tx) => {
         const made = await insertChat(
           tx,
-          { userId, id: row.chatId, number: request.chatNumber, title },
+          { userId, id: row.chatId, number: request.chatNumber, title, listed },
           env().MAX_CHATS,
         );
         return made ? insert(tx, {}) : null;

@@ -10,7 +10,7 @@ import { requireUser } from "@/lib/auth";
 import { withClientStream } from "@/lib/client-streams";
 import { ingestDocument } from "@/lib/retrieval/ingest";
 import { testDatabase } from "@/test/database";
-import { countUncounted, sweepChunks, sweepGuests, sweepPrompts } from "./sweep";
+import { countUncounted, sweepChunks, sweepForgottenChats, sweepGuests, sweepPrompts } from "./sweep";
 import { loadTurnContext } from "./turn-context";
 import { createGuest, createToken, signUp, signUpInput } from "./users";
 
@@ -118,6 +118,19 @@ describe("prompts", () => {
     expect((await findTurn(userId, pruned))?.request).not.toHaveProperty("prompt");
     expect((await findTurn(userId, kept))?.request).toHaveProperty("prompt", prompt);
   });
+});
+
+it("chats of stateless calls go a day after their last use with all that is theirs; listed ones stay", async () => {
+  const user = await createGuest(address);
+  const chats = { forgotten: randomUUID(), recent: randomUUID(), listed: randomUUID() };
+  const turns = await Promise.all(Object.values(chats).map((chatId) => addTurn(user.id, { chatId })));
+  await sql()`update chats set updated_at = now() - interval '25 hours' where id <> ${chats.recent}`;
+  await sql()`update chats set listed = false where id <> ${chats.listed}`;
+  await sweepForgottenChats();
+  const left = await sql()`select id from chats where user_id = ${user.id}`;
+  expect(new Set(left.map(({ id }) => id))).toEqual(new Set([chats.recent, chats.listed]));
+  expect(await Promise.all(turns.map(chunksOf))).toEqual([0, 3, 3]);
+  expect(await count("messages", user.id)).toBe(2);
 });
 
 describe("chunks", () => {

@@ -1,8 +1,8 @@
-// What nobody needs any more, found and deleted in the background: chunks without a turn, prompts of pruned turns, idle
-// guests, copies of samples. Every process does this; statements are bounded and skip what another one is at. What ended an hour
+// What nobody needs any more, found and deleted in the background: chunks without a turn, prompts of pruned turns, chats of
+// stateless calls, idle guests, copies of samples. Every process does this; statements are bounded and skip what another one is at. What ended an hour
 // ago is the log's own business (lib/log/reaper.ts).
 import { setTimeout as delay } from "node:timers/promises";
-import { deleteChat, listChatIds } from "@/db/chats";
+import { deleteChat, listChatIds, listForgottenChats } from "@/db/chats";
 import { deleteSomeDocuments } from "@/db/documents";
 import { deleteOrphanChunks, forgetPrompts, listTurnsOfChunks } from "@/db/log";
 import { countStoredBytes } from "@/db/stored-bytes";
@@ -38,6 +38,7 @@ export function beginSweeps(): void {
 async function sweep(): Promise<void> {
   await sweepChunks();
   await sweepPrompts();
+  await sweepForgottenChats();
   await sweepGuests(env().GUEST_DAYS);
   await sweepSampleCopies();
   await countUncounted();
@@ -68,6 +69,16 @@ export async function sweepChunks(): Promise<void> {
 export async function sweepPrompts(): Promise<void> {
   for (let after: string | null = noId; after !== null && !isDraining(); ) {
     after = await forgetPrompts(after, turnsPerPage);
+    await delay(pauseMs);
+  }
+}
+
+/** Chats of stateless calls, a day after their last use. */
+export async function sweepForgottenChats(): Promise<void> {
+  for (let more = true; more && !isDraining(); ) {
+    const chats = await listForgottenChats(chatsPerPage);
+    more = chats.length === chatsPerPage;
+    for (const { userId, id } of chats) if (!isDraining()) await deleteChat(userId, id);
     await delay(pauseMs);
   }
 }

@@ -84,8 +84,8 @@ export type TurnRequest = TurnOptions & {
       }
     /** Goes on with the answer that asked for these decisions. */
     | { trigger: "answer-approvals"; decisions: Decision[] }
-    /** Makes a chat that holds these messages as its branch, and answers the last of them. */
-    | { trigger: "answer-prompt"; prompt: TurnPrompt }
+    /** Makes a chat that holds these messages as its branch, and answers the last of them. In the user's lists only if `listed`. */
+    | { trigger: "answer-prompt"; prompt: TurnPrompt; listed?: boolean }
   );
 
 /** What a turn row keeps of it besides the messages. */

@@ -12,7 +12,7 @@ import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { noCeilings, testDatabase } from "@/test/database";
 import { logged } from "@/test/logged";
 import { type Provider, says, startProvider } from "@/test/provider";
-import { createChat, deleteChat, findChat } from "./chats";
+import { createChat, deleteChat, findChat, listChats } from "./chats";
 import { execute } from "./execute";
 import { findFollowed, followTurn, requireTurn } from "./follow";
 import { listMessages } from "./messages";
@@ -291,6 +291,30 @@ describe("starting", () => {
       await read(await startTurn(userId, request, keepAlive));
       expect(provider.requests.at(-1)?.body.max_tokens).toBe(cap);
     }
+  });
+
+  it("a stateless call's chat is in no list until it is continued, unless the client wants it there", async () => {
+    const userId = await newUser();
+    provider.on("stateless", says("A heron."));
+    const prompt = (listed?: boolean): TurnRequest => ({
+      trigger: "answer-prompt",
+      chatId: uuidv7(),
+      clientKey: uuidv7(),
+      prompt: {
+        messages: [{ role: "user", parts: [{ type: "text", text: "stateless" }] }],
+        instructions: "",
+        settings: {},
+      },
+      ...(listed !== undefined && { listed }),
+    });
+    const [hidden, wanted] = [prompt(), prompt(true)];
+    for (const request of [hidden, wanted]) await read(await startTurn(userId, request, keepAlive));
+    const listed = async (q?: string) => (await listChats(userId, q ? { q } : {})).chats.map(({ id }) => id);
+    expect([await listed(), await listed("stateless")]).toEqual([[wanted.chatId], [wanted.chatId]]);
+    expect(await findChat(userId, hidden.chatId)).toMatchObject({ title: "stateless" });
+
+    await read(await startTurn(userId, ask("stateless, and more", hidden.chatId), keepAlive));
+    expect(await listed()).toEqual([hidden.chatId, wanted.chatId]);
   });
 
   it("a request over the ceiling of characters is 413, with a prompt's instructions, tools and calls counted", async () => {

@@ -109,6 +109,8 @@ export type Ask = {
   chat?: ChatReference;
   /** A text is a new message in that chat; a prompt brings its own history and gets a chat of its own. */
   say: string | TurnPrompt;
+  /** A prompt's chat is to be found in the user's list of chats. */
+  listed?: boolean;
   stream: boolean;
   model?: string;
   searchMode?: SearchMode;

@@ -33,6 +33,7 @@ const body = z.object({
   max_tokens: z.int().positive().nullish(),
   max_completion_tokens: z.int().positive().nullish(),
   seed: z.int().nullish(),
+  store: z.boolean().nullish().describe("Without a chat: true shows the call's chat in the list of chats."),
   presence_penalty: number,
   frequency_penalty: number,
   stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
@@ -122,6 +123,7 @@ function ask(asked: Body): Ask {
     chat,
     say: chat ? lastQuestion(asked.messages) : { ...promptOf(asked.messages), ...callOf(asked) },
     stream: asked.stream ?? false,
+    listed: asked.store ?? false,
     view: { includeUsage: asked.stream_options?.include_usage ?? false, clientTools },
     ...optionsOf(asked),
   };

@@ -191,6 +191,7 @@ export const ofRoutes: Call[] = [
 export const inBackground: Call[] = [
   call("messages that become searchable", chatSearch.indexMessages, (index) => index(50)),
   call("the chats of a user that is deleted", chats.listChatIds, (list) => list(userId, 100)),
+  call("chats of stateless calls", chats.listForgottenChats, (list) => list(100)),
   call("the documents of a user that is deleted", documents.deleteSomeDocuments, (remove) => remove(id(70), 5), {
     [id(70)]: id(71),
   }),
