@@ -105,7 +105,8 @@ export async function listForgottenChats(limit: number): Promise<{ userId: strin
   return database()
     .select({ userId: chats.userId, id: chats.id })
     .from(chats)
-    .where(and(eq(chats.listed, false), sql`${chats.updatedAt} < now() - interval '1 day'`))
+    // As a constant: an index on those that are not listed serves no parameter.
+    .where(and(sql`not ${chats.listed}`, sql`${chats.updatedAt} < now() - interval '1 day'`))
     .orderBy(chats.updatedAt)
     .limit(limit);
 }
