@@ -102,15 +102,14 @@ export async function listChatIds(userId: string, limit: number): Promise<string
 
 /** Chats of stateless calls that were not used for a day, the oldest first. */
 export async function listForgottenChats(limit: number): Promise<{ userId: string; id: string }[]> {
-  return (
-    database()
-      .select({ userId: chats.userId, id: chats.id })
-      .from(chats)
-      // As a constant: an index on those that are not listed serves no parameter.
-      .where(and(sql`not ${chats.listed}`, sql`${chats.updatedAt} < now() - interval '1 day'`))
-      .orderBy(chats.updatedAt)
-      .limit(limit)
-  );
+  // Not by a parameter, which the index on those that are not listed would not serve.
+  const forgotten = and(sql`not ${chats.listed}`, sql`${chats.updatedAt} < now() - interval '1 day'`);
+  return database()
+    .select({ userId: chats.userId, id: chats.id })
+    .from(chats)
+    .where(forgotten)
+    .orderBy(chats.updatedAt)
+    .limit(limit);
 }
 
 /** With its messages, turns and their chunks. */
