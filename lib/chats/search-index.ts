@@ -19,7 +19,7 @@ export async function keepIndexingMessages(): Promise<void> {
       while (!isDraining() && (await indexMessages(batchSize)) === batchSize);
       await delay(pollMs, undefined, { ref: false });
     } catch (error) {
-      // A database that is away is told of elsewhere.
+      // A database that is away is logged elsewhere.
       const level = isDatabaseAway(error) ? "debug" : "warn";
       logger[level]({ err: error }, "new messages are not searchable yet, the next try follows");
       await delay(retryMs, undefined, { ref: false });

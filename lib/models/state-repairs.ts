@@ -77,7 +77,7 @@ export const stateRepairs: Repair[] = [
   },
 ];
 
-/** Null when nothing changes. `inTurn`: behind the last question. */
+/** Null when nothing changes. `inTurn`: after the last question. */
 function withPrompt(params: Params, change: (message: Assistant, inTurn: boolean) => Assistant): Params | null {
   const question = params.prompt.findLastIndex(({ role }) => role === "user");
   const prompt: LanguageModelV4Prompt = params.prompt.map((message, index) =>
