@@ -1,6 +1,7 @@
 // Debian's nginx between browser and server: as docs/operations.md says, and told to buffer all the same.
 import { readFileSync } from "node:fs";
-import { Front, requireProxies } from "@/test/chaos/front";
+import { requirePrograms } from "@/scripts/debian";
+import { Front } from "@/test/chaos/front";
 import { test as base, expect } from "./journey.ts";
 import { watchAnswer } from "./watch-answer.ts";
 
@@ -48,7 +49,7 @@ const test = base.extend<Fronts>({
 test.beforeAll(() => {
   // Where nginx is not there yet it is fetched.
   test.setTimeout(300_000);
-  requireProxies("nginx");
+  requirePrograms("nginx");
 });
 
 test("I3: behind nginx every word comes at once, the page tests that once and says nothing", async ({

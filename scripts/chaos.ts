@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { askedToEnd } from "./processes.ts";
 import { listPromises, type Proof, tableOf } from "./proofs.ts";
-import { announceSeed, browser, builds, proofSuites, runSuites, withTestDatabase } from "./suites.ts";
+import { announceSeed, builds, programs, proofSuites, runSuites, withTestDatabase } from "./suites.ts";
 
 const documentFile = "docs/reliability.md";
 const place = /(?<=<!-- table: begin -->\n).*(?=<!-- table: end -->)/s;
@@ -15,7 +15,7 @@ process.env.CHAOS = "full";
 const seed = announceSeed();
 const startMs = performance.now();
 const proofs: Proof[] = [];
-const tests = await withTestDatabase(() => runSuites([builds, browser, ...proofSuites(proofs)]));
+const tests = await withTestDatabase(() => runSuites([builds, programs, ...proofSuites(proofs)]));
 
 const { table, unproved } = tableOf(listPromises(readDocument()), proofs);
 const minutes = Math.round((performance.now() - startMs) / 60_000);

@@ -5,8 +5,9 @@ import { randomInt } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { allPrograms, canInstall, install, requirePrograms } from "./debian.ts";
 import { startPostgres } from "./postgres.ts";
-import { askedToEnd, run, runNode } from "./processes.ts";
+import { askedToEnd, runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
 import { type Proof, promised, proofsOfPlaywright, proofsOfVitest } from "./proofs.ts";
 import { expressionsAreLinear } from "./regexps.ts";
@@ -44,12 +45,13 @@ export const serverTests = vitest("tests of the production server", "server");
 /** Needs no build. */
 export const scaleTests = vitest("statements on large tables", "scale");
 /** As large as CHAOS says. */
-export const failureTests = vitest("failure bench, fast part", "chaos");
+export const failureTests = vitest("failure bench, fast part", "chaos*");
 
-/** Makes sure of a Chromium, which the tests after it find in CHROMIUM_PATH. */
-export const browser: Suite = {
-  name: "browser",
+/** Makes sure of all that tests need and npm does not have; those after it find a Chromium in CHROMIUM_PATH. */
+export const programs: Suite = {
+  name: "programs",
   async run() {
+    requirePrograms(...allPrograms);
     const chromium = await obtainChromium();
     if (chromium) process.env.CHROMIUM_PATH = chromium;
     return one(true);
@@ -63,7 +65,7 @@ export function proofSuites(collected: Proof[]): Suite[] {
   return [
     vitest("unit and contract tests", "unit", collected),
     vitest("tests of the production server", "server", collected),
-    vitest("failure bench", "chaos", collected),
+    vitest("failure bench", "chaos*", collected),
     playwright("browser journeys", collected),
   ];
 }
@@ -125,7 +127,7 @@ function check(name: string, commands: string[][]): Suite {
   };
 }
 
-/** One of the projects of vitest.config.ts; with `collected` only what proves a promise. */
+/** The projects of vitest.config.ts with this name, which may end in `*`; with `collected` only what proves a promise. */
 function vitest(name: string, project: string, collected?: Proof[]): Suite {
   return {
     name,
@@ -222,11 +224,8 @@ async function obtainChromium(): Promise<string | undefined> {
   const { chromium } = await import("playwright");
   if (existsSync(chromium.executablePath())) return undefined;
 
-  if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
-    console.log("Installing Chromium with apt-get …");
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-    await run("apt-get", ["update", "-qq"], { env });
-    await run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], { env });
+  if (canInstall()) {
+    install(["chromium"]);
     const installed = systemChromium();
     if (installed) return installed;
   }

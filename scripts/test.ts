@@ -3,11 +3,11 @@
 import { askedToEnd } from "./processes.ts";
 import {
   announceSeed,
-  browser,
   builds,
   checks,
   failureTests,
   journeys,
+  programs,
   runSuites,
   scaleTests,
   serverTests,
@@ -17,7 +17,7 @@ import {
 
 announceSeed();
 const { passed, failed } = await withTestDatabase(() =>
-  runSuites([builds, ...checks, browser, unitTests, scaleTests, serverTests, failureTests, journeys]),
+  runSuites([builds, ...checks, programs, unitTests, scaleTests, serverTests, failureTests, journeys]),
 );
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed || askedToEnd() ? 1 : 0);

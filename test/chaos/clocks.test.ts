@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { requireTools } from "@/test/debian";
+import { requirePrograms } from "@/scripts/debian";
 import { Browser } from "@/test/server/browser";
 import { gated, gateOf, header, newKey, outline, type TestServer, testCluster, textOf } from "@/test/server/cluster";
 import type { EventStream } from "@/test/sse";
@@ -48,7 +48,7 @@ async function clockIs(server: TestServer, seconds: number): Promise<void> {
 }
 
 beforeAll(async () => {
-  requireTools([{ name: "faketime", debian: "faketime", probe: ["faketime", "-f", "+0", "true"] }]);
+  requirePrograms("faketime");
   setClock("a", day);
   setClock("b", -day);
   [cluster.a, cluster.b] = await Promise.all([startServer("a"), startServer("b")]);

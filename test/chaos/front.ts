@@ -7,19 +7,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { freePort } from "@/scripts/free-port";
-import { requireTools } from "@/test/debian";
 
 type Kind = "nginx" | "caddy";
-
-const kinds = {
-  nginx: { debian: "nginx-light", probe: ["nginx", "-v"] },
-  caddy: { debian: "caddy", probe: ["caddy", "version"] },
-};
-
-/** Installs what is missing where it may. Can take minutes. */
-export function requireProxies(...names: Kind[]): void {
-  requireTools(names.map((name) => ({ name, ...kinds[name] })));
-}
 
 export class Front {
   readonly url: string;

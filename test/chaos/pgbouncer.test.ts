@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { requirePrograms } from "@/scripts/debian";
 import { withDatabase } from "@/test/database";
 import { complaintsOf, gated, gateOf, header, median, newKey, testCluster, textOf } from "@/test/server/cluster";
 import { underLoad } from "@/test/under-load";
@@ -18,7 +19,7 @@ const name = `rivulet_pooled_${randomBytes(6).toString("hex")}`;
 let bouncer: PgBouncer;
 
 beforeAll(async () => {
-  PgBouncer.require();
+  requirePrograms("pgbouncer");
   // An empty one: both servers want to apply the migrations.
   await cluster.sql.unsafe(`create database ${name}`);
   bouncer = await PgBouncer.start(withDatabase(cluster.databaseUrl, name));

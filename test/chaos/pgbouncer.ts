@@ -8,7 +8,6 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 import { freePort } from "@/scripts/free-port";
-import { requireTools } from "@/test/debian";
 
 /** PgBouncer does not run as root. */
 const nobody = 65_534;
@@ -23,11 +22,6 @@ export class PgBouncer {
     this.databaseUrl = databaseUrl;
     this.#process = child;
     this.#folder = folder;
-  }
-
-  /** Installs it where it may. Can take minutes. */
-  static require(): void {
-    requireTools([{ name: "PgBouncer", debian: "pgbouncer", probe: ["pgbouncer", "--version"] }]);
   }
 
   static async start(databaseUrl: string): Promise<PgBouncer> {

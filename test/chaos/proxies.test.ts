@@ -3,10 +3,11 @@
 // configurations do: test/server/sse-document.test.ts. Bytes one by one and CRLF: test/server/dialect-clients.test.ts.
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeAll, expect, test } from "vitest";
+import { requirePrograms } from "@/scripts/debian";
 import { gated, gateOf, header, messageBody, newKey, testCluster, textOf } from "@/test/server/cluster";
 import { type EventStream, openStream } from "@/test/sse";
 import { underLoad } from "@/test/under-load";
-import { Front, requireProxies } from "./front";
+import { Front } from "./front";
 import { countCases, sized } from "./trial";
 
 const cluster = testCluster({ env: { HEARTBEAT_MS: "500" } });
@@ -14,7 +15,7 @@ const kinds = ["nginx", "caddy"] as const;
 let front: Front;
 const fronts: Front[] = [];
 
-beforeAll(() => requireProxies(...kinds), 300_000);
+beforeAll(() => requirePrograms(...kinds), 300_000);
 afterEach(async () => {
   for (const used of fronts.splice(0)) await used.remove();
 });

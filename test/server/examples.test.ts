@@ -10,8 +10,8 @@ import path from "node:path";
 import { build } from "esbuild";
 import { type Browser, type BrowserContext, chromium } from "playwright";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { requirePrograms } from "@/scripts/debian";
 import { startCrlfProxy } from "@/test/crlf-proxy";
-import { requireTools } from "@/test/debian";
 import { startFaultProxy } from "@/test/fault-proxy";
 import type { Script } from "@/test/provider";
 import type { TestUser } from "@/test/server";
@@ -19,19 +19,7 @@ import { newKey, testCluster } from "./cluster";
 
 const folder = path.resolve("examples");
 
-beforeAll(() => {
-  const python = (module: string) => ({
-    name: `${module} of /usr/bin/python3`,
-    debian: `python3-${module}`,
-    probe: ["/usr/bin/python3", "-c", `import ${module}`],
-  });
-  requireTools([
-    { name: "curl", debian: "curl", probe: ["curl", "--version"] },
-    { name: "jq", debian: "jq", probe: ["jq", "--version"] },
-    python("httpx"),
-    python("requests"),
-  ]);
-}, 300_000);
+beforeAll(() => requirePrograms("curl", "jq", "httpx", "requests"), 300_000);
 
 /** The folder as some other site, from which pages call the server: CORS is part of the example. */
 const site = createServer(async (request, response) => {

@@ -11,7 +11,7 @@ import { agent } from "@/lib/dialects/agent";
 import { batchEncoder } from "@/lib/dialects/encode";
 import { registry } from "@/lib/dialects/registry";
 import type { TurnChunk } from "@/lib/turn/chunks";
-import { requireTools } from "@/test/debian";
+import { requirePrograms } from "@/scripts/debian";
 import { signUp } from "@/test/server";
 import { openStream } from "@/test/sse";
 import { newKey, testCluster } from "./cluster";
@@ -158,8 +158,6 @@ describe("proxies", () => {
   const proxies = [
     {
       name: "nginx",
-      debian: "nginx-light",
-      probe: ["-v"],
       config: (port: number) => `
         pid nginx.pid; error_log stderr; events {}
         http { access_log off; ${temporary.join(" ")} ${read("examples/proxies/nginx.conf").replace("80;", `${port};`)} }`,
@@ -168,8 +166,6 @@ describe("proxies", () => {
     },
     {
       name: "caddy",
-      debian: "caddy",
-      probe: ["version"],
       config: (port: number) =>
         `{\n\tadmin off\n}\n${read("examples/proxies/Caddyfile").replace("chat.example.com", `http://localhost:${port}`)}`,
       check: (file: string) => ["validate", "--adapter", "caddyfile", "--config", file],
@@ -178,7 +174,7 @@ describe("proxies", () => {
   ];
 
   beforeAll(() => {
-    requireTools(proxies.map(({ name, debian, probe }) => ({ name, debian, probe: [name, ...probe] })));
+    requirePrograms("nginx", "caddy");
   }, 300_000);
 
   test.each(proxies)("$name passes each event at once", async ({ name, config, check, start }) => {
