@@ -32,7 +32,14 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts", "**/*.test.tsx"],
-          exclude: [...exclude, "test/server/**", "test/chaos/**", "test/scale/**", "test/real-server/**"],
+          exclude: [
+            ...exclude,
+            "test/server/**",
+            "test/chaos/**",
+            "test/scale/**",
+            "test/real-server/**",
+            "test/clients/**",
+          ],
           // The default leaves one core idle, of two as well: there half of the time would be spent waiting for the database.
           maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 0 },
@@ -47,6 +54,21 @@ export default defineConfig({
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // The clients people use, unmodified, against the production server, which must be built.
+        test: {
+          name: "clients",
+          include: ["test/clients/**/*.test.ts"],
+          globalSetup: ["test/clients/install.ts"],
+          setupFiles: ["test/leak-check.ts"],
+          // Most of them wait: for heartbeats, retries, a server that shuts down.
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 5 },
         },
       },
       {
