@@ -1,21 +1,25 @@
 // One door for all dialects: which route is meant, who is calling, what is asked; then the same verbs as for the native
 // endpoints. What a format looks like is its own file's business (docs/protocol.md §6); nothing of one may come here.
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
+import { answerCost, serveAnswer } from "@/app/answer-door";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
 import { requireChatId } from "@/lib/chats/chats";
 import { findFollowed, requireTurn, type Turn } from "@/lib/chats/follow";
+import { findKnown } from "@/lib/chats/kept";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
+import { loadTurnContext } from "@/lib/chats/turn-context";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
 import { wholeTurn } from "@/lib/chats/whole";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { refuseForeignCookie, withCors } from "@/lib/cors";
-import type { Ask, Dialect, ListRoute, TurnRoute } from "@/lib/dialects/contract";
-import type { Match, Registry } from "@/lib/dialects/registry";
+import type { Ask, Dialect, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
 import { parseInput, readJson, route } from "@/lib/http";
+import type { Cost } from "@/lib/limits";
 import { listModels } from "@/lib/models/catalogue";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
@@ -40,36 +44,42 @@ async function serve(match: Match | null, request: Request, keepAlive: KeepAlive
   const resumes =
     route.kind === "turn" &&
     (request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null));
-  const user = await requireUser(request, route.kind !== "turn" ? "list" : resumes ? "stream" : "request");
+  const user = await requireUser(request, costOf(route, request, resumes));
   if (route.owner && params[route.owner] !== user.id) throw new AppError("forbidden", "Access denied");
   const call = { dialect, params, request, user };
-  if (route.kind === "turn") {
-    if (resumes && route.streams) return follow({ ...call, route });
-    if (request.method === "POST") return send({ ...call, route }, keepAlive);
-  } else if (request.method === "GET") {
-    return list({ ...call, route });
+  if (!methodsOf(route).some((method) => method === request.method)) throw methodNotAllowed(request, route);
+  switch (route.kind) {
+    case "turn":
+      return resumes ? follow({ ...call, route }) : send({ ...call, route }, keepAlive);
+    case "messages":
+    case "models":
+      return list({ ...call, route });
+    default:
+      return serveAnswer({ ...call, route });
   }
-  throw methodNotAllowed(request, route);
 }
 
-function methodNotAllowed({ method }: Request, route: TurnRoute | ListRoute): AppError {
-  const allow = route.kind !== "turn" ? "GET, OPTIONS" : route.streams ? "GET, POST, OPTIONS" : "POST, OPTIONS";
+function costOf(route: Route, request: Request, resumes: boolean): Cost {
+  if (route.kind === "turn") return resumes ? "stream" : "request";
+  return route.kind === "messages" || route.kind === "models" ? "list" : answerCost(route, request);
+}
+
+function methodNotAllowed({ method }: Request, route: Route): AppError {
+  const allow = [...methodsOf(route), "OPTIONS"].join(", ");
   return new AppError("method_not_allowed", `This address does not take ${method}. It takes ${allow}.`, { allow });
 }
 
 async function send({ dialect, route, params, request, user }: Call<TurnRoute>, keepAlive: KeepAlive) {
-  const ask = route.ask({
-    body: await readJson(request, route.body),
-    accept: request.headers.get("accept")?.toLowerCase() ?? "",
-  });
+  const body = await readJson(request, route.body);
+  const known = route.names ? await findKnown(user.id, route.names(body)) : { messages: new Map() };
+  const ask = route.ask({ body, known, accept: request.headers.get("accept")?.toLowerCase() ?? "" });
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
   const asked = await turnRequest(user.id, route, params, ask, key);
   return withClientStream(request, user, async (stream) => {
     const turn = await startTurn(user.id, asked, keepAlive);
-    return ask.stream && route.streams
-      ? turnStream(request, stream, turn, { dialect, ...options })
-      : whole({ dialect, route, turn, stream });
+    if (ask.stream && route.streams) return turnStream(request, stream, turn, { dialect, ...options });
+    return ask.background && turn.state === "running" ? begun(route, turn) : whole({ dialect, route, turn, stream });
   });
 }
 
@@ -77,9 +87,11 @@ async function turnRequest(
   userId: string,
   route: TurnRoute,
   params: Record<string, string>,
-  { chat = chatInPath(route, params), say, model, searchMode, documentIds, metadata, view, listed = false }: Ask,
+  ask: Ask,
   key: string | null,
 ): Promise<TurnRequest> {
+  const { chat = chatInPath(route, params), say, parentId, metadata, listed = false } = ask;
+  const { model, searchMode, documentIds, view } = ask;
   const id = uuidv7();
   const makes = chat && "number" in chat && route.makesNumbers;
   const shared = {
@@ -92,9 +104,17 @@ async function turnRequest(
     documentIds,
     view,
   };
-  if (typeof say !== "string") return { ...shared, trigger: "answer-prompt", prompt: say, listed };
+  if (typeof say !== "string") return { ...shared, trigger: "answer-prompt", prompt: say, parentId, listed };
   const message = { id, parts: [{ type: "text" as const, text: say }] };
   return { ...shared, trigger: "submit-message", message, metadata };
+}
+
+async function begun(route: TurnRoute, turn: Turn): Promise<Response> {
+  return Response.json(route.begun?.(await loadTurnContext(turn, "turn")), { headers: headersOf(turn) });
+}
+
+function headersOf(turn: Turn) {
+  return { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
 }
 
 async function whole({
@@ -104,7 +124,7 @@ async function whole({
   stream,
 }: Pick<Call<TurnRoute>, "dialect" | "route"> & { turn: Turn; stream: ClientStream }) {
   const answer = await wholeTurn(turn, stream);
-  const headers = { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
+  const headers = headersOf(turn);
   const { error } = answer.metadata;
   if (!error) return Response.json(route.whole?.(answer), { headers });
   const { code, message } = error;
@@ -137,7 +157,7 @@ async function list({ route, params, user }: Call<ListRoute>): Promise<Response>
   return Response.json(route.list(await listStoredMessages(user.id, await requireChatId(user.id, chat))));
 }
 
-function chatInPath({ chat }: TurnRoute | ListRoute, params: Record<string, string>): ChatReference | undefined {
+function chatInPath({ chat }: Route, params: Record<string, string>): ChatReference | undefined {
   return chat === undefined ? undefined : parseInput(chatReference, params[chat]);
 }
 

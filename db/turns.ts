@@ -224,6 +224,21 @@ export async function requestStop(turnId: string, channel: string): Promise<bool
   return rows.length > 0;
 }
 
+/**
+ * Replaces what was asked for with the turn. False when the turn was pruned or deleted since it was read, which may have
+ * changed it.
+ */
+export async function replaceRequest(
+  { userId, id, prunedAt }: Pick<TurnRow, "userId" | "id" | "prunedAt">,
+  request: object,
+): Promise<boolean> {
+  const rows = await pool().sql`
+    update turns set request = ${JSON.stringify(request)}::text::json
+    where user_id = ${userId}::uuid and id = ${id}::uuid and (pruned_at is null) = ${prunedAt === null}::boolean
+    returning id`;
+  return rows.length > 0;
+}
+
 /** An answer older than this has been dealt with by the person, and would come as a surprise. */
 const continueWithinMs = 600_000;
 /** A turn that so many servers crashed with may be what killed them. */

@@ -144,6 +144,10 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
+  if (issue?.code === "unrecognized_keys") {
+    const field = [...issue.path, String(issue.keys[0]).slice(0, 100)].join(".");
+    throw new AppError("bad_request", `${field}: is not known here. Leave it out.`);
+  }
   const field = issue?.path.join(".") || "body";
   throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);
 }

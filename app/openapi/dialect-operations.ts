@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import type { Dialect, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import { answerOperations } from "./answer-operations";
 import { wholeAnswer } from "./example-turn";
 import {
   afterQuery,
@@ -9,6 +10,8 @@ import {
   idempotencyHeader,
   lastEventHeader,
   nothingLeft,
+  operationId,
+  parameters,
   type Refused,
   refusals,
   turnHeaders,
@@ -18,14 +21,20 @@ export async function dialectPaths(dialects: readonly Dialect[]): Promise<ZodOpe
   const paths: ZodOpenApiPathsObject = {};
   for (const dialect of dialects)
     for (const route of dialect.routes)
-      paths[route.path.replace(/:(\w+)/g, "{$1}")] =
-        route.kind === "turn"
-          ? {
-              post: await send(dialect, route),
-              ...(route.streams && { get: follow(dialect, route) }),
-            }
-          : { get: list(dialect, route) };
+      paths[route.path.replace(/:(\w+)/g, "{$1}")] = await operationsOf(dialect, route);
   return paths;
+}
+
+async function operationsOf(dialect: Dialect, route: Route): Promise<ZodOpenApiPathsObject[string]> {
+  switch (route.kind) {
+    case "turn":
+      return { post: await send(dialect, route), ...(route.streams && { get: follow(dialect, route) }) };
+    case "messages":
+    case "models":
+      return { get: list(dialect, route) };
+    default:
+      return answerOperations(dialect, route);
+  }
 }
 
 async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOperationObject> {
@@ -116,23 +125,9 @@ function streams(dialect: Dialect, { plainText }: TurnRoute, examples = false) {
   };
 }
 
-function parameters({ path, owner, chat }: Route) {
-  const names = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => name as string);
-  if (names.length === 0) return {};
-  const meaning = (name: string) => {
-    if (name === owner) return "The caller's own id, which `POST /api/tokens` tells.";
-    return name === chat ? "A chat: its id, or the user's own small number for it." : "";
-  };
-  return { path: z.object(Object.fromEntries(names.map((name) => [name, z.string().describe(meaning(name))]))) };
-}
-
 /** What the query is before it is made into `Pacing`. */
 function queryOf({ pacing }: TurnRoute): z.ZodObject {
   const schema = pacing instanceof z.ZodPipe ? pacing.in : pacing;
   if (schema instanceof z.ZodObject) return schema;
   throw new Error("the query of a reader is an object");
-}
-
-function operationId({ name }: Dialect, verb: string): string {
-  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()) + verb;
 }

@@ -1,7 +1,7 @@
 // What operations share: refusals before the first byte (docs/protocol.md §3), and what a stream is to its reader (§2).
 import { z } from "zod";
 import type { ZodOpenApiMediaTypeObject, ZodOpenApiResponsesObject } from "zod-openapi";
-import type { Dialect } from "@/lib/dialects/contract";
+import type { Dialect, Route } from "@/lib/dialects/contract";
 import { errorBody } from "./answers";
 import { transcripts } from "./example-turn";
 
@@ -87,3 +87,18 @@ export function eventStreamContent(dialect: Dialect, { examples = false } = {}):
 }
 
 export const nothingLeft = "The turn has ended and nothing is left for this reader, or the chat has no live turn.";
+
+export function parameters({ path, owner, chat, ...route }: Route) {
+  const names = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => name as string);
+  if (names.length === 0) return {};
+  const meaning = (name: string) => {
+    if (name === owner) return "The caller's own id, which `POST /api/tokens` tells.";
+    if ("turn" in route && name === route.turn) return "The answer, by the `id` that this format gave it.";
+    return name === chat ? "A chat: its id, or the user's own small number for it." : "";
+  };
+  return { path: z.object(Object.fromEntries(names.map((name) => [name, z.string().describe(meaning(name))]))) };
+}
+
+export function operationId({ name }: Dialect, verb: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()) + verb;
+}

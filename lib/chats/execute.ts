@@ -165,7 +165,7 @@ async function* chunksOf(
   let found = "";
   const ports: RunPorts = {
     // A client that sends its own history manages its length: it gets the provider's refusal, not a cut it cannot see.
-    ...(options.prompt ? unlimitedContext : contextOf(ready)),
+    ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {

@@ -34,7 +34,7 @@ function contentOf(request: TurnRequest): object {
   if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
   const shared = { trigger, chat, model, searchMode, documentIds };
   if (trigger === "regenerate-message") return { ...shared, messageId: request.messageId };
-  if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt };
+  if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt, parentId: request.parentId };
   return { ...shared, parts: request.message.parts, metadata: request.metadata };
 }
 

@@ -68,8 +68,7 @@ export async function storeSend(send: Send, state: SendState): Promise<Begun | n
 /** Null when the chat is not what it was, or is there by now, or its number is taken; then nothing was stored. */
 async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
   const { userId, request, fingerprint, options, continuation } = send;
-  if (!chat && request.trigger !== "submit-message" && request.trigger !== "answer-prompt")
-    throw new AppError("not_found", "There is no such chat.");
+  if (!chat && !makesChat(request)) throw new AppError("not_found", "There is no such chat.");
   const said = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
   const title = chat?.title ?? titleOf(textOf(said.findLast(({ role }) => role === "user") ?? { parts: [] }));
   const question = said.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
@@ -123,18 +122,23 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
   return turn && { turn, ...(!chat?.last && { history: said as ChatMessage[] }) };
 }
 
+function makesChat(request: TurnRequest): boolean {
+  return request.trigger === "submit-message" || (request.trigger === "answer-prompt" && !request.parentId);
+}
+
 type Said = NewMessage & { id: string };
 
-/** Behind the chat's newest message. */
+/** Behind the message that the request names, else the chat's newest. */
 function questionRows(said: Said[], chat: SendState["chat"], request: TurnRequest): TurnMessage[] {
+  const parentId = request.trigger === "answer-prompt" ? request.parentId : undefined;
   return said.map((message, index) => ({
     id: message.id,
-    parentId: said[index - 1]?.id ?? chat?.last?.id ?? null,
+    parentId: said[index - 1]?.id ?? parentId ?? chat?.last?.id ?? null,
     turnId: null,
     role: message.role as "user" | "assistant",
     status: "complete",
     parts: message.parts,
-    metadata: request.trigger === "submit-message" ? (request.metadata ?? null) : null,
+    metadata: request.trigger === "submit-message" ? (request.metadata ?? null) : (message.metadata ?? null),
     text: textOf(message).replaceAll("\0", ""),
   }));
 }
@@ -180,7 +184,7 @@ function numbered(chunks: TurnChunk[]): LoggedChunk[] {
   });
 }
 
-type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
+type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string; metadata?: { model: string } };
 
 /** What the client says that is not stored yet, oldest first. */
 function newMessages(request: TurnRequest): NewMessage[] {

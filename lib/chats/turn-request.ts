@@ -84,8 +84,11 @@ export type TurnRequest = TurnOptions & {
       }
     /** Goes on with the answer that asked for these decisions. */
     | { trigger: "answer-approvals"; decisions: Decision[] }
-    /** Makes a chat that holds these messages as its branch, and answers the last of them. In the user's lists only if `listed`. */
-    | { trigger: "answer-prompt"; prompt: TurnPrompt; listed?: boolean }
+    /**
+     * Makes a chat that holds these messages as its branch, or with `parentId` a branch behind that message, and answers the
+     * last of them. In the user's lists only if `listed`.
+     */
+    | { trigger: "answer-prompt"; prompt: TurnPrompt; parentId?: string; listed?: boolean }
   );
 
 /** What a turn row keeps of it besides the messages. */

@@ -3,7 +3,15 @@
 // context always give the same frames, so any dialect can follow any turn, live or later (docs/protocol.md §6).
 import type { z } from "zod";
 import type { LoggedChunk, SearchMode } from "@/lib/turn/chunks";
-import type { Knows, StoredMessage, TurnAnswer, TurnContext, TurnPrompt, TurnView } from "@/lib/turn/turn-context";
+import type {
+  Known,
+  Knows,
+  StoredMessage,
+  TurnAnswer,
+  TurnContext,
+  TurnPrompt,
+  TurnView,
+} from "@/lib/turn/turn-context";
 import type { ChatReference } from "@/lib/turn/turn-options";
 
 export type DialectFrame = {
@@ -19,7 +27,12 @@ export type DialectFrame = {
 export type Encode = (logged: LoggedChunk) => DialectFrame[];
 
 /** What one reader wants of its own stream; it changes neither the turn nor another reader's stream. */
-export type Pacing = { chunkWords?: number; delayMs?: number };
+export type Pacing = {
+  chunkWords?: number;
+  delayMs?: number;
+  /** Only the frames behind this one, counted from 0: for formats that number their events. */
+  afterFrame?: number;
+};
 
 /** Why a request gets no answer; `code` is one of docs/protocol.md §3, or a turn's own (§4) with status 502. */
 export type Failure = {
@@ -62,7 +75,7 @@ export type Description = {
   failure?: z.ZodType;
 };
 
-export type Route = TurnRoute | ListRoute;
+export type Route = TurnRoute | ListRoute | AnswerRoute;
 
 type Common = {
   /** Without a trailing slash; `:name` stands for one segment. */
@@ -77,11 +90,18 @@ type Common = {
 export type TurnRoute = Common & {
   readonly kind: "turn";
   readonly body: z.ZodType;
-  /** From what the client said to what is to be done. Throws AppError `bad_request` for what a schema cannot say. */
+  /** The turn and messages of the caller that the body names. `ask` gets those that are there. */
+  names?(body: unknown): Names;
+  /**
+   * From what the client said to what is to be done. Throws AppError `bad_request` for what a schema cannot say, and
+   * `not_found` for what the body names and is not there.
+   */
   ask(input: AskInput): Ask;
   readonly streams: boolean;
   /** The body of the answer for a client that wants it whole. */
   whole?(answer: TurnAnswer): unknown;
+  /** The same of a turn that runs: for a client that does not wait, and for one that reads it meanwhile. */
+  begun?(context: TurnContext): unknown;
   /** What `whole` returns, and a body to try: for the API's description. */
   readonly answer?: z.ZodType;
   readonly example?: object;
@@ -99,19 +119,48 @@ export type ListRoute = Common & { readonly answer?: z.ZodType } & (
     | { readonly kind: "models"; list(models: ListedModel[]): unknown }
   );
 
+/** One turn, by the id that this format gives it. */
+export type AnswerRoute = Common & {
+  /**
+   * `answer`: GET reads it, whole or with `?stream=true` as a stream; DELETE makes it unreadable. `stop`: POST stops it.
+   * `input`: GET lists what it answers.
+   */
+  readonly kind: "answer" | "stop" | "input";
+  /** The parameter that names the turn. */
+  readonly turn: string;
+  /** Null for what is no id of this format. */
+  turnIdOf(id: string): string | null;
+  /** The other side: what POST answers and GET reads, with `begun` and `whole`. */
+  readonly reads: Required<Pick<TurnRoute, "whole" | "begun" | "answer">>;
+  /** What DELETE answers. */
+  deleted?(id: string): unknown;
+  /** A page of what was asked, from the messages above the answer, oldest first. Throws AppError `bad_request`. */
+  list?(messages: StoredMessage[], query: unknown): unknown;
+  /** Of `input`: what `list` gets to know. */
+  readonly query?: z.ZodObject;
+  /** What `deleted` and `list` return: for the API's description. */
+  readonly shape?: z.ZodType;
+};
+
 export type ListedModel = { id: string; provider: string; ready: boolean };
 
 /** `body` has been through the route's schema. */
-export type AskInput = { body: unknown; accept: string };
+export type AskInput = { body: unknown; accept: string; known: Known };
+
+export type Names = { turnId?: string; messageIds: string[] };
 
 export type Ask = {
   /** Undefined: the chat of the path, else a new one. */
   chat?: ChatReference;
-  /** A text is a new message in that chat; a prompt brings its own history and gets a chat of its own. */
+  /** A text is a new message in that chat; a prompt brings its own history and gets a chat of its own, unless it has a parent. */
   say: string | TurnPrompt;
+  /** The message of the chat that the prompt follows. */
+  parentId?: string;
   /** A prompt's chat is to be found in the user's list of chats. */
   listed?: boolean;
   stream: boolean;
+  /** Unless it is streamed, the client gets `begun` and does not wait. */
+  background?: boolean;
   model?: string;
   searchMode?: SearchMode;
   documentIds?: string[];

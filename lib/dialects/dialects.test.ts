@@ -15,6 +15,7 @@ import { openai } from "./openai";
 import { promptOf } from "./openai-prompt";
 import { rag } from "./rag";
 import { createRegistry, registry } from "./registry";
+import { responses } from "./responses";
 import { snapshot } from "./snapshot";
 import { text } from "./text";
 import { tokens } from "./token";
@@ -62,6 +63,15 @@ const readings: Reading[] = [
         // An error frame: the client throws it.
         values.push(String(error));
       }
+      return values;
+    },
+  },
+  {
+    dialect: responses,
+    textOf: typed("response.output_text.delta", "delta"),
+    readAll: async (body) => {
+      const values: unknown[] = [];
+      for await (const event of Stream.fromSSEResponse(new Response(body), new AbortController())) values.push(event);
       return values;
     },
   },

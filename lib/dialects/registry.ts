@@ -6,6 +6,7 @@ import { content } from "./content";
 import type { Dialect, Route } from "./contract";
 import { openai } from "./openai";
 import { rag } from "./rag";
+import { responses } from "./responses";
 import { snapshot } from "./snapshot";
 import { text } from "./text";
 import { tokens } from "./token";
@@ -46,7 +47,14 @@ export function createRegistry(dialects: readonly Dialect[]): Registry {
   };
 }
 
-export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai]);
+export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai, responses]);
+
+/** What a path takes, besides OPTIONS. */
+export function methodsOf(route: Route): ("GET" | "POST" | "DELETE")[] {
+  if (route.kind === "turn") return route.streams ? ["GET", "POST"] : ["POST"];
+  if (route.kind === "answer") return ["GET", "DELETE"];
+  return route.kind === "stop" ? ["POST"] : ["GET"];
+}
 
 const names = registry.dialects.map(({ name }) => name);
 

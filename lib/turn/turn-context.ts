@@ -31,6 +31,16 @@ export type TurnView = {
   includeUsage?: boolean;
   /** The model was offered tools that the client runs. */
   clientTools?: boolean;
+  /** False: the client asked that the answer cannot be read by its id later on, or deleted it. */
+  kept?: boolean;
+  /** The client did not wait for the answer. */
+  background?: boolean;
+  /** Reasoning comes with what the client sends back for it. */
+  sealsReasoning?: boolean;
+  /** The system messages of the conversation so far, which later requests do not repeat. */
+  system?: string;
+  /** Fields of the request that the answer repeats. */
+  echo?: Record<string, unknown>;
 };
 
 /** Of the turn alone, of its chat's row too, or of the messages above the answer as well. */
@@ -47,6 +57,8 @@ export type TurnContext = {
   /** ISO 8601, UTC. */
   createdAt: string;
   view: TurnView;
+  /** `echo` of the prompt, until that is pruned. */
+  promptEcho?: Record<string, unknown>;
   /** Null for dialects that do not ask for it. */
   chat: ChatContext | null;
 };
@@ -54,9 +66,24 @@ export type TurnContext = {
 /** An answer that has ended, for those who asked for it whole. */
 export type TurnAnswer = { context: TurnContext; message: ChatMessage; metadata: Partial<MessageMetadata> };
 
+/** A message that a client names by an id that this server gave out. */
+export type KnownMessage = StoredMessage & { parentId: string | null };
+
+/** What of a caller's own a request refers to. What is missing is unknown, or somebody else's. */
+export type Known = {
+  /** The turn that the request continues. */
+  turn?: { chatId: string; view: TurnView; answer: KnownMessage };
+  messages: ReadonlyMap<string, KnownMessage>;
+};
+
 /** A prompt that comes with its own history (docs/protocol.md §6.6), and how the model is to be called. */
 export type TurnPrompt = {
-  messages: Pick<ChatMessage, "role" | "parts">[];
+  /** Of an answer the metadata name its model, which alone gets back the provider's state in its parts. */
+  messages: (Pick<ChatMessage, "role" | "parts"> & { metadata?: { model: string } })[];
+  /** What is too long for the model is left out, oldest first; else the provider refuses it. */
+  fitsContext?: boolean;
+  /** Fields of the request that the answer repeats and that may be large. */
+  echo?: Record<string, unknown>;
   /** In place of Rivulet's own. */
   instructions: string;
   settings: {

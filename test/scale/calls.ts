@@ -123,6 +123,7 @@ export const ofRoutes: Call[] = [
     list(userId, bigChatId, { leafId: "m-20000-3", maxMessages: 1_000, maxBytes: 4_000_000 }),
   ),
   call("a message", messages.findMessage, (find) => find(userId, "m-9-4")),
+  call("messages by their ids", messages.findMessages, (find) => find(userId, ["m-9-4", "m-9-5", "none"])),
 
   call("the user of a session", sessions.findSessionUser, (find) => find(key)),
   call("a new session", sessions.insertSession, (insert) =>
@@ -163,6 +164,9 @@ export const ofRoutes: Call[] = [
   call("a turn by its key", turns.findTurnByKey, (find) => find(userId, "key-9")),
   call("the running turn of a chat", turns.findRunningTurn, (find) => find(userId, bigChatId)),
   call("the latest turn of a chat", turns.findLatestTurn, (find) => find(userId, bigChatId)),
+  call("an answer that is not kept any more", turns.replaceRequest, (replace) =>
+    replace({ userId, id: turnId, prunedAt: null }, { view: { kept: false } }),
+  ),
   call("a stop", turns.requestStop, (stop) => stop(turnId, "scale")),
   call("the beginning of a log", turns.insertChunks, (insert) =>
     pool().sql.begin((sql) => insert(sql, uuidv7(), [{ seq: 1, json: "{}" }])),

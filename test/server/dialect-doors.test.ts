@@ -14,6 +14,7 @@ const bodies: Record<string, (text: string) => object> = {
   "/api/:userId/chat": (message) => ({ message }),
   "/chat/:sessionId/stream": (question) => ({ question }),
   "/sessions/:sessionId/messages/stream": (content) => ({ content, role: "user" }),
+  "/v1/responses": (input) => ({ input, stream: true }),
   "/v1/chat/completions": (content) => ({ messages: [{ role: "user", content }], stream: true }),
 };
 const routes = registry.dialects.flatMap((dialect) => dialect.routes.map((route) => ({ dialect, route })));

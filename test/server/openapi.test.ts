@@ -5,7 +5,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { eventName } from "@/app/openapi/refusals";
-import { registry } from "@/lib/dialects/registry";
+import type { AnswerRoute, Route } from "@/lib/dialects/contract";
+import { methodsOf, registry } from "@/lib/dialects/registry";
 import {
   type Description,
   expectValid,
@@ -52,8 +53,7 @@ function dialectOperations(): string[] {
   return registry.dialects.flatMap(({ routes }) =>
     routes.flatMap((route) => {
       const told = route.path.replace(/:(\w+)/g, "{$1}");
-      const reads = route.kind !== "turn" || route.streams;
-      return [...(reads ? [`GET ${told}`] : []), ...(route.kind === "turn" ? [`POST ${told}`] : [])];
+      return methodsOf(route).map((method) => `${method} ${told}`);
     }),
   );
 }
@@ -297,6 +297,10 @@ test("dialects", async () => {
       const id = (verb: string) => dialect.name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase()) + verb;
       const sessionId = randomUUID();
       const here = { path: { ...shared, sessionId } };
+      if (isAnswerRoute(route)) {
+        await callAnswerRoute(route, id);
+        continue;
+      }
       if (route.kind !== "turn") {
         const verb = id(route.kind === "messages" ? "ListMessages" : "ListModels");
         if (route.chat) await call("createChat", 201, { body: { id: sessionId } });
@@ -330,6 +334,28 @@ test("dialects", async () => {
     }
   }
 });
+
+const isAnswerRoute = (route: Route): route is AnswerRoute =>
+  route.kind === "answer" || route.kind === "stop" || route.kind === "input";
+
+/** Of the dialect that has such routes. */
+async function callAnswerRoute({ kind, turn }: AnswerRoute, id: (verb: string) => string): Promise<void> {
+  const { body } = await cluster.api<{ id: string }>("POST", "/v1/responses", {
+    body: { input: "Hi", model: "local" },
+  });
+  const here = { path: { [turn]: body.id } };
+  const nowhere = { path: { [turn]: `resp_${unknown}` } };
+  const verb = id({ answer: "Read", stop: "Stop", input: "ListInput" }[kind]);
+  await call(verb, 200, here);
+  await call(verb, 404, nowhere);
+  await call(verb, 401, { ...here, ...nobody });
+  if (kind === "input") await call(verb, 400, { ...here, query: "?limit=0" });
+  if (kind !== "answer") return;
+  await call(verb, 200, { ...here, query: "?stream=true&starting_after=1" });
+  await call(verb, 400, { ...here, query: "?starting_after=x" });
+  await call(id("Delete"), 200, here);
+  await call(id("Delete"), 404, here);
+}
 
 /** The longest text in a body is what it asks. */
 function questionOf(body: unknown): string {
