@@ -55,7 +55,7 @@ export async function serveAnswer(call: AnswerCall): Promise<Response> {
   const { stream, starting_after: afterFrame } = parseInput(answerQuery, query);
   if (stream === "true") return follow(call, kept, afterFrame);
   const turn = await requireKeptTurn(user.id, kept);
-  const names = { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
+  const names = { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
   if (turn.state === "running") return json(route.reads.begun(await loadTurnContext(turn, "turn")), names);
   return json(route.reads.whole(await readAnswer(turn)), names);
 }

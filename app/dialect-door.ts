@@ -18,7 +18,7 @@ import { refuseForeignCookie, withCors } from "@/lib/cors";
 import type { Ask, Dialect, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
 import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
-import { parseInput, readJson, route } from "@/lib/http";
+import { headerId, parseInput, readJson, route } from "@/lib/http";
 import type { Cost } from "@/lib/limits";
 import { listModels } from "@/lib/models/catalogue";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
@@ -99,6 +99,7 @@ async function turnRequest(
     chatIsNew: !chat,
     ...(makes && { chatNumber: chat.number }),
     clientKey: key ?? id,
+    keyless: key === null,
     model,
     searchMode,
     documentIds,
@@ -114,7 +115,7 @@ async function begun(route: TurnRoute, turn: Turn): Promise<Response> {
 }
 
 function headersOf(turn: Turn) {
-  return { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
+  return { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
 }
 
 async function whole({

@@ -202,6 +202,14 @@ export async function findRunningTurn(userId: string, chatId: string): Promise<T
   return row ?? null;
 }
 
+/** Those of these turns whose client runs the tools. */
+export async function listWithClientTools(userId: string, ids: string[]): Promise<string[]> {
+  const rows = await pool().sql`
+    select id from turns
+    where user_id = ${userId}::uuid and id = any(${ids}::uuid[]) and request #>> '{view,clientTools}' = 'true'`;
+  return rows.map(({ id }) => id);
+}
+
 /** The turn of a chat that began last, running or not. */
 export async function findLatestTurn(userId: string, chatId: string): Promise<TurnRow | null> {
   const [row] = await database()

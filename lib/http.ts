@@ -84,7 +84,12 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
   });
 }
 
-/** Room for the history that stock clients send along; only its last message is read. */
+/** An id as a header's value: percent-encoded when it holds more than ASCII, or a percent sign. */
+export function headerId(id: string): string {
+  return /^[\x21-\x24\x26-\x7e]+$/.test(id) ? id : encodeURIComponent(id);
+}
+
+/** Room for the history that stock clients send along. */
 export const maxJsonBytes = 4 * 1_048_576;
 
 /** The body as bytes. Throws too_large as soon as the cap is passed, whatever Content-Length says. */

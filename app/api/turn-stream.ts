@@ -9,6 +9,7 @@ import type { Dialect, Pacing } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { headerId } from "@/lib/http";
 import { logger } from "@/lib/logger";
 import { BrokenStream, eventStreamHeaders, type Layout } from "@/lib/sse";
 import { isTerminal } from "@/lib/turn/chunks";
@@ -74,14 +75,14 @@ export async function turnStream(
     ...dialect.headers,
     ...(contentType && { "Content-Type": contentType }),
     "X-Turn-Id": turn.id,
-    "X-Chat-Id": turn.chatId,
+    "X-Chat-Id": headerId(turn.chatId),
     ...(turn.state === "running" && { "X-Turn-Age-Ms": String(Math.round(turn.ageMs ?? 0)) }),
   };
   let first: string | null | undefined;
   if (turn.state !== "running") {
     first = await next();
     if (first === null)
-      return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId } });
+      return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) } });
   }
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),

@@ -38,10 +38,14 @@ export const nativePaths: ZodOpenApiPathsObject = {
       ...named("Chat", "sendMessage", "Ask, and follow the answer"),
       description:
         "Starts a turn and streams it. Stock `useChat` with `DefaultChatTransport` works against it. Without an " +
-        "`Idempotency-Key` the message's own id is the key of the send.",
-      requestParams: { header: idempotencyHeader.extend(gatherHeader.shape) },
+        "`Idempotency-Key` the message's own id is the key of the send. With a cursor it resumes, and starts nothing.",
+      requestParams: { header: idempotencyHeader.extend(followHeaders.shape), query: afterQuery },
       requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
-      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 422]) },
+      responses: {
+        "200": streamed({ examples: true }),
+        "204": { description: nothingLeft },
+        ...refusals([400, 401, 403, 404, 409, 413, 422]),
+      },
     },
   },
   "/api/chat/{chatId}/stream": {

@@ -9,7 +9,7 @@ import { AppError } from "@/lib/errors";
 import { cutPage, exactTime, pageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
 import { turnLog } from "@/lib/log/turn-log";
 import { visibleLine } from "@/lib/turn/foreign-text";
-import { type ChatReference, clientId } from "@/lib/turn/turn-options";
+import { type ChatReference, clientId, maxIdLength } from "@/lib/turn/turn-options";
 
 export type Chat = {
   id: string;
@@ -39,7 +39,7 @@ export const chatChange = z
   .object({ title: chatTitle.optional(), pinned: z.boolean().optional() })
   .meta({ id: "ChatChange" });
 
-const cursorShape = z.object({ pinned: z.boolean(), updatedAt: exactTime, id: z.string().max(64) });
+const cursorShape = z.object({ pinned: z.boolean(), updatedAt: exactTime, id: z.string().max(2 * maxIdLength) });
 
 export async function listChats(
   userId: string,

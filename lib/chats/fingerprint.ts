@@ -33,7 +33,8 @@ function contentOf(request: TurnRequest): object {
   // Of different decisions the first one counts, and later ones follow its outcome.
   if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
   const shared = { trigger, chat, model, searchMode, documentIds };
-  if (trigger === "regenerate-message") return { ...shared, messageId: request.messageId };
+  if (trigger === "regenerate-message")
+    return { ...shared, messageId: request.messageId, parts: request.message?.parts };
   if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt, parentId: request.parentId };
   return { ...shared, parts: request.message.parts, metadata: request.metadata };
 }

@@ -1,6 +1,5 @@
 // Following a turn: the one path for first answer, reload, second tab, second server and foreign clients.
 import { z } from "zod";
-import { findChat } from "@/db/chats";
 import { findMessage } from "@/db/messages";
 import { findRunningTurn, findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
@@ -38,16 +37,14 @@ export async function requireTurn(userId: string, turnId: string): Promise<TurnR
   return turn;
 }
 
-/** The turn a chat's follower means: the cursor's, else the live one; null when there is nothing to follow. */
+/** The turn a chat's follower means: the cursor's, else the live one; null when there is nothing to follow, or no such chat. */
 export async function findFollowed(userId: string, chatId: string, cursor: Cursor | null): Promise<TurnRow | null> {
   if (cursor) {
     const turn = await requireTurn(userId, cursor.turnId);
     if (turn.chatId !== chatId) throw new AppError("not_found", "There is no such turn in this chat.");
     return turn;
   }
-  const turn = await findRunningTurn(userId, chatId);
-  if (!turn && !(await findChat(userId, chatId))) throw new AppError("not_found", "There is no such chat.");
-  return turn;
+  return findRunningTurn(userId, chatId);
 }
 
 /** A turn as the API tells it. */

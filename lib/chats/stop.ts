@@ -16,14 +16,15 @@ const waitMs = 30_000;
 export async function stopChat(userId: string, chatId: string): Promise<Stopped> {
   await requireChat(userId, chatId);
   const turn = await findLatestTurn(userId, chatId);
-  return turn ? stop(turn) : { turnId: null, status: null };
+  return turn ? stopRow(turn) : { turnId: null, status: null };
 }
 
 export async function stopTurn(userId: string, turnId: string): Promise<Stopped> {
-  return stop(await requireTurn(userId, turnId));
+  return stopRow(await requireTurn(userId, turnId));
 }
 
-async function stop(turn: TurnRow): Promise<Stopped> {
+/** Throws unavailable when the turn has not ended within 30 s. */
+export async function stopRow(turn: TurnRow): Promise<Stopped> {
   if (turn.state !== "running") return { turnId: turn.id, status: turn.state };
   await turnLog().requestStop(turn.id);
   const reader = turnLog().read(turn.id, turn.lastSeq);

@@ -2,10 +2,16 @@
 // these (docs/protocol.md §5 and §6). Shapes only: nothing of a route, nothing that looks anything up.
 import { z } from "zod";
 
-/** Ids that clients choose: UUIDs, and what stock `useChat` makes. */
+/** Of an id that a client chose, in characters. */
+export const maxIdLength = 128;
+
+/** Ids that clients choose: UUIDs, what stock `useChat` makes, and whatever else a client counts or names by. */
 export const clientId = z
   .string()
-  .regex(/^[A-Za-z0-9_-]{8,64}$/, "must be 8 to 64 characters of A-Z, a-z, 0-9, _ and -");
+  .regex(
+    new RegExp(`^[^\\p{Z}\\p{Cc}\\p{Cf}\\p{Cs}]{1,${maxIdLength}}$`, "u"),
+    `must be 1 to ${maxIdLength} visible characters`,
+  );
 
 export const modelName = z.string().max(200).describe("A model of the catalogue. Default: its first.");
 export const searchMode = z

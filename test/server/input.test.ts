@@ -49,10 +49,10 @@ test.each<[string, unknown, RegExp]>([
     /^message\.parts\.0\.type: /,
   ],
   ["no message id", { message: { ...message, id: undefined } }, /^message\.id: /],
-  ["a short message id", { message: { ...message, id: "short" } }, /^message\.id: /],
-  ["a long message id", { message: { ...message, id: "x".repeat(65) } }, /^message\.id: /],
+  ["an empty message id", { message: { ...message, id: "" } }, /^message\.id: /],
+  ["a long message id", { message: { ...message, id: "x".repeat(129) } }, /^message\.id: /],
   ["a message id with a space", { message: { ...message, id: "message 1" } }, /^message\.id: /],
-  ["a short chat id", { message, id: "short" }, /^id: /],
+  ["an empty chat id", { message, id: "" }, /^id: /],
   ["a chat id with a NUL", { message, id: "chat\u0000chat" }, /^id: /],
   ["a chat id that is a number", { message, id: 12_345_678 }, /^id: /],
   ["an unknown model", { message, model: "oracle" }, /^model: /],
@@ -195,7 +195,6 @@ test("I20: an unknown chat, a foreign one and a malformed id are one answer", as
     ["PATCH", (id) => `/api/chats/${id}`, {}],
     ["DELETE", (id) => `/api/chats/${id}`],
     ["GET", (id) => `/api/chats/${id}/messages`],
-    ["GET", (id) => `/api/chat/${id}/stream`],
     ["POST", (id) => `/api/chat/${id}/stop`],
   ];
   for (const [method, path, body] of calls) {
@@ -204,6 +203,11 @@ test("I20: an unknown chat, a foreign one and a malformed id are one answer", as
     expect(new Set(answers.map(anonymous)).size).toBe(1);
     expect(answers[0]?.status).toBe(404);
   }
+  // Where there is no chat there is nothing to resume, and a stock client asks before it has sent anything.
+  const streams = await Promise.all(
+    [foreign, randomUUID(), "x"].map((id) => cluster.api("GET", `/api/chat/${id}/stream`)),
+  );
+  expect(streams.map(({ status }) => status)).toEqual([204, 204, 204]);
   expect((await cluster.api("GET", `/api/chats/${foreign}`, { user: other })).status).toBe(200);
 });
 
