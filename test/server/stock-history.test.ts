@@ -40,7 +40,9 @@ const texts = (messages: ChatMessage[]) => messages.map(textOf);
 
 /** What the model was sent for the last request with this key. */
 function promptFor(key: string): unknown[] {
-  const { messages } = cluster.requestsFor(key).at(-1)?.body as { messages: { role: string; content: unknown }[] };
+  const { messages = [] } = (cluster.requestsFor(key).at(-1)?.body ?? {}) as {
+    messages?: { role: string; content: unknown }[];
+  };
   return messages.filter(({ role }) => role !== "system").map(({ content }) => content);
 }
 
