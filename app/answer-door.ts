@@ -8,7 +8,7 @@ import { loadTurnContext } from "@/lib/chats/turn-context";
 import { withClientStream } from "@/lib/client-streams";
 import type { AnswerRoute, Dialect } from "@/lib/dialects/contract";
 import { AppError } from "@/lib/errors";
-import { parseInput } from "@/lib/http";
+import { headerId, parseInput } from "@/lib/http";
 import type { Cost } from "@/lib/limits";
 import { eventStreamHeaders } from "@/lib/sse";
 

@@ -5,7 +5,7 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import { type ClientMessage, parseHistory } from "./client-history";
-import { decisionKey, decisionsIn } from "./decisions";
+import { decisionKey, decisionsIn, resultsIn } from "./decisions";
 import { chatRequest, type TurnRequest, userMessage } from "./turn-request";
 
 type ChatRequest = z.output<typeof chatRequest>;
@@ -34,12 +34,16 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
     return begin({ ...shared, trigger, messageId, ...asked, clientKey: key ?? uuidv7() });
   }
   // A stock client sends the answer back with what was decided, and goes on with that message.
-  const decisions = decisionsIn(input.message ?? lastMessage(input.messages ?? []));
+  const last = input.message ?? lastMessage(input.messages ?? []);
+  const decisions = decisionsIn(last);
   if (decisions)
     return {
       request: { ...shared, trigger: "answer-approvals", decisions, clientKey: decisionKey(decisions) },
       goesOn: true,
     };
+  // The key is that of the answer, which is looked up.
+  const results = resultsIn(last);
+  if (results) return { request: { ...shared, trigger: "answer-calls", ...results, clientKey: "" }, goesOn: true };
   if (input.message !== undefined) {
     const { message } = parseInput(asMessage, { message: input.message });
     const { metadata, ...said } = message;

@@ -32,6 +32,7 @@ function contentOf(request: TurnRequest): object {
   if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
   // Of different decisions the first one counts, and later ones follow its outcome.
   if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
+  if (trigger === "answer-calls") return { trigger, chat, messageId: request.messageId };
   const shared = { trigger, chat, model, searchMode, documentIds };
   if (trigger === "regenerate-message")
     return { ...shared, messageId: request.messageId, parts: request.message?.parts };

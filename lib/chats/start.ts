@@ -13,7 +13,14 @@ import { requireModel } from "@/lib/models/catalogue";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { refusalOf } from "./budget";
 import { isAnswering, replaces } from "./busy-chat";
-import { type Continuation, forModel, requireAsked, requireContinuation } from "./continuation";
+import {
+  type Continuation,
+  forModel,
+  requireAsked,
+  requireContinuation,
+  requireResults,
+  resultsKey,
+} from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
@@ -29,8 +36,10 @@ export type KeepAlive = (work: Promise<void>) => void;
  * Throws unavailable while the server drains, turn_running when the chat is busy with another turn, key_reused when the key
  * belongs to a turn that was asked for something else. A running answer from which the client's history goes on is ended first.
  */
-export function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+export function startTurn(userId: string, asked: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
   return whileStarting(async () => {
+    const request =
+      asked.trigger === "answer-calls" ? { ...asked, clientKey: await resultsKey(userId, asked.chatId, asked) } : asked;
     for (let ended = 0; ; ended++) {
       const turn = await start(userId, request, keepAlive);
       if (!("replaced" in turn)) return turn;
@@ -95,6 +104,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
 
 async function continuationFor(userId: string, request: TurnRequest): Promise<Continuation | undefined> {
   if (request.trigger === "continue-message") return requireContinuation(userId, request.chatId, request.messageId);
+  if (request.trigger === "answer-calls") return requireResults(userId, request.chatId, request);
   if (request.trigger === "answer-approvals") return requireAsked(userId, request.chatId, request.decisions);
 }
 

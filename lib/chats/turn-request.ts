@@ -7,7 +7,7 @@ import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
 import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
 import { clientId, maxIdLength, turnOptions } from "@/lib/turn/turn-options";
 import type { ClientMessage } from "./client-history";
-import { type Decision, decision, maxDecisions } from "./decisions";
+import { type Decision, decision, maxDecisions, type Results } from "./decisions";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
@@ -113,6 +113,8 @@ export type TurnRequest = TurnOptions & {
       }
     /** Goes on with the answer that asked for these decisions. */
     | { trigger: "answer-approvals"; decisions: Decision[] }
+    /** Goes on with the answer whose calls the client's own tools have answered. */
+    | ({ trigger: "answer-calls" } & Results)
     /**
      * Makes a chat that holds these messages as its branch, or with `parentId` a branch behind that message, and answers the
      * last of them. In the user's lists only if `listed`.
@@ -175,6 +177,7 @@ export function requireSaneHistory(request: TurnRequest, unknown: Pick<ChatMessa
 function lengthOf(request: TurnRequest): number {
   if (request.trigger === "submit-message" || request.trigger === "regenerate-message")
     return textLength(request.message?.parts ?? []);
+  if (request.trigger === "answer-calls") return JSON.stringify(request.results).length;
   if (request.trigger !== "answer-prompt") return 0;
   const { messages, instructions, tools } = request.prompt;
   const said = messages.reduce((sum, { parts }) => sum + textLength(parts), 0);

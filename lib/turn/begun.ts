@@ -128,9 +128,10 @@ export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
   return end?.type === "text-end" && finish?.type === "finish-step" ? chunks.slice(0, -2) : chunks;
 }
 
-/** The chunks with which an answer goes on that asked a person for consent: all of it, the requests unanswered. */
+/** The chunks with which an answer goes on that asked a person for consent or its client for results: all of it, unanswered. */
 export function askedChunks(parts: ChatMessage["parts"]): TurnChunk[] {
-  const known = parts.filter((part) => !isToolUIPart(part) || part.state === "approval-requested" || hasResult(part));
+  const waits = ({ state }: { state: string }) => state === "approval-requested" || state === "input-available";
+  const known = parts.filter((part) => !isToolUIPart(part) || waits(part) || hasResult(part));
   return unfoldParts(known).map(generatingAgain);
 }
 

@@ -178,3 +178,31 @@ test("the same question again while it is answered joins that answer, in the dia
   expect(joined.headers.get("x-turn-id")).toBe(header(first, "x-turn-id"));
   expect(cluster.requestsFor(key)).toHaveLength(1);
 });
+
+test("a call of the client's own tool is answered by a stock client, and the answer goes on in its message", async () => {
+  const key = newKey();
+  const call = { tool: "weather", arguments: ['{"city":"Oslo"}'] };
+  cluster.provider.on(key, [call, { finish: "tool_calls" }], says("Cold."));
+  const parameters = { type: "object", properties: { city: { type: "string" } } };
+  const asked = await cluster.api("POST", "/v1/chat/completions", {
+    body: {
+      model: "ollama:scripted",
+      messages: [{ role: "user", content: key }],
+      tools: [{ type: "function", function: { name: "weather", parameters } }],
+    },
+  });
+  const id = asked.headers.get("x-chat-id") as string;
+  const { chat, errors, sent } = open({ id, messages: await cluster.messages(id), asksAgain: true });
+  const waiting = chat.lastMessage?.parts.find(({ type }) => type === "tool-weather") as { toolCallId: string };
+  expect(waiting).toMatchObject({ state: "input-available", input: { city: "Oslo" } });
+  await chat.addToolOutput({ tool: "weather" as never, toolCallId: waiting.toolCallId, output: "-4 degrees" as never });
+  await expect.poll(() => textOf(chat.lastMessage)).toBe("Cold.");
+  await expect.poll(() => chat.status).toBe("ready");
+  expect([errors, sent]).toEqual([[], [{ status: 200 }]]);
+  expect(JSON.stringify(promptFor(key))).toContain("-4 degrees");
+  const stored = await cluster.messages(id);
+  expect(stored.at(-1)?.parts.filter(({ type }) => type === "tool-weather")).toMatchObject([{ output: "-4 degrees" }]);
+  const next = newKey();
+  await chat.sendMessage({ text: next });
+  expect(texts(await cluster.messages(id))).toEqual([key, "Cold.", next, "Hello there."]);
+});
