@@ -16,7 +16,7 @@ export async function isAnswering(
 ): Promise<boolean> {
   if (!request.keyless || !hasSameSettings(running.request as TurnSettings, request)) return false;
   if (request.trigger === "regenerate-message")
-    return running.fingerprint === fingerprint && request.messageId !== running.messageId;
+    return place !== undefined && running.fingerprint === fingerprint && request.messageId !== running.messageId;
   if (request.trigger !== "submit-message") return false;
   const asked = await findMessage(running.userId, running.userMessageId);
   if (!asked || textOf({ parts: asked.parts as ChatMessage["parts"] }) !== textOf(request.message)) return false;

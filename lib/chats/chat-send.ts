@@ -47,7 +47,7 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
   if (input.message !== undefined) {
     const { message } = parseInput(asMessage, { message: input.message });
     const { metadata, ...said } = message;
-    return begin({ ...shared, trigger, message: said, metadata, clientKey: key ?? message.id });
+    return begin({ ...shared, keyless: false, trigger, message: said, metadata, clientKey: key ?? message.id });
   }
   const { message, metadata, before } = conversation(input.messages ?? []);
   // Words that replace others come under the same id. Sent again later they are another send: who edits wants an answer.

@@ -15,7 +15,7 @@ import { type ClientMessage, placeOf } from "./client-history";
 import { followTurn, requireTurn } from "./follow";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
-import { chatRequest } from "./turn-request";
+import { chatRequest, type TurnOptions } from "./turn-request";
 
 testDatabase();
 
@@ -290,21 +290,23 @@ describe("a send into a chat that is answering", () => {
     const before = [user("1", "first"), a1];
     const words = `same words ${chat.chatId}`;
     const turn = await running(chat, [...before, user("2", words)], chat.chatId);
-    const say = (options: object, key: string | null = null) => {
-      const { chatId } = chat;
-      const { request } = parseSend(chatRequest.parse({ id: chatId, message: user(uuidv7(), words), ...options }), key);
-      return startTurn(userId, request, (work) => void runs.push(work));
+    /** As the dialects do, whose messages have no ids. */
+    const say = (options: Partial<TurnOptions> & { keyless?: boolean } = {}) => {
+      const message = { id: uuidv7(), parts: user("", words).parts };
+      const shared = { trigger: "submit-message", chatId: chat.chatId, clientKey: message.id, keyless: true } as const;
+      return startTurn(userId, { ...shared, message, ...options }, (work) => void runs.push(work));
     };
     expect((await chat.begin([...before, user("3", words)])).id).toBe(turn.id);
-    expect((await say({})).id).toBe(turn.id);
+    expect((await say()).id).toBe(turn.id);
     expect((await say({ searchMode: "none", model: "openai:scripted" })).id).toBe(turn.id);
     for (const refused of [
-      say({}, "a-key"),
-      say({ model: "local" }),
-      say({ searchMode: "all" }),
-      chat.begin([user("4", words)]),
+      () => say({ keyless: false }),
+      () => say({ model: "local" }),
+      () => say({ searchMode: "all" }),
+      () => chat.begin([user("4", words)]),
+      () => chat.begin([], { message: user("5", words) }),
     ])
-      await expect(refused).rejects.toMatchObject({ code: "turn_running" });
+      await expect(refused()).rejects.toMatchObject({ code: "turn_running" });
     expect(await chat.view()).toHaveLength(4);
     provider.open(chat.chatId);
     await ended(turn);
