@@ -1,8 +1,8 @@
 // One door for all dialects: which route is meant, who is calling, what is asked; then the same verbs as for the native
 // endpoints. What a format looks like is its own file's business (docs/protocol.md §6); nothing of one may come here.
-import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
+import { v7 as uuidv7 } from "uuid";
 import { answerCost, serveAnswer } from "@/app/answer-door";
-import { requestedCursor, turnStream } from "@/app/api/turn-stream";
+import { refusedCall, refusedTurn, requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
 import { requireChatId } from "@/lib/chats/chats";
@@ -10,17 +10,23 @@ import { findFollowed, requireTurn, type Turn } from "@/lib/chats/follow";
 import { findKnown } from "@/lib/chats/kept";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
+import { stopAbandoned } from "@/lib/chats/stop";
 import { loadTurnContext } from "@/lib/chats/turn-context";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
 import { wholeTurn } from "@/lib/chats/whole";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { refuseForeignCookie, withCors } from "@/lib/cors";
-import type { Ask, Dialect, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import type { Ask, Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
 import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
+import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { headerId, parseInput, readJson, route } from "@/lib/http";
-import type { Cost } from "@/lib/limits";
-import { listModels } from "@/lib/models/catalogue";
+import { type Cost, spend } from "@/lib/limits";
+import { logger } from "@/lib/logger";
+import { listModels, requireModel } from "@/lib/models/catalogue";
+import { embedTexts } from "@/lib/models/embeddings";
+import { classifyFailure } from "@/lib/models/failure";
+import { failureFacts } from "@/lib/models/failure-facts";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
 type Door = (request: Request) => Promise<Response>;
@@ -29,15 +35,18 @@ type Call<R> = { dialect: Dialect; route: R; params: Record<string, string>; req
 /** The handler of all paths of these dialects. Its answers, errors too, carry the CORS headers. */
 export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
   return async (request) => {
-    const match = registry.match(new URL(request.url).pathname);
+    const { pathname } = new URL(request.url);
+    const match = registry.match(pathname);
     if (!match && wantsPage(request)) return pageNotFound();
-    const answer = route(() => serve(match, request, keepAlive), match?.dialect.failure);
+    const { failure, statusOf } = match?.dialect ?? registry.owner(pathname) ?? {};
+    const answer = route(() => serve(match, request, keepAlive), failure, statusOf);
     return withCors(request, await answer(request, { params: Promise.resolve({}) }));
   };
 }
 
 async function serve(match: Match | null, request: Request, keepAlive: KeepAlive): Promise<Response> {
-  if (!match) throw new AppError("not_found", "There is nothing at this address.");
+  if (!match)
+    throw new AppError("not_found", "There is nothing at this address.", { details: { reason: "unknown_url" } });
   const { dialect, route, params } = match;
   refuseForeignCookie(request);
   // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
@@ -53,15 +62,28 @@ async function serve(match: Match | null, request: Request, keepAlive: KeepAlive
       return resumes ? follow({ ...call, route }) : send({ ...call, route }, keepAlive);
     case "messages":
     case "models":
+    case "model":
       return list({ ...call, route });
+    case "embeddings":
+      return embed({ ...call, route });
     default:
       return serveAnswer({ ...call, route });
   }
 }
 
 function costOf(route: Route, request: Request, resumes: boolean): Cost {
-  if (route.kind === "turn") return resumes ? "stream" : "request";
-  return route.kind === "messages" || route.kind === "models" ? "list" : answerCost(route, request);
+  switch (route.kind) {
+    case "turn":
+      return resumes ? "stream" : "request";
+    case "embeddings":
+      return "request";
+    case "messages":
+    case "models":
+    case "model":
+      return "list";
+    default:
+      return answerCost(route, request);
+  }
 }
 
 function methodNotAllowed({ method }: Request, route: Route): AppError {
@@ -78,7 +100,8 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
   const asked = await turnRequest(user.id, route, params, ask, key);
   return withClientStream(request, user, async (stream) => {
     const turn = await startTurn(user.id, asked, keepAlive);
-    if (ask.stream && route.streams) return turnStream(request, stream, turn, { dialect, ...options });
+    if (ask.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
+    if (ask.stream && route.streams) return turnStream(request, stream, turn, { dialect, refuses: true, ...options });
     return ask.background && turn.state === "running" ? begun(route, turn) : whole({ dialect, route, turn, stream });
   });
 }
@@ -90,7 +113,7 @@ async function turnRequest(
   ask: Ask,
   key: string | null,
 ): Promise<TurnRequest> {
-  const { chat = chatInPath(route, params), say, parentId, metadata, listed = false } = ask;
+  const { chat = chatInPath(route, params), say, parentId, metadata, call, listed = false } = ask;
   const { model, searchMode, documentIds, view } = ask;
   const id = uuidv7();
   const makes = chat && "number" in chat && route.makesNumbers;
@@ -105,9 +128,12 @@ async function turnRequest(
     documentIds,
     view,
   };
-  if (typeof say !== "string") return { ...shared, trigger: "answer-prompt", prompt: say, parentId, listed };
+  if (typeof say !== "string") {
+    const prompt = ask.stopsWithClient && !key ? { ...say, repeats: false as const } : say;
+    return { ...shared, trigger: "answer-prompt", prompt, parentId, listed };
+  }
   const message = { id, parts: [{ type: "text" as const, text: say }] };
-  return { ...shared, trigger: "submit-message", message, metadata };
+  return { ...shared, trigger: "submit-message", message, metadata, call };
 }
 
 async function begun(route: TurnRoute, turn: Turn): Promise<Response> {
@@ -128,12 +154,7 @@ async function whole({
   const headers = headersOf(turn);
   const { error } = answer.metadata;
   if (!error) return Response.json(route.whole?.(answer), { headers });
-  const { code, message } = error;
-  const failure = { status: 502, code, message, requestId: uuidv4() };
-  return Response.json(dialect.failure?.(failure) ?? { error: { code, message, requestId: failure.requestId } }, {
-    status: failure.status,
-    headers: { ...headers, "X-Request-Id": failure.requestId },
-  });
+  return refusedTurn(dialect, turn, error);
 }
 
 async function follow({ dialect, route, params, request, user }: Call<TurnRoute>): Promise<Response> {
@@ -153,9 +174,28 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
 
 async function list({ route, params, user }: Call<ListRoute>): Promise<Response> {
   if (route.kind === "models") return Response.json(route.list(await listModels()));
+  if (route.kind === "model") {
+    const { id, provider } = await requireModel(params[route.parameter]);
+    return Response.json(route.show({ id, provider, ready: true }));
+  }
   const chat = chatInPath(route, params);
   if (!chat) throw new Error(`the route ${route.path} names no chat`);
   return Response.json(route.list(await listStoredMessages(user.id, await requireChatId(user.id, chat))));
+}
+
+/** Nothing of it is kept; it counts as a turn, since a provider is asked. */
+async function embed({ dialect, route, request, user }: Call<EmbeddingRoute>): Promise<Response> {
+  const body = await readJson(request, route.body);
+  const asked = route.ask(body, env().MAX_TURN_CHARACTERS);
+  await spend(["turn"], { user: user.id });
+  try {
+    const embedded = await embedTexts(asked, user.guest, request.signal);
+    return Response.json(route.show(embedded, body), { headers: { "Cache-Control": "no-store" } });
+  } catch (error) {
+    if (AppError.is(error) || request.signal.aborted) throw error;
+    logger.warn({ err: error, userId: user.id, reported: failureFacts(error) }, "embeddings failed");
+    return refusedCall(dialect, classifyFailure(error));
+  }
 }
 
 function chatInPath({ chat }: Route, params: Record<string, string>): ChatReference | undefined {

@@ -45,7 +45,7 @@ export async function withClientStream(
   if (releaseSlot) stream.own({ close: releaseSlot });
   try {
     const response = await work(stream);
-    if (!stream.streams) stream.close();
+    if (!stream.streams) stream.end();
     return response;
   } catch (error) {
     stream.close();
@@ -62,6 +62,8 @@ export class ClientStream {
   readonly #owned: Resource[] = [];
   readonly #onAbort = () => this.close();
   #streams = false;
+  #ended = false;
+  #broken = false;
 
   constructor(client: AbortSignal, user: User | null, credential: Credential | null) {
     this.user = user;
@@ -76,6 +78,17 @@ export class ClientStream {
   /** Aborts when the stream is closed, for whatever reason. */
   get signal(): AbortSignal {
     return this.#closed.signal;
+  }
+
+  /** Of a closed one: the client left before the end, and was not cut off. */
+  get abandoned(): boolean {
+    return !this.#ended && !this.#broken;
+  }
+
+  /** The client has all there is, or is told that there is no more. */
+  end(): void {
+    this.#ended = true;
+    this.close();
   }
 
   get streams(): boolean {
@@ -95,7 +108,11 @@ export class ClientStream {
     return eventStream({
       heartbeatMs,
       layout,
-      next,
+      next: async () => {
+        const blocks = await next();
+        this.#ended ||= blocks === null;
+        return blocks;
+      },
       signal: this.signal,
       close: (error) => {
         this.close();
@@ -106,6 +123,7 @@ export class ClientStream {
 
   /** Closes it in the middle, for a reason that the client learns when it connects again. */
   break(): void {
+    this.#broken = true;
     this.#close(new BrokenStream("the stream was cut"));
   }
 

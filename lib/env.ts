@@ -36,6 +36,7 @@ const variables = z.object({
   AUTH_SECRET_PREVIOUS: secret,
   MODELS: list(""),
   MODELS_FILE: z.string().optional(),
+  EMBEDDING_MODELS: list(""),
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: address,
   OPENAI_API: z.enum(["responses", "chat"]).optional(),

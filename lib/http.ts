@@ -12,20 +12,26 @@ type Handler<Params> = (request: Request, params: Params) => Promise<Response>;
 type NextContext<Params> = { params: Promise<Params> };
 
 /** Shapes an error body; a dialect may have its own. */
-export type ErrorBody = (failure: {
+export type ErrorBody = (failure: Refusal) => unknown;
+
+type Refusal = {
   status: number;
   code: string;
   message: string;
   requestId: string;
   details?: Record<string, string | number>;
-}) => unknown;
+};
 
 const nativeBody: ErrorBody = ({ code, message, requestId, details }) => ({
   error: { code, message, requestId, ...details },
 });
 
 /** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. HEAD gets its headers. */
-export function route<Params = Record<string, never>>(handler: Handler<Params>, errorBody: ErrorBody = nativeBody) {
+export function route<Params = Record<string, never>>(
+  handler: Handler<Params>,
+  errorBody: ErrorBody = nativeBody,
+  statusOf = ({ status }: Refusal) => status,
+) {
   return async (request: Request, context: NextContext<Params>): Promise<Response> => {
     const requestId = uuidv4();
     try {
@@ -35,20 +41,24 @@ export function route<Params = Record<string, never>>(handler: Handler<Params>, 
       await response.body?.cancel();
       return new Response(null, response);
     } catch (error) {
-      return errorResponse(toAppError(error, request, requestId), requestId, errorBody);
+      return errorResponse(toAppError(error, request, requestId), requestId, { errorBody, statusOf });
     }
   };
 }
 
-function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody): Response {
+type Shape = { errorBody: ErrorBody; statusOf: (refusal: Refusal) => number };
+
+function errorResponse(error: AppError, requestId: string, { errorBody, statusOf }: Shape): Response {
   const headers = new Headers({ "Cache-Control": "no-store", "X-Request-Id": requestId });
   if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
   if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
   if (error.allow !== undefined) headers.set("Allow", error.allow);
   // Over the same connection the next try would reach the same server, which may be one that drains.
   if (error.code === "unavailable") headers.set("Connection", "close");
-  const { status, code, publicMessage: message, details } = error;
-  return Response.json(errorBody({ status, code, message, requestId, details }), { status, headers });
+  const { code, publicMessage: message, details } = error;
+  const refusal = { status: error.status, code, message, requestId, details };
+  const status = statusOf(refusal);
+  return Response.json(errorBody({ ...refusal, status }), { status, headers });
 }
 
 const away = [

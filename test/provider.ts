@@ -71,6 +71,23 @@ export type Provider = {
   close(): Promise<void>;
 };
 
+/** Of each text its length. */
+function vectorsOf({ model, input }: { model: string; input: string[] }) {
+  const data = input.map((each, index) => ({ object: "embedding", index, embedding: [each.length, 0.5] }));
+  return { object: "list", model, data, usage: { prompt_tokens: 3, total_tokens: 3 } };
+}
+
+/** A text that says what it was asked. */
+function sendCompletion(response: ServerResponse, { model: _, stream_options: __, ...asked }: Record<string, unknown>) {
+  const frames = [
+    { choices: [{ index: 0, text: JSON.stringify(asked), finish_reason: null }] },
+    { choices: [{ index: 0, text: "", finish_reason: "length" }] },
+    { choices: [], usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } },
+  ];
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  response.end(`${frames.map((each) => `data: ${JSON.stringify(each)}\n\n`).join("")}data: [DONE]\n\n`);
+}
+
 /** A whole good answer. */
 export function says(text: string, usage?: Usage): Script {
   return [{ tokens: text }, { finish: "stop", usage }];
@@ -133,6 +150,8 @@ export async function startProvider(
     if (url.pathname === "/v1/models") {
       return sendJson(response, 200, { object: "list", data: [{ id: "scripted", object: "model", owned_by: "test" }] });
     }
+    if (url.pathname === "/v1/completions" && text.includes("fim")) return sendCompletion(response, JSON.parse(text));
+    if (url.pathname === "/v1/embeddings") return sendJson(response, 200, vectorsOf(JSON.parse(text)));
     // Ollama's own, which is asked what its models can do.
     if (url.pathname === "/api/tags" || url.pathname === "/api/ps") return sendJson(response, 200, { models: [] });
     const shape = { "/v1/chat/completions": "chat", "/v1/responses": "responses" }[url.pathname] as

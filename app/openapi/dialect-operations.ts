@@ -1,7 +1,7 @@
 // The operations of every dialect, read from the registry: a new dialect is described by being in it.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import type { Dialect, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
 import { answerOperations } from "./answer-operations";
 import { wholeAnswer } from "./example-turn";
 import {
@@ -21,7 +21,7 @@ export async function dialectPaths(dialects: readonly Dialect[]): Promise<ZodOpe
   const paths: ZodOpenApiPathsObject = {};
   for (const dialect of dialects)
     for (const route of dialect.routes)
-      paths[route.path.replace(/:(\w+)/g, "{$1}")] = await operationsOf(dialect, route);
+      paths[route.path.replace(/:(\w+)\*?/g, "{$1}")] = await operationsOf(dialect, route);
   return paths;
 }
 
@@ -31,7 +31,10 @@ async function operationsOf(dialect: Dialect, route: Route): Promise<ZodOpenApiP
       return { post: await send(dialect, route), ...(route.streams && { get: follow(dialect, route) }) };
     case "messages":
     case "models":
+    case "model":
       return { get: list(dialect, route) };
+    case "embeddings":
+      return { post: embed(dialect, route) };
     default:
       return answerOperations(dialect, route);
   }
@@ -39,6 +42,7 @@ async function operationsOf(dialect: Dialect, route: Route): Promise<ZodOpenApiP
 
 async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOperationObject> {
   const refused: Refused[] = [400, 401, 403, 404, 409, 413, 422];
+  const failed: Refused[] = dialect.turnFailure ? [502, 504] : route.whole ? [502] : [];
   const whole = route.whole && {
     "application/json": {
       schema: route.answer ?? z.unknown(),
@@ -46,7 +50,7 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
     },
   };
   return {
-    operationId: operationId(dialect, route.streams ? "Stream" : "Answer"),
+    operationId: operationId(dialect, `${route.streams ? "Stream" : "Answer"}${route.label ?? ""}`),
     tags: [dialect.name],
     summary: route.streams ? "Ask, and follow the answer" : "Ask, and get the answer whole",
     description: [
@@ -75,17 +79,17 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
       "200": {
         description: "The answer.",
         headers: turnHeaders,
-        content: { ...(route.streams && streams(dialect, route, true)), ...whole },
+        content: { ...(route.streams && streams(dialect, route, !route.label)), ...whole },
       },
       ...(route.streams && { "204": { description: nothingLeft } }),
-      ...refusals(whole ? [...refused, 502] : refused, dialect.describes?.failure),
+      ...refusals([...refused, ...failed], dialect.describes?.failure),
     },
   };
 }
 
 function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
   return {
-    operationId: operationId(dialect, "Follow"),
+    operationId: operationId(dialect, `Follow${route.label ?? ""}`),
     tags: [dialect.name],
     summary: "Follow an answer",
     description: route.chat
@@ -104,15 +108,41 @@ function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
   };
 }
 
-function list(dialect: Dialect, route: ListRoute): ZodOpenApiOperationObject {
-  const statuses: Refused[] = route.chat ? [400, 401, 404] : [401];
+function embed(dialect: Dialect, { body, answer, example }: EmbeddingRoute): ZodOpenApiOperationObject {
   return {
-    operationId: operationId(dialect, route.kind === "messages" ? "ListMessages" : "ListModels"),
+    operationId: operationId(dialect, "Embed"),
     tags: [dialect.name],
-    summary: route.kind === "messages" ? "The messages of a chat, oldest first" : "The models that can be asked",
+    summary: "Vectors of texts, by a model of EMBEDDING_MODELS",
+    requestBody: {
+      required: true,
+      content: { "application/json": { schema: body, examples: { text: { value: example } } } },
+    },
+    responses: {
+      "200": { description: "The vectors.", content: { "application/json": { schema: answer } } },
+      ...refusals([400, 401, 403, 404, 413], dialect.describes?.failure),
+    },
+  };
+}
+
+const listings = {
+  messages: ["ListMessages", "The messages of a chat, oldest first"],
+  models: ["ListModels", "The models that can be asked"],
+  model: ["FindModel", "One of them, by its id or the part after the first colon"],
+} as const;
+
+function list(dialect: Dialect, route: ListRoute): ZodOpenApiOperationObject {
+  const statuses: Refused[] = route.chat ? [400, 401, 404] : route.kind === "model" ? [401, 404] : [401];
+  const [verb, summary] = listings[route.kind];
+  return {
+    operationId: operationId(dialect, verb),
+    tags: [dialect.name],
+    summary,
     requestParams: parameters(route),
     responses: {
-      "200": { description: "The list.", content: { "application/json": { schema: route.answer ?? z.unknown() } } },
+      "200": {
+        description: route.kind === "model" ? "The model." : "The list.",
+        content: { "application/json": { schema: route.answer ?? z.unknown() } },
+      },
       ...refusals(statuses, dialect.describes?.failure),
     },
   };

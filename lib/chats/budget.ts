@@ -40,9 +40,9 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
 }
 
 /** A client may ask for less than the server's cap. */
-export function outputCapOf({ prompt }: TurnSettings): number {
+export function outputCapOf({ prompt, call = prompt }: TurnSettings): number {
   const cap = env().MAX_OUTPUT_TOKENS;
-  return Math.min(prompt?.settings.maxOutputTokens ?? cap, cap);
+  return Math.min(call?.settings.maxOutputTokens ?? cap, cap);
 }
 
 function promptTokensOf(request: TurnRequest): number {

@@ -23,9 +23,11 @@ import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } 
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "@/lib/turn/run";
+import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { unlessAborted } from "@/lib/unless-aborted";
 import { outputCapOf } from "./budget";
 import { clientTools } from "./client-tools";
+import { modelCall } from "./model-call";
 import type { TurnSettings } from "./turn-request";
 
 /** What a run needs of its turn. */
@@ -158,10 +160,11 @@ async function* chunksOf(
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const ready = await requireModel(options.model);
-  const { id: modelId, model, abilities } = ready;
-  const { history, historyIsCut } = known
+  const { id: modelId, abilities } = ready;
+  const { history: messages, historyIsCut } = known
     ? { history: known, historyIsCut: false }
     : await whenAnswered(() => readHistory(turn), signal);
+  const history = withNotes(messages, options.prompt?.notes);
   let found = "";
   const ports: RunPorts = {
     // A client that sends its own history manages its length: it gets the provider's refusal, not a cut it cannot see.
@@ -198,7 +201,6 @@ async function* chunksOf(
   yield* runTurn(
     {
       ...identityOf(turn),
-      model,
       price: abilities.price,
       history,
       historyIsCut,
@@ -207,26 +209,39 @@ async function* chunksOf(
       canAsk: options.canAsk ?? false,
       begun: stored.map(({ chunk }) => chunk),
       tools:
-        env().TOOLS === "on"
+        env().TOOLS === "on" && !options.prompt
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))
           : undefined,
-      // A client's own tools take the place of these: it is asked to run those, and knows nothing of ours.
       ...promptOf(options),
+      ...modelCall(ready, options),
     },
     ports,
     signal,
   );
 }
 
-/** How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. */
+/**
+ * How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. A client that
+ * sends its own history runs its tools itself, and knows nothing of ours.
+ */
 function promptOf(settings: TurnSettings) {
-  const { prompt } = settings;
-  const maxOutputTokens = outputCapOf(settings);
-  if (!prompt) return { settings: { maxOutputTokens } };
+  const { prompt, call = prompt } = settings;
+  const shared = { settings: { ...call?.settings, maxOutputTokens: outputCapOf(settings) } };
+  if (!prompt) return shared;
   const { instructions, tools, toolChoice } = prompt;
   return {
+    ...shared,
     instructions,
-    settings: { ...prompt.settings, maxOutputTokens, ...(tools && { toolChoice }) },
-    ...(tools && { tools: clientTools(tools) }),
+    clientRuns: true,
+    repeats: prompt.repeats,
+    ...(tools && { tools: clientTools(tools), toolChoice }),
   };
+}
+
+/** The conversation with the instructions that a client put into its middle. */
+function withNotes(history: ChatMessage[], notes: TurnPrompt["notes"] = []): ChatMessage[] {
+  return notes.reduceRight((messages, { behind, text }) => {
+    const note: ChatMessage = { id: "", role: "system", parts: [{ type: "text", text }] };
+    return messages.toSpliced(Math.max(0, history.length - behind), 0, note);
+  }, history);
 }

@@ -37,7 +37,7 @@ function contentOf(request: TurnRequest): object {
   if (trigger === "regenerate-message")
     return { ...shared, messageId: request.messageId, parts: request.message?.parts };
   if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt, parentId: request.parentId };
-  return { ...shared, parts: request.message.parts, metadata: request.metadata };
+  return { ...shared, parts: request.message.parts, metadata: request.metadata, call: request.call };
 }
 
 function sortKeys(_key: string, value: unknown): unknown {

@@ -9,7 +9,8 @@ import { isDatabaseAway } from "@/lib/database-away";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
-import { requireModel } from "@/lib/models/catalogue";
+import { type ReadyModel, requireModel } from "@/lib/models/catalogue";
+import { localFields } from "@/lib/models/request-fields";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { refusalOf } from "./budget";
 import { isAnswering, replaces } from "./busy-chat";
@@ -24,6 +25,7 @@ import {
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
+import { modelCall } from "./model-call";
 import { stopRow } from "./stop";
 import { type Begun, beginningOf, placeFor, readState, type Send, storeSend } from "./store-send";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
@@ -132,7 +134,13 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
 
 /** Throws for a model that is not offered. */
 async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
-  const { id: model } = await requireModel(request.model);
+  const ready = await requireModel(request.model);
+  const { id: model } = ready;
+  const call = request.trigger === "submit-message" ? request.call : undefined;
+  const prompt = request.trigger === "answer-prompt" ? request.prompt : undefined;
+  // Throws for a field that this model's provider cannot be told.
+  modelCall(ready, { call, prompt });
+  if (prompt) requireReadable(prompt, ready);
   return {
     model,
     modelName: request.model ?? model,
@@ -140,8 +148,25 @@ async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
     documentIds: request.documentIds,
     view: request.view,
     ...(request.canAsk && { canAsk: true }),
-    ...(request.trigger === "answer-prompt" && { prompt: callOf(request.prompt) }),
+    ...(call && { call }),
+    ...(prompt && { prompt: callOf(prompt) }),
   };
+}
+
+/** Throws for what of a prompt the model would not be told, or cannot read. */
+function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyModel): void {
+  const parts = messages.flatMap((message) => message.parts);
+  if (!fields.names && parts.some((part) => part.type === "text" && part.providerMetadata?.openaiCompatible?.name))
+    throw new AppError(
+      "bad_request",
+      "messages: the provider of this model takes no `name` in messages. Leave it out.",
+    );
+  const sees = abilities.vision ?? fields !== localFields;
+  if (!sees && parts.some((part) => part.type === "file"))
+    throw new AppError(
+      "bad_request",
+      "messages: this model reads text only. Choose one that sees, or leave files out.",
+    );
 }
 
 /** As the answer that is continued was asked for; only the model may be another one. */
@@ -149,7 +174,9 @@ async function settingsAgain(
   { settings, messageId }: Continuation,
   { model: modelName = settings.modelName, canAsk }: TurnRequest,
 ): Promise<TurnSettings> {
-  const { id: model } = await requireModel(modelName ?? settings.model);
+  const ready = await requireModel(modelName ?? settings.model);
+  const { id: model } = ready;
+  modelCall(ready, settings);
   return { ...settings, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
 }
 

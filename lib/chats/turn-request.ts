@@ -4,7 +4,7 @@ import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
-import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
+import type { TurnCall, TurnPrompt, TurnView } from "@/lib/turn/turn-context";
 import { clientId, maxIdLength, turnOptions } from "@/lib/turn/turn-options";
 import type { ClientMessage } from "./client-history";
 import { type Decision, decision, maxDecisions, type Results } from "./decisions";
@@ -92,6 +92,7 @@ export type TurnRequest = TurnOptions & {
         trigger: "submit-message";
         message: Pick<ChatMessage, "id" | "parts">;
         metadata?: unknown;
+        call?: TurnCall;
         /** The client's conversation before the message. Undefined: the branch in view. */
         before?: ClientMessage[];
         /** The message takes the place of the one that the client knew by this id. */
@@ -132,6 +133,8 @@ export type TurnSettings = {
   view?: TurnView;
   canAsk?: boolean;
   prompt?: Omit<TurnPrompt, "messages">;
+  /** How the client wants the model called in a chat whose history the server has. */
+  call?: TurnCall;
   /** As it was when the turn began. */
   chatTitle?: string;
   /** What the client calls the question, where that is stored under another id. */
@@ -179,11 +182,24 @@ function lengthOf(request: TurnRequest): number {
     return textLength(request.message?.parts ?? []);
   if (request.trigger === "answer-calls") return JSON.stringify(request.results).length;
   if (request.trigger !== "answer-prompt") return 0;
-  const { messages, instructions, tools } = request.prompt;
+  const { messages, instructions, notes = [], tools } = request.prompt;
   const said = messages.reduce((sum, { parts }) => sum + textLength(parts), 0);
-  return said + instructions.length + (tools ? JSON.stringify(tools).length : 0);
+  return (
+    said +
+    instructions.length +
+    notes.reduce((sum, { text }) => sum + text.length, 0) +
+    (tools ? JSON.stringify(tools).length : 0)
+  );
 }
 
 function textLength(parts: ChatMessage["parts"]): number {
-  return parts.reduce((sum, part) => sum + (part.type === "text" ? part.text : JSON.stringify(part)).length, 0);
+  return parts.reduce((sum, part) => sum + lengthOfPart(part), 0);
+}
+
+/** What a model takes an image for, about. Its bytes are bounded with those of the body. */
+const fileCharacters = 4_000;
+
+function lengthOfPart(part: ChatMessage["parts"][number]): number {
+  if (part.type === "file") return fileCharacters;
+  return (part.type === "text" ? part.text : JSON.stringify(part)).length;
 }

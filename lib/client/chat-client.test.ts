@@ -46,9 +46,9 @@ async function storedEvents(turn: TurnChunk[], name: DialectName) {
 }
 
 const tells = {
-  sources: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "rag", "openai"]),
+  sources: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "rag"]),
   tools: new Set<DialectName>(["ai-sdk", "agent", "text"]),
-  calls: new Set<DialectName>(["ai-sdk", "agent", "text", "openai"]),
+  calls: new Set<DialectName>(["ai-sdk", "agent", "text"]),
   stopped: new Set<DialectName>(["ai-sdk", "text", "snapshot"]),
   code: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "openai"]),
 };

@@ -2,12 +2,13 @@
 // answers, as data, each with a pure function from a request to a turn. No I/O, no clock, no storage: the same chunks and
 // context always give the same frames, so any dialect can follow any turn, live or later (docs/protocol.md §6).
 import type { z } from "zod";
-import type { LoggedChunk, SearchMode } from "@/lib/turn/chunks";
+import type { LoggedChunk, SearchMode, TurnError } from "@/lib/turn/chunks";
 import type {
   Known,
   Knows,
   StoredMessage,
   TurnAnswer,
+  TurnCall,
   TurnContext,
   TurnPrompt,
   TurnView,
@@ -41,6 +42,8 @@ export type Failure = {
   message: string;
   requestId: string;
   details?: Record<string, string | number>;
+  /** Seconds. */
+  retryAfter?: number;
 };
 
 export interface Dialect {
@@ -57,10 +60,19 @@ export interface Dialect {
   readonly bare?: boolean;
   /** Headers of its streams besides those of every stream. */
   readonly headers?: Readonly<Record<string, string>>;
+  /** Below this path unknown addresses are refused in its shape. */
+  readonly prefix?: string;
   /** The paths this format answers. Empty: it is reached by `?dialect=` alone. */
   readonly routes: readonly Route[];
   /** The body of an error before the first byte. Default: the native one of docs/protocol.md §3. */
   failure?(failure: Failure): unknown;
+  /** Its status where that differs from the native one. */
+  statusOf?(failure: Failure): number;
+  /**
+   * The failure of a turn as a refusal. A dialect that has this answers with it also in place of a stream, when the turn fails
+   * before its first content. Default: status 502, and in a stream a frame.
+   */
+  turnFailure?(error: TurnError): Omit<Failure, "requestId">;
   /** For the API's description (app/openapi), which reads everything else from the routes. */
   readonly describes?: Description;
 }
@@ -75,10 +87,10 @@ export type Description = {
   failure?: z.ZodType;
 };
 
-export type Route = TurnRoute | ListRoute | AnswerRoute;
+export type Route = TurnRoute | ListRoute | AnswerRoute | EmbeddingRoute;
 
 type Common = {
-  /** Without a trailing slash; `:name` stands for one segment. */
+  /** Without a trailing slash; `:name` stands for one segment, `:name*` for the rest. */
   readonly path: string;
   /** The parameter that must be the caller's own id. */
   readonly owner?: string;
@@ -89,6 +101,8 @@ type Common = {
 /** POST starts a turn. Where it can be streamed, GET follows: the chat's live turn, or the cursor's. */
 export type TurnRoute = Common & {
   readonly kind: "turn";
+  /** Tells it from another such route of the dialect, in the names of its operations. */
+  readonly label?: string;
   readonly body: z.ZodType;
   /** The turn and messages of the caller that the body names. `ask` gets those that are there. */
   names?(body: unknown): Names;
@@ -117,6 +131,8 @@ export type TurnRoute = Common & {
 export type ListRoute = Common & { readonly answer?: z.ZodType } & (
     | { readonly kind: "messages"; list(messages: StoredMessage[]): unknown }
     | { readonly kind: "models"; list(models: ListedModel[]): unknown }
+    /** One of them, which the path's parameter names. */
+    | { readonly kind: "model"; readonly parameter: string; show(model: ListedModel): unknown }
   );
 
 /** One turn, by the id that this format gives it. */
@@ -142,6 +158,21 @@ export type AnswerRoute = Common & {
   readonly shape?: z.ZodType;
 };
 
+/** POST makes vectors of texts. */
+export type EmbeddingRoute = Common & {
+  readonly kind: "embeddings";
+  readonly body: z.ZodType;
+  /** Throws AppError too_large for more characters than that. */
+  ask(body: unknown, maxCharacters: number): EmbeddingAsk;
+  show(embedded: Embedded, body: unknown): unknown;
+  readonly answer: z.ZodType;
+  readonly example: object;
+};
+
+/** `fields` are the provider's own. */
+export type EmbeddingAsk = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
+export type Embedded = { model: string; embeddings: number[][]; tokens: number };
+
 export type ListedModel = { id: string; provider: string; ready: boolean };
 
 /** `body` has been through the route's schema. */
@@ -158,6 +189,10 @@ export type Ask = {
   parentId?: string;
   /** A prompt's chat is to be found in the user's list of chats. */
   listed?: boolean;
+  /** How the model is called in a chat; a prompt says it itself. */
+  call?: TurnCall;
+  /** Without an `Idempotency-Key` the turn ends when its client leaves. */
+  stopsWithClient?: boolean;
   stream: boolean;
   /** Unless it is streamed, the client gets `begun` and does not wait. */
   background?: boolean;

@@ -37,6 +37,8 @@ type Readers = [path: string, open: (url: string) => EventReader][];
  */
 export const providerFetch = fetchWith([
   ["/chat/completions", (url) => new ChatEvents(url)],
+  // Has `text` in place of deltas.
+  ["/completions", (url) => new ChatEvents(url)],
   ["/responses", (url) => new ResponsesEvents(url)],
 ]);
 

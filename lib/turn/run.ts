@@ -17,7 +17,7 @@ import { type ContextPorts, ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
 import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
-import { modelSteps, StepsEnd } from "./steps";
+import { type CallExtras, modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
 import { type Price, priced } from "./usage";
 
@@ -50,7 +50,14 @@ export type RunInput = {
   begun?: TurnChunk[];
   /** In place of Rivulet's own instructions. */
   instructions?: string;
-  settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
+  settings?: TurnPrompt["settings"];
+  toolChoice?: TurnPrompt["toolChoice"];
+  /** Options of the call that are no settings. */
+  call?: CallExtras;
+  /** Calls are the client's to answer, whatever they are. */
+  clientRuns?: boolean;
+  /** False: a call that failed is not made again. */
+  repeats?: false | undefined;
 };
 
 export type RunPorts = ContextPorts & {
@@ -251,13 +258,19 @@ async function* generate(
     {
       model: input.model,
       settings: input.settings,
+      toolChoice: input.toolChoice,
+      responseFormat: input.call?.responseFormat,
+      reasoning: input.call?.reasoning,
+      clientRuns: input.clientRuns,
       prompt: window,
       tools: input.tools,
       consent: new Consent({ turnId: input.turnId, canAsk: input.canAsk ?? false, untrusted }),
-      // Read by the local model only; other providers ignore options that are not theirs.
+      // Read by the local model and by middleware; providers ignore options that are not theirs.
       providerOptions: {
+        ...input.call?.providerOptions,
         rivulet: {
           question,
+          ...(input.repeats === false && { repeats: false }),
           said: begun.openText?.text ?? "",
           sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
             ordinal,

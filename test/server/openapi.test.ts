@@ -52,7 +52,7 @@ function nativeOperations(): string[] {
 function dialectOperations(): string[] {
   return registry.dialects.flatMap(({ routes }) =>
     routes.flatMap((route) => {
-      const told = route.path.replace(/:(\w+)/g, "{$1}");
+      const told = route.path.replace(/:(\w+)\*?/g, "{$1}");
       return methodsOf(route).map((method) => `${method} ${told}`);
     }),
   );
@@ -301,6 +301,17 @@ test("dialects", async () => {
         await callAnswerRoute(route, id);
         continue;
       }
+      if (route.kind === "model") {
+        await call(id("FindModel"), 200, { path: { [route.parameter]: "scripted" } });
+        await call(id("FindModel"), 404, { path: { [route.parameter]: "unknown" } });
+        continue;
+      }
+      if (route.kind === "embeddings") {
+        await call(id("Embed"), 200, { body: { ...route.example, model: "scripted" } });
+        await call(id("Embed"), 400, { body: {} });
+        await call(id("Embed"), 404, { body: route.example });
+        continue;
+      }
       if (route.kind !== "turn") {
         const verb = id(route.kind === "messages" ? "ListMessages" : "ListModels");
         if (route.chat) await call("createChat", 201, { body: { id: sessionId } });
@@ -308,7 +319,8 @@ test("dialects", async () => {
         await call(verb, 401, { ...here, ...nobody });
         continue;
       }
-      const verb = id(route.streams ? "Stream" : "Answer");
+      const { label = "" } = route;
+      const verb = id(`${route.streams ? "Stream" : "Answer"}${label}`);
       const asked = { ...here, body: route.example };
       const { headers, text } = await call(verb, 200, { ...asked, headers: { accept: "text/event-stream" } });
       await call(verb, 400, { ...here, body: {} });
@@ -322,15 +334,15 @@ test("dialects", async () => {
         const body = JSON.parse(
           JSON.stringify({ ...route.example, stream: false }).replace(questionOf(route.example), key),
         );
-        await call(verb, 502, { ...here, body });
+        await call(verb, dialect.turnFailure ? 401 : 502, { ...here, body });
       }
       if (!route.streams) continue;
       const first = /^id: (.*)$/m.exec(text)?.[1] as string;
       const chatId = headers.get("x-chat-id") as string;
       const there = { path: { ...shared, sessionId: chatId } };
-      await call(id("Follow"), 200, { ...there, headers: { "last-event-id": first } });
-      await call(id("Follow"), 400, { ...there, query: "?after=x" });
-      await call(id("Follow"), 404, { ...there, query: `?after=${unknown}.1` });
+      await call(id(`Follow${label}`), 200, { ...there, headers: { "last-event-id": first } });
+      await call(id(`Follow${label}`), 400, { ...there, query: "?after=x" });
+      await call(id(`Follow${label}`), 404, { ...there, query: `?after=${unknown}.1` });
     }
   }
 });

@@ -1,7 +1,8 @@
 // What the catalogue knows of a provider: one function each makes it of the configuration. It sends
 // nothing until a model is called or listed, and its sentences name variables, never their values.
-import type { LanguageModelV4 } from "@ai-sdk/provider";
+import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import type { Abilities } from "@/lib/models/abilities";
+import type { FieldSupport } from "@/lib/models/request-fields";
 
 /** A model as its server lists it. */
 export type ListedModel = { name: string; abilities: Abilities };
@@ -22,6 +23,10 @@ export type Provider = {
   offers: string[];
   /** Loads the provider's package at the first call. */
   load(name: string): LanguageModelV4 | Promise<LanguageModelV4>;
+  /** A model that goes on with the text of the fields `prompt` and `suffix`, and not with messages. */
+  completion?(name: string): LanguageModelV4;
+  /** A model that makes vectors. Without it, its API has none, or none that is used here. */
+  embedding?(name: string): EmbeddingModelV4;
   /**
    * The models that its server has now. Rejects when it does not say. Without it, models are named
    * by the operator.
@@ -34,4 +39,6 @@ export type Provider = {
    * (repairs.ts).
    */
   fieldOptions?: string;
+  /** What it takes of a client's request. */
+  fields: FieldSupport;
 };
