@@ -270,7 +270,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
       return { id, options: provider.fields.options, paid: paid ?? false, load: () => embedding(model) };
     },
     async refresh(maxAgeMs) {
-      await Promise.all(Array.from(lists.values(), (list) => list.refresh(maxAgeMs)));
+      if (lists.size > 0) await Promise.all(Array.from(lists.values(), (list) => list.refresh(maxAgeMs)));
     },
   };
 }

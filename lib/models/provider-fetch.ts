@@ -119,7 +119,7 @@ function sendOnce(
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const activity = activityOf(signal);
-    const headers = { ...Object.fromEntries(new Headers(given)), "accept-encoding": "identity" };
+    const headers = { ...plainHeaders(given), "accept-encoding": "identity" };
     const open = url.protocol === "https:" ? requestHttps : requestHttp;
     const request = open(url, { ...unread, ...options, method, headers });
     let answer: IncomingMessage | undefined;
@@ -153,22 +153,27 @@ function sendOnce(
   });
 }
 
+/** The SDKs give an object; `Headers` would check and sort it once more. */
+function plainHeaders(given: RequestInit["headers"]): Record<string, string> {
+  const plain = given && !(given instanceof Headers) && !Array.isArray(given);
+  const entries = plain ? Object.entries(given) : [...new Headers(given)];
+  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), value]));
+}
+
 type Origin = { reader: EventReader | undefined; signal: AbortSignal | null | undefined };
 
 async function responseOf(message: IncomingMessage, { reader, signal }: Origin): Promise<Response> {
-  const { statusCode: status = 0, statusMessage: statusText, rawHeaders } = message;
-  const headers = new Headers();
-  for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
-  const init = { status, statusText, headers };
+  const { statusCode: status = 0, statusMessage: statusText } = message;
+  const init = { status, statusText, headers: headersOf(message) };
   if (bodiless.includes(status)) {
     message.resume();
     return new Response(null, init);
   }
   const activity = activityOf(signal);
   const { kind, first, body } = await sniff(message, () => activity.bytes());
-  headers.delete("content-encoding");
+  init.headers = headersOf(message, "content-encoding");
   if (!reader || status >= 300) {
-    const events = headers.get("content-type")?.startsWith("text/event-stream");
+    const events = message.headers["content-type"]?.startsWith("text/event-stream");
     if (!events)
       return new Response(
         rest(first, body, () => activity.bytes()),
@@ -179,7 +184,8 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     return new Response(answerStream(body, { said, normaliser, onBytes: () => activity.bytes() }), init);
   }
   const normaliser = new Normaliser(reader);
-  headers.set("content-type", "text/event-stream");
+  init.headers = headersOf(message, "content-encoding", "content-type");
+  init.headers.push(["content-type", "text/event-stream"]);
   if (kind === "events") {
     const said = normaliser.read(first);
     // A refusal is one, also with status 200: it can be repaired, or waited for.
@@ -193,6 +199,16 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   if (said) return new Response(framesOf(said), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
   throw unreadable();
+}
+
+/** As pairs: `Response` makes `Headers` of its own from whatever it is given. */
+function headersOf({ rawHeaders }: IncomingMessage, ...without: string[]): [string, string][] {
+  const headers: [string, string][] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
+    if (!without.includes(name.toLowerCase())) headers.push([name, value]);
+  }
+  return headers;
 }
 
 /** Of the request, or while the model is loaded. */
