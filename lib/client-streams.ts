@@ -13,6 +13,8 @@ const closedReason = new DOMException("The stream was closed.", "AbortError");
 type EventSource = {
   /** The next blocks; null ends the stream (lib/sse.ts). */
   next: () => Promise<string | null>;
+  /** Nothing comes behind the blocks that `next` gave last. Without it `next` is asked once more. */
+  isLast?: () => boolean;
   /** Called with what `next` threw, unless that is a BrokenStream. The connection is cut, so that the client comes back. */
   onError?: (error: unknown) => void;
   heartbeatMs: number;
@@ -103,16 +105,17 @@ export class ClientStream {
   }
 
   /** A body of events. Call it once, last before the response. */
-  events({ next, onError, heartbeatMs, layout }: EventSource): ReadableStream<Uint8Array> {
+  events({ next, isLast, onError, heartbeatMs, layout }: EventSource): ReadableStream<Uint8Array> {
     this.#streams = true;
     return eventStream({
       heartbeatMs,
       layout,
       next: async () => {
         const blocks = await next();
-        this.#ended ||= blocks === null;
+        this.#ended ||= blocks === null || (isLast?.() ?? false);
         return blocks;
       },
+      isLast: () => this.#ended,
       signal: this.signal,
       close: (error) => {
         this.close();

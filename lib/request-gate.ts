@@ -145,6 +145,12 @@ function completeHeaders(request: IncomingMessage, response: ServerResponse): vo
     };
     for (const [name, value] of Object.entries(securityHeaders(facts)))
       if (!response.hasHeader(name)) response.setHeader(name, value);
+    // Next flushes the head alone; what it writes in the same tick shall leave with it.
+    const { socket } = this;
+    if (socket) {
+      socket.cork();
+      process.nextTick(() => socket.uncork());
+    }
     return Reflect.apply(writeHead, this, head);
   } as typeof writeHead;
 }

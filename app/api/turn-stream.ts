@@ -64,10 +64,12 @@ export async function turnStream(
   const layout: Layout = dialect.bare && !wantsEvents(request) ? "bare" : "standard";
   const encode = batchEncoder(dialect, context, cursor, pacing, layout);
   let whole = turn.state !== "running";
+  let isLast = false;
   const nextBatch = async (): Promise<string[] | null> => {
     for (;;) {
       const batch = await reader.next();
-      whole ||= batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
+      isLast = batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
+      whole ||= isLast;
       if (!batch && !whole) throw new BrokenStream("this server stops before the turn has ended");
       const blocks = batch && encode(batch);
       // A batch may hold nothing that this dialect shows.
@@ -94,6 +96,7 @@ export async function turnStream(
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),
     layout,
+    ...(!pacing.delayMs && { isLast: () => isLast }),
     next: async () => {
       const blocks = first ?? (await next());
       first = undefined;
