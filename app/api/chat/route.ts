@@ -1,6 +1,6 @@
 // POST /api/chat: starts a turn and follows it in the AI SDK's format. Stock `useChat` works against it.
-import { after } from "next/server";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
+import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
 import { parseSend } from "@/lib/chats/chat-send";
 import { behindBeginning } from "@/lib/chats/continuation";
@@ -23,7 +23,7 @@ export const POST = route(async (request) => {
   }
   const { request: asked, goesOn } = parseSend(await readJson(request, chatRequest), idempotencyKey(request));
   return withClientStream(request, user, async (stream) => {
-    const turn = await startTurn(user.id, asked, (work) => after(() => work));
+    const turn = await startTurn(user.id, asked, keepAlive);
     return turnStream(request, stream, turn, { dialect: aiSdk, cursor: goesOn ? behindBeginning(turn) : null });
   });
 });
