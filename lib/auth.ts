@@ -1,6 +1,6 @@
 // Who is calling: the session cookie of next-auth, a personal access token, or next-auth's JWT as a bearer
 // (docs/protocol.md §5). Signing in and out is a door's business: app/session.ts.
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { decode, encode } from "next-auth/jwt";
 import { findSessionUser, type SessionKey, sessionDays } from "@/db/sessions";
 import { type CallerRow, findUserByToken } from "@/db/users";
@@ -45,7 +45,7 @@ export function newInvitationToken(): string {
 
 /** What is stored of a token. A fast hash will do: there is nothing to guess in 256 random bits. */
 export function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
+  return hash("sha256", token);
 }
 
 /**

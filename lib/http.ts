@@ -33,7 +33,6 @@ export function route<Params = Record<string, never>>(
   statusOf = ({ status }: Refusal) => status,
 ) {
   return async (request: Request, context: NextContext<Params>): Promise<Response> => {
-    const requestId = uuidv4();
     try {
       const response = await handler(request, await context.params);
       if (request.method !== "HEAD") return response;
@@ -41,6 +40,7 @@ export function route<Params = Record<string, never>>(
       await response.body?.cancel();
       return new Response(null, response);
     } catch (error) {
+      const requestId = uuidv4();
       return errorResponse(toAppError(error, request, requestId), requestId, { errorBody, statusOf });
     }
   };

@@ -1,15 +1,13 @@
 // The fingerprint of a send: a hash of what it asks for, independent of the order of JSON keys
 // (docs/protocol.md §5). Stored with the turn, so a key never returns the answer to another question.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { askingTurn } from "./decisions";
 import type { TurnRequest } from "./turn-request";
 
 export function fingerprintOf(request: TurnRequest): string {
-  return createHash("sha256")
-    .update(JSON.stringify(contentOf(request), sortKeys))
-    .digest("base64url");
+  return hash("sha256", JSON.stringify(contentOf(request), sortKeys), "base64url");
 }
 
 /** Throws key_reused when the turn answers another request. Turns of older versions have no fingerprint and match. */

@@ -151,6 +151,8 @@ export class Writer implements LogWriter {
 function encode(chunk: TurnChunk): Pending {
   if (isPlainDelta(chunk)) return { chunk, json: null };
   const json = JSON.stringify(chunk);
+  // Strings come back from JSON as they are.
+  if (Object.values(chunk).every((value) => typeof value === "string")) return { chunk, json };
   return { chunk: JSON.parse(json) as TurnChunk, json };
 }
 

@@ -245,7 +245,8 @@ async function* generate(
       historyIsCut: input.historyIsCut ?? false,
       begun: partial,
       sources,
-      fenceCode: ports.fenceCode(),
+      // Random bytes are a system call; nothing is fenced without sources.
+      fenceCode: sources.length > 0 ? ports.fenceCode() : "",
       modelId: input.modelId,
       instructions: input.instructions,
       tools: input.tools,
