@@ -133,7 +133,8 @@ async function turnRequest(
     return { ...shared, trigger: "answer-prompt", prompt, parentId, listed };
   }
   const message = { id, parts: [{ type: "text" as const, text: say }] };
-  return { ...shared, trigger: "submit-message", message, metadata, call };
+  const before = ask.before?.length ? ask.before : undefined;
+  return { ...shared, trigger: "submit-message", message, metadata, call, before };
 }
 
 async function begun(route: TurnRoute, turn: Turn): Promise<Response> {

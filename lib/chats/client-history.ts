@@ -49,13 +49,13 @@ export function parseHistory(messages: unknown[]): ClientMessage[] {
   });
 }
 
-/** Finds the place of a question in the chat, which need not exist. */
+/** Finds the place of a question in the chat, which need not exist. Null for a history without ids of which nothing is stored. */
 export async function placeOf(
   userId: string,
   chatId: string,
   before: ClientMessage[],
   question: ClientMessage,
-): Promise<Place> {
+): Promise<Place | null> {
   const items = [...before.slice(-maxBefore), question].map(({ id, role, parts }) => ({
     id,
     role: role as Item["role"],
@@ -66,7 +66,8 @@ export async function placeOf(
   const walk = new Walk(userId, chatId);
   if (before.length === 0 || before.some(({ id }) => id !== undefined)) return walk.followIds(items);
   const said = items.filter(({ text }, index) => index === items.length - 1 || text.trim() !== "");
-  return walk.followIds(said, await walk.followTexts(said.slice(0, -1)));
+  const told = await walk.followTexts(said.slice(0, -1));
+  return told === 0 ? null : walk.followIds(said, told);
 }
 
 class Walk {

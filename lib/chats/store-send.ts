@@ -62,6 +62,7 @@ export async function placeFor(
   if (before.length === 0 && !chat && !again)
     return { unknown: [], question: { id, parentId: null, stored: false }, path: [{ name: id, id, role: "user" }] };
   const place = await placeOf(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
+  if (!place) return undefined;
   requireSaneHistory(request, place.unknown);
   return place;
 }

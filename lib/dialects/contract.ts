@@ -187,6 +187,8 @@ export type Ask = {
   say: string | TurnPrompt;
   /** The message of the chat that the prompt follows. */
   parentId?: string;
+  /** What the client says was said before the text. */
+  before?: TurnPrompt["messages"];
   /** A prompt's chat is to be found in the user's list of chats. */
   listed?: boolean;
   /** How the model is called in a chat; a prompt says it itself. */

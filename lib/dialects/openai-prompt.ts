@@ -167,9 +167,30 @@ export function lastQuestion(messages: PromptMessage[]): string {
       "bad_request",
       `messages.${index}.content: a chat takes text. Leave metadata.chat_id away to send files.`,
     );
-  const text = parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n");
+  const text = last?.role === "user" ? textOfUser(last) : "";
   if (!text.trim()) throw new AppError("bad_request", "messages: must hold a user message with some text");
   return text;
+}
+
+function textOfUser(message: Extract<PromptMessage, { role: "user" }>): string {
+  return userParts(message)
+    .flatMap((part) => (part.type === "text" ? [part.text] : []))
+    .join("\n");
+}
+
+/** What was said before that, as far as it is text. */
+export function beforeQuestion(messages: PromptMessage[]): TurnPrompt["messages"] {
+  const question = messages.findLastIndex(({ role }) => role === "user");
+  return messages.slice(0, question).flatMap((message): TurnPrompt["messages"] => {
+    if (message.role === "user") return [{ role: "user", parts: [{ type: "text", text: textOfUser(message) }] }];
+    if (message.role !== "assistant" || !message.content) return [];
+    const { content } = message;
+    const said =
+      typeof content === "string"
+        ? [content]
+        : content.map((part) => (part.type === "text" ? part.text : part.refusal));
+    return [{ role: "assistant", parts: [{ type: "text", text: said.join("\n") }] }];
+  });
 }
 
 /** Some servers know a speaker by name. The adapter puts what it finds there into the message. */

@@ -12,7 +12,7 @@ import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import { askEmbeddings, embeddingAnswer, embeddingBody, showEmbeddings } from "./openai-embeddings";
 import { showError, statusOf, turnFailure } from "./openai-errors";
 import { type CompletionBody, callOf, completionBody, toolsOf } from "./openai-fields";
-import { lastQuestion, promptOf } from "./openai-prompt";
+import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
 import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
 import { askText, textAnswer, textBody, textChunk, textEncoder, wholeText } from "./openai-text";
 import { showUsage } from "./openai-usage";
@@ -124,7 +124,7 @@ export const openai: Dialect = {
 
 /**
  * Stateless by default: the messages are the prompt as it is, and the turn gets a chat of its own which holds them, so it
- * is as durable as any other. With a chat, the history is the server's and only the last question is new.
+ * is as durable as any other. With a chat only the last question is new, behind what the client has of the chat.
  */
 function ask(asked: CompletionBody): Ask {
   const chat = asked.metadata?.chat_id ?? undefined;
@@ -138,7 +138,8 @@ function ask(asked: CompletionBody): Ask {
           "bad_request",
           `${field}: the tools of a chat are the server's. Leave metadata.chat_id away to bring your own.`,
         );
-    return { chat, say: lastQuestion(asked.messages), call: callOf(asked), view: { includeUsage }, ...shared };
+    const said = { say: lastQuestion(asked.messages), before: beforeQuestion(asked.messages) };
+    return { chat, ...said, call: callOf(asked), view: { includeUsage }, ...shared };
   }
   const functionCall = Boolean(asked.functions) && !asked.tools?.length;
   const store = asked.store ?? false;

@@ -17,6 +17,7 @@ function client(options: { apiKey?: string; maxRetries?: number; url?: string } 
 }
 
 const user = (content: string) => ({ role: "user" as const, content });
+const assistant = (content: string) => ({ role: "assistant" as const, content });
 
 describe("openai", () => {
   test("streams, with usage", async () => {
@@ -108,6 +109,21 @@ describe("openai", () => {
     });
     expect(answer.choices[0]?.message.content).toBe("Again.");
     expect((await cluster.messages(chatId)).map(textOf)).toEqual([first, "Hello.", second, "Again."]);
+  });
+
+  test("metadata.chat_id: a client that sends its history edits and branches by it", async () => {
+    const [first, second, edited] = [newKey(), newKey(), newKey()];
+    cluster.provider.on(first, [{ text: "Hello." }, { finish: "stop" }]);
+    const sent = await cluster.send(first);
+    await sent.ended;
+    const chatId = sent.headers["x-chat-id"] as string;
+    const history = [{ role: "system" as const, content: "Be brief." }, user(first), assistant("Hello.")];
+    for (const question of [second, edited]) {
+      const messages = [...history, user(question)];
+      await client().chat.completions.create({ model: "scripted", messages, metadata: { chat_id: chatId } });
+      expect((await cluster.messages(chatId)).map(textOf)).toEqual([first, "Hello.", question, "Hello there."]);
+    }
+    expect(JSON.stringify((await cluster.provider.request(edited)).body)).not.toContain(second);
   });
 
   test.each(["scripted", "ollama:scripted"])(
