@@ -38,15 +38,22 @@ export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
     const { pathname } = new URL(request.url);
     const match = registry.match(pathname);
     if (!match && wantsPage(request)) return pageNotFound();
-    const { failure, statusOf } = match?.dialect ?? registry.owner(pathname) ?? {};
-    const answer = route(() => serve(match, request, keepAlive), failure, statusOf);
+    const owner = match?.dialect ?? registry.owner(pathname);
+    const answer = route(
+      () => (match ? serve(match, request, keepAlive) : nothingThere(owner)),
+      owner?.failure,
+      owner?.statusOf,
+    );
     return withCors(request, await answer(request, { params: Promise.resolve({}) }));
   };
 }
 
-async function serve(match: Match | null, request: Request, keepAlive: KeepAlive): Promise<Response> {
-  if (!match)
-    throw new AppError("not_found", "There is nothing at this address.", { details: { reason: "unknown_url" } });
+function nothingThere(owner: Dialect | null): never {
+  const details = owner ? { details: { reason: "unknown_url" } } : {};
+  throw new AppError("not_found", "There is nothing at this address.", details);
+}
+
+async function serve(match: Match, request: Request, keepAlive: KeepAlive): Promise<Response> {
   const { dialect, route, params } = match;
   refuseForeignCookie(request);
   // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
