@@ -222,6 +222,18 @@ describe("what the provider says comes back", () => {
     }
   });
 
+  test("a call that the model makes up is not shown to a client that brought no tools", async () => {
+    const key = newKey();
+    provider.on(
+      key,
+      [{ tool: "add_task", arguments: ['{"title":"x"}'] }, { finish: "tool_calls" }],
+      [{ text: "No." }, stop],
+    );
+    const { choices } = await ask({}, key);
+    expect(choices[0]).toMatchObject({ finish_reason: "stop", message: { content: "No." } });
+    expect(choices[0]?.message).not.toHaveProperty("tool_calls");
+  });
+
   test("a model that ignores the choice of tools is no failure", async () => {
     const key = newKey();
     provider.on(key, [{ text: "No." }, stop]);

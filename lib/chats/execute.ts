@@ -232,7 +232,8 @@ function promptOf(settings: TurnSettings) {
   return {
     ...shared,
     instructions,
-    clientRuns: true,
+    // Without any of its own, a call that the model makes up is the model's mistake.
+    clientRuns: Boolean(tools?.length || prompt.fields?.functions),
     repeats: prompt.repeats,
     ...(tools && { tools: clientTools(tools), toolChoice }),
   };

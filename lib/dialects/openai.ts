@@ -142,6 +142,7 @@ function ask(asked: CompletionBody): Ask {
     return { chat, ...said, call: callOf(asked), view: { includeUsage }, ...shared };
   }
   const functionCall = Boolean(asked.functions) && !asked.tools?.length;
+  const clientTools = functionCall || Boolean(asked.tools?.length);
   const store = asked.store ?? false;
   return {
     say: { ...promptOf(asked.messages), ...callOf(asked), ...toolsOf(asked) },
@@ -149,7 +150,7 @@ function ask(asked: CompletionBody): Ask {
     listed: store,
     // Nobody can come back to it, so hanging up is how its client stops it.
     stopsWithClient: !store,
-    view: { includeUsage, clientTools: true, ...(functionCall && { functionCall }) },
+    view: { includeUsage, clientTools, ...(functionCall && { functionCall }) },
     // Of a prompt that is complete nothing is searched unasked.
     searchMode: options.searchMode ?? (options.documentIds ? "selected" : "none"),
   };

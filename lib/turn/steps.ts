@@ -108,8 +108,8 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           ...fitted,
           ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && { providerOptions: cappedToFit(call) }),
           ...(tools && { tools }),
-          // A client's instructions stand where it put them.
-          ...(clientRuns && { allowSystemInMessages: true }),
+          // A client's instructions stand where it put them; nobody else's are among the messages.
+          allowSystemInMessages: true,
           abortSignal: signal,
           // Else it keeps the whole answer once more, for nobody.
           _internal: { collectContent: false },
