@@ -3,8 +3,23 @@ import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
-/** Tests that measure what many streams are served at: beside another file they would measure that, too. */
-const measuring = ["test/chaos/one-bad-neighbour.test.ts", "test/chaos/streams.test.ts"];
+/** Tests that measure times, memory or transactions: beside another file they would measure that, too. They run alone. */
+const measuring = {
+  server: [
+    "crash",
+    "disconnects",
+    "drain",
+    "feed",
+    "health-stream",
+    "input",
+    "load",
+    "sign-in-storm",
+    "stopping",
+    "stream",
+  ],
+  chaos: ["one-bad-neighbour", "streams"],
+};
+const filesOf = (folder: keyof typeof measuring) => measuring[folder].map((name) => `test/${folder}/${name}.test.ts`);
 const exclude = ["**/node_modules/**", ".next/**", ".next-chaos/**", ".data/**", ".cache/**", "e2e/**", "bench/**"];
 
 const chaosTimeout = process.env.CHAOS === "full" ? 900_000 : 120_000;
@@ -47,13 +62,24 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Against the production server, which must be built. One file at a time: some of them measure.
+        // Against the production server, which must be built.
         test: {
           name: "server",
           include: ["test/server/**/*.test.ts"],
+          exclude: [...exclude, ...filesOf("server")],
+          setupFiles: ["test/leak-check.ts"],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "server-measuring",
+          include: filesOf("server"),
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 6 },
         },
       },
       {
@@ -100,7 +126,7 @@ export default defineConfig({
         test: {
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],
-          exclude: [...exclude, ...measuring],
+          exclude: [...exclude, ...filesOf("chaos")],
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 2,
           testTimeout: chaosTimeout,
@@ -111,7 +137,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "chaos-measuring",
-          include: measuring,
+          include: filesOf("chaos"),
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           testTimeout: chaosTimeout,

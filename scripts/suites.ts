@@ -52,7 +52,7 @@ export const builds: Suite = {
 
 export const unitTests = vitest("unit and contract tests", "unit");
 /** This one and those below need the builds. */
-export const serverTests = vitest("tests of the production server", "server");
+export const serverTests = vitest("tests of the production server", "server*");
 export const clientTests = vitest("clients people use", "clients");
 /** Needs no build. */
 export const scaleTests = vitest("statements on large tables", "scale");
@@ -76,7 +76,7 @@ export const journeys = playwright("browser journeys");
 export function proofSuites(collected: Proof[]): Suite[] {
   return [
     vitest("unit and contract tests", "unit", collected),
-    vitest("tests of the production server", "server", collected),
+    vitest("tests of the production server", "server*", collected),
     vitest("failure bench", "chaos*", collected),
     playwright("browser journeys", collected),
   ];
