@@ -54,6 +54,7 @@ export default defineConfig({
             "test/scale/**",
             "test/real-server/**",
             "test/clients/**",
+            "test/seeds/**",
           ],
           // The default leaves one core idle, of two as well: there half of the time would be spent waiting for the database.
           maxWorkers: Math.max(2, availableParallelism() - 1),
@@ -65,7 +66,7 @@ export default defineConfig({
         // Against the production server, which must be built.
         test: {
           name: "server",
-          include: ["test/server/**/*.test.ts"],
+          include: ["test/server/**/*.test.ts", "test/seeds/**/*.test.ts"],
           exclude: [...exclude, ...filesOf("server")],
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 2,

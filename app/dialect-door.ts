@@ -5,8 +5,8 @@ import { answerCost, serveAnswer } from "@/app/answer-door";
 import { refusedCall, refusedTurn, requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
-import { requireChatId } from "@/lib/chats/chats";
-import { findFollowed, requireTurn, type Turn } from "@/lib/chats/follow";
+import { findChatId, requireChatId } from "@/lib/chats/chats";
+import { findFollowed, findLostTurn, requireTurn, type Turn } from "@/lib/chats/follow";
 import { findKnown } from "@/lib/chats/kept";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
@@ -29,13 +29,13 @@ import { classifyFailure } from "@/lib/models/failure";
 import { failureFacts } from "@/lib/models/failure-facts";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
-type Door = (request: Request) => Promise<Response>;
+/** A path is given for a request that came to another address of it. */
+type Door = (request: Request, pathname?: string) => Promise<Response>;
 type Call<R> = { dialect: Dialect; route: R; params: Record<string, string>; request: Request; user: User };
 
 /** The handler of all paths of these dialects. Its answers, errors too, carry the CORS headers. */
 export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
-  return async (request) => {
-    const { pathname } = new URL(request.url);
+  return async (request, pathname = new URL(request.url).pathname) => {
     const match = registry.match(pathname);
     if (!match && wantsPage(request)) return pageNotFound();
     const owner = match?.dialect ?? registry.owner(pathname);
@@ -105,8 +105,11 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
   const asked = await turnRequest(user.id, route, params, ask, key);
+  // Clients without keys repeat their question like this when its stream has failed.
+  const mayBeLost = !ask.stream && key === null && asked.chatIsNew && asked.trigger === "submit-message";
   return withClientStream(request, user, async (stream) => {
-    const turn = await startTurn(user.id, asked, keepAlive);
+    const lost = mayBeLost ? await findLostTurn(user.id, asked) : null;
+    const turn = lost ?? (await startTurn(user.id, asked, keepAlive));
     if (ask.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
     if (ask.stream && route.streams) return turnStream(request, stream, turn, { dialect, refuses: true, ...options });
     return ask.background && turn.state === "running" ? begun(route, turn) : whole({ dialect, route, turn, stream });
@@ -170,7 +173,9 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
   const chat = chatInPath(route, params);
   const options = readerOptions(route, request);
   let turn: Turn | null;
-  if (chat) turn = await findFollowed(user.id, await requireChatId(user.id, chat), cursor);
+  // A page may open its stream before the first question.
+  const chatId = chat && (cursor ? await requireChatId(user.id, chat) : await findChatId(user.id, chat));
+  if (chat) turn = chatId ? await findFollowed(user.id, chatId, cursor) : null;
   else if (cursor) turn = await requireTurn(user.id, cursor.turnId);
   else throw new AppError("bad_request", "after: send the `id` of the last event you received, or POST to begin.");
   if (!turn) return new Response(null, { status: 204 });

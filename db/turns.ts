@@ -202,6 +202,17 @@ export async function findRunningTurn(userId: string, chatId: string): Promise<T
   return row ?? null;
 }
 
+/** The running turn that was asked for this, whatever its chat; of several the youngest. */
+export async function findRunningTwin(userId: string, fingerprint: string): Promise<TurnRow | null> {
+  const [row] = await database()
+    .select(turnColumns)
+    .from(turns)
+    .where(and(eq(turns.userId, userId), eq(turns.state, "running"), eq(turns.fingerprint, fingerprint)))
+    .orderBy(desc(turns.createdAt), desc(turns.id))
+    .limit(1);
+  return row ?? null;
+}
+
 /** Those of these turns whose client runs the tools. */
 export async function listWithClientTools(userId: string, ids: string[]): Promise<string[]> {
   const rows = await pool().sql`

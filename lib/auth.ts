@@ -65,21 +65,24 @@ export async function requireAdmin(request: Request): Promise<User> {
 
 /** The same, with what it proved itself with. */
 export async function requireCaller(request: Request, cost?: Cost): Promise<Caller> {
+  const known = callers.get(request);
+  if (known) return known;
   requireLeft(["request"], { address: clientAddress(request.headers) });
   const caller = await findCaller(request);
   await admit(request, caller?.user, cost);
   if (!caller) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");
-  credentials.set(request, caller.credential);
+  callers.set(request, caller);
   return caller;
 }
 
-const credentials = new WeakMap<Request, Credential>();
+/** A request that passes two doors is counted once. */
+const callers = new WeakMap<Request, Caller>();
 
 /** What the caller of this request proved itself with, once `requireCaller` or `requireUser` let it in. */
 export function credentialOf(request: Request): Credential {
-  const credential = credentials.get(request);
-  if (!credential) throw new Error("nobody asked who is calling");
-  return credential;
+  const caller = callers.get(request);
+  if (!caller) throw new Error("nobody asked who is calling");
+  return caller.credential;
 }
 
 async function findCaller(request: Request): Promise<Caller | null> {

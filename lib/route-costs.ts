@@ -30,6 +30,7 @@ const costs = {
   "DELETE /api/tokens/[tokenId]": "write",
   "POST /api/chat": "request",
   "GET /api/chat/[chatId]/stream": "stream",
+  "POST /api/chat/[chatId]/stream": "request",
   "POST /api/chat/[chatId]/stop": "write",
   "GET /api/turns/[turnId]": "read",
   "DELETE /api/turns/[turnId]": "write",

@@ -13,6 +13,7 @@ import { Line } from "@/lib/client/line";
 import { batchEncoder } from "@/lib/dialects/encode";
 import { promptOf } from "@/lib/dialects/openai-prompt";
 import { registry } from "@/lib/dialects/registry";
+import { piecesOf } from "@/lib/dialects/segments";
 import { readForm, readJson } from "@/lib/http";
 import { describeError } from "@/lib/logger";
 import { answerStream } from "@/lib/models/answer-stream";
@@ -233,6 +234,7 @@ const passes: Record<string, (text: string) => unknown> = {
   countTokens: (text) => countTokens(text + counted++),
   "a tool's result, shortened": (text) => shortenResults([toolResult(text)]),
   visibleText,
+  piecesOf: (text) => piecesOf(text),
   visibleLine,
   quotePassages: (text) => quotePassages([{ ...source(1, text), title: text }], "9f04c1d2"),
   "what a link claims": (text) => undeclaredHost(text, new URL("https://example.org")),

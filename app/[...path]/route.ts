@@ -6,6 +6,8 @@ import { registry } from "@/lib/dialects/registry";
 
 export const maxDuration = 300;
 
-const door = openDoor(registry, keepAlive);
+const open = openDoor(registry, keepAlive);
+// Next calls a handler with a second argument of its own.
+const door = (request: Request) => open(request);
 
 export { door as DELETE, door as GET, door as PATCH, door as POST, door as PUT, preflight as OPTIONS };

@@ -1,5 +1,5 @@
 // The way out of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { v4 as uuidv4 } from "uuid";
 import { followTurn, type Turn } from "@/lib/chats/follow";
 import { gathered, gatherMsOf } from "@/lib/chats/gather";
@@ -9,6 +9,7 @@ import type { ClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import type { Dialect, Pacing } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
+import { writesOf } from "@/lib/dialects/segments";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { headerId } from "@/lib/http";
@@ -78,7 +79,9 @@ export async function turnStream(
   };
   const next = pacing.delayMs
     ? pacedBlocks(nextBatch, pacing.delayMs, stream.signal)
-    : async () => (await nextBatch())?.join("") ?? null;
+    : dialect.segmented
+      ? segments(nextBatch)
+      : async () => (await nextBatch())?.join("") ?? null;
   const headers = {
     ...eventStreamHeaders,
     ...dialect.headers,
@@ -123,6 +126,16 @@ export function refusedCall(dialect: Dialect, error: TurnError, given: Record<st
   if (failure.retryAfter !== undefined) headers.set("Retry-After", String(failure.retryAfter));
   const body = dialect.failure?.(failure) ?? { error: { code, message, requestId } };
   return Response.json(body, { status: failure.status, headers });
+}
+
+/** Each write leaves by itself: Node sends what is written in one turn of the event loop as one. */
+function segments(nextBatch: () => Promise<string[] | null>): () => Promise<string | null> {
+  let waiting: string[] = [];
+  return async () => {
+    if (waiting.length > 0) await nextTurn();
+    else waiting = writesOf((await nextBatch()) ?? []);
+    return waiting.shift() ?? null;
+  };
 }
 
 /** One block at a time, so far apart. Only this reader waits; the log is read when it is ready for more. */

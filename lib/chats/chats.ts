@@ -67,10 +67,15 @@ export async function requireChat(userId: string, id: string): Promise<Chat> {
  * The id of the chat that is meant. One with this id need not exist; a number that is not in use throws not_found.
  */
 export async function requireChatId(userId: string, reference: ChatReference): Promise<string> {
+  const id = await findChatId(userId, reference);
+  if (id === null) throw notFound();
+  return id;
+}
+
+/** The same, but null for a number that is not in use. */
+export async function findChatId(userId: string, reference: ChatReference): Promise<string | null> {
   if ("id" in reference) return reference.id;
-  const row = await rows.findChatByNumber(userId, reference.number);
-  if (!row) throw notFound();
-  return row.id;
+  return (await rows.findChatByNumber(userId, reference.number))?.id ?? null;
 }
 
 /** A chat without messages. Throws conflict when the user has one with this id, storage_full through `require_room`. */

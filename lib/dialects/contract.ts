@@ -58,6 +58,8 @@ export interface Dialect {
   readonly trailer?: string;
   /** Its clients split at blank lines: the layout is `bare` for those that do not ask for an event stream (lib/sse.ts). */
   readonly bare?: boolean;
+  /** Its clients parse each piece of the network's by itself: a write is whole events that fit one TCP segment. */
+  readonly segmented?: boolean;
   /** Headers of its streams besides those of every stream. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Below this path unknown addresses are refused in its shape. */

@@ -30,6 +30,8 @@ export type ChatContext = {
 export type TurnView = {
   /** A last frame with the usage. */
   includeUsage?: boolean;
+  /** The last frame has the sources too. */
+  includeSources?: boolean;
   /** Calls are the client's to answer. */
   clientTools?: boolean;
   /** False: the client asked that the answer cannot be read by its id later on, or deleted it. */

@@ -39,6 +39,11 @@ export type ChatReference = { id: string } | { number: number };
 /** Fits the column that holds it; the digits of a longer one are an id. */
 const digits = /^[1-9]\d{0,8}$/;
 
+/** Whether a path segment may be the small number of a chat. */
+export function isChatNumber(text: string): boolean {
+  return digits.test(text);
+}
+
 /** `"7c9e6679-…"`, `12` or `"12"`. */
 export const chatReference = z
   .union([z.int().positive().max(999_999_999), z.string().regex(digits), clientId], {

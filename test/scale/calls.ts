@@ -171,6 +171,7 @@ export const ofRoutes: Call[] = [
   call("a turn", turns.findTurn, (find) => find(userId, turnId)),
   call("a turn by its key", turns.findTurnByKey, (find) => find(userId, "key-9")),
   call("the running turn of a chat", turns.findRunningTurn, (find) => find(userId, bigChatId)),
+  call("the running turn that was asked for the same", turns.findRunningTwin, (find) => find(userId, "fingerprint")),
   call("the turns of clients' tools", turns.listWithClientTools, (list) => list(userId, [turnId, runningId])),
   call("the latest turn of a chat", turns.findLatestTurn, (find) => find(userId, bigChatId)),
   call("an answer that is not kept any more", turns.replaceRequest, (replace) =>

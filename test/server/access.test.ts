@@ -14,7 +14,7 @@ type Call = {
   /** Somebody else's ids in it must look unknown. */
   path: (ids: Ids) => string;
   body?: () => unknown;
-  /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's or credentials in the body. `public`: nobody's data. */
+  /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's, a dialect's or credentials in the body. `public`: nobody's data. */
   for: "user" | "anybody" | "own" | "public";
   /** 403 with a token (whose sessions are whose: sessions.test.ts). */
   sessionOnly?: boolean;
@@ -44,6 +44,8 @@ const table: Record<string, Call> = {
   "POST /api/users": own("/api/users"),
   "POST /api/chat": user("/api/chat", () => messageBody("Hello")),
   "GET /api/chat/[chatId]/stream": { ...owned(({ chatId }) => `/api/chat/${chatId}/stream`), unknown: 204 },
+  // The door of dialect `rag` (dialects.test.ts).
+  "POST /api/chat/[chatId]/stream": own("/api/chat/1/stream"),
   "POST /api/chat/[chatId]/stop": owned(({ chatId }) => `/api/chat/${chatId}/stop`),
   "GET /api/turns/[turnId]": owned(({ turnId }) => `/api/turns/${turnId}`),
   "DELETE /api/turns/[turnId]": owned(({ turnId }) => `/api/turns/${turnId}`),

@@ -161,9 +161,12 @@ test("chats", async () => {
   await call("listMessages", 404, nowhere);
   await call("stopChat", 200, here);
   await call("stopChat", 404, nowhere);
-  await call("followChat", 404, nowhere);
+  await call("followChat", 404, { ...nowhere, query: `?after=${unknown}.1` });
   await call("watchChat", 404, nowhere);
   await call("followChat", 204, here);
+  const number = { path: { chatId: "901" }, body: { question: "What is a rivulet?" } };
+  await call("askNumberedChat", 200, number);
+  await call("askNumberedChat", 400, { ...number, body: {} });
   await call("deleteChat", 404, nowhere);
   await call("deleteChat", 204, here);
 });
