@@ -7,7 +7,7 @@ import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
 import { findChatId, requireChatId } from "@/lib/chats/chats";
 import { findFollowed, findLostTurn, requireTurn, type Turn } from "@/lib/chats/follow";
-import { findKnown } from "@/lib/chats/kept";
+import { findKnown, readAnswer } from "@/lib/chats/kept";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
 import { stopAbandoned } from "@/lib/chats/stop";
@@ -111,8 +111,10 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
     const lost = mayBeLost ? await findLostTurn(user.id, asked) : null;
     const turn = lost ?? (await startTurn(user.id, asked, keepAlive));
     if (ask.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
-    if (ask.stream && route.streams) return turnStream(request, stream, turn, { dialect, refuses: true, ...options });
-    return ask.background && turn.state === "running" ? begun(route, turn) : whole({ dialect, route, turn, stream });
+    const { background = false } = ask;
+    if (ask.stream && route.streams)
+      return turnStream(request, stream, turn, { dialect, refuses: !background, ...options });
+    return background ? asItIs(route, turn) : whole({ dialect, route, turn, stream });
   });
 }
 
@@ -147,8 +149,13 @@ async function turnRequest(
   return { ...shared, trigger: "submit-message", message, metadata, call, before };
 }
 
-async function begun(route: TurnRoute, turn: Turn): Promise<Response> {
-  return Response.json(route.begun?.(await loadTurnContext(turn, "turn")), { headers: headersOf(turn) });
+/** Also one that ended before the same request came again. */
+async function asItIs(route: TurnRoute, turn: Turn): Promise<Response> {
+  const answer =
+    turn.state === "running"
+      ? route.begun?.(await loadTurnContext(turn, "turn"))
+      : route.whole?.(await readAnswer(turn));
+  return Response.json(answer, { headers: headersOf(turn) });
 }
 
 function headersOf(turn: Turn) {

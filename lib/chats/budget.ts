@@ -47,7 +47,9 @@ export function outputCapOf({ prompt, call = prompt }: TurnSettings): number {
 
 function promptTokensOf(request: TurnRequest): number {
   if (request.trigger === "submit-message") return estimateTokens(JSON.stringify(request.message.parts));
-  return request.trigger === "answer-prompt" ? estimateTokens(JSON.stringify(request.prompt)) : 0;
+  if (request.trigger !== "answer-prompt") return 0;
+  const { echo: _, ...read } = request.prompt;
+  return estimateTokens(JSON.stringify(read));
 }
 
 const owners = {

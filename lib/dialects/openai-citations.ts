@@ -4,6 +4,11 @@ import type { ChatMessage, Source, TurnChunk } from "@/lib/turn/chunks";
 
 export type Page = { url: string; title: string };
 
+export type UrlCitation = {
+  type: "url_citation";
+  url_citation: Page & { start_index: number; end_index: number };
+};
+
 /** `[1]` and `[2, 3]`; not a link's text. */
 const citation = /\[(\d{1,3}(?: ?, ?\d{1,3}){0,20})\](?!\()/g;
 /** An answer that cites more often is a list of citations. */
@@ -14,7 +19,7 @@ export function pageOf(part: TurnChunk | ChatMessage["parts"][number]): Page | n
 }
 
 /** Positions count UTF-16 units of the text, as in JavaScript. */
-export function annotationsOf(text: string, sources: Source[], pages: Page[]): object[] {
+export function annotationsOf(text: string, sources: Source[], pages: Page[]): UrlCitation[] {
   const byOrdinal = new Map(sources.map((source) => [source.ordinal, source]));
   const found = pages.map((page) => annotation(page, 0, text.length));
   if (byOrdinal.size > 0)
@@ -33,6 +38,6 @@ function addressOf({ documentId }: Source): string {
   return `/api/documents/${documentId}`;
 }
 
-function annotation({ url, title }: Page, start: number, end: number) {
+function annotation({ url, title }: Page, start: number, end: number): UrlCitation {
   return { type: "url_citation", url_citation: { url, title, start_index: start, end_index: end } };
 }

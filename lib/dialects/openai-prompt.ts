@@ -16,9 +16,10 @@ const answerContent = z.union([z.string(), z.array(z.union([textPart, refusalPar
 });
 
 const dataUrl = /^data:([a-z]+\/[a-z0-9.+-]+);base64,/i;
-const imageUrl = z.string().refine((url) => /^https?:\/\//i.test(url) || dataUrl.test(url), {
+export const imageUrl = z.string().refine((url) => /^https?:\/\//i.test(url) || dataUrl.test(url), {
   error: "must be an http address or a data URL in base64",
 });
+export const pdfData = z.string().regex(/^data:application\/pdf;base64,/, "must be a PDF as a data URL in base64");
 const userPart = z.discriminatedUnion(
   "type",
   [
@@ -37,7 +38,7 @@ const userPart = z.discriminatedUnion(
     z.strictObject({
       type: z.literal("file"),
       file: z.strictObject({
-        file_data: z.string().regex(/^data:application\/pdf;base64,/, "must be a PDF as a data URL in base64"),
+        file_data: pdfData,
         filename: z.string().max(255).optional(),
       }),
     }),
@@ -203,7 +204,7 @@ function userParts({ content, name }: Extract<PromptMessage, { role: "user" }>):
   return parts.map((part) => messagePart(part, name));
 }
 
-function messagePart(part: z.output<typeof userPart>, name: string | null | undefined): Part {
+export function messagePart(part: z.output<typeof userPart>, name?: string | null): Part {
   switch (part.type) {
     case "text":
       return { ...part, ...named(name) };

@@ -4,7 +4,7 @@
 import type { TurnChunk } from "@/lib/turn/chunks";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import type { DialectFrame, Encode } from "./contract";
-import { citationsOf } from "./responses-citations";
+import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import {
   type Annotation,
   argumentsOf,
@@ -31,6 +31,7 @@ class ResponseEvents {
   readonly #context: TurnContext;
   readonly #seen = new Seen();
   readonly #output: OutputItem[] = [];
+  readonly #pages: Page[] = [];
   /** By kind and the part's id in the stream. */
   readonly #open = new Map<string, OpenItem>();
   #frames: DialectFrame[] = [];
@@ -54,6 +55,9 @@ class ResponseEvents {
       case "start":
         this.#emit("response.created", { response: this.#response({ status: "in_progress", output: [] }) });
         this.#emit("response.in_progress", { response: this.#response({ status: "in_progress", output: [] }) });
+        break;
+      case "source-url":
+        this.#pages.push(pageOf(chunk) as Page);
         break;
       case "text-start":
         this.#beginText(chunk.id);
@@ -234,7 +238,12 @@ class ResponseEvents {
   #closeText({ content: [part] }: MessageItem, place: { item_id: string; output_index: number }): void {
     if (!part) return;
     const at = { ...place, content_index: 0 };
-    part.annotations = citationsOf(part.text, this.#seen.sources);
+    part.annotations = annotationsOf(part.text, this.#seen.sources, this.#pages).map(
+      ({ type, url_citation: cited }) => ({
+        type,
+        ...cited,
+      }),
+    );
     part.annotations.forEach((annotation: Annotation, annotation_index) => {
       this.#emit("response.output_text.annotation.added", { ...at, annotation_index, annotation });
     });

@@ -7,29 +7,13 @@ import { AppError } from "@/lib/errors";
 import { isTooDeep } from "@/lib/json-depth";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import type { KnownMessage, TurnPrompt } from "@/lib/turn/turn-context";
+import { content, orText, plain, userPart } from "./responses-content";
 import { argumentsOf, itemParts, parseItemId } from "./responses-items";
 
 type Part = ChatMessage["parts"][number];
 type ToolPart = Extract<Part, { type: `tool-${string}` }>;
 type CallPart = Extract<Part, { toolCallId: string }>;
 
-const contentPart = z.object({
-  type: z.enum(["input_text", "output_text", "text", "summary_text", "refusal"], {
-    error: "only text is supported",
-  }),
-  text: z.string().optional(),
-  refusal: z.string().optional(),
-});
-/** A text stands for a list. No union: an error in one names the union, and not the field that is wrong. */
-function orText<T extends z.ZodArray>(list: T, listOf: (text: string) => unknown[]) {
-  return z
-    .preprocess((value) => (typeof value === "string" ? listOf(value) : value), list)
-    .meta({ type: ["string", "array"] });
-}
-
-const content = orText(z.array(contentPart, { error: "must be a string or a list of text parts" }), (text) => [
-  { type: "input_text", text },
-]);
 const id = z.string().max(256).nullish();
 
 const items = [
@@ -83,7 +67,7 @@ export function messagesNamed(input: ResponseInput): string[] {
   return Array.from(new Set(ids));
 }
 
-export type Conversation = Pick<TurnPrompt, "messages"> & { instructions: string[]; replaces: boolean };
+export type Conversation = Pick<TurnPrompt, "messages" | "notes"> & { instructions: string[]; replaces: boolean };
 
 type Answer = TurnPrompt["messages"][number] & { from: string | null };
 
@@ -99,7 +83,7 @@ export function conversationOf(
   const reader = new InputReader(known);
   if (continued) reader.continue(continued);
   for (const [index, each] of input.entries()) reader.read(each, `input.${index}`);
-  return reader.end(continued !== null);
+  return reader.end();
 }
 
 class InputReader {
@@ -110,12 +94,15 @@ class InputReader {
   readonly #open = new Map<string, (output: string) => void>();
   #answer: Answer | null = null;
   #replaces = false;
+  #continues = false;
+  readonly #notes: { at: number; text: string }[] = [];
 
   constructor(known: ReadonlyMap<string, KnownMessage>) {
     this.#known = known;
   }
 
   continue({ id, parts, metadata }: KnownMessage): void {
+    this.#continues = true;
     if (!parts.some(isToolUIPart)) return;
     const model = modelOf(metadata);
     const answer: Answer = { role: "assistant", parts: [...parts], from: id, ...(model && { metadata: { model } }) };
@@ -129,7 +116,7 @@ class InputReader {
   read(item: Item, field: string): void {
     switch (item.type) {
       case "message":
-        this.#message(item);
+        this.#message(item, `${field}.content`);
         break;
       case "reasoning": {
         const text = [...item.summary, ...(item.content ?? [])].map((part) => part.text).join("\n\n");
@@ -142,7 +129,7 @@ class InputReader {
         break;
       }
       case "function_call_output":
-        this.#output(item.call_id, plain(item.output), field);
+        this.#output(item.call_id, plain(item.output, `${field}.output`), field);
         break;
       case "item_reference": {
         const found = this.#stored(item.id);
@@ -152,15 +139,16 @@ class InputReader {
     }
   }
 
-  #message(item: Extract<Item, { type: "message" }>): void {
-    const text = plain(item.content);
+  #message(item: Extract<Item, { type: "message" }>, field: string): void {
     if (item.role === "assistant") {
-      this.#say(item, { type: "text", text });
+      this.#say(item, { type: "text", text: plain(item.content, field) });
       return;
     }
     this.#answer = null;
-    if (item.role === "user") this.#messages.push({ role: "user", parts: [{ type: "text", text }] });
-    else this.#instructions.push(text);
+    if (item.role === "user") this.#messages.push({ role: "user", parts: item.content.map(userPart) });
+    else if (this.#messages.length > 0 || this.#continues)
+      this.#notes.push({ at: this.#messages.length, text: plain(item.content, field) });
+    else this.#instructions.push(plain(item.content, field));
   }
 
   #output(callId: string, output: string, field: string): void {
@@ -176,19 +164,20 @@ class InputReader {
     this.#answer = null;
   }
 
-  end(continues: boolean): Conversation {
+  end(): Conversation {
     const [callId] = this.#open.keys();
     if (callId !== undefined)
       throw new AppError("bad_request", `input: No tool output found for function call ${callId}.`);
     if (this.#messages.length === 0) throw new AppError("bad_request", "input: must hold a message");
-    if (!continues && !this.#messages.some(({ role }) => role === "user"))
+    if (!this.#continues && !this.#messages.some(({ role }) => role === "user"))
       throw new AppError("bad_request", "input: must hold a user message");
     const messages = this.#messages.map(({ role, parts, metadata }) => ({
       role,
       parts,
       ...(metadata && { metadata }),
     }));
-    return { messages, instructions: this.#instructions, replaces: this.#replaces };
+    const notes = this.#notes.map(({ at, text }) => ({ behind: messages.length - at, text }));
+    return { messages, instructions: this.#instructions, replaces: this.#replaces, ...(notes.length > 0 && { notes }) };
   }
 
   /** The stored part of the same content when the item has the id of one. */
@@ -251,10 +240,6 @@ function isSame(stored: Part, sent: Part): boolean {
 function modelOf(metadata: unknown): string | undefined {
   const { model } = (metadata ?? {}) as { model?: unknown };
   return typeof model === "string" ? model : undefined;
-}
-
-function plain(said: z.output<typeof content>): string {
-  return said.map(({ text, refusal }) => text ?? refusal ?? "").join("\n");
 }
 
 /** What is no JSON goes back as the model wrote it. */

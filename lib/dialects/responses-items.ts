@@ -3,12 +3,13 @@
 import { getToolName, isToolUIPart } from "ai";
 import { z } from "zod";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import type { UrlCitation } from "./openai-citations";
 
 type Part = ChatMessage["parts"][number];
 
 export type ItemStatus = "in_progress" | "completed" | "incomplete";
 
-export type Annotation = { type: "url_citation"; start_index: number; end_index: number; url: string; title: string };
+export type Annotation = { type: "url_citation" } & UrlCitation["url_citation"];
 
 export type MessageItem = {
   id: string;
@@ -88,9 +89,12 @@ export function outputText(output: unknown): string {
 /** A message of the conversation as input items, as `input_items` lists them. */
 export function inputItemsOf(message: Pick<ChatMessage, "id" | "role" | "parts">): object[] {
   if (message.role === "user") {
-    const content = message.parts.flatMap((part) =>
-      part.type === "text" ? [{ type: "input_text", text: part.text }] : [],
-    );
+    const content = message.parts.flatMap((part): object[] => {
+      if (part.type === "text") return [{ type: "input_text", text: part.text }];
+      if (part.type !== "file") return [];
+      if (part.mediaType.startsWith("image")) return [{ type: "input_image", image_url: part.url, detail: "auto" }];
+      return [{ type: "input_file", file_data: part.url, filename: part.filename ?? null }];
+    });
     return [{ id: itemId("message", message.id, 0), type: "message", status: "completed", role: "user", content }];
   }
   return itemParts(message.parts).flatMap((part, index): object[] => {

@@ -61,12 +61,13 @@ function errorCode(code: TurnErrorCode): string {
   return code === "provider_invalid" ? "invalid_prompt" : "server_error";
 }
 
-function showUsage({ inputTokens, outputTokens, totalTokens }: NonNullable<MessageMetadata["usage"]>) {
+function showUsage(usage: NonNullable<MessageMetadata["usage"]>) {
+  const { inputTokens, outputTokens, totalTokens, cachedTokens = 0, reasoningTokens = 0 } = usage;
   return {
     input_tokens: inputTokens,
-    input_tokens_details: { cached_tokens: 0 },
+    input_tokens_details: { cached_tokens: cachedTokens },
     output_tokens: outputTokens,
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: reasoningTokens },
     total_tokens: totalTokens,
   };
 }

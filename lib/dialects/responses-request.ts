@@ -5,6 +5,7 @@ import { AppError } from "@/lib/errors";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { documentIds, modelName, searchMode } from "@/lib/turn/turn-options";
 import type { Ask, AskInput, Names } from "./contract";
+import { present } from "./openai-fields";
 import { conversationOf, messagesNamed, responseInput } from "./responses-input";
 import { turnOfResponse } from "./responses-items";
 
@@ -88,6 +89,10 @@ export const responseBody = z.strictObject({
   safety_identifier: hint,
   prompt_cache_key: hint,
   prompt_cache_retention: z.enum(["in_memory", "24h"]).nullish(),
+  client_metadata: z
+    .record(z.string(), z.string())
+    .nullish()
+    .describe("What the codex command tells of itself. Not kept."),
   search_mode: searchMode.optional().describe("Which documents are searched. Default: `none`."),
   document_ids: documentIds.optional(),
 });
@@ -106,10 +111,10 @@ export function askOf({ body, known }: AskInput): Ask {
   const background = asked.background ?? false;
   if (background && store === false)
     throw new AppError("bad_request", "background: must be stored. Leave store away, or set it to true.");
-  refuseWhatIsNotPassedOn(asked);
   const turn = previousTurn(asked, known);
-  const { messages, instructions, replaces } = conversationOf(input, known.messages, turn?.answer ?? null);
-  const system = [turn?.view.system, ...instructions].filter(Boolean).join("\n\n");
+  const { messages, instructions, notes, replaces } = conversationOf(input, known.messages, turn?.answer ?? null);
+  const before = turn?.view.system;
+  const system = joined([before, ...instructions, ...(notes ?? []).map(({ text }) => text)]);
   const tools = toolsOf(asked);
   const sealed = asked.include?.includes("reasoning.encrypted_content") ?? false;
   const parent = replaces ? turn?.answer.parentId : turn?.answer.id;
@@ -117,18 +122,21 @@ export function askOf({ body, known }: AskInput): Ask {
     ...(turn && { chat: { id: turn.chatId }, parentId: parent ?? undefined }),
     say: {
       messages,
-      instructions: [asked.instructions, system].filter(Boolean).join("\n\n"),
+      instructions: joined([asked.instructions, before, ...instructions]),
+      ...(notes && { notes }),
       settings: {
         temperature: asked.temperature ?? undefined,
         topP: asked.top_p ?? undefined,
         maxOutputTokens: asked.max_output_tokens ?? undefined,
       },
+      fields: fieldsOf(asked),
       ...tools,
       ...(asked.truncation === "auto" && { fitsContext: true }),
       echo: largeEcho(asked),
     },
     stream: stream ?? false,
     background,
+    stopsWithClient: store === false,
     listed: store ?? false,
     model: asked.model,
     searchMode: mode ?? (documents ? "selected" : "none"),
@@ -144,14 +152,25 @@ export function askOf({ body, known }: AskInput): Ask {
   };
 }
 
-function refuseWhatIsNotPassedOn({ reasoning, text, parallel_tool_calls: parallel }: Body): void {
-  const refuse = (field: string) => {
-    throw new AppError("bad_request", `${field}: is not supported`);
-  };
-  if (reasoning?.effort) refuse("reasoning.effort");
-  if (text?.format && text.format.type !== "text") refuse("text.format");
-  if (text?.verbosity) refuse("text.verbosity");
-  if (parallel === false) refuse("parallel_tool_calls");
+/** Named as in Chat Completions, where providers have them. */
+function fieldsOf({ reasoning, text, ...asked }: Body): TurnPrompt["fields"] {
+  return present({
+    reasoning_effort: reasoning?.effort,
+    verbosity: text?.verbosity,
+    response_format: chatFormat(text?.format),
+    parallel_tool_calls: asked.tools?.length ? asked.parallel_tool_calls : undefined,
+  });
+}
+
+function chatFormat(asked: NonNullable<Body["text"]>["format"]): object | undefined {
+  if (!asked || asked.type === "text") return undefined;
+  if (asked.type === "json_object") return asked;
+  const { type, ...schema } = asked;
+  return { type, json_schema: present(schema) };
+}
+
+function joined(texts: (string | null | undefined)[]): string {
+  return texts.filter(Boolean).join("\n\n");
 }
 
 function previousTurn({ previous_response_id: id }: Body, { turn }: AskInput["known"]) {
@@ -169,10 +188,11 @@ function toolsOf({ tools, tool_choice: choice }: Body): Pick<TurnPrompt, "tools"
   if (byName !== null && !offered.some(({ name }) => name === byName))
     throw new AppError("bad_request", `tool_choice: there is no tool ${byName} in tools`);
   return {
-    tools: offered.map(({ name, description, parameters }) => ({
+    tools: offered.map(({ name, description, parameters, strict }) => ({
       name,
       description: description ?? undefined,
       parameters: parameters ?? { type: "object", properties: {} },
+      ...(typeof strict === "boolean" && { strict }),
     })),
     ...(offered.length > 0 && {
       toolChoice: byName !== null ? { type: "tool", toolName: byName } : restricts ? choice.mode : plainChoice(choice),

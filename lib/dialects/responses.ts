@@ -5,8 +5,9 @@ import { AppError } from "@/lib/errors";
 import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
 import { unfoldMessage } from "@/lib/turn/fold";
 import type { StoredMessage, TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
-import type { AnswerRoute, Dialect } from "./contract";
+import type { AnswerRoute, Dialect, Failure } from "./contract";
 import { openai } from "./openai";
+import { showError, statusOf, turnFailure } from "./openai-errors";
 import { responseEvents } from "./responses-events";
 import { inputItemsOf, turnOfResponse } from "./responses-items";
 import { responseObject } from "./responses-object";
@@ -48,13 +49,32 @@ export const responses: Dialect = {
     { ...named, kind: "stop", path: `${path}/cancel` },
     { ...named, kind: "input", path: `${path}/input_items`, list: listInputItems, query: page, shape: inputShape },
   ],
-  failure: openai.failure,
+  failure: (refusal) => ({ error: showError(inOwnWords(refusal)) }),
+  statusOf,
+  turnFailure: (error) => inOwnWords(turnFailure(error)),
   describes: {
     summary: "OpenAI's Responses: works with OpenAI's own client, which can resume.",
     event: eventShape,
     failure: openai.describes?.failure,
   },
 };
+
+/** What a model's provider does not take is named as in Chat Completions. */
+const ownNames: Record<string, string> = {
+  messages: "input",
+  max_completion_tokens: "max_output_tokens",
+  reasoning_effort: "reasoning.effort",
+  response_format: "text.format",
+  verbosity: "text.verbosity",
+};
+
+function inOwnWords<T extends Omit<Failure, "requestId">>(failure: T): T {
+  const { message, details } = failure;
+  const [, field = ""] = /^([\w.]{1,200}): /.exec(message) ?? [];
+  const named = Object.hasOwn(ownNames, field) ? `${ownNames[field]}${message.slice(field.length)}` : message;
+  const param = ownNames[String(details?.param)];
+  return { ...failure, message: named, ...(param && { details: { ...details, param } }) };
+}
 
 function begun(context: TurnContext): object {
   return responseObject(context, { status: "in_progress", output: [] });

@@ -147,6 +147,50 @@ describe("made", () => {
     expect((await replayed.finalResponse()).output_text).toBe("Yes.");
   });
 
+  test("what the provider takes reaches it: effort, verbosity, a schema, strict tools, one call at a time, an image", async () => {
+    const key = newKey();
+    cluster.provider.on(key, says('{"n":4}'));
+    const schema = {
+      type: "object",
+      properties: { n: { type: "number" } },
+      required: ["n"],
+      additionalProperties: false,
+    };
+    const image_url = "data:image/png;base64,iVBORw0KGgo=";
+    const response = await client().responses.create({
+      model: "ollama:scripted",
+      input: [
+        {
+          role: "user",
+          content: [
+            { type: "input_text", text: key },
+            { type: "input_image", image_url, detail: "auto" },
+          ],
+        },
+      ],
+      reasoning: { effort: "low" },
+      text: { format: { type: "json_schema", name: "sum", schema, strict: true }, verbosity: "low" },
+      tools: [{ ...weather, strict: true }],
+      parallel_tool_calls: false,
+    });
+    expect(response).toMatchObject({
+      output_text: '{"n":4}',
+      reasoning: { effort: "low" },
+      text: { format: { type: "json_schema", name: "sum" }, verbosity: "low" },
+      parallel_tool_calls: false,
+      tools: [{ name: "weather", strict: true }],
+    });
+    const { body } = await cluster.provider.request(key);
+    expect(body).toMatchObject({
+      reasoning_effort: "low",
+      verbosity: "low",
+      response_format: { type: "json_schema", json_schema: { name: "sum", schema, strict: true } },
+      tools: [{ function: { name: "weather", strict: true } }],
+      parallel_tool_calls: false,
+    });
+    expect(JSON.stringify(body)).toContain(image_url);
+  });
+
   test.each([
     ["length", "max_output_tokens"],
     ["content_filter", "content_filter"],
@@ -180,10 +224,12 @@ describe("made", () => {
     ["nothing_of_this", { nothing_of_this: 1 }],
     ["top_logprobs", { top_logprobs: 3 }],
     ["tools.0.type", { tools: [{ type: "web_search" }] }],
-    ["input.0.content.0.type", { input: [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }] }],
+    ["input.0.content.0.file_data", { input: [{ role: "user", content: [{ type: "input_file", file_id: "f" }] }] }],
     ["input.0.type", { input: [{ type: "computer_call", id: "x" }] }],
     ["background", { background: true, store: false }],
     ["service_tier", { service_tier: "flex" }],
+    ["reasoning.effort", { model: "local", reasoning: { effort: "high" } }],
+    ["text.format", { model: "local", text: { format: { type: "json_object" } } }],
   ])("400 names the field %s", async (param, fields) => {
     const refused = client().responses.create({ model: "scripted", input: "Hi", ...fields } as never);
     await expect(refused).rejects.toMatchObject({ status: 400, type: "invalid_request_error", param });
