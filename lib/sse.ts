@@ -60,7 +60,8 @@ export class BrokenStream extends Error {
 
 /**
  * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
- * Null ends the stream; so do blocks behind which `isLast` knows of no others, in one write with them. When `next` throws the connection is cut, so that the client comes back. `close` is called once, when
+ * Null ends the stream; so do the blocks after which `isLast` expects no others, in one write with them. When `next` throws
+ * the connection is cut, so that the client comes back. `close` is called once, when
  * the client leaves or the stream ends, with what `next` threw unless that is a BrokenStream. An abort of `signal` ends the
  * stream, also one that is never read; with a BrokenStream as its reason it cuts the connection.
  */

@@ -99,7 +99,8 @@ export async function turnStream(
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),
     layout,
-    ...(!pacing.delayMs && { isLast: () => isLast }),
+    // Elsewhere one batch is several writes.
+    ...(!pacing.delayMs && !dialect.segmented && { isLast: () => isLast }),
     next: async () => {
       const blocks = first ?? (await next());
       first = undefined;
