@@ -7,7 +7,7 @@ import { header, messageBody, newKey, testCluster } from "./cluster";
 
 const cluster = testCluster();
 
-type Failure = { error: { code: string; message: string; requestId: string } };
+type Failure = { error: { code: string; message: string; requestId: string; reason?: string } };
 
 const post = (path: string, body: unknown, headers?: Record<string, string>) =>
   cluster.api<Failure>("POST", path, { body, headers });
@@ -55,7 +55,6 @@ test.each<[string, unknown, RegExp]>([
   ["an empty chat id", { message, id: "" }, /^id: /],
   ["a chat id with a NUL", { message, id: "chat\u0000chat" }, /^id: /],
   ["a chat id that is a number", { message, id: 12_345_678 }, /^id: /],
-  ["an unknown model", { message, model: "oracle" }, /^model: /],
   ["a model that is a list", { message, model: [] }, /^model: /],
   ["an unknown search mode", { message, searchMode: "some" }, /^searchMode: /],
   ["documentIds that are no list", { message, documentIds: "all" }, /^documentIds: /],
@@ -68,6 +67,13 @@ test.each<[string, unknown, RegExp]>([
     error: { code: "bad_request", message: expect.stringMatching(reason), requestId: expect.any(String) },
   });
   expect(answer.headers.get("x-request-id")).toBe(answer.body.error.requestId);
+});
+
+test("POST /api/chat with an unknown model is 400, names the field, and programs can tell", async () => {
+  const answer = await post("/api/chat", { message, model: "oracle" });
+  const { code, reason, message: sentence } = answer.body.error;
+  expect([answer.status, code, reason]).toEqual([400, "bad_request", "model_not_found"]);
+  expect(sentence).toMatch(/^model: /);
 });
 
 test.each<[string, string, string, unknown, RegExp]>([

@@ -310,7 +310,7 @@ test("dialects", async () => {
         continue;
       }
       if (route.kind === "embeddings") {
-        await call(id("Embed"), 200, { body: { ...route.example, model: "scripted" } });
+        await call(id("Embed"), 200, { body: { ...route.example, model: "ollama:scripted" } });
         await call(id("Embed"), 400, { body: {} });
         await call(id("Embed"), 404, { body: route.example });
         continue;

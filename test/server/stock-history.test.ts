@@ -6,7 +6,7 @@ import { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } fro
 import { expect, test } from "vitest";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { openStream } from "@/test/sse";
-import { gated, header, newKey, testCluster, textOf } from "./cluster";
+import { eventBytesOf, gated, header, newKey, testCluster, textOf } from "./cluster";
 
 const cluster = testCluster({ servers: 2 });
 
@@ -169,13 +169,17 @@ test("the same question again while it is answered joins that answer, in the dia
     body: { ...body, stream: true },
   });
   await first.until(({ frames }) => frames.some(({ data }) => data.includes("One")));
-  const whole = cluster.api<{ content: string }>("POST", "/api/v1/chat", { body, server: cluster.b });
+  const joined = await openStream(`${cluster.b.url}/api/v1/chat`, {
+    token: cluster.user.token,
+    kind: "dialect",
+    body: { ...body, stream: true },
+  });
   const other = await cluster.api("POST", "/api/v1/chat", { body: { ...body, message: "Something else." } });
   expect(other.status).toBe(409);
   cluster.provider.open(`${key} gate 0`);
-  const joined = await whole;
-  expect([joined.status, joined.body.content]).toEqual([200, "One"]);
-  expect(joined.headers.get("x-turn-id")).toBe(header(first, "x-turn-id"));
+  expect(await joined.ended).toBe(await first.ended);
+  expect(eventBytesOf(joined)).toBe(eventBytesOf(first));
+  expect(header(joined, "x-turn-id")).toBe(header(first, "x-turn-id"));
   expect(cluster.requestsFor(key)).toHaveLength(1);
 });
 
