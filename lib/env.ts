@@ -40,6 +40,7 @@ const variables = z.object({
   OPENAI_API_KEY: z.string().optional(),
   OPENAI_BASE_URL: address,
   OPENAI_API: z.enum(["responses", "chat"]).optional(),
+  OPENAI_BACKGROUND: z.enum(["on", "off"]).default("off"),
   OLLAMA_BASE_URL: address,
   ANTHROPIC_API_KEY: z.string().optional(),
   ANTHROPIC_BASE_URL: address,

@@ -4,6 +4,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
+import { KeptAnswer } from "./provider-background.ts";
 import { type Finish, type ShapeName, type Usage, type Writer, writerFor } from "./provider-shapes.ts";
 
 export type Step =
@@ -57,6 +58,9 @@ export type Provider = {
   url: string;
   port: number;
   requests: ProviderRequest[];
+  /** The queries of those who read an answer on, and the ids of answers that were cancelled. */
+  resumed: string[];
+  cancelled: string[];
   /**
    * Requests whose prompt, or else their question, contains `key` get these scripts, one after the other; the last one
    * repeats. A function makes the script from the request.
@@ -104,6 +108,8 @@ export async function startProvider(
 ): Promise<Provider> {
   const requests: ProviderRequest[] = [];
   const scripts = new Map<string, { queue: Scripted[]; used: number }>();
+  /** Answers in the background, by their ids. */
+  const kept = new Map<string, KeptAnswer>();
   const gates = new Map<string, { reached: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>();
   const arrivals = new Set<() => void>();
 
@@ -127,6 +133,8 @@ export async function startProvider(
 
   const provider: Omit<Provider, "url" | "port" | "close"> = {
     requests,
+    resumed: [],
+    cancelled: [],
     on: (key, ...queue) => void scripts.set(key, { queue, used: 0 }),
     open: (name) => gate(name).opened.resolve(),
     reached: (name) => gate(name).reached.promise,
@@ -154,6 +162,17 @@ export async function startProvider(
     if (url.pathname === "/v1/embeddings") return sendJson(response, 200, vectorsOf(JSON.parse(text)));
     // Ollama's own, which is asked what its models can do.
     if (url.pathname === "/api/tags" || url.pathname === "/api/ps") return sendJson(response, 200, { models: [] });
+    const [, responseId = "", verb] = /^\/v1\/responses\/(\w+)(\/cancel)?$/.exec(url.pathname) ?? [];
+    const answer = kept.get(responseId);
+    if (answer && incoming.method === "GET") {
+      provider.resumed.push(url.search);
+      return answer.follow(Number(url.searchParams.get("starting_after") ?? -1), response);
+    }
+    if (answer && verb) {
+      answer.destroy();
+      provider.cancelled.push(responseId);
+      return sendJson(response, 200, { id: responseId, status: "cancelled" });
+    }
     const shape = { "/v1/chat/completions": "chat", "/v1/responses": "responses" }[url.pathname] as
       | ShapeName
       | undefined;
@@ -173,16 +192,25 @@ export async function startProvider(
       closedBy: undefined,
       closed: closed.promise,
     };
-    response.on("close", () => {
-      request.closedBy ??= response.writableFinished ? "server" : "client";
+    const end = (by: "client" | "server") => {
+      request.closedBy ??= by;
       closed.resolve(request.closedBy);
-    });
+    };
     requests.push(request);
     for (const look of [...arrivals]) look();
-    await play(scriptFor(request), request, response, async (name) => {
+    const waitAt = async (name: string) => {
       gate(name).reached.resolve();
       await Promise.race([gate(name).opened.promise, request.closed]);
-    });
+    };
+    const lines = scriptFor(request);
+    if (body.background === true && !lines.some((step) => "answer" in step)) {
+      const answer = new KeptAnswer(() => end("server"));
+      kept.set(`resp_${request.number}`, answer);
+      void play(lines, request, answer as unknown as ServerResponse, waitAt);
+      return answer.follow(-1, response);
+    }
+    response.on("close", () => end(response.writableFinished ? "server" : "client"));
+    await play(lines, request, response, waitAt);
   }
 
   const server = createServer((incoming, response) => {

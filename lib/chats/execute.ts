@@ -47,14 +47,16 @@ const chunksAtOnce = 64;
 export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch, stored);
   const open = new OpenParts();
-  for (const { chunk } of stored) open.see(chunk);
   let begun = stored.length > 0;
   const startMs = performance.now();
   let metadata: Partial<MessageMetadata> = {};
+  let responseId: string | undefined;
   const see = (chunk: TurnChunk) => {
     open.see(chunk);
+    if (chunk.type === "data-upstream") responseId = chunk.data.responseId;
     if (chunk.type === "message-metadata") metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
   };
+  for (const { chunk } of stored) see(chunk);
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
     let chunks = 0;
@@ -82,7 +84,19 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   const { id: turnId, userId } = turn;
   const durationMs = performance.now() - startMs;
   // A turn that was lost is reported by who ends it.
-  if (outcome === "stored") reportTurn({ turnId, userId, model: optionsOf(turn).model, metadata, durationMs });
+  if (outcome === "lost") return;
+  const { model } = optionsOf(turn);
+  reportTurn({ turnId, userId, model, metadata, durationMs });
+  if (responseId && metadata.status !== "complete") await cancelAnswer(model, responseId);
+}
+
+/** Its provider goes on with it, though nobody will read it. */
+async function cancelAnswer(modelId: string, responseId: string): Promise<void> {
+  try {
+    await (await requireModel(modelId)).background?.cancel(responseId);
+  } catch (error) {
+    logger.warn({ err: error, model: modelId }, "an answer in the background could not be cancelled");
+  }
 }
 
 function failureOf(error: unknown): TurnError {
@@ -208,6 +222,7 @@ async function* chunksOf(
       searchMode: options.searchMode,
       canAsk: options.canAsk ?? false,
       begun: stored.map(({ chunk }) => chunk),
+      readsOn: ready.background !== undefined,
       tools:
         env().TOOLS === "on" && !options.prompt
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))

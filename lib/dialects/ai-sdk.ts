@@ -12,6 +12,8 @@ export const aiSdk: Dialect = {
   encoder:
     ({ view }) =>
     ({ chunk, json }) => {
+      // Every chunk is a frame; what this one says is the provider's and ours.
+      if (chunk.type === "data-upstream") return [{ data: JSON.stringify({ ...chunk, data: {} }) }];
       const known = hasState(chunk) ? withoutState(chunk) : chunk;
       const shown = view.clientTools ? known : executedHere(known);
       return [{ data: shown === chunk ? json : JSON.stringify(shown) }];

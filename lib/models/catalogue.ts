@@ -11,7 +11,7 @@ import { localModel } from "./local";
 import { ModelList } from "./model-list";
 import { type ModelsFile, noModelsFile, readModelsFile } from "./models-file";
 import { preparedModel } from "./prepared";
-import type { Provider } from "./providers/contract";
+import type { Background, Provider } from "./providers/contract";
 import { knownProviders, providersOf } from "./providers/registry";
 import { type FieldSupport, localFields } from "./request-fields";
 
@@ -35,6 +35,8 @@ export type ReadyModel = {
   fields: FieldSupport;
   /** Goes on with a text, where its server has an API for that. */
   completion: (() => LanguageModelV4) | undefined;
+  /** Its answers can be read on by another server. */
+  background?: Background;
 };
 
 export type ReadyEmbeddingModel = {
@@ -252,7 +254,9 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
       if (!found.ready) throw new AppError("unavailable", `The model ${id} is not ready. ${reason}`);
       const fields = providers.get(provider)?.fields ?? localFields;
       const completion = providers.get(provider)?.completion && (() => callable(found, "completion"));
-      return { id, label, provider, abilities, fields, completion, model: callable(found, "chat") };
+      const background = providers.get(provider)?.background;
+      const model = callable(found, "chat");
+      return { id, label, provider, abilities, fields, completion, model, ...(background && { background }) };
     },
     requireEmbedding(name) {
       const named = env.EMBEDDING_MODELS.find((id) => !name || id === name || splitId(id)?.[1] === name);

@@ -27,8 +27,8 @@ const maxRedirects = 3;
 /** An answer that comes as one body: larger than any model writes. */
 const maxWholeBytes = 32 * 1_048_576;
 
-/** How an answer is read, by the end of its path. */
-type Readers = [path: string, open: (url: string) => EventReader][];
+/** How an answer is read, by its path. */
+type Readers = [path: RegExp, open: (url: string) => EventReader][];
 
 /**
  * For the adapters of OpenAI's APIs, whose imitators differ: their answers come in one form. Only what the SDKs ask for: a text sent to
@@ -36,25 +36,26 @@ type Readers = [path: string, open: (url: string) => EventReader][];
  * does cancelling a body, and until one of them, or its end, a body keeps it.
  */
 export const providerFetch = fetchWith([
-  ["/chat/completions", (url) => new ChatEvents(url)],
+  [/\/chat\/completions$/, (url) => new ChatEvents(url)],
   // Has `text` in place of deltas.
-  ["/completions", (url) => new ChatEvents(url)],
-  ["/responses", (url) => new ResponsesEvents(url)],
+  [/\/completions$/, (url) => new ChatEvents(url)],
+  [/\/responses(?:\/[^/]+)?$/, (url) => new ResponsesEvents(url)],
 ]);
 
 /** The same for a provider's own package: what its server sends passes unchanged. */
-export const plainFetch = fetchWith([["/chat/completions", (url) => new OwnChatEvents(url)]]);
+export const plainFetch = fetchWith([[/\/chat\/completions$/, (url) => new OwnChatEvents(url)]]);
 
 function fetchWith(readers: Readers): typeof fetch {
   return (input, init = {}) => exchange(readers, String(input), init);
 }
 
 async function exchange(readers: Readers, address: string, init: RequestInit): Promise<Response> {
-  if (typeof init.body !== "string") throw new TypeError("Only text can be sent to a provider.");
+  const { body = "" } = init;
+  if (typeof body !== "string") throw new TypeError("Only text can be sent to a provider.");
   const url = new URL(address);
-  const message = await follow(url, init, init.body);
-  const streams = init.body.includes('"stream":true');
-  const open = streams ? readers.find(([path]) => url.pathname.endsWith(path))?.[1] : undefined;
+  const message = await follow(url, init, body);
+  const streams = body.includes('"stream":true') || url.searchParams.get("stream") === "true";
+  const open = streams ? readers.find(([path]) => path.test(url.pathname))?.[1] : undefined;
   try {
     return await responseOf(message, { reader: open?.(String(url)), signal: init.signal });
   } catch (error) {

@@ -70,6 +70,8 @@ export class Begun {
         } else if (chunk.data.state === "active") this.retrieving = true;
         else this.retrieved = true;
         break;
+      case "data-upstream":
+        break;
       case "source-document": {
         const source = parseSource(chunk);
         if (source) this.sources.push(source);
@@ -168,7 +170,7 @@ export class Joint {
   /** The open text, and what the model calls its part of it once that has begun. */
   #text: { id: string; modelId?: string } | null;
 
-  constructor({ stepOpen, openText }: Begun) {
+  constructor({ stepOpen, openText }: Pick<Begun, "stepOpen" | "openText">) {
     this.#stepOpen = stepOpen;
     this.#text = openText && { id: openText.id };
   }

@@ -115,8 +115,17 @@ export type ReasoningData = { durationMs: number };
 /** The tokens of an answer with their log probabilities, as the provider told them, for a client that asked. */
 export type LogprobsData = { content: JSONValue[] };
 
+/** An answer that its provider keeps, and the number of its first event; see upstream.ts. */
+export type UpstreamMark = { responseId: string; after: number };
+
 // A type alias, not an interface: the AI SDK asks for an index signature.
-export type DataParts = { status: StatusData; turn: TurnData; reasoning: ReasoningData; logprobs: LogprobsData };
+export type DataParts = {
+  status: StatusData;
+  turn: TurnData;
+  reasoning: ReasoningData;
+  logprobs: LogprobsData;
+  upstream: UpstreamMark;
+};
 
 /** A message as stored, sent and drawn. */
 export type ChatMessage = UIMessage<MessageMetadata, DataParts>;

@@ -12,11 +12,12 @@ import {
   wrapLanguageModel,
 } from "ai";
 import type { Consent } from "./approval";
-import type { TurnChunk, Usage } from "./chunks";
+import type { TurnChunk, UpstreamMark, Usage } from "./chunks";
 import { StateLimit } from "./provider-state";
 import { type ModelPart, Said } from "./said";
 import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
+import { markChunk } from "./upstream";
 
 /** What one call of the model is sent. */
 export type FittedCall = {
@@ -42,6 +43,8 @@ export type StepsInput = {
   toolChoice?: TurnPrompt["toolChoice"];
   /** The client answers all calls, with its next request: also one of no known tool, or with arguments that are no JSON. */
   clientRuns?: boolean;
+  /** The first call is not made anew: its answer is read on from here. */
+  resume?: UpstreamMark;
 } & CallExtras;
 
 type CallInput = Parameters<typeof streamLanguageModelCall>[0];
@@ -80,7 +83,7 @@ const maxSteps = 10;
  * after an abort of `signal` the call that is under way throws. `end` is true when all has been yielded.
  */
 export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
-  const { settings, tools, consent, prompt, toolChoice, responseFormat, clientRuns, ...options } = input;
+  const { settings, tools, consent, prompt, toolChoice, responseFormat, clientRuns, resume, ...options } = input;
   const call = { ...options, model: asking(input) };
   const asked = askedOf(input);
   const ids = new Set<string>();
@@ -106,7 +109,10 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           ...call,
           ...settings,
           ...fitted,
-          ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && { providerOptions: cappedToFit(call) }),
+          ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && {
+            providerOptions: told(call, { cappedToFit: true }),
+          }),
+          ...(resume && step === 1 && { providerOptions: told(call, { resume }) }),
           ...(tools && { tools }),
           // A client's instructions stand where it put them; nobody else's are among the messages.
           allowSystemInMessages: true,
@@ -124,6 +130,11 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           if (!open) yield { type: "start-step" };
           open = true;
           if (each.type === "error") throw each.error;
+          if (each.type === "raw") {
+            // The one raw part that a model of lib/models gives.
+            yield markChunk(each.rawValue as UpstreamMark);
+            continue;
+          }
           if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === ""))
             continue;
           if (each.type === "model-call-end") {
@@ -232,9 +243,15 @@ function addDetails(usage: Usage, { inputTokenDetails, outputTokenDetails }: Cal
   if (reasoning) usage.reasoningTokens = (usage.reasoningTokens ?? 0) + reasoning;
 }
 
-/** Such a cap is not the client's, and may be left out where a server refuses it (lib/models/repairs.ts). */
-function cappedToFit({ providerOptions }: Pick<StepsInput, "providerOptions">): StepsInput["providerOptions"] {
-  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, cappedToFit: true } };
+/**
+ * For lib/models. `cappedToFit`: the cap is not the client's, and may be left out where a server refuses it (repairs.ts).
+ * `resume`: see background.ts.
+ */
+function told(
+  { providerOptions }: Pick<StepsInput, "providerOptions">,
+  more: { cappedToFit: true } | { resume: UpstreamMark },
+): StepsInput["providerOptions"] {
+  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, ...more } };
 }
 
 /** The model was not done: a call that was cut off with it is no mistake that it could mend. */

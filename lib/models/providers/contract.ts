@@ -10,6 +10,11 @@ export type ListedModel = { name: string; abilities: Abilities };
 /** What the operator says of a model. */
 export type DescribedModel = { label?: string; abilities?: Abilities };
 
+export type Background = {
+  /** Ends an answer that nobody wants any more. Rejects when the server does not answer. */
+  cancel(responseId: string): Promise<void>;
+};
+
 export type Provider = {
   /** For people, behind the names of its models; empty where a name says enough. */
   title: string;
@@ -34,6 +39,8 @@ export type Provider = {
   list?(signal: AbortSignal): Promise<ListedModel[]>;
   /** By name. */
   described?: Map<string, DescribedModel>;
+  /** Its answers are made in the background and can be read on (background.ts). */
+  background?: Background;
   /**
    * The name of the adapter's options when single fields of its requests can be left out
    * (repairs.ts).

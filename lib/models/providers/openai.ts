@@ -3,6 +3,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
+import { cancelResponse, inBackground, marked } from "@/lib/models/background";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { compatibleFields, openaiChatFields, responsesFields } from "@/lib/models/request-fields";
@@ -18,7 +19,16 @@ export function openai(env: Env): Provider {
   const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
   const own = api === "chat" ? openaiChatFields : responsesFields("openai");
   const fields = isOpenAI || api !== "chat" ? own : compatibleFields("openai");
-  const common = { title: "", paid: apiKey !== undefined, secrets: [apiKey], fieldOptions: "openai", fields };
+  const keeps = api === "responses" && env.OPENAI_BACKGROUND === "on";
+  const background = { cancel: (id: string) => cancelResponse({ baseURL, apiKey: apiKey ?? noKey }, id) };
+  const common = {
+    title: "",
+    paid: apiKey !== undefined,
+    secrets: [apiKey],
+    fieldOptions: "openai",
+    fields,
+    ...(keeps && { background }),
+  };
   if (isOpenAI)
     return {
       ...common,
@@ -38,11 +48,14 @@ export function openai(env: Env): Provider {
   };
 
   function provider() {
-    return createOpenAI({ baseURL, apiKey: apiKey ?? noKey, fetch: providerFetch });
+    const fetch = keeps ? inBackground(providerFetch) : providerFetch;
+    return createOpenAI({ baseURL, apiKey: apiKey ?? noKey, fetch });
   }
 
   function ofOpenAI(name: string): LanguageModelV4 {
-    return api === "chat" ? provider().chat(name) : notStored(provider().responses(name), "openai");
+    if (api === "chat") return provider().chat(name);
+    const model = notStored(provider().responses(name), "openai");
+    return keeps ? wrapLanguageModel({ model, middleware: marked() }) : model;
   }
 }
 
