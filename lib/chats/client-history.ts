@@ -1,5 +1,5 @@
 // Whose history is it: the client's. A send stands where the client's own messages put it, so an edit, another answer and a
-// branch are siblings, and what the client has taken back is no longer above (docs/protocol.md §5, decision 0041).
+// branch are siblings, and what the client has taken back is no longer above (docs/protocol.md §5, decision 0043).
 import { createHash } from "node:crypto";
 import { v5 as uuidv5 } from "uuid";
 import { z } from "zod";

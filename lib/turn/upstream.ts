@@ -1,5 +1,5 @@
 // An answer that its provider makes and keeps whether or not anybody reads it (OPENAI_BACKGROUND). The log names it, so that
-// when the owner of a turn dies, another server reads it on instead of asking again (docs/decisions/0041). Pure.
+// when the owner of a turn dies, another server reads it on instead of asking again (docs/decisions/0044). Pure.
 import type { TurnChunk, UpstreamMark } from "./chunks";
 
 /** Stands in the log before what its answer says. Never leaves the server. */
