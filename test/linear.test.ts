@@ -259,7 +259,7 @@ const floorMs = 30;
 /** Far more than anything linear here takes, and little enough that what is not fails soon. */
 const ceilingMs = 5_000;
 /** A measurement can only be too long: of several the shortest counts. */
-const attempts = 4;
+const attempts = 10;
 
 async function cpuMs(work: () => unknown): Promise<number> {
   const before = process.cpuUsage();
