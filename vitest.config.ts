@@ -7,6 +7,7 @@ const root = import.meta.dirname;
 const measuring = {
   server: [
     "crash",
+    "dialects",
     "disconnects",
     "drain",
     "feed",
