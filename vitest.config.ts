@@ -3,13 +3,14 @@ import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
-/** Tests that measure times, memory or transactions: beside another file they would measure that, too. They run alone. */
+/** Tests that measure times, memory or transactions, or that drive a browser, which takes all cores. They run alone. */
 const measuring = {
   server: [
     "crash",
     "dialects",
     "disconnects",
     "drain",
+    "examples",
     "feed",
     "health-stream",
     "input",
