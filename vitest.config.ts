@@ -11,6 +11,7 @@ const measuring = {
     "disconnects",
     "drain",
     "examples",
+    "failure",
     "feed",
     "health-stream",
     "input",
