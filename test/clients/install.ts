@@ -12,7 +12,7 @@ const lockHash = createHash("sha256")
   .update(readFileSync(path.join(here, "package-lock.json")))
   .digest("hex");
 /** Holds node_modules. */
-const clientsFolder = path.join(cacheFolder(), `clients-${lockHash.slice(0, 16)}`);
+export const clientsFolder = path.join(cacheFolder(), `clients-${lockHash.slice(0, 16)}`);
 
 /** Vitest's global setup of the project `clients`. The first run on a machine takes a minute. */
 export function setup(): void {
