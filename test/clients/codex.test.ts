@@ -32,7 +32,7 @@ async function codex(prompt: string, token = cluster.user.token) {
   const child = spawn(process.execPath, [command, "exec", ...options, prompt], {
     cwd: home,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env.PATH, HOME: home, CODEX_HOME: home, RIVULET_TOKEN: token },
+    env: { ...process.env, HOME: home, CODEX_HOME: home, RIVULET_TOKEN: token },
   });
   const told = { answer: "", beside: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
