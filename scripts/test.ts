@@ -5,7 +5,6 @@ import {
   announceSeed,
   builds,
   checks,
-  clientTests,
   failureTests,
   journeys,
   programs,
@@ -18,7 +17,7 @@ import {
 
 announceSeed();
 const { passed, failed } = await withTestDatabase(() =>
-  runSuites([builds, ...checks, programs, unitTests, scaleTests, serverTests, clientTests, failureTests, journeys]),
+  runSuites([builds, ...checks, programs, unitTests, scaleTests, serverTests, failureTests, journeys]),
 );
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed || askedToEnd() ? 1 : 0);

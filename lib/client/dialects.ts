@@ -13,6 +13,7 @@ import {
   type Said,
   type Sent,
   snake,
+  sourceSchema,
   sourcesSchema,
   statusSchema,
   text,
@@ -60,8 +61,7 @@ const closing = {
   message_id: z.string(),
   conversation_id: z.string(),
   usage: usageSchema(),
-  // In a stream only of a turn that was asked for with them.
-  sources: sourcesSchema().default([]),
+  sources: z.array(sourceSchema()),
 };
 const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), (end) => [
   ...(end.sources.length > 0 ? [{ type: "sources" as const, sources: end.sources }] : []),
@@ -74,7 +74,7 @@ const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), 
 ]);
 const askContent = (asked: Asked, stream: boolean): Sent => ({
   path: "/api/v1/chat",
-  body: { message: asked.text, stream, ...(stream && { include_sources: true }), ...inChat(asked), ...snake(asked) },
+  body: { message: asked.text, stream, ...inChat(asked), ...snake(asked) },
 });
 
 const content: ClientDialect = {

@@ -19,7 +19,6 @@ import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
 import { isUnanswered } from "@/lib/turn/begun";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
-import { upstreamOf } from "@/lib/turn/upstream";
 import type { Orphan } from "./contract";
 import { endOrphan, keptOf, type OrphanEnding } from "./orphan-ending";
 import { reportTurn } from "./turn-report";
@@ -157,7 +156,7 @@ class Reaper {
       const { turnId, epoch } = turn;
       if (run && mayRun(turn, logged)) {
         orphans += 1;
-        logger.warn({ turnId, epoch }, "running a turn whose owner is gone");
+        logger.warn({ turnId, epoch }, "running a turn whose owner is gone and that nobody answered");
         run({ ...turn, createdAt: new Date(turn.createdMs), stored: logged });
       } else {
         const ending = await prepareEnding(turn, logged);
@@ -262,5 +261,5 @@ async function readStored(turns: ClaimedTurn[]): Promise<Map<string, LoggedChunk
 function mayRun({ crashes, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
   const { begunSeq = 0 } = request as { begunSeq?: number };
   const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
-  return crashes < maxCrashes && !stopRequested && (isUnanswered(own) || upstreamOf(own) !== null);
+  return crashes < maxCrashes && !stopRequested && isUnanswered(own);
 }

@@ -60,9 +60,7 @@ export class StateLimit {
 export function spokenParts({ role, parts, metadata }: Message, modelId: string): Part[] {
   // What a client sent as an answer may have come from this model; its parts carry no state.
   const model = metadata?.model ?? modelId;
-  // What stands beside a question is its client's: who speaks, how closely to look at an image.
-  if (role !== "assistant") return parts.filter(isSpoken);
-  if (model !== modelId) return parts.filter(isSpoken).map(withoutState);
+  if (role !== "assistant" || model !== modelId) return parts.filter(isSpoken).map(withoutState);
   const hasCalls = parts.some(isToolUIPart);
   return withoutLooseReasoning(parts.filter((part) => isSpoken(part) || isWanted(part, hasCalls)));
 }

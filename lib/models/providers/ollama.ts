@@ -2,18 +2,11 @@
 // its own.
 import type { Env } from "@/lib/env";
 import { listOllama } from "@/lib/models/list-ollama";
-import { compatibleFields } from "@/lib/models/request-fields";
-import { compatible, compatibleCompletion, compatibleEmbedding } from "./compatible";
+import { compatible } from "./compatible";
 import type { Provider } from "./contract";
 
 export function ollama({ OLLAMA_BASE_URL }: Env): Provider {
-  const common = {
-    title: "Ollama",
-    paid: false,
-    secrets: [],
-    fieldOptions: "ollama",
-    fields: compatibleFields("ollama"),
-  };
+  const common = { title: "Ollama", paid: false, secrets: [], fieldOptions: "ollama" };
   if (!OLLAMA_BASE_URL)
     return { ...common, reason: "OLLAMA_BASE_URL is not set.", offers: [], load: () => Promise.reject() };
   let root = OLLAMA_BASE_URL;
@@ -24,8 +17,6 @@ export function ollama({ OLLAMA_BASE_URL }: Env): Provider {
     ...common,
     offers: ["*"],
     load: (name) => compatible(server, name),
-    completion: (name) => compatibleCompletion(server, name),
-    embedding: (name) => compatibleEmbedding(server, name),
     list: (signal) => listOllama(root, signal),
   };
 }
