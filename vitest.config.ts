@@ -3,8 +3,26 @@ import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
-/** Tests that measure what many streams are served at: beside another file they would measure that, too. */
-const measuring = ["test/chaos/one-bad-neighbour.test.ts", "test/chaos/streams.test.ts"];
+/** Tests that measure times, memory or transactions, or that drive a browser, which takes all cores. They run alone. */
+const measuring = {
+  server: [
+    "crash",
+    "dialects",
+    "disconnects",
+    "drain",
+    "examples",
+    "failure",
+    "feed",
+    "health-stream",
+    "input",
+    "load",
+    "sign-in-storm",
+    "stopping",
+    "stream",
+  ],
+  chaos: ["one-bad-neighbour", "streams"],
+};
+const filesOf = (folder: keyof typeof measuring) => measuring[folder].map((name) => `test/${folder}/${name}.test.ts`);
 const exclude = ["**/node_modules/**", ".next/**", ".next-chaos/**", ".data/**", ".cache/**", "e2e/**", "bench/**"];
 
 const chaosTimeout = process.env.CHAOS === "full" ? 900_000 : 120_000;
@@ -32,7 +50,15 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["**/*.test.ts", "**/*.test.tsx"],
-          exclude: [...exclude, "test/server/**", "test/chaos/**", "test/scale/**", "test/real-server/**"],
+          exclude: [
+            ...exclude,
+            "test/server/**",
+            "test/chaos/**",
+            "test/scale/**",
+            "test/real-server/**",
+            "test/clients/**",
+            "test/seeds/**",
+          ],
           // The default leaves one core idle, of two as well: there half of the time would be spent waiting for the database.
           maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 0 },
@@ -40,13 +66,39 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Against the production server, which must be built. One file at a time: some of them measure.
+        // Against the production server, which must be built.
         test: {
           name: "server",
-          include: ["test/server/**/*.test.ts"],
+          include: ["test/server/**/*.test.ts", "test/seeds/**/*.test.ts"],
+          exclude: [...exclude, ...filesOf("server")],
+          setupFiles: ["test/leak-check.ts"],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "server-measuring",
+          include: filesOf("server"),
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 6 },
+        },
+      },
+      {
+        extends: true,
+        // The clients people use, unmodified, against the production server, which must be built.
+        test: {
+          name: "clients",
+          include: ["test/clients/**/*.test.ts"],
+          globalSetup: ["test/clients/install.ts"],
+          setupFiles: ["test/leak-check.ts"],
+          // Most of them wait: for heartbeats, retries, a server that shuts down.
+          maxWorkers: 2,
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          sequence: { groupOrder: 5 },
         },
       },
       {
@@ -78,7 +130,7 @@ export default defineConfig({
         test: {
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],
-          exclude: [...exclude, ...measuring],
+          exclude: [...exclude, ...filesOf("chaos")],
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 2,
           testTimeout: chaosTimeout,
@@ -89,7 +141,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "chaos-measuring",
-          include: measuring,
+          include: filesOf("chaos"),
           setupFiles: ["test/leak-check.ts"],
           maxWorkers: 1,
           testTimeout: chaosTimeout,

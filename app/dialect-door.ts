@@ -1,75 +1,120 @@
 // One door for all dialects: which route is meant, who is calling, what is asked; then the same verbs as for the native
 // endpoints. What a format looks like is its own file's business (docs/protocol.md §6); nothing of one may come here.
-import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
-import { requestedCursor, turnStream } from "@/app/api/turn-stream";
+import { v7 as uuidv7 } from "uuid";
+import { answerCost, serveAnswer } from "@/app/answer-door";
+import { refusedCall, refusedTurn, requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
-import { requireChatId } from "@/lib/chats/chats";
-import { findFollowed, requireTurn, type Turn } from "@/lib/chats/follow";
+import { findChatId, requireChatId } from "@/lib/chats/chats";
+import { findFollowed, findLostTurn, requireTurn, type Turn } from "@/lib/chats/follow";
+import { findKnown, readAnswer } from "@/lib/chats/kept";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
+import { stopAbandoned } from "@/lib/chats/stop";
+import { loadTurnContext } from "@/lib/chats/turn-context";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
 import { wholeTurn } from "@/lib/chats/whole";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { refuseForeignCookie, withCors } from "@/lib/cors";
-import type { Ask, Dialect, ListRoute, TurnRoute } from "@/lib/dialects/contract";
-import type { Match, Registry } from "@/lib/dialects/registry";
+import type { Ask, Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
+import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { parseInput, readJson, route } from "@/lib/http";
-import { listModels } from "@/lib/models/catalogue";
+import { headerId, parseInput, readJson, route } from "@/lib/http";
+import { type Cost, spend } from "@/lib/limits";
+import { logger } from "@/lib/logger";
+import { listModels, requireModel } from "@/lib/models/catalogue";
+import { embedTexts } from "@/lib/models/embeddings";
+import { classifyFailure } from "@/lib/models/failure";
+import { failureFacts } from "@/lib/models/failure-facts";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
-type Door = (request: Request) => Promise<Response>;
+/** A path is given for a request that came to another address of it. */
+type Door = (request: Request, pathname?: string) => Promise<Response>;
 type Call<R> = { dialect: Dialect; route: R; params: Record<string, string>; request: Request; user: User };
 
 /** The handler of all paths of these dialects. Its answers, errors too, carry the CORS headers. */
 export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
-  return async (request) => {
-    const match = registry.match(new URL(request.url).pathname);
+  return async (request, pathname = new URL(request.url).pathname) => {
+    const match = registry.match(pathname);
     if (!match && wantsPage(request)) return pageNotFound();
-    const answer = route(() => serve(match, request, keepAlive), match?.dialect.failure);
+    const owner = match?.dialect ?? registry.owner(pathname);
+    const answer = route(
+      () => (match ? serve(match, request, keepAlive) : nothingThere(owner)),
+      owner?.failure,
+      owner?.statusOf,
+    );
     return withCors(request, await answer(request, { params: Promise.resolve({}) }));
   };
 }
 
-async function serve(match: Match | null, request: Request, keepAlive: KeepAlive): Promise<Response> {
-  if (!match) throw new AppError("not_found", "There is nothing at this address.");
+function nothingThere(owner: Dialect | null): never {
+  const details = owner ? { details: { reason: "unknown_url" } } : {};
+  throw new AppError("not_found", "There is nothing at this address.", details);
+}
+
+async function serve(match: Match, request: Request, keepAlive: KeepAlive): Promise<Response> {
   const { dialect, route, params } = match;
   refuseForeignCookie(request);
   // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
   const resumes =
     route.kind === "turn" &&
     (request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null));
-  const user = await requireUser(request, route.kind !== "turn" ? "list" : resumes ? "stream" : "request");
+  const user = await requireUser(request, costOf(route, request, resumes));
   if (route.owner && params[route.owner] !== user.id) throw new AppError("forbidden", "Access denied");
   const call = { dialect, params, request, user };
-  if (route.kind === "turn") {
-    if (resumes && route.streams) return follow({ ...call, route });
-    if (request.method === "POST") return send({ ...call, route }, keepAlive);
-  } else if (request.method === "GET") {
-    return list({ ...call, route });
+  if (!methodsOf(route).some((method) => method === request.method)) throw methodNotAllowed(request, route);
+  switch (route.kind) {
+    case "turn":
+      return resumes ? follow({ ...call, route }) : send({ ...call, route }, keepAlive);
+    case "messages":
+    case "models":
+    case "model":
+      return list({ ...call, route });
+    case "embeddings":
+      return embed({ ...call, route });
+    default:
+      return serveAnswer({ ...call, route });
   }
-  throw methodNotAllowed(request, route);
 }
 
-function methodNotAllowed({ method }: Request, route: TurnRoute | ListRoute): AppError {
-  const allow = route.kind !== "turn" ? "GET, OPTIONS" : route.streams ? "GET, POST, OPTIONS" : "POST, OPTIONS";
+function costOf(route: Route, request: Request, resumes: boolean): Cost {
+  switch (route.kind) {
+    case "turn":
+      return resumes ? "stream" : "request";
+    case "embeddings":
+      return "request";
+    case "messages":
+    case "models":
+    case "model":
+      return "list";
+    default:
+      return answerCost(route, request);
+  }
+}
+
+function methodNotAllowed({ method }: Request, route: Route): AppError {
+  const allow = [...methodsOf(route), "OPTIONS"].join(", ");
   return new AppError("method_not_allowed", `This address does not take ${method}. It takes ${allow}.`, { allow });
 }
 
 async function send({ dialect, route, params, request, user }: Call<TurnRoute>, keepAlive: KeepAlive) {
-  const ask = route.ask({
-    body: await readJson(request, route.body),
-    accept: request.headers.get("accept")?.toLowerCase() ?? "",
-  });
+  const body = await readJson(request, route.body);
+  const known = route.names ? await findKnown(user.id, route.names(body)) : { messages: new Map() };
+  const ask = route.ask({ body, known, accept: request.headers.get("accept")?.toLowerCase() ?? "" });
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
   const asked = await turnRequest(user.id, route, params, ask, key);
+  // Clients without keys repeat their question like this when its stream has failed.
+  const mayBeLost = !ask.stream && key === null && asked.chatIsNew && asked.trigger === "submit-message";
   return withClientStream(request, user, async (stream) => {
-    const turn = await startTurn(user.id, asked, keepAlive);
-    return ask.stream && route.streams
-      ? turnStream(request, stream, turn, { dialect, ...options })
-      : whole({ dialect, route, turn, stream });
+    const lost = mayBeLost ? await findLostTurn(user.id, asked) : null;
+    const turn = lost ?? (await startTurn(user.id, asked, keepAlive));
+    if (ask.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
+    const { background = false } = ask;
+    if (ask.stream && route.streams)
+      return turnStream(request, stream, turn, { dialect, refuses: !background, ...options });
+    return background ? asItIs(route, turn) : whole({ dialect, route, turn, stream });
   });
 }
 
@@ -77,9 +122,11 @@ async function turnRequest(
   userId: string,
   route: TurnRoute,
   params: Record<string, string>,
-  { chat = chatInPath(route, params), say, model, searchMode, documentIds, metadata, view, listed = false }: Ask,
+  ask: Ask,
   key: string | null,
 ): Promise<TurnRequest> {
+  const { chat = chatInPath(route, params), say, parentId, metadata, call, listed = false } = ask;
+  const { model, searchMode, documentIds, view } = ask;
   const id = uuidv7();
   const makes = chat && "number" in chat && route.makesNumbers;
   const shared = {
@@ -87,14 +134,32 @@ async function turnRequest(
     chatIsNew: !chat,
     ...(makes && { chatNumber: chat.number }),
     clientKey: key ?? id,
+    keyless: key === null,
     model,
     searchMode,
     documentIds,
     view,
   };
-  if (typeof say !== "string") return { ...shared, trigger: "answer-prompt", prompt: say, listed };
+  if (typeof say !== "string") {
+    const prompt = ask.stopsWithClient && !key ? { ...say, repeats: false as const } : say;
+    return { ...shared, trigger: "answer-prompt", prompt, parentId, listed };
+  }
   const message = { id, parts: [{ type: "text" as const, text: say }] };
-  return { ...shared, trigger: "submit-message", message, metadata };
+  const before = ask.before?.length ? ask.before : undefined;
+  return { ...shared, trigger: "submit-message", message, metadata, call, before };
+}
+
+/** Also one that ended before the same request came again. */
+async function asItIs(route: TurnRoute, turn: Turn): Promise<Response> {
+  const answer =
+    turn.state === "running"
+      ? route.begun?.(await loadTurnContext(turn, "turn"))
+      : route.whole?.(await readAnswer(turn));
+  return Response.json(answer, { headers: headersOf(turn) });
+}
+
+function headersOf(turn: Turn) {
+  return { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
 }
 
 async function whole({
@@ -104,15 +169,10 @@ async function whole({
   stream,
 }: Pick<Call<TurnRoute>, "dialect" | "route"> & { turn: Turn; stream: ClientStream }) {
   const answer = await wholeTurn(turn, stream);
-  const headers = { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId };
+  const headers = headersOf(turn);
   const { error } = answer.metadata;
   if (!error) return Response.json(route.whole?.(answer), { headers });
-  const { code, message } = error;
-  const failure = { status: 502, code, message, requestId: uuidv4() };
-  return Response.json(dialect.failure?.(failure) ?? { error: { code, message, requestId: failure.requestId } }, {
-    status: failure.status,
-    headers: { ...headers, "X-Request-Id": failure.requestId },
-  });
+  return refusedTurn(dialect, turn, error);
 }
 
 async function follow({ dialect, route, params, request, user }: Call<TurnRoute>): Promise<Response> {
@@ -120,7 +180,9 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
   const chat = chatInPath(route, params);
   const options = readerOptions(route, request);
   let turn: Turn | null;
-  if (chat) turn = await findFollowed(user.id, await requireChatId(user.id, chat), cursor);
+  // A page may open its stream before the first question.
+  const chatId = chat && (cursor ? await requireChatId(user.id, chat) : await findChatId(user.id, chat));
+  if (chat) turn = chatId ? await findFollowed(user.id, chatId, cursor) : null;
   else if (cursor) turn = await requireTurn(user.id, cursor.turnId);
   else throw new AppError("bad_request", "after: send the `id` of the last event you received, or POST to begin.");
   if (!turn) return new Response(null, { status: 204 });
@@ -132,12 +194,31 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
 
 async function list({ route, params, user }: Call<ListRoute>): Promise<Response> {
   if (route.kind === "models") return Response.json(route.list(await listModels()));
+  if (route.kind === "model") {
+    const { id, provider } = await requireModel(params[route.parameter]);
+    return Response.json(route.show({ id, provider, ready: true }));
+  }
   const chat = chatInPath(route, params);
   if (!chat) throw new Error(`the route ${route.path} names no chat`);
   return Response.json(route.list(await listStoredMessages(user.id, await requireChatId(user.id, chat))));
 }
 
-function chatInPath({ chat }: TurnRoute | ListRoute, params: Record<string, string>): ChatReference | undefined {
+/** Nothing of it is kept; it counts as a turn, since a provider is asked. */
+async function embed({ dialect, route, request, user }: Call<EmbeddingRoute>): Promise<Response> {
+  const body = await readJson(request, route.body);
+  const asked = route.ask(body, env().MAX_TURN_CHARACTERS);
+  await spend(["turn"], { user: user.id });
+  try {
+    const embedded = await embedTexts(asked, user.guest, request.signal);
+    return Response.json(route.show(embedded, body), { headers: { "Cache-Control": "no-store" } });
+  } catch (error) {
+    if (AppError.is(error) || request.signal.aborted) throw error;
+    logger.warn({ err: error, userId: user.id, reported: failureFacts(error) }, "embeddings failed");
+    return refusedCall(dialect, classifyFailure(error));
+  }
+}
+
+function chatInPath({ chat }: Route, params: Record<string, string>): ChatReference | undefined {
   return chat === undefined ? undefined : parseInput(chatReference, params[chat]);
 }
 

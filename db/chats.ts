@@ -112,19 +112,23 @@ export async function listForgottenChats(limit: number): Promise<{ userId: strin
     .limit(limit);
 }
 
-/** With its messages, turns and their chunks. */
-export async function deleteChat(userId: string, id: string): Promise<boolean> {
+/**
+ * With its messages, turns and their chunks. With `onlyTurnId` only a chat that is in no list and has this one turn. False
+ * when there is no such chat.
+ */
+export async function deleteChat(userId: string, id: string, onlyTurnId?: string): Promise<boolean> {
   return database().transaction(async (tx) => {
     const chat = and(eq(chats.userId, userId), eq(chats.id, id));
     // Locked, so that no turn begins in it between the statements; and its turns before their messages, in the order of
     // the log's commit, so that the two cannot wait for each other.
-    await tx.select({ id: chats.id }).from(chats).where(chat).for("update");
+    const [locked] = await tx.select({ listed: chats.listed }).from(chats).where(chat).for("update");
     const own = await tx
       .select({ id: turns.id })
       .from(turns)
       .where(and(eq(turns.userId, userId), eq(turns.chatId, id)))
       .orderBy(turns.id)
       .for("update");
+    if (onlyTurnId && (locked?.listed || own.some((turn) => turn.id !== onlyTurnId))) return false;
     // The chat goes first: once its turns are gone nobody can append to them, so no chunk is left behind.
     const notified = sql`pg_notify(${chatsChannel}, user_id || ' ' || id)`;
     const rows = await tx.delete(chats).where(chat).returning({ id: chats.id, notified });

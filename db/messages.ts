@@ -1,6 +1,6 @@
 // Statements on messages. Every one names the owner. No statement reads a whole chat: a branch is walked upward, with an end.
 import "server-only";
-import { and, eq, getTableColumns } from "drizzle-orm";
+import { and, eq, getTableColumns, inArray } from "drizzle-orm";
 import { database, pool } from "./client";
 import { messages } from "./schema";
 
@@ -52,4 +52,12 @@ export async function findMessage(userId: string, id: string): Promise<MessageRo
     .from(messages)
     .where(and(eq(messages.userId, userId), eq(messages.id, id)));
   return row ?? null;
+}
+
+/** Those of the ids that the user has, in no order. */
+export async function findMessages(userId: string, ids: string[]): Promise<MessageRow[]> {
+  return database()
+    .select(columns)
+    .from(messages)
+    .where(and(eq(messages.userId, userId), inArray(messages.id, ids)));
 }

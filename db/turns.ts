@@ -202,6 +202,25 @@ export async function findRunningTurn(userId: string, chatId: string): Promise<T
   return row ?? null;
 }
 
+/** The running turn that was asked for this, whatever its chat; of several the youngest. */
+export async function findRunningTwin(userId: string, fingerprint: string): Promise<TurnRow | null> {
+  const [row] = await database()
+    .select(turnColumns)
+    .from(turns)
+    .where(and(eq(turns.userId, userId), eq(turns.state, "running"), eq(turns.fingerprint, fingerprint)))
+    .orderBy(desc(turns.createdAt), desc(turns.id))
+    .limit(1);
+  return row ?? null;
+}
+
+/** Those of these turns whose client runs the tools. */
+export async function listWithClientTools(userId: string, ids: string[]): Promise<string[]> {
+  const rows = await pool().sql`
+    select id from turns
+    where user_id = ${userId}::uuid and id = any(${ids}::uuid[]) and request #>> '{view,clientTools}' = 'true'`;
+  return rows.map(({ id }) => id);
+}
+
 /** The turn of a chat that began last, running or not. */
 export async function findLatestTurn(userId: string, chatId: string): Promise<TurnRow | null> {
   const [row] = await database()
@@ -221,6 +240,21 @@ export async function requestStop(turnId: string, channel: string): Promise<bool
       where id = ${turnId} and state = 'running' returning id
     )
     select pg_notify(${channel}, id::text) from asked`;
+  return rows.length > 0;
+}
+
+/**
+ * Replaces what was asked for with the turn. False when the turn was pruned or deleted since it was read, which may have
+ * changed it.
+ */
+export async function replaceRequest(
+  { userId, id, prunedAt }: Pick<TurnRow, "userId" | "id" | "prunedAt">,
+  request: object,
+): Promise<boolean> {
+  const rows = await pool().sql`
+    update turns set request = ${JSON.stringify(request)}::text::json
+    where user_id = ${userId}::uuid and id = ${id}::uuid and (pruned_at is null) = ${prunedAt === null}::boolean
+    returning id`;
   return rows.length > 0;
 }
 

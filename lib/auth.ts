@@ -1,6 +1,6 @@
 // Who is calling: the session cookie of next-auth, a personal access token, or next-auth's JWT as a bearer
 // (docs/protocol.md §5). Signing in and out is a door's business: app/session.ts.
-import { createHash, randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { decode, encode } from "next-auth/jwt";
 import { findSessionUser, type SessionKey, sessionDays } from "@/db/sessions";
 import { type CallerRow, findUserByToken } from "@/db/users";
@@ -45,7 +45,7 @@ export function newInvitationToken(): string {
 
 /** What is stored of a token. A fast hash will do: there is nothing to guess in 256 random bits. */
 export function hashToken(token: string): string {
-  return createHash("sha256").update(token).digest("hex");
+  return hash("sha256", token);
 }
 
 /**
@@ -65,21 +65,24 @@ export async function requireAdmin(request: Request): Promise<User> {
 
 /** The same, with what it proved itself with. */
 export async function requireCaller(request: Request, cost?: Cost): Promise<Caller> {
+  const known = callers.get(request);
+  if (known) return known;
   requireLeft(["request"], { address: clientAddress(request.headers) });
   const caller = await findCaller(request);
   await admit(request, caller?.user, cost);
   if (!caller) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");
-  credentials.set(request, caller.credential);
+  callers.set(request, caller);
   return caller;
 }
 
-const credentials = new WeakMap<Request, Credential>();
+/** A request that passes two doors is counted once. */
+const callers = new WeakMap<Request, Caller>();
 
 /** What the caller of this request proved itself with, once `requireCaller` or `requireUser` let it in. */
 export function credentialOf(request: Request): Credential {
-  const credential = credentials.get(request);
-  if (!credential) throw new Error("nobody asked who is calling");
-  return credential;
+  const caller = callers.get(request);
+  if (!caller) throw new Error("nobody asked who is calling");
+  return caller.credential;
 }
 
 async function findCaller(request: Request): Promise<Caller | null> {

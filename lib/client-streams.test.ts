@@ -84,3 +84,20 @@ it("closes what was opened when the work throws, answers without events, or its 
     expectNothingOpen(request, resource);
   }
 });
+
+it("is abandoned by a client that leaves before the end, and by none that has the last blocks", async () => {
+  const { client, request } = requestWith();
+  const abandoned: boolean[] = [];
+  const open = (isLast?: () => boolean) =>
+    withClientStream(request, null, async (stream) => {
+      stream.own({ close: () => void abandoned.push(stream.abandoned) });
+      let given = 0;
+      const next = async () => (given++ === 0 ? "data: a\n\n" : null);
+      return new Response(stream.events({ heartbeatMs: 3_600_000, next, ...(isLast && { isLast }) }));
+    });
+  expect(await (await open(() => true)).text()).toContain("data: a");
+  expect(await (await open()).text()).toContain("data: a");
+  await open();
+  client.abort();
+  expect(abandoned).toEqual([false, false, true]);
+});

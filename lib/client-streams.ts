@@ -13,6 +13,8 @@ const closedReason = new DOMException("The stream was closed.", "AbortError");
 type EventSource = {
   /** The next blocks; null ends the stream (lib/sse.ts). */
   next: () => Promise<string | null>;
+  /** Nothing comes behind the blocks that `next` gave last. Without it `next` is asked once more. */
+  isLast?: () => boolean;
   /** Called with what `next` threw, unless that is a BrokenStream. The connection is cut, so that the client comes back. */
   onError?: (error: unknown) => void;
   heartbeatMs: number;
@@ -45,7 +47,7 @@ export async function withClientStream(
   if (releaseSlot) stream.own({ close: releaseSlot });
   try {
     const response = await work(stream);
-    if (!stream.streams) stream.close();
+    if (!stream.streams) stream.end();
     return response;
   } catch (error) {
     stream.close();
@@ -62,6 +64,8 @@ export class ClientStream {
   readonly #owned: Resource[] = [];
   readonly #onAbort = () => this.close();
   #streams = false;
+  #ended = false;
+  #broken = false;
 
   constructor(client: AbortSignal, user: User | null, credential: Credential | null) {
     this.user = user;
@@ -78,6 +82,17 @@ export class ClientStream {
     return this.#closed.signal;
   }
 
+  /** Of a closed one: the client left before the end, and was not cut off. */
+  get abandoned(): boolean {
+    return !this.#ended && !this.#broken;
+  }
+
+  /** The client has all there is, or is told that there is no more. */
+  end(): void {
+    this.#ended = true;
+    this.close();
+  }
+
   get streams(): boolean {
     return this.#streams;
   }
@@ -90,12 +105,17 @@ export class ClientStream {
   }
 
   /** A body of events. Call it once, last before the response. */
-  events({ next, onError, heartbeatMs, layout }: EventSource): ReadableStream<Uint8Array> {
+  events({ next, isLast, onError, heartbeatMs, layout }: EventSource): ReadableStream<Uint8Array> {
     this.#streams = true;
     return eventStream({
       heartbeatMs,
       layout,
-      next,
+      next: async () => {
+        const blocks = await next();
+        this.#ended ||= blocks === null || (isLast?.() ?? false);
+        return blocks;
+      },
+      isLast: () => this.#ended,
       signal: this.signal,
       close: (error) => {
         this.close();
@@ -106,6 +126,7 @@ export class ClientStream {
 
   /** Closes it in the middle, for a reason that the client learns when it connects again. */
   break(): void {
+    this.#broken = true;
     this.#close(new BrokenStream("the stream was cut"));
   }
 

@@ -24,7 +24,7 @@ export function withCors(request: Request, response: Response): Response {
     response.headers.set("Access-Control-Allow-Origin", "*");
   } else {
     // Also for requests without an origin: a cache must not give their answers to those that have one.
-    response.headers.append("Vary", "Origin");
+    if (!response.headers.get("vary")?.includes("Origin")) response.headers.append("Vary", "Origin");
     if (!origin || !allowed.includes(origin)) return response;
     response.headers.set("Access-Control-Allow-Origin", origin);
   }

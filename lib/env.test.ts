@@ -4,6 +4,8 @@ import { claimEnvironment, env, parseEnv } from "./env";
 it("has the documented defaults", () => {
   expect(parseEnv({})).toEqual({
     MODELS: [],
+    EMBEDDING_MODELS: [],
+    OPENAI_BACKGROUND: "off",
     ALLOWED_HOSTS: [],
     TRUST_PROXY: 0,
     CORS_ORIGINS: [],

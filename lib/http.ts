@@ -12,22 +12,27 @@ type Handler<Params> = (request: Request, params: Params) => Promise<Response>;
 type NextContext<Params> = { params: Promise<Params> };
 
 /** Shapes an error body; a dialect may have its own. */
-export type ErrorBody = (failure: {
+export type ErrorBody = (failure: Refusal) => unknown;
+
+type Refusal = {
   status: number;
   code: string;
   message: string;
   requestId: string;
   details?: Record<string, string | number>;
-}) => unknown;
+};
 
 const nativeBody: ErrorBody = ({ code, message, requestId, details }) => ({
   error: { code, message, requestId, ...details },
 });
 
 /** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. HEAD gets its headers. */
-export function route<Params = Record<string, never>>(handler: Handler<Params>, errorBody: ErrorBody = nativeBody) {
+export function route<Params = Record<string, never>>(
+  handler: Handler<Params>,
+  errorBody: ErrorBody = nativeBody,
+  statusOf = ({ status }: Refusal) => status,
+) {
   return async (request: Request, context: NextContext<Params>): Promise<Response> => {
-    const requestId = uuidv4();
     try {
       const response = await handler(request, await context.params);
       if (request.method !== "HEAD") return response;
@@ -35,20 +40,25 @@ export function route<Params = Record<string, never>>(handler: Handler<Params>, 
       await response.body?.cancel();
       return new Response(null, response);
     } catch (error) {
-      return errorResponse(toAppError(error, request, requestId), requestId, errorBody);
+      const requestId = uuidv4();
+      return errorResponse(toAppError(error, request, requestId), requestId, { errorBody, statusOf });
     }
   };
 }
 
-function errorResponse(error: AppError, requestId: string, errorBody: ErrorBody): Response {
+type Shape = { errorBody: ErrorBody; statusOf: (refusal: Refusal) => number };
+
+function errorResponse(error: AppError, requestId: string, { errorBody, statusOf }: Shape): Response {
   const headers = new Headers({ "Cache-Control": "no-store", "X-Request-Id": requestId });
   if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
   if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
   if (error.allow !== undefined) headers.set("Allow", error.allow);
   // Over the same connection the next try would reach the same server, which may be one that drains.
   if (error.code === "unavailable") headers.set("Connection", "close");
-  const { status, code, publicMessage: message, details } = error;
-  return Response.json(errorBody({ status, code, message, requestId, details }), { status, headers });
+  const { code, publicMessage: message, details } = error;
+  const refusal = { status: error.status, code, message, requestId, details };
+  const status = statusOf(refusal);
+  return Response.json(errorBody({ ...refusal, status }), { status, headers });
 }
 
 const away = [
@@ -84,7 +94,12 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
   });
 }
 
-/** Room for the history that stock clients send along; only its last message is read. */
+/** An id as a header's value: percent-encoded when it holds more than ASCII, or a percent sign. */
+export function headerId(id: string): string {
+  return /^[\x21-\x24\x26-\x7e]+$/.test(id) ? id : encodeURIComponent(id);
+}
+
+/** Room for the history that stock clients send along. */
 export const maxJsonBytes = 4 * 1_048_576;
 
 /** The body as bytes. Throws too_large as soon as the cap is passed, whatever Content-Length says. */
@@ -144,6 +159,10 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const issue = result.error.issues[0];
+  if (issue?.code === "unrecognized_keys") {
+    const field = [...issue.path, String(issue.keys[0]).slice(0, 100)].join(".");
+    throw new AppError("bad_request", `${field}: is not known here. Leave it out.`);
+  }
   const field = issue?.path.join(".") || "body";
   throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);
 }

@@ -53,6 +53,7 @@ function guard(server: Server): void {
   server.on("request", (request: IncomingMessage, response: ServerResponse) => {
     lastAnswers.set(request.socket, response);
     trackRequest(server, response);
+    if (request.httpVersion === "1.0") resetWhenCut(request.socket, response);
     if (admit(request, response)) for (const handler of handlers) handler.call(server, request, response);
   });
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
@@ -62,6 +63,15 @@ function guard(server: Server): void {
     if (!socket.writable || answering || error.code === "ECONNRESET") socket.destroy(error);
     else socket.end(`HTTP/1.1 ${malformed(error.code)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   });
+}
+
+/** A body without a length ends with its connection in HTTP/1.0: only a reset says that it was cut off. */
+function resetWhenCut(socket: Socket, response: ServerResponse): void {
+  const destroy = response.destroy;
+  response.destroy = function cut(this: ServerResponse, error?: Error) {
+    if (response.headersSent && !response.writableEnded) socket.resetAndDestroy();
+    return Reflect.apply(destroy, this, [error]);
+  };
 }
 
 /** Node's own answers, and 405 for a method that its parser does not know. */
@@ -135,6 +145,12 @@ function completeHeaders(request: IncomingMessage, response: ServerResponse): vo
     };
     for (const [name, value] of Object.entries(securityHeaders(facts)))
       if (!response.hasHeader(name)) response.setHeader(name, value);
+    // Next flushes the head alone; what it writes in the same tick shall leave with it.
+    const { socket } = this;
+    if (socket) {
+      socket.cork();
+      process.nextTick(() => socket.uncork());
+    }
     return Reflect.apply(writeHead, this, head);
   } as typeof writeHead;
 }

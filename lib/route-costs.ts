@@ -30,6 +30,7 @@ const costs = {
   "DELETE /api/tokens/[tokenId]": "write",
   "POST /api/chat": "request",
   "GET /api/chat/[chatId]/stream": "stream",
+  "POST /api/chat/[chatId]/stream": "request",
   "POST /api/chat/[chatId]/stop": "write",
   "GET /api/turns/[turnId]": "read",
   "DELETE /api/turns/[turnId]": "write",
@@ -65,11 +66,22 @@ const patterns = Object.entries(costs).map(([name, cost]) => {
   return { method, folder: path, path: new RegExp(`^${source}/?$`), parameter, cost };
 });
 
+/** Of paths without parameters, which most requests are for: asked for three times in each. */
+const literal = new Map(
+  patterns
+    .filter(({ folder }) => !folder.includes("["))
+    .map(({ folder }) => [folder, patterns.filter(({ path }) => path.test(folder))]),
+);
+
+function routesOf(pathname: string): typeof patterns {
+  return literal.get(pathname) ?? patterns.filter(({ path }) => path.test(pathname));
+}
+
 /** Null for a request that is not counted. */
 export function costOf(request: Request): Cost | null {
   const { pathname, searchParams } = new URL(request.url);
   const method = request.method === "HEAD" ? "GET" : request.method;
-  const matching = patterns.filter((route) => route.method === method && route.path.test(pathname));
+  const matching = routesOf(pathname).filter((route) => route.method === method);
   const exact = matching.find(({ parameter }) => parameter && searchParams.get(parameter));
   const found = exact ?? matching.find(({ parameter }) => !parameter);
   return found ? found.cost : fallback;
@@ -86,14 +98,14 @@ export async function admit(request: Request, user?: { id: string }, cost = cost
 
 /** The methods that a path of the native API takes, as `Allow` names them; null for any other path. */
 export function methodsOf(pathname: string): string[] | null {
-  const methods = new Set(patterns.flatMap(({ method, path }) => (path.test(pathname) ? [method] : [])));
+  const methods = new Set(routesOf(pathname).map(({ method }) => method));
   if (methods.size === 0) return null;
   return [...methods, ...(methods.has("GET") ? ["HEAD"] : []), "OPTIONS"];
 }
 
 /** For a log line: the folder of a route above, else the path without what may be an id or somebody's words. */
 export function routeName(method: string, pathname: string): string {
-  const route = patterns.find(({ path }) => path.test(pathname));
+  const [route] = routesOf(pathname);
   const segments = pathname
     .split("/", maxNamedSegments)
     .map((each) => (/^[a-z][a-z0-9.-]{0,19}$|^$/.test(each) ? each : "…"));

@@ -137,6 +137,19 @@ it("ends when there is no more, with nothing of its own", async () => {
   expect(stream.closed).toHaveLength(1);
 });
 
+it("ends with its last blocks, and asks for no more", async () => {
+  let asked = 0;
+  let closed = 0;
+  const body = eventStream({
+    heartbeatMs: never,
+    next: async () => `data: ${++asked}\n\n`,
+    isLast: () => asked === 2,
+    close: () => closed++,
+  });
+  expect(await new Response(body).text()).toBe(`${opening}${retry}data: 1\n\ndata: 2\n\n`);
+  expect([asked, closed]).toEqual([2, 1]);
+});
+
 it("I6: cuts the connection when the source fails, and reports the error once", async () => {
   const stream = controlled();
   await stream.read();

@@ -60,18 +60,21 @@ export class BrokenStream extends Error {
 
 /**
  * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
- * Null ends the stream. When `next` throws the connection is cut, so that the client comes back. `close` is called once, when
+ * Null ends the stream; so do the blocks after which `isLast` expects no others, in one write with them. When `next` throws
+ * the connection is cut, so that the client comes back. `close` is called once, when
  * the client leaves or the stream ends, with what `next` threw unless that is a BrokenStream. An abort of `signal` ends the
  * stream, also one that is never read; with a BrokenStream as its reason it cuts the connection.
  */
 export function eventStream({
   next,
+  isLast,
   close,
   heartbeatMs,
   signal,
   layout = "standard",
 }: {
   next: () => Promise<string | null>;
+  isLast?: () => boolean;
   close: (error?: unknown) => void;
   heartbeatMs: number;
   signal?: AbortSignal;
@@ -114,6 +117,10 @@ export function eventStream({
           open.lastWriteMs = performance.now();
           controller.enqueue(encoder.encode(lead + blocks));
           lead = "";
+          if (isLast?.()) {
+            controller.close();
+            end();
+          }
           if (process.env.CHAOS_BUILD === "on") setImmediate(passKillPoint, "after-send");
         }
       } catch (error) {

@@ -14,6 +14,7 @@ const programs = {
   jq: { debian: "jq", probe: ["jq", "--version"] },
   httpx: python("httpx"),
   requests: python("requests"),
+  jdk: { debian: "default-jdk-headless", probe: ["javac", "-version"] },
   nginx: { debian: "nginx-light", probe: ["nginx", "-v"] },
   caddy: { debian: "caddy", probe: ["caddy", "version"] },
   pgbouncer: { debian: "pgbouncer", probe: ["pgbouncer", "--version"] },

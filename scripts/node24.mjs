@@ -1,10 +1,11 @@
 // Runs a script of this folder on Node 24: `node scripts/node24.mjs scripts/start.ts [args]`. A machine whose Node is
-// older gets Node 24 from the npm registry once. Runs on Node 20 and before `npm ci`: nothing but node: modules here.
+// older gets Node 24 from the npm registry once. Runs on Node 20 and before `npm ci`: nothing but node: modules here and below.
 import { spawn, spawnSync } from "node:child_process";
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
-import { homedir, constants as osConstants } from "node:os";
+import { existsSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
+import { constants as osConstants } from "node:os";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { cacheFolder } from "./cache-folder.mjs";
 
 const wantedMajor = 24;
 const version = "24.21.0";
@@ -26,7 +27,7 @@ process.env.PATH = [path.dirname(node), process.env.PATH].join(path.delimiter);
 process.env.npm_node_execpath = node;
 process.env.NODE = node;
 
-if (path.basename(script) !== "test.ts") {
+if (!path.basename(script).startsWith("test")) {
   if (!existsSync("node_modules")) fail("The packages are not installed. Run `npm ci` first.");
 } else if (!installed()) {
   console.log("Installing the packages of package-lock.json …");
@@ -80,20 +81,6 @@ function obtainNode() {
     if (!existsSync(path.join(folder, binary))) throw error;
   }
   return path.join(folder, binary);
-}
-
-/** The user's cache, so that every clone, and every `npm ci` of one, shares 120 MB; the clone itself without a home. */
-function cacheFolder() {
-  const shared = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), ".cache"), "rivulet");
-  try {
-    mkdirSync(shared, { recursive: true });
-    accessSync(shared, constants.W_OK);
-    return shared;
-  } catch {
-    const own = path.join(root, ".cache");
-    mkdirSync(own, { recursive: true });
-    return own;
-  }
 }
 
 function packageName() {

@@ -26,8 +26,19 @@ export const checks: Suite[] = [
   ]),
   check("dead code", [[path.join(nodeModules, "knip/bin/knip.js"), "--no-progress"]]),
   { name: "regular expressions", run: async () => one(await expressionsAreLinear()) },
-  { name: "lock file", run: async () => one(lockFileIsWhole()) },
+  {
+    name: "lock files",
+    run: async () => one(["package-lock.json", "test/clients/package-lock.json"].map(lockFileIsWhole).every(Boolean)),
+  },
 ];
+
+export const productionBuild: Suite = {
+  name: "production build",
+  async run() {
+    await ensureBuild(runNode);
+    return one(true);
+  },
+};
 
 /** What the tests after it run: the application as it is delivered, and once more with the points where it can be killed. */
 export const builds: Suite = {
@@ -41,7 +52,8 @@ export const builds: Suite = {
 
 export const unitTests = vitest("unit and contract tests", "unit");
 /** This one and those below need the builds. */
-export const serverTests = vitest("tests of the production server", "server");
+export const serverTests = vitest("tests of the production server", "server*");
+export const clientTests = vitest("clients people use", "clients");
 /** Needs no build. */
 export const scaleTests = vitest("statements on large tables", "scale");
 /** As large as CHAOS says. */
@@ -64,7 +76,7 @@ export const journeys = playwright("browser journeys");
 export function proofSuites(collected: Proof[]): Suite[] {
   return [
     vitest("unit and contract tests", "unit", collected),
-    vitest("tests of the production server", "server", collected),
+    vitest("tests of the production server", "server*", collected),
     vitest("failure bench", "chaos*", collected),
     playwright("browser journeys", collected),
   ];
@@ -198,8 +210,8 @@ function readReport(file: string) {
 type LockEntry = { version?: string; link?: boolean; dependencies?: object; optionalDependencies?: object };
 
 /** Where a registry lacks a platform's package, npm writes a lock file that `npm ci` then refuses, on every platform. */
-function lockFileIsWhole(): boolean {
-  const { packages } = JSON.parse(readFileSync("package-lock.json", "utf8")) as { packages: Record<string, LockEntry> };
+function lockFileIsWhole(file: string): boolean {
+  const { packages } = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, LockEntry> };
   const names = new Set(Object.keys(packages).map((key) => key.split("node_modules/").at(-1)));
   const problems: string[] = [];
   for (const [key, entry] of Object.entries(packages)) {
@@ -207,8 +219,8 @@ function lockFileIsWhole(): boolean {
     for (const name of Object.keys({ ...entry.dependencies, ...entry.optionalDependencies }))
       if (!names.has(name)) problems.push(`${name}, needed by ${key || "package.json"}, is missing`);
   }
-  for (const problem of problems) console.error(`package-lock.json: ${problem}.`);
-  if (problems.length === 0) console.log(`package-lock.json: ${Object.keys(packages).length} entries, all whole.`);
+  for (const problem of problems) console.error(`${file}: ${problem}.`);
+  if (problems.length === 0) console.log(`${file}: ${Object.keys(packages).length} entries, all whole.`);
   return problems.length === 0;
 }
 

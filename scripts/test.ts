@@ -5,6 +5,7 @@ import {
   announceSeed,
   builds,
   checks,
+  clientTests,
   failureTests,
   journeys,
   programs,
@@ -17,7 +18,7 @@ import {
 
 announceSeed();
 const { passed, failed } = await withTestDatabase(() =>
-  runSuites([builds, ...checks, programs, unitTests, scaleTests, serverTests, failureTests, journeys]),
+  runSuites([builds, ...checks, programs, unitTests, scaleTests, serverTests, clientTests, failureTests, journeys]),
 );
 console.log(`${passed} passed, ${failed} failed`);
 process.exit(failed || askedToEnd() ? 1 : 0);

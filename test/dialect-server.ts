@@ -49,12 +49,15 @@ export function speak({ name, turn, breaks = () => false }: Script): (exchange: 
     (each): each is TurnRoute =>
       each.kind === "turn" && each.whole !== undefined && registry.match(wholePath ?? "")?.route === each,
   );
+  // Kept with the turn.
+  let view = context.view;
   const stream = (exchange: Exchange, encoded = dialect) => {
+    if (exchange.body.includes('"include_sources":true')) view = { ...view, includeSources: true };
     const after = exchange.query.get("after");
     const cursor = after === null ? null : parseCursor(after);
     const blocks = batchEncoder(
       encoded,
-      context,
+      { ...context, view },
       cursor,
     )(logged.filter(({ seq }) => seq > readFromSeq(encoded, cursor)));
     const head = { "X-Turn-Id": context.turnId, "X-Chat-Id": context.chatId };

@@ -127,3 +127,34 @@ test("docs/providers.md names test cases that exist", () => {
   expect(named.filter((name) => !code.includes(`"${name}"`))).toEqual([]);
   expect(cases.filter((text) => !/"[^"]+"|`[^`]+\.test\.ts`/.test(text))).toEqual([]);
 });
+
+describe("docs/clients.md", () => {
+  const rows = read("docs/clients.md")
+    .split("\n")
+    .filter((line) => line.startsWith("| `"))
+    .map((line) => line.split(" | ").map((cell) => cell.replace(/^\| | \|$/g, "")));
+
+  test("names a test for every client", () => {
+    const places = rows.map((row) => /^`(test\/clients\/[\w.-]+)` "([^"]+)"$/.exec(row.at(-1) ?? ""));
+    expect(rows.filter((_, index) => !places[index])).toEqual([]);
+    const missing = places.filter((place) => !read(place?.[1] ?? "").includes(`"${place?.[2]}`));
+    expect(missing).toEqual([]);
+  });
+
+  test("names every client that is installed, in its version", () => {
+    const { packages } = JSON.parse(read("test/clients/package-lock.json"));
+    const beside = ["@langchain/core", "@llamaindex/core", "@llamaindex/env", "jsdom", "react", "react-dom", "zod"];
+    const installed = Object.keys(packages[""].dependencies)
+      .filter((alias) => !beside.includes(alias))
+      .map((alias) => {
+        const { name = alias, version } = packages[`node_modules/${alias}`];
+        return `\`${name}\` ${version}`;
+      });
+    const text = rows.map(([client, version, works]) => `${client} ${version}, ${works}`).join("\n");
+    expect(installed.filter((client) => !text.includes(client))).toEqual([]);
+    const named = rows
+      .filter(([, version = ""]) => /^\d/.test(version))
+      .map(([client, version]) => `${client} ${version}`);
+    expect(named.filter((client) => !installed.includes(client))).toEqual([]);
+  });
+});

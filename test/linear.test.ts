@@ -13,6 +13,7 @@ import { Line } from "@/lib/client/line";
 import { batchEncoder } from "@/lib/dialects/encode";
 import { promptOf } from "@/lib/dialects/openai-prompt";
 import { registry } from "@/lib/dialects/registry";
+import { piecesOf } from "@/lib/dialects/segments";
 import { readForm, readJson } from "@/lib/http";
 import { describeError } from "@/lib/logger";
 import { answerStream } from "@/lib/models/answer-stream";
@@ -233,6 +234,7 @@ const passes: Record<string, (text: string) => unknown> = {
   countTokens: (text) => countTokens(text + counted++),
   "a tool's result, shortened": (text) => shortenResults([toolResult(text)]),
   visibleText,
+  piecesOf: (text) => piecesOf(text),
   visibleLine,
   quotePassages: (text) => quotePassages([{ ...source(1, text), title: text }], "9f04c1d2"),
   "what a link claims": (text) => undeclaredHost(text, new URL("https://example.org")),
@@ -257,7 +259,7 @@ const floorMs = 30;
 /** Far more than anything linear here takes, and little enough that what is not fails soon. */
 const ceilingMs = 5_000;
 /** A measurement can only be too long: of several the shortest counts. */
-const attempts = 4;
+const attempts = 10;
 
 async function cpuMs(work: () => unknown): Promise<number> {
   const before = process.cpuUsage();

@@ -4,6 +4,7 @@
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
+import { KeptAnswer } from "./provider-background.ts";
 import { type Finish, type ShapeName, type Usage, type Writer, writerFor } from "./provider-shapes.ts";
 
 export type Step =
@@ -57,6 +58,9 @@ export type Provider = {
   url: string;
   port: number;
   requests: ProviderRequest[];
+  /** The queries of those who read an answer on, and the ids of answers that were cancelled. */
+  resumed: string[];
+  cancelled: string[];
   /**
    * Requests whose prompt, or else their question, contains `key` get these scripts, one after the other; the last one
    * repeats. A function makes the script from the request.
@@ -70,6 +74,23 @@ export type Provider = {
   /** Cuts what is open and stops listening. */
   close(): Promise<void>;
 };
+
+/** Of each text its length. */
+function vectorsOf({ model, input }: { model: string; input: string[] }) {
+  const data = input.map((each, index) => ({ object: "embedding", index, embedding: [each.length, 0.5] }));
+  return { object: "list", model, data, usage: { prompt_tokens: 3, total_tokens: 3 } };
+}
+
+/** A text that says what it was asked. */
+function sendCompletion(response: ServerResponse, { model: _, stream_options: __, ...asked }: Record<string, unknown>) {
+  const frames = [
+    { choices: [{ index: 0, text: JSON.stringify(asked), finish_reason: null }] },
+    { choices: [{ index: 0, text: "", finish_reason: "length" }] },
+    { choices: [], usage: { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 } },
+  ];
+  response.writeHead(200, { "content-type": "text/event-stream" });
+  response.end(`${frames.map((each) => `data: ${JSON.stringify(each)}\n\n`).join("")}data: [DONE]\n\n`);
+}
 
 /** A whole good answer. */
 export function says(text: string, usage?: Usage): Script {
@@ -87,6 +108,8 @@ export async function startProvider(
 ): Promise<Provider> {
   const requests: ProviderRequest[] = [];
   const scripts = new Map<string, { queue: Scripted[]; used: number }>();
+  /** Answers in the background, by their ids. */
+  const kept = new Map<string, KeptAnswer>();
   const gates = new Map<string, { reached: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>();
   const arrivals = new Set<() => void>();
 
@@ -110,6 +133,8 @@ export async function startProvider(
 
   const provider: Omit<Provider, "url" | "port" | "close"> = {
     requests,
+    resumed: [],
+    cancelled: [],
     on: (key, ...queue) => void scripts.set(key, { queue, used: 0 }),
     open: (name) => gate(name).opened.resolve(),
     reached: (name) => gate(name).reached.promise,
@@ -133,8 +158,21 @@ export async function startProvider(
     if (url.pathname === "/v1/models") {
       return sendJson(response, 200, { object: "list", data: [{ id: "scripted", object: "model", owned_by: "test" }] });
     }
+    if (url.pathname === "/v1/completions" && text.includes("fim")) return sendCompletion(response, JSON.parse(text));
+    if (url.pathname === "/v1/embeddings") return sendJson(response, 200, vectorsOf(JSON.parse(text)));
     // Ollama's own, which is asked what its models can do.
     if (url.pathname === "/api/tags" || url.pathname === "/api/ps") return sendJson(response, 200, { models: [] });
+    const [, responseId = "", verb] = /^\/v1\/responses\/(\w+)(\/cancel)?$/.exec(url.pathname) ?? [];
+    const answer = kept.get(responseId);
+    if (answer && incoming.method === "GET") {
+      provider.resumed.push(url.search);
+      return answer.follow(Number(url.searchParams.get("starting_after") ?? -1), response);
+    }
+    if (answer && verb) {
+      answer.destroy();
+      provider.cancelled.push(responseId);
+      return sendJson(response, 200, { id: responseId, status: "cancelled" });
+    }
     const shape = { "/v1/chat/completions": "chat", "/v1/responses": "responses" }[url.pathname] as
       | ShapeName
       | undefined;
@@ -154,16 +192,25 @@ export async function startProvider(
       closedBy: undefined,
       closed: closed.promise,
     };
-    response.on("close", () => {
-      request.closedBy ??= response.writableFinished ? "server" : "client";
+    const end = (by: "client" | "server") => {
+      request.closedBy ??= by;
       closed.resolve(request.closedBy);
-    });
+    };
     requests.push(request);
     for (const look of [...arrivals]) look();
-    await play(scriptFor(request), request, response, async (name) => {
+    const waitAt = async (name: string) => {
       gate(name).reached.resolve();
       await Promise.race([gate(name).opened.promise, request.closed]);
-    });
+    };
+    const lines = scriptFor(request);
+    if (body.background === true && !lines.some((step) => "answer" in step)) {
+      const answer = new KeptAnswer(() => end("server"));
+      kept.set(`resp_${request.number}`, answer);
+      void play(lines, request, answer as unknown as ServerResponse, waitAt);
+      return answer.follow(-1, response);
+    }
+    response.on("close", () => end(response.writableFinished ? "server" : "client"));
+    await play(lines, request, response, waitAt);
   }
 
   const server = createServer((incoming, response) => {

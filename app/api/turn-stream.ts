@@ -1,17 +1,21 @@
 // The way out of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { v4 as uuidv4 } from "uuid";
 import { followTurn, type Turn } from "@/lib/chats/follow";
 import { gathered, gatherMsOf } from "@/lib/chats/gather";
 import { loadTurnContext } from "@/lib/chats/turn-context";
+import { untilContent } from "@/lib/chats/until-content";
 import type { ClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import type { Dialect, Pacing } from "@/lib/dialects/contract";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
+import { writesOf } from "@/lib/dialects/segments";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { headerId } from "@/lib/http";
 import { logger } from "@/lib/logger";
 import { BrokenStream, eventStreamHeaders, type Layout } from "@/lib/sse";
-import { isTerminal } from "@/lib/turn/chunks";
+import { isTerminal, type TurnError } from "@/lib/turn/chunks";
 import { type Cursor, parseCursor } from "@/lib/turn/cursor";
 
 /** Some HTTP clients give up after five seconds without a byte, also while a model thinks. */
@@ -38,6 +42,8 @@ type Options = {
   compact?: boolean;
   pacing?: Pacing;
   contentType?: string;
+  /** A turn that fails before its first content is answered with the status of its failure, where the dialect has one. */
+  refuses?: boolean;
 };
 
 /** 200 with the stream, from behind the cursor to the terminal; 204 when the turn ended and nothing is left for this reader. */
@@ -45,21 +51,26 @@ export async function turnStream(
   request: Request,
   stream: ClientStream,
   turn: Turn,
-  { dialect, cursor = null, compact = false, pacing = {}, contentType }: Options,
+  { dialect, cursor = null, compact = false, pacing = {}, contentType, refuses = false }: Options,
 ): Promise<Response> {
   const context = await loadTurnContext(turn, dialect.knows);
   const gatherMs = dialect === aiSdk ? gatherMsOf(request) : 0;
   // What was received must not be joined with what is to come.
   const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);
   const follower = stream.own(await followTurn(turn, cursor, fromSeq, compact));
-  const reader = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
+  const flow = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
+  const { reader, failure } =
+    refuses && dialect.turnFailure ? await untilContent(flow, maxHeartbeatMs - 500) : { reader: flow };
+  if (failure) return refusedTurn(dialect, turn, failure);
   const layout: Layout = dialect.bare && !wantsEvents(request) ? "bare" : "standard";
   const encode = batchEncoder(dialect, context, cursor, pacing, layout);
   let whole = turn.state !== "running";
+  let isLast = false;
   const nextBatch = async (): Promise<string[] | null> => {
     for (;;) {
       const batch = await reader.next();
-      whole ||= batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
+      isLast = batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
+      whole ||= isLast;
       if (!batch && !whole) throw new BrokenStream("this server stops before the turn has ended");
       const blocks = batch && encode(batch);
       // A batch may hold nothing that this dialect shows.
@@ -68,24 +79,28 @@ export async function turnStream(
   };
   const next = pacing.delayMs
     ? pacedBlocks(nextBatch, pacing.delayMs, stream.signal)
-    : async () => (await nextBatch())?.join("") ?? null;
+    : dialect.segmented
+      ? segments(nextBatch)
+      : async () => (await nextBatch())?.join("") ?? null;
   const headers = {
     ...eventStreamHeaders,
     ...dialect.headers,
     ...(contentType && { "Content-Type": contentType }),
     "X-Turn-Id": turn.id,
-    "X-Chat-Id": turn.chatId,
+    "X-Chat-Id": headerId(turn.chatId),
     ...(turn.state === "running" && { "X-Turn-Age-Ms": String(Math.round(turn.ageMs ?? 0)) }),
   };
   let first: string | null | undefined;
   if (turn.state !== "running") {
     first = await next();
     if (first === null)
-      return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId } });
+      return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) } });
   }
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),
     layout,
+    // Elsewhere one batch is several writes.
+    ...(!pacing.delayMs && !dialect.segmented && { isLast: () => isLast }),
     next: async () => {
       const blocks = first ?? (await next());
       first = undefined;
@@ -94,6 +109,34 @@ export async function turnStream(
     onError: (error) => logger.error({ err: error, turnId: turn.id }, "stream ended early, the client will come back"),
   });
   return new Response(body, { headers });
+}
+
+/** The answer to a client whose turn has failed. */
+export function refusedTurn(dialect: Dialect, turn: Turn, error: TurnError): Response {
+  return refusedCall(dialect, error, { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId });
+}
+
+/** The answer to a client whose call of a model has failed. */
+export function refusedCall(dialect: Dialect, error: TurnError, given: Record<string, string> = {}): Response {
+  const requestId = uuidv4();
+  const { code, message } = error;
+  const failure = { ...(dialect.turnFailure?.(error) ?? { status: 502, code, message }), requestId };
+  const headers = new Headers({ "Cache-Control": "no-store", ...given });
+  headers.set("X-Request-Id", requestId);
+  if (failure.status === 401) headers.set("WWW-Authenticate", "Bearer");
+  if (failure.retryAfter !== undefined) headers.set("Retry-After", String(failure.retryAfter));
+  const body = dialect.failure?.(failure) ?? { error: { code, message, requestId } };
+  return Response.json(body, { status: failure.status, headers });
+}
+
+/** Each write leaves by itself: Node sends what is written in one turn of the event loop as one. */
+function segments(nextBatch: () => Promise<string[] | null>): () => Promise<string | null> {
+  let waiting: string[] = [];
+  return async () => {
+    if (waiting.length > 0) await nextTurn();
+    else waiting = writesOf((await nextBatch()) ?? []);
+    return waiting.shift() ?? null;
+  };
 }
 
 /** One block at a time, so far apart. Only this reader waits; the log is read when it is ready for more. */

@@ -1,7 +1,8 @@
 // The operations of every dialect, read from the registry: a new dialect is described by being in it.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import type { Dialect, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import { answerOperations } from "./answer-operations";
 import { wholeAnswer } from "./example-turn";
 import {
   afterQuery,
@@ -9,6 +10,8 @@ import {
   idempotencyHeader,
   lastEventHeader,
   nothingLeft,
+  operationId,
+  parameters,
   type Refused,
   refusals,
   turnHeaders,
@@ -18,18 +21,28 @@ export async function dialectPaths(dialects: readonly Dialect[]): Promise<ZodOpe
   const paths: ZodOpenApiPathsObject = {};
   for (const dialect of dialects)
     for (const route of dialect.routes)
-      paths[route.path.replace(/:(\w+)/g, "{$1}")] =
-        route.kind === "turn"
-          ? {
-              post: await send(dialect, route),
-              ...(route.streams && { get: follow(dialect, route) }),
-            }
-          : { get: list(dialect, route) };
+      paths[route.path.replace(/:(\w+)\*?/g, "{$1}")] = await operationsOf(dialect, route);
   return paths;
+}
+
+async function operationsOf(dialect: Dialect, route: Route): Promise<ZodOpenApiPathsObject[string]> {
+  switch (route.kind) {
+    case "turn":
+      return { post: await send(dialect, route), ...(route.streams && { get: follow(dialect, route) }) };
+    case "messages":
+    case "models":
+    case "model":
+      return { get: list(dialect, route) };
+    case "embeddings":
+      return { post: embed(dialect, route) };
+    default:
+      return answerOperations(dialect, route);
+  }
 }
 
 async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOperationObject> {
   const refused: Refused[] = [400, 401, 403, 404, 409, 413, 422];
+  const failed: Refused[] = dialect.turnFailure ? [502, 504] : route.whole ? [502] : [];
   const whole = route.whole && {
     "application/json": {
       schema: route.answer ?? z.unknown(),
@@ -37,7 +50,7 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
     },
   };
   return {
-    operationId: operationId(dialect, route.streams ? "Stream" : "Answer"),
+    operationId: operationId(dialect, `${route.streams ? "Stream" : "Answer"}${route.label ?? ""}`),
     tags: [dialect.name],
     summary: route.streams ? "Ask, and follow the answer" : "Ask, and get the answer whole",
     description: [
@@ -66,17 +79,17 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
       "200": {
         description: "The answer.",
         headers: turnHeaders,
-        content: { ...(route.streams && streams(dialect, route, true)), ...whole },
+        content: { ...(route.streams && streams(dialect, route, !route.label)), ...whole },
       },
       ...(route.streams && { "204": { description: nothingLeft } }),
-      ...refusals(whole ? [...refused, 502] : refused, dialect.describes?.failure),
+      ...refusals([...refused, ...failed], dialect.describes?.failure),
     },
   };
 }
 
 function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
   return {
-    operationId: operationId(dialect, "Follow"),
+    operationId: operationId(dialect, `Follow${route.label ?? ""}`),
     tags: [dialect.name],
     summary: "Follow an answer",
     description: route.chat
@@ -95,15 +108,41 @@ function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
   };
 }
 
-function list(dialect: Dialect, route: ListRoute): ZodOpenApiOperationObject {
-  const statuses: Refused[] = route.chat ? [400, 401, 404] : [401];
+function embed(dialect: Dialect, { body, answer, example }: EmbeddingRoute): ZodOpenApiOperationObject {
   return {
-    operationId: operationId(dialect, route.kind === "messages" ? "ListMessages" : "ListModels"),
+    operationId: operationId(dialect, "Embed"),
     tags: [dialect.name],
-    summary: route.kind === "messages" ? "The messages of a chat, oldest first" : "The models that can be asked",
+    summary: "Vectors of texts, by a model of EMBEDDING_MODELS",
+    requestBody: {
+      required: true,
+      content: { "application/json": { schema: body, examples: { text: { value: example } } } },
+    },
+    responses: {
+      "200": { description: "The vectors.", content: { "application/json": { schema: answer } } },
+      ...refusals([400, 401, 403, 404, 413], dialect.describes?.failure),
+    },
+  };
+}
+
+const listings = {
+  messages: ["ListMessages", "The messages of a chat, oldest first"],
+  models: ["ListModels", "The models that can be asked"],
+  model: ["FindModel", "One of them, by its id or the part after the first colon"],
+} as const;
+
+function list(dialect: Dialect, route: ListRoute): ZodOpenApiOperationObject {
+  const statuses: Refused[] = route.chat ? [400, 401, 404] : route.kind === "model" ? [401, 404] : [401];
+  const [verb, summary] = listings[route.kind];
+  return {
+    operationId: operationId(dialect, verb),
+    tags: [dialect.name],
+    summary,
     requestParams: parameters(route),
     responses: {
-      "200": { description: "The list.", content: { "application/json": { schema: route.answer ?? z.unknown() } } },
+      "200": {
+        description: route.kind === "model" ? "The model." : "The list.",
+        content: { "application/json": { schema: route.answer ?? z.unknown() } },
+      },
       ...refusals(statuses, dialect.describes?.failure),
     },
   };
@@ -116,23 +155,9 @@ function streams(dialect: Dialect, { plainText }: TurnRoute, examples = false) {
   };
 }
 
-function parameters({ path, owner, chat }: Route) {
-  const names = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => name as string);
-  if (names.length === 0) return {};
-  const meaning = (name: string) => {
-    if (name === owner) return "The caller's own id, which `POST /api/tokens` tells.";
-    return name === chat ? "A chat: its id, or the user's own small number for it." : "";
-  };
-  return { path: z.object(Object.fromEntries(names.map((name) => [name, z.string().describe(meaning(name))]))) };
-}
-
 /** What the query is before it is made into `Pacing`. */
 function queryOf({ pacing }: TurnRoute): z.ZodObject {
   const schema = pacing instanceof z.ZodPipe ? pacing.in : pacing;
   if (schema instanceof z.ZodObject) return schema;
   throw new Error("the query of a reader is an object");
-}
-
-function operationId({ name }: Dialect, verb: string): string {
-  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()) + verb;
 }

@@ -10,6 +10,7 @@ import { messageListQuery } from "@/lib/chats/messages";
 import { chatRequest } from "@/lib/chats/turn-request";
 import { signUpInput, tokenRequest } from "@/lib/chats/users";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
+import { rag, ragBody } from "@/lib/dialects/rag";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { pageQuery } from "@/lib/list-cursor";
 import * as answers from "./answers";
@@ -38,10 +39,14 @@ export const nativePaths: ZodOpenApiPathsObject = {
       ...named("Chat", "sendMessage", "Ask, and follow the answer"),
       description:
         "Starts a turn and streams it. Stock `useChat` with `DefaultChatTransport` works against it. Without an " +
-        "`Idempotency-Key` the message's own id is the key of the send.",
-      requestParams: { header: idempotencyHeader.extend(gatherHeader.shape) },
+        "`Idempotency-Key` the message's own id is the key of the send. With a cursor it resumes, and starts nothing.",
+      requestParams: { header: idempotencyHeader.extend(followHeaders.shape), query: afterQuery },
       requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
-      responses: { "200": streamed({ examples: true }), ...refusals([400, 401, 403, 404, 409, 413, 422]) },
+      responses: {
+        "200": streamed({ examples: true }),
+        "204": { description: nothingLeft },
+        ...refusals([400, 401, 403, 404, 409, 413, 422]),
+      },
     },
   },
   "/api/chat/{chatId}/stream": {
@@ -50,6 +55,22 @@ export const nativePaths: ZodOpenApiPathsObject = {
       description: "The live turn from its start, with the text so far joined; with a cursor what comes behind it.",
       requestParams: { path: chatId, header: followHeaders, query: afterQuery },
       responses: { "200": streamed(), "204": { description: nothingLeft }, ...refusals([400, 401, 404]) },
+    },
+    post: {
+      ...named("Chat", "askNumberedChat", "Ask in a numbered chat, in dialect `rag`"),
+      description:
+        "`POST /chat/{sessionId}/stream` below `/api`. `chatId` is the chat's number; `GET` then follows in `rag`.",
+      requestParams: { path: chatId, header: idempotencyHeader.extend(lastEventHeader.shape) },
+      requestBody: body(ragBody, { question: "What is a rivulet?" }),
+      responses: {
+        "200": {
+          description: "The stream.",
+          headers: turnHeaders,
+          content: { "text/event-stream": eventStreamContent(rag), "text/plain": eventStreamContent(rag) },
+        },
+        "204": { description: nothingLeft },
+        ...refusals([400, 401, 403, 404, 409, 413, 422], rag.describes?.failure),
+      },
     },
   },
   "/api/chat/{chatId}/stop": {

@@ -1,7 +1,7 @@
 // What operations share: refusals before the first byte (docs/protocol.md §3), and what a stream is to its reader (§2).
 import { z } from "zod";
 import type { ZodOpenApiMediaTypeObject, ZodOpenApiResponsesObject } from "zod-openapi";
-import type { Dialect } from "@/lib/dialects/contract";
+import type { Dialect, Route } from "@/lib/dialects/contract";
 import { errorBody } from "./answers";
 import { transcripts } from "./example-turn";
 
@@ -15,6 +15,7 @@ const meanings = {
   422: "`key_reused`: the key of this send belongs to another request. Send again with a new key.",
   429: "`rate_limited`: too many requests. `limit_reached`: a ceiling of the user. `budget_exhausted`: no tokens left today.",
   502: "The turn failed: an error of §4 of the protocol. What had arrived of the answer is stored.",
+  504: "The turn failed: the provider was silent for too long, or the answer took too long.",
   503: "`unavailable`: the database is away, the model is not ready, or the server is restarting. Nothing was changed.",
 } as const;
 export type Refused = keyof typeof meanings;
@@ -32,7 +33,7 @@ export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodO
         description: meanings[status],
         // A turn that failed is no refusal: its answer has the headers of answers.
         headers:
-          status === 502
+          status === 502 || status === 504
             ? turnHeaders
             : z.object({
                 ...headers,
@@ -87,3 +88,19 @@ export function eventStreamContent(dialect: Dialect, { examples = false } = {}):
 }
 
 export const nothingLeft = "The turn has ended and nothing is left for this reader, or the chat has no live turn.";
+
+export function parameters({ path, owner, chat, ...route }: Route) {
+  const names = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => name as string);
+  if (names.length === 0) return {};
+  const meaning = (name: string) => {
+    if (name === owner) return "The caller's own id, which `POST /api/tokens` tells.";
+    if ("turn" in route && name === route.turn) return "The answer, by the `id` that this format gave it.";
+    if (name === "model") return "A model's id, slashes and all.";
+    return name === chat ? "A chat: its id, or the user's own small number for it." : "";
+  };
+  return { path: z.object(Object.fromEntries(names.map((name) => [name, z.string().describe(meaning(name))]))) };
+}
+
+export function operationId({ name }: Dialect, verb: string): string {
+  return name.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase()) + verb;
+}

@@ -40,14 +40,16 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
 }
 
 /** A client may ask for less than the server's cap. */
-export function outputCapOf({ prompt }: TurnSettings): number {
+export function outputCapOf({ prompt, call = prompt }: TurnSettings): number {
   const cap = env().MAX_OUTPUT_TOKENS;
-  return Math.min(prompt?.settings.maxOutputTokens ?? cap, cap);
+  return Math.min(call?.settings.maxOutputTokens ?? cap, cap);
 }
 
 function promptTokensOf(request: TurnRequest): number {
   if (request.trigger === "submit-message") return estimateTokens(JSON.stringify(request.message.parts));
-  return request.trigger === "answer-prompt" ? estimateTokens(JSON.stringify(request.prompt)) : 0;
+  if (request.trigger !== "answer-prompt") return 0;
+  const { echo: _, ...read } = request.prompt;
+  return estimateTokens(JSON.stringify(read));
 }
 
 const owners = {

@@ -87,7 +87,7 @@ describe("the list", () => {
       { pinned: true, updatedAt: "now", id: "a" },
       { pinned: true, updatedAt: "infinity", id: "a" },
       { pinned: true, updatedAt: "2026-01-01 00:00:00+00'; drop table chats; --", id: "a" },
-      { pinned: true, updatedAt: "2026-01-01 00:00:00+00", id: "x".repeat(65) },
+      { pinned: true, updatedAt: "2026-01-01 00:00:00+00", id: "x".repeat(257) },
     ].map((value) => Buffer.from(JSON.stringify(value)).toString("base64url")),
   ])("does not take the cursor %j", async (cursor) => {
     await expect(listChats(userId, { cursor })).rejects.toMatchObject({ code: "bad_request" });

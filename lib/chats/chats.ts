@@ -9,7 +9,7 @@ import { AppError } from "@/lib/errors";
 import { cutPage, exactTime, pageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
 import { turnLog } from "@/lib/log/turn-log";
 import { visibleLine } from "@/lib/turn/foreign-text";
-import { type ChatReference, clientId } from "@/lib/turn/turn-options";
+import { type ChatReference, clientId, maxIdLength } from "@/lib/turn/turn-options";
 
 export type Chat = {
   id: string;
@@ -39,7 +39,7 @@ export const chatChange = z
   .object({ title: chatTitle.optional(), pinned: z.boolean().optional() })
   .meta({ id: "ChatChange" });
 
-const cursorShape = z.object({ pinned: z.boolean(), updatedAt: exactTime, id: z.string().max(64) });
+const cursorShape = z.object({ pinned: z.boolean(), updatedAt: exactTime, id: z.string().max(2 * maxIdLength) });
 
 export async function listChats(
   userId: string,
@@ -67,10 +67,15 @@ export async function requireChat(userId: string, id: string): Promise<Chat> {
  * The id of the chat that is meant. One with this id need not exist; a number that is not in use throws not_found.
  */
 export async function requireChatId(userId: string, reference: ChatReference): Promise<string> {
+  const id = await findChatId(userId, reference);
+  if (id === null) throw notFound();
+  return id;
+}
+
+/** The same, but null for a number that is not in use. */
+export async function findChatId(userId: string, reference: ChatReference): Promise<string | null> {
   if ("id" in reference) return reference.id;
-  const row = await rows.findChatByNumber(userId, reference.number);
-  if (!row) throw notFound();
-  return row.id;
+  return (await rows.findChatByNumber(userId, reference.number))?.id ?? null;
 }
 
 /** A chat without messages. Throws conflict when the user has one with this id, storage_full through `require_room`. */

@@ -5,9 +5,9 @@ import type { TurnPrompt } from "@/lib/turn/turn-context";
 /** Without an `execute` the model's call ends the turn, and the client answers it with its next request. */
 export function clientTools(tools: NonNullable<TurnPrompt["tools"]>): ToolSet {
   return Object.fromEntries(
-    tools.map(({ name, description, parameters }) => [
+    tools.map(({ name, description, parameters, strict }) => [
       name,
-      tool({ description, inputSchema: jsonSchema(parameters) }),
+      tool({ description, inputSchema: jsonSchema(parameters), ...(strict !== undefined && { strict }) }),
     ]),
   );
 }

@@ -1,7 +1,8 @@
 // Going on with an answer that ended too soon: a turn of its own, whose answer is a sibling of the old one and whose log begins
 // with what that one had said (docs/protocol.md §5, decision 0010).
+import { isToolUIPart } from "ai";
 import { findMessage, listBranch, type MessageRow } from "@/db/messages";
-import { findTurn, type TurnRow } from "@/db/turns";
+import { findTurn, findTurnByKey, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { declined, openRequests } from "@/lib/turn/approval";
 import { askedChunks, keptChunks } from "@/lib/turn/begun";
@@ -10,7 +11,7 @@ import type { Cursor } from "@/lib/turn/cursor";
 import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
 import { withoutState } from "@/lib/turn/provider-state";
-import { askingTurn, type Decision } from "./decisions";
+import { askingTurn, type CallResult, type Decision, type Results } from "./decisions";
 import type { TurnSettings } from "./turn-request";
 
 export type Continuation = {
@@ -21,7 +22,10 @@ export type Continuation = {
   settings: TurnSettings;
   /** What the new log holds behind its opening. */
   kept: TurnChunk[];
-  /** What a person has decided about calls in it. Part of the new answer, which is therefore never made a second time. */
+  /**
+   * What a person has decided about calls in it, or a client has answered to them. Part of the new answer, which is therefore
+   * never made a second time.
+   */
   decided: TurnChunk[];
 };
 
@@ -70,6 +74,48 @@ export async function requireAsked(userId: string, chatId: string, decisions: De
       return { type: "tool-approval-response", approvalId, approved, ...(!approved && { reason: declined }) };
     }),
   };
+}
+
+/** A client keeps the id of the first answer however often its tools answer. */
+const maxRounds = 50;
+
+/** The answer whose calls these results answer. Throws bad_request when there is none, or a call is left unanswered. */
+async function requireCalling(userId: string, chatId: string, { messageId, results }: Results): Promise<MessageRow> {
+  const given = new Set(results.map(({ toolCallId }) => toolCallId));
+  let answer = await findMessage(userId, messageId);
+  for (let round = 0; answer?.chatId === chatId && answer.turnId && round < maxRounds; round++) {
+    const waiting = callsOf(answer);
+    if (waiting.length > 0 && waiting.every((id) => given.has(id))) return answer;
+    const next = await findTurnByKey(userId, `results:${answer.turnId}`);
+    answer = next && (await findMessage(userId, next.messageId));
+  }
+  throw new AppError("bad_request", "messages: the last answer waits for other results, or for none.");
+}
+
+/** Equal for all who send these results: the answer goes on once. */
+export async function resultsKey(userId: string, chatId: string, results: Results): Promise<string> {
+  return `results:${(await requireCalling(userId, chatId, results)).turnId}`;
+}
+
+/** The results of a client's tools, and how their answer goes on. Throws as `resultsKey`, and turn_running while it is written. */
+export async function requireResults(userId: string, chatId: string, results: Results): Promise<Continuation> {
+  const answer = await requireCalling(userId, chatId, results);
+  if (answer.status === "running") throw stillRunning(answer.turnId);
+  const given = new Map(results.results.map((result) => [result.toolCallId, result]));
+  const decided = callsOf(answer).map((toolCallId): TurnChunk => {
+    const result = given.get(toolCallId) as CallResult;
+    return "output" in result
+      ? { type: "tool-output-available", toolCallId, output: result.output }
+      : { type: "tool-output-error", toolCallId, errorText: result.errorText };
+  });
+  const kept = askedChunks(answer.parts as ChatMessage["parts"]);
+  return { ...(await originOf(userId, answer)), kept, decided };
+}
+
+function callsOf(answer: MessageRow): string[] {
+  return (answer.parts as ChatMessage["parts"]).flatMap((part) =>
+    isToolUIPart(part) && part.state === "input-available" ? [part.toolCallId] : [],
+  );
 }
 
 /** The new answer counts as this model's: what another one wants back of its own is left out. */

@@ -1,9 +1,11 @@
-// What a person decided about the calls for which an answer asked consent, as clients send it (docs/protocol.md §5 and §8).
+// What a person decided about the calls for which an answer asked consent, and what a client's own tools answered, as clients
+// send it (docs/protocol.md §5 and §8).
 import { isToolUIPart } from "ai";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { turnOfApproval } from "@/lib/turn/approval";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import { clientId } from "@/lib/turn/turn-options";
 
 export const decision = z
   .object({
@@ -50,4 +52,33 @@ export function decisionsIn(message: unknown): Decision[] | null {
     return responded.success && isToolUIPart(part as ChatMessage["parts"][number]) ? [responded.data.approval] : [];
   });
   return decisions.length > 0 && decisions.length <= maxDecisions ? decisions : null;
+}
+
+const resultPart = z
+  .object({ toolCallId: z.string(), providerExecuted: z.literal(false).optional() })
+  .and(
+    z.discriminatedUnion("state", [
+      z.object({ state: z.literal("output-available"), output: z.unknown(), preliminary: z.literal(false).optional() }),
+      z.object({ state: z.literal("output-error"), errorText: z.string() }),
+    ]),
+  );
+const answered = answer.extend({ id: clientId });
+
+export type CallResult = { toolCallId: string } & ({ output: unknown } | { errorText: string });
+export type Results = { messageId: string; results: CallResult[] };
+
+/** What a client's tools answered to the calls of this answer; null when the message is none, or holds no results. */
+export function resultsIn(message: unknown): Results | null {
+  const read = answered.safeParse(message);
+  if (!read.success) return null;
+  // Those of earlier steps were answered with those.
+  const lastStep = read.data.parts.findLastIndex((part) => (part as { type?: unknown } | null)?.type === "step-start");
+  const results = read.data.parts.slice(lastStep + 1).flatMap((part): CallResult[] => {
+    const result = resultPart.safeParse(part);
+    if (!result.success || !isToolUIPart(part as ChatMessage["parts"][number])) return [];
+    const { toolCallId } = result.data;
+    if (result.data.state === "output-error") return [{ toolCallId, errorText: result.data.errorText }];
+    return [{ toolCallId, output: result.data.output ?? null }];
+  });
+  return results.length > 0 ? { messageId: read.data.id, results } : null;
 }

@@ -23,9 +23,11 @@ import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } 
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "@/lib/turn/run";
+import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { unlessAborted } from "@/lib/unless-aborted";
 import { outputCapOf } from "./budget";
 import { clientTools } from "./client-tools";
+import { modelCall } from "./model-call";
 import type { TurnSettings } from "./turn-request";
 
 /** What a run needs of its turn. */
@@ -45,14 +47,16 @@ const chunksAtOnce = 64;
 export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch, stored);
   const open = new OpenParts();
-  for (const { chunk } of stored) open.see(chunk);
   let begun = stored.length > 0;
   const startMs = performance.now();
   let metadata: Partial<MessageMetadata> = {};
+  let responseId: string | undefined;
   const see = (chunk: TurnChunk) => {
     open.see(chunk);
+    if (chunk.type === "data-upstream") responseId = chunk.data.responseId;
     if (chunk.type === "message-metadata") metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
   };
+  for (const { chunk } of stored) see(chunk);
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
     let chunks = 0;
@@ -80,7 +84,19 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   const { id: turnId, userId } = turn;
   const durationMs = performance.now() - startMs;
   // A turn that was lost is reported by who ends it.
-  if (outcome === "stored") reportTurn({ turnId, userId, model: optionsOf(turn).model, metadata, durationMs });
+  if (outcome === "lost") return;
+  const { model } = optionsOf(turn);
+  reportTurn({ turnId, userId, model, metadata, durationMs });
+  if (responseId && metadata.status !== "complete") await cancelAnswer(model, responseId);
+}
+
+/** Its provider goes on with it, though nobody will read it. */
+async function cancelAnswer(modelId: string, responseId: string): Promise<void> {
+  try {
+    await (await requireModel(modelId)).background?.cancel(responseId);
+  } catch (error) {
+    logger.warn({ err: error, model: modelId }, "an answer in the background could not be cancelled");
+  }
 }
 
 function failureOf(error: unknown): TurnError {
@@ -158,14 +174,15 @@ async function* chunksOf(
   const options = optionsOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const ready = await requireModel(options.model);
-  const { id: modelId, model, abilities } = ready;
-  const { history, historyIsCut } = known
+  const { id: modelId, abilities } = ready;
+  const { history: messages, historyIsCut } = known
     ? { history: known, historyIsCut: false }
     : await whenAnswered(() => readHistory(turn), signal);
+  const history = withNotes(messages, options.prompt?.notes);
   let found = "";
   const ports: RunPorts = {
     // A client that sends its own history manages its length: it gets the provider's refusal, not a cut it cannot see.
-    ...(options.prompt ? unlimitedContext : contextOf(ready)),
+    ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {
@@ -198,7 +215,6 @@ async function* chunksOf(
   yield* runTurn(
     {
       ...identityOf(turn),
-      model,
       price: abilities.price,
       history,
       historyIsCut,
@@ -206,27 +222,42 @@ async function* chunksOf(
       searchMode: options.searchMode,
       canAsk: options.canAsk ?? false,
       begun: stored.map(({ chunk }) => chunk),
+      readsOn: ready.background !== undefined,
       tools:
-        env().TOOLS === "on"
+        env().TOOLS === "on" && !options.prompt
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))
           : undefined,
-      // A client's own tools take the place of these: it is asked to run those, and knows nothing of ours.
       ...promptOf(options),
+      ...modelCall(ready, options),
     },
     ports,
     signal,
   );
 }
 
-/** How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. */
+/**
+ * How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. A client that
+ * sends its own history runs its tools itself, and knows nothing of ours.
+ */
 function promptOf(settings: TurnSettings) {
-  const { prompt } = settings;
-  const maxOutputTokens = outputCapOf(settings);
-  if (!prompt) return { settings: { maxOutputTokens } };
+  const { prompt, call = prompt } = settings;
+  const shared = { settings: { ...call?.settings, maxOutputTokens: outputCapOf(settings) } };
+  if (!prompt) return shared;
   const { instructions, tools, toolChoice } = prompt;
   return {
+    ...shared,
     instructions,
-    settings: { ...prompt.settings, maxOutputTokens, ...(tools && { toolChoice }) },
-    ...(tools && { tools: clientTools(tools) }),
+    // Without any of its own, a call that the model makes up is the model's mistake.
+    clientRuns: Boolean(tools?.length || prompt.fields?.functions),
+    repeats: prompt.repeats,
+    ...(tools && { tools: clientTools(tools), toolChoice }),
   };
+}
+
+/** The conversation with the instructions that a client put into its middle. */
+function withNotes(history: ChatMessage[], notes: TurnPrompt["notes"] = []): ChatMessage[] {
+  return notes.reduceRight((messages, { behind, text }) => {
+    const note: ChatMessage = { id: "", role: "system", parts: [{ type: "text", text }] };
+    return messages.toSpliced(Math.max(0, history.length - behind), 0, note);
+  }, history);
 }

@@ -1,15 +1,13 @@
 // The fingerprint of a send: a hash of what it asks for, independent of the order of JSON keys
 // (docs/protocol.md §5). Stored with the turn, so a key never returns the answer to another question.
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { askingTurn } from "./decisions";
 import type { TurnRequest } from "./turn-request";
 
 export function fingerprintOf(request: TurnRequest): string {
-  return createHash("sha256")
-    .update(JSON.stringify(contentOf(request), sortKeys))
-    .digest("base64url");
+  return hash("sha256", JSON.stringify(contentOf(request), sortKeys), "base64url");
 }
 
 /** Throws key_reused when the turn answers another request. Turns of older versions have no fingerprint and match. */
@@ -32,10 +30,12 @@ function contentOf(request: TurnRequest): object {
   if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
   // Of different decisions the first one counts, and later ones follow its outcome.
   if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
+  if (trigger === "answer-calls") return { trigger, chat, messageId: request.messageId };
   const shared = { trigger, chat, model, searchMode, documentIds };
-  if (trigger === "regenerate-message") return { ...shared, messageId: request.messageId };
-  if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt };
-  return { ...shared, parts: request.message.parts, metadata: request.metadata };
+  if (trigger === "regenerate-message")
+    return { ...shared, messageId: request.messageId, parts: request.message?.parts };
+  if (trigger === "answer-prompt") return { ...shared, prompt: request.prompt, parentId: request.parentId };
+  return { ...shared, parts: request.message.parts, metadata: request.metadata, call: request.call };
 }
 
 function sortKeys(_key: string, value: unknown): unknown {

@@ -1,8 +1,7 @@
 // Following a turn: the one path for first answer, reload, second tab, second server and foreign clients.
 import { z } from "zod";
-import { findChat } from "@/db/chats";
 import { findMessage } from "@/db/messages";
-import { findRunningTurn, findTurn, type TurnRow } from "@/db/turns";
+import { findRunningTurn, findRunningTwin, findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import type { LogReader } from "@/lib/log/contract";
 import { turnLog } from "@/lib/log/turn-log";
@@ -10,6 +9,8 @@ import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
 import { unfoldMessage } from "@/lib/turn/fold";
 import { compactChunks } from "@/lib/turn/merge";
+import { fingerprintOf } from "./fingerprint";
+import type { TurnRequest } from "./turn-request";
 
 export type Turn = TurnRow;
 
@@ -38,16 +39,19 @@ export async function requireTurn(userId: string, turnId: string): Promise<TurnR
   return turn;
 }
 
-/** The turn a chat's follower means: the cursor's, else the live one; null when there is nothing to follow. */
+/** The turn a chat's follower means: the cursor's, else the live one; null when there is nothing to follow, or no such chat. */
 export async function findFollowed(userId: string, chatId: string, cursor: Cursor | null): Promise<TurnRow | null> {
   if (cursor) {
     const turn = await requireTurn(userId, cursor.turnId);
     if (turn.chatId !== chatId) throw new AppError("not_found", "There is no such turn in this chat.");
     return turn;
   }
-  const turn = await findRunningTurn(userId, chatId);
-  if (!turn && !(await findChat(userId, chatId))) throw new AppError("not_found", "There is no such chat.");
-  return turn;
+  return findRunningTurn(userId, chatId);
+}
+
+/** The running turn of a request that names no chat and has no key: whoever lost its stream asks for the whole answer so. */
+export function findLostTurn(userId: string, request: TurnRequest): Promise<TurnRow | null> {
+  return findRunningTwin(userId, fingerprintOf(request));
 }
 
 /** A turn as the API tells it. */

@@ -15,7 +15,9 @@ export const gatherHeader = z.object({
 
 /** 0: do not gather. So is anything that makes no sense: it is a wish, and the stream is right without. */
 export function gatherMsOf(request: Request): number {
-  return gatherMs.safeParse(request.headers.get("x-gather-ms") ?? undefined).data ?? 0;
+  const wish = request.headers.get("x-gather-ms");
+  // The schema's failure for nothing would cost more than the rest of the request's headers.
+  return wish === null ? 0 : (gatherMs.safeParse(wish).data ?? 0);
 }
 
 /** Characters a second, some twenty times what a person reads. Below it every delta goes at once. */

@@ -1,14 +1,18 @@
 // The verbs on messages: the branch of a chat that is in view, page by page from its end; an answer under way with what is stored of
 // it so far.
+import { isToolUIPart } from "ai";
 import { z } from "zod";
 import { pool } from "@/db/client";
 import { readAllChunks } from "@/db/log";
 import { listBranch, type MessageRow } from "@/db/messages";
+import { listWithClientTools } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
+import { partExecutedHere } from "@/lib/turn/executed-here";
 import { foldChunks } from "@/lib/turn/fold";
 import { withoutState } from "@/lib/turn/provider-state";
 import type { StoredMessage } from "@/lib/turn/turn-context";
+import { maxIdLength } from "@/lib/turn/turn-options";
 import { requireChat } from "./chats";
 
 const pageSize = 50;
@@ -20,7 +24,7 @@ const maxPageBytes = 8 * 1024 * 1024;
 export const messageListQuery = z.object({
   cursor: z
     .string()
-    .max(64)
+    .max(2 * maxIdLength)
     .optional()
     .describe("The `nextCursor` of the page before. Any message's id: the page ends with that message."),
   limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many messages. Default 50."),
@@ -41,7 +45,18 @@ export async function listMessages(
   const rows = await listBranch(userId, chatId, { leafId: cursor, maxMessages: limit, maxBytes: maxPageBytes });
   if (cursor !== undefined && rows.length === 0)
     throw new AppError("bad_request", "cursor: is not one that this list gave out");
-  return { messages: await Promise.all(rows.map(toMessage)), nextCursor: rows[0]?.parentId ?? null };
+  const messages = await Promise.all(rows.map(toMessage));
+  const withCalls = rows.flatMap(({ turnId }, index) =>
+    turnId && messages[index]?.parts.some(isToolUIPart) ? turnId : [],
+  );
+  const ofClients = new Set(withCalls.length > 0 ? await listWithClientTools(userId, withCalls) : []);
+  return {
+    messages: messages.map((message, index) => {
+      const turnId = rows[index]?.turnId;
+      return !turnId || ofClients.has(turnId) ? message : { ...message, parts: message.parts.map(partExecutedHere) };
+    }),
+    nextCursor: rows[0]?.parentId ?? null,
+  };
 }
 
 /** The newest messages of the branch in view, oldest first, with what the tables know of each besides. */

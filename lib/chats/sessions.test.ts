@@ -61,13 +61,13 @@ describe("sessions", () => {
     ];
     await expect(endSession(await open(otherId), second.credential.id)).rejects.toMatchObject({ code: "not_found" });
     await endSession(first, second.credential.id);
-    await expect(requireCaller(requests[1] as Request)).rejects.toMatchObject({ code: "unauthorized" });
+    await expect(requireCaller((requests[1] as Request).clone())).rejects.toMatchObject({ code: "unauthorized" });
     await expect(endSession(first, second.credential.id)).rejects.toMatchObject({ code: "not_found" });
     expect((await listSessions(first)).map(({ id }) => id).sort()).toEqual(
       [first.credential.id, third.credential.id].sort(),
     );
     await endAllSessions(first);
-    for (const each of requests) await expect(requireCaller(each)).rejects.toMatchObject({ code: "unauthorized" });
+    for (const each of requests) await expect(requireCaller(each.clone())).rejects.toMatchObject({ code: "unauthorized" });
     expect(await listSessions(await open(userId))).toHaveLength(1);
   });
 
@@ -125,7 +125,7 @@ it("I24: a guest who signs up keeps the chats and loses every session and token 
     expect(await requireCaller(each)).toMatchObject({ user: { id: guestId } });
   expect((await signUp(account, { guestId, address, local: true })).id).toBe(guestId);
   for (const each of [...jwts, bearer(token)])
-    await expect(requireCaller(each)).rejects.toMatchObject({ code: "unauthorized" });
+    await expect(requireCaller(each.clone())).rejects.toMatchObject({ code: "unauthorized" });
   const [left] = await pool().sql`
     select (select count(*)::int from sessions where user_id = ${guestId}) as sessions,
       (select count(*)::int from tokens where user_id = ${guestId}) as tokens`;

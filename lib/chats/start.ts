@@ -9,14 +9,25 @@ import { isDatabaseAway } from "@/lib/database-away";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
-import { requireModel } from "@/lib/models/catalogue";
+import { type ReadyModel, requireModel } from "@/lib/models/catalogue";
+import { localFields } from "@/lib/models/request-fields";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { refusalOf } from "./budget";
-import { type Continuation, forModel, requireAsked, requireContinuation } from "./continuation";
+import { isAnswering, replaces } from "./busy-chat";
+import {
+  type Continuation,
+  forModel,
+  requireAsked,
+  requireContinuation,
+  requireResults,
+  resultsKey,
+} from "./continuation";
 import { isDraining, whileStarting } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
-import { type Begun, beginningOf, readState, storeSend } from "./store-send";
+import { modelCall } from "./model-call";
+import { stopRow } from "./stop";
+import { type Begun, beginningOf, placeFor, readState, type Send, storeSend } from "./store-send";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 /** Keeps a promise alive after the response is gone: Next's `after`. */
@@ -25,16 +36,33 @@ export type KeepAlive = (work: Promise<void>) => void;
 /**
  * Starts the turn and lets go of it, or returns the turn this key started before. Follow it with `followTurn`.
  * Throws unavailable while the server drains, turn_running when the chat is busy with another turn, key_reused when the key
- * belongs to a turn that was asked for something else.
+ * belongs to a turn that was asked for something else. A running answer from which the client's history goes on is ended first.
  */
-export function startTurn(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
-  return whileStarting(() => start(userId, request, keepAlive));
+export function startTurn(userId: string, asked: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+  return whileStarting(async () => {
+    const request =
+      asked.trigger === "answer-calls" ? { ...asked, clientKey: await resultsKey(userId, asked.chatId, asked) } : asked;
+    for (let ended = 0; ; ended++) {
+      const turn = await start(userId, request, keepAlive);
+      if (!("replaced" in turn)) return turn;
+      if (ended === maxReplaced) throw stillAnswering(turn.replaced);
+      await stopRow(turn.replaced);
+    }
+  });
 }
 
-async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+/** Each time another send was faster than the one that waited for the end of an answer. */
+const maxReplaced = 5;
+
+/** The turn that must end before the send may begin. */
+type Replaced = { replaced: TurnRow };
+
+async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow | Replaced> {
   const fingerprint = fingerprintOf(request);
   const state = await readState(userId, request);
   const earlier = state.turnId && (await findTurnByKey(userId, request.clientKey));
+  if (earlier && isElsewhere(earlier, request))
+    return start(userId, { ...request, clientKey: `${request.chatId} ${request.clientKey}` }, keepAlive);
   if (earlier) return requireSameContent(earlier, fingerprint);
   if (isDraining())
     throw new AppError("unavailable", "The server is restarting. Nothing was sent; try again in a moment.", {
@@ -52,15 +80,17 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   }
   const options = await (found ? settingsAgain(found, request) : settingsOf(request));
   const continuation = found && forModel(found, options.model);
+  const place = await placeFor(userId, request, state.chat);
   await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();
+  const send: Send = { turnId, userId, request, fingerprint, options, continuation, place };
   let begun: Begun | null;
   try {
-    begun = await storeSend({ turnId, userId, request, fingerprint, options, continuation }, state);
+    begun = await storeSend(send, state);
   } catch (error) {
-    if (uniqueViolation(error, "turns")) return afterConflict(userId, request, fingerprint, error);
-    if (error instanceof TurnRefused) return afterRefusal(userId, request, fingerprint, error);
+    if (uniqueViolation(error, "turns")) return afterConflict(send, error);
+    if (error instanceof TurnRefused) return afterRefusal(send, error);
     if (!isDatabaseAway(error)) throw error;
     const found = await findStored(turnId, userId, request.clientKey, error);
     // Somebody else's, or taken over meanwhile: it has an owner.
@@ -68,7 +98,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     begun = { turn: found };
   }
   // An equal send was faster.
-  if (!begun) return afterConflict(userId, request, fingerprint);
+  if (!begun) return afterConflict(send);
   const { turn, history } = begun;
   keepAlive(execute(turn, beginningOf(turn, options, continuation), history));
   return turn;
@@ -76,6 +106,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
 
 async function continuationFor(userId: string, request: TurnRequest): Promise<Continuation | undefined> {
   if (request.trigger === "continue-message") return requireContinuation(userId, request.chatId, request.messageId);
+  if (request.trigger === "answer-calls") return requireResults(userId, request.chatId, request);
   if (request.trigger === "answer-approvals") return requireAsked(userId, request.chatId, request.decisions);
 }
 
@@ -103,7 +134,13 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
 
 /** Throws for a model that is not offered. */
 async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
-  const { id: model } = await requireModel(request.model);
+  const ready = await requireModel(request.model);
+  const { id: model } = ready;
+  const call = request.trigger === "submit-message" ? request.call : undefined;
+  const prompt = request.trigger === "answer-prompt" ? request.prompt : undefined;
+  // Throws for a field that this model's provider cannot be told.
+  modelCall(ready, { call, prompt });
+  if (prompt) requireReadable(prompt, ready);
   return {
     model,
     modelName: request.model ?? model,
@@ -111,8 +148,25 @@ async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
     documentIds: request.documentIds,
     view: request.view,
     ...(request.canAsk && { canAsk: true }),
-    ...(request.trigger === "answer-prompt" && { prompt: callOf(request.prompt) }),
+    ...(call && { call }),
+    ...(prompt && { prompt: callOf(prompt) }),
   };
+}
+
+/** Throws for what of a prompt the model would not be told, or cannot read. */
+function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyModel): void {
+  const parts = messages.flatMap((message) => message.parts);
+  if (!fields.names && parts.some((part) => part.type === "text" && part.providerMetadata?.openaiCompatible?.name))
+    throw new AppError(
+      "bad_request",
+      "messages: the provider of this model takes no `name` in messages. Leave it out.",
+    );
+  const sees = abilities.vision ?? fields !== localFields;
+  if (!sees && parts.some((part) => part.type === "file"))
+    throw new AppError(
+      "bad_request",
+      "messages: this model reads text only. Choose one that sees, or leave files out.",
+    );
 }
 
 /** As the answer that is continued was asked for; only the model may be another one. */
@@ -120,38 +174,51 @@ async function settingsAgain(
   { settings, messageId }: Continuation,
   { model: modelName = settings.modelName, canAsk }: TurnRequest,
 ): Promise<TurnSettings> {
-  const { id: model } = await requireModel(modelName ?? settings.model);
+  const ready = await requireModel(modelName ?? settings.model);
+  const { id: model } = ready;
+  modelCall(ready, settings);
   return { ...settings, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
 }
 
-/** Two calls met: the equal send attaches to the winner's turn, the competing one is told which turn runs. Neither is counted. */
-async function afterConflict(
-  userId: string,
-  request: TurnRequest,
-  fingerprint: string,
-  cause?: unknown,
-): Promise<TurnRow> {
+/**
+ * Two calls met: the equal send attaches to the winner's turn, the one that goes on from a running answer ends that, any other
+ * is told which turn runs. None is counted.
+ */
+async function afterConflict(send: Send, cause?: unknown): Promise<TurnRow | Replaced> {
+  const { userId, request, fingerprint, place } = send;
   refund(["turn"], { user: userId });
   const winner = await findTurnByKey(userId, request.clientKey);
   if (winner) return requireSameContent(winner, fingerprint);
   const { chat } = await readState(userId, request);
   const running = chat && (await findRunningTurn(userId, chat.id));
-  throw new AppError("turn_running", "This chat is still answering. Wait for the answer or stop it, then send again.", {
-    ...(running ? { details: { turnId: running.id } } : {}),
-    cause,
-  });
+  if (running && (await isAnswering(running, request, fingerprint, place))) return running;
+  if (running && place && replaces(running, request, place)) return { replaced: running };
+  throw stillAnswering(running, cause);
+}
+
+function stillAnswering(running: TurnRow | null, cause?: unknown): AppError {
+  return new AppError(
+    "turn_running",
+    "This chat is still answering. Wait for the answer or stop it, then send again.",
+    {
+      ...(running ? { details: { turnId: running.id } } : {}),
+      cause,
+    },
+  );
 }
 
 /** An equal send may have taken the last place, or the chat is busy anyway: then that is the answer. */
-async function afterRefusal(
-  userId: string,
-  request: TurnRequest,
-  fingerprint: string,
-  refusal: TurnRefused,
-): Promise<TurnRow> {
+async function afterRefusal(send: Send, refusal: TurnRefused): Promise<TurnRow | Replaced> {
+  const { userId, request } = send;
   const { turnId, chat } = await readState(userId, request);
-  if (turnId || (chat && (await findRunningTurn(userId, chat.id)))) return afterConflict(userId, request, fingerprint);
+  if (turnId || (chat && (await findRunningTurn(userId, chat.id)))) return afterConflict(send);
   throw refusalOf(refusal);
+}
+
+/** Some clients count the messages of each chat anew: then an id means one message in one chat only. */
+function isElsewhere(turn: TurnRow, { trigger, keyless, chatId, chatIsNew, ...request }: TurnRequest): boolean {
+  const hasHistory = trigger === "submit-message" && "before" in request && request.before !== undefined;
+  return hasHistory && keyless === true && !chatIsNew && turn.chatId !== chatId;
 }
 
 /** The messages have rows of their own. */

@@ -3,6 +3,7 @@
 import { findLatestTurn, findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
+import { logger } from "@/lib/logger";
 import type { TurnState } from "@/lib/turn/chunks";
 import { requireChat } from "./chats";
 import { requireTurn } from "./follow";
@@ -16,14 +17,25 @@ const waitMs = 30_000;
 export async function stopChat(userId: string, chatId: string): Promise<Stopped> {
   await requireChat(userId, chatId);
   const turn = await findLatestTurn(userId, chatId);
-  return turn ? stop(turn) : { turnId: null, status: null };
+  return turn ? stopRow(turn) : { turnId: null, status: null };
 }
 
 export async function stopTurn(userId: string, turnId: string): Promise<Stopped> {
-  return stop(await requireTurn(userId, turnId));
+  return stopRow(await requireTurn(userId, turnId));
 }
 
-async function stop(turn: TurnRow): Promise<Stopped> {
+/** For a client that has left and cannot come back. Nobody waits for it. */
+export async function stopAbandoned({ id, state }: TurnRow): Promise<void> {
+  if (state !== "running") return;
+  try {
+    await turnLog().requestStop(id);
+  } catch (error) {
+    logger.warn({ err: error, turnId: id }, "the turn of a client that left could not be stopped, and goes on");
+  }
+}
+
+/** Throws unavailable when the turn has not ended within 30 s. */
+export async function stopRow(turn: TurnRow): Promise<Stopped> {
   if (turn.state !== "running") return { turnId: turn.id, status: turn.state };
   await turnLog().requestStop(turn.id);
   const reader = turnLog().read(turn.id, turn.lastSeq);

@@ -22,8 +22,9 @@ import { visibleLine } from "@/lib/turn/foreign-text";
 import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
 import { ceilingsOf } from "./budget";
+import { type Place, placeOf } from "./client-history";
 import type { Continuation } from "./continuation";
-import type { TurnRequest, TurnSettings } from "./turn-request";
+import { requireSaneHistory, type TurnRequest, type TurnSettings } from "./turn-request";
 
 export function readState(
   userId: string,
@@ -35,14 +36,36 @@ export function readState(
 /** A turn whose row is stored, and its branch where that is known without asking. */
 export type Begun = { turn: TurnRow; history?: ChatMessage[] };
 
-type Send = {
+export type Send = {
   turnId: string;
   userId: string;
   request: TurnRequest;
   fingerprint: string;
   options: TurnSettings;
   continuation: Continuation | undefined;
+  /** Where the client's history puts the question; undefined: behind the chat's newest message. */
+  place: Place | undefined;
 };
+
+/** Undefined when the client tells nothing of its history. Throws too_large when it tells more than may be stored at once. */
+export async function placeFor(
+  userId: string,
+  request: TurnRequest,
+  chat: SendState["chat"],
+  again = false,
+): Promise<Place | undefined> {
+  if (request.trigger !== "submit-message" && request.trigger !== "regenerate-message") return undefined;
+  const { message, before } = request;
+  if (!message || !before) return undefined;
+  const { id, parts } = message;
+  // Nothing needs to be looked up, as long as no other chat has this id.
+  if (before.length === 0 && !chat && !again)
+    return { unknown: [], question: { id, parentId: null, stored: false }, path: [{ name: id, id, role: "user" }] };
+  const place = await placeOf(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
+  if (!place) return undefined;
+  requireSaneHistory(request, place.unknown);
+  return place;
+}
 
 /** Each time another send got on. */
 const mostTries = 20;
@@ -61,18 +84,21 @@ export async function storeSend(send: Send, state: SendState): Promise<Begun | n
     state = await readState(userId, request);
     if (state.turnId) return null;
     if (wasThere && !state.chat) throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.");
+    send.place = await placeFor(userId, request, state.chat, true);
   }
   throw new Error(`chat ${request.chatId} changed ${mostTries} times while a turn was to begin in it`);
 }
 
 /** Null when the chat is not what it was, or is there by now, or its number is taken; then nothing was stored. */
 async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
-  const { userId, request, fingerprint, options, continuation } = send;
-  if (!chat && request.trigger !== "submit-message" && request.trigger !== "answer-prompt")
-    throw new AppError("not_found", "There is no such chat.");
-  const said = newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
-  const title = chat?.title ?? titleOf(textOf(said.findLast(({ role }) => role === "user") ?? { parts: [] }));
-  const question = said.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
+  const { userId, request, fingerprint, options, continuation, place } = send;
+  if (!chat && !place && !makesChat(request)) throw new AppError("not_found", "There is no such chat.");
+  const said = place
+    ? placedMessages(request, place)
+    : newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
+  const asked = place ? messageOf(request) : said.findLast(({ role }) => role === "user");
+  const title = chat?.title ?? titleOf(textOf(asked ?? { parts: [] }));
+  const question = place?.question.id ?? said.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
   const row = {
     id: send.turnId,
     userId,
@@ -81,10 +107,12 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     messageId: uuidv7(),
     clientKey: request.clientKey,
     fingerprint,
-    request: { ...options, chatTitle: title, begunSeq: begunSeqOf(continuation) },
+    request: { ...options, chatTitle: title, begunSeq: begunSeqOf(continuation), questionName: nameOf(request, place) },
     lastSeq: continuation && (begunSeqOf(continuation) ?? 0) + continuation.decided.length,
   };
-  const rows = [...questionRows(said, chat, request), answerRow(row)];
+  const named = request.trigger === "answer-prompt" ? request.parentId : undefined;
+  const above = place ? (place.unknown[0] ?? place.question).parentId : (named ?? chat?.last?.id ?? null);
+  const rows = [...questionRows(said, above, request), answerRow(row)];
   const listed = request.trigger !== "answer-prompt" || (request.listed ?? false);
   const insert = (sql: Statements, at: { newTitle: string } | { updatedAt?: string }) =>
     insertTurn(sql, row, { ...at, listed }, rows, ceilings, env().LEASE_MS);
@@ -114,27 +142,36 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
   } catch (error) {
     if (uniqueViolation(error, "chats")) return null;
     if (!uniqueViolation(error, "messages")) throw error;
+    // Stored meanwhile, or the id is that of a message in another chat: what is there must be looked at.
+    if (place && !again) return null;
     throw new AppError(
       "bad_request",
       "message.id: is used by another message already. Send a new id with a new message.",
       { cause: error },
     );
   }
-  return turn && { turn, ...(!chat?.last && { history: said as ChatMessage[] }) };
+  return (
+    turn && { turn, ...(!chat?.last && (!place || said[0]?.role === "user") && { history: said as ChatMessage[] }) }
+  );
+}
+
+function makesChat(request: TurnRequest): boolean {
+  return request.trigger === "submit-message" || (request.trigger === "answer-prompt" && !request.parentId);
 }
 
 type Said = NewMessage & { id: string };
 
-/** Behind the chat's newest message. */
-function questionRows(said: Said[], chat: SendState["chat"], request: TurnRequest): TurnMessage[] {
+/** One behind the other. */
+function questionRows(said: Said[], above: string | null, request: TurnRequest): TurnMessage[] {
+  const last = said.length - 1;
   return said.map((message, index) => ({
     id: message.id,
-    parentId: said[index - 1]?.id ?? chat?.last?.id ?? null,
+    parentId: said[index - 1]?.id ?? above,
     turnId: null,
     role: message.role as "user" | "assistant",
     status: "complete",
     parts: message.parts,
-    metadata: request.trigger === "submit-message" ? (request.metadata ?? null) : null,
+    metadata: index === last && "metadata" in request ? (request.metadata ?? null) : (message.metadata ?? null),
     text: textOf(message).replaceAll("\0", ""),
   }));
 }
@@ -180,12 +217,27 @@ function numbered(chunks: TurnChunk[]): LoggedChunk[] {
   });
 }
 
-type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
+type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string; metadata?: { model: string } };
 
 /** What the client says that is not stored yet, oldest first. */
 function newMessages(request: TurnRequest): NewMessage[] {
   if (request.trigger === "submit-message") return [{ ...request.message, role: "user" }];
   return request.trigger === "answer-prompt" ? request.prompt.messages : [];
+}
+
+function messageOf(request: TurnRequest): Pick<ChatMessage, "id" | "parts"> | undefined {
+  return request.trigger === "submit-message" || request.trigger === "regenerate-message" ? request.message : undefined;
+}
+
+/** What is not stored yet of a client's history. */
+function placedMessages(request: TurnRequest, { unknown, question }: Place): Said[] {
+  const message = messageOf(request);
+  return message && !question.stored ? [...unknown, { id: question.id, role: "user", parts: message.parts }] : unknown;
+}
+
+function nameOf(request: TurnRequest, place: Place | undefined): string | undefined {
+  const name = messageOf(request)?.id;
+  return place && place.question.id !== name ? name : undefined;
 }
 
 /** The user message that a regenerated answer answers. */

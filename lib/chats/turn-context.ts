@@ -13,7 +13,7 @@ const branchLimits = { maxMessages: 200, maxBytes: 8 * 1024 * 1024 };
 
 /** Throws not_found when the chat is gone. More than the turn costs a query each. */
 export async function loadTurnContext(turn: TurnRow, knows: Knows): Promise<TurnContext> {
-  const { modelName, model, view } = turn.request as TurnSettings;
+  const { modelName, model, view, prompt } = turn.request as TurnSettings;
   return {
     turnId: turn.id,
     chatId: turn.chatId,
@@ -22,6 +22,7 @@ export async function loadTurnContext(turn: TurnRow, knows: Knows): Promise<Turn
     model: modelName ?? model,
     createdAt: turn.createdAt.toISOString(),
     view: view ?? {},
+    ...(prompt?.echo && { promptEcho: prompt.echo }),
     chat: knows === "turn" ? null : await loadChat(turn, knows === "branch"),
   };
 }

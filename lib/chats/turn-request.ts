@@ -4,11 +4,15 @@ import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
-import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
-import { clientId, turnOptions } from "@/lib/turn/turn-options";
-import { type Decision, decision, maxDecisions } from "./decisions";
+import type { TurnCall, TurnPrompt, TurnView } from "@/lib/turn/turn-context";
+import { clientId, maxIdLength, turnOptions } from "@/lib/turn/turn-options";
+import type { ClientMessage } from "./client-history";
+import { type Decision, decision, maxDecisions, type Results } from "./decisions";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
+
+/** As JSON. */
+const maxMetadataLength = 16_384;
 
 export const userMessage = z
   .object({
@@ -18,10 +22,18 @@ export const userMessage = z
       .array(textPart)
       .min(1)
       .refine((parts) => parts.some((part) => part.text.trim() !== ""), "must hold some text"),
+    metadata: z
+      .unknown()
+      .refine(
+        (value) => JSON.stringify(value ?? null).length <= maxMetadataLength,
+        `is longer than ${maxMetadataLength} characters`,
+      )
+      .describe("Kept with the message as it is.")
+      .optional(),
   })
   .meta({ id: "UserMessage" });
 
-/** What `POST /api/chat` takes. History comes from the database, so only the newest user message is ever looked at. */
+/** What `POST /api/chat` takes. */
 export const chatRequest = z
   .object({
     id: clientId.optional().describe("The chat. One with this id is made when there is none; default: a new chat."),
@@ -29,7 +41,10 @@ export const chatRequest = z
     messages: z
       .array(z.unknown())
       .optional()
-      .describe("In place of `message`, as stock clients send it. Only the last user message in it is read."),
+      .describe(
+        "In place of `message`, as stock clients send it: the conversation as the client holds it, the new message last. " +
+          "What comes before that decides where it stands.",
+      ),
     trigger: z
       .enum(["submit-message", "regenerate-message", "continue-message", "answer-approvals"])
       .default("submit-message")
@@ -46,10 +61,10 @@ export const chatRequest = z
       .describe("With `answer-approvals`: what was decided about each request of the answer."),
     messageId: z
       .string()
-      .max(64)
+      .max(2 * maxIdLength)
       .nullish()
       .describe(
-        "With `regenerate-message`: the answer to make again, or its question. With `continue-message`: the answer to " +
+        "With `submit-message`: the question that the last of `messages` replaces. With `regenerate-message`: the answer to make again, or its question. With `continue-message`: the answer to " +
           "go on with. Default: the last.",
       ),
     ...turnOptions,
@@ -67,15 +82,30 @@ export type TurnRequest = TurnOptions & {
   chatIsNew?: boolean;
   /** Equal keys of one user are one turn. */
   clientKey: string;
+  /** The client sent no key of its own: while its answer runs, the same words are the same send. */
+  keyless?: boolean;
   view?: TurnView;
   /** The client can show a request for consent and send the answer. */
   canAsk?: boolean;
 } & (
-    | { trigger: "submit-message"; message: Pick<ChatMessage, "id" | "parts">; metadata?: unknown }
+    | {
+        trigger: "submit-message";
+        message: Pick<ChatMessage, "id" | "parts">;
+        metadata?: unknown;
+        call?: TurnCall;
+        /** The client's conversation before the message. Undefined: the branch in view. */
+        before?: ClientMessage[];
+        /** The message takes the place of the one that the client knew by this id. */
+        edits?: string;
+      }
     | {
         trigger: "regenerate-message";
         /** The answer to make again, or the question to answer again; undefined: the last. */
         messageId?: string;
+        /** The question as the client holds it, which decides; and its conversation before that. */
+        message?: Pick<ChatMessage, "id" | "parts">;
+        metadata?: unknown;
+        before?: ClientMessage[];
       }
     | {
         trigger: "continue-message";
@@ -84,8 +114,13 @@ export type TurnRequest = TurnOptions & {
       }
     /** Goes on with the answer that asked for these decisions. */
     | { trigger: "answer-approvals"; decisions: Decision[] }
-    /** Makes a chat that holds these messages as its branch, and answers the last of them. In the user's lists only if `listed`. */
-    | { trigger: "answer-prompt"; prompt: TurnPrompt; listed?: boolean }
+    /** Goes on with the answer whose calls the client's own tools have answered. */
+    | ({ trigger: "answer-calls" } & Results)
+    /**
+     * Makes a chat that holds these messages as its branch, or with `parentId` a branch behind that message, and answers the
+     * last of them. In the user's lists only if `listed`.
+     */
+    | { trigger: "answer-prompt"; prompt: TurnPrompt; parentId?: string; listed?: boolean }
   );
 
 /** What a turn row keeps of it besides the messages. */
@@ -98,8 +133,12 @@ export type TurnSettings = {
   view?: TurnView;
   canAsk?: boolean;
   prompt?: Omit<TurnPrompt, "messages">;
+  /** How the client wants the model called in a chat whose history the server has. */
+  call?: TurnCall;
   /** As it was when the turn began. */
   chatTitle?: string;
+  /** What the client calls the question, where that is stored under another id. */
+  questionName?: string;
   /** The answer that this turn goes on with. */
   continues?: string;
   /** How many chunks its log began with: what they say is not this turn's answer yet. */
@@ -126,15 +165,41 @@ export function requireSaneLength(request: TurnRequest): void {
   );
 }
 
+/** The same for what only the client has of the conversation. */
+export function requireSaneHistory(request: TurnRequest, unknown: Pick<ChatMessage, "parts">[]): void {
+  const most = env().MAX_TURN_CHARACTERS;
+  const length = unknown.reduce((sum, { parts }) => sum + textLength(parts), lengthOf(request));
+  if (length <= most) return;
+  throw new AppError(
+    "too_large",
+    `messages: what is new in them is longer than ${most} characters. Nothing was sent; shorten the conversation.`,
+  );
+}
+
 /** In characters. Of a prompt all that the model reads counts: messages with calls and results, instructions, tools. */
 function lengthOf(request: TurnRequest): number {
-  if (request.trigger === "submit-message") return textLength(request.message.parts);
+  if (request.trigger === "submit-message" || request.trigger === "regenerate-message")
+    return textLength(request.message?.parts ?? []);
+  if (request.trigger === "answer-calls") return JSON.stringify(request.results).length;
   if (request.trigger !== "answer-prompt") return 0;
-  const { messages, instructions, tools } = request.prompt;
+  const { messages, instructions, notes = [], tools } = request.prompt;
   const said = messages.reduce((sum, { parts }) => sum + textLength(parts), 0);
-  return said + instructions.length + (tools ? JSON.stringify(tools).length : 0);
+  return (
+    said +
+    instructions.length +
+    notes.reduce((sum, { text }) => sum + text.length, 0) +
+    (tools ? JSON.stringify(tools).length : 0)
+  );
 }
 
 function textLength(parts: ChatMessage["parts"]): number {
-  return parts.reduce((sum, part) => sum + (part.type === "text" ? part.text : JSON.stringify(part)).length, 0);
+  return parts.reduce((sum, part) => sum + lengthOfPart(part), 0);
+}
+
+/** What a model takes an image for, about. Its bytes are bounded with those of the body. */
+const fileCharacters = 4_000;
+
+function lengthOfPart(part: ChatMessage["parts"][number]): number {
+  if (part.type === "file") return fileCharacters;
+  return (part.type === "text" ? part.text : JSON.stringify(part)).length;
 }

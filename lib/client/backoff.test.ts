@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { pageWake, pause, type Wake } from "./backoff";
+import { pageWake, pause, untilVisible, type Wake } from "./backoff";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -59,5 +59,54 @@ it.each(["before it began", "while it lasts"])("rejects with the reason of an ab
   const paused = pause(forever, () => unsubscribed, leaving.signal);
   leaving.abort(reason);
   await expect(paused).rejects.toBe(reason);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+class Page extends EventTarget {
+  visibilityState = "visible";
+
+  become(state: "visible" | "hidden"): void {
+    this.visibilityState = state;
+    this.dispatchEvent(new Event("visibilitychange"));
+  }
+}
+
+it("tells of a hidden page after a while, of one that was opened in the background too, and never for Infinity", async () => {
+  const document = new Page();
+  const told: string[] = [];
+  const unsubscribe = pageWake({ document, hiddenMs: 1_000 })((reason) => told.push(reason));
+  document.become("hidden");
+  await vi.advanceTimersByTimeAsync(999);
+  document.become("visible");
+  await vi.advanceTimersByTimeAsync(1_000);
+  expect(told).toEqual(["visible"]);
+  document.become("hidden");
+  const background = pageWake({ document, hiddenMs: 1_000 })((reason) => told.push(`background ${reason}`));
+  const never = pageWake({ document, hiddenMs: Number.POSITIVE_INFINITY })((reason) => told.push(`never ${reason}`));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(told).toEqual(["visible", "hidden", "background hidden"]);
+  document.become("visible");
+  document.become("hidden");
+  for (const each of [unsubscribe, background, never]) each();
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+it("waits for a page to be looked at, not for the network", async () => {
+  const [document, window] = [new Page(), new EventTarget()];
+  const wake = pageWake({ document, window });
+  await untilVisible(wake, new AbortController().signal);
+  document.become("hidden");
+  let seen = false;
+  const visible = untilVisible(wake, new AbortController().signal).then(() => (seen = true));
+  window.dispatchEvent(new Event("online"));
+  await vi.advanceTimersByTimeAsync(60_000);
+  expect(seen).toBe(false);
+  document.become("visible");
+  await visible;
+  const leaving = new AbortController();
+  document.become("hidden");
+  const left = untilVisible(wake, leaving.signal);
+  leaving.abort(new Error("left"));
+  await expect(left).rejects.toThrow("left");
   expect(vi.getTimerCount()).toBe(0);
 });

@@ -1,5 +1,5 @@
-// How long to wait before trying again, and the page's events that bear on it: the network went or is back, or the page is
-// looked at again. Works without a window. Nothing here knows what is tried.
+// How long to wait before trying again, and the page's events that bear on it: the network went or is back, the page is
+// looked at again or has been hidden for a while. Works without a window. Nothing here knows what is tried.
 
 export type Backoff = {
   minMs: number;
@@ -11,35 +11,78 @@ export function backoffMs(failures: number, { minMs, maxMs }: Backoff): number {
   return Math.random() * Math.min(maxMs, minMs * 2 ** failures);
 }
 
-type WakeReason = "online" | "offline" | "visible";
+/** `hidden`: the page has been out of view for `hiddenMs`, at most once before it is `visible` again. */
+type WakeReason = "online" | "offline" | "visible" | "hidden";
 
 /** Calls back until unsubscribed. Where there is no window or document it never does. */
-export type Wake = (listener: (reason: WakeReason) => void) => () => void;
+export type Wake = {
+  (listener: (reason: WakeReason) => void): () => void;
+  /** Whether the page is out of view now. */
+  readonly isHidden?: () => boolean;
+};
 
 export type PageEvents = {
   window?: EventTarget;
   document?: EventTarget & { readonly visibilityState: string };
+  /** So long a page is out of view before its streams are closed; Infinity keeps them open. Default: 10 s. */
+  hiddenMs?: number;
 };
 
-export function pageWake({ window = globalThis.window, document = globalThis.document }: PageEvents = {}): Wake {
-  return (listener) => {
+/** Longer than a glance at another tab, which is to cost no request. */
+const defaultHiddenMs = 10_000;
+
+export function pageWake({
+  window = globalThis.window,
+  document = globalThis.document,
+  hiddenMs = defaultHiddenMs,
+}: PageEvents = {}): Wake {
+  const isHidden = () => document?.visibilityState === "hidden";
+  const wake = (listener: (reason: WakeReason) => void) => {
     const unsubscribe = new AbortController();
     const { signal } = unsubscribe;
     for (const reason of ["online", "offline"] as const)
       window?.addEventListener(reason, () => listener(reason), { signal });
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const look = () => {
+      clearTimeout(timer);
+      // A timer of Infinity fires at once.
+      if (isHidden() && Number.isFinite(hiddenMs)) timer = setTimeout(() => listener("hidden"), hiddenMs);
+    };
     document?.addEventListener(
       "visibilitychange",
       () => {
+        look();
         if (document.visibilityState === "visible") listener("visible");
       },
       { signal },
     );
-    return () => unsubscribe.abort();
+    // A page may be opened in the background.
+    look();
+    return () => {
+      clearTimeout(timer);
+      unsubscribe.abort();
+    };
   };
+  return Object.assign(wake, { isHidden });
+}
+
+/** Resolves when the page is in view, at once if it is. Rejects with the signal's reason. */
+export async function untilVisible(wake: Wake, signal: AbortSignal): Promise<void> {
+  // It may have come back before anybody read what closed the stream.
+  if (wake.isHidden?.()) await untilWoken(wake, signal, (reason) => reason === "visible");
 }
 
 /** Resolves after the time, or at the next wake that gives hope, whichever is first. Rejects with the signal's reason. */
 export async function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
+  await untilWoken(wake, signal, (reason) => reason === "online" || reason === "visible", ms);
+}
+
+async function untilWoken(
+  wake: Wake,
+  signal: AbortSignal,
+  isAwaited: (reason: WakeReason) => boolean,
+  ms?: number,
+): Promise<void> {
   signal.throwIfAborted();
   let unsubscribe = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -48,9 +91,9 @@ export async function pause(ms: number, wake: Wake, signal: AbortSignal): Promis
   try {
     await new Promise<void>((resolve, reject) => {
       unsubscribe = wake((reason) => {
-        if (reason !== "offline") resolve();
+        if (isAwaited(reason)) resolve();
       });
-      timer = setTimeout(resolve, ms);
+      if (ms !== undefined) timer = setTimeout(resolve, ms);
       onAbort = () => reject(signal.reason);
       signal.addEventListener("abort", onAbort);
     });

@@ -46,9 +46,9 @@ async function storedEvents(turn: TurnChunk[], name: DialectName) {
 }
 
 const tells = {
-  sources: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "rag", "openai"]),
+  sources: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "rag"]),
   tools: new Set<DialectName>(["ai-sdk", "agent", "text"]),
-  calls: new Set<DialectName>(["ai-sdk", "agent", "text", "openai"]),
+  calls: new Set<DialectName>(["ai-sdk", "agent", "text"]),
   stopped: new Set<DialectName>(["ai-sdk", "text", "snapshot"]),
   code: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "openai"]),
 };
@@ -220,7 +220,13 @@ test("the question, its options and its token are sent as the format has them", 
     "ai-sdk /api/chat": native,
     "text /api/chat": native,
     "snapshot /api/v1/chat/stream": { text: question.text, conversation_id: context.chatId, ...snake },
-    "content /api/v1/chat": { message: question.text, stream: true, conversation_id: context.chatId, ...snake },
+    "content /api/v1/chat": {
+      message: question.text,
+      stream: true,
+      include_sources: true,
+      conversation_id: context.chatId,
+      ...snake,
+    },
     "agent /api/user-0001/chat/stream": { message: question.text, conversation_id: context.chatId, ...snake },
     [`rag /chat/${context.chatId}/stream`]: { question: question.text, ...snake },
     [`token /sessions/${context.chatId}/messages/stream`]: { content: question.text, role: "user", ...camel },

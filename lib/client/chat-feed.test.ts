@@ -60,6 +60,23 @@ test("opens again after an end, a cut and a refusal for now, and hears how it st
   leaving.abort();
 });
 
+test("a hidden page lets go of its feed, and hears how it stands when it is looked at", async () => {
+  const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
+  const become = (state: string) => {
+    document.visibilityState = state;
+    document.dispatchEvent(new Event("visibilitychange"));
+  };
+  server.answer = (exchange) => tell(exchange, exchange.number === 1 ? "running" : "complete");
+  const { statuses, leaving } = open({ document, hiddenMs: 5 });
+  await vi.waitFor(() => expect(statuses()).toEqual(["running"]));
+  become("hidden");
+  await (server.exchanges[0] as Exchange).left;
+  expect(server.exchanges).toHaveLength(1);
+  become("visible");
+  await vi.waitFor(() => expect(statuses()).toEqual(["running", "complete"]));
+  leaving.abort();
+});
+
 test("a server that falls silent is left for another connection", async () => {
   server.answer = (exchange) => tell(exchange, "running");
   const { statuses, leaving } = open({ heartbeatMs: 20 });

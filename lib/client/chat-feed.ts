@@ -1,7 +1,7 @@
 // The feed of a chat (docs/protocol.md §5): which turn is its latest, told at once and whenever that changes, whoever
-// began it. Reopened for as long as the caller wants it. What the turn says is transport.ts.
+// began it. Reopened for as long as the caller wants it, closed while the page is hidden. What the turn says is transport.ts.
 import { z } from "zod";
-import { type Backoff, backoffMs, type PageEvents, pageWake, pause } from "./backoff";
+import { type Backoff, backoffMs, type PageEvents, pageWake, pause, untilVisible } from "./backoff";
 import { type Frame, Line } from "./line";
 import { badResponse, type Http, RequestError, request } from "./request";
 
@@ -49,7 +49,8 @@ export async function followChat(options: ChatFeedOptions): Promise<never> {
     } finally {
       line.close();
     }
-    if (!line.moved) await pause(Math.max(backoffMs(failures, backoff), retryAfterMs), wake, signal);
+    if (line.parked) await untilVisible(wake, signal);
+    else if (!line.moved) await pause(Math.max(backoffMs(failures, backoff), retryAfterMs), wake, signal);
   }
 }
 

@@ -90,7 +90,7 @@ export function toolCallSchema() {
   return z.object({ id: z.string(), name: z.string(), arguments: z.unknown() });
 }
 
-export function sourceSchema() {
+function sourceSchema() {
   return z
     .object({
       text: z.string(),

@@ -5,10 +5,11 @@
  * - `idle`: nothing is being followed
  * - `connecting`: a turn was asked for; no byte of the answer yet
  * - `live`: bytes arrive
+ * - `parked`: the page is hidden and gave the connection back; the stream is reopened when it is looked at
  * - `reconnecting`: the stream was lost and is being reopened
  * - `polling`: streaming failed repeatedly; the turn's state is asked for instead
  */
-export type ConnectionState = "idle" | "connecting" | "live" | "reconnecting" | "polling";
+export type ConnectionState = "idle" | "connecting" | "live" | "parked" | "reconnecting" | "polling";
 
 export class Connection {
   #state: ConnectionState = "idle";

@@ -13,7 +13,6 @@ import {
   type Said,
   type Sent,
   snake,
-  sourceSchema,
   sourcesSchema,
   statusSchema,
   text,
@@ -61,7 +60,8 @@ const closing = {
   message_id: z.string(),
   conversation_id: z.string(),
   usage: usageSchema(),
-  sources: z.array(sourceSchema()),
+  // In a stream only of a turn that was asked for with them.
+  sources: sourcesSchema().default([]),
 };
 const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), (end) => [
   ...(end.sources.length > 0 ? [{ type: "sources" as const, sources: end.sources }] : []),
@@ -74,7 +74,7 @@ const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), 
 ]);
 const askContent = (asked: Asked, stream: boolean): Sent => ({
   path: "/api/v1/chat",
-  body: { message: asked.text, stream, ...inChat(asked), ...snake(asked) },
+  body: { message: asked.text, stream, ...(stream && { include_sources: true }), ...inChat(asked), ...snake(asked) },
 });
 
 const content: ClientDialect = {

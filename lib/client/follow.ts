@@ -1,9 +1,9 @@
 // A turn followed to its terminal over as many connections as it takes (docs/protocol.md §2 and §5): reopen at the
-// cursor, wait between attempts, and when streaming keeps failing ask for the turn's state instead. Ends only with a
-// terminal, an error or the reader's leaving; never because a connection ended. What an event says is the format's
-// matter, and comes in as a `Format`.
+// cursor, wait between attempts and while the page is hidden, and when streaming keeps failing ask for the turn's state
+// instead. Ends only with a terminal, an error or the reader's leaving; never because a connection ended. What an event
+// says is the format's matter, and comes in as a `Format`.
 import { parseCursor } from "@/lib/turn/cursor";
-import { type Backoff, backoffMs, pause, type Wake } from "./backoff";
+import { type Backoff, backoffMs, pause, untilVisible, type Wake } from "./backoff";
 import type { ConnectionState } from "./connection";
 import { type Frame, Line } from "./line";
 import { badResponse, type Http, RequestError, request, turnIdOf, unreachable } from "./request";
@@ -128,6 +128,12 @@ export class Follower<Item> {
           // Here, unlike in a first request, being asked to slow down is no reason to give an answer up.
           else if (!error.temporary && error.status !== 429) throw error;
           failure = error;
+        }
+        if (this.#line?.parked) {
+          this.#line = undefined;
+          report("parked");
+          await untilVisible(this.#options.wake, this.#options.signal);
+          continue;
         }
         const again = this.#line?.moved || failure === gone;
         this.#line?.close();

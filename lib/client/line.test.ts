@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import type { Wake } from "./backoff";
 import { type Frame, Line } from "./line";
 import { shortTurn, streamAfter, turnId } from "./turn-script";
 
@@ -48,4 +49,33 @@ test.each([
 test("refuses a page where a stream should be", async () => {
   const page = response([encoder.encode("<html>Sign in</html>")], "text/html");
   await expect(read(page)).rejects.toMatchObject({ code: "bad_response", status: 200 });
+});
+
+test("a question on its way from a page that is hidden is not given up; its stream is", async () => {
+  let tell: Parameters<Wake>[0] = () => {};
+  const wake: Wake = (listener) => {
+    tell = listener;
+    return () => {};
+  };
+  const line = new Line({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
+  tell("hidden");
+  expect(line.signal.aborted).toBe(false);
+  const first = await line.frames(response([encoder.encode(wire)])).next();
+  expect(first.value).toEqual(expected[0]);
+  expect(line.parked).toBe(true);
+  expect(line.signal.aborted).toBe(true);
+});
+
+test("a page that was looked at before its answer came keeps the stream", async () => {
+  let tell: Parameters<Wake>[0] = () => {};
+  const wake: Wake = (listener) => {
+    tell = listener;
+    return () => {};
+  };
+  const line = new Line({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
+  tell("hidden");
+  tell("visible");
+  await line.frames(response([encoder.encode(wire)])).next();
+  expect(line.parked).toBe(false);
+  line.close();
 });

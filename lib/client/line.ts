@@ -21,6 +21,10 @@ export type Frame = { event?: string | undefined; data: string; id?: string | un
 export class Line {
   /** The network went or came back while the line was open. It was closed for that; nothing has failed. */
   moved = false;
+  /** The page is hidden, and gave the connection back: a browser opens six to a host for all its tabs. Nothing has failed. */
+  parked = false;
+  #hidden = false;
+  #streams = false;
   readonly #options: LineOptions;
   readonly #closing = new AbortController();
   readonly #unsubscribe: () => void;
@@ -33,6 +37,8 @@ export class Line {
     this.#options = options;
     this.#limitMs = options.firstByteMs;
     this.#unsubscribe = options.wake((reason) => {
+      if (reason === "hidden" || reason === "visible") this.#hidden = reason === "hidden";
+      if (reason === "hidden") return this.#parkStream();
       // A socket from before the network went away may stay silent for minutes. Reopening costs one request, which tells
       // at once whether the server can still be reached.
       if (reason !== "visible") this.moved = true;
@@ -53,10 +59,19 @@ export class Line {
 
   #heard(): void {
     this.#heardAt = Date.now();
-    if (this.#limitMs === this.#options.silenceMs) return;
+    if (this.#streams) return;
+    this.#streams = true;
     this.#limitMs = this.#options.silenceMs;
     clearTimeout(this.#timer);
     this.#watch();
+    if (this.#hidden) this.#parkStream();
+  }
+
+  /** A question that is on its way must arrive, so only a stream that has begun is closed. */
+  #parkStream(): void {
+    if (!this.#streams) return;
+    this.parked = true;
+    this.#close(unreachable());
   }
 
   #close(reason: unknown): void {

@@ -1,4 +1,4 @@
-// The client's side of `ai-sdk` and `text`, which are asked on the native path (docs/protocol.md §5 and §6.7). Pure.
+// The client's side of `ai-sdk` and `text`, which are asked on the native path (docs/protocol.md §5 and §6.8). Pure.
 import { z } from "zod";
 import { parseSource } from "@/lib/turn/chunks";
 import { showSource } from "./chat-events";

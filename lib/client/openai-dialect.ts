@@ -1,6 +1,6 @@
-// The client's side of `openai` (docs/protocol.md §6.6). Pure.
+// The client's side of `openai` (docs/protocol.md §6.6): text and usage. Calls of the server's tools are not in it, and its
+// citations say less than a source. Pure.
 import { z } from "zod";
-import type { ChatSource } from "./chat-events";
 import {
   type Asked,
   type ClientDialect,
@@ -13,14 +13,7 @@ import {
   text,
 } from "./client-dialect";
 
-const openaiCall = z
-  .object({ id: z.string(), function: z.object({ name: z.string(), arguments: z.string() }) })
-  .transform(({ id, function: { name, arguments: json } }) => ({ id, name, arguments: parseArguments(json) }));
-const openaiMessage = z.object({
-  content: z.string().nullish(),
-  annotations: z.array(citationSchema()).optional(),
-  tool_calls: z.array(openaiCall).optional(),
-});
+const openaiMessage = z.object({ content: z.string().nullish() });
 const openaiUsage = z
   .object({ prompt_tokens: z.number(), completion_tokens: z.number(), total_tokens: z.number() })
   .transform((usage) => ({
@@ -39,13 +32,9 @@ const readOpenai = on(
   ({ model, error, choices, usage }): Said[] => {
     if (error) return [{ type: "error", message: error.message, ...(error.code && { code: error.code }) }];
     const said = choices[0]?.message ?? choices[0]?.delta;
-    const calls = said?.tool_calls ?? [];
-    const sources = said?.annotations ?? [];
     // The usage is asked for, so an answer without a choice is its last word: `[DONE]` may be lost with its connection.
     const ends = choices[0] === undefined || choices[0].message !== undefined;
     return [
-      ...(sources.length > 0 ? [{ type: "sources" as const, sources }] : []),
-      ...calls.map((call) => ({ type: "tool-call" as const, ...call })),
       ...text(said?.content ?? ""),
       ...(ends ? [{ type: "metadata" as const, metadata: { model, usage } }, { type: "done" as const }] : []),
     ];
@@ -68,31 +57,3 @@ export const openai: ClientDialect = {
   decode: ({ data }) => (data === "[DONE]" ? [{ type: "done" }] : readOpenai(parseJson(data))),
   whole: { ask: (asked) => askOpenai(asked, false), decode: heard(readOpenai) },
 };
-
-function citationSchema() {
-  return z
-    .object({
-      file_citation: z.object({
-        file_id: z.string(),
-        title: z.string(),
-        index: z.number(),
-        score: z.number(),
-        text: z.string(),
-      }),
-    })
-    .transform(
-      ({ file_citation: { file_id, title, index, score, text } }): ChatSource => ({
-        ...{ text, score, title, ordinal: index },
-        documentId: file_id,
-      }),
-    );
-}
-
-/** A model may write arguments that are no JSON; they are shown as they are. */
-function parseArguments(json: string): unknown {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return json;
-  }
-}

@@ -28,6 +28,11 @@ const bytes = Buffer.from(streamAfter(shortTurn, null));
 
 class Page extends EventTarget {
   visibilityState = "visible";
+
+  become(state: "visible" | "hidden"): void {
+    this.visibilityState = state;
+    this.dispatchEvent(new Event("visibilitychange"));
+  }
 }
 
 function open(options: TransportOptions = {}) {
@@ -164,13 +169,77 @@ test("a page that comes back from a freeze looks at the clock, not at its timers
   server.answer = answerRest;
   const hourLaterMs = Date.now() + 3_600_000;
   vi.spyOn(Date, "now").mockReturnValue(hourLaterMs);
-  document.visibilityState = "hidden";
-  document.dispatchEvent(new Event("visibilitychange"));
+  document.become("hidden");
   expect(server.exchanges).toHaveLength(1);
-  document.visibilityState = "visible";
-  document.dispatchEvent(new Event("visibilitychange"));
+  document.become("visible");
   await sent;
   expect(chat.seen).toEqual(shortTurn);
+});
+
+test("I3: a hidden page gives its connection back, and goes on behind its cursor when it is looked at", async () => {
+  server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
+  const document = new Page();
+  const { chat, transport } = open({ document, hiddenMs: 5 });
+  const sent = chat.sendMessage({ text: "Hello" });
+  await chunkSeen(chat, 5);
+  document.become("hidden");
+  await (server.exchanges[0] as Exchange).left;
+  await vi.waitFor(() => expect(transport.connection.getSnapshot()).toBe("parked"));
+  server.answer = answerRest;
+  expect(server.exchanges).toHaveLength(1);
+  document.become("visible");
+  await sent;
+  expect(chat.status).toBe("ready");
+  expect(chat.seen).toEqual(shortTurn);
+  expect(server.exchanges).toHaveLength(2);
+  expect((await server.exchange(isFollow)).query.get("after")).toBe(`${turnId}.5`);
+});
+
+test("a page that comes back before anybody read what it was sent goes on all the same", async () => {
+  server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 1)));
+  const document = new Page();
+  const { transport } = open({ document, hiddenMs: 5 });
+  const chunks = await transport.sendMessages({
+    ...{ trigger: "submit-message", chatId, messageId: undefined, abortSignal: undefined },
+    messages: [{ id: "m", role: "user", parts: [{ type: "text", text: "Hello" }] }],
+  });
+  const reader = chunks.getReader();
+  await reader.read();
+  document.become("hidden");
+  await (server.exchanges[0] as Exchange).left;
+  server.answer = answerRest;
+  document.become("visible");
+  const rest: unknown[] = [];
+  for (let next = await reader.read(); !next.done; next = await reader.read()) rest.push(next.value);
+  expect(rest).toEqual(shortTurn.slice(1));
+});
+
+test("a glance at another tab costs no request", async () => {
+  server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
+  const document = new Page();
+  const { chat } = open({ document });
+  const sent = chat.sendMessage({ text: "Hello" });
+  await chunkSeen(chat, 5);
+  document.become("hidden");
+  document.become("visible");
+  server.exchanges[0]?.response.end(frames(shortTurn.slice(5), 5));
+  await sent;
+  expect(chat.seen).toEqual(shortTurn);
+  expect(server.exchanges).toHaveLength(1);
+});
+
+test("a reader that leaves a hidden page is done at once", async () => {
+  server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
+  const document = new Page();
+  const { chat, transport } = open({ document, hiddenMs: 5 });
+  const sent = chat.sendMessage({ text: "Hello" });
+  await chunkSeen(chat, 5);
+  document.become("hidden");
+  await vi.waitFor(() => expect(transport.connection.getSnapshot()).toBe("parked"));
+  await chat.stop();
+  await sent;
+  expect(transport.connection.getSnapshot()).toBe("idle");
+  expect(server.exchanges).toHaveLength(1);
 });
 
 test("Retry-After is the least to wait", async () => {

@@ -1,16 +1,20 @@
-// Dialect `content` (docs/protocol.md §6.2): pieces of content, then one frame with all that is known of the answer.
+// Dialect `content` (docs/protocol.md §6.2): pieces of content, then one frame with the ids and the usage.
 import { z } from "zod";
-import type { MessageMetadata, Source } from "@/lib/turn/chunks";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./contract";
 import { optionsOf, someText } from "./fields";
 import { contentOf, endOf, frame, Seen, showSource, showUsage, sourcesOf } from "./seen";
+import { piecesOf } from "./segments";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
 const body = z.object({
   conversation_id: chatReference.nullish(),
   message: someText,
   stream: z.boolean().nullish(),
+  include_sources: z
+    .boolean()
+    .nullish()
+    .describe("The last event of the stream has the sources. It may then be larger than a TCP segment."),
   ...snakeTurnOptions,
 });
 
@@ -18,11 +22,13 @@ const known = {
   message_id: z.string(),
   conversation_id: z.string(),
   usage: usageShape,
-  sources: z.array(sourceShape),
 };
+const sources = z.array(sourceShape);
 const event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("content"), content: z.string() }),
-  z.object({ type: z.literal("metadata"), ...known }).describe("The last event of an answer."),
+  z
+    .object({ type: z.literal("metadata"), ...known, sources: sources.optional() })
+    .describe("The last event of an answer; with `sources` when `include_sources` asked for them."),
   z.object({ type: z.literal("error"), error: z.string(), code: z.string() }),
 ]);
 
@@ -34,21 +40,23 @@ export const content: Dialect = {
     const seen = new Seen();
     return ({ chunk }) => {
       const added = seen.see(chunk);
-      if (added) return [frame({ type: "content", content: added })];
+      if (added) return piecesOf(added).map((piece) => frame({ type: "content", content: piece }));
       const end = endOf(chunk);
       if (!end) return [];
       if (end === "failed") return [frame({ type: "error", error: seen.error?.message, code: seen.error?.code })];
-      const { messageId, chatId } = context;
+      const { messageId, chatId, view } = context;
       return [
         frame({
           type: "metadata",
           message_id: messageId,
           conversation_id: chatId,
-          ...closing(seen.metadata, seen.sources),
+          usage: showUsage(seen.metadata),
+          ...(view.includeSources && { sources: seen.sources.map(showSource) }),
         }),
       ];
     };
   },
+  segmented: true,
   routes: [
     {
       kind: "turn",
@@ -56,13 +64,14 @@ export const content: Dialect = {
       streams: true,
       body,
       example: { message: "What is a rivulet?", stream: true },
-      answer: z.object({ ...known, content: z.string() }),
+      answer: z.object({ ...known, content: z.string(), sources }),
       ask({ body: parsed, accept }) {
         const asked = parsed as z.output<typeof body>;
         return {
           chat: asked.conversation_id ?? undefined,
           say: asked.message,
           stream: asked.stream ?? accept.includes("text/event-stream"),
+          ...(asked.include_sources && { view: { includeSources: true } }),
           ...optionsOf(asked),
         };
       },
@@ -70,18 +79,15 @@ export const content: Dialect = {
         message_id: context.messageId,
         conversation_id: context.chatId,
         content: contentOf(message),
-        ...closing(metadata, sourcesOf(message)),
+        usage: showUsage(metadata),
+        sources: sourcesOf(message).map(showSource),
       }),
     },
   ],
   failure: ({ code, message, requestId, details }) => ({ type: "error", error: message, code, requestId, ...details }),
   describes: {
-    summary: "Pieces of content, then one event with all that is known of the answer.",
+    summary: "Pieces of content, then one event with the ids and the usage.",
     event,
     failure: failureShape("error"),
   },
 };
-
-function closing(metadata: Partial<MessageMetadata>, sources: Source[]) {
-  return { usage: showUsage(metadata), sources: sources.map(showSource) };
-}

@@ -68,7 +68,7 @@ export function* singleBytes(bytes: Uint8Array): Generator<Uint8Array> {
 }
 
 const encoder = new TextEncoder();
-const framePattern = /^(event: [a-z]+\n)?data: [^\r\n]*\n(id: [A-Za-z0-9._-]{1,128}\n)?\n$/;
+const framePattern = /^(event: [a-z._]+\n)?data: [^\r\n]*\n(id: [A-Za-z0-9._-]{1,128}\n)?\n$/;
 const cursorOf = (block: string) => fieldOf(block, "id");
 
 /** By line feeds alone: to a regular expression U+2028 would be the end of a line too. */

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { Stream } from "openai/core/streaming";
 import { describe, expect, test } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
-import type { TurnContext } from "@/lib/turn/turn-context";
+import type { TurnContext, TurnView } from "@/lib/turn/turn-context";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
 import { content } from "./content";
@@ -15,6 +15,7 @@ import { openai } from "./openai";
 import { promptOf } from "./openai-prompt";
 import { rag } from "./rag";
 import { createRegistry, registry } from "./registry";
+import { responses } from "./responses";
 import { snapshot } from "./snapshot";
 import { text } from "./text";
 import { tokens } from "./token";
@@ -62,6 +63,15 @@ const readings: Reading[] = [
         // An error frame: the client throws it.
         values.push(String(error));
       }
+      return values;
+    },
+  },
+  {
+    dialect: responses,
+    textOf: typed("response.output_text.delta", "delta"),
+    readAll: async (body) => {
+      const values: unknown[] = [];
+      for await (const event of Stream.fromSSEResponse(new Response(body), new AbortController())) values.push(event);
       return values;
     },
   },
@@ -156,8 +166,19 @@ test("what only a model's provider can read is in no frame, and sources stay as 
     JSON.parse(aiSdk.encoder(context, {})({ seq: 1, chunk, json: JSON.stringify(chunk) })[0]?.data ?? ""),
   );
   expect(reasoning).toEqual({ type: "reasoning-start", id: "r" });
-  expect(call).toEqual({ type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} });
+  const called = { type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} };
+  expect(call).toEqual({ ...called, providerExecuted: true });
   expect(source).toEqual(chunks[3]);
+});
+
+test("a call is shown as executed here, unless the client runs the tools", () => {
+  const chunk: TurnChunk = { type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} };
+  const shown = (view: TurnView) => {
+    const encode = aiSdk.encoder({ view } as TurnContext, {});
+    return JSON.parse(encode({ seq: 1, chunk, json: JSON.stringify(chunk) })[0]?.data ?? "");
+  };
+  expect(shown({})).toEqual({ ...chunk, providerExecuted: true });
+  expect(shown({ clientTools: true })).toEqual(chunk);
 });
 
 test("a client's reasoning stands before the call that it led to", () => {

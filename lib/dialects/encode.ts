@@ -25,12 +25,14 @@ export function batchEncoder(
   const { turnId } = context;
   const encode = dialect.encoder(context, pacing);
   const behind = (seq: number, n: number) => !cursor || seq > cursor.seq || (seq === cursor.seq && n > cursor.n);
+  const { afterFrame = -1 } = pacing;
+  let frames = 0;
   return (batch) => {
     const blocks: string[] = [];
     for (const logged of batch) {
       let n = 0;
       for (const { at = { seq: logged.seq, n: n++ }, event, data } of encode(logged))
-        if (behind(at.seq, at.n))
+        if (frames++ > afterFrame && behind(at.seq, at.n))
           blocks.push(formatFrame({ event, data, id: formatCursor({ turnId, ...at }) }, layout));
       if (dialect.trailer && isTerminal(logged.chunk) && behind(logged.seq, n - 1))
         blocks.push(formatFrame({ data: dialect.trailer }, layout));

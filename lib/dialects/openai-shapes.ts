@@ -2,14 +2,12 @@
 import { z } from "zod";
 
 const annotation = z.object({
-  type: z.literal("file_citation"),
-  file_citation: z.object({
-    file_id: z.string(),
-    filename: z.string(),
+  type: z.literal("url_citation"),
+  url_citation: z.object({
+    url: z.string().describe("A page, or the path of a document on this server."),
     title: z.string(),
-    index: z.int(),
-    score: z.number(),
-    text: z.string(),
+    start_index: z.int().describe("Where in the text the citation stands."),
+    end_index: z.int(),
   }),
 });
 const toolCall = z.object({
@@ -17,8 +15,21 @@ const toolCall = z.object({
   type: z.literal("function"),
   function: z.object({ name: z.string(), arguments: z.string().describe("JSON.") }),
 });
-const usage = z.object({ prompt_tokens: z.int(), completion_tokens: z.int(), total_tokens: z.int() }).nullable();
-const finish = z.enum(["stop", "length", "content_filter", "tool_calls"]);
+export const usage = z
+  .object({
+    prompt_tokens: z.int(),
+    completion_tokens: z.int(),
+    total_tokens: z.int(),
+    prompt_tokens_details: z.object({ cached_tokens: z.int() }).optional(),
+    completion_tokens_details: z.object({ reasoning_tokens: z.int() }).optional(),
+  })
+  .nullable();
+const logprobs = z
+  .object({ content: z.array(z.json()), refusal: z.null() })
+  .nullable()
+  .describe("With `logprobs`, as the provider told them: in a stream, all of them in one chunk before the last.");
+const finish = z.enum(["stop", "length", "content_filter", "tool_calls", "function_call"]);
+const functionCall = z.object({ name: z.string(), arguments: z.string() }).optional().describe("With `functions`.");
 const identity = { id: z.string(), created: z.int().describe("Seconds since 1970."), model: z.string() };
 
 export const failure = z.object({
@@ -42,8 +53,9 @@ export const completionChunk = z.object({
         reasoning_content: z.string().optional(),
         annotations: z.array(annotation).optional(),
         tool_calls: z.array(toolCall.extend({ index: z.int() })).optional(),
+        function_call: functionCall,
       }),
-      logprobs: z.null(),
+      logprobs,
       finish_reason: finish.nullable(),
     }),
   ),
@@ -63,15 +75,20 @@ export const completion = z.object({
         refusal: z.null(),
         annotations: z.array(annotation),
         tool_calls: z.array(toolCall).optional(),
+        function_call: functionCall,
       }),
-      logprobs: z.null(),
+      logprobs,
       finish_reason: finish,
     }),
   ),
   usage,
 });
 
-export const modelList = z.object({
-  object: z.literal("list"),
-  data: z.array(z.object({ id: z.string(), object: z.literal("model"), created: z.literal(0), owned_by: z.string() })),
+export const model = z.object({
+  id: z.string(),
+  object: z.literal("model"),
+  created: z.literal(0),
+  owned_by: z.string(),
 });
+
+export const modelList = z.object({ object: z.literal("list"), data: z.array(model) });

@@ -1,45 +1,22 @@
 // Dialect `openai` (docs/protocol.md §6.6): the shape of OpenAI's Chat Completions, streamed and whole. What its requests
-// may say is read in openai-prompt.ts.
+// may say is read in openai-fields.ts and openai-prompt.ts.
 import { getToolName, isToolUIPart } from "ai";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
-import type { MessageMetadata, Source } from "@/lib/turn/chunks";
-import type { TurnAnswer, TurnContext, TurnPrompt } from "@/lib/turn/turn-context";
-import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
-import type { Ask, Dialect, DialectFrame, Failure } from "./contract";
+import type { MessageMetadata } from "@/lib/turn/chunks";
+import { interruptedError } from "@/lib/turn/ending";
+import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
+import type { Ask, Dialect, DialectFrame, ListedModel } from "./contract";
 import { optionsOf } from "./fields";
-import { lastQuestion, promptMessage, promptOf, promptTool } from "./openai-prompt";
-import { completion, completionChunk, failure, modelList } from "./openai-shapes";
+import { annotationsOf, type Page, pageOf } from "./openai-citations";
+import { askEmbeddings, embeddingAnswer, embeddingBody, showEmbeddings } from "./openai-embeddings";
+import { showError, statusOf, turnFailure } from "./openai-errors";
+import { type CompletionBody, callOf, completionBody, toolsOf } from "./openai-fields";
+import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
+import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
+import { askText, textAnswer, textBody, textChunk, textEncoder, wholeText } from "./openai-text";
+import { showUsage } from "./openai-usage";
 import { contentOf, endOf, frame, Seen, sourcesOf } from "./seen";
-
-const number = z.number().nullish();
-const body = z.object({
-  messages: z.array(promptMessage).min(1).max(10_000),
-  stream: z.boolean().nullish(),
-  stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
-  /** `chat_id` names the chat whose next turn this is. */
-  metadata: z.looseObject({ chat_id: chatReference.nullish() }).nullish(),
-  n: z.literal(1, { error: "one answer at a time: must be 1" }).nullish(),
-  response_format: z.object({ type: z.literal("text", { error: "only text is supported" }) }).nullish(),
-  tools: z.array(promptTool).nullish(),
-  tool_choice: z
-    .union([
-      z.enum(["auto", "none", "required"]),
-      z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) }),
-    ])
-    .nullish(),
-  temperature: number,
-  top_p: number,
-  max_tokens: z.int().positive().nullish(),
-  max_completion_tokens: z.int().positive().nullish(),
-  seed: z.int().nullish(),
-  store: z.boolean().nullish().describe("Without a chat: true shows the call's chat in the list of chats."),
-  presence_penalty: number,
-  frequency_penalty: number,
-  stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
-  ...snakeTurnOptions,
-});
-type Body = z.output<typeof body>;
 
 export const openai: Dialect = {
   name: "openai",
@@ -47,44 +24,65 @@ export const openai: Dialect = {
   remembers: true,
   encoder: (context) => {
     const { view } = context;
+    if (view.completes) return textEncoder(context);
     const seen = new Seen();
     const head = identity(context, "chat.completion.chunk");
     // With include_usage every chunk has the field, and only the last one a value.
     const tail = view.includeUsage ? { usage: null } : {};
-    const choice = (delta: object, finish: string | null = null) =>
-      frame({ ...head, choices: [{ index: 0, delta, logprobs: null, finish_reason: finish }], ...tail });
+    const choice = (delta: object, finish: string | null = null, logprobs: object | null = null) =>
+      frame({ ...head, choices: [{ index: 0, delta, logprobs, finish_reason: finish }], ...tail });
     let calls = 0;
+    const pages: Page[] = [];
     return ({ chunk }) => {
       const added = seen.see(chunk);
       if (added) return [choice({ content: added })];
       if (chunk.type === "reasoning-delta") return chunk.delta ? [choice({ reasoning_content: chunk.delta })] : [];
       if (chunk.type === "start") return [choice({ role: "assistant", content: "" })];
-      if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error")
+      if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error") {
+        if (!view.clientTools) return [];
+        const call = showCall(chunk.toolCallId, chunk.toolName, chunk.input);
         return [
-          choice({ tool_calls: [{ index: calls++, ...showCall(chunk.toolCallId, chunk.toolName, chunk.input) }] }),
+          choice(view.functionCall ? { function_call: call.function } : { tool_calls: [{ index: calls++, ...call }] }),
         ];
-      if (seen.entered(chunk) === "generate" && seen.sources.length > 0)
-        return [choice({ annotations: seen.sources.map(showAnnotation) })];
+      }
+      if (chunk.type === "data-logprobs") return [choice({}, null, { content: chunk.data.content, refusal: null })];
+      const page = pageOf(chunk);
+      if (page) pages.push(page);
       const end = endOf(chunk);
       if (!end) return [];
-      if (end === "failed")
-        return [frame({ error: showError({ status: 502, code: seen.error?.code, message: seen.error?.message }) })];
-      const frames: DialectFrame[] = [choice({}, finishReason(seen.metadata, context))];
+      if (end === "failed") return [frame({ error: showError(turnFailure(seen.error ?? interruptedError)) })];
+      const annotations = annotationsOf(seen.text, seen.sources, pages);
+      const frames: DialectFrame[] = [
+        ...(annotations.length > 0 ? [choice({ annotations })] : []),
+        choice({}, finishReason(seen.metadata, context)),
+      ];
       if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(seen.metadata) }));
       return frames;
     };
   },
   trailer: "[DONE]",
+  prefix: "/v1",
   routes: [
     {
       kind: "turn",
       path: "/v1/chat/completions",
       streams: true,
-      body,
+      body: completionBody,
       example: { messages: [{ role: "user", content: "What is a rivulet?" }], stream: true },
-      ask: ({ body }) => ask(body as Body),
+      ask: ({ body }) => ask(body as CompletionBody),
       whole,
       answer: completion,
+    },
+    {
+      kind: "turn",
+      label: "Text",
+      path: "/v1/completions",
+      streams: true,
+      body: textBody,
+      example: { prompt: "A rivulet is", stream: true },
+      ask: ({ body }) => askText(body),
+      whole: wholeText,
+      answer: textAnswer,
     },
     {
       kind: "models",
@@ -93,77 +91,103 @@ export const openai: Dialect = {
       list: (models) => ({
         object: "list",
         // When a model was made is not known here. One that cannot be called is of no use to a client.
-        data: models
-          .filter(({ ready }) => ready)
-          .map(({ id, provider }) => ({ id, object: "model", created: 0, owned_by: provider })),
+        data: models.filter(({ ready }) => ready).map(showModel),
       }),
+    },
+    {
+      kind: "model",
+      // Names hold slashes.
+      path: "/v1/models/:model*",
+      parameter: "model",
+      answer: model,
+      show: showModel,
+    },
+    {
+      kind: "embeddings",
+      path: "/v1/embeddings",
+      body: embeddingBody,
+      example: { model: "text-embedding-3-small", input: "What is a rivulet?" },
+      ask: (body, maxCharacters) => askEmbeddings(body as z.output<typeof embeddingBody>, maxCharacters),
+      show: (embedded, body) => showEmbeddings(embedded, body as z.output<typeof embeddingBody>),
+      answer: embeddingAnswer,
     },
   ],
   failure: (refusal) => ({ error: showError(refusal) }),
+  statusOf,
+  turnFailure,
   describes: {
     summary: "The Chat Completions shape: works with OpenAI's own client.",
-    event: z.union([completionChunk, z.object(failure.shape)]),
+    event: z.union([completionChunk, textChunk, z.object(failure.shape)]),
     failure,
   },
 };
 
 /**
  * Stateless by default: the messages are the prompt as it is, and the turn gets a chat of its own which holds them, so it
- * is as durable as any other. With a chat, the history is the server's and only the last question is new.
+ * is as durable as any other. With a chat only the last question is new, behind what the client has of the chat.
  */
-function ask(asked: Body): Ask {
+function ask(asked: CompletionBody): Ask {
   const chat = asked.metadata?.chat_id ?? undefined;
-  const clientTools = (asked.tools?.length ?? 0) > 0;
-  if (chat && clientTools)
-    throw new AppError(
-      "bad_request",
-      "tools: the tools of a chat are the server's. Leave metadata.chat_id away to bring your own.",
-    );
+  const options = optionsOf(asked);
+  const shared = { stream: asked.stream ?? false, ...options };
+  const includeUsage = asked.stream_options?.include_usage ?? false;
+  if (chat) {
+    for (const field of ["tools", "tool_choice", "functions", "function_call"] as const)
+      if (asked[field])
+        throw new AppError(
+          "bad_request",
+          `${field}: the tools of a chat are the server's. Leave metadata.chat_id away to bring your own.`,
+        );
+    const said = { say: lastQuestion(asked.messages), before: beforeQuestion(asked.messages) };
+    return { chat, ...said, call: callOf(asked), view: { includeUsage }, ...shared };
+  }
+  const functionCall = Boolean(asked.functions) && !asked.tools?.length;
+  const clientTools = functionCall || Boolean(asked.tools?.length);
+  const store = asked.store ?? false;
   return {
-    chat,
-    say: chat ? lastQuestion(asked.messages) : { ...promptOf(asked.messages), ...callOf(asked) },
-    stream: asked.stream ?? false,
-    listed: asked.store ?? false,
-    view: { includeUsage: asked.stream_options?.include_usage ?? false, clientTools },
-    ...optionsOf(asked),
+    say: { ...promptOf(asked.messages), ...callOf(asked), ...toolsOf(asked) },
+    ...shared,
+    listed: store,
+    // Nobody can come back to it, so hanging up is how its client stops it.
+    stopsWithClient: !store,
+    view: { includeUsage, clientTools, ...(functionCall && { functionCall }) },
+    // Of a prompt that is complete nothing is searched unasked.
+    searchMode: options.searchMode ?? (options.documentIds ? "selected" : "none"),
   };
 }
 
-function callOf(asked: Body): Pick<TurnPrompt, "settings" | "tools" | "toolChoice"> {
-  const choice = asked.tool_choice ?? undefined;
-  return {
-    settings: {
-      temperature: asked.temperature ?? undefined,
-      topP: asked.top_p ?? undefined,
-      maxOutputTokens: asked.max_completion_tokens ?? asked.max_tokens ?? undefined,
-      stopSequences: typeof asked.stop === "string" ? [asked.stop] : (asked.stop ?? undefined),
-      seed: asked.seed ?? undefined,
-      presencePenalty: asked.presence_penalty ?? undefined,
-      frequencyPenalty: asked.frequency_penalty ?? undefined,
-    },
-    ...(asked.tools?.length && {
-      tools: asked.tools.map((tool) => tool.function),
-      toolChoice: typeof choice === "object" ? { type: "tool", toolName: choice.function.name } : choice,
-    }),
-  };
+function showModel({ id, provider }: ListedModel) {
+  // When a model was made is not known here.
+  return { id, object: "model", created: 0, owned_by: provider };
 }
 
 function whole({ context, message, metadata }: TurnAnswer): object {
   const calls = message.parts.flatMap((part) =>
-    isToolUIPart(part) ? [showCall(part.toolCallId, getToolName(part), part.input)] : [],
+    isToolUIPart(part) && context.view.clientTools ? [showCall(part.toolCallId, getToolName(part), part.input)] : [],
   );
+  const text = contentOf(message);
+  const pages = message.parts.flatMap((part) => pageOf(part) ?? []);
+  const logprobs = message.parts.flatMap((part) => (part.type === "data-logprobs" ? part.data.content : []));
   const reasoning = message.parts.map((part) => (part.type === "reasoning" ? part.text : "")).join("");
   const answer = {
     role: "assistant",
-    content: contentOf(message) || (calls.length > 0 ? null : ""),
+    content: text || (calls.length > 0 ? null : ""),
     ...(reasoning && { reasoning_content: reasoning }),
     refusal: null,
-    annotations: sourcesOf(message).map(showAnnotation),
-    ...(calls.length > 0 && { tool_calls: calls }),
+    annotations: annotationsOf(text, sourcesOf(message), pages),
+    ...(calls.length > 0 &&
+      (context.view.functionCall ? { function_call: calls[0]?.function } : { tool_calls: calls })),
   };
   return {
     ...identity(context, "chat.completion"),
-    choices: [{ index: 0, message: answer, logprobs: null, finish_reason: finishReason(metadata, context) }],
+    choices: [
+      {
+        index: 0,
+        message: answer,
+        logprobs: logprobs.length > 0 ? { content: logprobs, refusal: null } : null,
+        finish_reason: finishReason(metadata, context),
+      },
+    ],
     usage: showUsage(metadata),
   };
 }
@@ -177,32 +201,10 @@ function showCall(id: string, name: string, input: unknown) {
   return { id, type: "function", function: { name, arguments: json } };
 }
 
-function showAnnotation({ documentId, filename, title, ordinal, score, text }: Source) {
-  return {
-    type: "file_citation",
-    file_citation: { file_id: documentId, filename, title, index: ordinal, score, text },
-  };
-}
-
-function showUsage({ usage }: Partial<MessageMetadata>) {
-  if (!usage) return null;
-  return {
-    prompt_tokens: usage.inputTokens,
-    completion_tokens: usage.outputTokens,
-    total_tokens: usage.totalTokens,
-  };
-}
-
 /** `tool_calls` tells a client to run them, so it is said only of the client's own tools. */
 function finishReason({ finishReason }: Partial<MessageMetadata>, { view }: TurnContext): string {
   if (finishReason === "length") return "length";
   if (finishReason === "content-filter") return "content_filter";
-  return finishReason === "tool-calls" && view.clientTools ? "tool_calls" : "stop";
-}
-
-function showError({ status, code, message }: Pick<Failure, "status"> & Partial<Failure>) {
-  const [param] = status === 400 ? (/^([\w.]+): /.exec(message ?? "")?.slice(1) ?? []) : [];
-  const names: Record<string, string> = { unauthorized: "invalid_api_key", rate_limited: "rate_limit_exceeded" };
-  const type = status >= 500 ? "server_error" : status === 429 ? "requests" : "invalid_request_error";
-  return { message, type, param: param ?? null, code: names[code ?? ""] ?? code };
+  if (finishReason !== "tool-calls" || !view.clientTools) return "stop";
+  return view.functionCall ? "function_call" : "tool_calls";
 }

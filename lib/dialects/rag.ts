@@ -8,7 +8,7 @@ import { optionsOf, someText } from "./fields";
 import { endOf, frame, Seen, showSource, showUsage } from "./seen";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
-const body = z.object({ question: someText, ...snakeTurnOptions });
+export const ragBody = z.object({ question: someText, ...snakeTurnOptions });
 
 const share = z.number().min(0).max(1).nullable();
 const event = z.union([
@@ -58,10 +58,10 @@ export const rag: Dialect = {
       streams: true,
       makesNumbers: true,
       plainText: true,
-      body,
+      body: ragBody,
       example: { question: "What is a rivulet?", search_mode: "all" },
       ask(input) {
-        const asked = input.body as z.output<typeof body>;
+        const asked = input.body as z.output<typeof ragBody>;
         return { say: asked.question, stream: true, ...optionsOf(asked) };
       },
     },

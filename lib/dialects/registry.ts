@@ -6,6 +6,7 @@ import { content } from "./content";
 import type { Dialect, Route } from "./contract";
 import { openai } from "./openai";
 import { rag } from "./rag";
+import { responses } from "./responses";
 import { snapshot } from "./snapshot";
 import { text } from "./text";
 import { tokens } from "./token";
@@ -22,6 +23,8 @@ export type Registry = {
   find(name: string): Dialect | null;
   /** The route of a path, with or without a trailing slash. */
   match(pathname: string): Match | null;
+  /** The dialect in whose shape an address is refused that is no route. */
+  owner(pathname: string): Dialect | null;
 };
 
 /** Throws when two of them have one name or one path. */
@@ -43,10 +46,18 @@ export function createRegistry(dialects: readonly Dialect[]): Registry {
       }
       return null;
     },
+    owner: (pathname) => dialects.find(({ prefix }) => prefix && `${pathname}/`.startsWith(`${prefix}/`)) ?? null,
   };
 }
 
-export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai]);
+export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai, responses]);
+
+/** What a path takes, besides OPTIONS. */
+export function methodsOf(route: Route): ("GET" | "POST" | "DELETE")[] {
+  if (route.kind === "turn") return route.streams ? ["GET", "POST"] : ["POST"];
+  if (route.kind === "answer") return ["GET", "DELETE"];
+  return route.kind === "stop" || route.kind === "embeddings" ? ["POST"] : ["GET"];
+}
 
 const names = registry.dialects.map(({ name }) => name);
 
@@ -59,7 +70,10 @@ export const dialectQuery = z.object({
 });
 
 function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll(".", "\\.").replace(/:(\w+)/g, "(?<$1>[^/]+)")}/?$`);
+  const source = path.replaceAll(".", "\\.").replace(/:(\w+)(\*?)/g, (_, name: string, rest: string) => {
+    return rest ? `(?<${name}>.+?)` : `(?<${name}>[^/]+)`;
+  });
+  return new RegExp(`^${source}/?$`);
 }
 
 /** What cannot be decoded stays as it is, and is then the name of nothing. */

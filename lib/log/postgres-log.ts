@@ -126,8 +126,9 @@ export class PostgresLog implements TurnLog {
     this.#stopReaper();
     if (!(await within(timeoutMs, this.#allEnded()))) {
       const writers = [...this.#appender.writers.values()];
-      const givenUp = this.#giveUp(writers.filter(({ said }) => !said));
-      for (const writer of writers) if (writer.said) writer.halt({ status: "interrupted", error: interruptedError });
+      const givenUp = this.#giveUp(writers.filter(({ canMove }) => canMove));
+      for (const writer of writers)
+        if (!writer.canMove) writer.halt({ status: "interrupted", error: interruptedError });
       await within(haltMs, Promise.all([givenUp, this.#allEnded()]));
     }
     clearInterval(this.#poll);
@@ -141,13 +142,13 @@ export class PostgresLog implements TurnLog {
     return Promise.all([...this.#appender.writers.values()].map((writer) => writer.ended));
   }
 
-  /** Nobody has seen anything of these answers: another server can make them from the start. */
+  /** Another server can make these answers from the start, or read on. */
   async #giveUp(writers: Writer[]): Promise<void> {
     try {
       await this.#appender.giveUp(writers);
-      if (writers.length > 0) logger.info({ turns: writers.length }, "left unanswered turns to other servers");
+      if (writers.length > 0) logger.info({ turns: writers.length }, "left turns to other servers");
     } catch (error) {
-      logger.warn({ err: error, turns: writers.length }, "unanswered turns wait for the end of their leases");
+      logger.warn({ err: error, turns: writers.length }, "turns wait for the end of their leases");
     }
   }
 

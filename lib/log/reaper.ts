@@ -19,6 +19,7 @@ import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
 import { isUnanswered } from "@/lib/turn/begun";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
+import { upstreamOf } from "@/lib/turn/upstream";
 import type { Orphan } from "./contract";
 import { endOrphan, keptOf, type OrphanEnding } from "./orphan-ending";
 import { reportTurn } from "./turn-report";
@@ -156,7 +157,7 @@ class Reaper {
       const { turnId, epoch } = turn;
       if (run && mayRun(turn, logged)) {
         orphans += 1;
-        logger.warn({ turnId, epoch }, "running a turn whose owner is gone and that nobody answered");
+        logger.warn({ turnId, epoch }, "running a turn whose owner is gone");
         run({ ...turn, createdAt: new Date(turn.createdMs), stored: logged });
       } else {
         const ending = await prepareEnding(turn, logged);
@@ -261,5 +262,5 @@ async function readStored(turns: ClaimedTurn[]): Promise<Map<string, LoggedChunk
 function mayRun({ crashes, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
   const { begunSeq = 0 } = request as { begunSeq?: number };
   const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
-  return crashes < maxCrashes && !stopRequested && isUnanswered(own);
+  return crashes < maxCrashes && !stopRequested && (isUnanswered(own) || upstreamOf(own) !== null);
 }

@@ -15,6 +15,7 @@ import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
 import type { Halt } from "@/lib/turn/run";
+import { upstreamOf } from "@/lib/turn/upstream";
 import { usageOf } from "@/lib/turn/usage";
 import type { LogWriter } from "./contract";
 
@@ -77,9 +78,9 @@ export class Writer implements LogWriter {
     this.halt({ status: "interrupted", error: { ...interruptedError, code: "storage" } });
   }
 
-  /** Something of the answer came, stored or not, besides what the log began with. */
-  get said(): boolean {
-    return this.#said;
+  /** Another process can take the turn over as it stands: nothing of the answer came, or its provider keeps it. */
+  get canMove(): boolean {
+    return !this.#said || upstreamOf(this.#seen) !== null;
   }
 
   /** Roughly what the next commit stores of this turn. */
@@ -151,6 +152,8 @@ export class Writer implements LogWriter {
 function encode(chunk: TurnChunk): Pending {
   if (isPlainDelta(chunk)) return { chunk, json: null };
   const json = JSON.stringify(chunk);
+  // Strings come back from JSON as they are.
+  if (Object.values(chunk).every((value) => typeof value === "string")) return { chunk, json };
   return { chunk: JSON.parse(json) as TurnChunk, json };
 }
 

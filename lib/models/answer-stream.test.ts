@@ -108,6 +108,20 @@ describe("an answer that is whole", () => {
   });
 });
 
+it("is bytes to a reader, and the text itself to a decoder", async () => {
+  const wire = chat({ content: "é\u{1F600}" }) + stop;
+  const answer = () => open(Readable.from([Buffer.from(wire)]), never);
+  const bytes = answer();
+  expect((await bytes.getReader().read()).value).toEqual(new TextEncoder().encode(wire));
+  const encoded = answer();
+  const decoded = encoded.pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>);
+  // Nothing stands between them.
+  expect(decoded).toBe(encoded);
+  expect((await decoded.getReader().read()).value).toBe(wire);
+  const other = answer().pipeThrough(new TransformStream());
+  expect((await other.getReader().read()).value).toEqual(new TextEncoder().encode(wire));
+});
+
 it("a failure that the provider reports comes behind its text, and closes the connection", async () => {
   const { reader, source, say } = scripted();
   const first = reader.read();

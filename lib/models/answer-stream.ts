@@ -26,8 +26,8 @@ export function answerStream(
   source: Readable,
   { normaliser, said: begun, onBytes, hold = holdUntilCommit }: AnswerOptions,
 ): ReadableStream<Uint8Array> {
-  let output!: ReadableStreamDefaultController<Uint8Array>;
-  const encoder = new TextEncoder();
+  let output!: ReadableStreamDefaultController<Uint8Array | string>;
+  let encode: (text: string) => Uint8Array | string = (text) => encoder.encode(text);
   let held: Extract<Said, { type: "delta" }> | null = null;
   /** `kept`: until the commit asks. `asked`: it is about to begin, and what one read brings goes with it. `ready`: that has come. */
   let state: "flowing" | "kept" | "asked" | "ready" = "flowing";
@@ -41,7 +41,7 @@ export function answerStream(
 
   source.on("readable", read);
   finished(source, { writable: false }, end);
-  return new ReadableStream<Uint8Array>(
+  return new EncodedStream(
     {
       start(controller) {
         output = controller;
@@ -59,7 +59,9 @@ export function answerStream(
         source.destroy();
       },
     },
-    { highWaterMark: 0 },
+    () => {
+      encode = (text) => text;
+    },
   );
 
   function read(): void {
@@ -150,7 +152,7 @@ export function answerStream(
   }
 
   function pass(events: string): void {
-    output.enqueue(encoder.encode(events));
+    output.enqueue(encode(events));
     demand?.resolve();
     demand = null;
   }
@@ -179,6 +181,28 @@ export function answerStream(
       output.error(error);
       demand?.resolve();
     });
+  }
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * Bytes to every reader but one: a decoder would only undo the encoding, so behind it stands the text itself. The SDKs' first
+ * stream is one, and a `TextDecoderStream` costs a call as much as the parser behind it.
+ */
+class EncodedStream extends ReadableStream<Uint8Array> {
+  readonly #skipEncoding: () => void;
+
+  constructor(source: UnderlyingDefaultSource<Uint8Array | string>, skipEncoding: () => void) {
+    super(source as UnderlyingDefaultSource<Uint8Array>, { highWaterMark: 0 });
+    this.#skipEncoding = skipEncoding;
+  }
+
+  override pipeThrough<T>(next: ReadableWritablePair<T, Uint8Array>, options?: StreamPipeOptions): ReadableStream<T> {
+    const decodes = (next as object) instanceof TextDecoderStream;
+    if (!decodes || options || this.locked) return super.pipeThrough(next, options);
+    this.#skipEncoding();
+    return this as unknown as ReadableStream<T>;
   }
 }
 

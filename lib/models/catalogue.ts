@@ -3,7 +3,7 @@
 // (`ollama:*`). Nothing of a provider's protocol here (providers/), and no choice for a user: that
 // is the caller's.
 import { setTimeout as delay } from "node:timers/promises";
-import type { LanguageModelV4 } from "@ai-sdk/provider";
+import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { type Env, env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import type { Abilities } from "./abilities";
@@ -11,8 +11,9 @@ import { localModel } from "./local";
 import { ModelList } from "./model-list";
 import { type ModelsFile, noModelsFile, readModelsFile } from "./models-file";
 import { preparedModel } from "./prepared";
-import type { Provider } from "./providers/contract";
+import type { Background, Provider } from "./providers/contract";
 import { knownProviders, providersOf } from "./providers/registry";
+import { type FieldSupport, localFields } from "./request-fields";
 
 /** As `GET /api/models` lists it. `reason` says why it is not ready. */
 export type Model = {
@@ -24,7 +25,27 @@ export type Model = {
   abilities: Abilities;
 };
 
-export type ReadyModel = { id: string; label: string; provider: string; model: LanguageModelV4; abilities: Abilities };
+export type ReadyModel = {
+  id: string;
+  label: string;
+  provider: string;
+  model: LanguageModelV4;
+  abilities: Abilities;
+  /** What it takes of a client's request. */
+  fields: FieldSupport;
+  /** Goes on with a text, where its server has an API for that. */
+  completion: (() => LanguageModelV4) | undefined;
+  /** Its answers can be read on by another server. */
+  background?: Background;
+};
+
+export type ReadyEmbeddingModel = {
+  id: string;
+  /** The name under which its adapter reads its options. */
+  options: string;
+  paid: boolean;
+  load(): EmbeddingModelV4;
+};
 
 export type Catalogue = {
   /** In the order of `MODELS`, with what is listed in the place of its wildcard. */
@@ -45,6 +66,8 @@ export type Catalogue = {
   knows(name?: string): boolean;
   /** See requireModel. */
   require(name?: string): ReadyModel;
+  /** See requireEmbeddingModel. */
+  requireEmbedding(name?: string): ReadyEmbeddingModel;
   /**
    * Asks the servers that list their models, unless they were asked less than `maxAgeMs` ago. Never
    * rejects.
@@ -116,6 +139,17 @@ export async function requireModel(name?: string): Promise<ReadyModel> {
   return model;
 }
 
+/**
+ * One of EMBEDDING_MODELS, by its id or the part after the first colon, without a name the first; else a model of the catalogue
+ * whose provider makes vectors. Throws like requireModel.
+ */
+export async function requireEmbeddingModel(name?: string): Promise<ReadyEmbeddingModel> {
+  const known = catalogue();
+  const configured = env().EMBEDDING_MODELS.length > 0;
+  if (!configured && name && !known.knows(name)) await patiently(known.refresh(unknownAgeMs));
+  return known.requireEmbedding(name);
+}
+
 async function patiently(answer: Promise<void>): Promise<void> {
   const left = new AbortController();
   await Promise.race([answer, delay(patienceMs, undefined, { signal: left.signal, ref: false }).catch(() => {})]);
@@ -136,7 +170,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     if (list) lists.set(entry.provider, new ModelList({ server, list, onChange: () => (current = null) }));
   }
   /** Kept for as long as its id is offered: it remembers what its server refuses. */
-  const prepared = new Map<string, LanguageModelV4>();
+  const prepared = new Map<string, { chat?: LanguageModelV4; completion?: LanguageModelV4 }>();
   let current: Model[] | null = null;
 
   function models(): Model[] {
@@ -170,13 +204,15 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     return { ...listed, ...providers.get(provider)?.described?.get(name)?.abilities, ...file.abilities[id] };
   }
 
-  function callable({ id, provider }: Model): LanguageModelV4 {
+  function callable({ id, provider }: Model, api: "chat" | "completion"): LanguageModelV4 {
     if (id === "local") return localModel();
-    const known = prepared.get(id);
+    const known = prepared.get(id)?.[api];
     if (known) return known;
     const name = splitId(id)?.[1] ?? "";
-    const model = preparedModel({ provider, name }, providers.get(provider) as Provider, env, () => abilitiesOf(id));
-    prepared.set(id, model);
+    const at = providers.get(provider) as Provider;
+    const asked = api === "completion" && at.completion ? { ...at, load: at.completion } : at;
+    const model = preparedModel({ provider, name }, asked, env, () => abilitiesOf(id));
+    prepared.set(id, { ...prepared.get(id), [api]: model });
     return model;
   }
 
@@ -210,13 +246,35 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     },
     require(name) {
       const found = find(name);
-      if (!found) throw new AppError("bad_request", `model: not known here. There is: ${namesOf(models())}.`);
+      if (!found)
+        throw new AppError("bad_request", `model: not known here. There is: ${namesOf(models())}.`, {
+          details: { reason: "model_not_found" },
+        });
       const { id, label, provider, abilities, reason } = found;
       if (!found.ready) throw new AppError("unavailable", `The model ${id} is not ready. ${reason}`);
-      return { id, label, provider, abilities, model: callable(found) };
+      const fields = providers.get(provider)?.fields ?? localFields;
+      const completion = providers.get(provider)?.completion && (() => callable(found, "completion"));
+      const background = providers.get(provider)?.background;
+      const model = callable(found, "chat");
+      return { id, label, provider, abilities, fields, completion, model, ...(background && { background }) };
+    },
+    requireEmbedding(name) {
+      const named = env.EMBEDDING_MODELS.find((id) => !name || id === name || splitId(id)?.[1] === name);
+      const id = named ?? (name === undefined ? undefined : find(name)?.id);
+      const [prefix = "", model = ""] = (id && splitId(id)) || [];
+      const provider = providers.get(prefix);
+      const { embedding, reason, paid } = provider ?? {};
+      if (!id || !provider || !embedding) {
+        const details = { reason: "model_not_found" };
+        throw new AppError("bad_request", "model: no such embedding model here. EMBEDDING_MODELS names them.", {
+          details,
+        });
+      }
+      if (reason) throw new AppError("unavailable", `The model ${id} is not ready. ${reason}`);
+      return { id, options: provider.fields.options, paid: paid ?? false, load: () => embedding(model) };
     },
     async refresh(maxAgeMs) {
-      await Promise.all(Array.from(lists.values(), (list) => list.refresh(maxAgeMs)));
+      if (lists.size > 0) await Promise.all(Array.from(lists.values(), (list) => list.refresh(maxAgeMs)));
     },
   };
 }

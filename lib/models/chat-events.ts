@@ -16,6 +16,7 @@ import { citedPagesOf, type Delta, deltasOf, type UrlAnnotation, usageIn } from 
 import { ChatReasoning, stateField } from "./chat-state";
 import { failureIn, isPing } from "./failure-shapes";
 import { finishReasonOf, isKnownReason } from "./finish-reasons";
+import { Logprobs, logprobsField } from "./logprobs";
 import { PlainDeltas } from "./plain-deltas";
 import { ThinkTags } from "./think-tags";
 import { ToolCalls } from "./tool-calls";
@@ -31,6 +32,7 @@ export class ChatEvents implements EventReader {
   readonly #plain = new PlainDeltas();
   readonly #reasoning = new ChatReasoning();
   readonly #calls = new ToolCalls();
+  readonly #logprobs = new Logprobs();
   readonly #pages = new Set<string>();
   #usage: JsonObject | null = null;
   #finishReason: string | null = null;
@@ -139,6 +141,7 @@ export class ChatEvents implements EventReader {
     const delta = this.#deltaIn(choice);
     const items: Item[] = [];
     this.#reasoning.read(delta);
+    if (choice.logprobs) this.#logprobs.read(choice);
     for (const part of deltasOf(delta)) items.push(...this.#delta(part));
     if (delta.annotations || chunk.citations || chunk.search_results) {
       const pages = citedPagesOf(chunk, delta).filter((page) => this.#isNew(page));
@@ -227,6 +230,8 @@ export class ChatEvents implements EventReader {
     this.#finishReason ??= reason;
     const { state } = this.#reasoning;
     if (state && reason !== brokenOff) items.push({ type: "frame", frame: choiceFrame({ [stateField]: state }) });
+    const { content } = this.#logprobs;
+    if (content.length > 0) items.push({ type: "frame", frame: choiceFrame({ [logprobsField]: content }) });
     items.push(this.#reason(reason));
     if (this.#usage) items.push({ type: "frame", frame: frameOf({ choices: [], usage: this.#usage }) });
     return items;

@@ -78,6 +78,9 @@ function withStates(prompt: LanguageModelV4Prompt): LanguageModelV4Prompt {
 
 function withState(message: LanguageModelV4Message, inTurn: boolean): LanguageModelV4Message {
   if (message.role !== "assistant") return message;
+  const named = message.content.find((part) => part.providerOptions?.openaiCompatible?.name);
+  // The adapter reads it of the message alone.
+  if (named) return { ...message, providerOptions: { ...message.providerOptions, ...named.providerOptions } };
   const reasonings = message.content.filter((part) => part.type === "reasoning");
   const state = reasonings
     .map(({ providerOptions }) => providerOptions?.rivulet as ChatState | undefined)

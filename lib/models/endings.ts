@@ -2,12 +2,13 @@
 // reasoning.
 
 import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
-import type { JSONObject, LanguageModelV4StreamPart } from "@ai-sdk/provider";
+import type { JSONObject, JSONValue, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import { brokenOff } from "./answer-events";
 import type { UrlAnnotation } from "./chat-deltas";
 import { type ChatState, stateField } from "./chat-state";
+import { logprobsField } from "./logprobs";
 
-type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ChatState };
+type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ChatState; [logprobsField]?: JSONValue[] };
 type Chunk = { choices?: { delta?: Delta }[] };
 
 /** More pages than that are a list, not sources. */
@@ -19,13 +20,17 @@ export const droppedFields: MetadataExtractor = {
   createStreamExtractor() {
     const pages: UrlAnnotation[] = [];
     let state: ChatState | undefined;
+    let logprobs: JSONValue[] | undefined;
     return {
       processChunk(chunk) {
         const delta = (chunk as Chunk).choices?.[0]?.delta;
         if (delta?.annotations) pages.push(...delta.annotations.slice(0, maxPages - pages.length));
         state = delta?.[stateField] ?? state;
+        logprobs = delta?.[logprobsField] ?? logprobs;
       },
-      buildMetadata: () => ({ rivulet: { pages, ...(state && { state: { ...state } }) } }),
+      buildMetadata: () => ({
+        rivulet: { pages, ...(state && { state: { ...state } }), ...(logprobs && { logprobs }) },
+      }),
     };
   },
 };
@@ -51,7 +56,10 @@ export function completed(part: LanguageModelV4StreamPart): LanguageModelV4Strea
   const broke = raw === brokenOff || (unified === "other" && raw === undefined);
   parts.push({
     ...part,
-    providerMetadata,
+    // Read behind the call (lib/turn/steps.ts).
+    providerMetadata: rivulet?.logprobs
+      ? { ...providerMetadata, rivulet: { logprobs: rivulet.logprobs } }
+      : providerMetadata,
     ...(broke && { finishReason: { unified: "interrupted" as const, raw: undefined } }),
   });
   return parts;

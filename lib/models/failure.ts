@@ -12,10 +12,15 @@ import {
   RetryError,
   StreamProviderError,
   TypeValidationError,
+  UnsupportedFunctionalityError,
 } from "ai";
 import type { TurnError } from "@/lib/turn/chunks";
 import { ContextExceeded } from "@/lib/turn/context-window";
+import { SettingLeftOut } from "@/lib/turn/steps";
+import { providerReport } from "./provider-report";
 import { refusalOf } from "./refusals";
+import { fieldOfSetting } from "./request-fields";
+import { retryAfterMs } from "./retries";
 import { ProviderTimeoutError } from "./timeouts";
 
 const kept = "What was written so far is kept.";
@@ -35,31 +40,37 @@ const failures = {
     code: "provider_rate_limited",
     message: `The credit of this server's account with the model provider is used up. ${kept} Ask the administrator, or choose another model.`,
     retryable: true,
+    reason: "insufficient_quota",
   },
   contextTooLong: {
     code: "provider_invalid",
     message: `This conversation is too long for the model. ${kept} Start a new chat, or choose a model that takes more.`,
     retryable: false,
+    reason: "context_length_exceeded",
   },
   questionTooLong: {
     code: "provider_invalid",
     message: `This question is longer than the model can read, so it was not sent. ${kept} Shorten the question, or choose a model that takes more.`,
     retryable: false,
+    reason: "context_length_exceeded",
   },
   unknownModel: {
     code: "provider_invalid",
     message: `The model provider does not have this model, or not for this server. ${kept} Choose another model, or ask the administrator to check the model's name.`,
     retryable: false,
+    reason: "model_not_found",
   },
   contentFilter: {
     code: "provider_invalid",
     message: `The model provider's content filter refused this request. ${kept} Rephrase the question, or choose another model.`,
     retryable: false,
+    reason: "content_filter",
   },
   parameter: {
     code: "provider_invalid",
     message: `The model provider does not accept a setting of this request. ${kept} Choose another model, or ask the administrator: the server's log names the setting.`,
     retryable: false,
+    reason: "unsupported_parameter",
   },
   unavailable: {
     code: "provider_unavailable",
@@ -80,6 +91,7 @@ const failures = {
     code: "provider_invalid",
     message: `The model provider sent something that is not an answer. ${kept} Retry; if it happens again, ask the administrator to check the provider's address.`,
     retryable: true,
+    reason: "unreadable_answer",
   },
   internal: {
     code: "internal",
@@ -104,12 +116,33 @@ const networkCodes =
 
 /** Never throws. The caller's own abort is not a failure and must not be passed here. */
 export function classifyFailure(error: unknown): TurnError {
-  return { ...failures[kindOf(error)] };
+  const kind = kindOf(error);
+  const failure: TurnError = { ...failures[kind] };
+  if (kind === "parameter") {
+    const param = paramOf(error);
+    if (param) return { ...failure, param, message: `${param}: ${failure.message}` };
+  }
+  if (kind === "rateLimited") {
+    const waitMs = retryAfterMs(RetryError.isInstance(error) ? error.lastError : error);
+    if (waitMs !== null) return { ...failure, retryAfter: Math.ceil(waitMs / 1_000) };
+  }
+  return failure;
+}
+
+/** Of what a client may have asked for; any other word may be the provider's own, which nobody is shown. */
+const knownFields =
+  /^(?:temperature|top_p|max_tokens|max_completion_tokens|seed|stop|presence_penalty|frequency_penalty|user|logit_bias|logprobs|top_logprobs|parallel_tool_calls|reasoning_effort|verbosity|service_tier|store|metadata|modalities|prediction|response_format|functions|function_call|tools|tool_choice|messages|safety_identifier|prompt_cache_key|prompt_cache_retention|web_search_options)$/;
+
+function paramOf(error: unknown): string | undefined {
+  if (error instanceof SettingLeftOut) return fieldOfSetting(error.setting);
+  const told = providerReport(RetryError.isInstance(error) ? error.lastError : error)?.param?.split(/[.[]/, 1)[0];
+  return told !== undefined && knownFields.test(told) ? told : undefined;
 }
 
 function kindOf(error: unknown): keyof typeof failures {
   if (RetryError.isInstance(error)) return kindOf(error.lastError);
   if (error instanceof ContextExceeded) return "questionTooLong";
+  if (error instanceof SettingLeftOut || UnsupportedFunctionalityError.isInstance(error)) return "parameter";
   if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";

@@ -6,6 +6,7 @@ import { type Provider, says, startProvider } from "@/test/provider";
 import type { Abilities } from "./abilities";
 import { preparedModel } from "./prepared";
 import { providersOf } from "./providers/registry";
+import { compatibleFields } from "./request-fields";
 
 let provider: Provider;
 beforeAll(async () => {
@@ -54,6 +55,7 @@ it("loads a provider's package at the first call, once, and again after a failur
     paid: false,
     secrets: [],
     offers: [],
+    fields: compatibleFields("x"),
     load: () => {
       loads += 1;
       return Promise.reject(new Error("not there"));

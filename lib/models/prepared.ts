@@ -1,6 +1,6 @@
 // The middleware that every provider's model gets: retries, limits on silence, repairs, endings, and
 // what is known of its abilities.
-import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
+import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4Prompt } from "@ai-sdk/provider";
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
 import type { Abilities } from "./abilities";
@@ -29,6 +29,7 @@ export function preparedModel(
     }),
     repairing({ provider: provider.fieldOptions, defaultCap: env.MAX_OUTPUT_TOKENS }),
     within(abilities),
+    ...(provider.fieldOptions && provider.fields.kind === "body" ? [] : [objectArguments]),
   ];
   return wrapLanguageModel({ model: loadedOnce(id, () => provider.load(id.name)), middleware });
 }
@@ -69,6 +70,22 @@ function within(abilities: () => Abilities): LanguageModelMiddleware {
     specificationVersion: "v4",
     transformParams: async ({ params }) => fitted(params, abilities()),
   };
+}
+
+/** Arguments that are no JSON, as a client sent them back: to an API in which they are an object, not a text. */
+const objectArguments: LanguageModelMiddleware = {
+  specificationVersion: "v4",
+  transformParams: async ({ params }) => ({ ...params, prompt: params.prompt.map(withObjects) }),
+};
+
+function withObjects(message: LanguageModelV4Prompt[number]): LanguageModelV4Prompt[number] {
+  if (message.role !== "assistant") return message;
+  const content = message.content.map((part) =>
+    part.type === "tool-call" && typeof part.input === "string"
+      ? { ...part, input: { arguments_that_are_no_json: part.input } }
+      : part,
+  );
+  return { ...message, content };
 }
 
 function fitted(params: LanguageModelV4CallOptions, { tools, maxOutputTokens }: Abilities): LanguageModelV4CallOptions {

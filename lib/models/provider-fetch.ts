@@ -27,8 +27,8 @@ const maxRedirects = 3;
 /** An answer that comes as one body: larger than any model writes. */
 const maxWholeBytes = 32 * 1_048_576;
 
-/** How an answer is read, by the end of its path. */
-type Readers = [path: string, open: (url: string) => EventReader][];
+/** How an answer is read, by its path. */
+type Readers = [path: RegExp, open: (url: string) => EventReader][];
 
 /**
  * For the adapters of OpenAI's APIs, whose imitators differ: their answers come in one form. Only what the SDKs ask for: a text sent to
@@ -36,23 +36,26 @@ type Readers = [path: string, open: (url: string) => EventReader][];
  * does cancelling a body, and until one of them, or its end, a body keeps it.
  */
 export const providerFetch = fetchWith([
-  ["/chat/completions", (url) => new ChatEvents(url)],
-  ["/responses", (url) => new ResponsesEvents(url)],
+  [/\/chat\/completions$/, (url) => new ChatEvents(url)],
+  // Has `text` in place of deltas.
+  [/\/completions$/, (url) => new ChatEvents(url)],
+  [/\/responses(?:\/[^/]+)?$/, (url) => new ResponsesEvents(url)],
 ]);
 
 /** The same for a provider's own package: what its server sends passes unchanged. */
-export const plainFetch = fetchWith([["/chat/completions", (url) => new OwnChatEvents(url)]]);
+export const plainFetch = fetchWith([[/\/chat\/completions$/, (url) => new OwnChatEvents(url)]]);
 
 function fetchWith(readers: Readers): typeof fetch {
   return (input, init = {}) => exchange(readers, String(input), init);
 }
 
 async function exchange(readers: Readers, address: string, init: RequestInit): Promise<Response> {
-  if (typeof init.body !== "string") throw new TypeError("Only text can be sent to a provider.");
+  const { body = "" } = init;
+  if (typeof body !== "string") throw new TypeError("Only text can be sent to a provider.");
   const url = new URL(address);
-  const message = await follow(url, init, init.body);
-  const streams = init.body.includes('"stream":true');
-  const open = streams ? readers.find(([path]) => url.pathname.endsWith(path))?.[1] : undefined;
+  const message = await follow(url, init, body);
+  const streams = body.includes('"stream":true') || url.searchParams.get("stream") === "true";
+  const open = streams ? readers.find(([path]) => path.test(url.pathname))?.[1] : undefined;
   try {
     return await responseOf(message, { reader: open?.(String(url)), signal: init.signal });
   } catch (error) {
@@ -117,7 +120,7 @@ function sendOnce(
   return new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const activity = activityOf(signal);
-    const headers = { ...Object.fromEntries(new Headers(given)), "accept-encoding": "identity" };
+    const headers = { ...plainHeaders(given), "accept-encoding": "identity" };
     const open = url.protocol === "https:" ? requestHttps : requestHttp;
     const request = open(url, { ...unread, ...options, method, headers });
     let answer: IncomingMessage | undefined;
@@ -151,22 +154,27 @@ function sendOnce(
   });
 }
 
+/** The SDKs give an object; `Headers` would check and sort it once more. */
+function plainHeaders(given: RequestInit["headers"]): Record<string, string> {
+  const plain = given && !(given instanceof Headers) && !Array.isArray(given);
+  const entries = plain ? Object.entries(given) : [...new Headers(given)];
+  return Object.fromEntries(entries.map(([name, value]) => [name.toLowerCase(), value]));
+}
+
 type Origin = { reader: EventReader | undefined; signal: AbortSignal | null | undefined };
 
 async function responseOf(message: IncomingMessage, { reader, signal }: Origin): Promise<Response> {
-  const { statusCode: status = 0, statusMessage: statusText, rawHeaders } = message;
-  const headers = new Headers();
-  for (let at = 0; at < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
-  const init = { status, statusText, headers };
+  const { statusCode: status = 0, statusMessage: statusText } = message;
+  const init = { status, statusText, headers: headersOf(message) };
   if (bodiless.includes(status)) {
     message.resume();
     return new Response(null, init);
   }
   const activity = activityOf(signal);
   const { kind, first, body } = await sniff(message, () => activity.bytes());
-  headers.delete("content-encoding");
+  init.headers = headersOf(message, "content-encoding");
   if (!reader || status >= 300) {
-    const events = headers.get("content-type")?.startsWith("text/event-stream");
+    const events = message.headers["content-type"]?.startsWith("text/event-stream");
     if (!events)
       return new Response(
         rest(first, body, () => activity.bytes()),
@@ -177,7 +185,8 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     return new Response(answerStream(body, { said, normaliser, onBytes: () => activity.bytes() }), init);
   }
   const normaliser = new Normaliser(reader);
-  headers.set("content-type", "text/event-stream");
+  init.headers = headersOf(message, "content-encoding", "content-type");
+  init.headers.push(["content-type", "text/event-stream"]);
   if (kind === "events") {
     const said = normaliser.read(first);
     // A refusal is one, also with status 200: it can be repaired, or waited for.
@@ -191,6 +200,16 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   if (said) return new Response(framesOf(said), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
   throw unreadable();
+}
+
+/** As pairs: `Response` makes `Headers` of its own from whatever it is given. */
+function headersOf({ rawHeaders }: IncomingMessage, ...without: string[]): [string, string][] {
+  const headers: [string, string][] = [];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const [name = "", value = ""] = rawHeaders.slice(at, at + 2);
+    if (!without.includes(name.toLowerCase())) headers.push([name, value]);
+  }
+  return headers;
 }
 
 /** Of the request, or while the model is loaded. */

@@ -1,7 +1,8 @@
 // Refusals that can be repaired: what a model's server does not take is left out, and the call made once more. One table of them. What a
-// client asked for is never left out, besides settings of sampling: then the call fails.
+// client asked for is never left out: then the call fails.
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError, type LanguageModelMiddleware } from "ai";
+import { fieldsOption } from "./request-fields";
 import { type Repair, stateRepairs } from "./state-repairs";
 
 type Params = LanguageModelV4CallOptions;
@@ -22,22 +23,6 @@ const noSystemRole = new RegExp(
   "i",
 );
 
-/** What models that reason do not take. */
-const sampling: Repair[] = (
-  [
-    ["temperature", "temperature"],
-    ["topP", "top_p"],
-    ["frequencyPenalty", "frequency_penalty"],
-    ["presencePenalty", "presence_penalty"],
-    ["seed", "seed"],
-  ] as const
-).map(([setting, field]) => ({
-  name: field,
-  refusal: new RegExp(`\\b${field}\\b`, "i"),
-  apply: (params) => (params[setting] === undefined ? null : { ...params, [setting]: undefined }),
-  lasting: true,
-}));
-
 const repairs = (provider: string | undefined, defaultCap: number): Repair[] => [
   // Before `tools`: providers name a signature's or a reasoning's call.
   ...stateRepairs,
@@ -56,7 +41,6 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
     apply: withoutDeveloperRole,
     lasting: true,
   },
-  ...sampling,
   {
     name: "usage in streams",
     refusal: /stream_options|include_usage/i,
@@ -214,17 +198,45 @@ function withoutFields(params: Params, provider: string | undefined, ...fields: 
   };
 }
 
-/** The body as it is sent. A call of tools has an empty text, since some servers refuse null. */
+/**
+ * The body as it is sent. A call of tools has an empty text, since some servers refuse null; arguments that are no JSON go
+ * back as they came. What the client itself asked for counts more than what the adapter makes of it.
+ */
 export function sentBody({
   [dropField]: dropped = [],
+  [fieldsOption]: fields = {},
   // An option of OpenAI's own adapter, of which this one knows nothing.
   systemMessageMode: _,
   messages,
   ...body
 }: Record<string, unknown>) {
   for (const field of dropped as string[]) delete body[field];
-  const spoken = (messages as Record<string, unknown>[] | undefined)?.map((message) =>
-    message.role === "assistant" && message.content === null ? { ...message, content: "" } : message,
+  const spoken = (messages as Record<string, unknown>[] | undefined)?.map((message) => ({
+    ...message,
+    ...(message.role === "assistant" && message.content === null && { content: "" }),
+    ...(Array.isArray(message.tool_calls) && { tool_calls: message.tool_calls.map(unquoted) }),
+    ...(Array.isArray(message.content) && contentOf(message.content)),
+  }));
+  return { ...body, messages: spoken, ...(fields as object) };
+}
+
+type SentPart = { name?: string; rivulet_detail?: string; image_url?: object };
+
+/** A speaker's name belongs to the message, and how closely an image is looked at to its address. */
+function contentOf(parts: SentPart[]): object {
+  const name = parts.find((part) => part.name)?.name;
+  const content = parts.map(({ name: _, rivulet_detail: detail, ...part }) =>
+    detail ? { ...part, image_url: { ...part.image_url, detail } } : part,
   );
-  return { ...body, messages: spoken };
+  return { ...(name && { name }), content };
+}
+
+type SentCall = { function: { arguments: string } };
+
+/** The adapter makes a JSON string of arguments that are no JSON. Those of a call are an object, so a string is not meant. */
+function unquoted(call: SentCall): SentCall {
+  const { arguments: json } = call.function;
+  return json.startsWith('"')
+    ? { ...call, function: { ...call.function, arguments: JSON.parse(json) as string } }
+    : call;
 }

@@ -1,5 +1,6 @@
 // Repeats a provider's call that failed before it said anything, when trying again may help: no connection, 408, 409, 429,
 // 5xx. What fails later is told, for text that was seen cannot be taken back (docs/protocol.md §7).
+import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { delay, retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
 import { APICallError, type LanguageModelMiddleware, RetryError } from "ai";
 import { maxKeptBytes } from "./answer-events";
@@ -20,10 +21,11 @@ export type RetryOptions = {
 };
 
 export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
-  const call = (abortSignal: AbortSignal | undefined) => {
+  const call = ({ abortSignal, providerOptions }: LanguageModelV4CallOptions) => {
     const startMs = performance.now();
     const repeat = retryWithExponentialBackoff({
-      maxRetries,
+      // Whose client repeats the call is told at once.
+      maxRetries: providerOptions?.rivulet?.repeats === false ? 0 : maxRetries,
       abortSignal,
       // Some servers refuse for good with 429 or 500.
       shouldRetry: (error) => APICallError.isInstance(error) && error.isRetryable && refusalOf(error) === null,
@@ -47,8 +49,8 @@ export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
   };
   return {
     specificationVersion: "v4",
-    wrapGenerate: ({ params, model }) => call(params.abortSignal)(() => model.doGenerate(params)),
-    wrapStream: ({ params, model }) => call(params.abortSignal)(() => model.doStream(params)),
+    wrapGenerate: ({ params, model }) => call(params)(() => model.doGenerate(params)),
+    wrapStream: ({ params, model }) => call(params)(() => model.doStream(params)),
   };
 }
 
@@ -65,7 +67,7 @@ function isLoading(error: unknown): boolean {
 }
 
 /** What the provider asked for: milliseconds in OpenAI's header, else seconds, also fractions, or a date (RFC 9110 §10.2.3). */
-function retryAfterMs(error: unknown): number | null {
+export function retryAfterMs(error: unknown): number | null {
   const headers = (APICallError.isInstance(error) && error.responseHeaders) || {};
   const { "retry-after-ms": millis, "retry-after": after = "" } = headers;
   const seconds = /^\d+(?:\.\d+)?$/.test(after) ? Number(after) : null;

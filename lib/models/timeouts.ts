@@ -218,10 +218,15 @@ function watch(
   function end(): void {
     clearTimeout(timer);
     clearTimeout(connecting);
+    caller?.removeEventListener("abort", follow);
     progress?.end();
   }
 
-  const signal = caller ? AbortSignal.any([caller, controller.signal]) : controller.signal;
+  // `AbortSignal.any` would do the same with weak references, which each collection has to look at.
+  const { signal } = controller;
+  const follow = () => controller.abort(caller?.reason);
+  caller?.addEventListener("abort", follow, { once: true });
+  if (caller?.aborted) follow();
   watchActivity(signal, {
     connecting() {
       clearTimeout(connecting);

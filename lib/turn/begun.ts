@@ -70,6 +70,8 @@ export class Begun {
         } else if (chunk.data.state === "active") this.retrieving = true;
         else this.retrieved = true;
         break;
+      case "data-upstream":
+        break;
       case "source-document": {
         const source = parseSource(chunk);
         if (source) this.sources.push(source);
@@ -128,9 +130,10 @@ export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
   return end?.type === "text-end" && finish?.type === "finish-step" ? chunks.slice(0, -2) : chunks;
 }
 
-/** The chunks with which an answer goes on that asked a person for consent: all of it, the requests unanswered. */
+/** The chunks with which an answer goes on that asked a person for consent or its client for results: all of it, unanswered. */
 export function askedChunks(parts: ChatMessage["parts"]): TurnChunk[] {
-  const known = parts.filter((part) => !isToolUIPart(part) || part.state === "approval-requested" || hasResult(part));
+  const waits = ({ state }: { state: string }) => state === "approval-requested" || state === "input-available";
+  const known = parts.filter((part) => !isToolUIPart(part) || waits(part) || hasResult(part));
   return unfoldParts(known).map(generatingAgain);
 }
 
@@ -167,7 +170,7 @@ export class Joint {
   /** The open text, and what the model calls its part of it once that has begun. */
   #text: { id: string; modelId?: string } | null;
 
-  constructor({ stepOpen, openText }: Begun) {
+  constructor({ stepOpen, openText }: Pick<Begun, "stepOpen" | "openText">) {
     this.#stepOpen = stepOpen;
     this.#text = openText && { id: openText.id };
   }

@@ -1,7 +1,7 @@
 // The alphabet of a turn: the AI SDK's UI message stream chunks, narrowed to what Rivulet puts into them.
 // Nothing else happens in a turn; log, wire, fold, dialects and pages all speak this (docs/protocol.md §4).
 // Types and pure predicates only: no clock, no I/O, nothing of a framework.
-import type { FinishReason, InferUIMessageChunk, UIMessage } from "ai";
+import type { FinishReason, InferUIMessageChunk, JSONValue, UIMessage } from "ai";
 
 /** How a turn ended, and `running` before that. */
 export type TurnState = "running" | "complete" | "stopped" | "failed" | "interrupted";
@@ -19,7 +19,25 @@ export type TurnErrorCode =
   | "internal";
 
 /** What a person may know of a failure: never a key, a provider's URL, a prompt or a stack. */
-export type TurnError = { code: TurnErrorCode; message: string; retryable: boolean };
+export type TurnError = {
+  code: TurnErrorCode;
+  message: string;
+  retryable: boolean;
+  /** What of the class it is. */
+  reason?: TurnErrorReason;
+  /** The field of the client's request that the provider does not take. */
+  param?: string;
+  /** Seconds that the provider wants to be left alone. */
+  retryAfter?: number;
+};
+
+export type TurnErrorReason =
+  | "model_not_found"
+  | "context_length_exceeded"
+  | "content_filter"
+  | "unsupported_parameter"
+  | "insufficient_quota"
+  | "unreadable_answer";
 
 export type SearchMode = "all" | "selected" | "none";
 
@@ -27,6 +45,9 @@ export type Usage = {
   inputTokens: number;
   outputTokens: number;
   totalTokens: number;
+  /** Of the input, read from the provider's cache; of the output, thought. Only where the provider tells. */
+  cachedTokens?: number;
+  reasoningTokens?: number;
   /** By the model's price, where one is known; the provider's bill may have discounts, as for cached prompts. */
   costUsd?: number;
 };
@@ -91,8 +112,20 @@ export type TurnData = {
 /** Behind a reasoning that took its time. Not in its metadata, which is the provider's. */
 export type ReasoningData = { durationMs: number };
 
+/** The tokens of an answer with their log probabilities, as the provider told them, for a client that asked. */
+export type LogprobsData = { content: JSONValue[] };
+
+/** An answer that its provider keeps, and the number of its first event; see upstream.ts. */
+export type UpstreamMark = { responseId: string; after: number };
+
 // A type alias, not an interface: the AI SDK asks for an index signature.
-export type DataParts = { status: StatusData; turn: TurnData; reasoning: ReasoningData };
+export type DataParts = {
+  status: StatusData;
+  turn: TurnData;
+  reasoning: ReasoningData;
+  logprobs: LogprobsData;
+  upstream: UpstreamMark;
+};
 
 /** A message as stored, sent and drawn. */
 export type ChatMessage = UIMessage<MessageMetadata, DataParts>;

@@ -2,7 +2,7 @@
 // (docs/protocol.md §1 and §4). The run uses it live; the log uses it for a turn whose owner died. Pure.
 import type { FinalState, MessageMetadata, StatusData, TurnChunk, TurnError } from "./chunks";
 
-type OpenTool = { dynamic: boolean; request?: { id: string; approved?: boolean } };
+type OpenTool = { dynamic: boolean; called: boolean; request?: { id: string; approved?: boolean } };
 
 /** Follows a turn chunk by chunk and knows what is open. */
 export class OpenParts {
@@ -28,7 +28,10 @@ export class OpenParts {
         break;
       case "tool-input-start":
       case "tool-input-available":
-        this.#tools.set(chunk.toolCallId, { dynamic: chunk.dynamic ?? false });
+        this.#tools.set(chunk.toolCallId, {
+          dynamic: chunk.dynamic ?? false,
+          called: chunk.type === "tool-input-available",
+        });
         break;
       case "tool-approval-request": {
         const tool = this.#tools.get(chunk.toolCallId);
@@ -66,12 +69,15 @@ export class OpenParts {
     return chunks;
   }
 
-  /** The chunks that close everything, innermost first; with `asking` besides calls that wait for a person. */
-  close({ asking = false } = {}): TurnChunk[] {
+  /**
+   * The chunks that close everything, innermost first; with `asking` besides calls that wait for a person, with `calling`
+   * besides those that the client answers.
+   */
+  close({ asking = false, calling = false } = {}): TurnChunk[] {
     const chunks = this.closeTexts();
-    for (const [toolCallId, { dynamic, request }] of this.#tools) {
+    for (const [toolCallId, { dynamic, called, request }] of this.#tools) {
       const waits = request && request.approved === undefined;
-      if (waits && asking) continue;
+      if ((waits && asking) || (calling && called && !request)) continue;
       if (waits)
         chunks.push({
           type: "tool-approval-response",
@@ -116,7 +122,9 @@ export type Ending = {
 export function endTurn(open: OpenParts, { turnId, status, error, metadata }: Ending): TurnChunk[] {
   const failure = error ? { error } : {};
   // Whoever may still answer a request can do so only behind an answer that came to its end.
-  const chunks = open.close({ asking: status === "complete" });
+  const asking = status === "complete";
+  // The server's tools have answered by then.
+  const chunks = open.close({ asking, calling: asking && metadata?.finishReason === "tool-calls" });
   chunks.push(
     { type: "message-metadata", messageMetadata: { ...metadata, status, ...failure } as MessageMetadata },
     { type: "data-turn", data: { turnId, status, ...failure }, transient: true },

@@ -33,8 +33,8 @@ export async function foldChunks(
     },
   });
   try {
-    for await (const _ of folded) {
-    }
+    const reader = folded.getReader();
+    while (!(await reader.read()).done);
   } catch (error) {
     onProblem?.(error);
   }
@@ -42,7 +42,7 @@ export async function foldChunks(
 }
 
 /**
- * Leaves out what changes nothing in the message: `error`, which the SDK would report as a failure of the fold, and the
+ * Leaves out what changes nothing in the message: what is transient, `error`, which the SDK would report as a failure of the fold, and the
  * pieces of a tool's input that came whole in the end; the SDK parses all of an input again with each piece.
  */
 function withoutDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
@@ -50,7 +50,10 @@ function withoutDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
   const kept = chunks.toReversed().filter((chunk) => {
     if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error") whole.add(chunk.toolCallId);
     if (chunk.type === "tool-input-start") whole.delete(chunk.toolCallId);
-    return chunk.type !== "error" && !(chunk.type === "tool-input-delta" && whole.has(chunk.toolCallId));
+    const isTransient = "transient" in chunk && chunk.transient === true;
+    return (
+      chunk.type !== "error" && !isTransient && !(chunk.type === "tool-input-delta" && whole.has(chunk.toolCallId))
+    );
   });
   return kept.reverse();
 }

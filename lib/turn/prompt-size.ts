@@ -56,11 +56,23 @@ function resultText(output: ToolResult["output"]): string {
   return "value" in output ? JSON.stringify(output.value) : (output.reason ?? "");
 }
 
+/** By schema: nearly every turn has the server's own tools. */
+const schemaTexts = new WeakMap<object, string>();
+
+async function schemaText(schema: ToolSet[string]["inputSchema"]): Promise<string> {
+  const known = schemaTexts.get(schema);
+  if (known !== undefined) return known;
+  const text = JSON.stringify(await asSchema(schema).jsonSchema);
+  schemaTexts.set(schema, text);
+  return text;
+}
+
 /** As a provider's adapter writes them: names, descriptions and JSON Schemas. */
 export async function toolsText(tools: ToolSet = {}): Promise<string> {
-  const entries = Object.entries(tools).map(async ([name, { description, inputSchema }]) =>
-    JSON.stringify({ name, description, parameters: await asSchema(inputSchema).jsonSchema }),
-  );
+  const entries = Object.entries(tools).map(async ([name, { description, inputSchema }]) => {
+    const head = JSON.stringify({ name, description, parameters: 0 });
+    return `${head.slice(0, -2)}${await schemaText(inputSchema)}}`;
+  });
   return (await Promise.all(entries)).join("\n");
 }
 

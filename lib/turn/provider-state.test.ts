@@ -43,11 +43,10 @@ describe("a model", () => {
     expect(spoken([step, ofStep])).toEqual([step]);
   });
 
-  it("never gets state out of a question", () => {
-    const parts: Parts = [reasoning, { ...text, text: "What?" }];
-    expect(spokenParts({ role: "user", parts, metadata: { model: modelId } as MessageMetadata }, modelId)).toEqual([
-      { type: "text", text: "What?" },
-    ]);
+  it("gets what a client's door puts beside its question, and no reasoning out of it", () => {
+    const named = { type: "text", text: "What?", providerMetadata: { openaiCompatible: { name: "Ada" } } } as const;
+    const metadata = { model: modelId } as MessageMetadata;
+    expect(spokenParts({ role: "user", parts: [reasoning, named], metadata }, modelId)).toEqual([named]);
   });
 });
 

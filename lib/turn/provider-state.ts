@@ -60,7 +60,9 @@ export class StateLimit {
 export function spokenParts({ role, parts, metadata }: Message, modelId: string): Part[] {
   // What a client sent as an answer may have come from this model; its parts carry no state.
   const model = metadata?.model ?? modelId;
-  if (role !== "assistant" || model !== modelId) return parts.filter(isSpoken).map(withoutState);
+  // What stands beside a question is its client's: who speaks, how closely to look at an image.
+  if (role !== "assistant") return parts.filter(isSpoken);
+  if (model !== modelId) return parts.filter(isSpoken).map(withoutState);
   const hasCalls = parts.some(isToolUIPart);
   return withoutLooseReasoning(parts.filter((part) => isSpoken(part) || isWanted(part, hasCalls)));
 }

@@ -17,8 +17,9 @@ import { type ContextPorts, ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
 import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
-import { modelSteps, StepsEnd } from "./steps";
+import { type CallExtras, modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
+import { SeenBefore, upstreamOf } from "./upstream";
 import { type Price, priced } from "./usage";
 
 /** Why a run is told to end early: the `reason` of its abort signal. */
@@ -48,9 +49,18 @@ export type RunInput = {
   continues?: string;
   /** What the log of the turn holds already; see begun.ts. None of it is yielded again. */
   begun?: TurnChunk[];
+  /** An answer that another process began to read is read on, where its provider keeps it; see upstream.ts. */
+  readsOn?: boolean;
   /** In place of Rivulet's own instructions. */
   instructions?: string;
-  settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
+  settings?: TurnPrompt["settings"];
+  toolChoice?: TurnPrompt["toolChoice"];
+  /** Options of the call that are no settings. */
+  call?: CallExtras;
+  /** Calls are the client's to answer, whatever they are. */
+  clientRuns?: boolean;
+  /** False: a call that failed is not made again. */
+  repeats?: false | undefined;
 };
 
 export type RunPorts = ContextPorts & {
@@ -220,16 +230,22 @@ async function* generate(
 ): AsyncGenerator<TurnChunk> {
   const { question } = input;
   const { sources } = progress;
-  const joint = new Joint(begun);
   const logged = input.begun ?? [];
+  const upstream = upstreamOf(logged);
+  if (upstream && upstream.seen.length > 0 && !input.readsOn) throw new EndedEarly();
+  const resumed = input.readsOn ? upstream : null;
+  // An answer that is read again is joined to what stood before it, as it was the first time.
+  const before = resumed ? logged.slice(0, resumed.index) : logged;
+  const { said, openText } = resumed ? new Begun(before) : begun;
+  const joint = new Joint({ stepOpen: begun.stepOpen, openText });
   const settled: TurnChunk[] = [];
   // What was asked for in the answer that this one goes on with.
-  for await (const chunk of settle(begun.said ? (await foldChunks(logged)).parts : [], input.tools, signal)) {
+  for await (const chunk of settle(said ? (await foldChunks(before)).parts : [], input.tools, signal)) {
     settled.push(chunk);
     yield chunk;
   }
   if (signal.aborted) return;
-  const partial = begun.said ? (await foldChunks([...logged, ...settled])).parts : [];
+  const partial = said ? (await foldChunks([...before, ...settled])).parts : [];
   const untrusted = sources.length > 0 || holdsUntrusted([...input.history, { parts: partial }], input.tools);
   const end = new StepsEnd();
   const window = new ContextWindow(
@@ -238,7 +254,8 @@ async function* generate(
       historyIsCut: input.historyIsCut ?? false,
       begun: partial,
       sources,
-      fenceCode: ports.fenceCode(),
+      // Random bytes are a system call; nothing is fenced without sources.
+      fenceCode: sources.length > 0 ? ports.fenceCode() : "",
       modelId: input.modelId,
       instructions: input.instructions,
       tools: input.tools,
@@ -251,14 +268,21 @@ async function* generate(
     {
       model: input.model,
       settings: input.settings,
+      toolChoice: input.toolChoice,
+      responseFormat: input.call?.responseFormat,
+      reasoning: input.call?.reasoning,
+      clientRuns: input.clientRuns,
       prompt: window,
       tools: input.tools,
+      ...(resumed && { resume: resumed.mark }),
       consent: new Consent({ turnId: input.turnId, canAsk: input.canAsk ?? false, untrusted }),
-      // Read by the local model only; other providers ignore options that are not theirs.
+      // Read by the local model and by middleware; providers ignore options that are not theirs.
       providerOptions: {
+        ...input.call?.providerOptions,
         rivulet: {
           question,
-          said: begun.openText?.text ?? "",
+          ...(input.repeats === false && { repeats: false }),
+          said: openText?.text ?? "",
           sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
             ordinal,
             title,
@@ -271,13 +295,23 @@ async function* generate(
     end,
     signal,
   );
-  for await (const chunk of steps) {
-    if (chunk.type === "text-delta") {
-      progress.firstTokenMs ??= ports.nowMs() - progress.startMs;
-      progress.text += chunk.delta;
-    }
-    if (joint.done) yield chunk;
-    else yield* joint.join(chunk);
+  const seen = resumed && new SeenBefore(resumed.seen);
+  try {
+    for await (const part of steps)
+      for (const joined of joint.done ? [part] : joint.join(part)) {
+        const chunk = seen ? seen.rest(joined) : joined;
+        if (!chunk) continue;
+        if (chunk.type === "text-delta") {
+          progress.firstTokenMs ??= ports.nowMs() - progress.startMs;
+          progress.text += chunk.delta;
+        }
+        yield chunk;
+      }
+  } catch (error) {
+    if (!seen?.again || signal.aborted) throw error;
+    // Nothing new came of it: its provider keeps it no longer.
+    ports.report(error);
+    throw new EndedEarly();
   }
   if (signal.aborted) return;
   Object.assign(progress.metadata, end, { usage: priced(end.usage, input.price) });

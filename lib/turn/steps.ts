@@ -3,18 +3,21 @@
 // what a text and an open turn cost (docs/performance.md).
 import {
   type FinishReason,
+  type JSONValue,
   type LanguageModel,
   type ModelMessage,
   experimental_streamLanguageModelCall as streamLanguageModelCall,
   type ToolSet,
   toUIMessageChunk,
+  wrapLanguageModel,
 } from "ai";
 import type { Consent } from "./approval";
-import type { TurnChunk, Usage } from "./chunks";
+import type { TurnChunk, UpstreamMark, Usage } from "./chunks";
 import { StateLimit } from "./provider-state";
 import { type ModelPart, Said } from "./said";
 import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
+import { markChunk } from "./upstream";
 
 /** What one call of the model is sent. */
 export type FittedCall = {
@@ -36,9 +39,34 @@ export type StepsInput = {
   tools?: ToolSet;
   /** Without it every call runs. */
   consent?: Consent;
-  settings?: TurnPrompt["settings"] & { toolChoice?: TurnPrompt["toolChoice"] };
-  providerOptions: Parameters<typeof streamLanguageModelCall>[0]["providerOptions"];
+  settings?: TurnPrompt["settings"];
+  toolChoice?: TurnPrompt["toolChoice"];
+  /** The client answers all calls, with its next request: also one of no known tool, or with arguments that are no JSON. */
+  clientRuns?: boolean;
+  /** The first call is not made anew: its answer is read on from here. */
+  resume?: UpstreamMark;
+} & CallExtras;
+
+type CallInput = Parameters<typeof streamLanguageModelCall>[0];
+type WrappedModel = Extract<LanguageModel, { specificationVersion: "v4" }>;
+type ModelParams = Parameters<WrappedModel["doStream"]>[0];
+
+/** What a client may ask of a call besides settings. */
+export type CallExtras = {
+  providerOptions?: CallInput["providerOptions"];
+  reasoning?: ModelParams["reasoning"];
+  responseFormat?: ModelParams["responseFormat"];
 };
+
+/** The adapter cannot tell its provider what the client asked for. `setting` is the SDK's name of that. */
+export class SettingLeftOut extends Error {
+  readonly setting: string;
+
+  constructor(setting: string) {
+    super(`the provider's adapter leaves out ${setting}`);
+    this.setting = setting;
+  }
+}
 
 /** How the last call ended and what all of them used; `interrupted` until one has said so. */
 export class StepsEnd {
@@ -55,7 +83,9 @@ const maxSteps = 10;
  * after an abort of `signal` the call that is under way throws. `end` is true when all has been yielded.
  */
 export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
-  const { settings, tools, consent, prompt, ...call } = input;
+  const { settings, tools, consent, prompt, toolChoice, responseFormat, clientRuns, resume, ...options } = input;
+  const call = { ...options, model: asking(input) };
+  const asked = askedOf(input);
   const ids = new Set<string>();
   const chunkOf = (part: ModelPart) =>
     toUIMessageChunk(part, { ...(tools && { tools }), sendSources: true, onError: toolFailureText }) as
@@ -79,17 +109,32 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           ...call,
           ...settings,
           ...fitted,
-          ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && { providerOptions: cappedToFit(call) }),
+          ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && {
+            providerOptions: told(call, { cappedToFit: true }),
+          }),
+          ...(resume && step === 1 && { providerOptions: told(call, { resume }) }),
           ...(tools && { tools }),
+          // A client's instructions stand where it put them; nobody else's are among the messages.
+          allowSystemInMessages: true,
           abortSignal: signal,
           // Else it keeps the whole answer once more, for nobody.
           _internal: { collectContent: false },
         });
         for await (const each of stream) {
-          if (each.type === "model-call-start") continue;
+          if (each.type === "model-call-start") {
+            for (const warning of each.warnings)
+              if (warning.type === "unsupported" && asked.has(warning.feature))
+                throw new SettingLeftOut(warning.feature);
+            continue;
+          }
           if (!open) yield { type: "start-step" };
           open = true;
           if (each.type === "error") throw each.error;
+          if (each.type === "raw") {
+            // The one raw part that a model of lib/models gives.
+            yield markChunk(each.rawValue as UpstreamMark);
+            continue;
+          }
           if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === ""))
             continue;
           if (each.type === "model-call-end") {
@@ -97,10 +142,16 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
             end.usage.inputTokens += each.usage.inputTokens ?? 0;
             end.usage.outputTokens += each.usage.outputTokens ?? 0;
             end.usage.totalTokens = end.usage.inputTokens + end.usage.outputTokens;
+            addDetails(end.usage, each.usage);
+            const content = each.providerMetadata?.rivulet?.logprobs;
+            if (Array.isArray(content) && content.length > 0)
+              yield { type: "data-logprobs", id: `logprobs-${step}`, data: { content: content as JSONValue[] } };
             continue;
           }
           spoke = true;
-          const part = stateLimit.apply(unique(each as ModelPart));
+          const told = clientRuns ? forClient(each as ModelPart) : (each as ModelPart);
+          if (!told) continue;
+          const part = stateLimit.apply(unique(told));
           said.see(part);
           const chunk = chunkOf(part);
           if (chunk) yield chunk;
@@ -137,9 +188,70 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
   }
 }
 
-/** Such a cap is not the client's, and may be left out where a server refuses it (lib/models/repairs.ts). */
-function cappedToFit({ providerOptions }: Pick<StepsInput, "providerOptions">): StepsInput["providerOptions"] {
-  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, cappedToFit: true } };
+/**
+ * The model with what the SDK has no argument for: a format of the answer, and a choice of tools to which a model may not keep,
+ * which the SDK would take for a failure.
+ */
+function asking({ model, tools, toolChoice, responseFormat }: StepsInput): LanguageModel {
+  const wanted = tools && toolChoice;
+  const choice = typeof wanted === "string" ? { type: wanted } : wanted;
+  if (!choice && !responseFormat) return model;
+  return wrapLanguageModel({
+    model: model as WrappedModel,
+    middleware: {
+      specificationVersion: "v4",
+      transformParams: async ({ params }) => ({
+        ...params,
+        ...(choice && { toolChoice: choice }),
+        ...(responseFormat && { responseFormat }),
+      }),
+    },
+  });
+}
+
+/** What the client asked for, by the SDK's names. The cap on the output is the server's as well, and never left out. */
+function askedOf({ settings = {}, responseFormat, reasoning, providerOptions = {} }: StepsInput): Set<string> {
+  const { maxOutputTokens: _, ...own } = settings;
+  const { rivulet: __, ...provider } = providerOptions;
+  const named = {
+    ...own,
+    responseFormat,
+    reasoning,
+    reasoningEffort: reasoning,
+    ...Object.assign({}, ...Object.values(provider)),
+  };
+  return new Set(Object.keys(named).filter((name) => named[name as keyof typeof named] !== undefined));
+}
+
+/** A call that the SDK could not read goes to the client as it came; the SDK's word on it does not. */
+function forClient(part: ModelPart): ModelPart | null {
+  if (part.type === "tool-error") return null;
+  return part.type === "tool-call" && part.invalid
+    ? ({ ...part, invalid: false, dynamic: undefined, error: undefined } as ModelPart)
+    : part;
+}
+
+type CallUsage = {
+  inputTokenDetails?: { cacheReadTokens?: number };
+  outputTokenDetails?: { reasoningTokens?: number };
+};
+
+function addDetails(usage: Usage, { inputTokenDetails, outputTokenDetails }: CallUsage): void {
+  const cached = inputTokenDetails?.cacheReadTokens;
+  const reasoning = outputTokenDetails?.reasoningTokens;
+  if (cached) usage.cachedTokens = (usage.cachedTokens ?? 0) + cached;
+  if (reasoning) usage.reasoningTokens = (usage.reasoningTokens ?? 0) + reasoning;
+}
+
+/**
+ * For lib/models. `cappedToFit`: the cap is not the client's, and may be left out where a server refuses it (repairs.ts).
+ * `resume`: see background.ts.
+ */
+function told(
+  { providerOptions }: Pick<StepsInput, "providerOptions">,
+  more: { cappedToFit: true } | { resume: UpstreamMark },
+): StepsInput["providerOptions"] {
+  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, ...more } };
 }
 
 /** The model was not done: a call that was cut off with it is no mistake that it could mend. */

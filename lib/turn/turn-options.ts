@@ -2,10 +2,16 @@
 // these (docs/protocol.md §5 and §6). Shapes only: nothing of a route, nothing that looks anything up.
 import { z } from "zod";
 
-/** Ids that clients choose: UUIDs, and what stock `useChat` makes. */
+/** Of an id that a client chose, in characters. */
+export const maxIdLength = 128;
+
+/** Ids that clients choose: UUIDs, what stock `useChat` makes, and whatever else a client counts or names by. */
 export const clientId = z
   .string()
-  .regex(/^[A-Za-z0-9_-]{8,64}$/, "must be 8 to 64 characters of A-Z, a-z, 0-9, _ and -");
+  .regex(
+    new RegExp(`^[^\\p{Z}\\p{Cc}\\p{Cf}\\p{Cs}]{1,${maxIdLength}}$`, "u"),
+    `must be 1 to ${maxIdLength} visible characters`,
+  );
 
 export const modelName = z.string().max(200).describe("A model of the catalogue. Default: its first.");
 export const searchMode = z
@@ -32,6 +38,11 @@ export type ChatReference = { id: string } | { number: number };
 
 /** Fits the column that holds it; the digits of a longer one are an id. */
 const digits = /^[1-9]\d{0,8}$/;
+
+/** Whether a path segment may be the small number of a chat. */
+export function isChatNumber(text: string): boolean {
+  return digits.test(text);
+}
 
 /** `"7c9e6679-…"`, `12` or `"12"`. */
 export const chatReference = z

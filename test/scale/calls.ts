@@ -5,6 +5,7 @@ import * as account from "@/db/account";
 import * as chatSearch from "@/db/chat-search";
 import * as chats from "@/db/chats";
 import { database, pool } from "@/db/client";
+import * as clientHistory from "@/db/client-history";
 import * as documents from "@/db/documents";
 import * as exported from "@/db/export";
 import * as invitations from "@/db/invitations";
@@ -122,7 +123,15 @@ export const ofRoutes: Call[] = [
   call("the history for a model", messages.listBranch, (list) =>
     list(userId, bigChatId, { leafId: "m-20000-3", maxMessages: 1_000, maxBytes: 4_000_000 }),
   ),
+  call("where a client's 1,000 messages stand", clientHistory.listNamed, (list) =>
+    list(
+      userId,
+      Array.from({ length: 1_000 }, (_, n) => `m-${20_000 - Math.floor(n / 5)}-${4 - (n % 5)}`),
+    ),
+  ),
+  call("what the newest messages of a chat say", clientHistory.listTexts, (list) => list(userId, bigChatId, 1_000)),
   call("a message", messages.findMessage, (find) => find(userId, "m-9-4")),
+  call("messages by their ids", messages.findMessages, (find) => find(userId, ["m-9-4", "m-9-5", "none"])),
 
   call("the user of a session", sessions.findSessionUser, (find) => find(key)),
   call("a new session", sessions.insertSession, (insert) =>
@@ -162,7 +171,12 @@ export const ofRoutes: Call[] = [
   call("a turn", turns.findTurn, (find) => find(userId, turnId)),
   call("a turn by its key", turns.findTurnByKey, (find) => find(userId, "key-9")),
   call("the running turn of a chat", turns.findRunningTurn, (find) => find(userId, bigChatId)),
+  call("the running turn that was asked for the same", turns.findRunningTwin, (find) => find(userId, "fingerprint")),
+  call("the turns of clients' tools", turns.listWithClientTools, (list) => list(userId, [turnId, runningId])),
   call("the latest turn of a chat", turns.findLatestTurn, (find) => find(userId, bigChatId)),
+  call("an answer that is not kept any more", turns.replaceRequest, (replace) =>
+    replace({ userId, id: turnId, prunedAt: null }, { view: { kept: false } }),
+  ),
   call("a stop", turns.requestStop, (stop) => stop(turnId, "scale")),
   call("the beginning of a log", turns.insertChunks, (insert) =>
     pool().sql.begin((sql) => insert(sql, uuidv7(), [{ seq: 1, json: "{}" }])),

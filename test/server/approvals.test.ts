@@ -199,7 +199,10 @@ test("a dialect that cannot ask refuses the call, and its model can say so", asy
   const user = await newUser();
   for (const [path, bodyOf] of [
     ["/api/v1/chat", (message: string) => ({ message })],
-    ["/v1/chat/completions", (content: string) => ({ messages: [{ role: "user", content }] })],
+    [
+      "/v1/chat/completions",
+      (content: string) => ({ messages: [{ role: "user", content }], metadata: { chat_id: 1 } }),
+    ],
   ] as const) {
     const key = newKey();
     cluster.provider.on(key, [call("delete_task", { task_id: 1 }), calls], says("Please use the page."));

@@ -74,8 +74,9 @@ test("a client that sends its own history gets the refusal, not a cut that it ca
   cluster.provider.on(key, limited);
   const messages = [...history, { role: "user", content: `${key}?` }];
   const answer = await cluster.api("POST", "/v1/chat/completions", { body: { model: "openai:asked", messages } });
-  expect(answer.status).toBe(502);
+  expect(answer.status).toBe(400);
   expect(answer.text).toContain("too long for the model");
+  expect(answer.body).toMatchObject({ error: { code: "context_length_exceeded" } });
   const requests = cluster.provider.requests.filter(({ prompt }) => prompt.includes(key));
   expect(requests.map((request) => sentTo(request).length)).toEqual(requests.map(() => messages.length));
 });

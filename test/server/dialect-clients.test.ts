@@ -17,6 +17,7 @@ function client(options: { apiKey?: string; maxRetries?: number; url?: string } 
 }
 
 const user = (content: string) => ({ role: "user" as const, content });
+const assistant = (content: string) => ({ role: "assistant" as const, content });
 
 describe("openai", () => {
   test("streams, with usage", async () => {
@@ -110,6 +111,21 @@ describe("openai", () => {
     expect((await cluster.messages(chatId)).map(textOf)).toEqual([first, "Hello.", second, "Again."]);
   });
 
+  test("metadata.chat_id: a client that sends its history edits and branches by it", async () => {
+    const [first, second, edited] = [newKey(), newKey(), newKey()];
+    cluster.provider.on(first, [{ text: "Hello." }, { finish: "stop" }]);
+    const sent = await cluster.send(first);
+    await sent.ended;
+    const chatId = sent.headers["x-chat-id"] as string;
+    const history = [{ role: "system" as const, content: "Be brief." }, user(first), assistant("Hello.")];
+    for (const question of [second, edited]) {
+      const messages = [...history, user(question)];
+      await client().chat.completions.create({ model: "scripted", messages, metadata: { chat_id: chatId } });
+      expect((await cluster.messages(chatId)).map(textOf)).toEqual([first, "Hello.", question, "Hello there."]);
+    }
+    expect(JSON.stringify((await cluster.provider.request(edited)).body)).not.toContain(second);
+  });
+
   test.each(["scripted", "ollama:scripted"])(
     "a tool of the client: called, run there, and answered, %s",
     async (model) => {
@@ -147,29 +163,6 @@ describe("openai", () => {
     },
   );
 
-  test("a tool of the server: its call is seen, and nobody is asked to run it", async () => {
-    const key = newKey();
-    cluster.provider.on(
-      key,
-      [{ tool: "add_task", arguments: ['{"title":"Buy', ' milk"}'] }, { finish: "tool_calls" }],
-      [{ text: "Added." }, { finish: "stop" }],
-    );
-    const stream = client().chat.completions.stream({ model: "scripted", messages: [user(key)] });
-    const { choices } = await stream.finalChatCompletion();
-    expect(choices[0]).toMatchObject({
-      finish_reason: "stop",
-      message: {
-        content: "Added.",
-        tool_calls: [
-          {
-            type: "function",
-            function: { name: "add_task", arguments: expect.stringContaining('"title":"Buy milk"') },
-          },
-        ],
-      },
-    });
-  });
-
   test("models; errors are the client's own classes", async () => {
     const ids: string[] = [];
     for await (const model of client().models.list()) ids.push(model.id);
@@ -179,7 +172,8 @@ describe("openai", () => {
     await expect(ask({ apiKey: "wrong" })).rejects.toThrow(OpenAI.AuthenticationError);
     await expect(ask({ apiKey: "wrong" })).rejects.toMatchObject({ status: 401, code: "invalid_api_key" });
     await expect(ask({}, "nothing")).rejects.toMatchObject({
-      status: 400,
+      status: 404,
+      code: "model_not_found",
       param: "model",
       type: "invalid_request_error",
     });

@@ -14,6 +14,8 @@ const bodies: Record<string, (text: string) => object> = {
   "/api/:userId/chat": (message) => ({ message }),
   "/chat/:sessionId/stream": (question) => ({ question }),
   "/sessions/:sessionId/messages/stream": (content) => ({ content, role: "user" }),
+  "/v1/responses": (input) => ({ input, stream: true }),
+  "/v1/completions": (prompt) => ({ prompt, stream: true }),
   "/v1/chat/completions": (content) => ({ messages: [{ role: "user", content }], stream: true }),
 };
 const routes = registry.dialects.flatMap((dialect) => dialect.routes.map((route) => ({ dialect, route })));
@@ -158,7 +160,7 @@ test("`*` allows every origin, without credentials", async () => {
 });
 
 test("nothing there: 404 as JSON for programs, as a page for people; pages stay pages", async () => {
-  for (const path of ["/nothing", "/api/v2/nothing", "/v1/embeddings", "/api/chat/x/y/z", "/chat/1/stream/x"]) {
+  for (const path of ["/nothing", "/api/v2/nothing", "/v2/embeddings", "/api/chat/x/y/z", "/chat/1/stream/x"]) {
     for (const method of ["GET", "POST", "PUT", "DELETE"]) {
       const { status, body } = await cluster.api(method, path);
       expect([path, status]).toEqual([path, 404]);

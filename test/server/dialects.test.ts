@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { type EventStream, openStream } from "@/test/sse";
 import { blocksOf, idOf, newKey, opening, rawOf, type TestUser, testCluster } from "./cluster";
 
-const cluster = testCluster({ env: { HEARTBEAT_MS: "200" } });
+const cluster = testCluster({ env: { HEARTBEAT_MS: "200", CORS_ORIGINS: "http://localhost:8080" } });
 const usage = { input: 3, output: 2 };
 const iso = expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
 const uuid = expect.stringMatching(/^[0-9a-f-]{36}$/);
@@ -123,7 +123,7 @@ describe("snapshot", () => {
       [{}, "text"],
       [{ text: "" }, "text"],
       [{ text: "x".repeat(16_001) }, "text"],
-      [{ text: "x", conversation_id: "no" }, "conversation_id"],
+      [{ text: "x", conversation_id: "n o" }, "conversation_id"],
       [{ text: "x", metadata: { tags: [1] } }, "metadata.tags.0"],
       [{ text: "x", search_mode: "some" }, "search_mode"],
     ] as const) {
@@ -161,7 +161,6 @@ describe("content", () => {
       message_id: uuid,
       conversation_id: chatId,
       usage: { input_tokens: 3, output_tokens: 2, total_tokens: 5 },
-      sources: [],
     };
     expect(streamed.json.at(-1)).toEqual({ type: "metadata", ...closing });
     expect(streamed.json.slice(0, -1).every(({ type }) => type === "content")).toBe(true);
@@ -170,7 +169,7 @@ describe("content", () => {
     const body = { message: says("Hello", " there."), conversation_id: chatId, stream: false };
     const whole = await cluster.api("POST", path, { body, headers: { accept: "text/event-stream" } });
     expect(whole.status).toBe(200);
-    expect(whole.body).toEqual({ ...closing, content: "Hello there." });
+    expect(whole.body).toEqual({ ...closing, content: "Hello there.", sources: [] });
     const quiet = await cluster.api<{ content: string }>("POST", path, { body: { message: says("Yes.") } });
     expect(quiet.body.content).toBe("Yes.");
   });
@@ -209,16 +208,16 @@ describe("content", () => {
       .toBe("complete");
   });
 
-  test("sources come with the metadata", async () => {
+  test("sources come with the metadata when they are asked for", async () => {
     const { user, documentId } = await userWithZebras();
     const streamed = await post(
       path,
-      { message: "Which stripes does a zebra have?", stream: true, model: "local" },
+      { message: "Which stripes does a zebra have?", stream: true, model: "local", include_sources: true },
       { user },
     );
     expect(streamed.json.at(-1)?.sources).toEqual([zebraSource(documentId)]);
     const none = { message: "Which stripes does a zebra have?", search_mode: "none", model: "local" };
-    expect((await post(path, none, { user })).json.at(-1)?.sources).toEqual([]);
+    expect((await post(path, none, { user })).json.at(-1)).not.toHaveProperty("sources");
   });
 });
 
@@ -322,7 +321,7 @@ describe("rag", () => {
     expect(failed.json.at(-1)).toEqual({ type: "error", content: expect.any(String) });
   });
 
-  test("text/plain has the same bytes; GET follows the live turn, then 204; an unknown number is 404 there", async () => {
+  test("text/plain has the same bytes; GET follows the live turn, then 204, as for an unknown number", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
     const stream = await openStream(`${cluster.a.url}/chat/41/stream`, {
@@ -346,12 +345,62 @@ describe("rag", () => {
     expect(blocksOf(rawOf(attached))).toEqual(blocksOf(rawOf(stream)));
     expect((await live).text).toContain("and half.");
     expect((await cluster.api("GET", "/chat/41/stream")).status).toBe(204);
-    const unknown = await cluster.api("GET", "/chat/42/stream");
-    expect([unknown.status, unknown.body]).toEqual([
-      404,
-      expect.objectContaining({ type: "error", code: "not_found" }),
-    ]);
-    expect((await cluster.api("GET", "/chat/no/stream")).status).toBe(400);
+    expect((await cluster.api("GET", "/chat/42/stream")).status).toBe(204);
+    expect((await cluster.api("GET", "/chat/n%20o/stream")).status).toBe(400);
+  });
+});
+
+describe("rag below /api", () => {
+  const page = { origin: "http://localhost:8080" };
+
+  test("a number is the chat's, to ask and to follow, for pages of allowed origins too", async () => {
+    const key = newKey();
+    cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
+    const stream = await openStream(`${cluster.a.url}/api/chat/51/stream`, {
+      token: cluster.user.token,
+      body: { question: key },
+      headers: page,
+      kind: "dialect",
+    });
+    expect(stream.headers["access-control-allow-origin"]).toBe("http://localhost:8080");
+    await stream.until(({ frames }) => frames.some(({ data }) => data.includes("Half")));
+    const attached = await openStream(`${cluster.a.url}/api/chat/51/stream/`, {
+      token: cluster.user.token,
+      headers: page,
+      kind: "dialect",
+    });
+    expect(attached.headers["access-control-allow-origin"]).toBe("http://localhost:8080");
+    await attached.until(({ frames }) => frames.some(({ data }) => data.includes("Half")));
+    cluster.provider.open(key);
+    await Promise.all([stream.ended, attached.ended]);
+    const blocks = blocksOf(rawOf(stream));
+    expect(blocksOf(rawOf(attached))).toEqual(blocks);
+    expect(JSON.parse(stream.frames[0]?.data ?? "")).toEqual({
+      type: "start",
+      session_id: 51,
+      model: "openai:scripted",
+    });
+    const rest = await cluster.api("GET", `/api/chat/51/stream?after=${idOf(blocks[0] as string)}`);
+    expect(rest.text).toBe(opening + blocks.slice(1).join(""));
+    for (const number of [51, 52]) expect((await cluster.api("GET", `/api/chat/${number}/stream`)).status).toBe(204);
+    const refused = await cluster.api("POST", "/api/chat/51/stream", { body: {}, headers: page });
+    expect([refused.status, refused.body]).toEqual([400, expect.objectContaining({ type: "error" })]);
+    expect(refused.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");
+    const preflight = await fetch(`${cluster.a.url}/api/chat/51/stream`, {
+      method: "OPTIONS",
+      headers: { ...page, "access-control-request-method": "POST", "access-control-request-headers": "authorization" },
+    });
+    expect([preflight.status, preflight.headers.get("access-control-allow-origin")]).toEqual([204, page.origin]);
+  });
+
+  test("an id stays an id: its stream is native, also one of digits, and takes no question", async () => {
+    const chatId = String(10_000_000 + Math.floor(Math.random() * 90_000_000));
+    const sent = await cluster.send(says("Yes."), { chatId });
+    await sent.ended;
+    const { text } = await cluster.api("GET", `/api/chat/${chatId}/stream?after=${sent.headers["x-turn-id"]}.1`);
+    expect(text).toContain('"type":"text-delta"');
+    const posted = await cluster.api("POST", `/api/chat/${randomUUID()}/stream`, { body: { question: "Hi" } });
+    expect([posted.status, posted.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
   });
 });
 

@@ -166,6 +166,7 @@ const examples: Record<string, Example> = {
   "node-fetch.mjs": command(process.execPath, "node-fetch.mjs"),
   "axios.mjs": command(process.execPath, "axios.mjs"),
   "openai.mjs": command(process.execPath, "openai.mjs"),
+  "openai-responses.mjs": command(process.execPath, "openai-responses.mjs"),
   "python_httpx.py": command("/usr/bin/python3", "python_httpx.py"),
   "python_requests.py": command("/usr/bin/python3", "python_requests.py"),
   "browser-fetch.html": page(() => `${siteUrl}/browser-fetch.html`, elsewhere),

@@ -7,7 +7,7 @@ import { header, messageBody, newKey, testCluster } from "./cluster";
 
 const cluster = testCluster();
 
-type Failure = { error: { code: string; message: string; requestId: string } };
+type Failure = { error: { code: string; message: string; requestId: string; reason?: string } };
 
 const post = (path: string, body: unknown, headers?: Record<string, string>) =>
   cluster.api<Failure>("POST", path, { body, headers });
@@ -49,13 +49,12 @@ test.each<[string, unknown, RegExp]>([
     /^message\.parts\.0\.type: /,
   ],
   ["no message id", { message: { ...message, id: undefined } }, /^message\.id: /],
-  ["a short message id", { message: { ...message, id: "short" } }, /^message\.id: /],
-  ["a long message id", { message: { ...message, id: "x".repeat(65) } }, /^message\.id: /],
+  ["an empty message id", { message: { ...message, id: "" } }, /^message\.id: /],
+  ["a long message id", { message: { ...message, id: "x".repeat(129) } }, /^message\.id: /],
   ["a message id with a space", { message: { ...message, id: "message 1" } }, /^message\.id: /],
-  ["a short chat id", { message, id: "short" }, /^id: /],
+  ["an empty chat id", { message, id: "" }, /^id: /],
   ["a chat id with a NUL", { message, id: "chat\u0000chat" }, /^id: /],
   ["a chat id that is a number", { message, id: 12_345_678 }, /^id: /],
-  ["an unknown model", { message, model: "oracle" }, /^model: /],
   ["a model that is a list", { message, model: [] }, /^model: /],
   ["an unknown search mode", { message, searchMode: "some" }, /^searchMode: /],
   ["documentIds that are no list", { message, documentIds: "all" }, /^documentIds: /],
@@ -70,8 +69,15 @@ test.each<[string, unknown, RegExp]>([
   expect(answer.headers.get("x-request-id")).toBe(answer.body.error.requestId);
 });
 
+test("POST /api/chat with an unknown model is 400, names the field, and programs can tell", async () => {
+  const answer = await post("/api/chat", { message, model: "oracle" });
+  const { code, reason, message: sentence } = answer.body.error;
+  expect([answer.status, code, reason]).toEqual([400, "bad_request", "model_not_found"]);
+  expect(sentence).toMatch(/^model: /);
+});
+
 test.each<[string, string, string, unknown, RegExp]>([
-  ["POST", "/api/chats", "a short id", { id: "short" }, /^id: /],
+  ["POST", "/api/chats", "an empty id", { id: "" }, /^id: /],
   ["POST", "/api/chats", "an empty title", { title: " " }, /^title: /],
   ["POST", "/api/chats", "a long title", { title: "x".repeat(201) }, /^title: /],
   ["PATCH", "/api/chats/some-chat", "a pin that is text", { pinned: "yes" }, /^pinned: /],
@@ -195,7 +201,6 @@ test("I20: an unknown chat, a foreign one and a malformed id are one answer", as
     ["PATCH", (id) => `/api/chats/${id}`, {}],
     ["DELETE", (id) => `/api/chats/${id}`],
     ["GET", (id) => `/api/chats/${id}/messages`],
-    ["GET", (id) => `/api/chat/${id}/stream`],
     ["POST", (id) => `/api/chat/${id}/stop`],
   ];
   for (const [method, path, body] of calls) {
@@ -204,6 +209,11 @@ test("I20: an unknown chat, a foreign one and a malformed id are one answer", as
     expect(new Set(answers.map(anonymous)).size).toBe(1);
     expect(answers[0]?.status).toBe(404);
   }
+  // Where there is no chat there is nothing to resume, and a stock client asks before it has sent anything.
+  const streams = await Promise.all(
+    [foreign, randomUUID(), "x"].map((id) => cluster.api("GET", `/api/chat/${id}/stream`)),
+  );
+  expect(streams.map(({ status }) => status)).toEqual([204, 204, 204]);
   expect((await cluster.api("GET", `/api/chats/${foreign}`, { user: other })).status).toBe(200);
 });
 

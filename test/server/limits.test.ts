@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { registry } from "@/lib/dialects/registry";
+import { methodsOf, registry } from "@/lib/dialects/registry";
 import { listRouteNames } from "@/lib/route-costs";
 import { newGuest, signUp } from "@/test/server";
 import { gated, header, messageBody, newKey, readAnswer, type TestServer, type TestUser, testCluster } from "./cluster";
@@ -81,7 +81,7 @@ describe("with one use of each limit", () => {
   test.each(
     registry.dialects
       .flatMap((dialect) => dialect.routes)
-      .map(({ kind, path: at }) => `${kind === "turn" ? "POST" : "GET"} ${at.replace(/:\w+/g, "12345678")}`),
+      .map((route) => `${methodsOf(route).at(-1)} ${route.path.replace(/:\w+/g, "12345678")}`),
   )("%s is counted by address", expectOneUse);
 
   test.each(["GET /", "GET /sign-in", "GET /settings", "GET /reference"])(

@@ -5,7 +5,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { eventName } from "@/app/openapi/refusals";
-import { registry } from "@/lib/dialects/registry";
+import type { AnswerRoute, Route } from "@/lib/dialects/contract";
+import { methodsOf, registry } from "@/lib/dialects/registry";
 import {
   type Description,
   expectValid,
@@ -51,9 +52,8 @@ function nativeOperations(): string[] {
 function dialectOperations(): string[] {
   return registry.dialects.flatMap(({ routes }) =>
     routes.flatMap((route) => {
-      const told = route.path.replace(/:(\w+)/g, "{$1}");
-      const reads = route.kind !== "turn" || route.streams;
-      return [...(reads ? [`GET ${told}`] : []), ...(route.kind === "turn" ? [`POST ${told}`] : [])];
+      const told = route.path.replace(/:(\w+)\*?/g, "{$1}");
+      return methodsOf(route).map((method) => `${method} ${told}`);
     }),
   );
 }
@@ -161,9 +161,12 @@ test("chats", async () => {
   await call("listMessages", 404, nowhere);
   await call("stopChat", 200, here);
   await call("stopChat", 404, nowhere);
-  await call("followChat", 404, nowhere);
+  await call("followChat", 404, { ...nowhere, query: `?after=${unknown}.1` });
   await call("watchChat", 404, nowhere);
   await call("followChat", 204, here);
+  const number = { path: { chatId: "901" }, body: { question: "What is a rivulet?" } };
+  await call("askNumberedChat", 200, number);
+  await call("askNumberedChat", 400, { ...number, body: {} });
   await call("deleteChat", 404, nowhere);
   await call("deleteChat", 204, here);
 });
@@ -297,6 +300,21 @@ test("dialects", async () => {
       const id = (verb: string) => dialect.name.replace(/-(\w)/g, (_, letter) => letter.toUpperCase()) + verb;
       const sessionId = randomUUID();
       const here = { path: { ...shared, sessionId } };
+      if (isAnswerRoute(route)) {
+        await callAnswerRoute(route, id);
+        continue;
+      }
+      if (route.kind === "model") {
+        await call(id("FindModel"), 200, { path: { [route.parameter]: "scripted" } });
+        await call(id("FindModel"), 404, { path: { [route.parameter]: "unknown" } });
+        continue;
+      }
+      if (route.kind === "embeddings") {
+        await call(id("Embed"), 200, { body: { ...route.example, model: "ollama:scripted" } });
+        await call(id("Embed"), 400, { body: {} });
+        await call(id("Embed"), 404, { body: route.example });
+        continue;
+      }
       if (route.kind !== "turn") {
         const verb = id(route.kind === "messages" ? "ListMessages" : "ListModels");
         if (route.chat) await call("createChat", 201, { body: { id: sessionId } });
@@ -304,7 +322,8 @@ test("dialects", async () => {
         await call(verb, 401, { ...here, ...nobody });
         continue;
       }
-      const verb = id(route.streams ? "Stream" : "Answer");
+      const { label = "" } = route;
+      const verb = id(`${route.streams ? "Stream" : "Answer"}${label}`);
       const asked = { ...here, body: route.example };
       const { headers, text } = await call(verb, 200, { ...asked, headers: { accept: "text/event-stream" } });
       await call(verb, 400, { ...here, body: {} });
@@ -318,18 +337,40 @@ test("dialects", async () => {
         const body = JSON.parse(
           JSON.stringify({ ...route.example, stream: false }).replace(questionOf(route.example), key),
         );
-        await call(verb, 502, { ...here, body });
+        await call(verb, dialect.turnFailure ? 401 : 502, { ...here, body });
       }
       if (!route.streams) continue;
       const first = /^id: (.*)$/m.exec(text)?.[1] as string;
       const chatId = headers.get("x-chat-id") as string;
       const there = { path: { ...shared, sessionId: chatId } };
-      await call(id("Follow"), 200, { ...there, headers: { "last-event-id": first } });
-      await call(id("Follow"), 400, { ...there, query: "?after=x" });
-      await call(id("Follow"), 404, { ...there, query: `?after=${unknown}.1` });
+      await call(id(`Follow${label}`), 200, { ...there, headers: { "last-event-id": first } });
+      await call(id(`Follow${label}`), 400, { ...there, query: "?after=x" });
+      await call(id(`Follow${label}`), 404, { ...there, query: `?after=${unknown}.1` });
     }
   }
 });
+
+const isAnswerRoute = (route: Route): route is AnswerRoute =>
+  route.kind === "answer" || route.kind === "stop" || route.kind === "input";
+
+/** Of the dialect that has such routes. */
+async function callAnswerRoute({ kind, turn }: AnswerRoute, id: (verb: string) => string): Promise<void> {
+  const { body } = await cluster.api<{ id: string }>("POST", "/v1/responses", {
+    body: { input: "Hi", model: "local" },
+  });
+  const here = { path: { [turn]: body.id } };
+  const nowhere = { path: { [turn]: `resp_${unknown}` } };
+  const verb = id({ answer: "Read", stop: "Stop", input: "ListInput" }[kind]);
+  await call(verb, 200, here);
+  await call(verb, 404, nowhere);
+  await call(verb, 401, { ...here, ...nobody });
+  if (kind === "input") await call(verb, 400, { ...here, query: "?limit=0" });
+  if (kind !== "answer") return;
+  await call(verb, 200, { ...here, query: "?stream=true&starting_after=1" });
+  await call(verb, 400, { ...here, query: "?starting_after=x" });
+  await call(id("Delete"), 200, here);
+  await call(id("Delete"), 404, here);
+}
 
 /** The longest text in a body is what it asks. */
 function questionOf(body: unknown): string {

@@ -92,7 +92,7 @@ function masked(json: unknown): unknown {
       .replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "an id")
       .replace(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, "a time")
       .replace(/rvl_[\w-]+/g, "a token")
-      .replace(/"created":\d+/g, '"created":0')
+      .replace(/"created(_at)?":\d+/g, '"created$1":0')
       .replace(/"model":"[^"]*"/g, '"model":"a model"'),
   );
 }
@@ -111,7 +111,16 @@ describe("requests", () => {
   });
 
   const names = readdirSync("examples/requests").map((name) => path.basename(name, ".http"));
-  const whole = ["agent-whole", "content-whole", "openai-whole", "stop", "token", "token-messages", "turn"];
+  const whole = [
+    "agent-whole",
+    "content-whole",
+    "openai-whole",
+    "responses-whole",
+    "stop",
+    "token",
+    "token-messages",
+    "turn",
+  ];
 
   test.each(names.filter((name) => !name.startsWith("token-of") && !whole.includes(name)))(
     "%s: a stream",

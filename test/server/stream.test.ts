@@ -126,6 +126,7 @@ test("headers and bytes of a stream, also for a client that would take gzip", as
     "cache-control": "no-cache, no-store, no-transform",
     connection: "keep-alive",
     "x-accel-buffering": "no",
+    "x-vercel-ai-ui-message-stream": "v1",
     "x-turn-id": expect.stringMatching(/^[0-9a-f-]{36}$/),
     "x-chat-id": chatId,
   });

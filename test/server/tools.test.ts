@@ -241,7 +241,10 @@ describe("in other dialects", () => {
     ["/api/v1/chat", (message: string) => ({ message })],
     ["/chat/1/stream", (question: string) => ({ question })],
     ["/sessions/1/messages/stream", (content: string) => ({ content, role: "user" })],
-    ["/v1/chat/completions", (content: string) => ({ messages: [{ role: "user", content }] })],
+    [
+      "/v1/chat/completions",
+      (content: string) => ({ messages: [{ role: "user", content }], metadata: { chat_id: 1 } }),
+    ],
   ])("%s: tools work", async (path, body) => {
     const user = await cluster.guest();
     const key = newKey();

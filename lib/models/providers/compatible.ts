@@ -1,12 +1,13 @@
 // A server that imitates OpenAI's Chat Completions: what OpenAI's own adapter takes for granted is
 // not there.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import type { LanguageModelV4 } from "@ai-sdk/provider";
+import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { wrapLanguageModel } from "ai";
 import { chatState } from "@/lib/models/chat-state";
 import { droppedFields } from "@/lib/models/endings";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { sentBody } from "@/lib/models/repairs";
+import { completionModel } from "./completion";
 
 /**
  * For servers that ask for no key: the SDK insists on a header, and OPENAI_API_KEY must not reach a
@@ -24,17 +25,39 @@ export type CompatibleServer = {
 };
 
 export function compatible(server: CompatibleServer, model: string): LanguageModelV4 {
-  const { name, baseURL, apiKey = noKey, headers, query } = server;
-  const provider = createOpenAICompatible({
+  return wrapLanguageModel({ model: providerOf(server).chatModel(model), middleware: chatState() });
+}
+
+export function compatibleCompletion(server: CompatibleServer, model: string): LanguageModelV4 {
+  const elsewhere: typeof fetch = (input, init) => {
+    const url = new URL(String(input));
+    url.pathname = url.pathname.replace(/\/chat\/completions$/, "/completions");
+    return providerFetch(url, init);
+  };
+  const text = providerOf(server, elsewhere, ({ messages: _, ...body }) => body).chatModel(model);
+  return completionModel(server.name, text, compatible(server, model));
+}
+
+export function compatibleEmbedding(server: CompatibleServer, model: string): EmbeddingModelV4 {
+  return providerOf(server).embeddingModel(model);
+}
+
+type Body = Record<string, unknown>;
+
+function providerOf(
+  { name, baseURL, apiKey = noKey, headers, query }: CompatibleServer,
+  fetch = providerFetch,
+  shaped = (body: Body) => body,
+) {
+  return createOpenAICompatible({
     name,
     baseURL,
     apiKey,
     ...(headers && { headers }),
     ...(query && { queryParams: query }),
     includeUsage: true,
-    fetch: providerFetch,
+    fetch,
     metadataExtractor: droppedFields,
-    transformRequestBody: sentBody,
+    transformRequestBody: (body) => shaped(sentBody(body)),
   });
-  return wrapLanguageModel({ model: provider.chatModel(model), middleware: chatState() });
 }

@@ -4,6 +4,17 @@ import type { Env } from "@/lib/env";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { listAnthropic, listGoogle } from "@/lib/models/list-hosted";
 import { plainFetch, providerFetch } from "@/lib/models/provider-fetch";
+import {
+  anthropicFields,
+  bedrockFields,
+  deepseekFields,
+  googleFields,
+  groqFields,
+  mistralFields,
+  openrouterFields,
+  responsesFields,
+  xaiFields,
+} from "@/lib/models/request-fields";
 import type { Provider } from "./contract";
 import { wholeMessages } from "./event-stream-messages";
 import { notStored } from "./openai";
@@ -15,7 +26,7 @@ type Hosted = {
   variable: string;
   /** What is offered when the key is all that is configured. */
   model?: string;
-} & Pick<Provider, "load" | "list">;
+} & Pick<Provider, "load" | "list" | "fields">;
 
 /** One that needs a key and nothing else. */
 function hosted({ title, key, variable, model, ...provider }: Hosted): Provider {
@@ -35,6 +46,7 @@ export function anthropic({ ANTHROPIC_API_KEY: key, ANTHROPIC_BASE_URL }: Env): 
     title: "Anthropic",
     key,
     variable: "ANTHROPIC_API_KEY",
+    fields: anthropicFields,
     model: "claude-sonnet-5-5",
     async load(name) {
       const { createAnthropic } = await import("@ai-sdk/anthropic");
@@ -50,6 +62,7 @@ export function google({ GOOGLE_GENERATIVE_AI_API_KEY: key, GOOGLE_GENERATIVE_AI
     title: "Google",
     key,
     variable: "GOOGLE_GENERATIVE_AI_API_KEY",
+    fields: googleFields,
     model: "gemini-3.8-flash",
     async load(name) {
       const { createGoogle } = await import("@ai-sdk/google");
@@ -65,6 +78,7 @@ export function mistral({ MISTRAL_API_KEY: key, MISTRAL_BASE_URL }: Env): Provid
     title: "Mistral",
     key,
     variable: "MISTRAL_API_KEY",
+    fields: mistralFields,
     model: "mistral-medium-latest",
     async load(name) {
       const { createMistral } = await import("@ai-sdk/mistral");
@@ -80,6 +94,7 @@ export function deepseek({ DEEPSEEK_API_KEY: key, DEEPSEEK_BASE_URL }: Env): Pro
     title: "DeepSeek",
     key,
     variable: "DEEPSEEK_API_KEY",
+    fields: deepseekFields,
     model: "deepseek-v4-flash",
     async load(name) {
       const { createDeepSeek } = await import("@ai-sdk/deepseek");
@@ -95,6 +110,7 @@ export function groq({ GROQ_API_KEY: key, GROQ_BASE_URL }: Env): Provider {
     title: "Groq",
     key,
     variable: "GROQ_API_KEY",
+    fields: groqFields,
     model: "openai/gpt-oss-120b",
     async load(name) {
       const { createGroq } = await import("@ai-sdk/groq");
@@ -113,6 +129,7 @@ export function xai({ XAI_API_KEY: key, XAI_BASE_URL: baseURL }: Env): Provider 
     title: "xAI",
     key,
     variable: "XAI_API_KEY",
+    fields: xaiFields,
     model: "grok-latest",
     async load(name) {
       const { createXai } = await import("@ai-sdk/xai");
@@ -127,6 +144,7 @@ export function openrouter({ OPENROUTER_API_KEY: key, OPENROUTER_BASE_URL }: Env
     title: "OpenRouter",
     key,
     variable: "OPENROUTER_API_KEY",
+    fields: openrouterFields,
     model: "openrouter/auto",
     async load(name) {
       const { createOpenRouter } = await import("@openrouter/ai-sdk-provider");
@@ -149,6 +167,7 @@ export function azure({
       title: "Azure",
       key,
       variable: "AZURE_API_KEY",
+      fields: responsesFields("azure"),
       async load(name) {
         const { createAzure } = await import("@ai-sdk/azure");
         return notStored(createAzure({ apiKey: key, resourceName, baseURL, fetch: providerFetch })(name), "azure");
@@ -178,6 +197,7 @@ export function bedrock(env: Env): Provider {
     paid: apiKey !== undefined || signs,
     secrets: [apiKey, secretAccessKey, sessionToken],
     offers: [],
+    fields: bedrockFields,
     async load(name) {
       const { createAmazonBedrock } = await import("@ai-sdk/amazon-bedrock");
       const credentials = apiKey ? { apiKey } : { accessKeyId, secretAccessKey, sessionToken };

@@ -2,11 +2,18 @@
 // its own.
 import type { Env } from "@/lib/env";
 import { listOllama } from "@/lib/models/list-ollama";
-import { compatible } from "./compatible";
+import { compatibleFields } from "@/lib/models/request-fields";
+import { compatible, compatibleCompletion, compatibleEmbedding } from "./compatible";
 import type { Provider } from "./contract";
 
 export function ollama({ OLLAMA_BASE_URL }: Env): Provider {
-  const common = { title: "Ollama", paid: false, secrets: [], fieldOptions: "ollama" };
+  const common = {
+    title: "Ollama",
+    paid: false,
+    secrets: [],
+    fieldOptions: "ollama",
+    fields: compatibleFields("ollama"),
+  };
   if (!OLLAMA_BASE_URL)
     return { ...common, reason: "OLLAMA_BASE_URL is not set.", offers: [], load: () => Promise.reject() };
   let root = OLLAMA_BASE_URL;
@@ -17,6 +24,8 @@ export function ollama({ OLLAMA_BASE_URL }: Env): Provider {
     ...common,
     offers: ["*"],
     load: (name) => compatible(server, name),
+    completion: (name) => compatibleCompletion(server, name),
+    embedding: (name) => compatibleEmbedding(server, name),
     list: (signal) => listOllama(root, signal),
   };
 }

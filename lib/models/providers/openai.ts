@@ -3,9 +3,11 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
+import { cancelResponse, inBackground, marked } from "@/lib/models/background";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { providerFetch } from "@/lib/models/provider-fetch";
-import { compatible, noKey } from "./compatible";
+import { compatibleFields, openaiChatFields, responsesFields } from "@/lib/models/request-fields";
+import { compatible, compatibleCompletion, compatibleEmbedding, noKey } from "./compatible";
 import type { Provider } from "./contract";
 
 const openaiUrl = "https://api.openai.com/v1";
@@ -15,25 +17,45 @@ export function openai(env: Env): Provider {
   const host = new URL(baseURL).hostname;
   const isOpenAI = host === "api.openai.com" || host.endsWith(".api.openai.com");
   const api = env.OPENAI_API ?? (isOpenAI ? "responses" : "chat");
-  const common = { title: "", paid: apiKey !== undefined, secrets: [apiKey], fieldOptions: "openai" };
+  const own = api === "chat" ? openaiChatFields : responsesFields("openai");
+  const fields = isOpenAI || api !== "chat" ? own : compatibleFields("openai");
+  const keeps = api === "responses" && env.OPENAI_BACKGROUND === "on";
+  const background = { cancel: (id: string) => cancelResponse({ baseURL, apiKey: apiKey ?? noKey }, id) };
+  const common = {
+    title: "",
+    paid: apiKey !== undefined,
+    secrets: [apiKey],
+    fieldOptions: "openai",
+    fields,
+    ...(keeps && { background }),
+  };
   if (isOpenAI)
     return {
       ...common,
       ...(!apiKey && { reason: "OPENAI_API_KEY is not set." }),
       offers: apiKey ? ["gpt-5-mini"] : [],
       load: (name) => ofOpenAI(name),
+      embedding: (name) => provider().embeddingModel(name),
     };
   const server = { name: "openai", baseURL, apiKey };
   return {
     ...common,
     offers: ["*"],
     load: (name) => (api === "chat" ? compatible(server, name) : ofOpenAI(name)),
+    ...(api === "chat" && { completion: (name: string) => compatibleCompletion(server, name) }),
+    embedding: (name) => compatibleEmbedding(server, name),
     list: (signal) => listCompatible(server, signal),
   };
 
+  function provider() {
+    const fetch = keeps ? inBackground(providerFetch) : providerFetch;
+    return createOpenAI({ baseURL, apiKey: apiKey ?? noKey, fetch });
+  }
+
   function ofOpenAI(name: string): LanguageModelV4 {
-    const provider = createOpenAI({ baseURL, apiKey: apiKey ?? noKey, fetch: providerFetch });
-    return api === "chat" ? provider.chat(name) : notStored(provider.responses(name), "openai");
+    if (api === "chat") return provider().chat(name);
+    const model = notStored(provider().responses(name), "openai");
+    return keeps ? wrapLanguageModel({ model, middleware: marked() }) : model;
   }
 }
 

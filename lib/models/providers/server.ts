@@ -4,7 +4,8 @@ import { variable } from "@/lib/env";
 import { listCompatible } from "@/lib/models/list-compatible";
 import type { ServerEntry } from "@/lib/models/models-file";
 import { providerFetch } from "@/lib/models/provider-fetch";
-import { type CompatibleServer, compatible, noKey } from "./compatible";
+import { compatibleFields, responsesFields } from "@/lib/models/request-fields";
+import { type CompatibleServer, compatible, compatibleCompletion, compatibleEmbedding, noKey } from "./compatible";
 import type { Provider } from "./contract";
 import { notStored } from "./openai";
 
@@ -19,9 +20,12 @@ export function namedServer(entry: ServerEntry): Provider {
     secrets: [apiKey, ...Object.values(headers ?? {}), ...Object.values(query ?? {})],
     offers: models?.map(({ id }) => id) ?? ["*"],
     load: (model) => (api === "chat" ? compatible(server, model) : responsesModel(server, model)),
+    ...(api === "chat" && { completion: (model: string) => compatibleCompletion(server, model) }),
+    embedding: (model) => compatibleEmbedding(server, model),
     list: (signal) => listCompatible(server, signal),
     described: new Map(models?.map(({ id, ...described }) => [id, described])),
     ...(api === "chat" && { fieldOptions: name }),
+    fields: api === "chat" ? compatibleFields(name) : responsesFields("openai"),
   };
 }
 

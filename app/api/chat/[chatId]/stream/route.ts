@@ -1,15 +1,27 @@
 // GET /api/chat/{chatId}/stream: follows the chat's live turn, or the cursor's. 204 when there is nothing to follow.
+// POST and GET /api/chat/{number}/stream: the same address as clients of dialect `rag` know it (docs/protocol.md §6.4).
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
+import { corsRoute } from "@/app/cors-route";
+import { openDoor } from "@/app/dialect-door";
+import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
+import { findChat } from "@/lib/chats/chats";
 import { findFollowed } from "@/lib/chats/follow";
 import { withClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
-import { route } from "@/lib/http";
+import { registry } from "@/lib/dialects/registry";
+import { AppError } from "@/lib/errors";
+import { isChatNumber } from "@/lib/turn/turn-options";
 
 export const maxDuration = 300;
 
-export const GET = route<{ chatId: string }>(async (request, { chatId }) => {
+const door = openDoor(registry, keepAlive);
+const numbered = (request: Request, number: string) => door(request, `/chat/${number}/stream`);
+
+export const GET = corsRoute<{ chatId: string }>(async (request, { chatId }) => {
   const user = await requireUser(request);
+  // A client may have given its chat an id that looks like a number.
+  if (isChatNumber(chatId) && !(await findChat(user.id, chatId))) return numbered(request, chatId);
   const cursor = requestedCursor(request);
   const turn = await findFollowed(user.id, chatId, cursor);
   if (!turn) return new Response(null, { status: 204 });
@@ -17,3 +29,14 @@ export const GET = route<{ chatId: string }>(async (request, { chatId }) => {
     turnStream(request, stream, turn, { dialect: aiSdk, cursor, compact: !cursor }),
   );
 });
+
+export const POST = corsRoute<{ chatId: string }>(async (request, { chatId }) => {
+  if (isChatNumber(chatId)) return numbered(request, chatId);
+  await requireUser(request);
+  const allow = "GET, HEAD, OPTIONS";
+  throw new AppError("method_not_allowed", `Only a chat's number takes POST here. This address takes ${allow}.`, {
+    allow,
+  });
+});
+
+export { preflight as OPTIONS } from "@/lib/cors";

@@ -3,7 +3,7 @@ import { requireUser } from "@/lib/auth";
 import { watchChat } from "@/lib/chats/watch";
 import { withClientStream } from "@/lib/client-streams";
 import { env } from "@/lib/env";
-import { route } from "@/lib/http";
+import { headerId, route } from "@/lib/http";
 import { logger } from "@/lib/logger";
 import { eventStreamHeaders, formatFrame } from "@/lib/sse";
 
@@ -22,6 +22,6 @@ export const GET = route<{ chatId: string }>(async (request, { chatId }) => {
       },
       onError: (error) => logger.warn({ err: error, chatId }, "feed ended early, the client will come back"),
     });
-    return new Response(body, { headers: { ...eventStreamHeaders, "X-Chat-Id": chatId } });
+    return new Response(body, { headers: { ...eventStreamHeaders, "X-Chat-Id": headerId(chatId) } });
   });
 });

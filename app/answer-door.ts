@@ -1,0 +1,80 @@
+// The part of the dialects' door that reads, stops and deletes one answer by the id of its format (docs/protocol.md §6.7).
+import { z } from "zod";
+import { requestedCursor, turnStream } from "@/app/api/turn-stream";
+import type { User } from "@/lib/auth";
+import { forgetAnswer, listInput, readAnswer, requireKeptTurn } from "@/lib/chats/kept";
+import { stopTurn } from "@/lib/chats/stop";
+import { loadTurnContext } from "@/lib/chats/turn-context";
+import { withClientStream } from "@/lib/client-streams";
+import type { AnswerRoute, Dialect } from "@/lib/dialects/contract";
+import { AppError } from "@/lib/errors";
+import { headerId, parseInput } from "@/lib/http";
+import type { Cost } from "@/lib/limits";
+import { eventStreamHeaders } from "@/lib/sse";
+
+export type AnswerCall = {
+  dialect: Dialect;
+  route: AnswerRoute;
+  params: Record<string, string>;
+  request: Request;
+  user: User;
+};
+
+export const answerQuery = z.object({
+  stream: z.enum(["true", "false"]).optional().describe("As a stream, also while the answer is being written."),
+  starting_after: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(2 ** 31)
+    .optional()
+    .describe("With `stream`: only the events behind the one with this number."),
+});
+
+export function answerCost(route: AnswerRoute, request: Request): Cost {
+  if (route.kind === "input") return "list";
+  if (request.method !== "GET") return "write";
+  return new URL(request.url).searchParams.get("stream") === "true" ? "stream" : "read";
+}
+
+export async function serveAnswer(call: AnswerCall): Promise<Response> {
+  const { route, params, request, user } = call;
+  const id = params[route.turn] ?? "";
+  const turnId = route.turnIdOf(id);
+  const query = Object.fromEntries(new URL(request.url).searchParams);
+  if (request.method === "DELETE") {
+    await forgetAnswer(user.id, turnId);
+    return json(route.deleted?.(id));
+  }
+  const { id: kept } = await requireKeptTurn(user.id, turnId);
+  if (route.kind === "stop") await stopTurn(user.id, kept);
+  if (route.kind === "input") {
+    const page = route.query && parseInput(route.query, query);
+    return json(route.list?.(await listInput(await requireKeptTurn(user.id, kept)), page));
+  }
+  const { stream, starting_after: afterFrame } = parseInput(answerQuery, query);
+  if (stream === "true") return follow(call, kept, afterFrame);
+  const turn = await requireKeptTurn(user.id, kept);
+  const names = { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
+  if (turn.state === "running") return json(route.reads.begun(await loadTurnContext(turn, "turn")), names);
+  return json(route.reads.whole(await readAnswer(turn)), names);
+}
+
+async function follow({ dialect, request, user }: AnswerCall, turnId: string, afterFrame?: number) {
+  const turn = await requireKeptTurn(user.id, turnId);
+  // What a pruned turn is told from numbers its events otherwise.
+  if (afterFrame !== undefined && turn.prunedAt)
+    throw new AppError("not_found", "The stream of this answer is no longer kept. Read it whole, without `stream`.");
+  const cursor = requestedCursor(request);
+  if (cursor && cursor.turnId !== turn.id) throw new AppError("not_found", "There is no such position in this answer.");
+  const answer = await withClientStream(request, user, (stream) =>
+    turnStream(request, stream, turn, { dialect, cursor, pacing: { ...(afterFrame !== undefined && { afterFrame }) } }),
+  );
+  if (answer.status !== 204) return answer;
+  // Clients of such a format read an empty stream, and fail at an answer without a body.
+  return new Response(": open\n", { headers: { ...eventStreamHeaders, ...Object.fromEntries(answer.headers) } });
+}
+
+function json(body: unknown, headers: Record<string, string> = {}): Response {
+  return Response.json(body, { headers: { "Cache-Control": "no-store", ...headers } });
+}

@@ -1,0 +1,76 @@
+// Where the messages that a client holds stand in the tree of a chat. Every statement names the owner.
+import "server-only";
+import { pool } from "./client";
+
+/** A stored message, without its words. */
+export type KnownMessage = {
+  id: string;
+  chatId: string;
+  parentId: string | null;
+  role: "user" | "assistant";
+  /** No turn of this server wrote it. */
+  isForeign: boolean;
+  /** SHA-256 of its text, hex. Null for an answer that a turn wrote. */
+  digest: string | null;
+};
+
+/** An answer goes on in another one whenever calls in it are decided or answered by the client. */
+const maxDecisions = 50;
+
+/**
+ * The user's messages with these ids, in whichever chat, by the id asked for. An answer that went on after a decision is the
+ * one that went on: a stock client keeps the id of the first.
+ */
+export async function listNamed(userId: string, ids: string[]): Promise<Map<string, KnownMessage>> {
+  const rows = await pool().sql`
+    with recursive named as (
+      select id as name, 0 as depth, id, chat_id, parent_id, role, turn_id,
+        case when turn_id is null then encode(sha256(convert_to(text, 'UTF8')), 'hex') end as digest
+      from messages where user_id = ${userId}::uuid and id = any(${ids}::text[])
+      union all
+      select name, depth + 1, later.id, later.chat_id, later.parent_id, later.role, later.turn_id, null
+      from named
+      join turns on turns.user_id = ${userId}::uuid
+        and turns.client_key = any(array['approve:' || named.turn_id, 'results:' || named.turn_id])
+      join messages as later
+        on later.user_id = ${userId}::uuid and later.id = turns.message_id and later.parent_id = named.parent_id
+      where depth < ${maxDecisions}::int
+    )
+    select distinct on (name) name, id, chat_id, parent_id, role, turn_id, digest from named order by name, depth desc`;
+  return new Map(
+    rows.map((row) => [
+      row.name,
+      {
+        id: row.id,
+        chatId: row.chat_id,
+        parentId: row.parent_id,
+        role: row.role,
+        isForeign: row.turn_id === null,
+        digest: row.digest,
+      },
+    ]),
+  );
+}
+
+export type KnownText = {
+  id: string;
+  parentId: string | null;
+  role: "user" | "assistant";
+  status: string;
+  /** SHA-256 of its text without the white space around it, hex. */
+  digest: string;
+  /** Of an answer that was cut off: its client may have less of it. */
+  text: string | null;
+};
+
+/** The newest messages of a chat, of all branches, oldest first. */
+export async function listTexts(userId: string, chatId: string, limit: number): Promise<KnownText[]> {
+  const rows = await pool().sql`
+    select id, parent_id, role, status, encode(sha256(convert_to(btrim(text, E' \\n\\r\\t'), 'UTF8')), 'hex') as digest,
+      case when status not in ('complete', 'running') then text end as text
+    from messages where user_id = ${userId}::uuid and chat_id = ${chatId}
+    order by position desc limit ${limit}::int`;
+  return rows
+    .map(({ id, parent_id: parentId, role, status, digest, text }) => ({ id, parentId, role, status, digest, text }))
+    .reverse();
+}

@@ -1,0 +1,51 @@
+// What becomes of a send into a chat that is answering: it is the send that is being answered, it replaces that one, or it has
+// to wait (docs/protocol.md §5).
+import { findMessage } from "@/db/messages";
+import type { TurnRow } from "@/db/turns";
+import type { ChatMessage } from "@/lib/turn/chunks";
+import { textOf } from "@/lib/turn/fold";
+import type { Place } from "./client-history";
+import type { TurnRequest, TurnSettings } from "./turn-request";
+
+/** Whether the running turn answers this request: a client without keys repeats its words when it lost the answer. */
+export async function isAnswering(
+  running: TurnRow,
+  request: TurnRequest,
+  fingerprint: string,
+  place: Place | undefined,
+): Promise<boolean> {
+  if (!request.keyless || !hasSameSettings(running.request as TurnSettings, request)) return false;
+  if (request.trigger === "regenerate-message")
+    return place !== undefined && running.fingerprint === fingerprint && request.messageId !== running.messageId;
+  if (request.trigger !== "submit-message") return false;
+  const asked = await findMessage(running.userId, running.userMessageId);
+  if (!asked || textOf({ parts: asked.parts as ChatMessage["parts"] }) !== textOf(request.message)) return false;
+  return !place || place.question.parentId === asked.parentId;
+}
+
+/** Only what the client says counts. */
+function hasSameSettings(settings: TurnSettings, { model, searchMode, documentIds }: TurnRequest): boolean {
+  return (
+    (model === undefined || model === settings.model || model === settings.modelName) &&
+    (searchMode === undefined || searchMode === settings.searchMode) &&
+    (documentIds === undefined || JSON.stringify(documentIds) === JSON.stringify(settings.documentIds))
+  );
+}
+
+/** Whether the client knows of the running answer and has gone on: it edits its question, asks it again or asks another. */
+export function replaces(running: TurnRow, request: TurnRequest, place: Place): boolean {
+  const { continues, questionName } = running.request as TurnSettings;
+  const { userMessageId, messageId } = running;
+  const isAnswer = (id: string | undefined) => id !== undefined && (id === messageId || id === continues);
+  if (place.question.id === userMessageId) return true;
+  if (request.trigger === "regenerate-message" && isAnswer(request.messageId)) return true;
+  if (request.trigger === "submit-message" && request.edits !== undefined)
+    if (request.edits === userMessageId || request.edits === questionName) return true;
+  return place.path.some(
+    ({ id, name, role }, index) =>
+      isAnswer(id) ||
+      isAnswer(name) ||
+      // It left before the answer began.
+      (role === "user" && id === userMessageId && place.path[index + 1]?.role === "user"),
+  );
+}

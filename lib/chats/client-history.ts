@@ -1,0 +1,205 @@
+// Whose history is it: the client's. A send stands where the client's own messages put it, so an edit, another answer and a
+// branch are siblings, and what the client has taken back is no longer above (docs/protocol.md §5, decision 0043).
+import { createHash } from "node:crypto";
+import { v5 as uuidv5 } from "uuid";
+import { z } from "zod";
+import { type KnownMessage, type KnownText, listNamed, listTexts } from "@/db/client-history";
+import { findMessage, type NewMessage } from "@/db/messages";
+import type { ChatMessage } from "@/lib/turn/chunks";
+import { textOf } from "@/lib/turn/fold";
+import { clientId } from "@/lib/turn/turn-options";
+
+/** A message as its client holds it. Without an id it is known by its words. */
+export type ClientMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
+
+type Item = { id?: string; role: "user" | "assistant"; parts: ChatMessage["parts"]; text: string };
+
+/** A message of the client's as it stands in the tree. */
+type Placed = { name?: string; id: string; role: "user" | "assistant" };
+
+export type Place = {
+  /** What only the client has of the conversation before the question, oldest first. */
+  unknown: (Pick<ChatMessage, "id" | "parts"> & Pick<NewMessage, "parentId" | "role">)[];
+  /** The id it is stored with, which is not the client's where that is another message's. */
+  question: { id: string; parentId: string | null; stored: boolean };
+  /** The client's messages, the question last. */
+  path: Placed[];
+};
+
+/** More than the model of any context gets of a conversation. */
+const maxBefore = 1_000;
+/** Of a chat whose client tells no ids. */
+const maxTexts = 1_000;
+const namespace = "5a1d7c3e-91f4-5f0b-8b0e-2f6a4c1d9e70";
+
+const textPart = z.object({ type: z.literal("text"), text: z.string() });
+const clientMessage = z.object({
+  id: clientId.optional().catch(undefined),
+  role: z.enum(["user", "assistant"]),
+  parts: z.array(z.unknown()),
+});
+
+/** What a client says came before; of each message only its text is read. What is no message is left out. */
+export function parseHistory(messages: unknown[]): ClientMessage[] {
+  return messages.flatMap((message) => {
+    const read = clientMessage.safeParse(message);
+    if (!read.success) return [];
+    const { id, role, parts } = read.data;
+    return [{ id, role, parts: parts.flatMap((part) => textPart.safeParse(part).data ?? []) }];
+  });
+}
+
+/** Finds the place of a question in the chat, which need not exist. Null for a history without ids of which nothing is stored. */
+export async function placeOf(
+  userId: string,
+  chatId: string,
+  before: ClientMessage[],
+  question: ClientMessage,
+): Promise<Place | null> {
+  const items = [...before.slice(-maxBefore), question].map(({ id, role, parts }) => ({
+    id,
+    role: role as Item["role"],
+    parts,
+    // As it is stored.
+    text: textOf({ parts }).replaceAll("\0", ""),
+  }));
+  const walk = new Walk(userId, chatId);
+  if (before.length === 0 || before.some(({ id }) => id !== undefined)) return walk.followIds(items);
+  const said = items.filter(({ text }, index) => index === items.length - 1 || text.trim() !== "");
+  const told = await walk.followTexts(said.slice(0, -1));
+  return told === 0 ? null : walk.followIds(said, told);
+}
+
+class Walk {
+  readonly #userId: string;
+  readonly #chatId: string;
+  #known = new Map<string, KnownMessage>();
+  readonly #asked = new Set<string>();
+  #parent: string | null = null;
+  readonly #path: Placed[] = [];
+
+  constructor(userId: string, chatId: string) {
+    this.#userId = userId;
+    this.#chatId = chatId;
+  }
+
+  async followIds(items: Item[], from = 0): Promise<Place> {
+    const rest = items.slice(from);
+    await this.#ask(rest.flatMap(({ id }) => id ?? []));
+    const first = rest[0]?.id === undefined ? undefined : this.#known.get(rest[0].id);
+    // A client may keep only the end of a long conversation.
+    if (from === 0 && first?.chatId === this.#chatId && first.role === rest[0]?.role) this.#parent = first.parentId;
+    const unknown: Place["unknown"] = [];
+    for (const [index, item] of rest.entries()) {
+      const found = await this.#find(item, rest.slice(index + 1));
+      const isQuestion = index === rest.length - 1;
+      if (found === null && !isQuestion && item.text.trim() === "") continue;
+      const id = found ?? this.#freeId(item);
+      const parentId = this.#parent;
+      this.#path.push({ name: item.id, id, role: item.role });
+      this.#parent = id;
+      if (isQuestion) return { unknown, question: { id, parentId, stored: found !== null }, path: this.#path };
+      if (found === null) unknown.push({ id, parentId, role: item.role, parts: await this.#partsOf(item) });
+    }
+    throw new Error("a place was asked for without a question");
+  }
+
+  /** Goes as far as the words are those of stored messages, from wherever they begin. Returns how many those are. */
+  async followTexts(items: Item[]): Promise<number> {
+    const rows = await listTexts(this.#userId, this.#chatId, maxTexts);
+    const children = Map.groupBy(rows, ({ parentId }) => parentId);
+    // A client does not keep an answer without words.
+    const below = ({ id }: KnownText): KnownText[] =>
+      (children.get(id) ?? []).flatMap((child) =>
+        isEmpty(child) ? [child, ...(children.get(child.id) ?? [])] : child,
+      );
+    let heads: Head[] = [];
+    for (const [index, item] of items.entries()) {
+      const candidates: Head[] =
+        index === 0
+          ? rows.map((row) => ({ row }))
+          : heads.flatMap((above) => below(above.row).map((row) => ({ row, above })));
+      const next = candidates.filter(({ row }) => isSaid(row, item));
+      if (next.length === 0) break;
+      heads = next;
+    }
+    const order = new Map(rows.map(({ id }, index) => [id, index]));
+    const newest = heads.reduce<Head | undefined>(
+      (best, head) => (best && (order.get(best.row.id) ?? 0) > (order.get(head.row.id) ?? 0) ? best : head),
+      undefined,
+    );
+    for (let head = newest; head; head = head.above) this.#path.unshift({ id: head.row.id, role: head.row.role });
+    this.#parent = newest?.row.id ?? null;
+    return this.#path.length;
+  }
+
+  /** The stored message that this one is, behind the current parent. */
+  async #find(item: Item, later: Item[]): Promise<string | null> {
+    const row = item.id === undefined ? undefined : this.#known.get(item.id);
+    if (row && row.chatId === this.#chatId && row.parentId === this.#parent && this.#isSame(row, item)) return row.id;
+    const derived = this.#derive(this.#parent, item);
+    if (!this.#asked.has(derived)) {
+      // If this one is stored under a derived id, what follows it probably is, too.
+      const chain = [derived];
+      for (const next of later) chain.push(this.#derive(chain.at(-1) as string, next));
+      await this.#ask(chain);
+    }
+    return this.#known.get(derived)?.id ?? null;
+  }
+
+  #isSame(row: KnownMessage, item: Item): boolean {
+    if (row.role !== item.role) return false;
+    // The client may have less of an answer than is stored.
+    return row.digest === null || row.digest === digestOf(item.text);
+  }
+
+  async #ask(ids: string[]): Promise<void> {
+    const fresh = [...new Set(ids)].filter((id) => !this.#asked.has(id));
+    for (const id of fresh) this.#asked.add(id);
+    if (fresh.length > 0) for (const [name, row] of await listNamed(this.#userId, fresh)) this.#known.set(name, row);
+  }
+
+  /** The client's own, unless another message has it. */
+  #freeId(item: Item): string {
+    const taken = item.id === undefined || this.#known.has(item.id) || this.#path.some(({ id }) => id === item.id);
+    return taken ? this.#derive(this.#parent, item) : (item.id as string);
+  }
+
+  /** Equal for the same words in the same place, so that they are stored once. */
+  #derive(parentId: string | null, { id, role, text }: Item): string {
+    const row = id === undefined ? undefined : this.#known.get(id);
+    // A client that left early has only some of the words of an answer.
+    const words = row && !row.isForeign ? null : digestOf(text);
+    return uuidv5(JSON.stringify([this.#chatId, parentId, id ?? null, role, words]), namespace);
+  }
+
+  /** An answer of this server that now stands behind other messages is copied with all it holds. */
+  async #partsOf({ id, role, parts }: Item): Promise<ChatMessage["parts"]> {
+    const row = id === undefined ? undefined : this.#known.get(id);
+    if (!row || row.isForeign || row.role !== role) return parts;
+    const stored = await findMessage(this.#userId, row.id);
+    const copied = stored?.status === "running" ? undefined : (stored?.parts as ChatMessage["parts"] | undefined);
+    return copied?.length ? copied : parts;
+  }
+}
+
+/** A stored message that has the words of one of the client's, behind those before it. */
+type Head = { row: KnownText; above?: Head };
+
+function isEmpty({ role, digest }: KnownText): boolean {
+  return role === "assistant" && digest === digestOf("");
+}
+
+function isSaid({ role, status, digest, text }: KnownText, item: Item): boolean {
+  if (role !== item.role) return false;
+  const said = item.text.trim();
+  if (role === "assistant" && said !== "") {
+    if (status === "running") return true;
+    if (text?.trimStart().startsWith(said)) return true;
+  }
+  return digest === digestOf(said);
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

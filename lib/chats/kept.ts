@@ -1,0 +1,89 @@
+// Answers that clients read again by the id that a wire format gave them (docs/protocol.md §6.7): finding one, what a new
+// request refers to, and making one unreadable. Unknown, foreign, unkept and deleted look the same.
+import { deleteChat } from "@/db/chats";
+import { findMessage, findMessages, listBranch, type MessageRow } from "@/db/messages";
+import { findTurn, replaceRequest, type TurnRow } from "@/db/turns";
+import { AppError } from "@/lib/errors";
+import { turnLog } from "@/lib/log/turn-log";
+import type { ChatMessage, MessageMetadata } from "@/lib/turn/chunks";
+import { withoutState } from "@/lib/turn/provider-state";
+import type { Known, KnownMessage, StoredMessage, TurnAnswer } from "@/lib/turn/turn-context";
+import { toStored } from "./messages";
+import { loadTurnContext } from "./turn-context";
+import type { TurnSettings } from "./turn-request";
+
+/** Throws not_found. */
+export async function requireKeptTurn(userId: string, turnId: string | null): Promise<TurnRow> {
+  const turn = turnId === null ? null : await findTurn(userId, turnId);
+  if (!turn || viewOf(turn).kept === false) throw new AppError("not_found", "There is no answer with this id.");
+  return turn;
+}
+
+/** More are no conversation, and would be read for one request. */
+const maxNamedMessages = 1_000;
+
+/** What of the caller's own these ids name. Throws bad_request for too many of them. */
+export async function findKnown(
+  userId: string,
+  { turnId, messageIds }: { turnId?: string; messageIds: string[] },
+): Promise<Known> {
+  if (messageIds.length > maxNamedMessages)
+    throw new AppError("bad_request", `input: names items of more than ${maxNamedMessages} messages`);
+  const turn = turnId === undefined ? null : await findTurn(userId, turnId);
+  const ids = turn ? [...messageIds, turn.messageId] : messageIds;
+  const rows = ids.length > 0 ? await findMessages(userId, ids) : [];
+  const messages = new Map(rows.map((row) => [row.id, toKnown(row)]));
+  const answer = turn && messages.get(turn.messageId);
+  return { messages, ...(answer && { turn: { chatId: turn.chatId, view: viewOf(turn), answer } }) };
+}
+
+/** The answer of a turn that has ended, as it is stored. */
+export async function readAnswer(turn: TurnRow): Promise<TurnAnswer> {
+  const [context, row] = await Promise.all([loadTurnContext(turn, "turn"), findMessage(turn.userId, turn.messageId)]);
+  if (!row) throw new AppError("not_found", "There is no answer with this id.");
+  const { turnId, chatId, model, createdAt } = context;
+  const error = turn.error ? { error: turn.error } : {};
+  const metadata = {
+    turnId,
+    chatId,
+    model,
+    createdAt,
+    ...(row.metadata as object | null),
+    status: turn.state,
+    ...error,
+  };
+  const parts = (row.parts as ChatMessage["parts"]).map(withoutState);
+  const message = { id: row.id, role: "assistant", parts, metadata: metadata as MessageMetadata } satisfies ChatMessage;
+  return { context, message, metadata: message.metadata };
+}
+
+/** As `lib/chats/messages.ts` bounds a page. */
+const inputLimits = { maxMessages: 200, maxBytes: 8 * 1024 * 1024 };
+
+/** The messages above the answer, oldest first; of a long conversation the newest. */
+export async function listInput({ userId, chatId, userMessageId }: TurnRow): Promise<StoredMessage[]> {
+  const rows = await listBranch(userId, chatId, { leafId: userMessageId, ...inputLimits });
+  return rows.map((row) => ({ ...toStored(row), parts: (row.parts as ChatMessage["parts"]).map(withoutState) }));
+}
+
+/**
+ * A turn that runs is stopped. Its chat is deleted if it is in no list and holds nothing else; otherwise the answer stays for
+ * those who go on from it, and is not found any more.
+ */
+export async function forgetAnswer(userId: string, turnId: string | null): Promise<void> {
+  const turn = await requireKeptTurn(userId, turnId);
+  if (turn.state === "running") await turnLog().requestStop(turn.id);
+  if (await deleteChat(userId, turn.chatId, turn.id)) return;
+  const view = { ...viewOf(turn), kept: false };
+  const hidden = await replaceRequest(turn, { ...(turn.request as TurnSettings), view });
+  // It was pruned meanwhile, which happens once, or deleted.
+  if (!hidden) await forgetAnswer(userId, turnId);
+}
+
+function viewOf({ request }: TurnRow) {
+  return (request as TurnSettings).view ?? {};
+}
+
+function toKnown(row: MessageRow): KnownMessage {
+  return { ...toStored(row), parentId: row.parentId };
+}

@@ -1,0 +1,19 @@
+// How the model of a turn is called: what its client asked for, in the words of the model's provider. Throws bad_request naming a
+// field that the provider cannot be told.
+import { AppError } from "@/lib/errors";
+import type { ReadyModel } from "@/lib/models/catalogue";
+import { callOptions } from "@/lib/models/request-fields";
+import type { TurnSettings } from "./turn-request";
+
+export function modelCall(
+  { fields, completion, model }: Pick<ReadyModel, "fields" | "completion" | "model">,
+  { prompt, call }: Pick<TurnSettings, "prompt" | "call">,
+) {
+  const asked = call ?? prompt ?? { settings: {} };
+  const completes = prompt?.completes;
+  if (completes && completion)
+    return { model: completion(), call: callOptions(fields, { ...asked, fields: { ...asked.fields, ...completes } }) };
+  if (completes?.suffix)
+    throw new AppError("bad_request", "suffix: the provider of this model does not take it. Leave it out.");
+  return { model, call: callOptions(fields, asked) };
+}

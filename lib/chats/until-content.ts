@@ -1,0 +1,46 @@
+// The beginning of an answer, or the failure in its place: a client whose request fails at once is told by a status.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { LogReader } from "@/lib/log/contract";
+import type { LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
+
+/**
+ * Reads until the first content has come, or the failure in its place; no longer than a silent client waits for its first
+ * byte. The reader begins with what was read.
+ */
+export async function untilContent(
+  source: LogReader,
+  waitMs: number,
+): Promise<{ reader: LogReader; failure?: TurnError | undefined }> {
+  const read: (LoggedChunk[] | null)[] = [];
+  const over = new AbortController();
+  const timeout = sleep(waitMs, "timeout" as const, { signal: over.signal, ref: false }).catch(
+    () => "timeout" as const,
+  );
+  let pending: ReturnType<LogReader["next"]> | null = null;
+  let failure: TurnError | undefined;
+  for (let content = false; !content && !failure; ) {
+    pending ??= source.next();
+    const batch = await Promise.race([pending, timeout]);
+    if (batch === "timeout") break;
+    pending = null;
+    read.push(batch);
+    if (!batch) break;
+    for (const { chunk } of batch) {
+      content ||= isContent(chunk);
+      if (!content && chunk.type === "data-turn") failure = chunk.data.error ?? failure;
+    }
+  }
+  over.abort();
+  const next = async () => {
+    const batch = read.shift();
+    if (batch !== undefined) return batch;
+    const waiting = pending;
+    pending = null;
+    return waiting ?? source.next();
+  };
+  return { reader: { next, close: () => source.close() }, failure };
+}
+
+function isContent({ type }: TurnChunk): boolean {
+  return !type.startsWith("data-") && !["start", "start-step", "message-metadata", "error"].includes(type);
+}

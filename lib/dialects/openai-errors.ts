@@ -1,0 +1,46 @@
+// Failures as OpenAI's API tells them: a status for each class, and its shape of error (docs/protocol.md §6.6). Pure.
+import type { TurnError } from "@/lib/turn/chunks";
+import type { Failure } from "./contract";
+
+const statusOfCode: Record<TurnError["code"], number> = {
+  provider_auth: 401,
+  provider_rate_limited: 429,
+  provider_unavailable: 502,
+  provider_timeout: 504,
+  provider_invalid: 400,
+  tool_failed: 500,
+  storage: 503,
+  interrupted: 502,
+  internal: 500,
+};
+
+/** Nobody said when; the client waits a little before it sends again. */
+const retryAfterSeconds = 5;
+
+/** The failure of a turn as the refusal of its request. */
+export function turnFailure(error: TurnError): Omit<Failure, "requestId"> {
+  const { code, message, reason, param, retryAfter = retryAfterSeconds } = error;
+  const odd = reason === "model_not_found" ? 404 : reason === "unreadable_answer" ? 502 : undefined;
+  const status = odd ?? statusOfCode[code];
+  const waits = status === 429 || status === 503;
+  const details = { ...(reason && { reason }), ...(param && { param }) };
+  return { status, code, message, details, ...(waits && { retryAfter }) };
+}
+
+const codes: Record<string, string> = { unauthorized: "invalid_api_key", rate_limited: "rate_limit_exceeded" };
+
+export function showError({ status, code, message, details }: Omit<Failure, "requestId">) {
+  const named = status === 400 || status === 404 ? /^([\w.]{1,200}): /.exec(message)?.[1] : undefined;
+  const type = status >= 500 ? "server_error" : status === 429 ? "requests" : "invalid_request_error";
+  return {
+    message,
+    type,
+    param: details?.param ?? named ?? null,
+    code: details?.reason ?? codes[code] ?? code,
+  };
+}
+
+/** A model that is not offered is not found, as with OpenAI. */
+export function statusOf({ status, details }: Omit<Failure, "requestId">): number {
+  return details?.reason === "model_not_found" ? 404 : status;
+}

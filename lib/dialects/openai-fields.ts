@@ -1,0 +1,135 @@
+// The fields of a Chat Completions request, and what a turn makes of them (docs/protocol.md §6.6). A field that is not named
+// here is refused, as OpenAI does: nothing that a client asks for is dropped. Whether the model's provider takes a field that
+// is passed on is decided where the model is known (lib/models/request-fields.ts). Pure.
+import type { JSONValue } from "ai";
+import { z } from "zod";
+import type { TurnCall, TurnPrompt } from "@/lib/turn/turn-context";
+import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
+import { promptMessage, promptTool } from "./openai-prompt";
+
+const number = z.number().nullish();
+const text = z.string().max(2_000).nullish();
+const json = z.record(z.string(), z.json());
+
+const jsonSchemaFormat = z.strictObject({
+  name: z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -"),
+  description: z.string().optional(),
+  schema: json.optional(),
+  strict: z.boolean().nullish(),
+});
+const responseFormat = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("text") }),
+  z.strictObject({ type: z.literal("json_object") }),
+  z.strictObject({ type: z.literal("json_schema"), json_schema: jsonSchemaFormat }),
+]);
+
+/** Go to the provider as they are, where it takes them. */
+const passedOn = {
+  user: text,
+  safety_identifier: text,
+  prompt_cache_key: text,
+  prompt_cache_retention: text,
+  logit_bias: z.record(z.string().regex(/^\d{1,9}$/, "must be the number of a token"), z.number()).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  reasoning_effort: text,
+  verbosity: text,
+  service_tier: text,
+  store: z.boolean().nullish().describe("Without a chat: true also shows the call's chat in the list of chats."),
+  modalities: z.tuple([z.literal("text")], { error: 'only ["text"] is answered here' }).nullish(),
+  prediction: json.nullish(),
+  web_search_options: json.nullish(),
+  response_format: responseFormat.nullish(),
+  functions: z
+    .array(z.looseObject({ name: z.string() }))
+    .min(1)
+    .max(128)
+    .nullish(),
+  function_call: z.union([z.enum(["auto", "none"]), z.strictObject({ name: z.string() })]).nullish(),
+};
+
+/** What Chat Completions and Responses share. */
+export const settingFields = {
+  temperature: number,
+  top_p: number,
+  max_tokens: z.int().positive().nullish(),
+  max_completion_tokens: z.int().positive().nullish(),
+  seed: z.int().nullish(),
+  presence_penalty: number,
+  frequency_penalty: number,
+  stop: z.union([z.string(), z.array(z.string()).max(4)]).nullish(),
+};
+
+export const completionBody = z.strictObject({
+  messages: z.array(promptMessage).min(1).max(10_000),
+  stream: z.boolean().nullish(),
+  stream_options: z
+    .strictObject({
+      include_usage: z.boolean().nullish(),
+      include_obfuscation: z.literal(false, { error: "is not done here: must be false" }).nullish(),
+    })
+    .nullish(),
+  /** `chat_id` names the chat whose next turn this is. */
+  metadata: z
+    .looseObject({ chat_id: chatReference.nullish() })
+    .nullish()
+    .describe("`chat_id` is this server's. The rest goes to the provider, where it takes metadata."),
+  n: z.literal(1, { error: "one answer at a time: must be 1" }).nullish(),
+  audio: z.null({ error: "is not answered here" }).optional(),
+  tools: z.array(promptTool).max(128).nullish(),
+  tool_choice: z
+    .union([
+      z.enum(["auto", "none", "required"]),
+      z.strictObject({ type: z.literal("function"), function: z.strictObject({ name: z.string() }) }),
+    ])
+    .nullish(),
+  ...settingFields,
+  ...passedOn,
+  ...snakeTurnOptions,
+});
+export type CompletionBody = z.output<typeof completionBody>;
+
+export function settingsOf(asked: z.output<z.ZodObject<typeof settingFields>>): TurnCall["settings"] {
+  return {
+    temperature: asked.temperature ?? undefined,
+    topP: asked.top_p ?? undefined,
+    maxOutputTokens: asked.max_completion_tokens ?? asked.max_tokens ?? undefined,
+    stopSequences: typeof asked.stop === "string" ? [asked.stop] : (asked.stop ?? undefined),
+    seed: asked.seed ?? undefined,
+    presencePenalty: asked.presence_penalty ?? undefined,
+    frequencyPenalty: asked.frequency_penalty ?? undefined,
+  };
+}
+
+/** How the model is to be called. A choice of tools without tools is for `functions`, or for the provider to refuse. */
+export function callOf(asked: CompletionBody): TurnCall {
+  const { response_format: format, tool_choice: choice } = asked;
+  const { chat_id: _, ...metadata } = asked.metadata ?? {};
+  const given = Object.fromEntries(Object.keys(passedOn).map((name) => [name, asked[name as keyof typeof passedOn]]));
+  const fields = {
+    ...given,
+    response_format: format?.type === "text" ? undefined : format,
+    ...(Object.keys(metadata).length > 0 && { metadata }),
+    ...(!asked.tools?.length && { tool_choice: choice }),
+  };
+  return { settings: settingsOf(asked), fields: present(fields) };
+}
+
+export function toolsOf({ tools, tool_choice: choice }: CompletionBody): Pick<TurnPrompt, "tools" | "toolChoice"> {
+  if (!tools?.length) return {};
+  return {
+    tools: tools.map(({ function: { strict, ...tool } }) => ({
+      ...tool,
+      ...(typeof strict === "boolean" && { strict }),
+    })),
+    toolChoice:
+      typeof choice === "object" && choice ? { type: "tool", toolName: choice.function.name } : (choice ?? undefined),
+  };
+}
+
+/** Null is how clients write that a field is absent. */
+export function present(fields: Record<string, unknown>): Record<string, JSONValue> {
+  const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(given) as Record<string, JSONValue>;
+}

@@ -1,0 +1,15 @@
+// What an answer used, as OpenAI's API tells it. Pure.
+import type { MessageMetadata } from "@/lib/turn/chunks";
+
+export function showUsage({ usage }: Partial<MessageMetadata>) {
+  if (!usage) return null;
+  return {
+    prompt_tokens: usage.inputTokens,
+    completion_tokens: usage.outputTokens,
+    total_tokens: usage.totalTokens,
+    ...(usage.cachedTokens !== undefined && { prompt_tokens_details: { cached_tokens: usage.cachedTokens } }),
+    ...(usage.reasoningTokens !== undefined && {
+      completion_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+    }),
+  };
+}

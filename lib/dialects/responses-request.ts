@@ -1,0 +1,238 @@
+// What `POST /v1/responses` takes (docs/protocol.md §6.7). Every field is honoured or refused by name; a field that is not
+// here is refused. Pure.
+import { z } from "zod";
+import { AppError } from "@/lib/errors";
+import type { TurnPrompt } from "@/lib/turn/turn-context";
+import { documentIds, modelName, searchMode } from "@/lib/turn/turn-options";
+import type { Ask, AskInput, Names } from "./contract";
+import { present } from "./openai-fields";
+import { conversationOf, messagesNamed, responseInput } from "./responses-input";
+import { turnOfResponse } from "./responses-items";
+
+const toolName = z.string().regex(/^[A-Za-z0-9_-]{1,64}$/, "must be 1 to 64 characters of A-Z, a-z, 0-9, _ and -");
+const functionTool = z.object({
+  type: z.literal("function", { error: "only function tools, which the client runs, are supported" }),
+  name: toolName,
+  description: z.string().nullish(),
+  parameters: z.record(z.string(), z.unknown()).nullish(),
+  strict: z.boolean().nullish(),
+});
+const named = z.object({ type: z.literal("function"), name: z.string() });
+const toolChoice = z.union(
+  [
+    z.enum(["auto", "none", "required"]),
+    named,
+    z.object({ type: z.literal("allowed_tools"), mode: z.enum(["auto", "required"]), tools: z.array(named).min(1) }),
+  ],
+  { error: "must be auto, none, required, a function or allowed_tools" },
+);
+const format = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("text") }),
+  z.object({ type: z.literal("json_object") }),
+  z.object({
+    type: z.literal("json_schema"),
+    name: toolName,
+    schema: z.record(z.string(), z.unknown()),
+    description: z.string().nullish(),
+    strict: z.boolean().nullish(),
+  }),
+]);
+/** What answers may hold besides; most of these items no answer of this server has. */
+const includable = z.enum([
+  "reasoning.encrypted_content",
+  "code_interpreter_call.outputs",
+  "computer_call_output.output.image_url",
+  "file_search_call.results",
+  "message.input_image.image_url",
+  "web_search_call.results",
+  "web_search_call.action.sources",
+]);
+const only = <T extends z.core.util.Literal>(value: T, error: string) => z.literal(value, { error }).nullish();
+const hint = z.string().max(512).nullish();
+
+export const responseBody = z.strictObject({
+  model: modelName.optional(),
+  input: responseInput.optional(),
+  instructions: z.string().nullish(),
+  previous_response_id: z.string().max(256).nullish(),
+  stream: z.boolean().nullish(),
+  stream_options: z.strictObject({ include_obfuscation: only(false, "is not supported") }).nullish(),
+  background: z.boolean().nullish(),
+  store: z
+    .boolean()
+    .nullish()
+    .describe("False: the response cannot be retrieved. True: its chat is in the list of chats, and kept."),
+  metadata: z
+    .record(z.string().max(64), z.string().max(512))
+    .refine((all) => Object.keys(all).length <= 16, "at most 16 keys")
+    .nullish(),
+  include: z.array(includable).nullish(),
+  tools: z.array(functionTool).max(512).nullish(),
+  tool_choice: toolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  max_tool_calls: z.int().positive().nullish().describe("Of tools of the server, of which there are none here."),
+  max_output_tokens: z.int().positive().nullish(),
+  temperature: z.number().min(0).max(2).nullish(),
+  top_p: z.number().min(0).max(1).nullish(),
+  top_logprobs: only(0, "is not supported"),
+  reasoning: z
+    .strictObject({
+      effort: z.enum(["none", "minimal", "low", "medium", "high", "xhigh"]).nullish(),
+      summary: z.enum(["auto", "concise", "detailed"]).nullish(),
+      generate_summary: z.enum(["auto", "concise", "detailed"]).nullish(),
+    })
+    .nullish(),
+  text: z.strictObject({ format: format.nullish(), verbosity: z.enum(["low", "medium", "high"]).nullish() }).nullish(),
+  truncation: z.enum(["auto", "disabled"]).nullish(),
+  service_tier: z.enum(["auto", "default"], { error: "must be auto or default" }).nullish(),
+  user: hint,
+  safety_identifier: hint,
+  prompt_cache_key: hint,
+  prompt_cache_retention: z.enum(["in_memory", "24h"]).nullish(),
+  client_metadata: z
+    .record(z.string(), z.string())
+    .nullish()
+    .describe("What the codex command tells of itself. Not kept."),
+  search_mode: searchMode.optional().describe("Which documents are searched. Default: `none`."),
+  document_ids: documentIds.optional(),
+});
+type Body = z.output<typeof responseBody>;
+
+export function namesOf(body: unknown): Names {
+  const { previous_response_id: previous, input = [] } = body as Body;
+  const turnId = previous ? turnOfResponse(previous) : null;
+  return { ...(turnId && { turnId }), messageIds: messagesNamed(input) };
+}
+
+/** Throws AppError `bad_request` or `not_found` naming the field. */
+export function askOf({ body, known }: AskInput): Ask {
+  const asked = body as Body;
+  const { store, stream, input = [], search_mode: mode, document_ids: documents } = asked;
+  const background = asked.background ?? false;
+  if (background && store === false)
+    throw new AppError("bad_request", "background: must be stored. Leave store away, or set it to true.");
+  const turn = previousTurn(asked, known);
+  const { messages, instructions, notes, replaces } = conversationOf(input, known.messages, turn?.answer ?? null);
+  const before = turn?.view.system;
+  const system = joined([before, ...instructions, ...(notes ?? []).map(({ text }) => text)]);
+  const tools = toolsOf(asked);
+  const sealed = asked.include?.includes("reasoning.encrypted_content") ?? false;
+  const parent = replaces ? turn?.answer.parentId : turn?.answer.id;
+  return {
+    ...(turn && { chat: { id: turn.chatId }, parentId: parent ?? undefined }),
+    say: {
+      messages,
+      instructions: joined([asked.instructions, before, ...instructions]),
+      ...(notes && { notes }),
+      settings: {
+        temperature: asked.temperature ?? undefined,
+        topP: asked.top_p ?? undefined,
+        maxOutputTokens: asked.max_output_tokens ?? undefined,
+      },
+      fields: fieldsOf(asked),
+      ...tools,
+      ...(asked.truncation === "auto" && { fitsContext: true }),
+      echo: largeEcho(asked),
+    },
+    stream: stream ?? false,
+    background,
+    stopsWithClient: store === false,
+    listed: store ?? false,
+    model: asked.model,
+    searchMode: mode ?? (documents ? "selected" : "none"),
+    documentIds: documents,
+    view: {
+      clientTools: true,
+      ...(store === false && { kept: false }),
+      ...(background && { background }),
+      ...(sealed && { sealsReasoning: true }),
+      ...(system && { system }),
+      echo: smallEcho(asked),
+    },
+  };
+}
+
+/** Named as in Chat Completions, where providers have them. */
+function fieldsOf({ reasoning, text, ...asked }: Body): TurnPrompt["fields"] {
+  return present({
+    reasoning_effort: reasoning?.effort,
+    verbosity: text?.verbosity,
+    response_format: chatFormat(text?.format),
+    parallel_tool_calls: asked.tools?.length ? asked.parallel_tool_calls : undefined,
+  });
+}
+
+function chatFormat(asked: NonNullable<Body["text"]>["format"]): object | undefined {
+  if (!asked || asked.type === "text") return undefined;
+  if (asked.type === "json_object") return asked;
+  const { type, ...schema } = asked;
+  return { type, json_schema: present(schema) };
+}
+
+function joined(texts: (string | null | undefined)[]): string {
+  return texts.filter(Boolean).join("\n\n");
+}
+
+function previousTurn({ previous_response_id: id }: Body, { turn }: AskInput["known"]) {
+  if (!id) return undefined;
+  if (turn && turn.view.kept !== false) return turn;
+  throw new AppError("not_found", `previous_response_id: Previous response with id '${id}' not found.`);
+}
+
+/** Without tools of its own a client is offered none: it did not ask for the server's. */
+function toolsOf({ tools, tool_choice: choice }: Body): Pick<TurnPrompt, "tools" | "toolChoice"> {
+  const restricts = typeof choice === "object" && choice?.type === "allowed_tools";
+  const allowed = restricts ? new Set(choice.tools.map(({ name }) => name)) : null;
+  const offered = (tools ?? []).filter(({ name }) => allowed?.has(name) ?? true);
+  const byName = typeof choice === "object" && choice?.type === "function" ? choice.name : null;
+  if (byName !== null && !offered.some(({ name }) => name === byName))
+    throw new AppError("bad_request", `tool_choice: there is no tool ${byName} in tools`);
+  return {
+    tools: offered.map(({ name, description, parameters, strict }) => ({
+      name,
+      description: description ?? undefined,
+      parameters: parameters ?? { type: "object", properties: {} },
+      ...(typeof strict === "boolean" && { strict }),
+    })),
+    ...(offered.length > 0 && {
+      toolChoice: byName !== null ? { type: "tool", toolName: byName } : restricts ? choice.mode : plainChoice(choice),
+    }),
+  };
+}
+
+function plainChoice(choice: Body["tool_choice"]): TurnPrompt["toolChoice"] {
+  return typeof choice === "string" ? choice : undefined;
+}
+
+/** Without what is null: the response has a default for it. */
+function echoOf(fields: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));
+}
+
+function largeEcho({ instructions, tools, text }: Body): Record<string, unknown> {
+  return echoOf({
+    instructions,
+    tools: tools?.map((tool) => ({ ...tool, strict: tool.strict ?? false })),
+    text: text && { format: text.format ?? { type: "text" }, verbosity: text.verbosity ?? "medium" },
+  });
+}
+
+function smallEcho(body: Body): Record<string, unknown> {
+  const { reasoning } = body;
+  return echoOf({
+    max_output_tokens: body.max_output_tokens,
+    max_tool_calls: body.max_tool_calls,
+    metadata: body.metadata,
+    parallel_tool_calls: body.parallel_tool_calls,
+    previous_response_id: body.previous_response_id,
+    prompt_cache_key: body.prompt_cache_key,
+    reasoning: reasoning && { effort: reasoning.effort ?? null, summary: reasoning.summary ?? null },
+    safety_identifier: body.safety_identifier,
+    service_tier: body.service_tier === "auto" ? undefined : body.service_tier,
+    temperature: body.temperature,
+    tool_choice: body.tool_choice,
+    top_p: body.top_p,
+    truncation: body.truncation,
+    user: body.user,
+  });
+}

@@ -1,0 +1,146 @@
+// The dialect `responses` where it is more than an encoder: what its requests become, and the whole response.
+import { describe, expect, test } from "vitest";
+import type { AppError } from "@/lib/errors";
+import { parseInput } from "@/lib/http";
+import type { LoggedChunk } from "@/lib/turn/chunks";
+import { foldChunks } from "@/lib/turn/fold";
+import type { Known, KnownMessage, TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnRoute } from "./contract";
+import { context, turns } from "./dialect.contract";
+import { responses } from "./responses";
+import { itemId, parseItemId } from "./responses-items";
+
+const [route] = responses.routes as [TurnRoute];
+
+function ask(body: object, known: Known = { messages: new Map() }) {
+  const asked = route.ask({ body: parseInput(route.body, body), known, accept: "" });
+  return { ...asked, prompt: asked.say as TurnPrompt };
+}
+
+function refusal(body: object, known?: Known): string {
+  try {
+    ask(body, known);
+  } catch (error) {
+    return `${(error as AppError).code} ${(error as AppError).message}`;
+  }
+  return "taken";
+}
+
+const state = { openai: { reasoningEncryptedContent: "sealed" } };
+const answer: KnownMessage = {
+  id: "01940000-0000-7000-8000-0000000000aa",
+  role: "assistant",
+  parts: [
+    { type: "step-start" },
+    { type: "reasoning", text: "Hm.", providerMetadata: state },
+    { type: "text", text: "Wait." },
+    { type: "tool-weather", toolCallId: "c1", state: "output-error", input: { city: "Oslo" }, errorText: "none" },
+  ],
+  status: "complete",
+  createdAt: "2026-01-02T03:04:05.678Z",
+  metadata: { model: "openai:scripted" },
+  parentId: "question",
+};
+const known: Known = {
+  messages: new Map([[answer.id, answer]]),
+  turn: { chatId: "chat", view: { clientTools: true, system: "For good." }, answer },
+};
+const previous_response_id = "resp_01940000-0000-7000-8000-000000000001";
+const output = { type: "function_call_output", call_id: "c1", output: "-4" };
+
+test.each(turns)("%s: read later, it is what the last event carried", async (_, chunks) => {
+  const encode = responses.encoder(context, {});
+  const frames = chunks.flatMap((chunk, index) => encode({ seq: index + 1, chunk, json: "" } as LoggedChunk));
+  const message = await foldChunks(chunks);
+  const last = JSON.parse(frames.at(-1)?.data ?? "{}");
+  const whole = route.whole?.({ context, message, metadata: message.metadata ?? {} });
+  expect(JSON.parse(JSON.stringify(whole))).toEqual(last.response);
+});
+
+describe("what goes before", () => {
+  test("outputs go into a copy of the answer, which takes its place with its provider's state", () => {
+    const { prompt, parentId, chat } = ask({ previous_response_id, input: [output] }, known);
+    expect([parentId, chat]).toEqual(["question", { id: "chat" }]);
+    expect(prompt.instructions).toBe("For good.");
+    expect(prompt.messages).toEqual([
+      {
+        role: "assistant",
+        metadata: { model: "openai:scripted" },
+        parts: [
+          ...answer.parts.slice(0, 3),
+          {
+            type: "tool-weather",
+            toolCallId: "c1",
+            state: "output-available",
+            input: { city: "Oslo" },
+            output: "-4",
+          },
+        ],
+      },
+    ]);
+    expect(answer.parts[3]).toMatchObject({ state: "output-error" });
+  });
+
+  test("a call without an output, an output without a call, and a response that is not kept are refused", () => {
+    expect(refusal({ previous_response_id, input: "Well?" }, known)).toMatch(/^bad_request input: .*c1/);
+    expect(refusal({ previous_response_id, input: [output, output] }, known)).toMatch(
+      /^bad_request input\.1\.call_id: /,
+    );
+    expect(refusal({ input: [{ role: "user", content: "Hi" }, output] })).toMatch(/^bad_request input\.1\.call_id: /);
+    expect(refusal({ previous_response_id, input: "Hi" })).toMatch(/^not_found previous_response_id: /);
+    const unkept = { ...known, turn: { chatId: "chat", view: { kept: false }, answer } };
+    expect(refusal({ previous_response_id, input: [output] }, unkept)).toMatch(/^not_found previous_response_id: /);
+  });
+
+  test("items that were given out are the stored parts; others are what the client says", () => {
+    const given = (type: "reasoning" | "message" | "function_call", index: number) => itemId(type, answer.id, index);
+    const call = { type: "function_call", call_id: "c1", name: "weather", arguments: '{"city":"Oslo"}' };
+    const input = [
+      { role: "user", content: "Hi" },
+      { type: "reasoning", id: given("reasoning", 0), summary: [], encrypted_content: given("reasoning", 0) },
+      { id: given("message", 1) },
+      { ...call, id: given("function_call", 2) },
+      output,
+      { role: "assistant", content: "Cold.", id: given("message", 1) },
+    ];
+    const { messages } = ask({ input }, known).prompt;
+    expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "assistant"]);
+    expect(messages[1]?.parts).toMatchObject([
+      { type: "reasoning", providerMetadata: state },
+      { type: "text", text: "Wait." },
+      { toolCallId: "c1", output: "-4" },
+    ]);
+    expect(messages[1]?.metadata).toEqual({ model: "openai:scripted" });
+    expect(messages[2]).toEqual({ role: "assistant", parts: [{ type: "text", text: "Cold." }] });
+    expect(refusal({ input: [{ role: "user", content: "Hi" }, { id: "msg_unknown_0" }] }, known)).toMatch(
+      /^not_found /,
+    );
+  });
+
+  test("arguments that are no JSON go back as the model wrote them", () => {
+    const call = { type: "function_call", call_id: "c1", name: "weather", arguments: '{"city":' };
+    const { messages } = ask({ input: [{ role: "user", content: "Hi" }, call, output] }).prompt;
+    expect(messages[1]?.parts).toMatchObject([{ input: '{"city":', output: "-4" }]);
+  });
+});
+
+test("nothing of the server's is offered, searched or listed unless asked for", () => {
+  const plain = ask({ input: "Hi" });
+  expect(plain).toMatchObject({ searchMode: "none", listed: false, prompt: { tools: [], instructions: "" } });
+  expect(ask({ input: "Hi", search_mode: "all", store: true })).toMatchObject({ searchMode: "all", listed: true });
+});
+
+test("allowed_tools offers those alone; a chosen tool must be there", () => {
+  const tools = ["a", "b"].map((name) => ({ type: "function", name }));
+  const choice = { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "b" }] };
+  const { prompt } = ask({ input: "Hi", tools, tool_choice: choice });
+  expect([prompt.tools?.map(({ name }) => name), prompt.toolChoice]).toEqual([["b"], "required"]);
+  expect(refusal({ input: "Hi", tools, tool_choice: { type: "function", name: "c" } })).toMatch(
+    /^bad_request tool_choice: /,
+  );
+});
+
+test("an id of an item is read back, whatever the message is called", () => {
+  expect(parseItemId(itemId("message", "my_message_7", 3))).toEqual({ messageId: "my_message_7", index: 3 });
+  for (const id of ["", "msg_", "msg_x", "x_y_1", "msg_x_1_output"]) expect(parseItemId(id)).toBeNull();
+});

@@ -1,0 +1,104 @@
+// Dialect `responses` (docs/protocol.md §6.7): OpenAI's Responses API, whose clients can resume. What its requests may say
+// is read in responses-request.ts, its events are made in responses-events.ts.
+import { z } from "zod";
+import { AppError } from "@/lib/errors";
+import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
+import { unfoldMessage } from "@/lib/turn/fold";
+import type { StoredMessage, TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
+import type { AnswerRoute, Dialect, Failure } from "./contract";
+import { openai } from "./openai";
+import { showError, statusOf, turnFailure } from "./openai-errors";
+import { responseEvents } from "./responses-events";
+import { inputItemsOf, turnOfResponse } from "./responses-items";
+import { responseObject } from "./responses-object";
+import { askOf, namesOf, responseBody } from "./responses-request";
+import { deletedShape, eventShape, inputShape, responseShape } from "./responses-shapes";
+
+const reads = { begun, whole, answer: responseShape };
+const page = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  order: z.enum(["asc", "desc"]).default("desc"),
+  after: z.string().max(256).optional().describe("The id of an item: the page begins behind it."),
+});
+const named = { turn: "responseId", turnIdOf: turnOfResponse, reads } satisfies Partial<AnswerRoute>;
+const path = "/v1/responses/:responseId";
+
+export const responses: Dialect = {
+  name: "responses",
+  knows: "turn",
+  remembers: true,
+  encoder: responseEvents,
+  routes: [
+    {
+      kind: "turn",
+      path: "/v1/responses",
+      streams: true,
+      body: responseBody,
+      example: { input: "What is a rivulet?", stream: true },
+      names: namesOf,
+      ask: askOf,
+      ...reads,
+    },
+    {
+      ...named,
+      kind: "answer",
+      path,
+      deleted: (id) => ({ id, object: "response", deleted: true }),
+      shape: deletedShape,
+    },
+    { ...named, kind: "stop", path: `${path}/cancel` },
+    { ...named, kind: "input", path: `${path}/input_items`, list: listInputItems, query: page, shape: inputShape },
+  ],
+  failure: (refusal) => ({ error: showError(inOwnWords(refusal)) }),
+  statusOf,
+  turnFailure: (error) => inOwnWords(turnFailure(error)),
+  describes: {
+    summary: "OpenAI's Responses: works with OpenAI's own client, which can resume.",
+    event: eventShape,
+    failure: openai.describes?.failure,
+  },
+};
+
+/** What a model's provider does not take is named as in Chat Completions. */
+const ownNames: Record<string, string> = {
+  messages: "input",
+  max_completion_tokens: "max_output_tokens",
+  reasoning_effort: "reasoning.effort",
+  response_format: "text.format",
+  verbosity: "text.verbosity",
+};
+
+function inOwnWords<T extends Omit<Failure, "requestId">>(failure: T): T {
+  const { message, details } = failure;
+  const [, field = ""] = /^([\w.]{1,200}): /.exec(message) ?? [];
+  const named = Object.hasOwn(ownNames, field) ? `${ownNames[field]}${message.slice(field.length)}` : message;
+  const param = ownNames[String(details?.param)];
+  return { ...failure, message: named, ...(param && { details: { ...details, param } }) };
+}
+
+function begun(context: TurnContext): object {
+  return responseObject(context, { status: "in_progress", output: [] });
+}
+
+/** What the last event carries: one way to make a response, so that the two cannot differ. */
+function whole({ context, message }: TurnAnswer): unknown {
+  const encode = responseEvents(context);
+  const frames = unfoldMessage(message).flatMap((chunk) => encode({ chunk } as LoggedChunk));
+  return JSON.parse(frames.at(-1)?.data ?? "{}").response;
+}
+
+function listInputItems(messages: StoredMessage[], query: unknown): unknown {
+  const { limit, order, after } = query as z.output<typeof page>;
+  const all = messages.flatMap((message) => inputItemsOf(message as ChatMessage)) as { id: string }[];
+  if (order === "desc") all.reverse();
+  const start = after === undefined ? 0 : all.findIndex(({ id }) => id === after) + 1;
+  if (after !== undefined && start === 0) throw new AppError("bad_request", "after: is not the id of an input item");
+  const data = all.slice(start, start + limit);
+  return {
+    object: "list",
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: start + limit < all.length,
+  };
+}

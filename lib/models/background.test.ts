@@ -1,0 +1,70 @@
+import { createOpenAI } from "@ai-sdk/openai";
+import { streamText, wrapLanguageModel } from "ai";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { type Provider, startProvider } from "@/test/provider";
+import { cancelResponse, inBackground, marked } from "./background";
+import { providerFetch } from "./provider-fetch";
+
+let provider: Provider;
+beforeAll(async () => {
+  provider = await startProvider();
+});
+afterAll(() => provider.close());
+
+function model() {
+  const { responses } = createOpenAI({ baseURL: provider.url, apiKey: "k", fetch: inBackground(providerFetch) });
+  return wrapLanguageModel({ model: responses("scripted"), middleware: marked() });
+}
+
+async function partsOf(prompt: string, resume?: { responseId: string; after: number }) {
+  const providerOptions = resume && { rivulet: { resume } };
+  const parts = [];
+  const { stream } = await model().doStream({
+    prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+    ...(providerOptions && { providerOptions }),
+  });
+  for await (const part of stream) parts.push(part);
+  return parts;
+}
+
+it("asks for an answer in the background, and marks it before it says anything", async () => {
+  provider.on("mark", [{ text: "One " }, { text: "two" }, { finish: "stop" }]);
+  const parts = await partsOf("mark");
+  const { body, number } = await provider.request("mark");
+  expect(body).toMatchObject({ background: true, store: true, stream: true });
+  expect(parts.filter(({ type }) => type === "raw")).toEqual([
+    { type: "raw", rawValue: { responseId: `resp_${number}`, after: 0 } },
+  ]);
+  expect(parts.findIndex(({ type }) => type === "raw")).toBeLessThan(
+    parts.findIndex(({ type }) => type === "text-start"),
+  );
+});
+
+it("reads an answer again instead of asking for one, while it is made", async () => {
+  provider.on("again", [{ text: "One " }, { gate: "again" }, { text: "two" }, { finish: "stop" }]);
+  const first = streamText({ model: model(), prompt: "again" });
+  for await (const text of first.textStream) if (text === "One ") break;
+  const { number } = await provider.request("again");
+  const parts = partsOf("again", { responseId: `resp_${number}`, after: 0 });
+  provider.open("again");
+  const texts = (await parts).flatMap((part) => (part.type === "text-delta" ? [part.delta] : []));
+  expect(texts.join("")).toBe("One two");
+  expect((await parts).at(-1)).toMatchObject({ type: "finish", finishReason: { unified: "stop" } });
+  expect(provider.requests.filter(({ prompt }) => prompt === "again")).toHaveLength(1);
+  expect(provider.resumed).toEqual(["?stream=true&starting_after=0"]);
+});
+
+it("an answer that is not kept fails as the provider says", async () => {
+  await expect(partsOf("gone", { responseId: "resp_unknown", after: 0 })).rejects.toMatchObject({ statusCode: 404 });
+});
+
+it("cancels an answer; one that is over already makes no trouble", async () => {
+  provider.on("cancel", [{ text: "One" }, { hang: true }]);
+  const parts = partsOf("cancel");
+  const { number } = await provider.request("cancel");
+  const server = { baseURL: provider.url, apiKey: "k" };
+  await cancelResponse(server, `resp_${number}`);
+  await parts;
+  expect(provider.cancelled).toEqual([`resp_${number}`]);
+  await cancelResponse(server, "resp_unknown");
+});

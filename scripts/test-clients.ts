@@ -1,0 +1,6 @@
+// `npm run test:clients`: the clients people use against the production server (test/clients/).
+import { askedToEnd } from "./processes.ts";
+import { clientTests, productionBuild, runSuites, withTestDatabase } from "./suites.ts";
+
+const { failed } = await withTestDatabase(() => runSuites([productionBuild, clientTests]));
+process.exit(failed || askedToEnd() ? 1 : 0);

@@ -1,0 +1,105 @@
+// Clients of dialect `content` as they are found in the wild. None keeps the rest of a piece for the next one: whoever sends
+// them half an event breaks them. They never resume, have no key, and ask the same again when something fails.
+import axios from "axios";
+
+export type Caller = { url: string; token: string };
+type Content = { type: string; content: string; [name: string]: unknown };
+export type Heard = { text: string; last: Content | undefined };
+type Draw = (text: string) => void;
+
+const headersOf = ({ token }: Caller) => ({
+  Authorization: `Bearer ${token}`,
+  "Content-Type": "application/json",
+  Accept: "text/event-stream",
+});
+
+/** What one piece of the network's holds, parsed by itself. */
+function readPiece(piece: string, heard: Heard, draw?: Draw): void {
+  for (const line of piece.split("\n")) {
+    if (!line.startsWith("data: ")) continue;
+    const said = JSON.parse(line.substring(6)) as Content;
+    if (said.type === "content") {
+      heard.text += said.content;
+      draw?.(said.content);
+    } else heard.last = said;
+  }
+}
+
+/** `fetch` and its reader, in a browser or in Node. */
+export async function byReader(caller: Caller, body: object, draw?: Draw, signal?: AbortSignal): Promise<Heard> {
+  const heard: Heard = { text: "", last: undefined };
+  const response = await fetch(`${caller.url}/api/v1/chat/`, {
+    method: "POST",
+    headers: headersOf(caller),
+    body: JSON.stringify({ ...body, stream: true }),
+    signal,
+  });
+  const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+  const decoder = new TextDecoder();
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return heard;
+    readPiece(decoder.decode(value), heard, draw);
+  }
+}
+
+/** A Node program that takes the body as a stream of buffers. */
+export async function byBuffers(caller: Caller, body: object): Promise<Heard> {
+  const heard: Heard = { text: "", last: undefined };
+  const response = await fetch(`${caller.url}/api/v1/chat/`, {
+    method: "POST",
+    headers: headersOf(caller),
+    body: JSON.stringify({ ...body, stream: true }),
+  });
+  for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>)
+    readPiece(Buffer.from(piece).toString(), heard);
+  return heard;
+}
+
+export async function byAxios(caller: Caller, body: object): Promise<Heard> {
+  const heard: Heard = { text: "", last: undefined };
+  const response = await axios.post(
+    `${caller.url}/api/v1/chat/`,
+    { ...body, stream: true },
+    { headers: headersOf(caller), responseType: "stream" },
+  );
+  await new Promise((resolve, reject) => {
+    response.data.on("data", (piece: Buffer) => {
+      try {
+        readPiece(piece.toString(), heard);
+      } catch (error) {
+        reject(error);
+      }
+    });
+    response.data.on("end", resolve);
+    response.data.on("error", reject);
+  });
+  return heard;
+}
+
+/** Text that is drawn ten characters at a time, to spare the page. */
+export function inTens(draw: (text: string) => void): { add(text: string): void; end(): void } {
+  let held = "";
+  const flush = () => {
+    if (held) draw(held);
+    held = "";
+  };
+  return {
+    add(text) {
+      held += text;
+      if (held.length >= 10) flush();
+    },
+    end: flush,
+  };
+}
+
+/** The same question when streaming failed, to be answered in one piece. */
+export async function inOnePiece(caller: Caller, body: object): Promise<string> {
+  const response = await fetch(`${caller.url}/api/v1/chat/`, {
+    method: "POST",
+    headers: headersOf(caller),
+    body: JSON.stringify({ ...body, stream: false }),
+  });
+  if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  return ((await response.json()) as { content: string }).content;
+}
