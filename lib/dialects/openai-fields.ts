@@ -116,6 +116,11 @@ export function callOf(asked: CompletionBody): TurnCall {
   return { settings: settingsOf(asked), fields: present(fields) };
 }
 
+/** Whether it asks for anything but the model's defaults. */
+export function isSpecific({ settings, fields = {} }: TurnCall): boolean {
+  return [...Object.values(settings), ...Object.values(fields)].some((value) => value !== undefined);
+}
+
 export function toolsOf({ tools, tool_choice: choice }: CompletionBody): Pick<TurnPrompt, "tools" | "toolChoice"> {
   if (!tools?.length) return {};
   return {

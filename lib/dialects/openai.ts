@@ -11,7 +11,7 @@ import { optionsOf } from "./fields";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import { askEmbeddings, embeddingAnswer, embeddingBody, showEmbeddings } from "./openai-embeddings";
 import { showError, statusOf, turnFailure } from "./openai-errors";
-import { type CompletionBody, callOf, completionBody, toolsOf } from "./openai-fields";
+import { type CompletionBody, callOf, completionBody, isSpecific, toolsOf } from "./openai-fields";
 import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
 import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
 import { askText, textAnswer, textBody, textChunk, textEncoder, wholeText } from "./openai-text";
@@ -139,7 +139,9 @@ function ask(asked: CompletionBody): Ask {
           `${field}: the tools of a chat are the server's. Leave metadata.chat_id away to bring your own.`,
         );
     const said = { say: lastQuestion(asked.messages), before: beforeQuestion(asked.messages) };
-    return { chat, ...said, call: callOf(asked), view: { includeUsage }, ...shared };
+    const call = callOf(asked);
+    // As in every dialect, a question that says nothing of the call has none: it may be the repeat of one from another dialect.
+    return { chat, ...said, ...(isSpecific(call) && { call }), view: { includeUsage }, ...shared };
   }
   const functionCall = Boolean(asked.functions) && !asked.tools?.length;
   const clientTools = functionCall || Boolean(asked.tools?.length);

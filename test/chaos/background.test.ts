@@ -69,11 +69,14 @@ test.each(Array.from({ length: kills }, (_, index) => index + 1))(
     const aim = Math.floor(random() * 300);
     await Promise.race(turns.map(({ turn }) => turn.stream.until(({ text }) => text.length >= aim)));
     await dying.kill("SIGKILL");
-    for (const { turn, text } of turns) {
-      await turn.stream.ended;
-      await expectWhole(turn, text, cluster[other]);
+    try {
+      for (const { turn, text } of turns) {
+        await turn.stream.ended;
+        await expectWhole(turn, text, cluster[other]);
+      }
+    } finally {
+      cluster[name] = await cluster.start({ port: dying.port });
     }
-    cluster[name] = await cluster.start({ port: dying.port });
   },
 );
 
