@@ -39,11 +39,11 @@ export default defineConfig({
     exclude,
     globalSetup: ["test/postgres.ts"],
     setupFiles: ["test/seed.ts"],
-    // A first query on two busy cores may take seconds; a test that hangs should still say so soon.
-    testTimeout: 20_000,
-    hookTimeout: 30_000,
+    // On a machine that others share a test may take ten times as long; one that hangs should still say so soon.
+    testTimeout: 60_000,
+    hookTimeout: 90_000,
     // The default of a second is what the database's driver may wait before it tries again.
-    expect: { poll: { timeout: 5_000 } },
+    expect: { poll: { timeout: 20_000 } },
     projects: [
       {
         extends: true,

@@ -67,7 +67,8 @@ describe("sessions", () => {
       [first.credential.id, third.credential.id].sort(),
     );
     await endAllSessions(first);
-    for (const each of requests) await expect(requireCaller(each.clone())).rejects.toMatchObject({ code: "unauthorized" });
+    for (const each of requests)
+      await expect(requireCaller(each.clone())).rejects.toMatchObject({ code: "unauthorized" });
     expect(await listSessions(await open(userId))).toHaveLength(1);
   });
 
