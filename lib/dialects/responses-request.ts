@@ -88,6 +88,7 @@ export const responseBody = z.strictObject({
   user: hint,
   safety_identifier: hint,
   prompt_cache_key: hint,
+  client_metadata: z.record(z.string().max(64), z.string().max(16_384)).nullish().describe("Codex's own; not kept."),
   prompt_cache_retention: z.enum(["in_memory", "24h"]).nullish(),
   client_metadata: z
     .record(z.string(), z.string())

@@ -18,7 +18,10 @@ type Message = {
 type Thread = {
   getState(): { messages: Message[]; isRunning: boolean };
   append(text: string): void;
-  startRun(options: { parentId: string | null }): void;
+  getMessageByIndex(index: number): {
+    composer: { beginEdit(): void; setText(text: string): void; send(): void };
+    reload(): void;
+  };
 };
 
 function open(token = cluster.user.token) {
@@ -60,6 +63,28 @@ test("assistant-ui: shows an answer as it comes, to its end, and the next one be
   await expect.poll(page.shown).toEqual([key, "Two words.", "And again?", "Hello there."]);
   await expect.poll(page.status).toMatchObject({ type: "complete" });
   expect((await cluster.messages(page.chatId())).map(textOf)).toEqual(page.shown());
+  page.close();
+});
+
+test("assistant-ui: answers an edited question, and makes another answer", async () => {
+  const [first, second] = [newKey(), newKey()];
+  cluster.provider.on(first, [{ text: "Old." }, { finish: "stop" }]);
+  cluster.provider.on(second, [{ text: "New." }, { finish: "stop" }], [{ text: "Another." }, { finish: "stop" }]);
+  const page = open();
+  await expect.poll(page.thread).toBeDefined();
+  page.thread().append(first);
+  await expect.poll(page.shown).toEqual([first, "Old."]);
+  await expect.poll(page.status).toMatchObject({ type: "complete" });
+  const { composer } = page.thread().getMessageByIndex(0);
+  composer.beginEdit();
+  composer.setText(second);
+  composer.send();
+  await expect.poll(page.shown).toEqual([second, "New."]);
+  await expect.poll(page.status).toMatchObject({ type: "complete" });
+  page.thread().getMessageByIndex(1).reload();
+  await expect.poll(page.shown).toEqual([second, "Another."]);
+  await expect.poll(page.status).toMatchObject({ type: "complete" });
+  expect((await cluster.messages(page.chatId())).map(textOf)).toEqual([second, "Another."]);
   page.close();
 });
 

@@ -1,5 +1,6 @@
 // Clients of OpenAI's Chat Completions, unmodified. Streams that break off: broken-off.test.ts.
 import { describe, expect, test } from "vitest";
+import { newGuest } from "@/test/server";
 import { newKey, testCluster } from "@/test/server/cluster";
 import { busyGuest, fewTurnsAtATime } from "./busy-guest";
 import { load } from "./install";
@@ -74,6 +75,39 @@ describe.each([
     expect(asked).toEqual(["Oslo"]);
   });
 
+  test("asks for JSON of a schema", async () => {
+    const key = newKey();
+    cluster.provider.on(key, [{ text: '{"city":"Oslo"}' }, { finish: "stop" }]);
+    const answer = await client().chat.completions.parse({
+      model: "ollama:scripted",
+      messages: [user(key)],
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: "place", strict: true, schema: temperature.parameters },
+      },
+    });
+    expect(answer.choices[0].message.parsed).toEqual({ city: "Oslo" });
+    const { body } = await cluster.provider.request(key);
+    expect(body.response_format).toMatchObject({ json_schema: { schema: temperature.parameters } });
+  });
+
+  test("ends the answer when it hangs up", async () => {
+    const key = newKey();
+    cluster.provider.on(key, [{ text: "Half" }, { hang: true }]);
+    const body = { model: "scripted", messages: [user(key)], stream: true };
+    // Leaving the loop aborts the request.
+    for await (const { choices } of await client().chat.completions.create(body))
+      if (choices[0]?.delta.content === "Half") break;
+    expect(await (await cluster.provider.request(key)).closed).toBe("client");
+  });
+
+  test("throws its own class for an unknown model", async () => {
+    const asking = client().chat.completions.create({ model: "nothing", messages: [user("Hello")] });
+    const refused = await asking.catch((error: unknown) => error);
+    expect(refused).toBeInstanceOf(OpenAI.NotFoundError);
+    expect(refused).toMatchObject({ code: "model_not_found" });
+  });
+
   test("throws its own class for a wrong key and for a limit", async () => {
     const ask = (apiKey: string) =>
       client(apiKey)
@@ -134,6 +168,25 @@ describe.each([
     });
     expect(text).toBe("It is -4.");
     expect(steps[0].toolResults).toMatchObject([{ input: { city: "Oslo" }, output: "Oslo: -4" }]);
+  });
+
+  test("adds no tools and no documents to what was asked", async () => {
+    const key = newKey();
+    cluster.provider.on(key, twoWords);
+    // With the sample documents, which know the answer.
+    const { token } = await newGuest(cluster.a.url);
+    const prompt = `How do I stop an answer? ${key}`;
+    const { text, sources } = await ai.generateText({ model: model("ollama:scripted", token), prompt, maxRetries: 0 });
+    expect([text, sources]).toEqual(["Two words.", []]);
+    const { body } = await cluster.provider.request(key);
+    expect(body).toMatchObject({ messages: [{ role: "user", content: prompt }] });
+    expect(body).not.toHaveProperty("tools");
+  });
+
+  test("throws its own class for an unknown model", async () => {
+    const asking = ai.generateText({ model: model("nothing"), prompt: "Hello", maxRetries: 0 });
+    const refused = await asking.catch((error: unknown) => error);
+    expect([ai.APICallError.isInstance(refused), refused.statusCode]).toEqual([true, 404]);
   });
 
   test("throws its own class for a wrong key and for a limit", async () => {

@@ -69,8 +69,9 @@ describe("@openai/agents", async () => {
     expect([text, result.finalOutput]).toEqual(["Two words.", "Two words."]);
   });
 
-  test("throws for a wrong key and for a limit", async () => {
+  test("throws for a wrong key, an unknown model and a limit", async () => {
     expect(await refusal(runner("wrong").run(agent(), "Hello"))).toBe(401);
+    expect(await refusal(runner().run(agent("nothing"), "Hello"))).toBe(404);
     expect(await refusal(runner(await busyGuest(cluster)).run(agent(), "Hello"))).toBe(429);
   });
 });
@@ -102,8 +103,9 @@ describe("LangChain", async () => {
     expect((await bound.invoke([question, calls, result])).text).toBe("It is -4.");
   });
 
-  test("throws for a wrong key and for a limit", async () => {
+  test("throws for a wrong key, an unknown model and a limit", async () => {
     expect(await refusal(model("scripted", "wrong").invoke("Hello"))).toBe(401);
+    expect(await refusal(model("nothing").invoke("Hello"))).toBe(404);
     expect(await refusal(model("scripted", await busyGuest(cluster)).invoke("Hello"))).toBe(429);
   });
 });
@@ -136,9 +138,10 @@ describe("LlamaIndex", async () => {
     expect([toolCalls.length, asked, newMessages.length]).toEqual([1, ["Oslo"], 2]);
   });
 
-  test("throws for a wrong key and for a limit", async () => {
-    const ask = (apiKey: string) => llm("scripted", apiKey).chat({ messages: messages("Hello") });
+  test("throws for a wrong key, an unknown model and a limit", async () => {
+    const ask = (apiKey?: string, model?: string) => llm(model, apiKey).chat({ messages: messages("Hello") });
     expect(await refusal(ask("wrong"))).toBe(401);
+    expect(await refusal(ask(undefined, "nothing"))).toBe(404);
     expect(await refusal(ask(await busyGuest(cluster)))).toBe(429);
   });
 });

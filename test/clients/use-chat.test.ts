@@ -17,7 +17,7 @@ afterAll(() => proxy.close());
 describe.each([
   ["useChat of ai 7", await load("ai"), await load("@ai-sdk/react")],
   ["useChat of ai 6", await load("ai-6"), await load("@ai-sdk/react-3")],
-])("%s", (_, { DefaultChatTransport }, { useChat }) => {
+])("%s", (_, { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls }, { useChat }) => {
   /** A page with an open chat. */
   function open({
     id = crypto.randomUUID() as string,
@@ -30,6 +30,7 @@ describe.each([
     url?: string;
     resume?: boolean;
     messages?: ChatMessage[];
+    sendAutomaticallyWhen?: unknown;
   } = {}) {
     const transport = new DefaultChatTransport({
       api: `${url}/api/chat`,
@@ -66,6 +67,56 @@ describe.each([
     await page.chat().sendMessage({ text: key });
     await page.chat().regenerate();
     await expect.poll(page.shown).toEqual([key, "Second."]);
+    page.close();
+  });
+
+  test("answers an edited question, in the place of the old one", async () => {
+    const [first, second] = [newKey(), newKey()];
+    cluster.provider.on(first, [{ text: "Old." }, { finish: "stop" }]);
+    cluster.provider.on(second, [{ text: "New." }, { finish: "stop" }]);
+    const page = open();
+    await mounted(page);
+    await page.chat().sendMessage({ text: first });
+    await expect.poll(page.shown).toEqual([first, "Old."]);
+    await page.chat().sendMessage({ text: second, messageId: page.chat().messages[0]?.id });
+    await expect.poll(page.shown).toEqual([second, "New."]);
+    expect((await cluster.messages(page.id)).map(textOf)).toEqual([second, "New."]);
+    page.close();
+  });
+
+  test("stops, and asks the next question at once", async () => {
+    const key = newKey();
+    cluster.provider.on(key, [{ text: "Half" }, { hang: true }]);
+    const page = open();
+    await mounted(page);
+    const sent = page.chat().sendMessage({ text: key });
+    await expect.poll(page.shown).toEqual([key, "Half"]);
+    await page.chat().stop();
+    await sent;
+    await page.chat().sendMessage({ text: "Then this?" });
+    await expect.poll(page.shown).toEqual([key, "Half", "Then this?", "Hello there."]);
+    expect(page.chat().status).toBe("ready");
+    expect((await cluster.messages(page.id)).map(textOf)).toEqual(page.shown());
+    page.close();
+  });
+
+  test("asks nothing by itself behind the server's tool calls, nor for a chat that is new", async () => {
+    const key = newKey();
+    cluster.provider.on(
+      key,
+      [{ tool: "add_task", arguments: ['{"title":"Buy milk"}'] }, { finish: "tool_calls" }],
+      [{ text: "Added." }, { finish: "stop" }],
+    );
+    const page = open({ resume: true, sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithToolCalls });
+    await mounted(page);
+    await page.chat().sendMessage({ text: key });
+    await expect.poll(page.shown).toEqual([key, "Added."]);
+    await expect.poll(() => page.chat().status).toBe("ready");
+    await page.chat().sendMessage({ text: "And again?" });
+    await expect.poll(page.shown).toEqual([key, "Added.", "And again?", "Hello there."]);
+    expect(page.chat().error).toBeUndefined();
+    // A call, and what the model says of its result.
+    expect(cluster.requestsFor(key)).toHaveLength(2);
     page.close();
   });
 
