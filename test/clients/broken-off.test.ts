@@ -41,6 +41,32 @@ function aiSdk(ai: typeof ai7, model: (server: { baseURL: string; apiKey: string
   };
 }
 
+function responses(Client: typeof OpenAI): Stream {
+  return async function* ({ baseURL, apiKey }, input) {
+    const client = new Client({ baseURL, apiKey });
+    for await (const event of await client.responses.create({ model: "scripted", input, stream: true }))
+      if (event.type === "response.output_text.delta") yield event.delta;
+  };
+}
+
+function agents(useResponses: boolean): Stream {
+  return async function* ({ baseURL, apiKey }, prompt) {
+    const openAIClient = new OpenAI({ baseURL, apiKey });
+    const modelProvider = new OpenAIProvider({ openAIClient, useResponses });
+    const runner = new Runner({ modelProvider, tracingDisabled: true });
+    const result = await runner.run(new Agent({ name: "A", model: "scripted" }), prompt, { stream: true });
+    yield* result.toTextStream();
+    await result.completed;
+  };
+}
+
+function langChain(useResponsesApi: boolean): Stream {
+  return async function* ({ baseURL, apiKey }, prompt) {
+    const model = new ChatOpenAI({ model: "scripted", apiKey, useResponsesApi, configuration: { baseURL } });
+    for await (const { text } of await model.stream(prompt)) yield text;
+  };
+}
+
 function reader(read: (asked: Asked) => AsyncIterable<string>): Stream {
   return ({ url, apiKey }, message) =>
     read({ url: `${url}/api/v1/chat`, token: apiKey, body: { message, stream: true, search_mode: "none" } });
@@ -54,24 +80,18 @@ const libraries: Record<string, Stream> = {
   "@ai-sdk/openai-compatible": aiSdk(ai7, (server) =>
     createOpenAICompatible({ name: "rivulet", ...server })("scripted"),
   ),
-  "@openai/agents": async function* ({ baseURL, apiKey }, prompt) {
-    const openAIClient = new OpenAI({ baseURL, apiKey });
-    const runner = new Runner({
-      modelProvider: new OpenAIProvider({ openAIClient, useResponses: false }),
-      tracingDisabled: true,
-    });
-    const result = await runner.run(new Agent({ name: "A", model: "scripted" }), prompt, { stream: true });
-    yield* result.toTextStream();
-    await result.completed;
-  },
-  LangChain: async function* ({ baseURL, apiKey }, prompt) {
-    const model = new ChatOpenAI({ model: "scripted", apiKey, configuration: { baseURL } });
-    for await (const { text } of await model.stream(prompt)) yield text;
-  },
+  "@openai/agents": agents(false),
+  LangChain: langChain(false),
   LlamaIndex: async function* ({ baseURL, apiKey }, content) {
     const llm = new LlamaOpenAI({ model: "scripted", apiKey, baseURL });
     for await (const { delta } of await llm.chat({ messages: [{ role: "user", content }], stream: true })) yield delta;
   },
+  "openai 7, Responses": responses(OpenAI),
+  "openai 6, Responses": responses(OpenAI6),
+  "@ai-sdk/openai 4, Responses": aiSdk(ai7, (server) => createOpenAI(server)("scripted")),
+  "@ai-sdk/openai 3, Responses": aiSdk(ai6, (server) => createOpenAI3(server)("scripted")),
+  "@openai/agents, Responses": agents(true),
+  "LangChain, Responses": langChain(true),
   ...Object.fromEntries(httpLibraries.map(({ name, read }) => [name, reader(read)])),
 };
 
