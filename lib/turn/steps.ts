@@ -17,7 +17,7 @@ import { StateLimit } from "./provider-state";
 import { type ModelPart, Said } from "./said";
 import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
-import { markChunk } from "./upstream";
+import { KeptAnswer } from "./upstream";
 
 /** What one call of the model is sent. */
 export type FittedCall = {
@@ -94,8 +94,9 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
   const stateLimit = new StateLimit();
   const earlier: ModelMessage[] = [];
   for (let step = 1; ; step++) {
-    const said = new Said();
+    let said = new Said();
     const unique = uniqueIds(ids, step);
+    const kept = new KeptAnswer(step === 1 ? resume : undefined);
     let messages: ModelMessage[] = [];
     let finishReason: FinishReason | undefined;
     let open = false;
@@ -112,7 +113,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && {
             providerOptions: told(call, { cappedToFit: true }),
           }),
-          ...(resume && step === 1 && { providerOptions: told(call, { resume }) }),
+          ...(kept.mark && { providerOptions: told(call, { resume: kept.mark }) }),
           ...(tools && { tools }),
           // A client's instructions stand where it put them; nobody else's are among the messages.
           allowSystemInMessages: true,
@@ -132,7 +133,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           if (each.type === "error") throw each.error;
           if (each.type === "raw") {
             // The one raw part that a model of lib/models gives.
-            yield markChunk(each.rawValue as UpstreamMark);
+            yield kept.begin(each.rawValue as UpstreamMark);
             continue;
           }
           if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === ""))
@@ -154,12 +155,15 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           const part = stateLimit.apply(unique(told));
           said.see(part);
           const chunk = chunkOf(part);
-          if (chunk) yield chunk;
+          const fresh = chunk && kept.fresh(chunk);
+          if (fresh) yield fresh;
         }
-        answered = true;
+        answered = !endedEarly(finishReason) || !kept.readAgain();
       } catch (error) {
-        if (spoke || signal.aborted || !prompt.shrink(error)) throw error;
+        if (signal.aborted || !(kept.readAgain() || (!spoke && prompt.shrink(error)))) throw error;
       }
+      // The next attempt may deliver the whole answer again.
+      if (!answered) said = new Said();
     }
     const calls = finishReason === "stop" || finishReason === "tool-calls" ? said.unanswered : [];
     for (const toolCall of calls) {
@@ -257,6 +261,11 @@ function told(
 /** The model was not done: a call that was cut off with it is no mistake that it could mend. */
 function endedTooSoon(reason: FinishReason): boolean {
   return reason === "interrupted" || reason === "length" || reason === "content-filter";
+}
+
+/** The stream ended, or broke, before the model had. */
+function endedEarly(reason: FinishReason | undefined): boolean {
+  return reason === undefined || reason === "interrupted";
 }
 
 const callKind = "tool-";
