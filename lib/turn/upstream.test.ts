@@ -99,15 +99,13 @@ describe("SeenBefore", () => {
 
 describe("KeptAnswer", () => {
   it("yields each piece once, however often the connection breaks", () => {
-    for (const breaks of [[2], [3, 6], [1, 2, 9], [10, 10]]) {
+    for (const breaks of [[2], [3, 6], [1, 2, 9]]) {
       const kept = new KeptAnswer();
       const yielded: (TurnChunk | null)[] = [];
       expect(kept.begin(mark)).toEqual(markChunk(mark));
-      let last = 0;
       for (const end of breaks) {
         yielded.push(...answer.slice(0, end).map((chunk) => kept.fresh(chunk)));
-        expect(kept.readAgain(), `after ${end}`).toBe(end > last);
-        last = end;
+        expect(kept.readAgain(), `after ${end}`).toBe(true);
       }
       yielded.push(...answer.map((chunk) => kept.fresh(chunk)));
       expect(said(yielded)).toEqual(said(answer));
@@ -119,6 +117,11 @@ describe("KeptAnswer", () => {
     expect(unmarked.fresh(answer[0] as TurnChunk)).toBe(answer[0]);
     expect(unmarked.readAgain()).toBe(false);
     expect(new KeptAnswer(mark).readAgain()).toBe(false);
+    const stuck = new KeptAnswer(mark);
+    for (const expected of [true, false]) {
+      for (const chunk of answer.slice(0, 3)) stuck.fresh(chunk);
+      expect(stuck.readAgain()).toBe(expected);
+    }
     const called = new KeptAnswer(mark);
     called.fresh(call);
     expect(called.readAgain()).toBe(false);
