@@ -94,9 +94,14 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
   });
 }
 
-/** An id as a header's value: percent-encoded when it holds more than ASCII, or a percent sign. */
+/** Percent-encoded when it holds more than ASCII, or a percent sign: header values are Latin-1. */
 export function headerId(id: string): string {
   return /^[\x21-\x24\x26-\x7e]+$/.test(id) ? id : encodeURIComponent(id);
+}
+
+/** The ids that every response about a turn carries. */
+export function turnHeaders(turn: { id: string; chatId: string }): { "X-Turn-Id": string; "X-Chat-Id": string } {
+  return { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
 }
 
 /** Room for the history that stock clients send along. */
