@@ -13,7 +13,10 @@ export type Waiting = {
   release(): void;
 };
 
-/** False if a commit is already imminent; `waiting` is then dropped. */
+/**
+ * False if the text need not wait: a commit with room for it is imminent, or the log is closed.
+ * `waiting` is then dropped.
+ */
 export type HoldUntilCommit = (waiting: Waiting) => boolean;
 
 // On globalThis because Next bundles each route apart.

@@ -3,8 +3,8 @@ import { isDatabaseAway } from "./database-away";
 import { logger } from "./logger";
 
 /**
- * Runs first after `firstMs`, then `everyMs` after each run ends. Failures are logged and the work
- * is retried. Returns the stop function.
+ * Runs first after `firstMs`, then `everyMs` after each run ends. Failures are logged, unless the
+ * database is away, and the work is retried. Returns the stop function.
  */
 export function repeat(everyMs: number, work: () => Promise<void>, firstMs = everyMs): () => void {
   let timer: NodeJS.Timeout | null = null;

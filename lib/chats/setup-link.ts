@@ -7,7 +7,7 @@ import { authSecrets } from "@/lib/auth";
 import { clientAddress } from "@/lib/client-address";
 import { env } from "@/lib/env";
 
-/** Of 256 bits: too many to guess, short enough to read out. */
+/** Kept of the digest: 132 bits, too many to guess and short enough to read out. */
 const tokenCharacters = 22;
 
 const prefix = "rvs_";

@@ -1,5 +1,5 @@
-// Turns that outlive their server: runs unanswered ones here, and with CONTINUE_INTERRUPTED=auto
-// continues interrupted answers (docs/operations.md, decision 0010).
+// Turns that outlive their server: runs unanswered and resumable ones here, and with
+// CONTINUE_INTERRUPTED=auto continues interrupted answers (docs/operations.md, decision 0010).
 import { listContinuable } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";

@@ -127,7 +127,7 @@ export class Appender {
     }
     this.#held.push({ waiting, sinceMs: performance.now() });
     this.#holdTimer ??= setTimeout(() => this.#letGo(() => {}), this.#timing.holdMs);
-    // Deferred: the commit must not start before the caller knows that its text is held.
+    // Deferred: `prepare` must not be called before this call has returned.
     if (!this.#timer) queueMicrotask(() => this.#arm());
     return true;
   }

@@ -70,9 +70,9 @@ export interface TurnLog {
    */
   watchChat(userId: string, chatId: string, onChange: () => void): () => void;
   /**
-   * Registers who reruns turns that lost their owner before any of the answer was stored. `run`
-   * must open the turn synchronously and must not throw. Without it such turns are ended like any
-   * others.
+   * Registers who runs a turn again after it lost its owner: one without any of its answer stored,
+   * or whose provider keeps the answer. `run` must open the turn synchronously and must not throw.
+   * Without it such turns are ended like any others.
    */
   onOrphan(run: (orphan: Orphan) => void): void;
   /** Number of turns this process writes. */
@@ -86,8 +86,8 @@ export interface TurnLog {
   releaseReaders(): void;
   /**
    * For shutdown: waits up to `timeoutMs` for live turns, then stops listening. Turns still running
-   * end as interrupted; a turn without any answer yet is given up, so that another process takes it
-   * over immediately.
+   * end as interrupted; one without any answer yet, or whose provider keeps it, is given up
+   * instead, so that another process takes it over immediately.
    */
   close(timeoutMs: number): Promise<void>;
 }
