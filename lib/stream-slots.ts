@@ -174,7 +174,6 @@ const key = Symbol.for("rivulet.stream-slots");
 // On globalThis because each route is bundled apart.
 const shared = globalThis as { [key]?: StreamSlots };
 
-/** The instance of this process. */
 export function streamSlots(): StreamSlots {
   shared[key] ??= new StreamSlots();
   return shared[key];

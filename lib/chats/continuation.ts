@@ -18,7 +18,6 @@ export type Continuation = {
   /** The answer being continued, and its question. */
   messageId: string;
   question: string;
-  /** The settings of its turn. */
   settings: TurnSettings;
   /** Chunks of the new log after its opening. */
   kept: TurnChunk[];

@@ -61,7 +61,6 @@ export function findLostTurn(userId: string, request: TurnRequest): Promise<Turn
   return findRunningTwin(userId, fingerprintOf(request));
 }
 
-/** A turn in API form. */
 export function describeTurn(turn: TurnRow) {
   return {
     turnId: turn.id,

@@ -183,7 +183,6 @@ function questionRows(said: Said[], above: string | null, request: TurnRequest):
   }));
 }
 
-/** Placeholder for the answer. */
 function answerRow(turn: NewTurn): TurnMessage {
   const { messageId: id, userMessageId: parentId, id: turnId } = turn;
   return { id, parentId, turnId, role: "assistant", status: "running", parts: [], metadata: null, text: "" };

@@ -37,7 +37,6 @@ export function beginSweeps(): void {
   repeat(sweepEveryMs, sweep, firstSweepMs * (1 + Math.random()));
 }
 
-/** One full round. */
 async function sweep(): Promise<void> {
   await sweepChunks();
   await sweepPrompts();

@@ -54,7 +54,6 @@ export function beginning(turnId: string): TurnChunk[] {
   ];
 }
 
-/** Writes a turn that answers with text. */
 export class ScriptedTurn {
   readonly turnId: string;
   readonly writer: LogWriter;

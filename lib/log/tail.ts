@@ -177,7 +177,6 @@ export class TailReader implements LogReader {
   }
 }
 
-/** Parses a stored chunk. */
 function parseLogged({ seq, json }: { seq: number; json: string }): LoggedChunk {
   return { seq, json, chunk: JSON.parse(json) as TurnChunk };
 }

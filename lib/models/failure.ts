@@ -100,7 +100,6 @@ const failures = {
   },
 } as const satisfies Record<string, TurnError>;
 
-/** For a turn past its deadline. */
 export const deadlineError: TurnError = {
   code: "provider_timeout",
   message: `The answer took longer than an answer may. ${kept} Continue it, or choose another model.`,

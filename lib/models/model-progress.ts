@@ -61,7 +61,6 @@ export class ModelProgress {
     this.#enter("answering");
   }
 
-  /** The request is over. */
   end(): void {
     clearTimeout(this.#timer);
   }

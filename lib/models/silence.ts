@@ -2,9 +2,8 @@
 // are matched by the call's abort signal, the one thing adapters pass through unchanged.
 
 export type Activity = {
-  /** Connecting. */
   connecting(): void;
-  /** Connected; the request is on its way. */
+  /** The request is on its way. */
   connected(): void;
   /** A response with an accepting status has begun; its first byte may take longer. */
   responding(): void;

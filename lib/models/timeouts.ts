@@ -37,7 +37,6 @@ export class ConnectTimeoutError extends Error {
 }
 
 export type Timeouts = {
-  /** Until connected. */
   connectMs?: number;
   /** From the request to the first byte or part; also the limit while a model is known to think. */
   firstChunkMs: number;
