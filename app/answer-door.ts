@@ -8,7 +8,7 @@ import { loadTurnContext } from "@/lib/chats/turn-context";
 import { withClientStream } from "@/lib/client-streams";
 import type { AnswerRoute, Dialect } from "@/lib/dialects/contract";
 import { AppError } from "@/lib/errors";
-import { headerId, parseInput } from "@/lib/http";
+import { parseInput, turnHeaders } from "@/lib/http";
 import type { Cost } from "@/lib/limits";
 import { eventStreamHeaders } from "@/lib/sse";
 
@@ -55,7 +55,7 @@ export async function serveAnswer(call: AnswerCall): Promise<Response> {
   const { stream, starting_after: afterFrame } = parseInput(answerQuery, query);
   if (stream === "true") return follow(call, kept, afterFrame);
   const turn = await requireKeptTurn(user.id, kept);
-  const names = { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
+  const names = turnHeaders(turn);
   if (turn.state === "running") return json(route.reads.begun(await loadTurnContext(turn, "turn")), names);
   return json(route.reads.whole(await readAnswer(turn)), names);
 }

@@ -20,7 +20,7 @@ import type { Ask, Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "
 import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { headerId, parseInput, readJson, route } from "@/lib/http";
+import { parseInput, readJson, route, turnHeaders } from "@/lib/http";
 import { type Cost, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
 import { listModels, requireModel } from "@/lib/models/catalogue";
@@ -159,7 +159,7 @@ async function asItIs(route: TurnRoute, turn: Turn): Promise<Response> {
 }
 
 function headersOf(turn: Turn) {
-  return { "Cache-Control": "no-store", "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
+  return { "Cache-Control": "no-store", ...turnHeaders(turn) };
 }
 
 async function whole({

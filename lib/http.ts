@@ -98,12 +98,14 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
   });
 }
 
-/**
- * An id as a header value: percent-encoded if it contains a percent sign or anything but visible
- * ASCII.
- */
+/** Percent-encoded when it holds more than ASCII, or a percent sign: header values are Latin-1. */
 export function headerId(id: string): string {
   return /^[\x21-\x24\x26-\x7e]+$/.test(id) ? id : encodeURIComponent(id);
+}
+
+/** The ids that every response about a turn carries. */
+export function turnHeaders(turn: { id: string; chatId: string }): { "X-Turn-Id": string; "X-Chat-Id": string } {
+  return { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
 }
 
 /** Leaves room for the history that stock clients send. */

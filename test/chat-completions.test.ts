@@ -300,6 +300,18 @@ describe("a failure has its status, also where a stream was asked for", () => {
     expect(provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
   });
 
+  test("in a chat whose id is not ASCII", async () => {
+    const key = newKey();
+    provider.on(key, [{ answer: 401, body: { error: { message: "no", code: "invalid_api_key" } } }]);
+    const refused = client().chat.completions.create({
+      model: "scripted",
+      messages: [user(key)],
+      stream: true,
+      metadata: { chat_id: `市-${key}` },
+    });
+    await expect(refused).rejects.toMatchObject({ status: 401, code: "provider_auth" });
+  });
+
   test("below /v1 nothing answers in another shape", async () => {
     const answer = await door(new Request("http://localhost/v1/nothing", { method: "POST", body: "{}" }));
     expect(answer.status).toBe(404);

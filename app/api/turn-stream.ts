@@ -12,7 +12,7 @@ import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { writesOf } from "@/lib/dialects/segments";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { headerId } from "@/lib/http";
+import { turnHeaders } from "@/lib/http";
 import { logger } from "@/lib/logger";
 import { BrokenStream, eventStreamHeaders, type Layout } from "@/lib/sse";
 import { isTerminal, type TurnError } from "@/lib/turn/chunks";
@@ -86,15 +86,14 @@ export async function turnStream(
     ...eventStreamHeaders,
     ...dialect.headers,
     ...(contentType && { "Content-Type": contentType }),
-    "X-Turn-Id": turn.id,
-    "X-Chat-Id": headerId(turn.chatId),
+    ...turnHeaders(turn),
     ...(turn.state === "running" && { "X-Turn-Age-Ms": String(Math.round(turn.ageMs ?? 0)) }),
   };
   let first: string | null | undefined;
   if (turn.state !== "running") {
     first = await next();
     if (first === null)
-      return new Response(null, { status: 204, headers: { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) } });
+      return new Response(null, { status: 204, headers: turnHeaders(turn) });
   }
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),
@@ -113,7 +112,7 @@ export async function turnStream(
 
 /** The answer to a client whose turn has failed. */
 export function refusedTurn(dialect: Dialect, turn: Turn, error: TurnError): Response {
-  return refusedCall(dialect, error, { "X-Turn-Id": turn.id, "X-Chat-Id": turn.chatId });
+  return refusedCall(dialect, error, turnHeaders(turn));
 }
 
 /** The answer to a client whose call of a model has failed. */

@@ -17,7 +17,7 @@ import { StateLimit } from "./provider-state";
 import { type ModelPart, Said } from "./said";
 import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
-import { markChunk } from "./upstream";
+import { KeptAnswer } from "./upstream";
 
 /** The request for one model call. */
 export type FittedCall = {
@@ -105,8 +105,9 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
   const stateLimit = new StateLimit();
   const earlier: ModelMessage[] = [];
   for (let step = 1; ; step++) {
-    const said = new Said();
+    let said = new Said();
     const unique = uniqueIds(ids, step);
+    const kept = new KeptAnswer(step === 1 ? resume : undefined);
     let messages: ModelMessage[] = [];
     let finishReason: FinishReason | undefined;
     let open = false;
@@ -123,7 +124,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && {
             providerOptions: told(call, { cappedToFit: true }),
           }),
-          ...(resume && step === 1 && { providerOptions: told(call, { resume }) }),
+          ...(kept.mark && { providerOptions: told(call, { resume: kept.mark }) }),
           ...(tools && { tools }),
           // Client instructions keep their position; no other message is a system message.
           allowSystemInMessages: true,
@@ -143,7 +144,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           if (each.type === "error") throw each.error;
           if (each.type === "raw") {
             // The only raw part that lib/models emits.
-            yield markChunk(each.rawValue as UpstreamMark);
+            yield kept.begin(each.rawValue as UpstreamMark);
             continue;
           }
           if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === ""))
@@ -165,12 +166,15 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           const part = stateLimit.apply(unique(told));
           said.see(part);
           const chunk = chunkOf(part);
-          if (chunk) yield chunk;
+          const fresh = chunk && kept.fresh(chunk);
+          if (fresh) yield fresh;
         }
-        answered = true;
+        answered = !endedEarly(finishReason) || !kept.readAgain();
       } catch (error) {
-        if (spoke || signal.aborted || !prompt.shrink(error)) throw error;
+        if (signal.aborted || !(kept.readAgain() || (!spoke && prompt.shrink(error)))) throw error;
       }
+      // The next attempt may deliver the whole answer again.
+      if (!answered) said = new Said();
     }
     const calls = finishReason === "stop" || finishReason === "tool-calls" ? said.unanswered : [];
     for (const toolCall of calls) {
@@ -273,6 +277,11 @@ function told(
 /** The model was cut off: a call truncated with it is not a mistake the model could fix. */
 function endedTooSoon(reason: FinishReason): boolean {
   return reason === "interrupted" || reason === "length" || reason === "content-filter";
+}
+
+/** The stream ended, or broke, before the model had. */
+function endedEarly(reason: FinishReason | undefined): boolean {
+  return reason === undefined || reason === "interrupted";
 }
 
 const callKind = "tool-";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TurnChunk } from "./chunks";
-import { markChunk, SeenBefore, upstreamOf } from "./upstream";
+import { KeptAnswer, markChunk, SeenBefore, upstreamOf } from "./upstream";
 
 const mark = { responseId: "resp_1", after: 0 };
 const answer: TurnChunk[] = [
@@ -94,5 +94,36 @@ describe("SeenBefore", () => {
     const before = new SeenBefore(answer);
     expect(before.rest({ type: "start-step" })).toEqual({ type: "start-step" });
     expect(before.rest(call)).toEqual(call);
+  });
+});
+
+describe("KeptAnswer", () => {
+  it("yields each piece once, however often the connection breaks", () => {
+    for (const breaks of [[2], [3, 6], [1, 2, 9]]) {
+      const kept = new KeptAnswer();
+      const yielded: (TurnChunk | null)[] = [];
+      expect(kept.begin(mark)).toEqual(markChunk(mark));
+      for (const end of breaks) {
+        yielded.push(...answer.slice(0, end).map((chunk) => kept.fresh(chunk)));
+        expect(kept.readAgain(), `after ${end}`).toBe(true);
+      }
+      yielded.push(...answer.map((chunk) => kept.fresh(chunk)));
+      expect(said(yielded)).toEqual(said(answer));
+    }
+  });
+
+  it("is not read again without a mark, without anything new, and once it has called a tool", () => {
+    const unmarked = new KeptAnswer();
+    expect(unmarked.fresh(answer[0] as TurnChunk)).toBe(answer[0]);
+    expect(unmarked.readAgain()).toBe(false);
+    expect(new KeptAnswer(mark).readAgain()).toBe(false);
+    const stuck = new KeptAnswer(mark);
+    for (const expected of [true, false]) {
+      for (const chunk of answer.slice(0, 3)) stuck.fresh(chunk);
+      expect(stuck.readAgain()).toBe(expected);
+    }
+    const called = new KeptAnswer(mark);
+    called.fresh(call);
+    expect(called.readAgain()).toBe(false);
   });
 });

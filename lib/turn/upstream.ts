@@ -100,6 +100,53 @@ export class SeenBefore {
   }
 }
 
+/**
+ * One model call whose answer the provider keeps: if the connection breaks, the answer is read
+ * again.
+ */
+export class KeptAnswer {
+  #mark: UpstreamMark | undefined;
+  readonly #yielded: TurnChunk[] = [];
+  #before: SeenBefore | undefined;
+  #progressed = false;
+
+  constructor(mark?: UpstreamMark) {
+    this.#mark = mark;
+  }
+
+  /** Undefined for a provider that keeps nothing. */
+  get mark(): UpstreamMark | undefined {
+    return this.#mark;
+  }
+
+  begin(mark: UpstreamMark): TurnChunk {
+    this.#mark = mark;
+    return markChunk(mark);
+  }
+
+  /** The part of this chunk that has not been yielded before, or null. */
+  fresh(chunk: TurnChunk): TurnChunk | null {
+    if (!this.#mark) return chunk;
+    const rest = this.#before ? this.#before.rest(chunk) : chunk;
+    if (!rest) return null;
+    this.#yielded.push(rest);
+    this.#progressed = true;
+    return rest;
+  }
+
+  /**
+   * Prepares to read the answer from its first event. False if that is impossible, or pointless
+   * because the last attempt brought nothing new. A called tool may have run, so an answer with a
+   * call is not read again.
+   */
+  readAgain(): boolean {
+    if (!this.#mark || !this.#progressed || this.#yielded.some(isCalled)) return false;
+    this.#before = new SeenBefore(this.#yielded);
+    this.#progressed = false;
+    return true;
+  }
+}
+
 function isStart({ type }: TurnChunk): boolean {
   return type.endsWith("-start");
 }
