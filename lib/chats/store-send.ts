@@ -62,7 +62,7 @@ export async function placeFor(
   const { message, before } = request;
   if (!message || !before) return undefined;
   const { id, parts } = message;
-  // No lookup needed, as long as no other chat has this id.
+  // No lookup needed, unless a message of another chat has this id: the insert then fails.
   if (before.length === 0 && !chat && !again)
     return { unknown: [], question: { id, parentId: null, stored: false }, path: [{ name: id, id, role: "user" }] };
   const place = await placeOf(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });

@@ -41,10 +41,7 @@ export function parseLocalOptions(value: unknown): z.output<typeof localOptions>
  */
 const questionLength = 2_000;
 
-/**
- * Ten times reading speed, slow enough to look like a stream, and a word now and then fills a
- * commit.
- */
+/** Ten times reading speed, slow enough to look like a stream, and about one word per commit. */
 const wordsPerSecond = 50;
 
 const noAnswer =
