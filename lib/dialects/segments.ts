@@ -40,7 +40,7 @@ function bytesOf(character: string): number {
   const code = character.codePointAt(0) as number;
   if (code < 0x20) return "\b\f\n\r\t".includes(character) ? 2 : 6;
   if (code < 0x80) return character === '"' || character === "\\" ? 2 : 1;
-  // Escaped: some clients treat these as line ends, and lone surrogates.
+  // Escaped: characters that some clients treat as line ends, and lone surrogates.
   if (code === 0x85 || code === 0x2028 || code === 0x2029 || (code >= 0xd800 && code <= 0xdfff)) return 6;
   if (code < 0x800) return 2;
   return code < 0x10000 ? 3 : 4;
