@@ -1,5 +1,5 @@
-// Who is calling: the session cookie of next-auth, a personal access token, or next-auth's JWT as a bearer
-// (docs/protocol.md §5). Signing in and out is a door's business: app/session.ts.
+// Identifies the caller: next-auth's session cookie, a personal access token, or next-auth's JWT as
+// a bearer token (docs/protocol.md §5). Sign-in and sign-out are in app/session.ts.
 import { hash, randomBytes } from "node:crypto";
 import { decode, encode } from "next-auth/jwt";
 import { findSessionUser, type SessionKey, sessionDays } from "@/db/sessions";
@@ -21,7 +21,7 @@ export type User = {
   admin: boolean;
 };
 
-/** What a caller proved itself with. */
+/** How a caller authenticated. */
 export type Credential = ({ kind: "session" } & SessionKey) | { kind: "token"; id: string };
 
 export type Caller = { user: User; credential: Credential };
@@ -33,37 +33,37 @@ export function toUser({ id, email, name, role }: CallerRow): User {
   return { id, email, name, guest: email === null, admin };
 }
 
-/** A new personal access token: 256 random bits, with a prefix by which secret scanners know it. */
+/** A new personal access token: 256 random bits, with a prefix that secret scanners recognise. */
 export function newToken(): string {
   return tokenPrefix + randomBytes(32).toString("base64url");
 }
 
-/** What an invitation's link carries. */
+/** A new token for an invitation link. */
 export function newInvitationToken(): string {
   return `rvi_${randomBytes(32).toString("base64url")}`;
 }
 
-/** What is stored of a token. A fast hash will do: there is nothing to guess in 256 random bits. */
+/** The stored form of a token. A fast hash suffices: 256 random bits cannot be guessed. */
 export function hashToken(token: string): string {
   return hash("sha256", token);
 }
 
 /**
- * The caller's user, whose request is counted by its route's cost (lib/route-costs.ts) or this one. Throws unauthorized;
- * forbidden when the cookie comes along with another site's request; rate_limited.
+ * The caller's user; counts the request by its route's cost (lib/route-costs.ts) or by `cost`.
+ * Throws unauthorized; forbidden if another site's request carries the cookie; rate_limited.
  */
 export async function requireUser(request: Request, cost?: Cost): Promise<User> {
   return (await requireCaller(request, cost)).user;
 }
 
-/** The caller, who administers this server. Throws forbidden for everybody else. */
+/** The caller, who must administer this server. Throws forbidden otherwise. */
 export async function requireAdmin(request: Request): Promise<User> {
   const user = await requireUser(request);
   if (!user.admin) throw new AppError("forbidden", "Only an administrator of this server may do this.");
   return user;
 }
 
-/** The same, with what it proved itself with. */
+/** As `requireUser`, but also returns the credential. */
 export async function requireCaller(request: Request, cost?: Cost): Promise<Caller> {
   const known = callers.get(request);
   if (known) return known;
@@ -75,10 +75,10 @@ export async function requireCaller(request: Request, cost?: Cost): Promise<Call
   return caller;
 }
 
-/** A request that passes two doors is counted once. */
+/** A request that is checked twice is counted once. */
 const callers = new WeakMap<Request, Caller>();
 
-/** What the caller of this request proved itself with, once `requireCaller` or `requireUser` let it in. */
+/** The credential of this request, after `requireCaller` or `requireUser` admitted it. */
 export function credentialOf(request: Request): Credential {
   const caller = callers.get(request);
   if (!caller) throw new Error("nobody asked who is calling");
@@ -102,17 +102,20 @@ async function findByToken(token: string): Promise<Caller | null> {
   return row && { user: toUser(row), credential: { kind: "token", id: row.tokenId } };
 }
 
-/** next-auth's cookie, without and with TLS. Its name salts the encryption of the JWT in it. */
+/**
+ * next-auth's cookie names, without and with TLS. The name salts the encryption of the JWT inside.
+ */
 const cookieNames = { http: "authjs.session-token", https: "__Secure-authjs.session-token" };
 
-/** Whether the browser speaks TLS, with this server or with the proxy in front of it. */
+/** True if the browser uses TLS, to this server or to the proxy in front of it. */
 export function isHttps(headers: Headers): boolean {
   return headers.get("x-forwarded-proto") === "https";
 }
 
 /**
- * The caller by the session cookie alone; null without a valid one. For pages; routes use `requireCaller`.
- * Over TLS only the prefixed name counts: the other one can be set by any server that answers for this host without TLS.
+ * The caller by session cookie only; null without a valid one. For pages; routes use
+ * `requireCaller`. Over TLS only the prefixed name counts: any server that answers for this host
+ * without TLS can set the other.
  */
 export async function findCallerByCookie(headers: Headers): Promise<Caller | null> {
   const name = sessionCookieName(headers);
@@ -141,24 +144,26 @@ async function findBySession(claims: SessionClaims): Promise<Caller | null> {
   return row && { user: toUser(row), credential: { kind: "session", ...key } };
 }
 
-/** What the JWT of a session carries. `version` alone, without `sid`, is from before sessions had rows. */
+/** Claims of a session's JWT. `version` without `sid` dates from before sessions had rows. */
 export type SessionClaims = { sub?: string; sid?: unknown; version?: unknown; jti?: string };
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/;
 
-/** The row that the claims name; null when they name none. */
+/** The row these claims name; null if none. */
 export function sessionKey({ sub, sid, version, jti }: SessionClaims): SessionKey | null {
   const id = sid ?? jti;
   if (!sub || typeof version !== "number" || typeof id !== "string" || !uuid.test(id)) return null;
   return { id, userId: sub, version, rowless: sid === undefined };
 }
 
-/** `users.session_version` is there also for servers of the version before, which know no rows. */
+/**
+ * `users.session_version` also serves servers of the previous version, which have no session rows.
+ */
 export function sessionClaims({ id, userId, version }: Omit<SessionKey, "rowless">): SessionClaims {
   return { sub: userId, sid: id, version };
 }
 
-/** The one that JWTs are made with, then those that are still accepted. */
+/** The secret that signs new JWTs, then those still accepted. */
 export function authSecrets(): string[] {
   const { AUTH_SECRET, AUTH_SECRET_PREVIOUS } = env();
   if (!AUTH_SECRET) throw new Error("AUTH_SECRET is not set. `npm start` makes one.");
@@ -170,15 +175,19 @@ async function decodeSession(jwt: string, salt: string): Promise<SessionClaims |
   try {
     return await decode({ token: jwt, secret, salt });
   } catch {
-    // Forged, expired or made with another secret or salt: no session, which is an answer and not a failure.
+    // Forged, expired, or made with another secret or salt: no session, which is a result, not a
+    // failure.
     return null;
   }
 }
 
-/** How long a session's JWT and cookie last. */
+/** Lifetime of a session's JWT and cookie. */
 export const sessionSeconds = sessionDays * 86_400;
 
-/** The cookie of this session for whoever sent these headers, as next-auth sets it. Null claims: the cookie that ends it. */
+/**
+ * The session cookie for the client with these headers, as next-auth sets it. Null claims: the
+ * cookie that ends the session.
+ */
 export async function sessionCookie(headers: Headers, claims: SessionClaims | null) {
   const name = sessionCookieName(headers);
   return {

@@ -1,9 +1,9 @@
-// What is said to a user who stores as much as one may (README.md, configuration). The database counts, in the statement that
-// adds (decision 0023).
+// Messages for users who have reached a storage ceiling (README.md, configuration). The database
+// counts, in the statement that adds (decision 0023).
 import { env } from "./env";
 import { AppError } from "./errors";
 
-/** What `require_room` raises; its constraint is the ceiling. */
+/** SQLSTATE raised by `require_room`; its constraint names the ceiling. */
 const noRoom = "RV001";
 
 const sentences = {
@@ -17,7 +17,7 @@ const sentences = {
     `Your chats and documents would take more than ${env().MAX_STORED_BYTES} bytes, as much as this server keeps for a user. Nothing was stored; delete chats or documents you no longer need, then try again.`,
 };
 
-/** The refusal, if that is what the error is. Looks through wrapping errors. */
+/** The AppError for a `require_room` error, else null. Looks through wrapping errors. */
 export function storageFull(error: unknown): AppError | null {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     const { code, constraint_name: name } = cause as Error & { code?: unknown; constraint_name?: string };

@@ -1,9 +1,10 @@
-// Which caller an address stands for in the rate limits (lib/limits.ts).
+// Maps a request's address to a caller for the rate limits (lib/limits.ts).
 import { isIPv4, isIPv6 } from "node:net";
 
 /**
- * Where a request comes from: an IPv4 address, or the /64 network of an IPv6 address, of which a subscriber has at least one
- * and can use every address. The header holds what the socket or a trusted proxy says (TRUST_PROXY).
+ * Where a request comes from: an IPv4 address, or the /64 network of an IPv6 address, since a
+ * subscriber has at least one and can use all its addresses. The header holds what the socket or a
+ * trusted proxy reported (TRUST_PROXY).
  */
 export function clientAddress(headers: Headers): string {
   const entry = headers.get("x-forwarded-for")?.split(",").at(-1)?.trim() ?? "";
@@ -15,7 +16,7 @@ export function clientAddress(headers: Headers): string {
 function networkOf(address: string): string | null {
   if (isIPv4(address)) return address;
   if (!isIPv6(address)) return null;
-  // URLs know the one shortest form of every address, without dotted quads; a zone is of this machine.
+  // URL normalises IPv6 to its shortest form without dotted quads; zones are local to this machine.
   const canonical = new URL(`http://[${address.split("%", 1)[0]}]`).hostname.slice(1, -1);
   const [, high, low] = /^::ffff:([0-9a-f]+):([0-9a-f]+)$/.exec(canonical) ?? [];
   if (high && low) return [high, low].flatMap((group) => bytesOf(group)).join(".");

@@ -1,21 +1,31 @@
-// What a process holds open for its clients: each stream, feed and awaited answer from the request to the end. The one place
-// that opens something for a request and closes it whatever happens: the client leaves at any moment, the work throws, the
-// response has no body, the body is never read. Knows nothing of turns or frames.
+// Everything a process holds open for its clients: streams, feeds and awaited answers, from the
+// request to the end. The one place that guarantees cleanup: when the client disconnects at any
+// moment, the work throws, the response has no body, or the body is never read. Knows nothing of
+// turns or frames.
 import { type Credential, credentialOf, type User } from "./auth";
 import { BrokenStream, eventStream, type Layout } from "./sse";
 import { streamSlots } from "./stream-slots";
 
 type Resource = { close(): void };
 
-/** What `abort` makes of no reason, made once: taking its stack costs more than all else that closes a stream. */
+/**
+ * The default abort reason, created once: capturing its stack costs more than everything else that
+ * closes a stream.
+ */
 const closedReason = new DOMException("The stream was closed.", "AbortError");
 
 type EventSource = {
   /** The next blocks; null ends the stream (lib/sse.ts). */
   next: () => Promise<string | null>;
-  /** Nothing comes behind the blocks that `next` gave last. Without it `next` is asked once more. */
+  /**
+   * True if the blocks `next` returned last were the final ones. Without it `next` is called once
+   * more.
+   */
   isLast?: () => boolean;
-  /** Called with what `next` threw, unless that is a BrokenStream. The connection is cut, so that the client comes back. */
+  /**
+   * Called with what `next` threw, unless that is a BrokenStream. The connection is cut, so the
+   * client reconnects.
+   */
   onError?: (error: unknown) => void;
   heartbeatMs: number;
   layout?: Layout;
@@ -25,16 +35,17 @@ type EventSource = {
 const key = Symbol.for("rivulet.client-streams");
 const shared = globalThis as { [key]?: Set<ClientStream> };
 
-/** All that are open in this process. */
+/** All open streams of this process. */
 export function clientStreams(): Set<ClientStream> {
   shared[key] ??= new Set();
   return shared[key];
 }
 
 /**
- * Runs `work`, which may open things for this request with `stream.own`, and answer with `stream.events`. Everything owned is
- * closed once: when the client has left, when the events end, when `work` throws, or when it answers without events.
- * `user` is whose credentials opened it, null where anybody may. Throws limit_reached when this user has too many open.
+ * Runs `work`, which may open resources for this request with `stream.own` and respond with
+ * `stream.events`. Owned resources are closed once: when the client disconnects, the events end,
+ * `work` throws, or it returns without events. `user` is whose credentials opened it, null for
+ * public endpoints. Throws limit_reached if this user has too many open.
  */
 export async function withClientStream(
   request: Request,
@@ -57,7 +68,7 @@ export async function withClientStream(
 
 export class ClientStream {
   readonly user: User | null;
-  /** Looked at again while the stream is open (lib/chats/credential-checks.ts). */
+  /** Rechecked while the stream is open (lib/chats/credential-checks.ts). */
   readonly credential: Credential | null;
   readonly #client: AbortSignal;
   readonly #closed = new AbortController();
@@ -73,21 +84,22 @@ export class ClientStream {
     this.#client = client;
     clientStreams().add(this);
     client.addEventListener("abort", this.#onAbort, { once: true });
-    // A signal that has aborted fires no event, and Next neither reads nor cancels the body of such a response.
+    // An aborted signal fires no event, and Next neither reads nor cancels the body of such a
+    // response.
     if (client.aborted) this.close();
   }
 
-  /** Aborts when the stream is closed, for whatever reason. */
+  /** Aborts when the stream is closed, for any reason. */
   get signal(): AbortSignal {
     return this.#closed.signal;
   }
 
-  /** Of a closed one: the client left before the end, and was not cut off. */
+  /** For a closed stream: the client disconnected before the end and was not cut off. */
   get abandoned(): boolean {
     return !this.#ended && !this.#broken;
   }
 
-  /** The client has all there is, or is told that there is no more. */
+  /** The client has everything, or knows that nothing more follows. */
   end(): void {
     this.#ended = true;
     this.close();
@@ -97,14 +109,14 @@ export class ClientStream {
     return this.#streams;
   }
 
-  /** Closes the resource together with the stream; at once when that is closed already. */
+  /** Closes the resource with the stream; immediately if already closed. */
   own<T extends Resource>(resource: T): T {
     if (this.signal.aborted) resource.close();
     else this.#owned.push(resource);
     return resource;
   }
 
-  /** A body of events. Call it once, last before the response. */
+  /** The event stream body. Call it once, last before the response. */
   events({ next, isLast, onError, heartbeatMs, layout }: EventSource): ReadableStream<Uint8Array> {
     this.#streams = true;
     return eventStream({
@@ -124,7 +136,7 @@ export class ClientStream {
     });
   }
 
-  /** Closes it in the middle, for a reason that the client learns when it connects again. */
+  /** Cuts the stream for a reason the client learns when it reconnects. */
   break(): void {
     this.#broken = true;
     this.#close(new BrokenStream("the stream was cut"));

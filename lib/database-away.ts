@@ -1,12 +1,19 @@
-// Tells "the database is away, try again" from "the database refuses this".
+// Distinguishes "the database is away, retry" from "the database refuses this".
 
-/** SQLSTATE classes: connection exception, insufficient resources, operator intervention, system error; serialisation and deadlock. */
+/**
+ * SQLSTATE classes: connection exception, insufficient resources, operator intervention, system
+ * error; serialisation and deadlock.
+ */
 const passing = ["08", "53", "57", "58", "40"];
-/** A statement that Postgres ended at its limit of time, or while it waited for a lock (db/connect.ts). */
+/**
+ * Postgres cancelled the statement at its time limit or while it waited for a lock (db/connect.ts).
+ */
 const limits = new Set(["57014", "55P03"]);
-/** Read only: a standby that is about to take over. A transaction that this process, busy for too long, left idle. */
+/**
+ * Read-only: a standby about to take over. Idle in transaction: this process was busy for too long.
+ */
 const passingCodes = new Set(["25006", "25P03", ...limits]);
-/** Node's and postgres.js' own codes for a connection that is not there. */
+/** Node's and postgres.js' codes for a missing connection. */
 const connection = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -26,13 +33,13 @@ const connection = new Set([
   "CONNECT_TIMEOUT",
 ]);
 
-/** A table or a column that is not there: what a database without its migrations answers. */
+/** Missing table or column: the database has not been migrated. */
 const unmigrated = new Set(["42P01", "42703"]);
 
 const key = Symbol.for("rivulet.migrations-pending");
 const shared = globalThis as { [key]?: boolean };
 
-/** Told by a server that started while its database was away: the migrations are applied when it is back. */
+/** Set by a server that started while its database was away: migrations run once it is back. */
 export function expectMigrations(pending: boolean): void {
   shared[key] = pending;
 }
@@ -41,7 +48,7 @@ export function areMigrationsPending(): boolean {
   return shared[key] ?? false;
 }
 
-/** True for a failure that repeating the same call may mend. Looks through wrapping errors. */
+/** True if repeating the call may succeed. Looks through wrapping errors. */
 export function isDatabaseAway(error: unknown): boolean {
   return hasCode(error, (code) => {
     if (connection.has(code) || passingCodes.has(code)) return true;
@@ -50,17 +57,17 @@ export function isDatabaseAway(error: unknown): boolean {
   });
 }
 
-/** True where the database lives and took too long over this statement: repeating it may, and may not, help. */
+/** True if the database is up but the statement took too long: a retry may or may not help. */
 export function isOverDatabaseLimit(error: unknown): boolean {
   return hasCode(error, (code) => limits.has(code));
 }
 
-/** True when a user has too much heavy work waiting (db/fair-share.ts). */
+/** True if a user has too much heavy work queued (db/fair-share.ts). */
 export function isQueueFull(error: unknown): boolean {
   return hasCode(error, (code) => code === "QUEUE_FULL");
 }
 
-/** True when a text holds what Postgres has no place for: NUL. */
+/** True if a text contains NUL, which Postgres cannot store. */
 export function isUnstorableText(error: unknown): boolean {
   return hasCode(error, (code) => code === "22021");
 }

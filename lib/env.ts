@@ -1,11 +1,12 @@
-// Every environment variable the server reads, parsed once, with its default (README, configuration table).
-// Read at the first use, never at import: `next build` evaluates modules without a configuration.
+// Every environment variable the server reads, parsed once, with its default (README, configuration
+// table). Read on first use, never at import: `next build` evaluates modules without a
+// configuration.
 import { z } from "zod";
 
-/** `least`: below it a server would break what it serves, so a smaller number is a mistake. */
+/** `least`: a smaller value would break the server, so it is a mistake. */
 const milliseconds = (fallback: number, least: number) =>
   z.coerce.number().int().min(least, `must be at least ${least} (milliseconds)`).max(3_600_000).default(fallback);
-/** Behind a proxy it takes some health checks until no request comes any more. */
+/** Behind a proxy it takes a few health checks until requests stop arriving. */
 const proxyDelayMs = 2_000;
 const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);
 const budget = z.union([z.literal("off"), z.coerce.number().int().positive()]).optional();
@@ -25,7 +26,10 @@ const list = (fallback: string) =>
         .filter(Boolean),
     );
 
-/** What can be guessed offline from one cookie needs more bits than people think up; 32 characters leave room for few mistakes. */
+/**
+ * A secret that can be attacked offline from one cookie needs more bits than people invent;
+ * requiring 32 characters prevents most mistakes.
+ */
 const secret = z.string().min(32, "must have at least 32 characters. `openssl rand -base64 32` makes one").optional();
 
 const address = z.url({ protocol: /^https?$/ }).optional();
@@ -88,11 +92,12 @@ const variables = z.object({
   BUDGET_ALL_GUESTS_TOKENS_PER_DAY: budget,
   BUDGET_SERVER_TOKENS_PER_DAY: budget,
   HEARTBEAT_MS: milliseconds(15_000, 50),
-  // A lease is renewed at each third of it: a commit and a busy process must fit in there.
+  // A lease is renewed every third of it, which must fit a commit on a busy process.
   LEASE_MS: milliseconds(10_000, 500),
   DRAIN_MS: milliseconds(20_000, 100),
   READY_DELAY_MS: z.coerce.number().int().min(0).max(3_600_000).optional(),
-  // Servers load a model on the first request, which takes minutes; a call that is given up makes some begin anew.
+  // Servers load a model on the first request, which takes minutes; an aborted call makes some
+  // start over.
   FIRST_CHUNK_TIMEOUT_MS: milliseconds(300_000, 50),
   CHUNK_TIMEOUT_MS: milliseconds(60_000, 50),
   TURN_DEADLINE_MS: milliseconds(900_000, 1_000),
@@ -106,16 +111,19 @@ const schema = variables.transform(({ READY_DELAY_MS, ...values }) => ({
   READY_DELAY_MS: READY_DELAY_MS ?? (values.TRUST_PROXY > 0 ? proxyDelayMs : 0),
 }));
 
-/** A page under development usually has a server of its own. In production other origins are named or have no access. */
+/**
+ * A page under development usually runs on its own server. In production other origins must be
+ * listed.
+ */
 const developmentOrigins = "http://localhost:3000,http://localhost:8080";
 
 export type Env = z.infer<typeof schema>;
 
-/** Throws with the names of the variables that are wrong. An empty variable counts as unset. */
+/** Throws naming the invalid variables. An empty variable counts as unset. */
 export function parseEnv(source: Record<string, string | undefined>): Env {
   const set = Object.fromEntries(Object.entries(source).filter(([, value]) => value !== ""));
   if (source.NODE_ENV === "development") set.CORS_ORIGINS ??= developmentOrigins;
-  // There the platform writes the forwarded headers, and no client can reach the server past it.
+  // On Vercel the platform writes the forwarded headers, and clients cannot bypass it.
   if (source.VERCEL) set.TRUST_PROXY ??= "1";
   const result = schema.safeParse(set);
   if (result.success) return result.data;
@@ -123,7 +131,8 @@ export function parseEnv(source: Record<string, string | undefined>): Env {
   throw new Error(`The configuration is not valid. ${problems.join("; ")}`);
 }
 
-// On globalThis because Next bundles each route apart, and what was taken out of process.env is there no more.
+// On globalThis because Next bundles each route apart, and claimed variables are no longer in
+// process.env.
 const key = Symbol.for("rivulet.env");
 const shared = globalThis as { [key]?: Env };
 
@@ -132,7 +141,10 @@ export function env(): Env {
   return shared[key];
 }
 
-/** Variables that the providers' SDKs read on their own. Of Amazon's only those: the platform has others with that beginning. */
+/**
+ * Variables that the providers' SDKs read by themselves. For AWS only these: the platform sets
+ * others with that prefix.
+ */
 const providerVariables =
   /^(?:(?:AI_GATEWAY|ANTHROPIC|AZURE|DEEPSEEK|GOOGLE|GROQ|MISTRAL|OPENAI|OPENROUTER|XAI)_|AWS_(?:ACCESS_KEY_ID|BEARER_TOKEN_BEDROCK|ENDPOINT_URL|REGION|SECRET_ACCESS_KEY|SESSION_TOKEN))/;
 
@@ -140,8 +152,9 @@ const claimedKey = Symbol.for("rivulet.claimed-environment");
 const claimed = globalThis as { [claimedKey]?: Record<string, string> };
 
 /**
- * Parses the configuration and removes the providers' variables from process.env, so that no SDK reads one behind our back: an
- * empty OPENAI_BASE_URL makes OpenAI's fail when it is loaded. Call before any SDK is loaded. Throws as parseEnv does.
+ * Parses the configuration and removes the providers' variables from process.env, so that no SDK
+ * reads one on its own: an empty OPENAI_BASE_URL makes OpenAI's SDK fail on load. Call before
+ * loading any SDK. Throws like parseEnv.
  */
 export function claimEnvironment(): Env {
   const values = env();
@@ -154,7 +167,7 @@ export function claimEnvironment(): Env {
   return values;
 }
 
-/** A variable that models.json names, claimed or not. Undefined when it is not set or empty. */
+/** A variable named by models.json, claimed or not. Undefined if unset or empty. */
 export function variable(name: string): string | undefined {
   return claimed[claimedKey]?.[name] || process.env[name] || undefined;
 }

@@ -1,5 +1,5 @@
-// The one error class, and the one table from its codes to HTTP statuses (docs/protocol.md §3).
-// A plain thrown Error is a bug: it is logged once with the request id and shown as "internal".
+// The one error class, and the one table from its codes to HTTP statuses (docs/protocol.md §3). A
+// plain Error is a bug: it is logged once with the request id and shown as "internal".
 
 const statusOf = {
   bad_request: 400,
@@ -22,19 +22,19 @@ const statusOf = {
 export type ErrorCode = keyof typeof statusOf;
 
 type Options = {
-  /** The thing that failed underneath; for the log only, never for the wire. */
+  /** The underlying failure; logged only, never sent. */
   cause?: unknown;
   /** Seconds for `Retry-After`. */
   retryAfter?: number;
   /** Methods for `Allow`. */
   allow?: string;
-  /** Further public fields of the error body, such as the `turnId` of a running turn. */
+  /** Other public fields of the error body, e.g. the `turnId` of a running turn. */
   details?: Record<string, string | number>;
 };
 
 export class AppError extends Error {
   readonly code: ErrorCode;
-  /** Shown to the client as it is: says what happened, what was kept, what to do next. */
+  /** Shown to the client verbatim: what happened, what was kept, what to do next. */
   readonly publicMessage: string;
   readonly retryAfter: number | undefined;
   readonly allow: string | undefined;
@@ -50,7 +50,10 @@ export class AppError extends Error {
     this.details = details;
   }
 
-  /** As `instanceof`, also for one that was made by another bundle's copy of this class: what a process shares was made by any. */
+  /**
+   * Works like `instanceof` across bundles: shared objects may throw any bundle's copy of this
+   * class.
+   */
   static is(error: unknown): error is AppError {
     return error instanceof Error && error.name === "AppError";
   }

@@ -1,14 +1,14 @@
-// Who holds the event loop: its longest delay, measured all the time, and a line in the log with what ran when it was held.
-// Everything else of the process waits meanwhile, answers of other users too.
+// Monitors event loop delay and logs what ran when the loop was blocked, which delays every other
+// request and answer.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { logger } from "./logger";
 
-/** Half of what a reader of an answer may have to wait. */
+/** Half the delay a reader of an answer may experience. */
 const reportFromMs = 200;
-/** Delays are looked at this often. */
+/** Check interval. */
 const everyMs = 1_000;
 const resolutionMs = 10;
-/** Names in one line. */
+/** Names per log line. */
 const maxNames = 10;
 
 type Work = { what: string; endedMs: number | null };
@@ -17,7 +17,10 @@ type Work = { what: string; endedMs: number | null };
 const key = Symbol.for("rivulet.work");
 const shared = globalThis as { [key]?: Set<Work> };
 
-/** Names what begins now; call the result when it is over. Only for the log: cheap, and nothing waits for it. */
+/**
+ * Names work that begins now; call the result when it ends. For the log only: cheap, and nothing
+ * waits for it.
+ */
 export function beginWork(what: string): () => void {
   shared[key] ??= new Set();
   const work: Work = { what, endedMs: null };
@@ -27,7 +30,7 @@ export function beginWork(what: string): () => void {
   };
 }
 
-/** What ran in the last interval, and still runs; what ended before is forgotten. */
+/** Work active in the last interval; older finished work is dropped. */
 function takeWork(intervalMs: number): string[] {
   const work = shared[key] ?? new Set();
   const sinceMs = performance.now() - intervalMs;
@@ -36,7 +39,7 @@ function takeWork(intervalMs: number): string[] {
   return [...names].slice(-maxNames);
 }
 
-/** Begins to watch. Returns how to stop it. */
+/** Starts monitoring. Returns the stop function. */
 export function watchEventLoop(): () => void {
   const delays = monitorEventLoopDelay({ resolution: resolutionMs });
   delays.enable();

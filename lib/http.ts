@@ -1,5 +1,6 @@
-// What every route shares before its first byte: request id, errors as JSON (docs/protocol.md §3), bodies read with a
-// cap and parsed with zod, the same-origin rule for cookies. Never what a route does.
+// Shared by all routes before the first byte: request ids, errors as JSON (docs/protocol.md §3),
+// size-limited bodies parsed with zod, and the same-origin rule for cookies. Never what a route
+// does.
 import { v4 as uuidv4 } from "uuid";
 import type { z } from "zod";
 import { storageFull } from "./ceilings";
@@ -11,7 +12,7 @@ import { logger } from "./logger";
 type Handler<Params> = (request: Request, params: Params) => Promise<Response>;
 type NextContext<Params> = { params: Promise<Params> };
 
-/** Shapes an error body; a dialect may have its own. */
+/** Builds an error body; a dialect may have its own. */
 export type ErrorBody = (failure: Refusal) => unknown;
 
 type Refusal = {
@@ -26,7 +27,10 @@ const nativeBody: ErrorBody = ({ code, message, requestId, details }) => ({
   error: { code, message, requestId, ...details },
 });
 
-/** Wraps a route handler: whatever it throws is answered here, logged once where it is a bug. HEAD gets its headers. */
+/**
+ * Wraps a route handler: whatever it throws becomes the response, logged once if it is a bug. HEAD
+ * gets the headers only.
+ */
 export function route<Params = Record<string, never>>(
   handler: Handler<Params>,
   errorBody: ErrorBody = nativeBody,
@@ -36,7 +40,7 @@ export function route<Params = Record<string, never>>(
     try {
       const response = await handler(request, await context.params);
       if (request.method !== "HEAD") return response;
-      // Nobody reads the body, so a stream would stay open for good.
+      // Nobody reads the body, so a stream would stay open forever.
       await response.body?.cancel();
       return new Response(null, response);
     } catch (error) {
@@ -53,7 +57,7 @@ function errorResponse(error: AppError, requestId: string, { errorBody, statusOf
   if (error.code === "unauthorized") headers.set("WWW-Authenticate", "Bearer");
   if (error.retryAfter !== undefined) headers.set("Retry-After", String(error.retryAfter));
   if (error.allow !== undefined) headers.set("Allow", error.allow);
-  // Over the same connection the next try would reach the same server, which may be one that drains.
+  // A retry over the same connection would reach the same server, which may be draining.
   if (error.code === "unavailable") headers.set("Connection", "close");
   const { code, publicMessage: message, details } = error;
   const refusal = { status: error.status, code, message, requestId, details };
@@ -104,10 +108,10 @@ export function turnHeaders(turn: { id: string; chatId: string }): { "X-Turn-Id"
   return { "X-Turn-Id": turn.id, "X-Chat-Id": headerId(turn.chatId) };
 }
 
-/** Room for the history that stock clients send along. */
+/** Leaves room for the history that stock clients send. */
 export const maxJsonBytes = 4 * 1_048_576;
 
-/** The body as bytes. Throws too_large as soon as the cap is passed, whatever Content-Length says. */
+/** The body as bytes. Throws too_large once the limit is exceeded, whatever Content-Length says. */
 export async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
   const tooLarge = () => new AppError("too_large", `The body is larger than ${maxBytes} bytes.`);
   if (Number(request.headers.get("content-length")) > maxBytes) throw tooLarge();
@@ -133,14 +137,17 @@ export async function readBytes(request: Request, maxBytes: number): Promise<Uin
   return bytes;
 }
 
-/** The JSON body through its schema. Throws bad_request naming the field or the depth, or too_large. */
+/**
+ * The JSON body parsed by its schema. Throws bad_request naming the field or the depth, or
+ * too_large.
+ */
 export async function readJson<T extends z.ZodType>(
   request: Request,
   schema: T,
   maxBytes = maxJsonBytes,
 ): Promise<z.output<T>> {
   const bytes = await readBytes(request, maxBytes);
-  // No body is like an empty one: the schema then names the field that is missing.
+  // No body counts as an empty object: the schema then names the missing field.
   const body = bytes.byteLength === 0 ? {} : parseJson(bytes);
   return parseInput(schema, body);
 }
@@ -159,7 +166,7 @@ function parseJson(bytes: Uint8Array): unknown {
   );
 }
 
-/** Input through its schema. Throws bad_request naming the first field that is wrong. */
+/** Parses input by its schema. Throws bad_request naming the first invalid field. */
 export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.output<T> {
   const result = schema.safeParse(input);
   if (result.success) return result.data;
@@ -172,15 +179,20 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);
 }
 
-/** The query string through its schema; of a name that is repeated the last value counts. Throws like parseInput. */
+/**
+ * The query string parsed by its schema; the last of repeated values wins. Throws like parseInput.
+ */
 export function parseQuery<T extends z.ZodType>(request: Request, schema: T): z.output<T> {
   return parseInput(schema, Object.fromEntries(new URL(request.url).searchParams));
 }
 
-/** A form of ours has one file; clients may add a few fields. Each part costs the parser an object and several searches. */
+/**
+ * Our forms have one file; clients may add a few fields. Each part costs the parser an object and
+ * several searches.
+ */
 const maxFormParts = 20;
 
-/** The multipart body. Throws bad_request for what is none and for too many parts, or too_large. */
+/** The multipart body. Throws bad_request if it is none or has too many parts, or too_large. */
 export async function readForm(request: Request, maxBytes: number): Promise<FormData> {
   const type = request.headers.get("content-type") ?? "";
   const [, quoted, bare] =
@@ -190,7 +202,7 @@ export async function readForm(request: Request, maxBytes: number): Promise<Form
   const bytes = await readBytes(request, maxBytes);
   const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const delimiter = `--${boundary}`;
-  // One more ends the form.
+  // The closing delimiter is one more.
   for (let parts = 0, at = body.indexOf(delimiter); at >= 0; at = body.indexOf(delimiter, at + delimiter.length))
     if (++parts > maxFormParts + 1)
       throw new AppError(
@@ -205,14 +217,14 @@ export async function readForm(request: Request, maxBytes: number): Promise<Form
 }
 
 /**
- * The rule for requests that carry the session cookie and change something: same origin, by the browser's own word or by a
- * body that a plain form cannot send. A client that is no browser sends neither header and cannot be tricked into anything.
+ * For changing requests with the session cookie: same origin, by the browser's headers or by a body
+ * that a plain form cannot send. Non-browser clients send neither header and cannot be tricked.
  */
 export function requireSameOrigin(request: Request): void {
   if (request.method === "GET" || request.method === "HEAD") return;
   if (isCrossOrigin(request))
     throw new AppError("forbidden", "This request comes from another site, so the session cookie is not accepted.");
-  // The browser itself says that the page is of this origin: no form of another site has this header.
+  // The browser itself vouches for the page: another site's form cannot send this header.
   if (request.headers.get("sec-fetch-site") === "same-origin") return;
   const type = mediaType(request);
   if (type && type !== "application/json" && type !== "multipart/form-data") {
@@ -221,8 +233,9 @@ export function requireSameOrigin(request: Request): void {
 }
 
 /**
- * The rule for requests that need no credentials and change something, such as signing up: no other site's page may send
- * them, by a form or otherwise. A bearer token cannot come from a tricked browser, so with one any body will do.
+ * For changing requests without credentials, such as sign-up: no other site's page may send them,
+ * by a form or otherwise. A tricked browser cannot send a bearer token, so with one any body is
+ * accepted.
  */
 export function requireOwnPageOrProgram(request: Request): void {
   if (request.headers.has("authorization")) return;
@@ -232,7 +245,7 @@ export function requireOwnPageOrProgram(request: Request): void {
     throw new AppError("forbidden", "Send a JSON body, with `Content-Type: application/json`.");
 }
 
-/** Whether a browser sent it for a page of another origin. Clients that are no browsers send neither header. */
+/** True if a browser sent it for another origin's page. Non-browser clients send neither header. */
 export function isCrossOrigin({ headers }: Request): boolean {
   const site = headers.get("sec-fetch-site");
   if (site && site !== "same-origin" && site !== "none") return true;

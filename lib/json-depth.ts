@@ -1,10 +1,13 @@
-// How deep JSON from outside may be nested. Whatever walks the parsed value afterwards (schemas, `JSON.stringify`) recurses:
-// a few kilobytes of `[[[[` would overflow its stack.
+// Limits the nesting of external JSON. Everything that walks the parsed value (schemas,
+// `JSON.stringify`) recurses: a few kilobytes of `[[[[` would overflow the stack.
 
-/** Twice what tool schemas and histories of stock clients were seen to need. */
+/** Twice what tool schemas and stock clients' histories were seen to need. */
 export const maxJsonDepth = 100;
 
-/** Whether arrays and objects are nested deeper than that. One pass, before parsing; the text need not be valid JSON. */
+/**
+ * True if arrays and objects nest deeper than that. One pass, before parsing; the text need not be
+ * valid JSON.
+ */
 export function isTooDeep(json: string): boolean {
   let depth = 0;
   let inString = false;

@@ -1,8 +1,12 @@
-// Where a failure test makes the process die: KILL_AT=point:n ends it by SIGKILL at the n-th passage of a point, and
-// KILL_AT=point:n:stop puts it to sleep by SIGSTOP instead. Only the chaos build has any of this: a caller first asks
-// `process.env.CHAOS_BUILD === "on"`, which next.config.ts makes a constant, so that nothing of it is in a production build.
+// Kill points for failure tests: KILL_AT=point:n kills the process by SIGKILL at the n-th passage
+// of a point, and KILL_AT=point:n:stop suspends it by SIGSTOP. Only in the chaos build: callers
+// check `process.env.CHAOS_BUILD === "on"`, which next.config.ts makes a constant, so a production
+// build contains none of this.
 
-/** In the order a chunk passes them. A commit is counted when it stores chunks, a final one when it ends a turn. */
+/**
+ * In the order a chunk passes them. A commit counts if it stores chunks, a final one if it ends a
+ * turn.
+ */
 export type KillPoint =
   | "before-insert"
   | "after-insert"

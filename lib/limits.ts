@@ -1,7 +1,7 @@
-// How often a user, an address, an email or all callers together may do what costs something (docs/operations.md, Limits).
-// Counted in Postgres, so that a limit holds for all servers of a database together. A server reserves uses there, some at
-// a time, and gives them out from memory, so that most requests ask nobody.
-// Never here: which route costs what (lib/route-costs.ts), ceilings on what is stored.
+// Rate limits per user, address, email and overall (docs/operations.md, Limits). Counted in
+// Postgres, so that limits hold across all servers of a database. A server reserves uses in batches
+// and hands them out from memory, so most requests need no query. Not here: route costs
+// (lib/route-costs.ts) and storage ceilings.
 import { createHash } from "node:crypto";
 import { addUses, deleteExpiredCounters } from "@/db/limits";
 import { isDatabaseAway } from "./database-away";
@@ -17,32 +17,36 @@ const perMinute = (uses: number): Limit => ({ uses, seconds: 60 });
 const perHour = (uses: number): Limit => ({ uses, seconds: 3_600 });
 
 /**
- * A limit for everyone keeps the sum bearable, and is at least five times what one address may do: no single caller can use
- * up what all share. Limits by address are generous, for schools and offices behind one address.
+ * A limit for everyone bounds the total, and is at least five times that of one address: no single
+ * caller can exhaust it. Limits by address are generous, for schools and offices behind one
+ * address.
  */
 export const limits = {
-  /** Every request besides the health checks, on top of what its class below says. */
+  /** Every request except health checks, in addition to its class below. */
   request: { address: perMinute(6_000) },
-  /** One row by its key. */
+  /** One row by key. */
   read: { user: perMinute(1_200) },
   /** A page of rows. */
   list: { user: perMinute(600) },
-  /** Looks through texts. */
+  /** Full-text search. */
   search: { user: perMinute(120), address: perMinute(600), everyone: perMinute(3_000) },
-  /** Reads everything of a user. */
+  /** Reads all of a user's data. */
   export: { user: perHour(20), address: perHour(200) },
   /** Changes or deletes rows. */
   write: { user: perMinute(300) },
-  /** Opens a stream or a feed: a reconnecting client does so once a second. */
+  /** Opens a stream or a feed: a reconnecting client does so about once a second. */
   stream: { user: perMinute(600) },
-  /** A page that is rendered, or a document about this server. Opening the page once asks for several. */
+  /** A rendered page, or a document about this server. Opening the page once requests several. */
   page: { address: perMinute(2_400) },
   upload: { user: perMinute(60), address: perMinute(300), everyone: perMinute(1_500) },
-  /** A person does not ask more than one question a second for a minute. */
+  /** No one asks more than one question per second for a minute. */
   turn: { user: perMinute(60), everyone: perMinute(30_000) },
   /** New guests and sign-ups. */
   account: { address: perHour(300), everyone: perHour(3_000) },
-  /** By email from everywhere, so that many addresses do not guess more; what turns out to be right is not counted. */
+  /**
+   * By email across all addresses, so that more addresses do not allow more guesses; successful
+   * sign-ins are not counted.
+   */
   signIn: { addressAndEmail: perMinute(10), email: perHour(100), address: perMinute(100), everyone: perMinute(1_000) },
 } satisfies Record<string, Partial<Record<Scope, Limit>>>;
 
@@ -53,13 +57,13 @@ export type Caller = { user?: string; address?: string; email?: string };
 type Counted = { key: string; limit: Limit };
 
 type Counter = {
-  /** Reserved in the database and not used yet; good until the window ends. */
+  /** Reserved in the database and unused; valid until the window ends. */
   left: number;
   /** Reserved by this server in this window. */
   reserved: number;
-  /** The window's end, by this process' clock. */
+  /** End of the window, by this process's clock. */
   untilMs: number;
-  /** The database has no more to reserve until the window ends. */
+  /** The database has none left until the window ends. */
   exhausted: boolean;
   reserving: Promise<void> | null;
 };
@@ -74,16 +78,22 @@ function state(): State {
 }
 
 /**
- * A server reserves as many uses again as it has given out in the window, up to this share of the limit. What it has not
- * given out when the window ends is lost, so that many servers never allow more than the limit, and each gets its part.
+ * A server reserves as many uses as it has handed out in the window, up to this share of the limit.
+ * Unused reservations expire with the window, so servers together never exceed the limit, and each
+ * gets its share.
  */
 const maxReservedShare = 0.1;
 const sweepEveryMs = 60_000;
 const sweepSize = 10_000;
-/** How long nothing is counted after the database did not answer. Requests that need it are refused anyway. */
+/**
+ * How long counting is suspended after the database did not answer. Requests that need it are
+ * refused anyway.
+ */
 const awayMs = 5_000;
 
-/** Counts one use by each limit of these costs. Throws rate_limited, with the seconds to wait. */
+/**
+ * Counts one use against each limit of these costs. Throws rate_limited with the seconds to wait.
+ */
 export async function spend(costs: Cost[], who: Caller): Promise<void> {
   const counted = countedFor(costs, who);
   for (;;) {
@@ -98,12 +108,12 @@ export async function spend(costs: Cost[], who: Caller): Promise<void> {
   for (const { key } of counted) counterOf(key).left -= 1;
 }
 
-/** Gives a use back that cost nothing after all; of some of its limits, or of all. */
+/** Returns a use that turned out to cost nothing, for some or all of its limits. */
 export function refund(costs: Cost[], who: Caller, scopes?: Scope[]): void {
   for (const { key } of countedFor(costs, who, scopes)) counterOf(key).left += 1;
 }
 
-/** Refuses a caller whose limits are known to be used up, before anything is asked of the database. Counts nothing. */
+/** Refuses a caller whose limits are known to be exhausted, before any query. Counts nothing. */
 export function requireLeft(costs: Cost[], who: Caller): void {
   requireNoneExhausted(countedFor(costs, who));
 }
@@ -138,13 +148,13 @@ function countedFor(costs: Cost[], who: Caller, only?: Scope[]): Counted[] {
   );
 }
 
-/** Null when it does not apply: an address is counted before it is known whose request it is. */
+/** Null if not applicable: an address is counted before the user is known. */
 function idOf(scope: Scope, { user, address, email }: Caller): string | null {
   if (scope === "everyone") return "";
   if (scope === "user") return user ?? null;
   if (scope === "address") return address ?? null;
   if (email === undefined) return null;
-  // Hashed: what somebody types as an email may be a password.
+  // Hashed: users sometimes type a password as the email.
   const hashed = createHash("sha256").update(email).digest("base64url");
   return scope === "email" ? hashed : `${address ?? ""} ${hashed}`;
 }
@@ -167,7 +177,7 @@ function waitingFor(empty: Counted[]): Promise<void> | undefined {
   }
 }
 
-/** Reserves the next uses of all of these in one statement. */
+/** Reserves the next uses for all of these in one statement. */
 function reserve(empty: Counted[]): Promise<void> {
   const counters = empty.map(({ key }) => counterOf(key));
   const reserving = take(empty, counters).finally(() => {
@@ -208,7 +218,7 @@ async function take(empty: Counted[], counters: Counter[]): Promise<void> {
   }
 }
 
-/** Forgets counters whose window is over, here and in the database, now and then. */
+/** Periodically drops counters of past windows, here and in the database. */
 async function sweep(): Promise<void> {
   const nowMs = performance.now();
   const { counters, sweptMs } = state();

@@ -1,11 +1,11 @@
-// Where a page of a list ended, as a client carries it: opaque, and checked when it comes back. No secret is in it, and no authority:
-// every statement names the owner besides.
+// List cursors: opaque to clients, validated on return. They carry no secrets and no authority:
+// every statement also names the owner.
 import { z } from "zod";
 import { AppError } from "./errors";
 
-/** As Postgres writes times: with the microseconds that a Date would lose. */
+/** Postgres's time format: keeps the microseconds a Date would lose. */
 export const exactTime = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d)?$/);
-/** Of a list that is ordered by creation. */
+/** For lists ordered by creation. */
 export const createdCursor = z.object({ createdAt: exactTime, id: z.uuid() });
 
 export const pageQuery = z.object({
@@ -16,7 +16,7 @@ export type PageQuery = z.output<typeof pageQuery>;
 
 export const pageSize = 50;
 
-/** Throws bad_request for what no list gave out. */
+/** Throws bad_request for a cursor that no list issued. */
 export function parseCursor<T>(shape: z.ZodType<T>, cursor: string | undefined): T | undefined {
   if (cursor === undefined) return undefined;
   try {
@@ -26,7 +26,7 @@ export function parseCursor<T>(shape: z.ZodType<T>, cursor: string | undefined):
   }
 }
 
-/** Of rows that were asked for with one more than the page holds. */
+/** Cuts a page from rows fetched with `limit + 1`. */
 export function cutPage<T extends { cursor: object }>(
   found: T[],
   limit: number,

@@ -1,18 +1,19 @@
-// The one logger: JSON lines on stdout. What an error carries is reduced to what an operator may read:
-// providers and drivers put keys, prompts and rows into their messages, so only known classes keep theirs.
+// The one logger: JSON lines on stdout. Errors are reduced to what an operator may read: providers
+// and drivers put keys, prompts and rows into their messages, so only known classes keep theirs.
 import pino from "pino";
 
 type Described = { name: string; code?: string; status?: number; message?: string; stack?: string; cause?: Described };
 
-/** Name, code and place of an error; its message only where we or Node wrote it. */
+/** Name, code and stack of an error; its message only if we or Node wrote it. */
 export function describeError(error: unknown, depth = 0): Described {
   if (!(error instanceof Error)) return { name: typeof error };
   const { name, code, statusCode } = error as Error & { code?: unknown; statusCode?: unknown };
   const described: Described = { name };
   if (typeof code === "string") described.code = code;
   if (typeof statusCode === "number") described.status = statusCode;
-  // AI SDK errors quote request and response; Drizzle's quote the statement with its parameters (and have no name of
-  // their own); Postgres quotes the value of a data exception, SQLSTATE class 22.
+  // AI SDK errors quote request and response; Drizzle's quote the statement with its parameters
+  // (and have no name of their own); Postgres quotes the value in data exceptions, SQLSTATE class
+  // 22.
   const refusedValue = name === "PostgresError" && described.code?.startsWith("22");
   const quotes = name.startsWith("AI_") || "params" in error || refusedValue;
   if (!quotes) described.message = withoutFolder(error.message);
@@ -22,15 +23,15 @@ export function describeError(error: unknown, depth = 0): Described {
   return described;
 }
 
-/** Where on its machine the server lies is nobody's business; within its folder the place of an error is. */
+/** Hides the server's installation path; paths inside it stay. */
 function withoutFolder(text: string): string {
   const folder = `${process.cwd()}/`;
   return text.replaceAll(`file://${folder}`, "").replaceAll(folder, "");
 }
 
 /**
- * What a terminal obeys or draws in another order, as JSON's own escapes: JSON.stringify leaves these as they are. They can
- * only stand inside strings.
+ * Escapes control and bidi characters that JSON.stringify leaves as they are, in JSON's own
+ * notation: a terminal would act on them. They only occur inside strings.
  */
 export function terminalSafe(line: string): string {
   return line.replace(
@@ -39,14 +40,16 @@ export function terminalSafe(line: string): string {
   );
 }
 
-/** Every write wakes the reader of the log, and turns that end write a hundred lines a second: those share a write. */
+/**
+ * Every write wakes the log's reader, and ending turns log a hundred lines per second: batch those.
+ */
 const gatherMs = 100;
 const maxGatheredBytes = 8_192;
 const { warn = 40 } = pino.levels.values;
 
 type Output = { stream: ReturnType<typeof pino.destination>; flush(): void; flushSoon(): void };
 
-// On globalThis because Next bundles each route apart, and lines must not change their order.
+// On globalThis because Next bundles each route apart, and lines must keep their order.
 const key = Symbol.for("rivulet.log-output");
 const shared = globalThis as { [key]?: Output };
 
@@ -72,7 +75,7 @@ export const logger = pino(
   {
     hooks: {
       streamWrite: terminalSafe,
-      /** What is wrong is written at once: the process may not live for long. */
+      /** Warnings and errors are written immediately: the process may be about to die. */
       logMethod(args, method, level) {
         method.apply(this, args);
         if (level >= warn) output.flush();

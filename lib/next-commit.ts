@@ -1,25 +1,32 @@
-// When the log takes what is said next. Between two commits it takes nothing, so text that comes meanwhile may be gathered
-// where it costs least, and nobody reads it any later. Only this word passes here, no text; storage never depends on it.
+// Lets text sources wait for the log's next commit. Between two commits the log stores nothing, so
+// text can be buffered where that is cheapest, and no reader gets it later. Only the signal passes
+// here, no text; storage never depends on it.
 
-/** What waits for a commit. The calls come once each, after `hold` has returned, the longest kept first, a bounded number for a commit. */
+/**
+ * A source waiting for a commit. Both are called once, after `hold` has returned, the longest
+ * waiting first, a bounded number per commit.
+ */
 export type Waiting = {
-  /** A commit is about to begin: what can be read now may go with it. */
+  /** A commit is imminent: data that can be read now may join it. */
   prepare(): void;
-  /** After the network was looked at once more: what is here goes on now. */
+  /** The network has been polled once more: forward what has arrived. */
   release(): void;
 };
 
-/** False, and `waiting` is forgotten, when a commit is about to begin already. */
+/**
+ * False if the text need not wait: a commit with room for it is imminent, or the log is closed.
+ * `waiting` is then dropped.
+ */
 export type HoldUntilCommit = (waiting: Waiting) => boolean;
 
 // On globalThis because Next bundles each route apart.
 const key = Symbol.for("rivulet.next-commit");
 const shared = globalThis as { [key]?: HoldUntilCommit };
 
-/** Of the log of this process; without one nothing is held. */
+/** Asks this process's log; without one nothing is held. */
 export const holdUntilCommit: HoldUntilCommit = (waiting) => shared[key]?.(waiting) ?? false;
 
-/** The log says how; nothing when it closes. */
+/** Set by the log; undefined when it closes. */
 export function setHoldUntilCommit(hold: HoldUntilCommit | undefined): void {
   shared[key] = hold;
 }

@@ -1,8 +1,11 @@
-// Background work of a process: the same thing again and again, never twice at once. Ends with the process at the latest.
+// Periodic background work of a process, never overlapping itself. Does not keep the process alive.
 import { isDatabaseAway } from "./database-away";
 import { logger } from "./logger";
 
-/** The first time after `firstMs`, then `everyMs` after each end. A failure is logged, and the work repeated. Returns how to stop. */
+/**
+ * Runs first after `firstMs`, then `everyMs` after each run ends. Failures are logged, unless the
+ * database is away, and the work is retried. Returns the stop function.
+ */
 export function repeat(everyMs: number, work: () => Promise<void>, firstMs = everyMs): () => void {
   let timer: NodeJS.Timeout | null = null;
   let stopped = false;

@@ -1,6 +1,7 @@
-// What every HTTP request passes before Next sees it, pages, routes and static files alike: untrusted forwarded headers
-// are removed, unknown methods and hosts refused, and the answer gets its security headers. Next has no such place: its
-// proxy costs a stream too much and never sees TRACE. Decisions are in lib/hosts.ts and lib/response-headers.ts.
+// Every HTTP request passes here before Next, whether for pages, routes or static files: removes
+// untrusted forwarded headers, refuses unknown methods and hosts, and adds security headers. Next
+// has no such hook: its proxy costs streams too much and never sees TRACE. Decisions are in
+// lib/hosts.ts and lib/response-headers.ts.
 import { subscribe } from "node:diagnostics_channel";
 import { type IncomingMessage, Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -16,13 +17,15 @@ import { methodsOf, routeName } from "./route-costs";
 const key = Symbol.for("rivulet.request-gate");
 const shared = globalThis as { [key]?: WeakSet<Server> };
 
-/** What some route or page answers. Next throws on TRACE, and no handler knows the methods of WebDAV. */
+/**
+ * Methods that some route or page supports. Next throws on TRACE, and no handler knows WebDAV's.
+ */
 const methods = new Set(["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]);
 const allow = [...methods].join(", ");
 
 /**
- * Guards every HTTP server of this process. Called before the first request is handled; a request that arrives while Next
- * is still loading is one that no browser could have been lured into.
+ * Guards every HTTP server of this process. Called before the first request is handled; a request
+ * that arrives while Next is still loading cannot come from a page that lured a browser here.
  */
 export function installRequestGate(): void {
   if (shared[key]) return;
@@ -33,8 +36,8 @@ export function installRequestGate(): void {
     guarded.add(server);
     guard(server);
   };
-  // Node publishes both before it reads or emits the request, so a server's first request is guarded as well. The request is for
-  // connections that are older than this subscription.
+  // Node publishes both before it reads or emits the request, so a server's first request is
+  // guarded too. The second covers connections older than this subscription.
   subscribe("net.server.socket", (message) => {
     const { server } = (message as { socket: Socket & { server?: unknown } }).socket;
     if (server instanceof Server) guardOnce(server);
@@ -44,7 +47,8 @@ export function installRequestGate(): void {
 
 function guard(server: Server): void {
   const handlers = server.listeners("request");
-  // Next listens for upgrades, and Node would then close every request that offers another one, as `h2c` of Java's client.
+  // Next listens for upgrades, so Node would close every request that offers another one, such as
+  // `h2c` from Java's client.
   Object.assign(server, {
     shouldUpgradeCallback: ({ headers }: IncomingMessage) => headers.upgrade?.toLowerCase() === "websocket",
   });
@@ -59,13 +63,15 @@ function guard(server: Server): void {
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     const answer = lastAnswers.get(socket);
     const answering = answer?.headersSent && !answer.writableEnded;
-    // Nothing may be written into an answer that is under way.
+    // Never write into a response in progress.
     if (!socket.writable || answering || error.code === "ECONNRESET") socket.destroy(error);
     else socket.end(`HTTP/1.1 ${malformed(error.code)}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
   });
 }
 
-/** A body without a length ends with its connection in HTTP/1.0: only a reset says that it was cut off. */
+/**
+ * In HTTP/1.0 a body without a length ends with its connection: only a reset marks it as truncated.
+ */
 function resetWhenCut(socket: Socket, response: ServerResponse): void {
   const destroy = response.destroy;
   response.destroy = function cut(this: ServerResponse, error?: Error) {
@@ -74,7 +80,7 @@ function resetWhenCut(socket: Socket, response: ServerResponse): void {
   };
 }
 
-/** Node's own answers, and 405 for a method that its parser does not know. */
+/** Node's own responses, and 405 for methods its parser does not know. */
 function malformed(code: string | undefined): string {
   if (code === "HPE_INVALID_METHOD") return `405 Method Not Allowed\r\nAllow: ${allow}`;
   if (code === "HPE_HEADER_OVERFLOW") return "431 Request Header Fields Too Large";
@@ -88,7 +94,7 @@ let settings: HostSettings | undefined;
 function hostSettings(): HostSettings {
   if (settings) return settings;
   const { ALLOWED_HOSTS, PUBLIC_URL, TRUST_PROXY } = env();
-  // The names under which Vercel serves a deployment.
+  // Host names under which Vercel serves a deployment.
   const vercel = ["VERCEL_URL", "VERCEL_BRANCH_URL", "VERCEL_PROJECT_PRODUCTION_URL"].flatMap(
     (name) => process.env[name] || [],
   );
@@ -96,12 +102,12 @@ function hostSettings(): HostSettings {
   return settings;
 }
 
-/** False when the request was answered here. */
+/** False if the request was answered here. */
 function admit(request: IncomingMessage, response: ServerResponse): boolean {
   const known = hostSettings();
   if (known.trustedHops === 0) hintAtProxy(request);
   trustForwarded(request.headers, known);
-  // Node passes such bytes on, and a line that names the address would bring them to somebody's terminal.
+  // Node passes such bytes through, and a log line with the URL would bring them to a terminal.
   request.url = request.url?.replace(/[^\x21-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
   completeHeaders(request, response);
   nameWork(request, response);
@@ -110,7 +116,7 @@ function admit(request: IncomingMessage, response: ServerResponse): boolean {
   return !refusal;
 }
 
-/** Until its head is written: an open stream waits, and holds nothing. */
+/** Until the response head is written: an open stream does not block the event loop. */
 function nameWork({ method = "", url = "" }: IncomingMessage, response: ServerResponse): void {
   const end = beginWork(routeName(method, url.split("?", 1)[0] ?? ""));
   const writeHead = response.writeHead;
@@ -123,7 +129,10 @@ function nameWork({ method = "", url = "" }: IncomingMessage, response: ServerRe
 
 let hinted = false;
 
-/** Behind a proxy that is not trusted all callers share one address, and one limit. Said once; a client may send the header, too. */
+/**
+ * Behind an untrusted proxy all callers share one address and one limit. Logged once; a client may
+ * send the header, too.
+ */
 function hintAtProxy({ headers, socket }: IncomingMessage): void {
   if (hinted || !headers["x-forwarded-for"]) return;
   hinted = true;
@@ -133,7 +142,7 @@ function hintAtProxy({ headers, socket }: IncomingMessage): void {
   );
 }
 
-/** Adds the security headers that the handler has not set when the head is written, which is the last moment to know. */
+/** Adds security headers the handler has not set, at the last moment: when the head is written. */
 function completeHeaders(request: IncomingMessage, response: ServerResponse): void {
   const writeHead = response.writeHead;
   const path = request.url?.split("?", 1)[0] ?? "/";
@@ -145,7 +154,7 @@ function completeHeaders(request: IncomingMessage, response: ServerResponse): vo
     };
     for (const [name, value] of Object.entries(securityHeaders(facts)))
       if (!response.hasHeader(name)) response.setHeader(name, value);
-    // Next flushes the head alone; what it writes in the same tick shall leave with it.
+    // Next flushes the head alone; cork so that writes in the same tick share its packet.
     const { socket } = this;
     if (socket) {
       socket.cork();
@@ -168,7 +177,7 @@ function refusalOf({ method = "", url = "", headers }: IncomingMessage, known: H
   return { status: 421, code: "unknown_host", message };
 }
 
-/** Next answers a method that a route does not have with an empty 405. */
+/** Next answers an unsupported method with an empty 405. */
 function methodRefusal(method: string, url: string): Refusal | null {
   const taken = methodsOf(url.split("?", 1)[0] ?? "");
   if (!taken || taken.includes(method)) return null;
@@ -190,7 +199,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, refusal: Ref
     "Content-Type": page ? "text/plain; charset=utf-8" : "application/json",
     "X-Request-Id": requestId,
     ...(taken && { Allow: taken }),
-    // The body is not read, so the connection cannot carry another request.
+    // The body is unread, so the connection cannot be reused.
     Connection: "close",
   });
   response.end(request.method === "HEAD" ? undefined : body);

@@ -1,5 +1,5 @@
-// The requests that this process has not answered yet, pages, uploads and streams alike, and the servers they come from. For
-// the shutdown, which answers what it has taken. Must never know what a request is about.
+// Unanswered requests of this process (pages, uploads and streams) and their servers. For shutdown,
+// which completes what was accepted. Must never depend on what a request is about.
 import type { Server, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import type { eventStreamHeaders } from "./sse";
@@ -10,7 +10,7 @@ type InFlight = { servers: Set<Server>; responses: Set<ServerResponse> };
 const shared = globalThis as { [key]?: InFlight };
 
 const pollMs = 20;
-/** Every stream has it, also those in plain text. */
+/** Set on every stream, including plain text ones. */
 const streamHeader: keyof typeof eventStreamHeaders = "X-Accel-Buffering";
 
 function inFlight(): InFlight {
@@ -18,7 +18,7 @@ function inFlight(): InFlight {
   return shared[key];
 }
 
-/** Counts the request as in flight until its response is sent or its client has gone. */
+/** Counts the request as in flight until its response is sent or its client has disconnected. */
 export function trackRequest(server: Server, response: ServerResponse): void {
   const { servers, responses } = inFlight();
   servers.add(server);
@@ -26,14 +26,15 @@ export function trackRequest(server: Server, response: ServerResponse): void {
   response.once("close", () => responses.delete(response));
 }
 
-/** Takes no new connections and ends idle ones. */
+/** Stops accepting connections and closes idle ones. */
 export function closeServers(): void {
   for (const server of inFlight().servers) server.close();
 }
 
 /**
- * Waits until all is answered, at most `timeoutMs`, and for streams, which resume elsewhere, at most `streamsMs`: a reader
- * that has stalled would hold the server. Resolves to the number of requests that were not answered, besides streams.
+ * Waits up to `timeoutMs` for responses, and up to `streamsMs` for streams, which resume elsewhere:
+ * a stalled reader would block shutdown. Resolves to the number of unanswered requests, not
+ * counting streams.
  */
 export async function untilAnswered(timeoutMs: number, streamsMs: number): Promise<number> {
   const { responses } = inFlight();

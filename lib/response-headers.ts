@@ -1,10 +1,17 @@
-// The security headers of every answer: pages, routes, streams, static files, redirects and errors. This is the one
-// table; lib/request-gate.ts adds what an answer does not set itself, as proxy.ts does with the pages' policy.
+// The security headers of every response: pages, routes, streams, static files, redirects and
+// errors. The only table; lib/request-gate.ts adds what a response does not set itself, such as the
+// pages' policy from proxy.ts.
 
-/** The script of public/sse-test.html, which is static and can have no nonce. A test compares it with the file. */
+/**
+ * Hash of the script in public/sse-test.html, which is static and cannot have a nonce. A test
+ * compares the two.
+ */
 export const testPageScriptHash = "sha256-1W8MyO7WU7tVYop3BtkgbecbUTJKdaXtYfVF7zjvERQ=";
 
-/** For what is no page: nothing runs, should a browser ever draw it. next-auth's sign-out form has inline styles. */
+/**
+ * For anything but pages: nothing may run, should a browser ever render it. next-auth's sign-out
+ * form has inline styles.
+ */
 const contentPolicy = [
   "default-src 'none'",
   "style-src 'self' 'unsafe-inline'",
@@ -14,10 +21,10 @@ const contentPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
-/** The test page asks any server that its reader names. */
+/** The test page may connect to any server its user names. */
 const testPagePolicy = `${contentPolicy}; script-src '${testPageScriptHash}'; connect-src 'self' http: https:`;
 
-/** Device and payment interfaces that nothing here uses. */
+/** Device and payment APIs that nothing here uses. */
 const permissions = ["browsing-topics", "camera", "display-capture", "geolocation", "hid", "microphone", "midi"]
   .concat("payment", "screen-wake-lock", "serial", "usb", "xr-spatial-tracking")
   .map((name) => `${name}=()`)
@@ -25,15 +32,15 @@ const permissions = ["browsing-topics", "camera", "display-capture", "geolocatio
 
 export type AnswerFacts = {
   path: string;
-  /** By TLS here or at a trusted proxy. */
+  /** TLS here or at a trusted proxy. */
   https: boolean;
-  /** Pages of other origins may read it (Access-Control-Allow-Origin). */
+  /** Other origins' pages may read it (Access-Control-Allow-Origin). */
   shared: boolean;
 };
 
 export function securityHeaders({ path, https, shared }: AnswerFacts): Record<string, string> {
   return {
-    // Everything is personal unless its handler says otherwise; static files say so.
+    // Everything is private unless its handler says otherwise, as for static files.
     "Cache-Control": "no-store",
     "Content-Security-Policy": path === "/sse-test.html" ? testPagePolicy : contentPolicy,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -41,7 +48,7 @@ export function securityHeaders({ path, https, shared }: AnswerFacts): Record<st
     "Permissions-Policy": permissions,
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
-    // Two years. Without includeSubDomains: other names are not this server's to decide on.
+    // Two years. Without includeSubDomains: other names are not this server's to decide.
     ...(https && { "Strict-Transport-Security": "max-age=63072000" }),
   };
 }

@@ -1,11 +1,13 @@
-// What each route costs: one table, by which lib/auth.ts and the routes without credentials count requests (lib/limits.ts).
-// A route that is not in it fails test/server/limits.test.ts. Dialects have no entry: their door tells what was asked for.
+// The cost of each route: one table, by which lib/auth.ts and the routes without credentials count
+// requests (lib/limits.ts). A route missing here fails test/server/limits.test.ts. Dialects have no
+// entry: their handler determines the cost.
 import { clientAddress } from "./client-address";
 import { type Cost, spend } from "./limits";
 
 /**
- * By method and folder under `app/`. Null: not counted, because balancers ask it all the time. Sending a turn and signing in
- * have limits of their own, which the verbs of lib/chats count: by the user and the email, and only what they begin.
+ * By method and folder under `app/`. Null: not counted, because load balancers poll it. Sending a
+ * turn and signing in have their own limits, counted in lib/chats by user and email, and only for
+ * what they start.
  */
 const costs = {
   "GET /health": null,
@@ -50,10 +52,10 @@ const costs = {
   "GET /api/models": "read",
 } as const satisfies Record<string, Cost | null>;
 
-/** A route that is missing above is counted as what changes something. */
+/** A missing route counts as a write. */
 const fallback: Cost = "write";
 
-/** Of a path that is no route above; a dialect's longest has four. */
+/** For a path that is no route above; a dialect's longest has four segments. */
 const maxNamedSegments = 6;
 
 const patterns = Object.entries(costs).map(([name, cost]) => {
@@ -66,7 +68,7 @@ const patterns = Object.entries(costs).map(([name, cost]) => {
   return { method, folder: path, path: new RegExp(`^${source}/?$`), parameter, cost };
 });
 
-/** Of paths without parameters, which most requests are for: asked for three times in each. */
+/** Index of paths without parameters, which are most requests; each looks it up three times. */
 const literal = new Map(
   patterns
     .filter(({ folder }) => !folder.includes("["))
@@ -77,7 +79,7 @@ function routesOf(pathname: string): typeof patterns {
   return literal.get(pathname) ?? patterns.filter(({ path }) => path.test(pathname));
 }
 
-/** Null for a request that is not counted. */
+/** Null if the request is not counted. */
 export function costOf(request: Request): Cost | null {
   const { pathname, searchParams } = new URL(request.url);
   const method = request.method === "HEAD" ? "GET" : request.method;
@@ -87,7 +89,7 @@ export function costOf(request: Request): Cost | null {
   return found ? found.cost : fallback;
 }
 
-/** Counts the request: by its address, and by what its route costs. Throws rate_limited. */
+/** Counts the request by its address and by its route's cost. Throws rate_limited. */
 export async function admit(request: Request, user?: { id: string }, cost = costOf(request)): Promise<void> {
   if (cost === null) return;
   await spend(cost === "request" ? ["request"] : ["request", cost], {
@@ -96,14 +98,14 @@ export async function admit(request: Request, user?: { id: string }, cost = cost
   });
 }
 
-/** The methods that a path of the native API takes, as `Allow` names them; null for any other path. */
+/** Methods of a native API path, as listed in `Allow`; null for other paths. */
 export function methodsOf(pathname: string): string[] | null {
   const methods = new Set(routesOf(pathname).map(({ method }) => method));
   if (methods.size === 0) return null;
   return [...methods, ...(methods.has("GET") ? ["HEAD"] : []), "OPTIONS"];
 }
 
-/** For a log line: the folder of a route above, else the path without what may be an id or somebody's words. */
+/** For log lines: the route's folder, else the path with possible ids and user text masked. */
 export function routeName(method: string, pathname: string): string {
   const [route] = routesOf(pathname);
   const segments = pathname
@@ -112,7 +114,7 @@ export function routeName(method: string, pathname: string): string {
   return `${method} ${route?.folder ?? segments.join("/")}`;
 }
 
-/** The routes above, for the test that compares them with those on disk. */
+/** For the test that compares the routes above with those on disk. */
 export function listRouteNames(): string[] {
   return Object.keys(costs).filter((name) => !name.includes("?"));
 }

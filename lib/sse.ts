@@ -1,4 +1,5 @@
-// Frames to bytes and bytes to a response, by the rules of docs/protocol.md §2. Knows nothing of turns or dialects.
+// Formats frames and streams them as a response body, by the rules of docs/protocol.md §2. Knows
+// nothing of turns or dialects.
 
 import { passKillPoint } from "./kill-points";
 
@@ -6,27 +7,34 @@ import { passKillPoint } from "./kill-points";
 export type Frame = { event?: string; data: string; id?: string };
 
 /**
- * How blocks are laid out. `standard` is for every parser that follows the specification. `bare` is for code that splits at
- * blank lines and expects a block to begin with `data: `: nothing else stands in a block with data.
+ * Block layout. `standard` is for every parser that follows the specification. `bare` is for code
+ * that splits at blank lines and expects blocks to begin with `data: `: a block with data contains
+ * nothing else.
  */
 export type Layout = "standard" | "bare";
 
-/** JSON leaves them as they are, but some clients split lines at them. */
+/** JSON leaves these unescaped, but some clients treat them as line ends. */
 const lineSeparators = /[\u0085\u2028\u2029]/g;
 
-/** `id:` is last: some clients lose an event whose id arrived before a cut and whose data did not. `data` is JSON or `[DONE]`. */
+/**
+ * `id:` comes last: some clients lose an event whose id arrived before a cut but whose data did
+ * not. `data` is JSON or `[DONE]`.
+ */
 export function formatFrame({ event, data, id }: Frame, layout: Layout = "standard"): string {
   const line = data.replace(lineSeparators, (sign) => `\\u${sign.charCodeAt(0).toString(16).padStart(4, "0")}`);
   const idLine = id ? `id: ${id}\n` : "";
-  // In a block of its own the id comes first: a parser gives an event the last id it has read.
+  // In its own block the id comes first: parsers attach the last id read to an event.
   if (layout === "bare") return `${idLine && `${idLine}\n`}data: ${line}\n\n`;
   return `${event ? `event: ${event}\n` : ""}data: ${line}\n${idLine}\n`;
 }
 
-/** Delay before a client reconnects, in its first block. */
+/** The client's reconnect delay, in the first block. */
 const retry = "retry: 1000\n";
 
-/** A comment, so that proxies and clients see life. The blank line behind it would be an empty event to some clients. */
+/**
+ * A comment as a sign of life for proxies and clients. Some clients would take a following blank
+ * line for an empty event.
+ */
 function formatComment(text: string, layout: Layout): string {
   return `: ${text}\n${layout === "bare" ? "\n" : ""}`;
 }
@@ -52,18 +60,22 @@ const shared = globalThis as { [key]?: Heart };
 
 const encoder = new TextEncoder();
 
-/** The connection is cut, so that a client that cannot resume does not take it for the end of the answer. */
+/**
+ * Cuts the connection, so that a client that cannot resume does not mistake it for the end of the
+ * answer.
+ */
 export class BrokenStream extends Error {
-  /** Next takes errors of this name for no failure of the server. */
+  /** Next does not report errors with this name as server failures. */
   override readonly name = "AbortError";
 }
 
 /**
- * A response body that is pulled: `next` is asked for the next blocks only when the client has taken the ones before.
- * Null ends the stream; so do the blocks after which `isLast` expects no others, in one write with them. When `next` throws
- * the connection is cut, so that the client comes back. `close` is called once, when
- * the client leaves or the stream ends, with what `next` threw unless that is a BrokenStream. An abort of `signal` ends the
- * stream, also one that is never read; with a BrokenStream as its reason it cuts the connection.
+ * A pull-based response body: `next` is called for more blocks only once the client has taken the
+ * previous ones. Null ends the stream; so do blocks after which `isLast` returns true, in the same
+ * write. If `next` throws, the connection is cut, so the client reconnects. `close` is called once,
+ * when the client disconnects or the stream ends, with what `next` threw unless that is a
+ * BrokenStream. Aborting `signal` ends the stream, even one that is never read; with a BrokenStream
+ * as the reason it cuts the connection.
  */
 export function eventStream({
   next,
@@ -102,13 +114,13 @@ export function eventStream({
       const opening = formatComment("open", layout) + (layout === "bare" ? `${retry}\n` : "");
       controller.enqueue(encoder.encode(opening));
       signal?.addEventListener("abort", onAbort, { once: true });
-      // A signal that has aborted fires no event.
+      // An aborted signal fires no event.
       if (signal?.aborted) onAbort();
     },
     async pull(controller) {
       try {
         const blocks = await next();
-        // The client left while this was awaited.
+        // The client disconnected during the await.
         if (ended) return;
         if (blocks === null) {
           controller.close();
@@ -136,7 +148,7 @@ export function eventStream({
   });
 }
 
-/** Streams that are sent heartbeats. */
+/** Number of streams that get heartbeats. */
 export function heartbeatCount(): number {
   return shared[key]?.streams.size ?? 0;
 }
@@ -144,14 +156,15 @@ export function heartbeatCount(): number {
 function heart(heartbeatMs: number): Heart {
   shared[key] ??= { streams: new Set(), timer: null };
   const { streams } = shared[key];
-  // A heartbeat may be early by a tick, a tenth of the first stream's interval; tests use short intervals.
+  // A heartbeat may be early by one tick, a tenth of the first stream's interval; tests use short
+  // intervals.
   const tickMs = Math.min(1_000, Math.max(20, heartbeatMs / 10));
   shared[key].timer ??= setInterval(() => {
     const nowMs = performance.now();
     for (const stream of streams) {
       if (nowMs - stream.lastWriteMs < stream.heartbeatMs - tickMs) continue;
       stream.lastWriteMs = nowMs;
-      // A client that does not read needs no proof of life.
+      // A client that does not read needs no heartbeat.
       if ((stream.controller.desiredSize ?? 0) > 0) stream.controller.enqueue(stream.heartbeat);
     }
   }, tickMs).unref();

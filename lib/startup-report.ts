@@ -1,9 +1,9 @@
-// What an operator should know at the start of a server: what cannot work as it is configured, and what is better changed.
+// Startup warnings for the operator: what cannot work as configured, and what should be changed.
 import type { Env } from "./env";
 
 type Model = { id: string; ready: boolean; reason?: string };
 
-/** One sentence a finding. */
+/** One sentence per finding. */
 export function configurationWarnings(env: Env, models: Model[]): string[] {
   const unusable = models.flatMap(({ id, ready, reason }) =>
     ready ? [] : [`The model ${JSON.stringify(id)} of MODELS cannot be used. ${reason}`],
@@ -16,7 +16,7 @@ export function configurationWarnings(env: Env, models: Model[]): string[] {
   return [...unusable, ...idle];
 }
 
-/** Null when there is a model to ask. */
+/** Null if some model is usable. */
 export function noModelSentence(models: Model[]): string | null {
   if (models.some(({ ready }) => ready)) return null;
   const reasons = models.map(({ id, reason }) => `${JSON.stringify(id)}: ${reason}`);

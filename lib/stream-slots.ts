@@ -1,6 +1,7 @@
-// The ceiling on the streams and feeds that a user holds open, counted on all servers of a database together (decision 0039).
-// A few streams of a user are admitted from memory. Above that, the server claims slots in the database and publishes how
-// many it holds; what it no longer needs is returned within a second. Knows nothing of requests or responses.
+// The ceiling on a user's open streams and feeds, counted across all servers of a database
+// (decision 0039). A few streams per user are admitted from memory. Beyond that the server claims
+// slots in the database and publishes how many it holds; unused slots are returned within a second.
+// Knows nothing of requests or responses.
 import { randomUUID } from "node:crypto";
 import { claimStreams, publishStreams, type StreamGrant, withdrawStreams } from "@/db/open-streams";
 import { isDatabaseAway } from "./database-away";
@@ -9,31 +10,37 @@ import { AppError } from "./errors";
 import { logger } from "./logger";
 import { repeat } from "./repeat";
 
-/** Streams of a user that a server admits without the database: a few tabs, each with an answer and a feed. */
+/**
+ * Streams per user that a server admits without the database: a few tabs, each with an answer and a
+ * feed.
+ */
 const maxFloor = 8;
-/** How often returned slots are written, and how often all rows are refreshed: three times before they expire. */
+/**
+ * Intervals for writing returned slots, and for refreshing all rows: three times before they
+ * expire.
+ */
 const publishEveryMs = 1_000;
 const defaultRefreshEveryMs = 5_000;
-/** How long the database is not asked after it did not answer. Each server then counts alone. */
+/** How long to avoid the database after it did not answer. Each server counts alone meanwhile. */
 const awayMs = 5_000;
-/** Each is an advisory lock until the statement ends. */
+/** Each holds an advisory lock until the statement ends. */
 const maxClaims = 100;
 
 type Waiter = { admit(): void; refuse(error: unknown): void };
 type Holder = {
   userId: string;
   open: number;
-  /** Slots that this server's row in the database has; 0: no row. */
+  /** Slots in this server's database row; 0: no row. */
   published: number;
   waiting: Waiter[];
 };
 
-/** Of one server process. */
+/** One per server process. */
 export class StreamSlots {
   readonly #serverId = randomUUID();
   readonly #refreshEveryMs: number;
   readonly #holders = new Map<string, Holder>();
-  /** One statement at a time, so that an older count never overwrites a newer one. */
+  /** Serializes statements, so that an older count never overwrites a newer one. */
   #statement: Promise<unknown> = Promise.resolve();
   #claiming = false;
   #withdrawn = false;
@@ -44,7 +51,7 @@ export class StreamSlots {
     this.#refreshEveryMs = refreshEveryMs;
   }
 
-  /** Resolves with what gives the slot back, to be called once. Throws limit_reached. */
+  /** Resolves to the release function, to be called once. Throws limit_reached. */
   async acquire(userId: string): Promise<() => void> {
     const holder = this.#holders.get(userId) ?? { userId, open: 0, published: 0, waiting: [] };
     this.#holders.set(userId, holder);
@@ -54,7 +61,7 @@ export class StreamSlots {
     return () => this.#release(holder);
   }
 
-  /** Writes what changed, and every few seconds everything that is held, so that it does not expire. */
+  /** Writes changes, and every few seconds everything held, so that it does not expire. */
   async publish(): Promise<void> {
     await this.#exclusively(async () => {
       const nowMs = performance.now();
@@ -64,7 +71,7 @@ export class StreamSlots {
         return target !== holder.published || (refreshes && target > 0);
       });
       if (changed.length === 0 || this.#withdrawn) return;
-      // Before the write: nobody takes a slot that is being returned.
+      // Before the write: nobody may take a slot that is being returned.
       for (const holder of changed) holder.published = targetOf(holder);
       this.#forgetIdle(changed);
       const refreshedMs = refreshes ? nowMs : this.#refreshedMs;
@@ -78,7 +85,7 @@ export class StreamSlots {
     });
   }
 
-  /** For a server that shuts down. From here on it counts alone. Never throws: what is not deleted expires. */
+  /** For shutdown. From here on it counts alone. Never throws: rows that are not deleted expire. */
   async withdraw(): Promise<void> {
     this.#withdrawn = true;
     try {
@@ -113,13 +120,13 @@ export class StreamSlots {
     this.#claiming = false;
   }
 
-  /** Never throws: those who wait learn how it went. */
+  /** Never throws: the waiters are told the outcome. */
   async #claimFor(holders: Holder[]): Promise<void> {
     const ceiling = env().MAX_OPEN_STREAMS;
     const claims = holders.map(({ userId, open, waiting }) => {
       return { userId, open, wanted: Math.min(ceiling, roundUp(open + waiting.length)) };
     });
-    // Who comes during the statement waits for the next one.
+    // Waiters that arrive during the statement wait for the next one.
     const counts = holders.map(({ waiting }) => waiting.length);
     let grants: Map<string, StreamGrant> | null = null;
     try {
@@ -167,13 +174,12 @@ const key = Symbol.for("rivulet.stream-slots");
 // On globalThis because each route is bundled apart.
 const shared = globalThis as { [key]?: StreamSlots };
 
-/** Of this process. */
 export function streamSlots(): StreamSlots {
   shared[key] ??= new StreamSlots();
   return shared[key];
 }
 
-/** To be called once, when the server's life begins. */
+/** Call once at startup. */
 export function beginPublishingStreams(): void {
   repeat(publishEveryMs, () => streamSlots().publish());
 }
@@ -183,13 +189,16 @@ function floor(): number {
   return Math.min(maxFloor, Math.ceil(env().MAX_OPEN_STREAMS / 5));
 }
 
-/** Slots are claimed one by one, by the default ceiling; in steps of a fiftieth, where a ceiling allows thousands. */
+/**
+ * Slots are claimed one by one at the default ceiling, and in steps of a fiftieth of a ceiling of
+ * thousands.
+ */
 function roundUp(streams: number): number {
   const step = Math.ceil(env().MAX_OPEN_STREAMS / 50);
   return Math.ceil(streams / step) * step;
 }
 
-/** What the server's row should say. More than was granted only after it counted alone. */
+/** The target for the server's row. Exceeds the grant only after counting alone. */
 function targetOf({ open, published }: Holder): number {
   return open <= floor() ? 0 : Math.max(open, Math.min(published, roundUp(open)));
 }
@@ -198,7 +207,7 @@ function limitReached(open: number): AppError {
   return new AppError(
     "limit_reached",
     `You have ${open} streams open, and no more are allowed. Nothing was started; close a tab or a client, then try again.`,
-    // Nobody knows when one ends.
+    // The end of a stream cannot be predicted.
     { retryAfter: 5 },
   );
 }

@@ -1,8 +1,8 @@
-// Waiting for work that may not react to an abort.
+// Waits for work that may ignore an abort.
 
 /**
- * Rejects with the reason of the signal as soon as it aborts, and at once when it has: then it fires no event. The work itself
- * goes on, and what becomes of it is ignored.
+ * Rejects with the signal's reason as soon as it aborts, and immediately if it already has, since
+ * it then fires no event. The work itself continues and its outcome is ignored.
  */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();

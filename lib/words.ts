@@ -1,6 +1,7 @@
-// Text as people read it: Markdown without its markup, sentences, and the words that carry meaning.
-// Shared by what compares texts (lib/retrieval) and what quotes them (lib/models/local). Pure; no index and no
-// scores here. Every function is linear: the texts are users' and models' (test/linear.test.ts). The database stems by its own rules; nothing may rely on the two being equal.
+// Text as people read it: Markdown without markup, sentences, and content words. Shared by code
+// that compares texts (lib/retrieval) and quotes them (lib/models/local). Pure; no index and no
+// scores. Every function is linear, since texts come from users and models (test/linear.test.ts).
+// The database stems by its own rules; nothing may rely on the two matching.
 
 const sentenceBreaks = new Intl.Segmenter("en", { granularity: "sentence" });
 const wordBreaks = new Intl.Segmenter("en", { granularity: "word" });
@@ -21,14 +22,17 @@ export function sentences(text: string): string[] {
   return Array.from(sentenceBreaks.segment(text), (part) => part.segment.trim()).filter(Boolean);
 }
 
-/** Stems of the words that are not stop words, in order, repeats kept. Empty for text without letters or digits. */
+/**
+ * Stems of all words but stop words, in order, with repeats. Empty for text without letters or
+ * digits.
+ */
 export function contentWords(text: string): string[] {
   return contentWordsOfLines(text).flat();
 }
 
 /**
- * The same for each line of a text. One pass for all: a segmenter for each of 100,000 lines holds so much native memory that
- * the garbage collector takes the square of their number.
+ * The same per line of a text. One pass for all: a segmenter per line, for 100,000 lines, holds so
+ * much native memory that garbage collection becomes quadratic.
  */
 export function contentWordsOfLines(text: string): string[][] {
   let words: string[] = [];
@@ -39,7 +43,7 @@ export function contentWordsOfLines(text: string): string[][] {
       lines.push(words);
     }
     if (!part.isWordLike) continue;
-    // The segmenter keeps snake_case together; a question asks for its parts.
+    // The segmenter keeps snake_case together, but a question may ask for its parts.
     for (const word of part.segment.split(/[_.:]+/)) {
       const [bare] = word.split(/['’]/, 1);
       if (bare && !stopWords.has(bare)) words.push(stem(bare));
@@ -48,14 +52,14 @@ export function contentWordsOfLines(text: string): string[][] {
   return lines;
 }
 
-/** The first characters of a text, never half of a surrogate pair. */
+/** The start of a text, never splitting a surrogate pair. */
 export function truncate(text: string, maxLength: number): string {
   return text.slice(0, maxLength).replace(/[\ud800-\udbff]$/, "");
 }
 
 /**
- * Inline Markdown without its markup: links keep their words, code keeps its text, images vanish. Linear in the length of
- * the text, whatever it holds: regular expressions for this are quadratic (`[[[[…`).
+ * Inline Markdown without markup: links keep their text, code keeps its text, images vanish. Linear
+ * for any input: regular expressions for this are quadratic (`[[[[…`).
  */
 export function withoutMarkup(line: string): string {
   let text = replaceSpans(line, "![", (at, next) => {
@@ -79,17 +83,17 @@ export function withoutMarkup(line: string): string {
   return text.replace(/\s+/g, " ").trim();
 }
 
-/** The first `mark` at or after a position, or -1. Ask with positions that never go back. */
+/** The first `mark` at or after a position, or -1. Positions must not decrease. */
 type Next = (mark: string, from: number) => number;
 
-/** Replaces each span that begins with `opener` and that `find` recognises, from left to right. */
+/** Replaces each span that begins with `opener` and that `find` accepts, from left to right. */
 function replaceSpans(
   text: string,
   opener: string,
   find: (at: number, next: Next) => { end: number; kept: string } | null,
 ): string {
   const found = new Map<string, number>();
-  // What was found is kept until it is passed, so that all searches together read the text once.
+  // Matches are cached until passed, so all searches together read the text once.
   const next: Next = (mark, from) => {
     let at = found.get(mark);
     if (at === undefined || (at >= 0 && at < from)) at = text.indexOf(mark, from);
@@ -107,7 +111,7 @@ function replaceSpans(
   return result + text.slice(done);
 }
 
-/** Behind `](destination)`, when `close` is its first character; else null. */
+/** The index after `](destination)` if `close` is its first character; else null. */
 function destinationEnd(text: string, close: number, next: Next): number | null {
   if (close < 0 || text[close + 1] !== "(") return null;
   const end = next(")", close + 2);
@@ -133,7 +137,10 @@ function withoutEmphasis(text: string): string {
   });
 }
 
-/** The commonest English endings only: enough to meet "stored" with "stores", never a dictionary. */
+/**
+ * Strips the most common English endings only: enough to match "stored" with "stores", never a
+ * dictionary.
+ */
 function stem(word: string): string {
   let root = word;
   if (/(?:ss|sh|ch|x)es$/.test(root)) root = root.slice(0, -2);

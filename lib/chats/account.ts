@@ -1,5 +1,5 @@
-// The verbs on an account as a whole: another password, and its end. Each proves anew who asks: a session that was left open, or a token
-// that leaked, is not enough.
+// Changing a password and deleting an account. Both require fresh proof of identity: an unattended
+// session or a leaked token is not enough.
 import { z } from "zod";
 import { abandonAccount, forgetUsage, replacePassword } from "@/db/account";
 import type { Caller, User } from "@/lib/auth";
@@ -16,8 +16,8 @@ export const passwordChange = z
   .meta({ id: "PasswordChange" });
 
 /**
- * Ends all sessions and revokes all tokens of the user, in the same transaction. Throws forbidden when the current password
- * is wrong, bad_request when the new one will not do.
+ * Ends all sessions and revokes all tokens of the user, in the same transaction. Throws forbidden
+ * if the current password is wrong, bad_request if the new one is not acceptable.
  */
 export async function changePassword(
   user: User,
@@ -37,8 +37,9 @@ export const accountDeletion = z
   .meta({ id: "AccountDeletion" });
 
 /**
- * Deletes the user with everything: chats, documents, tasks, sessions, tokens. Running answers are stopped. From the first moment
- * on nobody can sign in to it any more. Throws forbidden without proof: the password, for a guest the session and `confirm`.
+ * Deletes the user with all data: chats, documents, tasks, sessions, tokens. Running answers are
+ * stopped, and sign-in is blocked from the start. Throws forbidden without proof: the password, or
+ * for a guest the session and `confirm`.
  */
 export async function deleteAccount(
   caller: Caller,
@@ -56,7 +57,7 @@ export async function deleteAccount(
   await forgetUsage(user.id);
 }
 
-/** The account's address, once the password is known to be right. */
+/** Returns the account's email once the password is verified. */
 async function provePassword({ id, email }: User, password: string, address: string): Promise<string> {
   if (email === null) throw new AppError("forbidden", "A guest has no password. Create an account to have one.");
   const proved = await findByPassword(email, password, address);

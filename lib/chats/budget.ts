@@ -1,5 +1,5 @@
-// What a turn may take, and the sentence for a turn that may not start. The database decides, in the statement that
-// starts the turn (db/turns.ts), so that no number of servers admits more than the ceilings say.
+// A turn's ceilings and budgets, and the error for a turn that may not start. The database enforces
+// them in the statement that starts the turn (db/turns.ts), so the limits hold across servers.
 import type { TurnCeilings, TurnRefused } from "@/db/usage";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -8,7 +8,10 @@ import { estimateTokens } from "@/lib/turn/usage";
 import type { TurnRequest, TurnSettings } from "./turn-request";
 import { allowsGuests } from "./users";
 
-/** Of guests at a paid provider when the operator says nothing: about 2 USD a day at 2 USD a million tokens. */
+/**
+ * Tokens per day for guests of a paid provider, unless configured: about 2 USD a day at 2 USD per
+ * million tokens.
+ */
 const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
 
 export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCeilings {
@@ -31,7 +34,7 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
     outputTokens: settings.model === "local" ? 0 : outputCapOf(settings),
     budgets: {
       account: none(account),
-      // Guests from before guests were turned off. What costs nothing has no budget, and goes on.
+      // Guests created before guests were disabled. Free models have no budget and keep working.
       guest: allowsGuests() ? none(guest ?? fallback?.guest) : 0,
       allGuests: none(allGuests ?? fallback?.allGuests),
       server: none(server),
@@ -39,7 +42,7 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
   };
 }
 
-/** A client may ask for less than the server's cap. */
+/** A client may request less than the server's cap. */
 export function outputCapOf({ prompt, call = prompt }: TurnSettings): number {
   const cap = env().MAX_OUTPUT_TOKENS;
   return Math.min(call?.settings.maxOutputTokens ?? cap, cap);
@@ -65,7 +68,7 @@ export function refusalOf({ reason, resetsAt, resetsInSeconds }: TurnRefused): A
       "limit_reached",
       `At most ${env().MAX_RUNNING_TURNS} of your answers may be written at a time. Nothing was sent; ` +
         "wait for one of them to end or stop it, then send again.",
-      // Nobody knows when one ends.
+      // The end of a running turn cannot be predicted.
       { retryAfter: 5 },
     );
   if (reason === "guest" && !allowsGuests())

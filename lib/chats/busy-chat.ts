@@ -1,5 +1,5 @@
-// What becomes of a send into a chat that is answering: it is the send that is being answered, it replaces that one, or it has
-// to wait (docs/protocol.md §5).
+// A send into a chat with a running answer: it is a retry of that answer's send, it replaces it, or
+// it must wait (docs/protocol.md §5).
 import { findMessage } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import type { ChatMessage } from "@/lib/turn/chunks";
@@ -7,7 +7,10 @@ import { textOf } from "@/lib/turn/fold";
 import type { Place } from "./client-history";
 import type { TurnRequest, TurnSettings } from "./turn-request";
 
-/** Whether the running turn answers this request: a client without keys repeats its words when it lost the answer. */
+/**
+ * True if the running turn answers this request: a client without keys resends the same text when
+ * it loses the answer.
+ */
 export async function isAnswering(
   running: TurnRow,
   request: TurnRequest,
@@ -23,7 +26,7 @@ export async function isAnswering(
   return !place || place.question.parentId === asked.parentId;
 }
 
-/** Only what the client says counts. */
+/** Compares only the settings the client specified. */
 function hasSameSettings(settings: TurnSettings, { model, searchMode, documentIds }: TurnRequest): boolean {
   return (
     (model === undefined || model === settings.model || model === settings.modelName) &&
@@ -32,7 +35,10 @@ function hasSameSettings(settings: TurnSettings, { model, searchMode, documentId
   );
 }
 
-/** Whether the client knows of the running answer and has gone on: it edits its question, asks it again or asks another. */
+/**
+ * True if the client knows of the running answer and has moved on: it edits its question,
+ * regenerates the answer or asks something else.
+ */
 export function replaces(running: TurnRow, request: TurnRequest, place: Place): boolean {
   const { continues, questionName } = running.request as TurnSettings;
   const { userMessageId, messageId } = running;
@@ -45,7 +51,7 @@ export function replaces(running: TurnRow, request: TurnRequest, place: Place): 
     ({ id, name, role }, index) =>
       isAnswer(id) ||
       isAnswer(name) ||
-      // It left before the answer began.
+      // The client left before the answer began.
       (role === "user" && id === userMessageId && place.path[index + 1]?.role === "user"),
   );
 }

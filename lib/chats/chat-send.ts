@@ -1,5 +1,5 @@
-// From the body of `POST /api/chat` to what is to be done. A stock client sends its whole conversation: its last message and the
-// trigger say what it wants, what is before that where it wants it (docs/protocol.md §5).
+// Parses the body of `POST /api/chat`. A stock client sends its whole conversation: the last
+// message and the trigger say what it wants, the messages before say where (docs/protocol.md §5).
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
@@ -12,11 +12,11 @@ type ChatRequest = z.output<typeof chatRequest>;
 
 export type ChatSend = {
   request: TurnRequest;
-  /** The client has all that the answer says before this turn. */
+  /** The client already has everything the answer says before this turn. */
   goesOn: boolean;
 };
 
-/** Throws bad_request for what asks for nothing. */
+/** Throws bad_request if there is nothing to do. */
 export function parseSend(input: ChatRequest, key: string | null): ChatSend {
   const { trigger, model, searchMode, documentIds } = input;
   const chatId = input.id ?? uuidv7();
@@ -33,7 +33,7 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
     const asked = input.message === undefined && input.messages ? conversationUpTo(input.messages, messageId) : null;
     return begin({ ...shared, trigger, messageId, ...asked, clientKey: key ?? uuidv7() });
   }
-  // A stock client sends the answer back with what was decided, and goes on with that message.
+  // A stock client resends the answer with the decisions and continues that message.
   const last = input.message ?? lastMessage(input.messages ?? []);
   const decisions = decisionsIn(last);
   if (decisions)
@@ -41,7 +41,7 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
       request: { ...shared, trigger: "answer-approvals", decisions, clientKey: decisionKey(decisions) },
       goesOn: true,
     };
-  // The key is that of the answer, which is looked up.
+  // The key depends on the answer, which is looked up later.
   const results = resultsIn(last);
   if (results) return { request: { ...shared, trigger: "answer-calls", ...results, clientKey: "" }, goesOn: true };
   if (input.message !== undefined) {
@@ -50,7 +50,8 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
     return begin({ ...shared, keyless: false, trigger, message: said, metadata, clientKey: key ?? message.id });
   }
   const { message, metadata, before } = conversation(input.messages ?? []);
-  // Words that replace others come under the same id. Sent again later they are another send: who edits wants an answer.
+  // An edit reuses the message id. If sent again later it is a new send: the user wants a new
+  // answer.
   const edits = messageId === message.id ? messageId : undefined;
   const clientKey = key ?? (edits === undefined ? message.id : uuidv7());
   return begin({ ...shared, trigger, message, metadata, before, edits, clientKey });
@@ -58,7 +59,7 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
 
 const withApprovals = z.object({ approvals: chatRequest.shape.approvals.unwrap() });
 
-// Made once: a schema is compiled when it is first used.
+// Built once: schemas compile on first use.
 const asMessage = z.object({ message: userMessage });
 const asMessages = z.object({ messages: userMessage });
 
@@ -78,7 +79,7 @@ function lastMessage(messages: unknown[]): unknown {
   return messages.findLast(isMessage);
 }
 
-/** The last message is the question. */
+/** The last message must be the question. */
 function conversation(messages: unknown[]): Asked {
   const last = messages.findLastIndex(isMessage);
   if (last === -1)
@@ -92,7 +93,7 @@ function conversation(messages: unknown[]): Asked {
   return { message, metadata, before: parseHistory(messages.slice(0, last)) };
 }
 
-/** The last question, at or above the message that is named if it is there; null without one. */
+/** The last question at or above the named message, if it is present; null if there is none. */
 function conversationUpTo(messages: unknown[], messageId: string | undefined): Asked | null {
   const named = messages.findIndex((message) => (message as { id?: unknown } | null)?.id === messageId);
   const upTo = messageId === undefined || named === -1 ? messages : messages.slice(0, named + 1);

@@ -1,4 +1,5 @@
-// The verbs on chats: list, find, create, change, delete. Each takes the owner; unknown and foreign look the same.
+// Operations on chats: list, find, create, change, delete. Each takes the owner; unknown and
+// foreign chats look the same.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { searchChats } from "@/db/chat-search";
@@ -13,13 +14,13 @@ import { type ChatReference, clientId, maxIdLength } from "@/lib/turn/turn-optio
 
 export type Chat = {
   id: string;
-  /** The user's own small number for it. */
+  /** The user's own small number for the chat. */
   number: number;
   title: string;
   pinned: boolean;
   createdAt: string;
   updatedAt: string;
-  /** The turn that is answering in it, if any. */
+  /** The running turn, if any. */
   liveTurnId: string | null;
 };
 
@@ -64,7 +65,8 @@ export async function requireChat(userId: string, id: string): Promise<Chat> {
 }
 
 /**
- * The id of the chat that is meant. One with this id need not exist; a number that is not in use throws not_found.
+ * The id of the referenced chat. A chat with that id need not exist; an unused number throws
+ * not_found.
  */
 export async function requireChatId(userId: string, reference: ChatReference): Promise<string> {
   const id = await findChatId(userId, reference);
@@ -72,13 +74,16 @@ export async function requireChatId(userId: string, reference: ChatReference): P
   return id;
 }
 
-/** The same, but null for a number that is not in use. */
+/** As `requireChatId`, but null for an unused number. */
 export async function findChatId(userId: string, reference: ChatReference): Promise<string | null> {
   if ("id" in reference) return reference.id;
   return (await rows.findChatByNumber(userId, reference.number))?.id ?? null;
 }
 
-/** A chat without messages. Throws conflict when the user has one with this id, storage_full through `require_room`. */
+/**
+ * Creates an empty chat. Throws conflict if the user already has one with this id, storage_full
+ * through `require_room`.
+ */
 export async function createChat(
   userId: string,
   { id = uuidv7(), title = "New chat" }: { id?: string; title?: string },
@@ -97,7 +102,7 @@ export async function changeChat(
   return requireChat(userId, id);
 }
 
-/** Deletes the chat with all it holds; a turn that runs in it is stopped. */
+/** Deletes the chat and its contents; a running turn is stopped. */
 export async function deleteChat(userId: string, id: string): Promise<void> {
   const { liveTurnId } = await requireChat(userId, id);
   if (liveTurnId) await turnLog().requestStop(liveTurnId);

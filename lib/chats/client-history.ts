@@ -1,5 +1,6 @@
-// Whose history is it: the client's. A send stands where the client's own messages put it, so an edit, another answer and a
-// branch are siblings, and what the client has taken back is no longer above (docs/protocol.md §5, decision 0043).
+// The client owns its history: a send goes where the client's own messages place it, so edits,
+// regenerated answers and branches become siblings, and what the client removed is not in the
+// branch (docs/protocol.md §5, decision 0043).
 import { createHash } from "node:crypto";
 import { v5 as uuidv5 } from "uuid";
 import { z } from "zod";
@@ -9,26 +10,26 @@ import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import { clientId } from "@/lib/turn/turn-options";
 
-/** A message as its client holds it. Without an id it is known by its words. */
+/** A message as its client holds it. Without an id it is matched by its text. */
 export type ClientMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
 
 type Item = { id?: string; role: "user" | "assistant"; parts: ChatMessage["parts"]; text: string };
 
-/** A message of the client's as it stands in the tree. */
+/** A client's message and its place in the tree. */
 type Placed = { name?: string; id: string; role: "user" | "assistant" };
 
 export type Place = {
-  /** What only the client has of the conversation before the question, oldest first. */
+  /** Messages before the question that only the client has, oldest first. */
   unknown: (Pick<ChatMessage, "id" | "parts"> & Pick<NewMessage, "parentId" | "role">)[];
-  /** The id it is stored with, which is not the client's where that is another message's. */
+  /** The stored id; differs from the client's if another message has that id. */
   question: { id: string; parentId: string | null; stored: boolean };
   /** The client's messages, the question last. */
   path: Placed[];
 };
 
-/** More than the model of any context gets of a conversation. */
+/** More than fits any model's context. */
 const maxBefore = 1_000;
-/** Of a chat whose client tells no ids. */
+/** For clients that send no ids. */
 const maxTexts = 1_000;
 const namespace = "5a1d7c3e-91f4-5f0b-8b0e-2f6a4c1d9e70";
 
@@ -39,7 +40,7 @@ const clientMessage = z.object({
   parts: z.array(z.unknown()),
 });
 
-/** What a client says came before; of each message only its text is read. What is no message is left out. */
+/** Parses the client's earlier messages; only text is read, and invalid entries are dropped. */
 export function parseHistory(messages: unknown[]): ClientMessage[] {
   return messages.flatMap((message) => {
     const read = clientMessage.safeParse(message);
@@ -49,7 +50,10 @@ export function parseHistory(messages: unknown[]): ClientMessage[] {
   });
 }
 
-/** Finds the place of a question in the chat, which need not exist. Null for a history without ids of which nothing is stored. */
+/**
+ * Finds the question's place in the chat, which need not exist. Null for a history without ids of
+ * which nothing is stored.
+ */
 export async function placeOf(
   userId: string,
   chatId: string,
@@ -60,7 +64,7 @@ export async function placeOf(
     id,
     role: role as Item["role"],
     parts,
-    // As it is stored.
+    // As stored: without NUL.
     text: textOf({ parts }).replaceAll("\0", ""),
   }));
   const walk = new Walk(userId, chatId);
@@ -104,11 +108,13 @@ class Walk {
     throw new Error("a place was asked for without a question");
   }
 
-  /** Goes as far as the words are those of stored messages, from wherever they begin. Returns how many those are. */
+  /**
+   * Walks as long as texts match stored messages, from any starting point. Returns how many match.
+   */
   async followTexts(items: Item[]): Promise<number> {
     const rows = await listTexts(this.#userId, this.#chatId, maxTexts);
     const children = Map.groupBy(rows, ({ parentId }) => parentId);
-    // A client does not keep an answer without words.
+    // Clients do not keep answers without text.
     const below = ({ id }: KnownText): KnownText[] =>
       (children.get(id) ?? []).flatMap((child) =>
         isEmpty(child) ? [child, ...(children.get(child.id) ?? [])] : child,
@@ -133,13 +139,14 @@ class Walk {
     return this.#path.length;
   }
 
-  /** The stored message that this one is, behind the current parent. */
+  /** The stored message that matches, below the current parent. */
   async #find(item: Item, later: Item[]): Promise<string | null> {
     const row = item.id === undefined ? undefined : this.#known.get(item.id);
     if (row && row.chatId === this.#chatId && row.parentId === this.#parent && this.#isSame(row, item)) return row.id;
     const derived = this.#derive(this.#parent, item);
     if (!this.#asked.has(derived)) {
-      // If this one is stored under a derived id, what follows it probably is, too.
+      // If this one is stored under a derived id, its successors probably are too: query them
+      // together.
       const chain = [derived];
       for (const next of later) chain.push(this.#derive(chain.at(-1) as string, next));
       await this.#ask(chain);
@@ -149,7 +156,7 @@ class Walk {
 
   #isSame(row: KnownMessage, item: Item): boolean {
     if (row.role !== item.role) return false;
-    // The client may have less of an answer than is stored.
+    // The client may hold only part of a stored answer.
     return row.digest === null || row.digest === digestOf(item.text);
   }
 
@@ -159,21 +166,21 @@ class Walk {
     if (fresh.length > 0) for (const [name, row] of await listNamed(this.#userId, fresh)) this.#known.set(name, row);
   }
 
-  /** The client's own, unless another message has it. */
+  /** The client's id, unless another message has it. */
   #freeId(item: Item): string {
     const taken = item.id === undefined || this.#known.has(item.id) || this.#path.some(({ id }) => id === item.id);
     return taken ? this.#derive(this.#parent, item) : (item.id as string);
   }
 
-  /** Equal for the same words in the same place, so that they are stored once. */
+  /** Deterministic: the same text in the same place is stored once. */
   #derive(parentId: string | null, { id, role, text }: Item): string {
     const row = id === undefined ? undefined : this.#known.get(id);
-    // A client that left early has only some of the words of an answer.
+    // A client that left early has only part of an answer's text.
     const words = row && !row.isForeign ? null : digestOf(text);
     return uuidv5(JSON.stringify([this.#chatId, parentId, id ?? null, role, words]), namespace);
   }
 
-  /** An answer of this server that now stands behind other messages is copied with all it holds. */
+  /** An answer of this server that now follows other messages is copied with all its parts. */
   async #partsOf({ id, role, parts }: Item): Promise<ChatMessage["parts"]> {
     const row = id === undefined ? undefined : this.#known.get(id);
     if (!row || row.isForeign || row.role !== role) return parts;
@@ -183,7 +190,7 @@ class Walk {
   }
 }
 
-/** A stored message that has the words of one of the client's, behind those before it. */
+/** A stored message whose text matches a client's, chained to those before it. */
 type Head = { row: KnownText; above?: Head };
 
 function isEmpty({ role, digest }: KnownText): boolean {

@@ -1,5 +1,5 @@
-// Going on with an answer that ended too soon: a turn of its own, whose answer is a sibling of the old one and whose log begins
-// with what that one had said (docs/protocol.md §5, decision 0010).
+// Continues an answer that ended too early: a turn of its own, whose answer is a sibling of the old
+// one and whose log starts with the old answer's chunks (docs/protocol.md §5, decision 0010).
 import { isToolUIPart } from "ai";
 import { findMessage, listBranch, type MessageRow } from "@/db/messages";
 import { findTurn, findTurnByKey, type TurnRow } from "@/db/turns";
@@ -15,23 +15,23 @@ import { askingTurn, type CallResult, type Decision, type Results } from "./deci
 import type { TurnSettings } from "./turn-request";
 
 export type Continuation = {
-  /** The answer that is continued, and the question it answers. */
+  /** The answer being continued, and its question. */
   messageId: string;
   question: string;
-  /** What its turn was asked for. */
   settings: TurnSettings;
-  /** What the new log holds behind its opening. */
+  /** Chunks of the new log after its opening. */
   kept: TurnChunk[];
   /**
-   * What a person has decided about calls in it, or a client has answered to them. Part of the new answer, which is therefore
-   * never made a second time.
+   * The user's decisions on calls in it, or the client's results for them. They belong to the new
+   * answer, which is therefore never restarted.
    */
   decided: TurnChunk[];
 };
 
 /**
- * What there is to go on from. `messageId` defaults to the last answer in view. Throws not_found when the chat has no such
- * message, turn_running while it is being written, bad_request when it is no answer that can be continued.
+ * Finds what to continue from. `messageId` defaults to the last answer in view. Throws not_found if
+ * the chat has no such message, turn_running while it is being written, bad_request if it cannot be
+ * continued.
  */
 export async function requireContinuation(userId: string, chatId: string, messageId?: string): Promise<Continuation> {
   const answer = messageId ? await findMessage(userId, messageId) : await findLastAnswer(userId, chatId);
@@ -48,8 +48,9 @@ export async function requireContinuation(userId: string, chatId: string, messag
 }
 
 /**
- * The answer that asked for these decisions, and how it goes on. Throws not_found when the chat has no such answer, turn_running
- * while it is being written, bad_request when nothing in it waits or something is left undecided.
+ * The answer that requested these decisions, ready to continue. Throws not_found if the chat has no
+ * such answer, turn_running while it is being written, bad_request if nothing is pending or a call
+ * is left undecided.
  */
 export async function requireAsked(userId: string, chatId: string, decisions: Decision[]): Promise<Continuation> {
   const turnId = askingTurn(decisions);
@@ -76,10 +77,13 @@ export async function requireAsked(userId: string, chatId: string, decisions: De
   };
 }
 
-/** A client keeps the id of the first answer however often its tools answer. */
+/** A client keeps the first answer's id through all rounds of tool results. */
 const maxRounds = 50;
 
-/** The answer whose calls these results answer. Throws bad_request when there is none, or a call is left unanswered. */
+/**
+ * The answer whose calls these results answer. Throws bad_request if there is none or a call is
+ * left unanswered.
+ */
 async function requireCalling(userId: string, chatId: string, { messageId, results }: Results): Promise<MessageRow> {
   const given = new Set(results.map(({ toolCallId }) => toolCallId));
   let answer = await findMessage(userId, messageId);
@@ -92,12 +96,15 @@ async function requireCalling(userId: string, chatId: string, { messageId, resul
   throw new AppError("bad_request", "messages: the last answer waits for other results, or for none.");
 }
 
-/** Equal for all who send these results: the answer goes on once. */
+/** The same for everyone who sends these results, so the answer continues once. */
 export async function resultsKey(userId: string, chatId: string, results: Results): Promise<string> {
   return `results:${(await requireCalling(userId, chatId, results)).turnId}`;
 }
 
-/** The results of a client's tools, and how their answer goes on. Throws as `resultsKey`, and turn_running while it is written. */
+/**
+ * The client's tool results and the answer to continue. Throws like `resultsKey`, and turn_running
+ * while it is being written.
+ */
 export async function requireResults(userId: string, chatId: string, results: Results): Promise<Continuation> {
   const answer = await requireCalling(userId, chatId, results);
   if (answer.status === "running") throw stillRunning(answer.turnId);
@@ -118,18 +125,18 @@ function callsOf(answer: MessageRow): string[] {
   );
 }
 
-/** The new answer counts as this model's: what another one wants back of its own is left out. */
+/** Assigns the new answer to this model: provider state of another model is dropped. */
 export function forModel(continuation: Continuation, model: string): Continuation {
   if (continuation.settings.model === model) return continuation;
   return { ...continuation, kept: continuation.kept.map(withoutState) };
 }
 
-/** Where a client goes on that has all of the answer that this turn continues. */
+/** The cursor for a client that has all of the answer being continued. */
 export function behindBeginning({ id: turnId, request }: TurnRow): Cursor {
   return { turnId, seq: (request as TurnSettings).begunSeq ?? 0, n: 0 };
 }
 
-/** What the turn of an answer was asked, and how. */
+/** The question and settings of an answer's turn. */
 async function originOf(
   userId: string,
   answer: MessageRow,
@@ -145,7 +152,7 @@ function stillRunning(turnId: string | null): AppError {
   });
 }
 
-/** A few questions may stand behind it, as a client's prompt may end with them. */
+/** A few questions may follow it, as a client's prompt may end with several. */
 const lastAnswerWithin = { maxMessages: 20, maxBytes: 8 * 1024 * 1024 };
 
 async function findLastAnswer(userId: string, chatId: string) {

@@ -1,17 +1,18 @@
-// Open streams look at their credentials again: one that was ended, revoked or has expired since closes its streams within a
-// heartbeat (RELIABILITY I24). One round asks for all distinct credentials of the process at once, however many read with them.
+// Rechecks the credentials of open streams: an ended, revoked or expired credential closes its
+// streams within one heartbeat (RELIABILITY I24). Each round checks all distinct credentials of the
+// process at once.
 import { listEndedSessions, type SessionKey } from "@/db/sessions";
 import { listEndedTokens } from "@/db/users";
 import { type ClientStream, clientStreams } from "@/lib/client-streams";
 import { env } from "@/lib/env";
 import { repeat } from "@/lib/repeat";
 
-/** To be called once, when the server's life begins. A round that the database does not answer is made up for by the next. */
+/** Call once at startup. A round the database does not answer is covered by the next. */
 export function beginCredentialChecks(): void {
   repeat(env().HEARTBEAT_MS, closeStreamsOfEnded);
 }
 
-/** One round. A stream that is cut off looks unfinished to its client, which connects again and is then told 401. */
+/** One round. To the client a closed stream looks unfinished, so it reconnects and gets a 401. */
 export async function closeStreamsOfEnded(): Promise<void> {
   const sessions = new Map<string, SessionKey>();
   const tokens = new Set<string>();

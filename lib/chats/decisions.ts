@@ -1,5 +1,5 @@
-// What a person decided about the calls for which an answer asked consent, and what a client's own tools answered, as clients
-// send it (docs/protocol.md §5 and §8).
+// Parses a user's decisions on consent requests, and results of a client's own tools
+// (docs/protocol.md §5 and §8).
 import { isToolUIPart } from "ai";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
@@ -19,17 +19,17 @@ export const decision = z
 
 export type Decision = z.output<typeof decision>;
 
-/** More calls in one step are not worth reading one by one. */
+/** No step needs more calls decided one by one. */
 export const maxDecisions = 100;
 
-/** The turn that asked. Throws bad_request when the decisions belong to several. */
+/** The turn that asked. Throws bad_request if the decisions belong to several. */
 export function askingTurn(decisions: Decision[]): string {
   const [turnId, ...others] = new Set(decisions.map(({ id }) => turnOfApproval(id)));
   if (!turnId || others.length > 0) throw new AppError("bad_request", "approvals: must be those of one answer.");
   return turnId;
 }
 
-/** Decides once, however often it is sent: of different decisions the first one counts. */
+/** One key per request, so it is decided once: the first decision wins. */
 export function decisionKey(decisions: Decision[]): string {
   return `approve:${askingTurn(decisions)}`;
 }
@@ -41,8 +41,8 @@ const toolPart = z.object({
 const answer = z.object({ role: z.literal("assistant"), parts: z.array(z.unknown()) });
 
 /**
- * What a stock client has decided: it sends the answer back with `approval-responded` in the parts of its calls. Null when
- * this message is no such answer. Nothing else of it is read.
+ * Decisions from a stock client, which resends the answer with `approval-responded` in its call
+ * parts. Null if the message is no such answer. Nothing else in it is read.
  */
 export function decisionsIn(message: unknown): Decision[] | null {
   const read = answer.safeParse(message);
@@ -67,11 +67,13 @@ const answered = answer.extend({ id: clientId });
 export type CallResult = { toolCallId: string } & ({ output: unknown } | { errorText: string });
 export type Results = { messageId: string; results: CallResult[] };
 
-/** What a client's tools answered to the calls of this answer; null when the message is none, or holds no results. */
+/**
+ * The client's tool results for this answer's calls; null if the message is no answer or has none.
+ */
 export function resultsIn(message: unknown): Results | null {
   const read = answered.safeParse(message);
   if (!read.success) return null;
-  // Those of earlier steps were answered with those.
+  // Results of earlier steps were handled with those steps.
   const lastStep = read.data.parts.findLastIndex((part) => (part as { type?: unknown } | null)?.type === "step-start");
   const results = read.data.parts.slice(lastStep + 1).flatMap((part): CallResult[] => {
     const result = resultPart.safeParse(part);

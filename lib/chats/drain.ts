@@ -1,5 +1,5 @@
-// The server's way out: not ready, then no new turns, readers move on, live turns and other requests get their time
-// (docs/operations.md).
+// Shutdown: not ready, then no new turns, readers move on, and live turns and other requests get
+// time to finish (docs/operations.md).
 import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
 import { areMigrationsPending } from "@/lib/database-away";
@@ -20,7 +20,10 @@ export function isDraining(): boolean {
   return shared[key] ?? false;
 }
 
-/** Throws unavailable as soon as the server is asked to leave, and what the database throws when it does not answer. */
+/**
+ * Throws unavailable once shutdown has begun or while migrations are pending, and the database's
+ * error if it does not answer.
+ */
 export async function requireReady(): Promise<void> {
   if (shared[leavingKey]) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
   if (areMigrationsPending())
@@ -28,7 +31,7 @@ export async function requireReady(): Promise<void> {
   await pool().sql`select 1`;
 }
 
-/** The storing of a new turn, up to the moment when it is a live one: a drain waits for it. */
+/** Tracks a turn being stored until it is live: a drain waits for it. */
 export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
   shared[startsKey] ??= new Set();
   const start = work();
@@ -40,10 +43,13 @@ export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** So that the ends of the streams still reach their readers. */
+/** Lets the ends of streams reach their readers. */
 const lastWordsMs = 500;
 
-/** Resolves when every live turn has ended and every request is answered, or READY_DELAY_MS and DRAIN_MS have passed. */
+/**
+ * Resolves when all live turns have ended and all requests are answered, or after READY_DELAY_MS
+ * and DRAIN_MS.
+ */
 export async function drain(): Promise<void> {
   const { READY_DELAY_MS, DRAIN_MS } = env();
   shared[leavingKey] = true;

@@ -1,4 +1,5 @@
-// Carries a turn out: hands the pure run its ports and the log its chunks. Belongs to the server, not to a request.
+// Executes a turn: gives the pure run its ports and the log its chunks. Belongs to the server, not
+// to a request.
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { listBranch } from "@/db/messages";
@@ -30,19 +31,21 @@ import { clientTools } from "./client-tools";
 import { modelCall } from "./model-call";
 import type { TurnSettings } from "./turn-request";
 
-/** What a run needs of its turn. */
+/** The turn fields a run needs. */
 export type RunnableTurn = Pick<
   TurnRow,
   "id" | "userId" | "chatId" | "userMessageId" | "messageId" | "request" | "epoch" | "createdAt"
 >;
 
-/** Chunks between two breaks for other work: some milliseconds of a burst, and seconds of an ordinary answer. */
+/**
+ * Chunks before yielding to the event loop: milliseconds of a burst, seconds of an ordinary answer.
+ */
 const chunksAtOnce = 64;
 
 /**
- * Runs the turn, behind what its log holds already, to its terminal or until another process has taken it over. A turn past
- * its deadline ends as failed. `history` is the branch up to and including the question, read from the database when it is
- * not given. Never rejects.
+ * Runs the turn, after its log prefix, to its terminal or until another process takes over. A turn
+ * past its deadline ends as failed. `history` is the branch up to and including the question; read
+ * from the database if omitted. Never rejects.
  */
 export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch, stored);
@@ -61,7 +64,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   try {
     let chunks = 0;
     for await (const chunk of chunksOf(turn, stored, history, writer.signal)) {
-      // A burst would come through all the streams in front of this without a pause.
+      // A burst would pass through all the streams without yielding.
       if (++chunks % chunksAtOnce === 0) await setImmediate();
       begun = true;
       see(chunk);
@@ -69,7 +72,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
       if (room) await room;
     }
   } catch (error) {
-    // A bug in the run, or something before it that failed: the turn still needs its beginning and its one terminal.
+    // A bug in the run, or a failure before it: the turn still needs its opening and one terminal.
     const told = writer.signal.aborted;
     if (!told) logger.error({ err: error, turnId: turn.id }, "turn failed");
     if (!begun) await writer.append(startChunk(identityOf(turn)));
@@ -83,14 +86,14 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   clearTimeout(deadline);
   const { id: turnId, userId } = turn;
   const durationMs = performance.now() - startMs;
-  // A turn that was lost is reported by who ends it.
+  // A lost turn is reported by the process that ends it.
   if (outcome === "lost") return;
   const { model } = optionsOf(turn);
   reportTurn({ turnId, userId, model, metadata, durationMs });
   if (responseId && metadata.status !== "complete") await cancelAnswer(model, responseId);
 }
 
-/** Its provider goes on with it, though nobody will read it. */
+/** The provider would keep generating an answer that nobody will read. */
 async function cancelAnswer(modelId: string, responseId: string): Promise<void> {
   try {
     await (await requireModel(modelId)).background?.cancel(responseId);
@@ -107,14 +110,14 @@ function optionsOf(turn: RunnableTurn): TurnSettings {
   return turn.request as TurnSettings;
 }
 
-/** Between two tries of a read, as between two of a commit. */
+/** Backoff between read attempts, as for commits. */
 const retryMs = { first: 50, most: 1_000 };
-/** A read that is over the database's limit this often is too large for it; the database is not away. */
+/** A read that hits the database's time limit this often is too large; the database is not away. */
 const maxSlowReads = 3;
 
 /**
- * What a turn reads before it asks the model waits for a database that is away, until the turn is told to end. A query without
- * an answer does not keep the turn open.
+ * Retries a turn's reads before the model call while the database is away, until the turn is
+ * halted. A pending query does not keep the turn open.
  */
 async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
   let slowReads = 0;
@@ -129,7 +132,7 @@ async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Pro
   }
 }
 
-/** What the provider said, where the operator wants to read it. */
+/** The provider's own error text, if the operator wants it logged. */
 function saidOf(error: unknown, sent: string): { provider?: string } {
   const { LOG_PROVIDER_ERRORS, AUTH_SECRET, DATABASE_URL } = env();
   if (LOG_PROVIDER_ERRORS === "off") return {};
@@ -144,7 +147,10 @@ function identityOf(turn: RunnableTurn) {
   return { turnId, chatId, messageId, userMessageId, modelId, continues, createdAt: turn.createdAt.toISOString() };
 }
 
-/** Of a longer chat the model gets the end: more than the context of any model holds. The question itself is always there. */
+/**
+ * For longer chats the model gets the end, which is more than any context holds. Always includes
+ * the question.
+ */
 const historyLimits = { maxMessages: 1_000, maxBytes: 4_000_000 };
 
 type History = Pick<RunInput, "history" | "historyIsCut">;
@@ -181,7 +187,8 @@ async function* chunksOf(
   const history = withNotes(messages, options.prompt?.notes);
   let found = "";
   const ports: RunPorts = {
-    // A client that sends its own history manages its length: it gets the provider's refusal, not a cut it cannot see.
+    // A client that sends its own history manages its length: it gets the provider's refusal rather
+    // than a cut it cannot see.
     ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
     countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
@@ -236,8 +243,8 @@ async function* chunksOf(
 }
 
 /**
- * How the model is called: as the client wants where its dialect lets it say so, within the cap on the output. A client that
- * sends its own history runs its tools itself, and knows nothing of ours.
+ * Call options: the client's, where its dialect supports them, within the output cap. A client that
+ * sends its own history runs its own tools and does not get the server's.
  */
 function promptOf(settings: TurnSettings) {
   const { prompt, call = prompt } = settings;
@@ -247,14 +254,14 @@ function promptOf(settings: TurnSettings) {
   return {
     ...shared,
     instructions,
-    // Without any of its own, a call that the model makes up is the model's mistake.
+    // If the client has no tools, a call the model invents is the model's mistake.
     clientRuns: Boolean(tools?.length || prompt.fields?.functions),
     repeats: prompt.repeats,
     ...(tools && { tools: clientTools(tools), toolChoice }),
   };
 }
 
-/** The conversation with the instructions that a client put into its middle. */
+/** Inserts the client's mid-conversation instructions. */
 function withNotes(history: ChatMessage[], notes: TurnPrompt["notes"] = []): ChatMessage[] {
   return notes.reduceRight((messages, { behind, text }) => {
     const note: ChatMessage = { id: "", role: "system", parts: [{ type: "text", text }] };

@@ -1,12 +1,12 @@
-// Everything that a user has stored here, as JSON lines. No secret is among them: no password, no token, no hash.
+// Exports everything a user has stored, as JSON lines. Excludes secrets: passwords, tokens, hashes.
 import * as rows from "@/db/export";
 import { listSessions } from "@/db/sessions";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { withoutState } from "@/lib/turn/provider-state";
 
 /**
- * One JSON object a line, each with a `type`; what belongs to a chat or a document follows it. The last line is of type `end` and
- * counts those before it: an export without it was cut off.
+ * One JSON object per line, each with a `type`; contents of a chat or document follow it. The last
+ * line has type `end` and counts the lines before it: an export without it is truncated.
  */
 export async function* exportAccount(userId: string): AsyncGenerator<string> {
   let lines = 0;

@@ -1,5 +1,5 @@
-// The fingerprint of a send: a hash of what it asks for, independent of the order of JSON keys
-// (docs/protocol.md §5). Stored with the turn, so a key never returns the answer to another question.
+// Fingerprint of a send: a hash of its content, independent of JSON key order (docs/protocol.md
+// §5). Stored with the turn, so a key never returns the answer to another question.
 import { hash } from "node:crypto";
 import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
@@ -10,7 +10,10 @@ export function fingerprintOf(request: TurnRequest): string {
   return hash("sha256", JSON.stringify(contentOf(request), sortKeys), "base64url");
 }
 
-/** Throws key_reused when the turn answers another request. Turns of older versions have no fingerprint and match. */
+/**
+ * Throws key_reused if the turn answers a different request. Turns stored by older versions have no
+ * fingerprint and match.
+ */
 export function requireSameContent<T extends Pick<TurnRow, "fingerprint">>(turn: T, fingerprint: string): T {
   if (turn.fingerprint === null || turn.fingerprint === fingerprint) return turn;
   throw new AppError(
@@ -20,15 +23,15 @@ export function requireSameContent<T extends Pick<TurnRow, "fingerprint">>(turn:
 }
 
 /**
- * Excludes ids that a client generates per attempt, and how the answer is presented. A continuation is
- * identified by the answer it continues, so devices and servers that continue it at once share one turn
- * even when they would pick different models.
+ * Excludes per-attempt client ids and presentation options. A continuation is identified by the
+ * answer it continues, so devices and servers that continue it concurrently share one turn, even if
+ * they would pick different models.
  */
 function contentOf(request: TurnRequest): object {
   const { trigger, chatId, chatNumber, chatIsNew, model, searchMode, documentIds } = request;
   const chat = chatNumber ?? (chatIsNew ? null : chatId);
   if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
-  // Of different decisions the first one counts, and later ones follow its outcome.
+  // The first decision wins; later ones follow its outcome.
   if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
   if (trigger === "answer-calls") return { trigger, chat, messageId: request.messageId };
   const shared = { trigger, chat, model, searchMode, documentIds };

@@ -1,4 +1,5 @@
-// Following a turn: the one path for first answer, reload, second tab, second server and foreign clients.
+// Follows a turn: the one path for first view, reload, second tab, second server and foreign
+// clients.
 import { z } from "zod";
 import { findMessage } from "@/db/messages";
 import { findRunningTurn, findRunningTwin, findTurn, type TurnRow } from "@/db/turns";
@@ -15,8 +16,8 @@ import type { TurnRequest } from "./turn-request";
 export type Turn = TurnRow;
 
 /**
- * A reader of the turn's chunks from behind `afterSeq`. With `compact`, what is stored by now comes with its deltas
- * joined. Throws not_found for a cursor the log does not know (any more).
+ * A reader of the turn's chunks after `afterSeq`. With `compact`, deltas already stored are joined.
+ * Throws not_found for a cursor the log does not (or no longer) have.
  */
 export async function followTurn(
   turn: TurnRow,
@@ -30,7 +31,7 @@ export async function followTurn(
   return compact ? compacted(reader, turn.lastSeq) : reader;
 }
 
-/** Turn ids are the server's, so what is no UUID is unknown. */
+/** The server issues turn ids, so anything but a UUID is unknown. */
 const uuid = z.uuid();
 
 export async function requireTurn(userId: string, turnId: string): Promise<TurnRow> {
@@ -39,7 +40,10 @@ export async function requireTurn(userId: string, turnId: string): Promise<TurnR
   return turn;
 }
 
-/** The turn a chat's follower means: the cursor's, else the live one; null when there is nothing to follow, or no such chat. */
+/**
+ * The turn to follow in a chat: the cursor's, else the live one; null if there is none, or no such
+ * chat.
+ */
 export async function findFollowed(userId: string, chatId: string, cursor: Cursor | null): Promise<TurnRow | null> {
   if (cursor) {
     const turn = await requireTurn(userId, cursor.turnId);
@@ -49,12 +53,14 @@ export async function findFollowed(userId: string, chatId: string, cursor: Curso
   return findRunningTurn(userId, chatId);
 }
 
-/** The running turn of a request that names no chat and has no key: whoever lost its stream asks for the whole answer so. */
+/**
+ * The running turn of a request without chat and key: how a client that lost its stream gets the
+ * whole answer.
+ */
 export function findLostTurn(userId: string, request: TurnRequest): Promise<TurnRow | null> {
   return findRunningTwin(userId, fingerprintOf(request));
 }
 
-/** A turn as the API tells it. */
 export function describeTurn(turn: TurnRow) {
   return {
     turnId: turn.id,

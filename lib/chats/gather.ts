@@ -1,41 +1,45 @@
-// Gathering (docs/protocol.md §2), for a reader that asks for it: while text comes faster than anybody reads, what comes
-// within a moment is one delta, because a frame costs its reader more bytes than the few words in it. The log, the turn and
-// other readers know nothing of this. The only place where a reader waits for something that is stored.
+// Gathering (docs/protocol.md §2), on a reader's request: while text arrives faster than anyone
+// reads, everything within a short interval becomes one delta, since a frame's overhead exceeds the
+// few words in it. Log, turn and other readers are unaffected. The only place where a reader waits
+// for something already stored.
 import { z } from "zod";
 import type { LogReader } from "@/lib/log/contract";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { compactChunks } from "@/lib/turn/merge";
 
-/** What a reader may ask for. More than a second would be felt. */
+/** Allowed interval. More than a second would be noticeable. */
 const gatherMs = z.coerce.number().int().min(1).max(1_000);
 
 export const gatherHeader = z.object({
   "X-Gather-Ms": gatherMs.optional().describe("So long text may be gathered that flows faster than anybody reads."),
 });
 
-/** 0: do not gather. So is anything that makes no sense: it is a wish, and the stream is right without. */
+/**
+ * 0 disables gathering. So does any invalid value: the header is a hint, and the stream is correct
+ * without it.
+ */
 export function gatherMsOf(request: Request): number {
   const wish = request.headers.get("x-gather-ms");
-  // The schema's failure for nothing would cost more than the rest of the request's headers.
+  // A failed schema parse of a missing header would cost more than all other headers.
   return wish === null ? 0 : (gatherMs.safeParse(wish).data ?? 0);
 }
 
-/** Characters a second, some twenty times what a person reads. Below it every delta goes at once. */
+/** Characters/s, about twenty times reading speed. Below it every delta is sent immediately. */
 const fastFlow = 500;
-/** Beside so much text the rest of a frame is nothing: more need not be waited for. */
+/** With this much text the frame overhead is negligible: stop waiting. */
 const enoughText = 2_048;
 
 /**
- * The same chunks with deltas joined: a joined one has the seq of the last it holds. A delta waits until `gatherMs` after
- * the one before was handed out, and only when text flows fast. Whatever is no delta goes at once, with all before
- * it; so does the first delta of each part. The reader must begin right behind what its client has: what is joined cannot
- * be parted.
+ * Wraps a reader to join deltas; a joined chunk has the seq of its last. While text flows fast, a
+ * delta is held until `gatherMs` after the previous one was returned. Any other chunk, and the
+ * first delta of each part, flushes immediately. The reader must start right after what its client
+ * has: joined deltas cannot be split again.
  */
 export function gathered(reader: LogReader, gatherMs: number): LogReader {
-  /** Asked for, and perhaps not there when the time is up. */
+  /** The pending read, which may outlast the interval. */
   let coming: Promise<LoggedChunk[] | null> | undefined;
   let givenMs = Number.NEGATIVE_INFINITY;
-  /** Characters of the last second, older ones counting less. */
+  /** Characters in the last second, exponentially decayed. */
   let flow = 0;
   let flowMs = 0;
 

@@ -1,5 +1,5 @@
-// The verbs on invitations: links by which an administrator lets people sign up. Who calls has been checked by the route
-// (requireAdmin in lib/auth.ts); a link works once.
+// Operations on invitations: links that let people sign up. The route has already checked the
+// caller (requireAdmin in lib/auth.ts). A link works once.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { deleteInvitation, type InvitationRow, insertInvitation, listInvitations as listRows } from "@/db/invitations";
@@ -24,10 +24,10 @@ export type Invitation = {
   usedAt: string | null;
 };
 
-/** More than may be open at once, with those of the last weeks. */
+/** More than can be open at once, plus recent weeks' closed ones. */
 const listed = 500;
 
-/** The token is in the answer, and nowhere else ever again: `/sign-in?invite=<token>` is the link. */
+/** Returns the token, which is never shown again: `/sign-in?invite=<token>` is the link. */
 export async function createInvitation(
   adminId: string,
   { email, role, expiresInDays }: z.output<typeof invitationInput>,

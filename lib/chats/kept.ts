@@ -1,5 +1,6 @@
-// Answers that clients read again by the id that a wire format gave them (docs/protocol.md §6.7): finding one, what a new
-// request refers to, and making one unreadable. Unknown, foreign, unkept and deleted look the same.
+// Answers that clients retrieve by a wire format's id (docs/protocol.md §6.7): finding one,
+// resolving references in a request, and making one unreadable. Unknown, foreign, unkept and
+// deleted answers look the same.
 import { deleteChat } from "@/db/chats";
 import { findMessage, findMessages, listBranch, type MessageRow } from "@/db/messages";
 import { findTurn, replaceRequest, type TurnRow } from "@/db/turns";
@@ -19,10 +20,10 @@ export async function requireKeptTurn(userId: string, turnId: string | null): Pr
   return turn;
 }
 
-/** More are no conversation, and would be read for one request. */
+/** No conversation has more, and all would be read for one request. */
 const maxNamedMessages = 1_000;
 
-/** What of the caller's own these ids name. Throws bad_request for too many of them. */
+/** The caller's own objects that these ids name. Throws bad_request for too many. */
 export async function findKnown(
   userId: string,
   { turnId, messageIds }: { turnId?: string; messageIds: string[] },
@@ -37,7 +38,7 @@ export async function findKnown(
   return { messages, ...(answer && { turn: { chatId: turn.chatId, view: viewOf(turn), answer } }) };
 }
 
-/** The answer of a turn that has ended, as it is stored. */
+/** The stored answer of an ended turn. */
 export async function readAnswer(turn: TurnRow): Promise<TurnAnswer> {
   const [context, row] = await Promise.all([loadTurnContext(turn, "turn"), findMessage(turn.userId, turn.messageId)]);
   if (!row) throw new AppError("not_found", "There is no answer with this id.");
@@ -57,18 +58,18 @@ export async function readAnswer(turn: TurnRow): Promise<TurnAnswer> {
   return { context, message, metadata: message.metadata };
 }
 
-/** As `lib/chats/messages.ts` bounds a page. */
+/** Same limits as `lib/chats/messages.ts` uses per page. */
 const inputLimits = { maxMessages: 200, maxBytes: 8 * 1024 * 1024 };
 
-/** The messages above the answer, oldest first; of a long conversation the newest. */
+/** The messages before the answer, oldest first; of a long conversation the newest. */
 export async function listInput({ userId, chatId, userMessageId }: TurnRow): Promise<StoredMessage[]> {
   const rows = await listBranch(userId, chatId, { leafId: userMessageId, ...inputLimits });
   return rows.map((row) => ({ ...toStored(row), parts: (row.parts as ChatMessage["parts"]).map(withoutState) }));
 }
 
 /**
- * A turn that runs is stopped. Its chat is deleted if it is in no list and holds nothing else; otherwise the answer stays for
- * those who go on from it, and is not found any more.
+ * Stops a running turn. Deletes its chat if unlisted and without other content; otherwise the
+ * answer stays for continuations but can no longer be retrieved.
  */
 export async function forgetAnswer(userId: string, turnId: string | null): Promise<void> {
   const turn = await requireKeptTurn(userId, turnId);

@@ -1,5 +1,5 @@
-// The verbs on messages: the branch of a chat that is in view, page by page from its end; an answer under way with what is stored of
-// it so far.
+// Operations on messages: the chat's branch in view, paged from its end; a running answer comes
+// with what is stored so far.
 import { isToolUIPart } from "ai";
 import { z } from "zod";
 import { pool } from "@/db/client";
@@ -16,9 +16,9 @@ import { maxIdLength } from "@/lib/turn/turn-options";
 import { requireChat } from "./chats";
 
 const pageSize = 50;
-/** A dialect's list has no pages: this many of the newest messages. */
+/** Dialect lists are not paged: this many of the newest messages. */
 const maxListed = 200;
-/** Of one page or list, as JSON: some of the largest messages there can be. */
+/** JSON bytes per page or list: a few of the largest possible messages. */
 const maxPageBytes = 8 * 1024 * 1024;
 
 export const messageListQuery = z.object({
@@ -33,8 +33,8 @@ export const messageListQuery = z.object({
 export type MessagePage = { messages: ChatMessage[]; nextCursor: string | null };
 
 /**
- * The newest messages of the branch in view, or those up to the cursor; each page oldest first. Throws not_found when the user has
- * no such chat, bad_request for a cursor that is no message of it.
+ * The newest messages of the branch in view, or those up to the cursor; each page oldest first.
+ * Throws not_found if the user has no such chat, bad_request if the cursor is not a message of it.
  */
 export async function listMessages(
   userId: string,
@@ -59,7 +59,7 @@ export async function listMessages(
   };
 }
 
-/** The newest messages of the branch in view, oldest first, with what the tables know of each besides. */
+/** The newest messages of the branch in view, oldest first, with their other stored fields. */
 export async function listStoredMessages(userId: string, chatId: string): Promise<StoredMessage[]> {
   await requireChat(userId, chatId);
   const rows = await listBranch(userId, chatId, { maxMessages: maxListed, maxBytes: maxPageBytes });
@@ -83,7 +83,7 @@ async function toMessage(row: MessageRow): Promise<ChatMessage> {
     const message = await foldChunks(chunks.map(({ json }) => JSON.parse(json) as TurnChunk));
     return { ...message, id: row.id, parts: message.parts.map(withoutState) };
   }
-  // An answer that a client sent as history was never run here, so its metadata does not say how it ended.
+  // Answers sent as client history never ran here, so their metadata has no status.
   const metadata = row.role === "assistant" ? { status: row.status, ...(row.metadata as object | null) } : row.metadata;
   const parts = (row.parts as ChatMessage["parts"]).map(withoutState);
   return { id: row.id, role: row.role, parts, metadata: metadata ?? undefined } as ChatMessage;

@@ -1,5 +1,5 @@
-// How the model of a turn is called: what its client asked for, in the words of the model's provider. Throws bad_request naming a
-// field that the provider cannot be told.
+// Translates the client's call options into the model provider's terms. Throws bad_request naming a
+// field the provider does not support.
 import { AppError } from "@/lib/errors";
 import type { ReadyModel } from "@/lib/models/catalogue";
 import { callOptions } from "@/lib/models/request-fields";

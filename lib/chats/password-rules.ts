@@ -1,10 +1,13 @@
-// Which passwords may be chosen. Length is checked with the input (lib/chats/users.ts); here is what attackers try first:
-// passwords that many people use, from leaks, and the address itself.
+// Password choice rules. Length is checked with the input (lib/chats/users.ts); this rejects what
+// attackers try first: common passwords from leaks, and the email address itself.
 import { AppError } from "@/lib/errors";
 
 let common: Promise<Set<string>> | undefined;
 
-/** 49,000 passwords, most of them from leaks, lower case. Loaded at the first choice of a password: 5 MB that most processes never need. */
+/**
+ * 49,000 lower-case passwords, mostly from leaks. Loaded on first use: 5 MB that most processes
+ * never need.
+ */
 function commonPasswords(): Promise<Set<string>> {
   common ??= import("@zxcvbn-ts/language-common").then(
     ({ dictionary }) => new Set(dictionary["passwords-common"].map(String)),
@@ -12,7 +15,7 @@ function commonPasswords(): Promise<Set<string>> {
   return common;
 }
 
-/** Throws bad_request with a sentence for the person who chooses the password. */
+/** Throws bad_request with a message for the user. */
 export async function requireUncommonPassword(email: string, password: string): Promise<void> {
   const lower = password.toLowerCase();
   const [localPart = ""] = email.split("@");

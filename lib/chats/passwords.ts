@@ -1,25 +1,30 @@
-// Hashing and checking passwords with argon2id, a few at a time behind a short queue. Hashing takes a core for as long as
-// it lasts: without a bound, parallel sign-ins would take the processor from everybody's answers.
+// Hashes and verifies passwords with argon2id, with bounded concurrency and a short queue. Each
+// hash occupies a core: unbounded parallel sign-ins would starve running answers.
 import { hash, verify } from "@node-rs/argon2";
 import { AppError } from "@/lib/errors";
 
 /** OWASP's first recommendation: 19 MiB, two passes. About 20 ms. */
 const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 
-/** One core is left for the event loop on the smallest machines; 50 hashes a second are more than people need. */
+/**
+ * Leaves a core for the event loop on the smallest machines; 50 hashes/s are more than users need.
+ */
 const maxRunning = 1;
-/** Whoever waits behind these is answered within half a second. */
+/** Queue limit: the last one waits under half a second. */
 const maxWaiting = 20;
 
 const key = Symbol.for("rivulet.passwords");
 const shared = globalThis as { [key]?: { running: number; waiting: (() => void)[] } };
 
-/** Throws rate_limited when too many are waiting. */
+/** Throws rate_limited if the queue is full. */
 export function hashPassword(password: string): Promise<string> {
   return queued(() => hash(password, argon2));
 }
 
-/** False without a hash, in the same time as for a wrong password. Throws rate_limited when too many are waiting. */
+/**
+ * False without a hash, after the same time as for a wrong password. Throws rate_limited if the
+ * queue is full.
+ */
 export function verifyPassword(passwordHash: string | null, password: string): Promise<boolean> {
   return queued(async () => {
     const right = await verify(passwordHash ?? (await dummyHash()), password);
@@ -27,7 +32,7 @@ export function verifyPassword(passwordHash: string | null, password: string): P
   });
 }
 
-/** Refuses before anything is asked of the database. */
+/** Refuses before any database query. */
 export function requirePasswordQueue(): void {
   if ((shared[key]?.waiting.length ?? 0) >= maxWaiting) throw busy();
 }
@@ -37,7 +42,7 @@ async function queued<T>(work: () => Promise<T>): Promise<T> {
   const queue = shared[key];
   if (queue.running >= maxRunning) {
     if (queue.waiting.length >= maxWaiting) throw busy();
-    // Whoever ends hands its place over, so that nobody who comes meanwhile can take it.
+    // A finishing job hands its slot to the next waiter, so no newcomer can take it.
     await new Promise<void>((resolve) => queue.waiting.push(resolve));
   } else queue.running += 1;
   try {

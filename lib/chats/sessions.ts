@@ -1,5 +1,5 @@
-// The verbs on sessions: open, renew, list, end. Each is a row, which next-auth's JWT in the cookie names by its id;
-// who holds the cookie is lib/auth.ts. Setting and clearing the cookie is a door's business.
+// Operations on sessions: open, renew, list, end. Each session is a row whose id is in next-auth's
+// JWT cookie; lib/auth.ts identifies the caller, and routes set and clear the cookie.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { pool } from "@/db/client";
@@ -12,18 +12,18 @@ export type Session = {
   createdAt: string;
   lastSeenAt: string;
   expiresAt: string;
-  /** What the browser called itself when it signed in; may be empty. */
+  /** User agent at sign-in; may be empty. */
   userAgent: string;
-  /** The one that asks. */
+  /** The session making this request. */
   current: boolean;
 };
 
 const uuid = z.uuid();
 
-/** Enough to tell browsers apart; real ones have some 120 characters. */
+/** Enough to tell browsers apart; real ones have about 120 characters. */
 const maxUserAgentLength = 200;
 
-/** Safe to store, to log and to show: one line of printable characters. */
+/** One line of printable characters: safe to store, log and show. */
 export function cleanUserAgent(headers: Headers): string {
   const text = headers.get("user-agent") ?? "";
   return text
@@ -32,19 +32,22 @@ export function cleanUserAgent(headers: Headers): string {
     .slice(0, maxUserAgentLength);
 }
 
-/** A new session, as the claims of its JWT; null when there is no such user. */
+/** Opens a session and returns its JWT claims; null if there is no such user. */
 export async function openSession(userId: string, headers: Headers): Promise<SessionClaims | null> {
   return insert(uuidv7(), userId, headers);
 }
 
-/** The claims of the same session while it is good, else null. One from before sessions had rows gets its row here. */
+/**
+ * The session's claims while it is valid, else null. A session from before sessions had rows gets
+ * its row here.
+ */
 export async function renewSession(claims: SessionClaims, headers: Headers): Promise<SessionClaims | null> {
   const key = sessionKey(claims);
   if (!key || !(await rows.findSessionUser(key))) return null;
   return key.rowless ? insert(key.id, key.userId, headers) : sessionClaims(key);
 }
 
-/** Signs out. A session from before sessions had rows gets one that says so. */
+/** Signs out. A session from before sessions had rows gets a row that marks it ended. */
 export async function endOwnSession({ credential }: Caller): Promise<void> {
   if (credential.kind !== "session") return;
   const { id, userId, rowless } = credential;
@@ -68,20 +71,20 @@ export async function listSessions({ user, credential }: Caller): Promise<Sessio
   }));
 }
 
-/** Throws not_found when the user has no such session, forbidden for a token. */
+/** Throws not_found if the user has no such session, forbidden for a token. */
 export async function endSession(caller: Caller, id: string): Promise<void> {
   requireSession(caller);
   const ended = uuid.safeParse(id).success && (await rows.endSession(caller.user.id, id));
   if (!ended) throw new AppError("not_found", "There is no such session.");
 }
 
-/** Signs out everywhere. Tokens stay: each is made, listed and revoked by itself. Throws forbidden for a token. */
+/** Signs out everywhere. Tokens stay: they are managed separately. Throws forbidden for a token. */
 export async function endAllSessions(caller: Caller): Promise<void> {
   requireSession(caller);
   await pool().sql.begin((sql) => rows.endAllSessions(sql, caller.user.id));
 }
 
-/** A token acts for its user, but decides nothing about who that is. */
+/** A token acts for its user, but must not change sign-in credentials. */
 export function requireSession({ credential }: Caller): void {
   if (credential.kind !== "session")
     throw new AppError("forbidden", "An access token cannot do this. Sign in in a browser and do it there.");

@@ -1,5 +1,5 @@
-// Starting a turn: exactly once for a key, one at a time in a chat, nothing sent to a provider before the question and
-// the turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
+// Starts a turn: exactly once per key, one at a time per chat, and nothing goes to a provider
+// before question and turn are committed (docs/protocol.md §5, RELIABILITY I7, I8, I9).
 import { setTimeout as delay } from "node:timers/promises";
 import { v7 as uuidv7 } from "uuid";
 import { uniqueViolation } from "@/db/client";
@@ -30,13 +30,14 @@ import { stopRow } from "./stop";
 import { type Begun, beginningOf, placeFor, readState, type Send, storeSend } from "./store-send";
 import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
-/** Keeps a promise alive after the response is gone: Next's `after`. */
+/** Keeps a promise alive after the response ends: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;
 
 /**
- * Starts the turn and lets go of it, or returns the turn this key started before. Follow it with `followTurn`.
- * Throws unavailable while the server drains, turn_running when the chat is busy with another turn, key_reused when the key
- * belongs to a turn that was asked for something else. A running answer from which the client's history goes on is ended first.
+ * Starts the turn without waiting for it, or returns the turn this key started earlier. Follow it
+ * with `followTurn`. Throws unavailable during a drain, turn_running if the chat is busy with
+ * another turn, key_reused if the key belongs to a different request. A running answer that the
+ * client's history has moved past is ended first.
  */
 export function startTurn(userId: string, asked: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
   return whileStarting(async () => {
@@ -51,10 +52,10 @@ export function startTurn(userId: string, asked: TurnRequest, keepAlive: KeepAli
   });
 }
 
-/** Each time another send was faster than the one that waited for the end of an answer. */
+/** Retries when another send won the race after an answer was ended. */
 const maxReplaced = 5;
 
-/** The turn that must end before the send may begin. */
+/** The turn that must end before the send can start. */
 type Replaced = { replaced: TurnRow };
 
 async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow | Replaced> {
@@ -73,7 +74,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   try {
     found = await continuationFor(userId, request);
   } catch (error) {
-    // An equal send may have begun since: its answer is now the last one in view.
+    // An equal send may have started since: its answer is now the last in view.
     const winner = AppError.is(error) && (await findTurnByKey(userId, request.clientKey));
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
@@ -93,11 +94,11 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     if (error instanceof TurnRefused) return afterRefusal(send, error);
     if (!isDatabaseAway(error)) throw error;
     const found = await findStored(turnId, userId, request.clientKey, error);
-    // Somebody else's, or taken over meanwhile: it has an owner.
+    // Started by another send, or taken over meanwhile: it has an owner.
     if (found.id !== turnId || found.epoch !== 1) return requireSameContent(found, fingerprint);
     begun = { turn: found };
   }
-  // An equal send was faster.
+  // An equal send won.
   if (!begun) return afterConflict(send);
   const { turn, history } = begun;
   keepAlive(execute(turn, beginningOf(turn, options, continuation), history));
@@ -110,12 +111,12 @@ async function continuationFor(userId: string, request: TurnRequest): Promise<Co
   if (request.trigger === "answer-approvals") return requireAsked(userId, request.chatId, request.decisions);
 }
 
-/** For a database that comes back at once; the client, who waits, tries again after that. */
+/** For brief database outages; the waiting client retries after that. */
 const rereadMs = { first: 50, most: 400, all: 1_500 };
 
 /**
- * The answer to the statement was lost, which may have been carried out all the same: then it is not to wait for the end of
- * its lease. Throws the error when nothing was stored, or nobody can say.
+ * The statement's answer was lost, but it may have committed: find the turn now rather than let its
+ * lease expire. Throws the original error if nothing was stored or that is unknown.
  */
 async function findStored(turnId: string, userId: string, clientKey: string, error: unknown): Promise<TurnRow> {
   const untilMs = performance.now() + rereadMs.all;
@@ -132,13 +133,13 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
   }
 }
 
-/** Throws for a model that is not offered. */
+/** Throws if the model is not offered. */
 async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
   const ready = await requireModel(request.model);
   const { id: model } = ready;
   const call = request.trigger === "submit-message" ? request.call : undefined;
   const prompt = request.trigger === "answer-prompt" ? request.prompt : undefined;
-  // Throws for a field that this model's provider cannot be told.
+  // Throws for a field this model's provider does not support.
   modelCall(ready, { call, prompt });
   if (prompt) requireReadable(prompt, ready);
   return {
@@ -153,7 +154,7 @@ async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
   };
 }
 
-/** Throws for what of a prompt the model would not be told, or cannot read. */
+/** Throws for prompt content that the model cannot be sent or cannot read. */
 function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyModel): void {
   const parts = messages.flatMap((message) => message.parts);
   if (!fields.names && parts.some((part) => part.type === "text" && part.providerMetadata?.openaiCompatible?.name))
@@ -169,7 +170,7 @@ function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyM
     );
 }
 
-/** As the answer that is continued was asked for; only the model may be another one. */
+/** The settings of the continued answer; only the model may change. */
 async function settingsAgain(
   { settings, messageId }: Continuation,
   { model: modelName = settings.modelName, canAsk }: TurnRequest,
@@ -181,8 +182,8 @@ async function settingsAgain(
 }
 
 /**
- * Two calls met: the equal send attaches to the winner's turn, the one that goes on from a running answer ends that, any other
- * is told which turn runs. None is counted.
+ * Two sends collided: an equal send attaches to the winner's turn, one that moves past the running
+ * answer ends it, and any other gets turn_running. None is counted.
  */
 async function afterConflict(send: Send, cause?: unknown): Promise<TurnRow | Replaced> {
   const { userId, request, fingerprint, place } = send;
@@ -207,7 +208,7 @@ function stillAnswering(running: TurnRow | null, cause?: unknown): AppError {
   );
 }
 
-/** An equal send may have taken the last place, or the chat is busy anyway: then that is the answer. */
+/** An equal send may have taken the last slot, or the chat may be busy anyway: then report that. */
 async function afterRefusal(send: Send, refusal: TurnRefused): Promise<TurnRow | Replaced> {
   const { userId, request } = send;
   const { turnId, chat } = await readState(userId, request);
@@ -215,13 +216,13 @@ async function afterRefusal(send: Send, refusal: TurnRefused): Promise<TurnRow |
   throw refusalOf(refusal);
 }
 
-/** Some clients count the messages of each chat anew: then an id means one message in one chat only. */
+/** Some clients number messages per chat: an id is then unique within one chat only. */
 function isElsewhere(turn: TurnRow, { trigger, keyless, chatId, chatIsNew, ...request }: TurnRequest): boolean {
   const hasHistory = trigger === "submit-message" && "before" in request && request.before !== undefined;
   return hasHistory && keyless === true && !chatIsNew && turn.chatId !== chatId;
 }
 
-/** The messages have rows of their own. */
+/** The messages have their own rows. */
 function callOf({ messages: _, ...call }: TurnPrompt): Omit<TurnPrompt, "messages"> {
   return call;
 }

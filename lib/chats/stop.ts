@@ -1,5 +1,6 @@
-// Stopping a turn: a compare-and-set in the database, then waiting for the one terminal. The answer tells what it was:
-// a stop that came too late is not reported as one (RELIABILITY I11, I12).
+// Stops a turn: a compare-and-set in the database, then a wait for the one terminal. The response
+// reports the actual outcome: a stop that came too late is not reported as one (RELIABILITY I11,
+// I12).
 import { findLatestTurn, findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
@@ -10,10 +11,10 @@ import { requireTurn } from "./follow";
 
 export type Stopped = { turnId: string | null; status: TurnState | null };
 
-/** Longer than a dead owner's lease and the reaper's round, at their defaults. */
+/** Longer than a dead owner's lease plus the reaper's interval, at their defaults. */
 const waitMs = 30_000;
 
-/** Stops the chat's live turn; tells the state of its latest turn when none is live. */
+/** Stops the chat's live turn; returns the latest turn's state if none is live. */
 export async function stopChat(userId: string, chatId: string): Promise<Stopped> {
   await requireChat(userId, chatId);
   const turn = await findLatestTurn(userId, chatId);
@@ -24,7 +25,7 @@ export async function stopTurn(userId: string, turnId: string): Promise<Stopped>
   return stopRow(await requireTurn(userId, turnId));
 }
 
-/** For a client that has left and cannot come back. Nobody waits for it. */
+/** For a client that left and cannot return. Does not wait for the end. */
 export async function stopAbandoned({ id, state }: TurnRow): Promise<void> {
   if (state !== "running") return;
   try {
@@ -34,7 +35,7 @@ export async function stopAbandoned({ id, state }: TurnRow): Promise<void> {
   }
 }
 
-/** Throws unavailable when the turn has not ended within 30 s. */
+/** Throws unavailable if the turn has not ended within 30 s. */
 export async function stopRow(turn: TurnRow): Promise<Stopped> {
   if (turn.state !== "running") return { turnId: turn.id, status: turn.state };
   await turnLog().requestStop(turn.id);

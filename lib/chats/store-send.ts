@@ -1,5 +1,6 @@
-// Storing a send: chat, question, turn and the place of its answer at once, or nothing of it. What is stored is decided from what
-// was read before, and holds only while that is still so (docs/protocol.md §5, RELIABILITY I7, I9).
+// Stores a send: chat, question, turn and answer placeholder, all or nothing. What to store is
+// decided from an earlier read and is only valid while that still holds (docs/protocol.md §5,
+// RELIABILITY I7, I9).
 import { v7 as uuidv7 } from "uuid";
 import { insertChat } from "@/db/chats";
 import { pool, type Statements, uniqueViolation } from "@/db/client";
@@ -33,7 +34,7 @@ export function readState(
   return readSendState(userId, clientKey, number === undefined ? { id } : { number });
 }
 
-/** A turn whose row is stored, and its branch where that is known without asking. */
+/** A stored turn, and its branch if known without a query. */
 export type Begun = { turn: TurnRow; history?: ChatMessage[] };
 
 export type Send = {
@@ -43,11 +44,14 @@ export type Send = {
   fingerprint: string;
   options: TurnSettings;
   continuation: Continuation | undefined;
-  /** Where the client's history puts the question; undefined: behind the chat's newest message. */
+  /** The question's place in the client's history; undefined: after the chat's newest message. */
   place: Place | undefined;
 };
 
-/** Undefined when the client tells nothing of its history. Throws too_large when it tells more than may be stored at once. */
+/**
+ * Undefined if the client sends no history. Throws too_large if it sends more than may be stored at
+ * once.
+ */
 export async function placeFor(
   userId: string,
   request: TurnRequest,
@@ -58,7 +62,7 @@ export async function placeFor(
   const { message, before } = request;
   if (!message || !before) return undefined;
   const { id, parts } = message;
-  // Nothing needs to be looked up, as long as no other chat has this id.
+  // No lookup needed, unless a message of another chat has this id: the insert then fails.
   if (before.length === 0 && !chat && !again)
     return { unknown: [], question: { id, parentId: null, stored: false }, path: [{ name: id, id, role: "user" }] };
   const place = await placeOf(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
@@ -67,13 +71,14 @@ export async function placeFor(
   return place;
 }
 
-/** Each time another send got on. */
+/** Compare-and-set retries. */
 const mostTries = 20;
 
 /**
- * Stores what `state` says is not there yet, and looks again when another send was faster in this chat. Null when a turn
- * with the same key began meanwhile. Throws not_found without the chat or message that is meant, bad_request for a message's id that
- * is used, and the violation of an index of `turns` when the chat is busy or an equal send is being stored.
+ * Stores what `state` says is missing, and retries if another send into this chat won. Null if a
+ * turn with the same key started meanwhile. Throws not_found without the referenced chat or
+ * message, bad_request for a used message id, and the unique violation of `turns` if the chat is
+ * busy or an equal send is being stored.
  */
 export async function storeSend(send: Send, state: SendState): Promise<Begun | null> {
   const { userId, request } = send;
@@ -89,7 +94,9 @@ export async function storeSend(send: Send, state: SendState): Promise<Begun | n
   throw new Error(`chat ${request.chatId} changed ${mostTries} times while a turn was to begin in it`);
 }
 
-/** Null when the chat is not what it was, or is there by now, or its number is taken; then nothing was stored. */
+/**
+ * Null if the chat changed or appeared meanwhile, or its number is taken; nothing is stored then.
+ */
 async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
   const { userId, request, fingerprint, options, continuation, place } = send;
   if (!chat && !place && !makesChat(request)) throw new AppError("not_found", "There is no such chat.");
@@ -129,7 +136,7 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
       });
     else if (chat) turn = await insert(sql, chat);
     else if (request.chatNumber === undefined && !again) turn = await insert(sql, { newTitle: title });
-    // The client wants this number, or somebody has taken the next one.
+    // The client wants this number, or another send took the next one.
     else
       turn = await sql.begin(async (tx) => {
         const made = await insertChat(
@@ -142,7 +149,7 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
   } catch (error) {
     if (uniqueViolation(error, "chats")) return null;
     if (!uniqueViolation(error, "messages")) throw error;
-    // Stored meanwhile, or the id is that of a message in another chat: what is there must be looked at.
+    // Stored meanwhile, or the id belongs to another chat's message: look up what exists.
     if (place && !again) return null;
     throw new AppError(
       "bad_request",
@@ -161,7 +168,7 @@ function makesChat(request: TurnRequest): boolean {
 
 type Said = NewMessage & { id: string };
 
-/** One behind the other. */
+/** Chained: each message is the parent of the next. */
 function questionRows(said: Said[], above: string | null, request: TurnRequest): TurnMessage[] {
   const last = said.length - 1;
   return said.map((message, index) => ({
@@ -176,13 +183,12 @@ function questionRows(said: Said[], above: string | null, request: TurnRequest):
   }));
 }
 
-/** The place of the answer. */
 function answerRow(turn: NewTurn): TurnMessage {
   const { messageId: id, userMessageId: parentId, id: turnId } = turn;
   return { id, parentId, turnId, role: "assistant", status: "running", parts: [], metadata: null, text: "" };
 }
 
-/** What the log of a turn holds before its run: what is kept of the answer that it continues. */
+/** The log prefix of a turn before its run: the kept part of the answer it continues. */
 export function beginningOf(
   turn: TurnRow,
   options: TurnSettings,
@@ -197,7 +203,7 @@ export function beginningOf(
   ]);
 }
 
-/** How many chunks that is without what was decided. */
+/** Number of prefix chunks, without decisions. */
 function begunSeqOf(continuation: Continuation | undefined): number | undefined {
   return continuation && openingLength + keptOf(continuation).length;
 }
@@ -209,7 +215,7 @@ function keptOf({ kept }: Continuation): TurnChunk[] {
 /** `start` and the first `data-turn`. */
 const openingLength = 2;
 
-/** As they are read back. */
+/** As read back from the log. */
 function numbered(chunks: TurnChunk[]): LoggedChunk[] {
   return chunks.map((chunk, index) => {
     const json = JSON.stringify(chunk);
@@ -219,7 +225,7 @@ function numbered(chunks: TurnChunk[]): LoggedChunk[] {
 
 type NewMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string; metadata?: { model: string } };
 
-/** What the client says that is not stored yet, oldest first. */
+/** The client's messages that are not stored yet, oldest first. */
 function newMessages(request: TurnRequest): NewMessage[] {
   if (request.trigger === "submit-message") return [{ ...request.message, role: "user" }];
   return request.trigger === "answer-prompt" ? request.prompt.messages : [];
@@ -229,7 +235,7 @@ function messageOf(request: TurnRequest): Pick<ChatMessage, "id" | "parts"> | un
   return request.trigger === "submit-message" || request.trigger === "regenerate-message" ? request.message : undefined;
 }
 
-/** What is not stored yet of a client's history. */
+/** The unstored part of a client's history. */
 function placedMessages(request: TurnRequest, { unknown, question }: Place): Said[] {
   const message = messageOf(request);
   return message && !question.stored ? [...unknown, { id: question.id, role: "user", parts: message.parts }] : unknown;
@@ -240,7 +246,7 @@ function nameOf(request: TurnRequest, place: Place | undefined): string | undefi
   return place && place.question.id !== name ? name : undefined;
 }
 
-/** The user message that a regenerated answer answers. */
+/** The user message that a regenerated answer belongs to. */
 async function questionOf({ userId, request }: Send, chat: SendState["chat"]): Promise<string> {
   const notFound = () => new AppError("not_found", "There is no such message in this chat.");
   const messageId = request.trigger === "regenerate-message" ? request.messageId : undefined;
@@ -256,7 +262,8 @@ async function questionOf({ userId, request }: Send, chat: SendState["chat"]): P
 const maxTitleLength = 80;
 
 export function titleOf(text: string): string {
-  // White space is joined, so a little more than the title is looked at, and never all of a long message.
+  // White space collapses, so look at a little more than the title's length, but never at all of a
+  // long message.
   const line = visibleLine(text.trimStart().slice(0, 10 * maxTitleLength)) || "New chat";
   if (line.length <= maxTitleLength) return line;
   return `${truncate(line, maxTitleLength - 1).trimEnd()}…`;

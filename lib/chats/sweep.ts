@@ -1,6 +1,6 @@
-// What nobody needs any more, found and deleted in the background: chunks without a turn, prompts of pruned turns, chats of
-// stateless calls, idle guests, copies of samples. Every process does this; statements are bounded and skip what another one is at. What ended an hour
-// ago is the log's own business (lib/log/reaper.ts).
+// Background cleanup: chunks without a turn, prompts of pruned turns, chats of stateless calls,
+// idle guests, copies of samples. Every process runs it; statements are bounded and skip rows that
+// another is working on. The log prunes its own old chunks (lib/log/reaper.ts).
 import { setTimeout as delay } from "node:timers/promises";
 import { deleteChat, listChatIds, listForgottenChats } from "@/db/chats";
 import { deleteSomeDocuments } from "@/db/documents";
@@ -15,9 +15,12 @@ import { removeSampleCopies } from "@/lib/retrieval/samples";
 import { isDraining } from "./drain";
 
 const sweepEveryMs = 3_600_000;
-/** So that servers that were started together do not sweep together, and a restart soon sweeps. */
+/**
+ * Jittered, so that servers started together do not sweep together, and a restarted one sweeps
+ * soon.
+ */
 const firstSweepMs = 60_000;
-/** Between two statements: the sweep never takes more than a small share of the database. */
+/** Pause between statements: keeps the sweep's share of the database small. */
 const pauseMs = 50;
 const turnsPerPage = 200;
 const chunksPerDelete = 5_000;
@@ -25,16 +28,15 @@ const chatsPerPage = 100;
 const guestsPerClaim = 20;
 const documentsPerDelete = 5;
 const usersPerDelete = 20;
-/** Each may have written for years. */
+/** Each user may have years of data. */
 const usersPerCount = 5;
 const noId = "00000000-0000-0000-0000-000000000000";
 
-/** To be called once, when the server's life begins. */
+/** Call once at startup. */
 export function beginSweeps(): void {
   repeat(sweepEveryMs, sweep, firstSweepMs * (1 + Math.random()));
 }
 
-/** One round over everything. */
 async function sweep(): Promise<void> {
   await sweepChunks();
   await sweepPrompts();
@@ -44,12 +46,12 @@ async function sweep(): Promise<void> {
   await countUncounted();
 }
 
-/** Until then the ceiling on stored bytes leaves out what users of an older version had stored. */
+/** Until this is done, the storage ceiling ignores data stored by older versions. */
 export async function countUncounted(): Promise<void> {
   while (!isDraining() && (await countStoredBytes(usersPerCount)) > 0) await delay(pauseMs);
 }
 
-/** Chunks of turns that are gone, as after a user was deleted with SQL. */
+/** Chunks whose turns are gone, e.g. after a user was deleted with SQL. */
 export async function sweepChunks(): Promise<void> {
   let deleted = 0;
   for (let after: string | undefined = noId; after !== undefined && !isDraining(); ) {
@@ -73,7 +75,7 @@ export async function sweepPrompts(): Promise<void> {
   }
 }
 
-/** Chats of stateless calls, a day after their last use. */
+/** Deletes chats of stateless calls a day after their last use. */
 export async function sweepForgottenChats(): Promise<void> {
   for (let more = true; more && !isDraining(); ) {
     const chats = await listForgottenChats(chatsPerPage);
@@ -83,12 +85,12 @@ export async function sweepForgottenChats(): Promise<void> {
   }
 }
 
-/** Each user of an older version got copies of the samples; servers of that version may still make some. */
+/** Older versions copied the samples to each user, and servers of that version may still do so. */
 export async function sweepSampleCopies(): Promise<void> {
   while (!isDraining() && (await removeSampleCopies(usersPerDelete)) === usersPerDelete) await delay(pauseMs);
 }
 
-/** Guests that were not seen for so many days, each with everything, chat by chat. */
+/** Deletes guests not seen for `days`, with all their data, chat by chat. */
 export async function sweepGuests(days: number): Promise<void> {
   await markSeen([...clientStreams()].flatMap(({ user }) => (user ? [user.id] : [])));
   let deleted = 0;
@@ -100,7 +102,7 @@ export async function sweepGuests(days: number): Promise<void> {
   if (deleted > 0) logger.info({ guests: deleted }, "deleted guests that were away for GUEST_DAYS");
 }
 
-/** A guest that nobody can reach any more. False when it was not finished, which the next round does. */
+/** For a guest nobody can reach any more. False if unfinished; the next round continues. */
 export async function deleteWithEverything(userId: string): Promise<boolean> {
   for (let chatIds = await listChatIds(userId, chatsPerPage); chatIds.length > 0; ) {
     for (const chatId of chatIds) {

@@ -1,5 +1,5 @@
-// Turns that outlive their server: one that nobody had begun to answer is run here, and an answer that was interrupted goes on
-// by itself where CONTINUE_INTERRUPTED says so (docs/operations.md, decision 0010).
+// Turns that outlive their server: runs unanswered and resumable ones here, and with
+// CONTINUE_INTERRUPTED=auto continues interrupted answers (docs/operations.md, decision 0010).
 import { listContinuable } from "@/db/turns";
 import { isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
@@ -11,20 +11,26 @@ import { isDraining } from "./drain";
 import { execute } from "./execute";
 import { startTurn } from "./start";
 
-/** As the log's reaper: whoever waits for an answer learns of its end and of its continuation about as soon. */
+/**
+ * Same as the log's reaper: a waiting user learns of an answer's end and its continuation about
+ * equally soon.
+ */
 const everyMs = 1_000;
-/** At most this many a round, so that a round is short. */
+/** Per round, to keep rounds short. */
 const batchSize = 20;
 
-/** To be called once, when the server's life begins. */
+/** Call once at startup. */
 export function beginTakeovers(): void {
   turnLog().onOrphan(({ turnId, stored, ...turn }) => void execute({ id: turnId, ...turn }, stored));
   if (env().CONTINUE_INTERRUPTED === "auto") repeat(everyMs, continuer());
 }
 
-/** One round: every interrupted answer is continued once, by whichever server is first. The key of the new turn decides. */
+/**
+ * One round: every interrupted answer is continued once, by the first server. The new turn's key
+ * decides.
+ */
 function continuer(): () => Promise<void> {
-  /** Refused for good, such as a model that is gone; forgotten with their turns' time. */
+  /** Permanently refused, e.g. because the model is gone; dropped once no longer listed. */
   let refused = new Set<string>();
   return async () => {
     if (isDraining()) return;
@@ -34,11 +40,11 @@ function continuer(): () => Promise<void> {
       if (refused.has(id)) continue;
       const request = { trigger: "continue-message", chatId, messageId, clientKey: `continue:${id}` } as const;
       try {
-        // Kept alive by the drain, which waits for all live turns.
+        // The drain keeps it alive: it waits for all live turns.
         await startTurn(userId, request, () => {});
       } catch (error) {
         if (isDatabaseAway(error)) throw error;
-        // The user's other answers end, and so does the day.
+        // Temporary: the user's other answers end, and daily budgets reset.
         if (AppError.is(error) && error.status === 429) continue;
         refused.add(id);
         logger.warn({ err: error, turnId: id }, "an interrupted answer could not be continued");

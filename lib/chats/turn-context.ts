@@ -1,5 +1,6 @@
-// What a dialect may know of a turn besides its chunks. Everything is as of the turn's start, whenever it is asked for:
-// the same turn gives the same context, and so the same bytes (docs/protocol.md §2).
+// Loads what a dialect may know of a turn besides its chunks. Everything is as of the turn's start,
+// whenever it is loaded: the same turn gives the same context, and so the same bytes
+// (docs/protocol.md §2).
 import { findChat } from "@/db/chats";
 import { listBranch } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
@@ -8,10 +9,10 @@ import type { ChatContext, Knows, TurnContext } from "@/lib/turn/turn-context";
 import { toStored } from "./messages";
 import type { TurnSettings } from "./turn-request";
 
-/** Of a chat longer than this, a dialect that knows the branch shows the newest messages. */
+/** For a longer chat, dialects that load the branch get the newest messages. */
 const branchLimits = { maxMessages: 200, maxBytes: 8 * 1024 * 1024 };
 
-/** Throws not_found when the chat is gone. More than the turn costs a query each. */
+/** Throws not_found if the chat is gone. Anything beyond the turn costs one query each. */
 export async function loadTurnContext(turn: TurnRow, knows: Knows): Promise<TurnContext> {
   const { modelName, model, view, prompt } = turn.request as TurnSettings;
   return {
@@ -38,9 +39,9 @@ async function loadChat(turn: TurnRow, withBranch: boolean): Promise<ChatContext
     number: chat.number,
     title: (turn.request as TurnSettings).chatTitle ?? chat.title,
     createdAt: chat.createdAt.toISOString(),
-    // The chat was touched by the transaction that began the turn, at the same instant.
+    // The transaction that started the turn updated the chat at the same instant.
     updatedAt: turn.createdAt.toISOString(),
-    // What is above a question never changes: answers made again are its siblings.
+    // What precedes a question never changes: regenerated answers are its siblings.
     messages: rows.map(toStored),
   };
 }

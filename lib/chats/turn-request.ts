@@ -1,4 +1,4 @@
-// What a client may ask of a turn, parsed at the door of every dialect (docs/protocol.md §5).
+// What a client may request of a turn, parsed at the entry of every dialect (docs/protocol.md §5).
 import { z } from "zod";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -11,7 +11,7 @@ import { type Decision, decision, maxDecisions, type Results } from "./decisions
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
-/** As JSON. */
+/** Characters of JSON. */
 const maxMetadataLength = 16_384;
 
 export const userMessage = z
@@ -33,7 +33,7 @@ export const userMessage = z
   })
   .meta({ id: "UserMessage" });
 
-/** What `POST /api/chat` takes. */
+/** Body of `POST /api/chat`. */
 export const chatRequest = z
   .object({
     id: clientId.optional().describe("The chat. One with this id is made when there is none; default: a new chat."),
@@ -74,18 +74,21 @@ export const chatRequest = z
 export type TurnOptions = { model?: string; searchMode?: SearchMode; documentIds?: string[] };
 
 export type TurnRequest = TurnOptions & {
-  /** The chat; made when the user has none with this id. */
+  /** Created if the user has no chat with this id. */
   chatId: string;
-  /** The small number of the chat to use or to make, if it is that what the client named; `chatId` is for a new one. */
+  /**
+   * Small number of the chat to use or create, if the client gave a number; `chatId` is then for a
+   * new chat.
+   */
   chatNumber?: number;
-  /** The client named no chat: `chatId` was made for this attempt. */
+  /** The client named no chat: `chatId` was generated for this attempt. */
   chatIsNew?: boolean;
-  /** Equal keys of one user are one turn. */
+  /** Idempotency key: equal keys of one user mean one turn. */
   clientKey: string;
-  /** The client sent no key of its own: while its answer runs, the same words are the same send. */
+  /** The client sent no key: while its answer runs, the same text is the same send. */
   keyless?: boolean;
   view?: TurnView;
-  /** The client can show a request for consent and send the answer. */
+  /** The client can show a consent request and send the decision. */
   canAsk?: boolean;
 } & (
     | {
@@ -95,37 +98,37 @@ export type TurnRequest = TurnOptions & {
         call?: TurnCall;
         /** The client's conversation before the message. Undefined: the branch in view. */
         before?: ClientMessage[];
-        /** The message takes the place of the one that the client knew by this id. */
+        /** Replaces the message the client knew by this id. */
         edits?: string;
       }
     | {
         trigger: "regenerate-message";
-        /** The answer to make again, or the question to answer again; undefined: the last. */
+        /** The answer to regenerate, or the question to answer again; undefined: the last. */
         messageId?: string;
-        /** The question as the client holds it, which decides; and its conversation before that. */
+        /** The question as the client holds it, which wins, and its conversation before that. */
         message?: Pick<ChatMessage, "id" | "parts">;
         metadata?: unknown;
         before?: ClientMessage[];
       }
     | {
         trigger: "continue-message";
-        /** The answer to go on with; undefined: the last. Its documents are not searched again. */
+        /** The answer to continue; undefined: the last. Its documents are not searched again. */
         messageId?: string;
       }
-    /** Goes on with the answer that asked for these decisions. */
+    /** Continues the answer that requested these decisions. */
     | { trigger: "answer-approvals"; decisions: Decision[] }
-    /** Goes on with the answer whose calls the client's own tools have answered. */
+    /** Continues the answer whose calls the client's tools have answered. */
     | ({ trigger: "answer-calls" } & Results)
     /**
-     * Makes a chat that holds these messages as its branch, or with `parentId` a branch behind that message, and answers the
-     * last of them. In the user's lists only if `listed`.
+     * Creates a chat with these messages as its branch, or with `parentId` a branch after that
+     * message, and answers the last of them. Shown in the user's lists only if `listed`.
      */
     | { trigger: "answer-prompt"; prompt: TurnPrompt; parentId?: string; listed?: boolean }
   );
 
-/** What a turn row keeps of it besides the messages. */
+/** The part stored in the turn row, without messages. */
 export type TurnSettings = {
-  /** The catalogue's id, and the name by which the client knows it. */
+  /** Catalogue id, and the name by which the client knows it. */
   model: string;
   modelName?: string;
   searchMode: SearchMode;
@@ -133,19 +136,19 @@ export type TurnSettings = {
   view?: TurnView;
   canAsk?: boolean;
   prompt?: Omit<TurnPrompt, "messages">;
-  /** How the client wants the model called in a chat whose history the server has. */
+  /** The client's call options in a chat whose history the server holds. */
   call?: TurnCall;
-  /** As it was when the turn began. */
+  /** As of the turn's start. */
   chatTitle?: string;
-  /** What the client calls the question, where that is stored under another id. */
+  /** The client's id for the question, if stored under another. */
   questionName?: string;
-  /** The answer that this turn goes on with. */
+  /** The answer this turn continues. */
   continues?: string;
-  /** How many chunks its log began with: what they say is not this turn's answer yet. */
+  /** Length of the log prefix: those chunks are not this turn's own answer. */
   begunSeq?: number;
 };
 
-/** The `Idempotency-Key` header, checked; null when there is none. */
+/** The validated `Idempotency-Key` header; null if absent. */
 export function idempotencyKey(request: Request): string | null {
   const key = request.headers.get("idempotency-key");
   if (key === null) return null;
@@ -155,7 +158,7 @@ export function idempotencyKey(request: Request): string | null {
   );
 }
 
-/** Throws too_large when the request has more characters than MAX_TURN_CHARACTERS; it is never cut. */
+/** Throws too_large if the request exceeds MAX_TURN_CHARACTERS; it is never truncated. */
 export function requireSaneLength(request: TurnRequest): void {
   const most = env().MAX_TURN_CHARACTERS;
   if (lengthOf(request) <= most) return;
@@ -165,7 +168,7 @@ export function requireSaneLength(request: TurnRequest): void {
   );
 }
 
-/** The same for what only the client has of the conversation. */
+/** The same, including history that only the client has. */
 export function requireSaneHistory(request: TurnRequest, unknown: Pick<ChatMessage, "parts">[]): void {
   const most = env().MAX_TURN_CHARACTERS;
   const length = unknown.reduce((sum, { parts }) => sum + textLength(parts), lengthOf(request));
@@ -176,7 +179,10 @@ export function requireSaneHistory(request: TurnRequest, unknown: Pick<ChatMessa
   );
 }
 
-/** In characters. Of a prompt all that the model reads counts: messages with calls and results, instructions, tools. */
+/**
+ * In characters. For a prompt, everything the model reads counts: messages with calls and results,
+ * instructions, tools.
+ */
 function lengthOf(request: TurnRequest): number {
   if (request.trigger === "submit-message" || request.trigger === "regenerate-message")
     return textLength(request.message?.parts ?? []);
@@ -196,7 +202,7 @@ function textLength(parts: ChatMessage["parts"]): number {
   return parts.reduce((sum, part) => sum + lengthOfPart(part), 0);
 }
 
-/** What a model takes an image for, about. Its bytes are bounded with those of the body. */
+/** Rough cost of an image to a model. Its bytes are limited with the body. */
 const fileCharacters = 4_000;
 
 function lengthOfPart(part: ChatMessage["parts"][number]): number {

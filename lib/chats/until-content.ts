@@ -1,11 +1,12 @@
-// The beginning of an answer, or the failure in its place: a client whose request fails at once is told by a status.
+// Waits for an answer's first content or its failure, so that a request that fails at once gets an
+// HTTP status.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LogReader } from "@/lib/log/contract";
 import type { LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
 
 /**
- * Reads until the first content has come, or the failure in its place; no longer than a silent client waits for its first
- * byte. The reader begins with what was read.
+ * Reads until the first content or the failure, but no longer than a client waits for its first
+ * byte. The returned reader replays what was read.
  */
 export async function untilContent(
   source: LogReader,

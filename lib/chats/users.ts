@@ -1,4 +1,5 @@
-// The verbs on users and their tokens: guest, sign up, sign in, token. Passwords are hashed with argon2id.
+// Operations on users and tokens: guest, sign-up, sign-in, token. Passwords are hashed with
+// argon2id.
 import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { uniqueViolation } from "@/db/client";
@@ -21,7 +22,7 @@ import { requireUncommonPassword } from "./password-rules";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
 import { isSetupToken } from "./setup-link";
 
-/** The upper bound limits what argon2 hashes for anybody who asks. */
+/** The upper bound limits what argon2 hashes for anonymous callers. */
 export const newPassword = z.string().min(8, "must have at least 8 characters").max(200);
 export const credentials = z.object({
   email: z
@@ -41,13 +42,13 @@ export const signUpInput = credentials
   })
   .meta({ id: "SignUp" });
 
-/** Without GUESTS an anonymous visitor must not spend the operator's key. */
+/** Unless GUESTS is set, anonymous visitors must not spend the operator's key. */
 export function allowsGuests(): boolean {
   const { GUESTS } = env();
   return GUESTS ? GUESTS === "on" : !hasPaidModel();
 }
 
-/** A new user without address and password. Throws forbidden where guests are off. */
+/** Creates a user without email and password. Throws forbidden if guests are disabled. */
 export async function createGuest(address: string): Promise<User> {
   if (!allowsGuests()) throw new AppError("forbidden", "This server has no guest accounts. Sign up instead.");
   await spend(["account"], { address });
@@ -57,11 +58,12 @@ export async function createGuest(address: string): Promise<User> {
 }
 
 /**
- * A new user, or the guest with an address from now on: its chats stay, and its sessions and tokens end, for somebody else may
- * know them. The first account of the server is its administrator; unless `local`, which says that the request was sent on the
- * server's machine, it takes the token of the setup link. Throws conflict when the address is taken, forbidden without
- * the invitation that SIGN_UP asks for. An address that ADMIN_EMAILS names always needs one, since addresses are not
- * verified: else the first person to claim the address would be an administrator.
+ * Creates a user, or upgrades a guest: its chats stay, but its sessions and tokens end, since
+ * others may know them. The first account of the server becomes its administrator; unless `local`
+ * (the request came from the server's machine), it takes the setup link's token. Throws conflict if
+ * the email is taken, forbidden without the invitation SIGN_UP requires. An address in ADMIN_EMAILS
+ * always needs one: addresses are not verified, so the first to claim it would become an
+ * administrator.
  */
 export async function signUp(
   { email, password, name, invite }: z.output<typeof signUpInput>,
@@ -71,7 +73,7 @@ export async function signUp(
   await spend(["account"], { address });
   const mode = await signUpMode(local);
   const setUp = isSetupToken(invite);
-  // Before the password is hashed, which costs something.
+  // Checked before the costly password hash.
   if (mode === "off" || (mode === "invite" && invite === undefined) || (mode === "setup" && !setUp)) throw closed(mode);
   await requireUncommonPassword(email, password);
   const account = { id: uuidv7(), email, name: name ?? null, passwordHash: await hashPassword(password) };
@@ -84,7 +86,7 @@ export async function signUp(
   try {
     return toUser(await insertAccount(account, rule, guestId));
   } catch (error) {
-    // Two sign-ups for one address may meet: the index decides.
+    // Concurrent sign-ups for one address: the index decides.
     if (uniqueViolation(error)) throw taken();
     if (!(error instanceof SignUpRefused)) throw error;
     if (error.reason === "setup") throw closed("setup");
@@ -93,8 +95,8 @@ export async function signUp(
 }
 
 /**
- * Who may make an account now. Without any account the first one may be made, whatever SIGN_UP says: `first` on the
- * server's machine, `setup` with the setup link.
+ * Who may create an account now. The first account is always allowed, whatever SIGN_UP says:
+ * `first` on the server's machine, `setup` with the setup link.
  */
 export async function signUpMode(local: boolean): Promise<"first" | "setup" | "open" | "invite" | "off"> {
   if (await hasAccounts()) return env().SIGN_UP;
@@ -120,7 +122,10 @@ function invalidInvitation(): AppError {
   );
 }
 
-/** The user of these credentials; null when they are wrong, in the same time whether the address exists or not. */
+/**
+ * The user with these credentials; null if they are wrong, in the same time whether or not the
+ * email exists.
+ */
 export async function findByPassword(email: string, password: string, address: string): Promise<User | null> {
   requirePasswordQueue();
   const who = { address, email };
@@ -128,7 +133,7 @@ export async function findByPassword(email: string, password: string, address: s
   const row = await findUserByEmail(email);
   const right = await verifyPassword(row?.passwordHash ?? null, password);
   if (!row || !right) return null;
-  // Only guesses are counted against the email: who knows the password may sign in as often as the address may.
+  // Only failed guesses count against the email; a correct password is limited by address only.
   refund(["signIn"], who, ["addressAndEmail", "email"]);
   return toUser(row);
 }
@@ -150,7 +155,10 @@ export const tokenInput = z.object({
     .optional(),
 });
 
-/** With the session cookie or a token: for its user. With credentials, or as a new guest: for whoever has neither. */
+/**
+ * With the session cookie or a token: for that user. With credentials or as a new guest: for
+ * callers with neither.
+ */
 export const tokenRequest = tokenInput
   .extend({
     guest: z.literal(true).optional().describe("Makes a guest account, and the token for it."),
@@ -160,8 +168,8 @@ export const tokenRequest = tokenInput
   .meta({ id: "AccessTokenRequest" });
 
 /**
- * The token itself is in the answer, and nowhere else ever again. One that is made with a token (`by`) expires with that one
- * at the latest, and is revoked with it.
+ * Returns the token, which is never shown again. A token made with a token (`by`) expires no later
+ * than that one, and is revoked with it.
  */
 export async function createToken(
   userId: string,

@@ -1,6 +1,6 @@
-// Watching a chat: which turn is its latest and how that stands, now and whenever it changes, whichever device or server
-// began it (docs/protocol.md §5). What a turn says is follow.ts. All watchers of a chat in a process share one read a
-// change, and a chat in which nothing happens is not read at all.
+// Watches a chat: which turn is its latest and its state, now and on every change, whichever device
+// or server started it (docs/protocol.md §5). For the content of a turn see follow.ts. All watchers
+// of a chat in a process share one read per change, and an idle chat is not read at all.
 import { findLatestTurn } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
@@ -11,9 +11,9 @@ export type TurnNews = { turnId: string; status: TurnState };
 
 export interface ChatWatch {
   /**
-   * The latest turn, at once, then whenever it is another or in another state; of what changes faster than it is asked
-   * for, the newest. Waits while there is none. Null after `close`, and when the chat is deleted or the server leaves.
-   * Throws what the database throws. One call at a time.
+   * The latest turn immediately, then whenever the turn or its state changes; intermediate states
+   * may be skipped. Waits while there is none. Null after `close`, or when the chat is deleted or
+   * the server shuts down. Throws database errors. One call at a time.
    */
   next(): Promise<TurnNews | null>;
   close(): void;
@@ -29,26 +29,26 @@ function watches(): Watches {
   return shared[key];
 }
 
-/** Throws not_found when the user has no such chat, unavailable while the server leaves. */
+/** Throws not_found if the user has no such chat, unavailable during shutdown. */
 export async function watchChat(userId: string, chatId: string): Promise<ChatWatch> {
   await requireChat(userId, chatId);
   const { chats, released } = watches();
   if (released) throw new AppError("unavailable", "The server is restarting.", { retryAfter: 2 });
-  // A chat's id is its user's own.
+  // Chat ids are unique per user only.
   const name = `${userId} ${chatId}`;
   const chat = chats.get(name) ?? new WatchedChat(userId, chatId, () => chats.delete(name));
   chats.set(name, chat);
   return new Watcher(chat);
 }
 
-/** Watchers that are open here. */
+/** Number of open watchers in this process. */
 export function watchCount(): number {
   let count = 0;
   for (const { watchers } of watches().chats.values()) count += watchers.size;
   return count;
 }
 
-/** For shutdown: ends all watches and refuses new ones, so that the clients move on. */
+/** For shutdown: ends all watches and refuses new ones, so that clients reconnect elsewhere. */
 export function releaseWatches(): void {
   const all = watches();
   all.released = true;
@@ -72,7 +72,7 @@ class WatchedChat {
     this.#unwatch = turnLog().watchChat(userId, chatId, () => this.look());
   }
 
-  /** Reads after the read under way, once for all who ask until then. */
+  /** Queues one read after the current one, shared by all callers until it starts. */
   look(): void {
     if (this.#asked) return;
     this.#asked = true;
@@ -85,13 +85,13 @@ class WatchedChat {
   async #read(): Promise<void> {
     try {
       const turn = await findLatestTurn(this.#userId, this.#chatId);
-      // Turns go only with their chat.
+      // Turns are deleted only with their chat.
       if (!turn && this.news) return this.end();
       if (!turn || (turn.id === this.news?.turnId && turn.state === this.news.status)) return;
       this.news = { turnId: turn.id, status: turn.state };
       for (const watcher of this.watchers) watcher.wake();
     } catch (error) {
-      // What was missed is not known, so the watchers begin anew.
+      // Changes may have been missed, so watchers must start over.
       this.end(error);
     }
   }
@@ -118,7 +118,7 @@ class Watcher implements ChatWatch {
   constructor(chat: WatchedChat) {
     this.#chat = chat;
     chat.watchers.add(this);
-    // What happened before the log was asked to tell is only in the database.
+    // Changes before the log subscription are only in the database.
     chat.look();
   }
 

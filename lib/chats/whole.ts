@@ -1,4 +1,4 @@
-// An answer for those who want it whole: the same follow as every reader's, to the terminal, then folded.
+// A whole answer: follows the turn like any reader to its terminal, then folds it.
 import type { ClientStream } from "@/lib/client-streams";
 import { AppError } from "@/lib/errors";
 import { isTerminal, type TurnChunk } from "@/lib/turn/chunks";
@@ -9,8 +9,8 @@ import { followTurn, type Turn } from "./follow";
 import { loadTurnContext } from "./turn-context";
 
 /**
- * Waits for the turn to end. Closing the stream ends the waiting, never the turn. Throws unavailable when the server lets its
- * readers go before that: the same request with the same key then finds the turn again.
+ * Waits for the turn to end. Closing the stream ends the wait, never the turn. Throws unavailable
+ * if the server releases its readers first: retrying with the same key then finds the turn.
  */
 export async function wholeTurn(turn: Turn, stream: Pick<ClientStream, "own">): Promise<TurnAnswer> {
   const context = await loadTurnContext(turn, "turn");

@@ -1,5 +1,5 @@
-// One answer on its way to a client: its events over as many connections as it takes, and the other ways to get it when
-// streaming fails (docs/protocol.md §2 and §6). What the events say comes in as a dialect.
+// One answer for a client: its events over as many connections as needed, and the fallbacks when
+// streaming fails (docs/protocol.md §2 and §6). A dialect decodes the events.
 import { createApi } from "./api";
 import type { Wake } from "./backoff";
 import { bufferText, type TextBuffer } from "./buffer-text";
@@ -23,12 +23,12 @@ export type AnswerOptions = {
 };
 
 export class Answer implements AsyncIterable<ChatEvent> {
-  /** Known with the first response. */
+  /** Known after the first response. */
   turnId: string | undefined;
   chatId: string | undefined;
   readonly #options: AnswerOptions;
   readonly #received = new Received();
-  /** The next text is a new part of the answer. */
+  /** The next text starts a new part of the answer. */
   #paragraph = false;
   readonly #leaving = new AbortController();
   /** Resolves with the first response, or when there will be none. */
@@ -46,10 +46,10 @@ export class Answer implements AsyncIterable<ChatEvent> {
   }
 
   /**
-   * Sends the question and hands out the answer, once. The last event is the only end: `done`, `stopped` or `error`, the
-   * answer's own failure. Throws RequestError when the question is refused or the answer cannot be followed
-   * (`unreachable`, `timeout`, or a code of docs/protocol.md §3), and the signal's reason. Leaving the loop, like an
-   * abort, leaves the answer to go on at the server.
+   * Sends the question and yields the answer, once. The last event is always `done`, `stopped` or
+   * `error` (the answer's own failure). Throws RequestError if the question is refused or the
+   * answer cannot be followed (`unreachable`, `timeout`, or a code of docs/protocol.md §3), and the
+   * signal's reason. Leaving the loop or aborting does not stop the answer on the server.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChatEvent, void> {
     const { signal, timeoutMs, buffer } = this.#options;
@@ -71,8 +71,9 @@ export class Answer implements AsyncIterable<ChatEvent> {
   }
 
   /**
-   * Ends the answer at the server, from any moment on: before the first response it waits for that. Resolves once the
-   * end is stored, with how the answer ended, which may be `complete`; null when the question never arrived.
+   * Stops the answer on the server, at any time: before the first response it waits for that.
+   * Resolves once the end is stored, with the final status, which may be `complete`; null if the
+   * question never arrived.
    */
   stop(): Promise<string | null> {
     this.#stopping ??= this.#stop();
@@ -85,7 +86,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     try {
       return (await createApi(this.#options.http).endTurn(this.turnId)).status;
     } catch (error) {
-      // Whoever asks again gets another attempt.
+      // The next call retries.
       this.#stopping = undefined;
       throw error;
     }
@@ -100,7 +101,8 @@ export class Answer implements AsyncIterable<ChatEvent> {
       const event = said.type === "text" && this.#paragraph ? { ...said, delta: `\n\n${said.delta}` } : said;
       if (said.type === "text") this.#paragraph = false;
       this.#received.see(event);
-      // Some formats do not tell a stopped answer from a finished one; whoever stopped it knows.
+      // Some formats do not distinguish a stopped answer from a finished one, but we know if we
+      // stopped it.
       if (event.type === "done" && (await this.#wasStopped())) yield { type: "stopped" };
       else yield event;
       if (isEnd(event)) return;
@@ -137,18 +139,22 @@ export class Answer implements AsyncIterable<ChatEvent> {
         return `/api/turns/${encodeURIComponent(turnId)}/stream?${query}`;
       },
       findRest: (turnId, signal) =>
-        // This request ends with the answer, so silence says nothing of it: only the reader's own patience counts.
+        // This request lasts as long as the answer, so silence means nothing: only the reader's
+        // timeout applies.
         dialect.whole ? this.#whole(this.#leaving.signal) : this.#stored(turnId, signal),
     };
   }
 
-  /** The first request, repeated with the same key until it is answered: one question, whatever the network does. */
+  /**
+   * The first request, retried with the same key until it is answered: one question, whatever the
+   * network does.
+   */
   async #ask(signal: AbortSignal): Promise<Response> {
     const { http, dialect, name } = this.#options;
     await this.#ensureChat(signal);
     const response = await this.#post(dialect.ask(this.#asked()), "text/event-stream", signal);
     if (name !== "text" || !this.turnId) return response;
-    // The native answer is not wanted, only its turn.
+    // Only the turn of the native response is needed, not its body.
     await reading(signal, async () => response.body?.cancel());
     return request(http, `/api/turns/${encodeURIComponent(this.turnId)}/stream?dialect=text`, { signal });
   }
@@ -170,7 +176,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     try {
       await createApi(http).createChat({ id: asked.key }, { signal });
     } catch (error) {
-      // An earlier attempt made it, and its answer was lost.
+      // An earlier attempt created it, and its response was lost.
       if (!(error instanceof RequestError && error.status === 409)) throw error;
     }
     this.#chat = asked.key;
@@ -180,7 +186,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     return { ...this.#options.asked, chat: this.#chat };
   }
 
-  /** The answer in one piece, less what has come already: the same question with the same key. */
+  /** The answer in one piece, minus what has arrived: the same question with the same key. */
   async #whole(signal: AbortSignal): Promise<ChatEvent[]> {
     const { whole } = this.#options.dialect;
     if (!whole) throw new Error("This format has no whole answer.");
@@ -195,7 +201,10 @@ export class Answer implements AsyncIterable<ChatEvent> {
     }
   }
 
-  /** A failed answer has no whole; its text is in the stored message, which another origin's page may not read. */
+  /**
+   * A failed answer has no whole form; its text is in the stored message, which pages of other
+   * origins may not read.
+   */
   async #failed(turnId: string, { message, code }: RequestError, signal: AbortSignal): Promise<ChatEvent[]> {
     try {
       const rest = await this.#stored(turnId, signal);
@@ -206,7 +215,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     return [{ type: "error", message, ...(!code.startsWith("http_") && { code }) }];
   }
 
-  /** The same from the stored message; null while the turn runs. */
+  /** The rest from the stored message; null while the turn runs. */
   async #stored(turnId: string, signal: AbortSignal): Promise<ChatEvent[] | null> {
     const api = createApi(this.#options.http);
     const turn = await api.requireTurn(turnId, { signal });

@@ -1,5 +1,6 @@
-// Typed calls of the server's JSON endpoints (docs/protocol.md §5): one function each, the answer parsed, failures
-// as RequestError. The stream endpoints are transport.ts. No cache, no retry, no redirect to a sign-in page.
+// Typed calls of the server's JSON endpoints (docs/protocol.md §5): one function each, the response
+// parsed, failures as RequestError. Stream endpoints are in transport.ts. No cache, no retry, no
+// redirect to sign-in.
 import { z } from "zod";
 import type { ChatMessage, TurnError, TurnState } from "@/lib/turn/chunks";
 import { badResponse, type Http, reading, request } from "./request";
@@ -19,7 +20,7 @@ export type Chat = z.infer<typeof chat>;
 const chatPage = z.object({ chats: z.array(chat), nextCursor: z.string().nullable() });
 export type ChatPage = z.infer<typeof chatPage>;
 
-// The parts are the AI SDK's and the server's; a page draws those it knows.
+// Parts come from the AI SDK and the server; a page renders those it knows.
 const message = z.custom<ChatMessage>((value) => {
   const candidate = value as Partial<ChatMessage> | null;
   return typeof candidate?.id === "string" && typeof candidate.role === "string" && Array.isArray(candidate.parts);
@@ -46,7 +47,7 @@ const document = z.object({
   mediaType: z.string(),
   bytes: z.number(),
   passageCount: z.number(),
-  /** Came with Rivulet. */
+  /** Ships with Rivulet. */
   sample: z.boolean(),
   createdAt: z.string(),
 });
@@ -75,14 +76,14 @@ const session = z.object({
   lastSeenAt: z.string(),
   expiresAt: z.string(),
   userAgent: z.string(),
-  /** The one that asks. */
+  /** The session making this request. */
   current: z.boolean(),
 });
 export type BrowserSession = z.infer<typeof session>;
 
 const newToken = z.object({
   id: z.string(),
-  /** Shown this once, never again. */
+  /** Shown once, never again. */
   token: z.string(),
   userId: z.string(),
   expiresAt: z.string().nullable(),
@@ -103,7 +104,7 @@ const user = z.object({ id: z.string(), email: z.string().nullable(), name: z.st
 type CallOptions = { signal?: AbortSignal };
 type PageQuery = { cursor?: string; limit?: number };
 
-/** Every call rejects with RequestError, or with the signal's reason once that is aborted. */
+/** Every call rejects with RequestError, or with the signal's reason after an abort. */
 export function createApi(http: Http = {}) {
   async function call<T>(schema: z.ZodType<T>, path: string, init: RequestInit): Promise<T> {
     const response = await request(http, path, init);
@@ -127,7 +128,7 @@ export function createApi(http: Http = {}) {
   };
 
   return {
-    /** Pinned first, then by the last change, newest first. `q` searches titles and texts. */
+    /** Pinned first, then by last change, newest first. `q` searches titles and texts. */
     listChats: (query: { q?: string; cursor?: string; limit?: number } = {}, options?: CallOptions) =>
       get(chatPage, `/api/chats${queryString(query)}`, options),
     createChat: (fields: { id?: string; title?: string } = {}, options?: CallOptions) =>
@@ -136,19 +137,25 @@ export function createApi(http: Http = {}) {
     renameChat: (id: string, title: string) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { title }),
     pinChat: (id: string, pinned: boolean) => send(chat, "PATCH", `/api/chats/${encodeURIComponent(id)}`, { pinned }),
     deleteChat: (id: string) => remove(`/api/chats/${encodeURIComponent(id)}`),
-    /** The branch in view from its end, each page oldest first. A page ends with the message that `cursor` names. */
+    /**
+     * The branch in view from its end, each page oldest first. A page ends with the message
+     * `cursor`.
+     */
     listMessages: (chatId: string, query: PageQuery = {}, options?: CallOptions) =>
       get(messagePage, `/api/chats/${encodeURIComponent(chatId)}/messages${queryString(query)}`, options),
-    /** Null when the chat has no such message. */
+    /** Null if the chat has no such message. */
     findMessage: async (chatId: string, id: string, options?: CallOptions) => {
       const path = `/api/chats/${encodeURIComponent(chatId)}/messages${queryString({ cursor: id, limit: 1 })}`;
       return (await get(messagePage, path, options)).messages[0] ?? null;
     },
     requireTurn: (turnId: string, options?: CallOptions) =>
       get(turn, `/api/turns/${encodeURIComponent(turnId)}`, options),
-    /** Resolves once the end is stored, with how the turn ended: it may have finished first. Nulls: nothing ran. */
+    /**
+     * Resolves once the end is stored, with the final status: the turn may have finished first.
+     * Nulls: nothing was running.
+     */
     stopTurn: (chatId: string) => send(stopped, "POST", `/api/chat/${encodeURIComponent(chatId)}/stop`, {}),
-    /** The same for one turn, whichever its chat. */
+    /** The same for one turn, in any chat. */
     endTurn: (turnId: string) =>
       call(stopped, `/api/turns/${encodeURIComponent(turnId)}`, { method: "DELETE", headers: json }),
     /** Newest first, like the tokens. */
@@ -167,7 +174,7 @@ export function createApi(http: Http = {}) {
     deleteToken: (id: string) => remove(`/api/tokens/${encodeURIComponent(id)}`),
     listSessions: async (options?: CallOptions) => (await get(sessions, "/api/sessions", options)).sessions,
     endSession: (id: string) => remove(`/api/sessions/${encodeURIComponent(id)}`),
-    /** This one too. */
+    /** Including this one. */
     endAllSessions: () => remove("/api/sessions"),
     changePassword: async (fields: { currentPassword: string; newPassword: string }): Promise<void> => {
       await request(http, "/api/account/password", { method: "POST", headers: json, body: JSON.stringify(fields) });
@@ -190,10 +197,10 @@ const sessions = z.object({ sessions: z.array(session) });
 const tokenPage = z.object({ tokens: z.array(token), nextCursor });
 export type TokenPage = z.infer<typeof tokenPage>;
 const invitations = z.object({ invitations: z.array(invitation) });
-/** The token is shown this once: `/sign-in?invite=<token>` is the link. */
+/** The token is shown once: `/sign-in?invite=<token>` is the link. */
 const newInvitation = invitation.extend({ token: z.string() });
 
-// Required of every changing request with a cookie: a plain cross-site form cannot send it.
+// Required for every changing request with a cookie: a plain cross-site form cannot send it.
 const json = { "Content-Type": "application/json" };
 
 function queryString(fields: Record<string, string | number | undefined>): string {

@@ -1,34 +1,43 @@
-// How long to wait before trying again, and the page's events that bear on it: the network went or is back, the page is
-// looked at again or has been hidden for a while. Works without a window. Nothing here knows what is tried.
+// Backoff delays, and the page events that affect retries: network lost or restored, page visible
+// again or hidden for a while. Works without a window. Knows nothing of what is retried.
 
 export type Backoff = {
   minMs: number;
   maxMs: number;
 };
 
-/** Full jitter, so that a thousand clients of a restarted server do not come back in step. `failures` counts from 1. */
+/**
+ * Full jitter, so that a thousand clients of a restarted server do not reconnect in step.
+ * `failures` counts from 1.
+ */
 export function backoffMs(failures: number, { minMs, maxMs }: Backoff): number {
   return Math.random() * Math.min(maxMs, minMs * 2 ** failures);
 }
 
-/** `hidden`: the page has been out of view for `hiddenMs`, at most once before it is `visible` again. */
+/**
+ * `hidden`: the page has been hidden for `hiddenMs`; fires at most once before it is `visible`
+ * again.
+ */
 type WakeReason = "online" | "offline" | "visible" | "hidden";
 
-/** Calls back until unsubscribed. Where there is no window or document it never does. */
+/** Subscribes a listener. Never fires without a window or document. */
 export type Wake = {
   (listener: (reason: WakeReason) => void): () => void;
-  /** Whether the page is out of view now. */
+  /** True if the page is hidden now. */
   readonly isHidden?: () => boolean;
 };
 
 export type PageEvents = {
   window?: EventTarget;
   document?: EventTarget & { readonly visibilityState: string };
-  /** So long a page is out of view before its streams are closed; Infinity keeps them open. Default: 10 s. */
+  /**
+   * Time a page must be hidden before its streams are closed; Infinity keeps them open. Default: 10
+   * s.
+   */
   hiddenMs?: number;
 };
 
-/** Longer than a glance at another tab, which is to cost no request. */
+/** Longer than a glance at another tab, which should cost no request. */
 const defaultHiddenMs = 10_000;
 
 export function pageWake({
@@ -45,7 +54,7 @@ export function pageWake({
     let timer: ReturnType<typeof setTimeout> | undefined;
     const look = () => {
       clearTimeout(timer);
-      // A timer of Infinity fires at once.
+      // A timer of Infinity would fire immediately.
       if (isHidden() && Number.isFinite(hiddenMs)) timer = setTimeout(() => listener("hidden"), hiddenMs);
     };
     document?.addEventListener(
@@ -66,13 +75,16 @@ export function pageWake({
   return Object.assign(wake, { isHidden });
 }
 
-/** Resolves when the page is in view, at once if it is. Rejects with the signal's reason. */
+/** Resolves when the page is visible, immediately if it is. Rejects with the signal's reason. */
 export async function untilVisible(wake: Wake, signal: AbortSignal): Promise<void> {
-  // It may have come back before anybody read what closed the stream.
+  // It may already be visible again by the time the closed stream was noticed.
   if (wake.isHidden?.()) await untilWoken(wake, signal, (reason) => reason === "visible");
 }
 
-/** Resolves after the time, or at the next wake that gives hope, whichever is first. Rejects with the signal's reason. */
+/**
+ * Resolves after the delay, or earlier when the network or the page comes back. Rejects with the
+ * signal's reason.
+ */
 export async function pause(ms: number, wake: Wake, signal: AbortSignal): Promise<void> {
   await untilWoken(wake, signal, (reason) => reason === "online" || reason === "visible", ms);
 }
@@ -87,7 +99,7 @@ async function untilWoken(
   let unsubscribe = () => {};
   let timer: ReturnType<typeof setTimeout> | undefined;
   let onAbort = () => {};
-  // `wake` may call back before it returns, and it may throw: all is released either way.
+  // `wake` may call back before it returns, and it may throw: clean up either way.
   try {
     await new Promise<void>((resolve, reject) => {
       unsubscribe = wake((reason) => {

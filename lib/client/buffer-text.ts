@@ -1,17 +1,17 @@
-// Text held back for a moment and given on in larger pieces, so that a page draws it ten times a second and not a
+// Buffers text briefly and emits larger pieces, so that a page renders ten times a second and not a
 // hundred. Knows nothing of connections.
 import type { ChatEvent } from "./chat-events";
 
 export type TextBuffer = {
-  /** So many pieces are given on at once. Default: no limit. */
+  /** Flush after this many pieces. Default: no limit. */
   pieces?: number;
-  /** No piece waits longer than this. */
+  /** Maximum time a piece is held. */
   intervalMs: number;
 };
 
 /**
- * The same events in the same order, with adjacent texts joined. Everything else goes out at once, behind the text that
- * came before it; so do the end, an error and the reader's leaving: no text is ever lost to the buffer.
+ * The same events in order, adjacent texts joined. Any other event flushes the buffer and passes
+ * immediately; so do the end, an error and the reader's leaving: no text is lost.
  */
 export async function* bufferText(
   events: AsyncGenerator<ChatEvent, void>,
@@ -62,7 +62,7 @@ export async function* bufferText(
   }
 }
 
-/** As a value: while the reader is away a rejection would have nobody to see it. */
+/** As a value: a rejection while the reader is busy would be unhandled. */
 function settle<T>(coming: Promise<T>): Promise<{ result: T } | { error: unknown }> {
   return coming.then(
     (result) => ({ result }),

@@ -1,20 +1,20 @@
-// Whether something between this page and the server holds streams back: the server's self-test, and the times at which
-// its events arrive (docs/protocol.md §5). What a page says about it is the page's matter.
+// Detects whether something between this page and the server buffers streams: runs the server's
+// self-test and checks arrival times (docs/protocol.md §5). The page decides what to show.
 import { z } from "zod";
 import { Line } from "./line";
 import { badResponse, type Http, request } from "./request";
 
-/** One event of the test: when it was sent and when it came, each by its own clock. */
+/** One test event: when sent and when received, each by its own clock. */
 type Arrival = { sentMs: number; cameMs: number };
 
 const event = z.object({ elapsedMs: z.number() });
 const eventsOfATest = 10;
-/** The test takes a second. Whoever holds it back longer than this is no proxy that buffers. */
+/** The test takes a second. A longer delay is not a buffering proxy. */
 const patienceMs = 15_000;
 
 /**
- * True when the events came in less than half the time in which they were sent: a network delays all of them alike, or
- * some, but does not gather them.
+ * True if the events arrived within less than half the time in which they were sent: a network
+ * delays events but does not bunch them.
  */
 function cameTogether(arrivals: Arrival[]): boolean {
   const first = arrivals[0];
@@ -24,15 +24,15 @@ function cameTogether(arrivals: Arrival[]): boolean {
 }
 
 /**
- * Runs the test, and when it says yes once more: one stall of the network, or of the page, looks the same once. Throws
- * RequestError when it cannot be run, or the signal's reason.
+ * Runs the test, and a second time if positive: a single stall of the network or the page looks the
+ * same. Throws RequestError if the test cannot run, or the signal's reason.
  */
 export async function findBuffering(http: Http, signal: AbortSignal): Promise<boolean> {
   return cameTogether(await listen(http, signal)) && cameTogether(await listen(http, signal));
 }
 
 async function listen(http: Http, signal: AbortSignal): Promise<Arrival[]> {
-  // Nothing to come back to: a test that breaks off has said nothing.
+  // No resuming: a test that breaks off proves nothing.
   const line = new Line({ signal, wake: () => () => {}, firstByteMs: patienceMs, silenceMs: patienceMs });
   try {
     const response = await request(http, "/api/health/stream", { signal: line.signal, cache: "no-store" });

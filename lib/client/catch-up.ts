@@ -1,20 +1,21 @@
-// From a half-received stream to the stored message, in chunks (docs/protocol.md §4). Pure.
+// Chunks that lead from a partially received stream to the stored message (docs/protocol.md §4).
+// Pure.
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import { unfoldMessage } from "@/lib/turn/fold";
 
-/** What a reader has been given of a turn so far. */
+/** What a reader has received of a turn so far. */
 export type Received = {
   started: boolean;
-  /** `start-step` chunks. */
+  /** Number of `start-step` chunks. */
   steps: number;
 };
 
 /**
  * Chunks that turn the fold of what was received into exactly `stored`, terminal included.
  *
- * In one stream a second `start` does not empty the message, but `reset-step` empties the step in progress, with the
- * parts that are open in it. Earlier steps are over and stay as they are. Data parts are replaced by their id, so
- * those of earlier steps are sent again: their state may have changed since.
+ * In one stream a second `start` does not clear the message, but `reset-step` clears the current
+ * step with its open parts. Earlier steps are complete and stay. Data parts are replaced by id, so
+ * those of earlier steps are sent again: their state may have changed.
  */
 export function catchUp(stored: ChatMessage, received: Received): TurnChunk[] {
   const [start, ...rest] = unfoldMessage(stored) as [TurnChunk, ...TurnChunk[]];

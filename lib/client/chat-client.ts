@@ -1,5 +1,6 @@
-// A chat client for every wire format of the server (docs/protocol.md §6): ask, hear the answer as events, stop it. It
-// runs in browsers and in Node, without React and without Next. The machinery is follow.ts; the formats are dialects.ts.
+// A chat client for every wire format of the server (docs/protocol.md §6): ask, receive the answer
+// as events, stop it. Runs in browsers and Node, without React or Next. Built on follow.ts; the
+// formats are in dialects.ts.
 import { v4 as uuidv4 } from "uuid";
 import { Answer, type AnswerOptions } from "./answer";
 import type { Backoff, PageEvents } from "./backoff";
@@ -11,20 +12,20 @@ import { clientDialects, type DialectName } from "./dialects";
 import type { Http } from "./request";
 
 export type ChatClientOptions = PageEvents & {
-  /** Without a trailing slash; absent: the page's own origin. */
+  /** Without a trailing slash. Default: the page's own origin. */
   baseUrl?: string;
-  /** A personal access token. Absent: the session cookie of the page's own origin. */
+  /** A personal access token. Default: the session cookie of the page's own origin. */
   token?: string;
   dialect: DialectName;
-  /** The caller's own id. Only `agent` needs it, for its paths. */
+  /** The caller's own id. Needed only by `agent`, for its paths. */
   userId?: string;
-  /** Longer than this no answer may take; then it is left alone, and goes on at the server. */
+  /** Maximum time for an answer; after that it is abandoned and continues on the server. */
   timeoutMs?: number;
-  /** Attempts in a row that get no word of the answer, before it is given up as `unreachable`. */
+  /** Consecutive attempts that receive nothing before giving up as `unreachable`. */
   attempts?: number;
-  /** Streams in a row that bring nothing, before the answer is asked for in one piece or polled. */
+  /** Consecutive streams that bring nothing before falling back to the whole answer or polling. */
   failuresBeforeFallback?: number;
-  /** Joins small pieces of text before they are handed out. Absent: as they come. */
+  /** Joins small pieces of text. Default: pass them as they arrive. */
   buffer?: TextBuffer;
   /** The server's HEARTBEAT_MS. */
   heartbeatMs?: number;
@@ -33,16 +34,19 @@ export type ChatClientOptions = PageEvents & {
 };
 
 export type SendOptions = {
-  /** Aborting leaves the answer alone; `Answer.stop` is what ends it. */
+  /** Aborting abandons the answer; use `Answer.stop` to end it. */
   signal?: AbortSignal;
-  /** Names the question: sent again with the same key it is not asked again, and its answer is heard from the start. */
+  /**
+   * Idempotency key: a question resent with the same key is not asked again, and its answer is
+   * replayed from the start.
+   */
   key?: string;
 };
 
 export type ChatClient = {
-  /** The state of the youngest answer's connection, for a page to show. */
+  /** Connection state of the newest answer, for display. */
   readonly connection: Connection;
-  /** Nothing is sent before the answer is iterated. Throws for a question that the format cannot ask. */
+  /** Nothing is sent until the answer is iterated. Throws for a question the format cannot ask. */
   send(question: Question | string, options?: SendOptions): Answer;
 };
 
@@ -56,7 +60,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
     name: dialect,
     dialect: clientDialects[dialect],
     wake: pageWake(options),
-    // The server lets go of a request after five minutes.
+    // The server closes a request after five minutes.
     timeoutMs: options.timeoutMs ?? 300_000,
     buffer: options.buffer,
     patience: {
@@ -64,7 +68,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
       // Two heartbeats may be lost or late before a connection counts as dead.
       silenceMs: 2.5 * heartbeatMs,
       backoff: options.backoff ?? { minMs: 250, maxMs: 10_000 },
-      // With the default backoff about 30 s on average: longer than a restart of the server.
+      // With the default backoff about 30 s on average: longer than a server restart.
       openAttempts: options.attempts ?? 10,
       attempts: options.attempts ?? 10,
       failuresBeforePolling: options.failuresBeforeFallback ?? 4,

@@ -1,5 +1,5 @@
-// What a chat client hears of an answer, the same for every wire format (docs/protocol.md §6), and the same read from a
-// stored message. Pure; how a format says it is dialects.ts.
+// Events of an answer for chat clients, the same for every wire format (docs/protocol.md §6), and
+// the same derived from a stored message. Pure; dialects.ts decodes the formats.
 import { type ChatMessage, parseSource, type SearchMode, type Source, type Usage } from "@/lib/turn/chunks";
 
 export type ChatSource = {
@@ -8,36 +8,39 @@ export type ChatSource = {
   score: number;
   title: string;
   documentId: string;
-  /** The number of the citation: `[1]`. */
+  /** Citation number: `[1]`. */
   ordinal?: number | undefined;
 };
 
-/** Fields come as they are known; a format leaves out what it does not say. */
+/** Fields appear as they become known; a format omits what it does not report. */
 export type AnswerMetadata = {
   messageId?: string;
   chatId?: string;
   model?: string;
   usage?: Usage | null;
   searchMode?: SearchMode | null;
-  /** 0..1: how much of the answer its cited sources support. */
+  /** 0..1: how well the cited sources support the answer. */
   confidence?: number | null;
 };
 
 export type ChatEvent =
   | { type: "text"; delta: string }
-  /** What the server is doing, as a sentence to show; `done` when it has done that. */
+  /** Progress message to display; `done` once that stage is finished. */
   | { type: "status"; label: string; done: boolean; detail?: string | undefined }
-  /** Further sources. They come before the text that cites them. */
+  /** Further sources, sent before the text that cites them. */
   | { type: "sources"; sources: ChatSource[] }
   | { type: "tool-call"; id: string; name: string; arguments: unknown }
-  /** `{error}` when the tool failed. */
+  /** `{error}` if the tool failed. */
   | { type: "tool-result"; id: string; result: unknown }
   | { type: "metadata"; metadata: AnswerMetadata }
-  /** The conversation up to the answer, oldest first. Only `snapshot` has it. */
+  /** The conversation before the answer, oldest first. Only `snapshot` sends it. */
   | { type: "history"; messages: { id: string; role: "user" | "assistant"; text: string }[] }
   | ChatEnd;
 
-/** The last event of every answer, and of nothing else. `stopped` and `error` keep the text that came before. */
+/**
+ * The last event of every answer, and only that. `stopped` and `error` keep the text received so
+ * far.
+ */
 export type ChatEnd = { type: "done" } | { type: "stopped" } | { type: "error"; message: string; code?: string };
 
 export function isEnd(event: { type: string }): event is ChatEnd {
@@ -49,8 +52,8 @@ export function showSource({ text, score, title, documentId, ordinal }: Source):
 }
 
 /**
- * A stored answer as the events of which it was made: in the order of a stream, the text in one piece. `between` is what
- * a format puts between two parts of the text.
+ * The events of a stored answer, in stream order, the text in one piece. `between` separates text
+ * parts in this format.
  */
 export function eventsOf({ id, parts, metadata }: ChatMessage, between = "\n\n"): ChatEvent[] {
   const { chatId, model, usage, searchMode, confidence, status, error } = metadata ?? {};
@@ -78,7 +81,7 @@ function toolEvents(part: ChatMessage["parts"][number]): ChatEvent[] {
   return [call];
 }
 
-/** What a reader has been given, to know what is missing when the answer comes otherwise. */
+/** Tracks what a reader has received, to compute what is missing in a fallback. */
 export class Received {
   text = "";
   readonly #seen = new Set<string>();
@@ -89,7 +92,10 @@ export class Received {
     else this.#seen.add(keyOf(event));
   }
 
-  /** Of a whole answer, the events that have not come yet. Null when it is not the answer that had begun. */
+  /**
+   * The events of a whole answer that are still missing. Null if it is not the answer that was
+   * started.
+   */
   restOf(whole: ChatEvent[]): ChatEvent[] | null {
     const text = whole.map((event) => (event.type === "text" ? event.delta : "")).join("");
     if (!text.startsWith(this.text)) return null;

@@ -1,5 +1,6 @@
-// The feed of a chat (docs/protocol.md §5): which turn is its latest, told at once and whenever that changes, whoever
-// began it. Reopened for as long as the caller wants it, closed while the page is hidden. What the turn says is transport.ts.
+// The feed of a chat (docs/protocol.md §5): its latest turn, immediately and on every change,
+// whoever started it. Reconnects for as long as the caller wants it, and is closed while the page
+// is hidden. transport.ts streams the turn's content.
 import { z } from "zod";
 import { type Backoff, backoffMs, type PageEvents, pageWake, pause, untilVisible } from "./backoff";
 import { type Frame, Line } from "./line";
@@ -24,8 +25,9 @@ export type ChatFeedOptions = Http &
   };
 
 /**
- * Calls `onTurn` in order until the signal is aborted; after a lost connection first with the state as it is by then.
- * Rejects with the signal's reason, or with RequestError when the feed cannot be had: `not_found`, `unauthorized`.
+ * Calls `onTurn` in order until the signal aborts; after a reconnect first with the current state.
+ * Rejects with the signal's reason, or with RequestError if the feed is unavailable: `not_found`,
+ * `unauthorized`.
  */
 export async function followChat(options: ChatFeedOptions): Promise<never> {
   const { chatId, onTurn, signal, heartbeatMs = 15_000, backoff = { minMs: 250, maxMs: 10_000 } } = options;
@@ -54,7 +56,7 @@ export async function followChat(options: ChatFeedOptions): Promise<never> {
   }
 }
 
-/** Null for the events of a later server that are not known here. */
+/** Null for unknown events of a newer server. */
 function findNews({ data }: Frame): TurnNews | null {
   try {
     return turnNews.safeParse(JSON.parse(data)).data ?? null;

@@ -1,4 +1,4 @@
-// A conversation as a page shows it: a value and its subscribers over the chat client, in the shape that React's
+// A conversation's state on top of the chat client, with subscribers, in the shape React's
 // useSyncExternalStore takes. No React here.
 import { v4 as uuidv4 } from "uuid";
 import type { Answer } from "./answer";
@@ -20,11 +20,11 @@ export type ChatStoreMessage = {
 };
 
 export type ChatState = {
-  /** Oldest first. The answer on its way is not among them yet: it is `streamedText`. */
+  /** Oldest first. A running answer is not included: see `streamedText`. */
   messages: ChatStoreMessage[];
-  /** What the server is doing, as a sentence; null when there is nothing to tell. */
+  /** Progress message; null if there is none. */
   status: string | null;
-  /** Of the answer on its way, else of the last one. */
+  /** Of the running answer, else the last one. */
   sources: ChatSource[];
   toolCalls: ToolCall[];
   isStreaming: boolean;
@@ -36,13 +36,16 @@ export type ChatState = {
 export type ChatStore = {
   getSnapshot(): ChatState;
   subscribe(listener: () => void): () => void;
-  /** Resolves when the answer has ended; failures are in the state. Throws while another answer is on its way. */
+  /**
+   * Resolves when the answer has ended; failures are in the state. Throws while another answer is
+   * running.
+   */
   send(text: string, options?: Omit<Question, "text" | "chat">): Promise<void>;
-  /** Ends the answer at the server and keeps what came of it. Resolves once that is stored. */
+  /** Stops the answer on the server and keeps what has arrived. Resolves once that is stored. */
   cancel(): Promise<void>;
-  /** Asks the last question again; one that may never have arrived is not asked twice. */
+  /** Asks the last question again; one that may not have arrived is never asked twice. */
   retry(): Promise<void>;
-  /** Lets go of the connection; the answer goes on at the server. */
+  /** Closes the connection; the answer continues on the server. */
   leave(): void;
 };
 
@@ -56,7 +59,7 @@ const nothing: ChatState = {
   error: null,
 };
 
-/** `chat`: the one to talk in; absent: a new one, which the first question makes. */
+/** `chat`: the chat to use; undefined: the first question creates one. */
 export function createChatStore(client: ChatClient, { chat }: { chat?: Question["chat"] } = {}): ChatStore {
   const listeners = new Set<() => void>();
   let state = nothing;
@@ -96,7 +99,7 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
     }
   }
 
-  /** The answer becomes a message, also one that broke off; nothing becomes none. */
+  /** Turns the answer into a message, even if it broke off; an empty one is dropped. */
   function keep(id: string, end: ChatStoreMessage["end"]): void {
     const { messages, streamedText: text, sources, toolCalls } = state;
     const message: ChatStoreMessage = { id, role: "assistant", text, end, sources, toolCalls };
@@ -121,7 +124,7 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
     },
     async retry() {
       if (!last || state.isStreaming) return;
-      // Another answer takes the place of the one that failed.
+      // A new answer replaces the failed one.
       if (state.messages.at(-1)?.role === "assistant") set({ messages: state.messages.slice(0, -1) });
       const again = last.arrived ? uuidv4() : last.key;
       await ask(last.question, again);
@@ -152,7 +155,7 @@ function changeBy(event: ChatEvent, { streamedText, sources, toolCalls, messages
         ),
       };
     case "history":
-      // The server's is the whole conversation; of this page's own only the details of its answers are more.
+      // The server's history is complete; only details of this page's own answers are added.
       return {
         messages: event.messages.map((stored) => ({ ...messages.find(({ id }) => id === stored.id), ...stored })),
       };

@@ -1,4 +1,5 @@
-// What a wire format is to a client: how it asks, and what its events say. The contract, and what the formats share. Pure.
+// The client side of a wire format: how to ask, and what its events mean. Contract and shared
+// helpers. Pure.
 import { z } from "zod";
 import type { SearchMode } from "@/lib/turn/chunks";
 import type { AnswerMetadata, ChatEvent, ChatSource } from "./chat-events";
@@ -7,30 +8,30 @@ import { badResponse } from "./request";
 
 export type Question = {
   text: string;
-  /** A chat's id, or its small number where the format takes one. Absent: a new chat. */
+  /** A chat id, or its small number if the format supports that. Absent: a new chat. */
   chat?: string | number | undefined;
   model?: string | undefined;
   searchMode?: SearchMode | undefined;
   documentIds?: string[] | undefined;
 };
 
-/** `key` names the question: repeated with the same one it is asked once. */
+/** `key` is the idempotency key of the question. */
 export type Asked = Question & { key: string; userId: string };
 export type Sent = { path: string; body: object };
 
-/** `paragraph`: text that follows is a new part of the answer. */
+/** `paragraph`: the next text starts a new part of the answer. */
 export type Said = ChatEvent | { type: "paragraph" };
 
 export type ClientDialect = {
   ask(asked: Asked): Sent;
   decode(frame: Frame): Said[];
-  /** The path of GET that goes on behind a cursor. Absent: the turn's own, with `?dialect=`. */
+  /** GET path that resumes after a cursor. Default: the turn's own, with `?dialect=`. */
   resumePath?(asked: Asked): string;
-  /** The chat is named in the path, so there must be one before the first question. */
+  /** The path contains the chat, so one must exist before the first question. */
   needsChat?: boolean;
-  /** What stands between two parts of a text, if it is no empty line. */
+  /** Separator between text parts, if not an empty line. */
   between?: string;
-  /** The answer in one piece, where the format has that. */
+  /** The answer in one piece, if the format supports it. */
   whole?: { ask(asked: Asked): Sent; decode(body: unknown): ChatEvent[] };
 };
 
@@ -50,7 +51,7 @@ export function text(delta: string): ChatEvent[] {
   return delta ? [{ type: "text", delta }] : [];
 }
 
-/** Events whose `type` says what they are. Those of a later server that are not known here are left out. */
+/** Decodes events by their `type`. Unknown events of a newer server are dropped. */
 export function byType(table: Record<string, (value: unknown) => Said[]>): (frame: Frame) => Said[] {
   return ({ data }) => {
     if (data === "[DONE]") return [];
@@ -63,7 +64,7 @@ export function on<T>(schema: z.ZodType<T>, read: (value: T) => Said[]): (value:
   return (value) => read(parse(schema, value));
 }
 
-/** Whole answers have no paragraphs to put together. */
+/** Whole answers have no paragraph breaks to restore. */
 export function heard(read: (value: unknown) => Said[]): (value: unknown) => ChatEvent[] {
   return (value) => read(value).filter((said) => said.type !== "paragraph");
 }

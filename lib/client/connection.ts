@@ -1,13 +1,13 @@
-// The state of the connection to the server as a page shows it: a value and its subscribers, in the shape that
-// React's useSyncExternalStore takes. Knows nothing of streams.
+// The connection state for display, with subscribers, in the shape React's useSyncExternalStore
+// takes. Knows nothing of streams.
 
 /**
  * - `idle`: nothing is being followed
- * - `connecting`: a turn was asked for; no byte of the answer yet
- * - `live`: bytes arrive
- * - `parked`: the page is hidden and gave the connection back; the stream is reopened when it is looked at
+ * - `connecting`: a turn was requested; no byte of the answer yet
+ * - `live`: bytes are arriving
+ * - `parked`: the hidden page closed its stream; it is reopened when the page is visible
  * - `reconnecting`: the stream was lost and is being reopened
- * - `polling`: streaming failed repeatedly; the turn's state is asked for instead
+ * - `polling`: streaming failed repeatedly; the turn's state is polled instead
  */
 export type ConnectionState = "idle" | "connecting" | "live" | "parked" | "reconnecting" | "polling";
 
@@ -24,7 +24,10 @@ export class Connection {
     return () => this.#listeners.delete(listener);
   };
 
-  /** A stream's own way to report. When two overlap, as on a quick remount, only the younger is heard. */
+  /**
+   * Returns a stream's reporter. If two streams overlap, as on a quick remount, only the newer one
+   * counts.
+   */
   hold(): (state: ConnectionState) => void {
     const holder = {};
     this.#holder = holder;

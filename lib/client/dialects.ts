@@ -1,4 +1,5 @@
-// The wire formats a chat client speaks (docs/protocol.md §6): one entry each. Pure; what they share is client-dialect.ts.
+// The wire formats a chat client supports (docs/protocol.md §6), one entry each. Pure;
+// client-dialect.ts holds shared parts.
 import { z } from "zod";
 import type { ChatEvent } from "./chat-events";
 import {
@@ -60,7 +61,7 @@ const closing = {
   message_id: z.string(),
   conversation_id: z.string(),
   usage: usageSchema(),
-  // In a stream only of a turn that was asked for with them.
+  // In a stream only if the turn was started with `includeSources`.
   sources: sourcesSchema().default([]),
 };
 const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), (end) => [

@@ -1,21 +1,22 @@
-// Text that comes gathered (docs/protocol.md §2), given out evenly: in pieces over about the time until more is to come, as
-// if it had come as it was written. Small deltas, and all else, pass as they come. Knows nothing of requests.
+// Smooths gathered text (docs/protocol.md §2): emits it in pieces over about the time until more is
+// due, as if it had arrived as written. Small deltas and everything else pass through. Knows
+// nothing of requests.
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { joinDeltas } from "@/lib/turn/merge";
 import type { PageEvents } from "./backoff";
 
 type Delta = Extract<TurnChunk, { type: "text-delta" | "reasoning-delta" }>;
 
-/** The page draws no more often than this. */
+/** The page renders no more often than this. */
 const stepMs = 50;
-/** What comes after a longer pause was not gathered: it was away, and whoever waited for it is to see it. */
+/** After a longer pause the text was not gathered but delayed, and should be shown immediately. */
 const longestMs = 500;
-/** About a line. Less than that is no burst, however long it was in coming. */
+/** About a line. Less is no burst, however long it took to arrive. */
 const burstLength = 80;
 
 /**
- * The same chunks in the same order, with long deltas in pieces. Nothing is held for longer than `longestMs`, nor when something
- * else than more of the same text follows, or the end, or an error. While the page is not in view nothing waits.
+ * The same chunks in order, long deltas split. Nothing is held longer than `longestMs`, nor once
+ * other chunks, the end or an error follow. While the page is hidden nothing waits.
  */
 export async function* evenly(
   source: AsyncIterator<TurnChunk>,
@@ -23,9 +24,9 @@ export async function* evenly(
 ): AsyncGenerator<TurnChunk, void> {
   let coming: Promise<IteratorResult<TurnChunk>> | undefined;
   let held: Delta | null = null;
-  /** When the last of what is held is to be out. */
+  /** Deadline for the held text. */
   let dueMs = 0;
-  /** When the delta before came; nothing is known of the first one of a text. */
+  /** Arrival time of the previous delta; undefined for the first of a text. */
   let cameMs: number | undefined;
   try {
     for (;;) {
@@ -65,11 +66,11 @@ function isDelta(chunk: TurnChunk): chunk is Delta {
   return chunk.type === "text-delta" || chunk.type === "reasoning-delta";
 }
 
-/** The first `share` of it, and the rest if there is any. */
+/** Splits off the first `share`; the rest is null if empty. */
 function cut(delta: Delta, share: number): [Delta, Delta | null] {
   const text = delta.delta;
   let end = Math.ceil(text.length * share);
-  // Half a surrogate pair is not a character.
+  // Do not split a surrogate pair.
   if ((text.charCodeAt(end - 1) & 0xfc00) === 0xd800) end += 1;
   if (end >= text.length) return [delta, null];
   return [

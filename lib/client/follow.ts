@@ -1,7 +1,7 @@
-// A turn followed to its terminal over as many connections as it takes (docs/protocol.md §2 and §5): reopen at the
-// cursor, wait between attempts and while the page is hidden, and when streaming keeps failing ask for the turn's state
-// instead. Ends only with a terminal, an error or the reader's leaving; never because a connection ended. What an event
-// says is the format's matter, and comes in as a `Format`.
+// Follows a turn to its terminal over as many connections as needed (docs/protocol.md §2 and §5):
+// reconnects at the cursor, backs off between attempts and while the page is hidden, and polls the
+// turn's state if streaming keeps failing. Ends only with a terminal, an error or the reader's
+// leaving, never because a connection ended. A `Format` decodes the events.
 import { parseCursor } from "@/lib/turn/cursor";
 import { type Backoff, backoffMs, pause, untilVisible, type Wake } from "./backoff";
 import type { ConnectionState } from "./connection";
@@ -12,40 +12,46 @@ export type Patience = {
   firstByteMs: number;
   silenceMs: number;
   backoff: Backoff;
-  /** How often the first request is sent before its failure is told. */
+  /** Attempts of the first request before its failure is reported. */
   openAttempts: number;
-  /** Streams in a row that brought no chunk before the turn's state is polled. */
+  /** Consecutive streams without a chunk before polling starts. */
   failuresBeforePolling: number;
   pollMs: number;
-  /** Attempts in a row that got no word of the turn, before the reader is told. Infinity: never. */
+  /**
+   * Consecutive attempts without any response about the turn before the reader gets an error.
+   * Infinity: never.
+   */
   attempts: number;
 };
 
-/** How a turn is read: `Item` is what a reader gets, none or more for each event. */
+/** How a turn is read: each event yields zero or more `Item`s for the reader. */
 export type Format<Item> = {
-  /** Throws RequestError `bad_response` for what is not of this format. May be called again for an event it has seen. */
+  /**
+   * Throws RequestError `bad_response` for invalid input. May be called again with an event it has
+   * seen.
+   */
   decode(frame: Frame): Item[] | Promise<Item[]>;
-  /** Whether this item ends the turn. */
+  /** True if this item ends the turn. */
   isLast(item: Item): boolean;
-  /** Where the turn goes on behind the cursor. Null: the first request, repeated, is what finds it again. */
+  /** Path that resumes the turn after the cursor. Null: repeat the first request to find it. */
   resumePath(turnId: string, cursor: string | undefined): string | null;
-  /** All that the reader has not been given of a turn that has ended; null while it runs. */
+  /** Everything the reader lacks of an ended turn; null while it runs. */
   findRest(turnId: string, signal: AbortSignal): Promise<Item[] | null>;
 };
 
 type FollowerOptions<Item> = {
   http: Http;
   format: Format<Item>;
-  /** The first request: starts or finds the turn. Repeated unchanged until the turn's id is known. */
+  /** The first request: starts or finds the turn. Repeated unchanged until the turn id is known. */
   send: (signal: AbortSignal) => Promise<Response>;
-  /** Aborted when the reader leaves. That stops the reading, never the turn. */
+  /** Aborted when the reader leaves. That stops reading, never the turn. */
   signal: AbortSignal;
   wake: Wake;
   patience: Patience;
   report: (state: ConnectionState) => void;
 };
 
-/** No server may keep a page waiting longer than this, whatever its Retry-After says. */
+/** Upper bound for Retry-After. */
 const longestRetryAfterMs = 30_000;
 
 export class Follower<Item> {
@@ -54,16 +60,16 @@ export class Follower<Item> {
   #response: Response | undefined;
   #turnId: string | undefined;
   #cursor: string | undefined;
-  /** Streams in a row that brought nothing of the turn. */
+  /** Consecutive streams that brought nothing of the turn. */
   #failures = 0;
-  /** Attempts in a row that got no word of it, polls among them. */
+  /** Consecutive attempts, including polls, without any response about it. */
   #unheard = 0;
 
   constructor(options: FollowerOptions<Item>) {
     this.#options = options;
   }
 
-  /** Sends the first request until it is answered. Throws RequestError, or the reason of the abort. */
+  /** Sends the first request until it is answered. Throws RequestError, or the abort's reason. */
   async open(): Promise<Response> {
     this.#options.report("connecting");
     try {
@@ -88,7 +94,7 @@ export class Follower<Item> {
     }
   }
 
-  /** Frees the connection; the reader may be told something else afterwards. */
+  /** Closes the connection and reports `idle`. */
   close(): void {
     this.#line?.close();
     this.#line = undefined;
@@ -96,9 +102,9 @@ export class Follower<Item> {
   }
 
   /**
-   * The turn's items in order, each once, up to and including the last. Throws RequestError when the turn cannot
-   * be followed any more (`unauthorized`, `not_found`, `bad_response`, `unreachable` past the attempts), or the reason
-   * of the abort.
+   * The turn's items in order, each once, up to and including the last. Throws RequestError if the
+   * turn can no longer be followed (`unauthorized`, `not_found`, `bad_response`, `unreachable`
+   * after the last attempt), or the abort's reason.
    */
   async *items(): AsyncGenerator<Item, void> {
     const { format, patience, report } = this.#options;
@@ -122,10 +128,10 @@ export class Follower<Item> {
           failure = unreachable(new Error("The stream ended before the turn did."));
         } catch (error) {
           if (!(error instanceof RequestError)) throw error;
-          // The turn may have ended long ago and its log be pruned: its state decides.
+          // The turn may have ended long ago and its log been pruned: its state decides.
           const lookUp = !gone && this.#turnId !== undefined && [204, 404].includes(error.status);
           if (lookUp) gone = error;
-          // Here, unlike in a first request, being asked to slow down is no reason to give an answer up.
+          // Unlike in a first request, 429 is no reason to give up an answer.
           else if (!error.temporary && error.status !== 429) throw error;
           failure = error;
         }
@@ -173,11 +179,12 @@ export class Follower<Item> {
     return this.#response;
   }
 
-  /** Items of the open line that lie behind the cursor it was opened at. */
+  /** Items of the open line after the cursor it was opened at. */
   async *#deliver(): AsyncGenerator<Item> {
     const { format } = this.#options;
     const after = this.#cursor;
-    // Without an id there is no place to come back to: such items wait for the next id, which covers them.
+    // Without an id there is no position to resume from: such items wait for the next id, which
+    // covers them.
     let held: Item[] = [];
     if (!this.#line || !this.#response) return;
     for await (const frame of this.#line.frames(this.#response)) {
@@ -212,7 +219,7 @@ export class Follower<Item> {
   }
 }
 
-/** A server that ignores the cursor must not make a reader see things twice. */
+/** Guards against repeats from a server that ignores the cursor. */
 function isBehind(id: string, cursor: string): boolean {
   const at = parseCursor(id);
   const from = parseCursor(cursor);

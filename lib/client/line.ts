@@ -1,13 +1,16 @@
-// One HTTP connection that carries a turn: bytes in, events out, and a watchdog for silence (docs/protocol.md §2). It
-// never reopens itself, knows nothing of cursors (follow.ts) and does not read what the events say (dialects.ts).
+// One HTTP connection that carries a turn: bytes in, events out, and a watchdog for silence
+// (docs/protocol.md §2). Does not reconnect, knows no cursors (follow.ts) and does not decode
+// events (dialects.ts).
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Wake } from "./backoff";
 import { badResponse, reading, unreachable } from "./request";
 
 type LineOptions = {
-  /** The reader's; its abort closes the line. */
+  /** The reader's; aborting it closes the line. */
   signal: AbortSignal;
-  /** A healthy server sends a comment at once, so this only has to cover the network and the database. */
+  /**
+   * A healthy server sends a comment immediately, so this only covers the network and the database.
+   */
   firstByteMs: number;
   /** Silence after the first byte that means the connection is dead. */
   silenceMs: number;
@@ -15,13 +18,16 @@ type LineOptions = {
   onByte?: () => void;
 };
 
-/** One event of the stream, whatever the pieces in which its bytes came. */
+/** One event of the stream, however its bytes were split. */
 export type Frame = { event?: string | undefined; data: string; id?: string | undefined };
 
 export class Line {
-  /** The network went or came back while the line was open. It was closed for that; nothing has failed. */
+  /** The network changed while the line was open, so the line was closed. Not a failure. */
   moved = false;
-  /** The page is hidden, and gave the connection back: a browser opens six to a host for all its tabs. Nothing has failed. */
+  /**
+   * The page was hidden and closed the connection: browsers allow six per host across all tabs. Not
+   * a failure.
+   */
   parked = false;
   #hidden = false;
   #streams = false;
@@ -30,7 +36,7 @@ export class Line {
   readonly #unsubscribe: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #limitMs: number;
-  // The wall clock, because it goes on while a laptop sleeps and a page is frozen; timers do not.
+  // Wall clock, because it advances while a laptop sleeps or a page is frozen; timers do not.
   #heardAt = Date.now();
 
   constructor(options: LineOptions) {
@@ -39,8 +45,8 @@ export class Line {
     this.#unsubscribe = options.wake((reason) => {
       if (reason === "hidden" || reason === "visible") this.#hidden = reason === "hidden";
       if (reason === "hidden") return this.#parkStream();
-      // A socket from before the network went away may stay silent for minutes. Reopening costs one request, which tells
-      // at once whether the server can still be reached.
+      // A socket from before a network change may stay silent for minutes. Reopening costs one
+      // request, which tells immediately whether the server is reachable.
       if (reason !== "visible") this.moved = true;
       if (this.moved || Date.now() - this.#heardAt > this.#limitMs) this.#close(unreachable());
     });
@@ -67,7 +73,7 @@ export class Line {
     if (this.#hidden) this.#parkStream();
   }
 
-  /** A question that is on its way must arrive, so only a stream that has begun is closed. */
+  /** A question in flight must arrive, so only a stream that has started is closed. */
   #parkStream(): void {
     if (!this.#streams) return;
     this.parked = true;
@@ -80,26 +86,28 @@ export class Line {
     this.#closing.abort(reason);
   }
 
-  /** Frees the socket and the timers. Safe to repeat. */
+  /** Releases socket and timers. Idempotent. */
   close(): void {
     this.#close(unreachable());
   }
 
-  /** For the requests made over this line: aborted when it closes, with the reason. */
+  /** For requests over this line: aborted with the reason when it closes. */
   get signal(): AbortSignal {
     return this.#closing.signal;
   }
 
   /**
-   * Events in the order of the stream, each once. Ends at EOF, which says nothing about the turn. Throws RequestError:
-   * `unreachable` when the connection broke or fell silent, `bad_response` for what is no stream of events.
+   * Events in stream order, each once. Ends at EOF, which says nothing about the turn. Throws
+   * RequestError: `unreachable` if the connection broke or fell silent, `bad_response` if it is no
+   * event stream.
    */
   async *frames(response: Response): AsyncGenerator<Frame> {
     const refusal = badResponse("The server did not answer with a stream of events.", response.status);
     if (!response.body) throw refusal;
     const reader = response.body.getReader();
     if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
-      // A browser takes a head that was cut off for a whole one with headers missing; a body tells the two apart.
+      // Browsers accept a truncated response head as one with missing headers; only a body tells
+      // them apart.
       const { done } = await reading(this.#closing.signal, () => reader.read());
       if (done) return;
       throw refusal;

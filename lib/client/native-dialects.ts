@@ -1,4 +1,5 @@
-// The client's side of `ai-sdk` and `text`, which are asked on the native path (docs/protocol.md §5 and §6.8). Pure.
+// The client side of `ai-sdk` and `text`, which send on the native path (docs/protocol.md §5 and
+// §6.8). Pure.
 import { z } from "zod";
 import { parseSource } from "@/lib/turn/chunks";
 import { showSource } from "./chat-events";
@@ -75,7 +76,7 @@ export const aiSdk: ClientDialect = {
     "message-metadata": on(z.object({ messageMetadata: nativeMetadata }), ({ messageMetadata }) => [
       { type: "metadata", metadata: messageMetadata },
     ]),
-    // It says what the terminal behind it does not: which kind of failure.
+    // Carries the kind of failure, which the terminal after it does not.
     "data-turn": on(
       z.object({ data: z.object({ error: z.object({ code: z.string(), message: z.string() }).optional() }) }),
       ({ data: { error } }) => (error ? [{ type: "error", code: error.code, message: error.message }] : []),
@@ -86,7 +87,10 @@ export const aiSdk: ClientDialect = {
   }),
 };
 
-/** It is asked natively and then followed as text. It does not say how it ended; the turn's state does. */
+/**
+ * Sent natively, then followed as text. The stream does not tell how it ended; the turn's state
+ * does.
+ */
 export const deltas: ClientDialect = {
   ask: askNative,
   decode: ({ data }) => text(parse(z.string(), parseJson(data))),

@@ -1,5 +1,5 @@
-// The client's side of `openai` (docs/protocol.md §6.6): text and usage. Calls of the server's tools are not in it, and its
-// citations say less than a source. Pure.
+// The client side of `openai` (docs/protocol.md §6.6): text and usage. It omits calls of the
+// server's tools, and its citations carry less than sources. Pure.
 import { z } from "zod";
 import {
   type Asked,
@@ -32,7 +32,8 @@ const readOpenai = on(
   ({ model, error, choices, usage }): Said[] => {
     if (error) return [{ type: "error", message: error.message, ...(error.code && { code: error.code }) }];
     const said = choices[0]?.message ?? choices[0]?.delta;
-    // The usage is asked for, so an answer without a choice is its last word: `[DONE]` may be lost with its connection.
+    // Usage is requested, so a chunk without a choice is the last one: `[DONE]` may be lost with
+    // its connection.
     const ends = choices[0] === undefined || choices[0].message !== undefined;
     return [
       ...text(said?.content ?? ""),

@@ -1,28 +1,29 @@
-// One HTTP request to the server and the one error that everything in lib/client throws (docs/protocol.md §3).
-// No retry lives here, and no sign-in: what an error means for the page is the page's matter.
+// One HTTP request to the server, and the one error class lib/client throws (docs/protocol.md §3).
+// No retries and no sign-in here: the page decides what an error means.
 
-/** Where the server is and how to speak to it. The default suits a page that the server itself delivered. */
+/** Where the server is and how to reach it. The default suits a page served by it. */
 export type Http = {
   /** Without a trailing slash; empty for the page's own origin. */
   baseUrl?: string;
-  /** Sent with every request, such as `Authorization`. Asked anew each time. */
+  /** Sent with every request, e.g. `Authorization`. Called for each. */
   headers?: () => Record<string, string>;
 };
 
 type Details = {
-  /** The HTTP status, or 0 when no answer came. */
+  /** HTTP status, or 0 without a response. */
   status: number;
   code: string;
   requestId?: string;
-  /** Further public fields of the error, such as the `turnId` of a running turn. */
+  /** Other public fields of the error, e.g. the `turnId` of a running turn. */
   details?: Record<string, unknown>;
   retryAfterMs?: number;
   cause?: unknown;
 };
 
 /**
- * `message` is the server's own sentence and may be shown. Codes are those of docs/protocol.md §3, and two that
- * are made here: `unreachable` (status 0: no answer, or it broke off) and `bad_response` (not what the protocol says).
+ * `message` is the server's own and may be shown. Codes are those of docs/protocol.md §3 plus two
+ * local ones: `unreachable` (status 0: no response, or it broke off) and `bad_response` (violates
+ * the protocol).
  */
 export class RequestError extends Error {
   readonly status: number;
@@ -42,8 +43,8 @@ export class RequestError extends Error {
   }
 
   /**
-   * Worth repeating unchanged: nothing arrived, or a proxy or a draining server says "not now". A failure that names
-   * its turn is none of those: it is how that turn ended.
+   * Worth retrying unchanged: nothing arrived, or a proxy or a draining server is temporarily
+   * unavailable. A failure that names its turn is not: it is how that turn ended.
    */
   get temporary(): boolean {
     return this.code === "unreachable" || ([502, 503, 504].includes(this.status) && this.details.turnId === undefined);
@@ -58,7 +59,9 @@ export function badResponse(message: string, status: number, cause?: unknown): R
   return new RequestError(message, { status, code: "bad_response", cause });
 }
 
-/** Answers any 2xx response. Throws RequestError for everything else, and the signal's reason once that is aborted. */
+/**
+ * Returns any 2xx response. Otherwise throws RequestError, or the signal's reason after an abort.
+ */
 export async function request(http: Http, path: string, init: RequestInit = {}): Promise<Response> {
   const response = await reading(init.signal, () =>
     fetch(`${http.baseUrl ?? ""}${path}`, { ...init, headers: { ...http.headers?.(), ...init.headers } }),
@@ -67,7 +70,7 @@ export async function request(http: Http, path: string, init: RequestInit = {}):
   throw parseFailure(response, await reading(init.signal, () => response.text()));
 }
 
-/** Runs one read from the network; whatever breaks it becomes `unreachable`, or the reason of the abort. */
+/** Runs one network read; any failure becomes `unreachable`, or the abort's reason. */
 export async function reading<T>(signal: AbortSignal | null | undefined, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
@@ -80,15 +83,15 @@ export async function reading<T>(signal: AbortSignal | null | undefined, read: (
 const wholeUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
- * The turn a response belongs to. A browser takes a head that was cut off for a whole one, so an id that is not whole
- * is none. Headers come in alphabetical order: with this one whole, `X-Chat-Id` is.
+ * The turn of a response. Browsers accept a truncated response head, so an incomplete id counts as
+ * none. Headers arrive in alphabetical order: if this one is complete, so is `X-Chat-Id`.
  */
 export function turnIdOf(response: Response): string | undefined {
   const id = response.headers.get("X-Turn-Id") ?? "";
   return wholeUuid.test(id) ? id : undefined;
 }
 
-/** Each format says it its own way: an object or a sentence in `error`, or a sentence in `content` or `detail`. */
+/** Formats differ: an object or a string in `error`, or a string in `content` or `detail`. */
 function parseFailure(response: Response, text: string): RequestError {
   const { status } = response;
   const { error, content, detail, ...around } = parseObject(text) ?? {};
@@ -108,7 +111,7 @@ function parseFailure(response: Response, text: string): RequestError {
 
 const noFields: { message?: unknown; code?: unknown; requestId?: unknown } = {};
 
-/** Null for what is not a JSON object: an error page of some proxy. */
+/** Null if not a JSON object, e.g. a proxy's error page. */
 function parseObject(text: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(text);

@@ -1,12 +1,13 @@
-// For the tests of lib/client only: a real HTTP server whose every answer the test writes, and a headless chat on the
-// AI SDK's own client. Nothing here imitates lib/client or the real server's logic.
+// Test helpers for lib/client: a real HTTP server whose every response the test scripts, and a
+// headless chat on the AI SDK's own client. Imitates neither lib/client nor the real server's
+// logic.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { AbstractChat, type ChatInit, type ChatState, type ChatStatus, type ChatTransport } from "ai";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 
 export type Exchange = {
-  /** Counts all requests of the server, from 1. */
+  /** Request number on this server, from 1. */
   number: number;
   method: string;
   path: string;
@@ -14,16 +15,16 @@ export type Exchange = {
   headers: IncomingMessage["headers"];
   body: string;
   response: ServerResponse;
-  /** Resolves when the client has left. */
+  /** Resolves when the client has disconnected. */
   left: Promise<void>;
 };
 
 export type ScriptedServer = {
   url: string;
   exchanges: Exchange[];
-  /** What the next requests are answered with; set by the test at any time. */
+  /** Responds to subsequent requests; the test may replace it at any time. */
   answer: (exchange: Exchange) => void;
-  /** The nth request (from 1) that `matches`, as soon as it has come. */
+  /** The nth request (from 1) that `matches`, once it has arrived. */
   exchange: (matches: (exchange: Exchange) => boolean, nth?: number) => Promise<Exchange>;
   close: () => Promise<void>;
 };
@@ -74,14 +75,14 @@ export async function startScriptedServer(): Promise<ScriptedServer> {
   return scripted;
 }
 
-/** Opens an event stream and writes the bytes; leaves it open. */
+/** Opens an event stream, writes the bytes and leaves it open. */
 export function stream({ response }: Exchange, turnId: string, bytes: Uint8Array | string): void {
   response.writeHead(200, { "Content-Type": "text/event-stream; charset=utf-8", "X-Turn-Id": turnId });
   response.flushHeaders();
   if (bytes.length > 0) response.write(bytes);
 }
 
-/** Ends the TCP connection after what was written, in the middle of the HTTP response. */
+/** Ends the TCP connection after what was written, mid-response. */
 export function cut({ response }: Exchange): void {
   response.write("", () => response.socket?.end());
 }
@@ -99,7 +100,7 @@ type HeadlessOptions = Pick<ChatInit<ChatMessage>, "id" | "messages" | "onFinish
   transport: ChatTransport<ChatMessage>;
 };
 
-/** `useChat` without React. `seen` records every chunk that the transport delivered, in order. */
+/** `useChat` without React. `seen` records every chunk from the transport, in order. */
 export class HeadlessChat extends AbstractChat<ChatMessage> {
   readonly seen: TurnChunk[];
 

@@ -1,5 +1,5 @@
-// The AI SDK's ChatTransport for this server: sends once whatever the network does, and follows an answer until it
-// has ended (docs/protocol.md §2 and §5). No React, no window needed.
+// The AI SDK's ChatTransport for this server: sends exactly once despite network failures, and
+// follows an answer to its end (docs/protocol.md §2 and §5). Needs neither React nor a window.
 import { asSchema, type ChatTransport, generateId, uiMessageChunkSchema } from "ai";
 import { type ChatMessage, isTerminal, type TurnChunk } from "@/lib/turn/chunks";
 import { createApi } from "./api";
@@ -13,9 +13,12 @@ import { badResponse, type Http, RequestError, request, turnIdOf } from "./reque
 
 export type TransportOptions = Http &
   PageEvents & {
-    /** Further fields of the body of a send: model, searchMode, documentIds. Asked anew for each send. */
+    /** Extra body fields of a send: model, searchMode, documentIds. Called for each send. */
     body?: () => object;
-    /** So long the server may gather text that comes faster than anybody reads (docs/protocol.md §2); it is given out evenly. */
+    /**
+     * Interval over which the server may gather fast text (docs/protocol.md §2); it is shown
+     * evenly.
+     */
     gatherMs?: number;
     /** The server's HEARTBEAT_MS. */
     heartbeatMs?: number;
@@ -26,8 +29,9 @@ export type TransportOptions = Http &
   };
 
 /**
- * The body of a resume that is no resume: an answer goes on in another one, which begins with its parts. It broke off, or it
- * asked for consent and a person has decided. `turnId` is its turn, which goes on once: with whichever device is first.
+ * The body of a pseudo-resume: an answer continues in a new one that starts with its parts, because
+ * it broke off or because the user decided on its consent request. `turnId` is its turn, which
+ * continues once: for whichever device is first.
  */
 export type Continuation = { turnId: string; model?: string } & (
   | { trigger: "continue-message"; messageId: string }
@@ -40,9 +44,9 @@ type ReconnectOptions = Parameters<ChatTransport<ChatMessage>["reconnectToStream
 export class ResumableChatTransport implements ChatTransport<ChatMessage> {
   /** `GET /api/chat/{id}/stream` replays from `start`, with the same message id. */
   readonly resumeStreamIsReplay = true;
-  /** The state of the youngest stream, for a page to show. */
+  /** Connection state of the newest stream, for display. */
   readonly connection = new Connection();
-  /** The running turn that was followed last. */
+  /** The running turn followed last. */
   #turn: { id: string; beganMs: number } | null = null;
   readonly #options: TransportOptions;
   readonly #patience: Patience;
@@ -57,7 +61,8 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       // Two heartbeats may be lost or late before a connection counts as dead.
       silenceMs: 2.5 * heartbeatMs,
       backoff: options.backoff ?? { minMs: 250, maxMs: 10_000 },
-      // With the default backoff about 20 s on average: longer than a restart, shorter than patience.
+      // With the default backoff about 20 s on average: longer than a restart, shorter than a
+      // user's patience.
       openAttempts: options.openAttempts ?? 8,
       failuresBeforePolling: options.failuresBeforePolling ?? 4,
       pollMs: options.pollMs ?? 3_000,
@@ -65,15 +70,18 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     };
   }
 
-  /** When the turn began, by `performance.now()` of this page; undefined for one that it did not follow while it ran. */
+  /**
+   * Start of the turn in this page's `performance.now()`; undefined if it was not followed while
+   * running.
+   */
   beganMs(turnId: string | undefined): number | undefined {
     return this.#turn?.id === turnId ? this.#turn?.beganMs : undefined;
   }
 
   /**
-   * Sends the last user message, or asks for another answer to it, and streams that answer up to its terminal.
-   * Repeated attempts carry the same key, so the server makes one turn of them. Rejects, and the stream errors, with
-   * RequestError. An abort leaves the answer to go on; `stopTurn` (api.ts) is what stops it.
+   * Sends the last user message, or asks for another answer to it, and streams that answer to its
+   * terminal. Retries reuse the key, so the server creates one turn. Rejects, and errors the
+   * stream, with RequestError. Aborting does not stop the answer; use `stopTurn` (api.ts).
    */
   async sendMessages(options: SendOptions): Promise<ReadableStream<TurnChunk>> {
     const { trigger, chatId, messageId, messages } = options;
@@ -84,10 +92,11 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
   }
 
   /**
-   * The chat's running answer from its beginning; null when none runs. Otherwise as `sendMessages`.
+   * Streams the chat's running answer from its beginning; null if none is running. Otherwise like
+   * `sendMessages`.
    *
-   * With a `Continuation` as the body it starts one. The AI SDK has no request of that kind, and a resume is the one
-   * that leaves the messages before the answer as they are.
+   * With a `Continuation` as the body it starts one. The AI SDK has no such request, and a resume
+   * is the one that leaves the messages before the answer unchanged.
    */
   reconnectToStream(options: ReconnectOptions): Promise<ReadableStream<TurnChunk> | null> {
     const { turnId, ...continuation } = (options.body ?? {}) as Partial<Continuation>;
@@ -144,7 +153,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
   }
 }
 
-/** Pulled chunk by chunk; cancelling it is the reader's leaving. */
+/** Pulled chunk by chunk; cancelling means the reader leaves. */
 function streamOf(
   follower: Follower<TurnChunk>,
   received: Received,
@@ -163,13 +172,13 @@ function streamOf(
     async cancel() {
       leaving.abort();
       await chunks.return();
-      // A generator that was never pulled has not reached its own clean-up.
+      // A generator that was never pulled does not run its own cleanup.
       follower.close();
     },
   });
 }
 
-/** Chunks as they are, resumed on the turn's own path, and caught up with from the stored message. */
+/** Chunks unchanged, resumed on the turn's own path, with catch-up from the stored message. */
 function chunkFormat(http: Http, received: Received): Format<TurnChunk> {
   return {
     decode: async (frame) => (frame.data === "[DONE]" ? [] : [await parseChunk(frame)]),
@@ -196,6 +205,6 @@ async function parseChunk({ data }: Frame): Promise<TurnChunk> {
   }
   const result = await asSchema(uiMessageChunkSchema).validate?.(value);
   if (!result?.success) throw badResponse("The server sent an event that is not a chunk.", 200, result?.error);
-  // The SDK's schema leaves the data parts and the metadata open; ours are the server's to keep.
+  // The SDK's schema leaves data parts and metadata open; the server guarantees ours.
   return result.value as TurnChunk;
 }

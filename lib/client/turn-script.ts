@@ -1,4 +1,4 @@
-// For the tests of lib/client only: one scripted turn with every kind of part a turn can hold, and its wire form.
+// Test data for lib/client: a scripted turn with every kind of part, and its wire form.
 import type { ChatMessage, MessageMetadata, TurnChunk } from "@/lib/turn/chunks";
 
 export const turnId = "0199aaaa-0000-7000-8000-000000000001";
@@ -95,13 +95,13 @@ export function frames(chunks: TurnChunk[], from = 0): string {
   return chunks.map((chunk, index) => `data: ${JSON.stringify(chunk)}\nid: ${turnId}.${from + index + 1}\n\n`).join("");
 }
 
-/** The whole stream behind a cursor, as the server would answer `?after=`. */
+/** The stream after a cursor, as the server would respond to `?after=`. */
 export function streamAfter(chunks: TurnChunk[], cursor: string | null): string {
   const seq = cursor === null ? 0 : Number(cursor.slice(turnId.length + 1));
   return `${preamble}${frames(chunks.slice(seq), seq)}data: [DONE]\n\n`;
 }
 
-/** What `GET /api/turns/{id}` answers. */
+/** The response to `GET /api/turns/{id}`. */
 export function turnState(status: string): object {
   const ended = status === "running" ? null : "2026-11-21T01:00:01.000Z";
   return {
@@ -110,7 +110,7 @@ export function turnState(status: string): object {
   };
 }
 
-/** What a database keeps of a message: JSON. */
+/** A message after the database's JSON round trip. */
 export function stored(message: ChatMessage | undefined): ChatMessage {
   return JSON.parse(JSON.stringify(message));
 }

@@ -1,4 +1,5 @@
-// Dialect `agent` (docs/protocol.md §6.3): text and tools as they happen; `done` and `[DONE]` end every stream.
+// Dialect `agent` (docs/protocol.md §6.3): text and tools as they happen; every stream ends with
+// `done` and `[DONE]`.
 import { type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } from "ai";
 import { z } from "zod";
 import type { TurnChunk } from "@/lib/turn/chunks";
@@ -50,7 +51,7 @@ const answer = z.object({
 });
 const example = { message: "Add a task: buy milk." };
 
-/** Enough to show; the whole result is in `data`. */
+/** In characters: enough to display; `data` holds the whole result. */
 const maxResultLength = 200;
 
 const ask = (stream: boolean) => (input: AskInput) => {
@@ -110,11 +111,11 @@ export const agent: Dialect = {
 function toolFrames(chunk: TurnChunk, seen: Seen): DialectFrame[] {
   switch (chunk.type) {
     case "tool-input-available":
-    // Arguments that the tool does not take: the error follows as the call's result.
+    // Invalid arguments: the error follows as the call's result.
     case "tool-input-error":
       return [callFrame(chunk)];
     case "tool-output-available":
-      // A preliminary result is replaced by the one after it.
+      // A preliminary result is superseded by the next one.
       return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.output)];
     case "tool-output-error":
       return [failureFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.errorText)];

@@ -1,5 +1,6 @@
-// The AI SDK's UI message stream, protocol v1: each chunk is a frame as it stands, without what only its provider can read
-// (docs/protocol.md §4, §5). The native dialect; its routes say more than a turn and have doors of their own in app/api.
+// The AI SDK's UI message stream, protocol v1: each chunk is one frame, minus state that only its
+// provider can read (docs/protocol.md §4, §5). The native dialect; its routes do more than turns
+// and live in app/api.
 import { z } from "zod";
 import { executedHere } from "@/lib/turn/executed-here";
 import { hasState, withoutState } from "@/lib/turn/provider-state";
@@ -12,7 +13,7 @@ export const aiSdk: Dialect = {
   encoder:
     ({ view }) =>
     ({ chunk, json }) => {
-      // Every chunk is a frame; what this one says is the provider's and ours.
+      // Every chunk is a frame; the data of this one concerns only the provider and this server.
       if (chunk.type === "data-upstream") return [{ data: JSON.stringify({ ...chunk, data: {} }) }];
       const known = hasState(chunk) ? withoutState(chunk) : chunk;
       const shown = view.clientTools ? known : executedHere(known);

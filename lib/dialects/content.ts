@@ -1,4 +1,5 @@
-// Dialect `content` (docs/protocol.md §6.2): pieces of content, then one frame with the ids and the usage.
+// Dialect `content` (docs/protocol.md §6.2): pieces of content, then one frame with the ids and
+// usage.
 import { z } from "zod";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./contract";

@@ -1,6 +1,7 @@
-// The contract of a wire format. Outbound: a pure function from the chunks of a turn to frames. Inbound: the routes it
-// answers, as data, each with a pure function from a request to a turn. No I/O, no clock, no storage: the same chunks and
-// context always give the same frames, so any dialect can follow any turn, live or later (docs/protocol.md §6).
+// The contract of a wire format. Outbound: a pure function from a turn's chunks to frames. Inbound:
+// its routes, as data, each with a pure function from a request to a turn. No I/O, no clock, no
+// storage: the same chunks and context always give the same frames, so any dialect can follow any
+// turn, live or later (docs/protocol.md §6).
 import type { z } from "zod";
 import type { LoggedChunk, SearchMode, TurnError } from "@/lib/turn/chunks";
 import type {
@@ -16,26 +17,35 @@ import type {
 import type { ChatReference } from "@/lib/turn/turn-options";
 
 export type DialectFrame = {
-  /** SSE event name, only where the format has one. */
+  /** SSE event name, if the format has one. */
   event?: string;
   /** One line. */
   data: string;
-  /** The frame's place when it is not the chunk just fed: for a reader whose frames and chunks do not line up. */
+  /**
+   * Cursor position of the frame, for readers whose frames do not align with chunks. Default: the
+   * chunk just fed.
+   */
   at?: { seq: number; n: number };
 };
 
-/** Fed with every chunk of one turn in order; may remember what it saw. Most chunks give one frame or none. */
+/** Fed every chunk of one turn in order; may keep state. Most chunks yield one frame or none. */
 export type Encode = (logged: LoggedChunk) => DialectFrame[];
 
-/** What one reader wants of its own stream; it changes neither the turn nor another reader's stream. */
+/** Options of one reader's stream; they affect neither the turn nor other readers. */
 export type Pacing = {
   chunkWords?: number;
   delayMs?: number;
-  /** Only the frames behind this one, counted from 0: for formats that number their events. */
+  /**
+   * Skip frames up to and including this one (counted from 0): for formats that number their
+   * events.
+   */
   afterFrame?: number;
 };
 
-/** Why a request gets no answer; `code` is one of docs/protocol.md §3, or a turn's own (§4) with status 502. */
+/**
+ * Why a request is refused; `code` is one of docs/protocol.md §3, or a turn's own (§4) with status
+ * 502.
+ */
 export type Failure = {
   status: number;
   code: string;
@@ -48,162 +58,177 @@ export type Failure = {
 
 export interface Dialect {
   readonly name: string;
-  /** What `encoder` gets to know besides chunks. Whatever is more than the turn costs a query. */
+  /** What `encoder` receives besides chunks. Anything beyond the turn costs a query. */
   readonly knows: Knows;
-  /** True when a frame depends on earlier chunks: then a resumed encoder is fed from seq 1, frames up to the cursor dropped. */
+  /**
+   * True if frames depend on earlier chunks: a resumed encoder is then fed from seq 1 and drops
+   * frames up to the cursor.
+   */
   readonly remembers: boolean;
   /** A new encoder for one reader of one turn. */
   encoder(context: TurnContext, pacing: Pacing): Encode;
-  /** Closes every complete stream, without an id: `[DONE]`. */
+  /** Ends every complete stream, without an id: `[DONE]`. */
   readonly trailer?: string;
-  /** Its clients split at blank lines: the layout is `bare` for those that do not ask for an event stream (lib/sse.ts). */
+  /**
+   * Its clients split at blank lines: uses the `bare` layout unless the client asks for an event
+   * stream (lib/sse.ts).
+   */
   readonly bare?: boolean;
-  /** Its clients parse each piece of the network's by itself: a write is whole events that fit one TCP segment. */
+  /**
+   * Its clients parse each network read separately: every write holds whole events and fits one TCP
+   * segment.
+   */
   readonly segmented?: boolean;
-  /** Headers of its streams besides those of every stream. */
+  /** Extra headers of its streams. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Below this path unknown addresses are refused in its shape. */
+  /** Unknown paths under this prefix are refused in its error shape. */
   readonly prefix?: string;
-  /** The paths this format answers. Empty: it is reached by `?dialect=` alone. */
+  /** Paths this format serves. Empty: reachable only through `?dialect=`. */
   readonly routes: readonly Route[];
   /** The body of an error before the first byte. Default: the native one of docs/protocol.md §3. */
   failure?(failure: Failure): unknown;
-  /** Its status where that differs from the native one. */
+  /** HTTP status, if it differs from the native one. */
   statusOf?(failure: Failure): number;
   /**
-   * The failure of a turn as a refusal. A dialect that has this answers with it also in place of a stream, when the turn fails
-   * before its first content. Default: status 502, and in a stream a frame.
+   * A turn's failure as an HTTP error. A dialect that has this also uses it instead of a stream
+   * when the turn fails before its first content. Default: status 502, and in a stream a frame.
    */
   turnFailure?(error: TurnError): Omit<Failure, "requestId">;
-  /** For the API's description (app/openapi), which reads everything else from the routes. */
+  /** For the API description (app/openapi), which reads everything else from the routes. */
   readonly describes?: Description;
 }
 
-/** What a format shows, as schemas. Tests hold them against its frames and answers. */
+/** The format's schemas. Tests check its frames and answers against them. */
 export type Description = {
   /** One sentence. */
   summary: string;
-  /** The JSON in the `data` of one event. */
+  /** The JSON in one event's `data`. */
   event: z.ZodType;
-  /** What `failure` returns. */
+  /** Result of `failure`. */
   failure?: z.ZodType;
 };
 
 export type Route = TurnRoute | ListRoute | AnswerRoute | EmbeddingRoute;
 
 type Common = {
-  /** Without a trailing slash; `:name` stands for one segment, `:name*` for the rest. */
+  /** Without a trailing slash; `:name` matches one segment, `:name*` the rest. */
   readonly path: string;
-  /** The parameter that must be the caller's own id. */
+  /** The parameter that must equal the caller's user id. */
   readonly owner?: string;
   /** The parameter that names the chat. */
   readonly chat?: string;
 };
 
-/** POST starts a turn. Where it can be streamed, GET follows: the chat's live turn, or the cursor's. */
+/** POST starts a turn. If it streams, GET follows the chat's live turn, or the cursor's. */
 export type TurnRoute = Common & {
   readonly kind: "turn";
-  /** Tells it from another such route of the dialect, in the names of its operations. */
+  /** Distinguishes the dialect's turn routes in operation names. */
   readonly label?: string;
   readonly body: z.ZodType;
-  /** The turn and messages of the caller that the body names. `ask` gets those that are there. */
+  /** The caller's turn and messages that the body references. `ask` receives those that exist. */
   names?(body: unknown): Names;
   /**
-   * From what the client said to what is to be done. Throws AppError `bad_request` for what a schema cannot say, and
-   * `not_found` for what the body names and is not there.
+   * Maps the request to a turn. Throws AppError `bad_request` for what a schema cannot express, and
+   * `not_found` for a missing reference.
    */
   ask(input: AskInput): Ask;
   readonly streams: boolean;
-  /** The body of the answer for a client that wants it whole. */
+  /** The response body for a client that does not stream. */
   whole?(answer: TurnAnswer): unknown;
-  /** The same of a turn that runs: for a client that does not wait, and for one that reads it meanwhile. */
+  /** The response body for a running turn, for clients that do not wait or that poll. */
   begun?(context: TurnContext): unknown;
-  /** What `whole` returns, and a body to try: for the API's description. */
+  /** Result of `whole` and an example body, for the API description. */
   readonly answer?: z.ZodType;
   readonly example?: object;
-  /** An unused number makes the chat with that number. */
+  /** An unused chat number creates the chat. */
   readonly makesNumbers?: boolean;
-  /** `Content-Type: text/plain` for a client that asks for it. */
+  /** Serve `Content-Type: text/plain` on request. */
   readonly plainText?: boolean;
-  /** The query of a reader that wants its frames regrouped or paced. */
+  /** Query parameters for regrouping or pacing frames. */
   readonly pacing?: z.ZodType<Pacing>;
 };
 
-/** GET lists something stored. `answer` is what `list` returns: for the API's description. */
+/** GET lists stored objects. `answer` is the result of `list`, for the API description. */
 export type ListRoute = Common & { readonly answer?: z.ZodType } & (
     | { readonly kind: "messages"; list(messages: StoredMessage[]): unknown }
     | { readonly kind: "models"; list(models: ListedModel[]): unknown }
-    /** One of them, which the path's parameter names. */
+    /** The one that the path's parameter names. */
     | { readonly kind: "model"; readonly parameter: string; show(model: ListedModel): unknown }
   );
 
-/** One turn, by the id that this format gives it. */
+/** One turn, by its id in this format. */
 export type AnswerRoute = Common & {
   /**
-   * `answer`: GET reads it, whole or with `?stream=true` as a stream; DELETE makes it unreadable. `stop`: POST stops it.
-   * `input`: GET lists what it answers.
+   * `answer`: GET returns it whole, or as a stream with `?stream=true`; DELETE makes it unreadable.
+   * `stop`: POST stops it. `input`: GET lists the input it answers.
    */
   readonly kind: "answer" | "stop" | "input";
   /** The parameter that names the turn. */
   readonly turn: string;
-  /** Null for what is no id of this format. */
+  /** Null if not an id of this format. */
   turnIdOf(id: string): string | null;
-  /** The other side: what POST answers and GET reads, with `begun` and `whole`. */
+  /** The matching turn route: GET returns what its POST does, through `begun` and `whole`. */
   readonly reads: Required<Pick<TurnRoute, "whole" | "begun" | "answer">>;
-  /** What DELETE answers. */
+  /** The response to DELETE. */
   deleted?(id: string): unknown;
-  /** A page of what was asked, from the messages above the answer, oldest first. Throws AppError `bad_request`. */
+  /**
+   * A page of the input, from the messages before the answer, oldest first. Throws AppError
+   * `bad_request`.
+   */
   list?(messages: StoredMessage[], query: unknown): unknown;
-  /** Of `input`: what `list` gets to know. */
+  /** For `input`: the query of `list`. */
   readonly query?: z.ZodObject;
-  /** What `deleted` and `list` return: for the API's description. */
+  /** Result of `deleted` and `list`, for the API description. */
   readonly shape?: z.ZodType;
 };
 
-/** POST makes vectors of texts. */
+/** POST embeds texts. */
 export type EmbeddingRoute = Common & {
   readonly kind: "embeddings";
   readonly body: z.ZodType;
-  /** Throws AppError too_large for more characters than that. */
+  /** Throws AppError `too_large` above `maxCharacters`. */
   ask(body: unknown, maxCharacters: number): EmbeddingAsk;
   show(embedded: Embedded, body: unknown): unknown;
   readonly answer: z.ZodType;
   readonly example: object;
 };
 
-/** `fields` are the provider's own. */
+/** `fields` are passed to the provider. */
 export type EmbeddingAsk = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
 export type Embedded = { model: string; embeddings: number[][]; tokens: number };
 
 export type ListedModel = { id: string; provider: string; ready: boolean };
 
-/** `body` has been through the route's schema. */
+/** `body` is already validated by the route's schema. */
 export type AskInput = { body: unknown; accept: string; known: Known };
 
 export type Names = { turnId?: string; messageIds: string[] };
 
 export type Ask = {
-  /** Undefined: the chat of the path, else a new one. */
+  /** Undefined: the path's chat, else a new one. */
   chat?: ChatReference;
-  /** A text is a new message in that chat; a prompt brings its own history and gets a chat of its own, unless it has a parent. */
+  /**
+   * A string is a new message in that chat. A prompt brings its own history and gets its own chat,
+   * unless it has a parent.
+   */
   say: string | TurnPrompt;
-  /** The message of the chat that the prompt follows. */
+  /** The chat message that the prompt follows. */
   parentId?: string;
-  /** What the client says was said before the text. */
+  /** Conversation before the text, according to the client. */
   before?: TurnPrompt["messages"];
-  /** A prompt's chat is to be found in the user's list of chats. */
+  /** Show a prompt's chat in the user's chat list. */
   listed?: boolean;
-  /** How the model is called in a chat; a prompt says it itself. */
+  /** Call options in a chat; a prompt carries its own. */
   call?: TurnCall;
-  /** Without an `Idempotency-Key` the turn ends when its client leaves. */
+  /** Without an `Idempotency-Key`, the turn stops when the client disconnects. */
   stopsWithClient?: boolean;
   stream: boolean;
-  /** Unless it is streamed, the client gets `begun` and does not wait. */
+  /** Unless streaming, return `begun` immediately. */
   background?: boolean;
   model?: string;
   searchMode?: SearchMode;
   documentIds?: string[];
-  /** Kept with the user message. */
+  /** Stored with the user message. */
   metadata?: unknown;
   view?: TurnView;
 };

@@ -1,19 +1,20 @@
-// Batches of logged chunks to the blocks of one stream: numbering, the cursor of a reader that resumes, the trailer. Pure.
+// Encodes batches of logged chunks as blocks of one stream: numbering, resume cursor, trailer.
+// Pure.
 import { formatFrame, type Layout } from "@/lib/sse";
 import { isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
 import { type Cursor, formatCursor } from "@/lib/turn/cursor";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import type { Dialect, Pacing } from "./contract";
 
-/** From where the log must be read for a reader at this cursor: the chunk of the cursor itself may have frames left. */
+/** Where to start reading the log for this cursor: the cursor's own chunk may have frames left. */
 export function readFromSeq(dialect: Dialect, cursor: Cursor | null): number {
   if (!cursor || dialect.remembers) return 0;
   return Math.max(0, cursor.seq - 1);
 }
 
 /**
- * Encodes one reader's batches, in order: a block a frame. Frames at or before the cursor are left out, so a batch may
- * have none for this reader.
+ * Encodes one reader's batches in order, one block per frame. Frames up to the cursor are dropped,
+ * so a batch may yield none.
  */
 export function batchEncoder(
   dialect: Dialect,

@@ -1,11 +1,11 @@
-// The fields that several formats share: a text that says something, and the options. Pure.
+// Request fields shared by several formats: non-blank text, and the options. Pure.
 import { z } from "zod";
 import type { SearchMode } from "@/lib/turn/chunks";
 
-/** Longer ones are refused with 413, or where the format says so with 400. */
+/** Length limits are enforced elsewhere, with 413 or, if the format says so, 400. */
 export const someText = z.string().refine((text) => text.trim() !== "", "must hold some text");
 
-/** The options of snake-case bodies as a turn takes them. */
+/** Snake-case options as turn options. */
 export function optionsOf(body: { model?: string; search_mode?: SearchMode; document_ids?: string[] }) {
   return { model: body.model, searchMode: body.search_mode, documentIds: body.document_ids };
 }

@@ -1,5 +1,5 @@
-// The sources of an answer as OpenAI's `url_citation` annotations (docs/protocol.md §6.6): the pages that a model cites, and
-// the passages of documents where the answer cites them. Pure, and linear in the answer.
+// An answer's sources as OpenAI `url_citation` annotations (docs/protocol.md §6.6): web pages cited
+// by a model, and document passages cited in the text. Pure, linear in the answer.
 import type { ChatMessage, Source, TurnChunk } from "@/lib/turn/chunks";
 
 export type Page = { url: string; title: string };
@@ -9,16 +9,16 @@ export type UrlCitation = {
   url_citation: Page & { start_index: number; end_index: number };
 };
 
-/** `[1]` and `[2, 3]`; not a link's text. */
+/** Matches `[1]` and `[2, 3]`, but not link text. */
 const citation = /\[(\d{1,3}(?: ?, ?\d{1,3}){0,20})\](?!\()/g;
-/** An answer that cites more often is a list of citations. */
+/** An answer with more citations is just a list of citations. */
 const maxAnnotations = 200;
 
 export function pageOf(part: TurnChunk | ChatMessage["parts"][number]): Page | null {
   return part.type === "source-url" ? { url: part.url, title: part.title ?? part.url } : null;
 }
 
-/** Positions count UTF-16 units of the text, as in JavaScript. */
+/** Positions are UTF-16 offsets in the text, as in JavaScript. */
 export function annotationsOf(text: string, sources: Source[], pages: Page[]): UrlCitation[] {
   const byOrdinal = new Map(sources.map((source) => [source.ordinal, source]));
   const found = pages.map((page) => annotation(page, 0, text.length));
@@ -33,7 +33,7 @@ export function annotationsOf(text: string, sources: Source[], pages: Page[]): U
   return found.slice(0, maxAnnotations);
 }
 
-/** On this server. */
+/** A path on this server. */
 function addressOf({ documentId }: Source): string {
   return `/api/documents/${documentId}`;
 }

@@ -1,11 +1,12 @@
-// OpenAI's embeddings (docs/protocol.md §6.6): the one request and answer of the dialect `openai` that is no turn. Pure.
+// OpenAI's embeddings (docs/protocol.md §6.6): the one route of dialect `openai` that is not a
+// turn. Pure.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { modelName } from "@/lib/turn/turn-options";
 import type { Embedded, EmbeddingAsk } from "./contract";
 import { present } from "./openai-fields";
 
-/** OpenAI's own. */
+/** OpenAI's own limit. */
 const maxInputs = 2_048;
 const text = z.string().min(1, "must not be empty");
 

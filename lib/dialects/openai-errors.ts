@@ -1,4 +1,5 @@
-// Failures as OpenAI's API tells them: a status for each class, and its shape of error (docs/protocol.md §6.6). Pure.
+// Failures as OpenAI's API reports them: a status per class, and its error shape (docs/protocol.md
+// §6.6). Pure.
 import type { TurnError } from "@/lib/turn/chunks";
 import type { Failure } from "./contract";
 
@@ -14,10 +15,10 @@ const statusOfCode: Record<TurnError["code"], number> = {
   internal: 500,
 };
 
-/** Nobody said when; the client waits a little before it sends again. */
+/** Default if the provider gives no delay. */
 const retryAfterSeconds = 5;
 
-/** The failure of a turn as the refusal of its request. */
+/** A turn's failure as an HTTP error. */
 export function turnFailure(error: TurnError): Omit<Failure, "requestId"> {
   const { code, message, reason, param, retryAfter = retryAfterSeconds } = error;
   const odd = reason === "model_not_found" ? 404 : reason === "unreadable_answer" ? 502 : undefined;
@@ -40,7 +41,7 @@ export function showError({ status, code, message, details }: Omit<Failure, "req
   };
 }
 
-/** A model that is not offered is not found, as with OpenAI. */
+/** An unavailable model is 404, as with OpenAI. */
 export function statusOf({ status, details }: Omit<Failure, "requestId">): number {
   return details?.reason === "model_not_found" ? 404 : status;
 }

@@ -1,6 +1,7 @@
-// The fields of a Chat Completions request, and what a turn makes of them (docs/protocol.md §6.6). A field that is not named
-// here is refused, as OpenAI does: nothing that a client asks for is dropped. Whether the model's provider takes a field that
-// is passed on is decided where the model is known (lib/models/request-fields.ts). Pure.
+// Fields of a Chat Completions request and how a turn uses them (docs/protocol.md §6.6). Unknown
+// fields are rejected, as OpenAI does: nothing a client asks for is silently dropped. Whether the
+// model's provider supports a passed-on field is decided once the model is known
+// (lib/models/request-fields.ts). Pure.
 import type { JSONValue } from "ai";
 import { z } from "zod";
 import type { TurnCall, TurnPrompt } from "@/lib/turn/turn-context";
@@ -23,7 +24,7 @@ const responseFormat = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("json_schema"), json_schema: jsonSchemaFormat }),
 ]);
 
-/** Go to the provider as they are, where it takes them. */
+/** Passed unchanged to providers that support them. */
 const passedOn = {
   user: text,
   safety_identifier: text,
@@ -49,7 +50,7 @@ const passedOn = {
   function_call: z.union([z.enum(["auto", "none"]), z.strictObject({ name: z.string() })]).nullish(),
 };
 
-/** What Chat Completions and Responses share. */
+/** Shared by Chat Completions and Responses. */
 export const settingFields = {
   temperature: number,
   top_p: number,
@@ -70,7 +71,7 @@ export const completionBody = z.strictObject({
       include_obfuscation: z.literal(false, { error: "is not done here: must be false" }).nullish(),
     })
     .nullish(),
-  /** `chat_id` names the chat whose next turn this is. */
+  /** `chat_id` names the chat to continue. */
   metadata: z
     .looseObject({ chat_id: chatReference.nullish() })
     .nullish()
@@ -102,7 +103,10 @@ export function settingsOf(asked: z.output<z.ZodObject<typeof settingFields>>): 
   };
 }
 
-/** How the model is to be called. A choice of tools without tools is for `functions`, or for the provider to refuse. */
+/**
+ * Call options of the turn. A tool choice without tools is handled with `functions`, or refused by
+ * the provider.
+ */
 export function callOf(asked: CompletionBody): TurnCall {
   const { response_format: format, tool_choice: choice } = asked;
   const { chat_id: _, ...metadata } = asked.metadata ?? {};
@@ -116,7 +120,7 @@ export function callOf(asked: CompletionBody): TurnCall {
   return { settings: settingsOf(asked), fields: present(fields) };
 }
 
-/** Whether it asks for anything but the model's defaults. */
+/** True if anything differs from the model's defaults. */
 export function isSpecific({ settings, fields = {} }: TurnCall): boolean {
   return [...Object.values(settings), ...Object.values(fields)].some((value) => value !== undefined);
 }
@@ -133,7 +137,7 @@ export function toolsOf({ tools, tool_choice: choice }: CompletionBody): Pick<Tu
   };
 }
 
-/** Null is how clients write that a field is absent. */
+/** Clients send null for absent fields. */
 export function present(fields: Record<string, unknown>): Record<string, JSONValue> {
   const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
   return Object.fromEntries(given) as Record<string, JSONValue>;

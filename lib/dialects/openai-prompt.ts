@@ -1,5 +1,5 @@
-// From the messages of an OpenAI chat completion to the prompt of a turn (docs/protocol.md §6.6). Pure; throws AppError
-// `bad_request` naming the field for what this server does not do.
+// Converts the messages of an OpenAI chat completion into a turn's prompt (docs/protocol.md §6.6).
+// Pure; throws AppError `bad_request` naming any field this server does not support.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { isTooDeep, maxJsonDepth } from "@/lib/json-depth";
@@ -53,7 +53,7 @@ const call = z.looseObject({
   type: z.literal("function").default("function"),
   function: called,
 });
-/** Who of several speaks. */
+/** Speaker name in a group conversation. */
 const name = z.string().max(256).nullish();
 
 export const promptMessage = z.discriminatedUnion("role", [
@@ -64,11 +64,11 @@ export const promptMessage = z.discriminatedUnion("role", [
     content: answerContent.nullish(),
     name,
     refusal: z.string().nullish(),
-    /** Some models demand it back with the calls that it led to. */
+    /** Some models require it back together with the calls it led to. */
     reasoning_content: z.string().nullish(),
     tool_calls: z.array(call).nullish(),
     function_call: called.nullish(),
-    // What clients send back of an answer as it came, and what the `openai` client adds to it.
+    // Fields of an answer that clients echo, and additions by the `openai` client.
     annotations: z.array(z.unknown()).nullish(),
     audio: z.null().optional(),
     parsed: z.unknown().optional(),
@@ -93,8 +93,8 @@ type Part = ChatMessage["parts"][number];
 type ToolPart = Extract<Part, { type: `tool-${string}` }>;
 
 /**
- * The conversation as it is: instructions before it are the turn's, those in its middle stay there, and results of tools
- * become part of the message that called them.
+ * Converts the conversation: leading instructions become the turn's, later ones keep their place,
+ * and tool results join the message that made the call.
  */
 export function promptOf(messages: PromptMessage[]): Pick<TurnPrompt, "messages" | "instructions" | "notes"> {
   const instructions: string[] = [];
@@ -114,7 +114,7 @@ export function promptOf(messages: PromptMessage[]): Pick<TurnPrompt, "messages"
       case "assistant": {
         const parts = answerParts(message);
         const calls = (message.tool_calls ?? []).map(({ id, function: each }) => ({ id, ...each }));
-        // Calls of the older kind have no id.
+        // Legacy function calls have no id.
         if (message.function_call) calls.push({ id: `call_${index}`, ...message.function_call });
         for (const { id, name, arguments: json } of calls) {
           const input = parseArguments(json, `messages.${index}.tool_calls`);
@@ -158,7 +158,7 @@ export function promptOf(messages: PromptMessage[]): Pick<TurnPrompt, "messages"
   };
 }
 
-/** The text of the last user message: what is new in a chat whose history the server has. */
+/** Text of the last user message: all that is new if the server holds the chat's history. */
 export function lastQuestion(messages: PromptMessage[]): string {
   const index = messages.findLastIndex(({ role }) => role === "user");
   const last = messages[index];
@@ -179,7 +179,7 @@ function textOfUser(message: Extract<PromptMessage, { role: "user" }>): string {
     .join("\n");
 }
 
-/** What was said before that, as far as it is text. */
+/** The text messages before it. */
 export function beforeQuestion(messages: PromptMessage[]): TurnPrompt["messages"] {
   const question = messages.findLastIndex(({ role }) => role === "user");
   return messages.slice(0, question).flatMap((message): TurnPrompt["messages"] => {
@@ -194,7 +194,7 @@ export function beforeQuestion(messages: PromptMessage[]): TurnPrompt["messages"
   });
 }
 
-/** Some servers know a speaker by name. The adapter puts what it finds there into the message. */
+/** Some servers support speaker names. The adapter copies these options into the message. */
 function named(name: string | null | undefined): Pick<Extract<Part, { type: "text" }>, "providerMetadata"> {
   return name ? { providerMetadata: { openaiCompatible: { name } } } : {};
 }
@@ -242,7 +242,7 @@ function plain(content: z.output<typeof textContent>): string {
   return typeof content === "string" ? content : content.map(({ text }) => text).join("\n");
 }
 
-/** What is no JSON stays as it is: the client and its model sort that out between them. */
+/** Invalid JSON stays as is, for the client and its model to sort out. */
 function parseArguments(json: string, field: string): unknown {
   if (json.trim() === "") return {};
   if (isTooDeep(json))

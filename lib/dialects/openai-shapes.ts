@@ -1,4 +1,5 @@
-// The shapes of the OpenAI format as this server writes it, as schemas for the API's description (docs/protocol.md §6.6).
+// Schemas of the OpenAI format as this server writes it, for the API description (docs/protocol.md
+// §6.6).
 import { z } from "zod";
 
 const annotation = z.object({

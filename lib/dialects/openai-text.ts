@@ -1,5 +1,5 @@
-// OpenAI's older Completions, with which editors complete code (docs/protocol.md §6.6): a text to go on with, and one that
-// stands behind the answer. Routes of the dialect `openai`. Pure.
+// OpenAI's legacy Completions, used by editors for code completion (docs/protocol.md §6.6): a
+// prompt to continue and an optional suffix. Routes of dialect `openai`. Pure.
 import { z } from "zod";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";

@@ -1,4 +1,4 @@
-// What an answer used, as OpenAI's API tells it. Pure.
+// Token usage in OpenAI's format. Pure.
 import type { MessageMetadata } from "@/lib/turn/chunks";
 
 export function showUsage({ usage }: Partial<MessageMetadata>) {

@@ -1,5 +1,5 @@
-// Dialect `openai` (docs/protocol.md §6.6): the shape of OpenAI's Chat Completions, streamed and whole. What its requests
-// may say is read in openai-fields.ts and openai-prompt.ts.
+// Dialect `openai` (docs/protocol.md §6.6): OpenAI's Chat Completions, streamed and whole. Requests
+// are parsed in openai-fields.ts and openai-prompt.ts.
 import { getToolName, isToolUIPart } from "ai";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
@@ -27,7 +27,7 @@ export const openai: Dialect = {
     if (view.completes) return textEncoder(context);
     const seen = new Seen();
     const head = identity(context, "chat.completion.chunk");
-    // With include_usage every chunk has the field, and only the last one a value.
+    // With include_usage every chunk has the field, but only the last one a value.
     const tail = view.includeUsage ? { usage: null } : {};
     const choice = (delta: object, finish: string | null = null, logprobs: object | null = null) =>
       frame({ ...head, choices: [{ index: 0, delta, logprobs, finish_reason: finish }], ...tail });
@@ -90,13 +90,13 @@ export const openai: Dialect = {
       answer: modelList,
       list: (models) => ({
         object: "list",
-        // When a model was made is not known here. One that cannot be called is of no use to a client.
+        // Creation dates are unknown. Models that cannot be called are omitted.
         data: models.filter(({ ready }) => ready).map(showModel),
       }),
     },
     {
       kind: "model",
-      // Names hold slashes.
+      // Model names contain slashes.
       path: "/v1/models/:model*",
       parameter: "model",
       answer: model,
@@ -123,8 +123,9 @@ export const openai: Dialect = {
 };
 
 /**
- * Stateless by default: the messages are the prompt as it is, and the turn gets a chat of its own which holds them, so it
- * is as durable as any other. With a chat only the last question is new, behind what the client has of the chat.
+ * Stateless by default: the messages are the whole prompt, and the turn gets its own chat to hold
+ * them, so it is as durable as any other. With a chat id, only the last question is new; it follows
+ * the chat's history.
  */
 function ask(asked: CompletionBody): Ask {
   const chat = asked.metadata?.chat_id ?? undefined;
@@ -140,7 +141,8 @@ function ask(asked: CompletionBody): Ask {
         );
     const said = { say: lastQuestion(asked.messages), before: beforeQuestion(asked.messages) };
     const call = callOf(asked);
-    // As in every dialect, a question that says nothing of the call has none: it may be the repeat of one from another dialect.
+    // As in every dialect, a question with default settings carries no call options: it may be a
+    // retry of one sent through another dialect.
     return { chat, ...said, ...(isSpecific(call) && { call }), view: { includeUsage }, ...shared };
   }
   const functionCall = Boolean(asked.functions) && !asked.tools?.length;
@@ -150,16 +152,16 @@ function ask(asked: CompletionBody): Ask {
     say: { ...promptOf(asked.messages), ...callOf(asked), ...toolsOf(asked) },
     ...shared,
     listed: store,
-    // Nobody can come back to it, so hanging up is how its client stops it.
+    // Nobody can return to it, so disconnecting is how the client stops it.
     stopsWithClient: !store,
     view: { includeUsage, clientTools, ...(functionCall && { functionCall }) },
-    // Of a prompt that is complete nothing is searched unasked.
+    // A complete prompt triggers no search by itself.
     searchMode: options.searchMode ?? (options.documentIds ? "selected" : "none"),
   };
 }
 
 function showModel({ id, provider }: ListedModel) {
-  // When a model was made is not known here.
+  // Creation dates are unknown.
   return { id, object: "model", created: 0, owned_by: provider };
 }
 
@@ -203,7 +205,7 @@ function showCall(id: string, name: string, input: unknown) {
   return { id, type: "function", function: { name, arguments: json } };
 }
 
-/** `tool_calls` tells a client to run them, so it is said only of the client's own tools. */
+/** `tool_calls` makes clients run the calls, so it is reported only for the client's own tools. */
 function finishReason({ finishReason }: Partial<MessageMetadata>, { view }: TurnContext): string {
   if (finishReason === "length") return "length";
   if (finishReason === "content-filter") return "content_filter";

@@ -1,5 +1,5 @@
-// Dialect `rag` (docs/protocol.md §6.4): what is being done, the sources, pieces of the answer, and how far the sources
-// support it.
+// Dialect `rag` (docs/protocol.md §6.4): progress, sources, pieces of the answer, and how well the
+// sources support it.
 import { z } from "zod";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import { snakeTurnOptions } from "@/lib/turn/turn-options";
@@ -80,7 +80,7 @@ export const rag: Dialect = {
   },
 };
 
-/** The sources are whole when the answer begins. */
+/** All sources are known when the answer begins. */
 function stageFrames(stage: "retrieve" | "generate", seen: Seen): DialectFrame[] {
   if (stage === "retrieve") return [frame({ type: "status", content: "Searching documents..." })];
   const generating = frame({ type: "status", content: "Generating response..." });
@@ -94,7 +94,7 @@ function closing({ metadata, text }: Seen, { model }: TurnContext): object {
   return {
     model,
     confidence,
-    // Four digits: 1 − 0.9 is not 0.1 in floating point.
+    // Rounded to four digits: 1 − 0.9 is not 0.1 in floating point.
     hallucination: confidence === null ? null : Math.round((1 - confidence) * 10_000) / 10_000,
     search_mode: metadata.searchMode ?? null,
     total_response: text,

@@ -1,4 +1,4 @@
-// Every wire format there is. A new dialect is one file and one line here.
+// All wire formats. A new dialect is one file plus one line here.
 import { z } from "zod";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
@@ -14,20 +14,20 @@ import { tokens } from "./token";
 export type Match = {
   dialect: Dialect;
   route: Route;
-  /** As they stand in the path, decoded. */
+  /** Decoded path parameters. */
   params: Record<string, string>;
 };
 
 export type Registry = {
   readonly dialects: readonly Dialect[];
   find(name: string): Dialect | null;
-  /** The route of a path, with or without a trailing slash. */
+  /** The route for a path, with or without a trailing slash. */
   match(pathname: string): Match | null;
-  /** The dialect in whose shape an address is refused that is no route. */
+  /** The dialect whose error shape applies to an unknown path. */
   owner(pathname: string): Dialect | null;
 };
 
-/** Throws when two of them have one name or one path. */
+/** Throws on duplicate names or paths. */
 export function createRegistry(dialects: readonly Dialect[]): Registry {
   const names = new Set(dialects.map(({ name }) => name));
   const paths = dialects.flatMap((dialect) =>
@@ -52,7 +52,7 @@ export function createRegistry(dialects: readonly Dialect[]): Registry {
 
 export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai, responses]);
 
-/** What a path takes, besides OPTIONS. */
+/** Methods of a path, besides OPTIONS. */
 export function methodsOf(route: Route): ("GET" | "POST" | "DELETE")[] {
   if (route.kind === "turn") return route.streams ? ["GET", "POST"] : ["POST"];
   if (route.kind === "answer") return ["GET", "DELETE"];
@@ -61,7 +61,7 @@ export function methodsOf(route: Route): ("GET" | "POST" | "DELETE")[] {
 
 const names = registry.dialects.map(({ name }) => name);
 
-/** The query by which a reader names the format it wants. */
+/** Query parameter that selects a reader's format. */
 export const dialectQuery = z.object({
   dialect: z
     .enum(names, `must be one of ${names.join(", ")}`)
@@ -76,7 +76,7 @@ function patternOf(path: string): RegExp {
   return new RegExp(`^${source}/?$`);
 }
 
-/** What cannot be decoded stays as it is, and is then the name of nothing. */
+/** Undecodable values stay as they are and match nothing. */
 function decoded(groups: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(groups).map(([name, value]) => {

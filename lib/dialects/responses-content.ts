@@ -1,4 +1,5 @@
-// What an item of a response's input holds: text, and in a user's message images and PDFs (docs/protocol.md §6.7). Pure.
+// Content of a response's input items: text and, in user messages, images and PDFs
+// (docs/protocol.md §6.7). Pure.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import type { ChatMessage } from "@/lib/turn/chunks";
@@ -29,7 +30,10 @@ const contentPart = z.discriminatedUnion(
   { error: "must be text, input_image or input_file" },
 );
 type ContentPart = z.output<typeof contentPart>;
-/** A text stands for a list. No union: an error in one names the union, and not the field that is wrong. */
+/**
+ * Accepts a string in place of a list. Not a union: its errors would name the union instead of the
+ * wrong field.
+ */
 export function orText<T extends z.ZodArray>(list: T, listOf: (text: string) => unknown[]) {
   return z
     .preprocess((value) => (typeof value === "string" ? listOf(value) : value), list)

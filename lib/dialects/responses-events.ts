@@ -1,6 +1,6 @@
-// From the chunks of a turn to the events of a response (docs/protocol.md §6.7). `sequence_number` counts the events, so it
-// follows from the log alone. Text and reasoning that have ended are closed only when the next item begins or the turn
-// tells how it ended, since the last item's status depends on that. Pure.
+// Converts a turn's chunks to Responses events (docs/protocol.md §6.7). `sequence_number` counts
+// events, so it follows from the log alone. Ended text and reasoning are closed only when the next
+// item begins or the turn ends, since the last item's status depends on the ending. Pure.
 import type { TurnChunk } from "@/lib/turn/chunks";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import type { DialectFrame, Encode } from "./contract";
@@ -32,7 +32,7 @@ class ResponseEvents {
   readonly #seen = new Seen();
   readonly #output: OutputItem[] = [];
   readonly #pages: Page[] = [];
-  /** By kind and the part's id in the stream. */
+  /** Keyed by kind and part id. */
   readonly #open = new Map<string, OpenItem>();
   #frames: DialectFrame[] = [];
   #sequence = 0;
@@ -168,7 +168,9 @@ class ResponseEvents {
     item.arguments += delta;
   }
 
-  /** A function call is complete with its arguments; a call of the server's is open until it has its result. */
+  /**
+   * A function call is complete once its arguments are; a server call stays open until its result.
+   */
   #call(callId: string, name: string, json: string): void {
     const open = this.#open.get(`call ${callId}`) ?? this.#beginCall(callId, name);
     const { item } = open as { item: FunctionCallItem | ServerCallItem };
@@ -184,7 +186,9 @@ class ResponseEvents {
     if (item.type === "function_call") this.#close(`call ${callId}`, open, "completed");
   }
 
-  /** A client's call that has an output here was cut off inside its arguments: the output says that it will get none. */
+  /**
+   * A result for a client's call means the call was cut off mid-arguments and will get no output.
+   */
   #answer(callId: string, { output, error }: Pick<ServerCallItem, "output" | "error">): void {
     const key = `call ${callId}`;
     const open = this.#open.get(key);
@@ -266,7 +270,7 @@ class ResponseEvents {
       const { error } = this.#seen;
       this.#emit("response.failed", { response: this.#response({ ...outcome, status: "failed", error }) });
     } else if (end === "stopped") {
-      // The protocol has no event for it that its clients know.
+      // The protocol has no cancel event that its clients know.
       const response = this.#response({ ...outcome, status: "cancelled", incomplete: "cancelled" });
       this.#emit("response.incomplete", { response });
     } else if (finishReason === "length" || finishReason === "content-filter") {

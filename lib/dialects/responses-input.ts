@@ -1,6 +1,6 @@
-// From the input items of a response to the messages of a turn's prompt (docs/protocol.md §6.7). An item that this server
-// gave out is taken from the message that holds it, with what its model's provider wants back. Pure; throws AppError naming
-// the item for what this server does not do.
+// Converts a response's input items to prompt messages (docs/protocol.md §6.7). Items issued by
+// this server are taken from their stored message, with the provider state its model expects back.
+// Pure; throws AppError naming any item this server does not support.
 import { getToolName, isToolUIPart } from "ai";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
@@ -47,7 +47,7 @@ const item = z.discriminatedUnion("type", items, {
 });
 type Item = z.output<typeof item>;
 
-/** Two kinds of item may leave their type away. */
+/** Two kinds of item may omit their type. */
 const typedItem = z.preprocess((value) => {
   if (value === null || typeof value !== "object" || Array.isArray(value)) return value;
   const { type } = value as { type?: unknown };
@@ -61,7 +61,7 @@ export const responseInput = orText(
 );
 export type ResponseInput = z.output<typeof responseInput>;
 
-/** The messages that the items may be taken from. */
+/** Ids of the stored messages that items refer to. */
 export function messagesNamed(input: ResponseInput): string[] {
   const ids = input.flatMap(({ id }) => (id ? (parseItemId(id)?.messageId ?? []) : []));
   return Array.from(new Set(ids));
@@ -72,8 +72,8 @@ export type Conversation = Pick<TurnPrompt, "messages" | "notes"> & { instructio
 type Answer = TurnPrompt["messages"][number] & { from: string | null };
 
 /**
- * The messages of `input`, behind the answer that they continue. Outputs of its calls are put into a copy of it, which comes
- * first and takes its place (`replaces`): a stored answer never changes.
+ * The messages of `input`, following the answer they continue. Outputs for that answer's calls go
+ * into a copy of it, which comes first and replaces it (`replaces`): a stored answer never changes.
  */
 export function conversationOf(
   input: ResponseInput,
@@ -160,7 +160,7 @@ class InputReader {
       );
     this.#open.delete(callId);
     answer(output);
-    // What the model says next is another answer.
+    // The model's next output is a separate answer.
     this.#answer = null;
   }
 
@@ -180,7 +180,7 @@ class InputReader {
     return { messages, instructions: this.#instructions, replaces: this.#replaces, ...(notes.length > 0 && { notes }) };
   }
 
-  /** The stored part of the same content when the item has the id of one. */
+  /** Uses the stored part if the item has its id and the same content. */
   #say(item: { id?: string | null; encrypted_content?: string | null }, part: Part): void {
     const found = this.#stored(item.id ?? item.encrypted_content ?? "");
     if (found && isSame(found.part, part)) this.#add(found.part, found.message);
@@ -217,7 +217,7 @@ class InputReader {
   }
 }
 
-/** As it was when the model had made it. */
+/** The call as the model made it, without a result. */
 function unanswered(call: CallPart): ToolPart {
   const { toolCallId, input, callProviderMetadata } = call;
   const raw = "rawInput" in call ? call.rawInput : undefined;
@@ -242,7 +242,7 @@ function modelOf(metadata: unknown): string | undefined {
   return typeof model === "string" ? model : undefined;
 }
 
-/** What is no JSON goes back as the model wrote it. */
+/** Invalid JSON goes back as the model wrote it. */
 function parseArguments(json: string, field: string): unknown {
   if (json.trim() === "") return {};
   if (isTooDeep(json)) throw new AppError("bad_request", `${field}: is nested too deep`);

@@ -1,5 +1,6 @@
-// The items of OpenAI's Responses API: what an answer consists of, and the ids by which clients name answers and items
-// (docs/protocol.md §6.7). An item's id holds its message and its place in it, so that the stored part is found again.
+// Items of OpenAI's Responses API: what an answer consists of, and the ids clients use for answers
+// and items (docs/protocol.md §6.7). An item id encodes its message and position, so the stored
+// part can be found again.
 import { getToolName, isToolUIPart } from "ai";
 import { z } from "zod";
 import type { ChatMessage } from "@/lib/turn/chunks";
@@ -32,7 +33,7 @@ export type FunctionCallItem = {
   call_id: string;
   name: string;
 };
-/** A call of a tool that ran on this server: clients show it and do not answer it. */
+/** A call of a tool that ran on this server: clients display it and do not answer it. */
 export type ServerCallItem = {
   id: string;
   type: "mcp_call";
@@ -54,13 +55,13 @@ export function itemId(type: OutputItem["type"], messageId: string, index: numbe
 
 const itemPattern = /^(?:msg|rs|fc|mcp)_([\x21-\x7e]{1,128})_(\d{1,6})$/;
 
-/** Null for an id that this server did not make. */
+/** Null if this server did not issue the id. */
 export function parseItemId(id: string): { messageId: string; index: number } | null {
   const [, messageId, index] = itemPattern.exec(id) ?? [];
   return messageId === undefined ? null : { messageId, index: Number(index) };
 }
 
-/** The parts that become items, in order: the n-th item shows the n-th of them. */
+/** Parts that become items: the n-th item is the n-th of these. */
 export function itemParts(parts: ChatMessage["parts"]): Part[] {
   return parts.filter((part) => part.type === "text" || part.type === "reasoning" || isToolUIPart(part));
 }
@@ -71,13 +72,13 @@ export function responseId(turnId: string): string {
   return `resp_${turnId}`;
 }
 
-/** The turn of a response; null for an id that this server did not make. */
+/** The turn of a response id; null if this server did not issue it. */
 export function turnOfResponse(id: string): string | null {
   const turnId = id.startsWith("resp_") ? id.slice(5) : "";
   return uuid.safeParse(turnId).success ? turnId : null;
 }
 
-/** A call's arguments as JSON text; what a model wrote that is no JSON, as it is. */
+/** A call's arguments as JSON text; invalid JSON from the model stays as is. */
 export function argumentsOf(input: unknown): string {
   return typeof input === "string" ? input : (JSON.stringify(input) ?? "");
 }
@@ -86,7 +87,7 @@ export function outputText(output: unknown): string {
   return typeof output === "string" ? output : (JSON.stringify(output) ?? "");
 }
 
-/** A message of the conversation as input items, as `input_items` lists them. */
+/** A conversation message as input items, as listed by `input_items`. */
 export function inputItemsOf(message: Pick<ChatMessage, "id" | "role" | "parts">): object[] {
   if (message.role === "user") {
     const content = message.parts.flatMap((part): object[] => {

@@ -1,5 +1,5 @@
-// The response object of OpenAI's Responses API (docs/protocol.md §6.7): the same whether an event carries it, a whole
-// answer is, or it is retrieved later. Pure.
+// The response object of OpenAI's Responses API (docs/protocol.md §6.7): identical in an event, in
+// a whole answer and on later retrieval. Pure.
 import type { MessageMetadata, TurnError, TurnErrorCode } from "@/lib/turn/chunks";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import { type OutputItem, responseId } from "./responses-items";
@@ -12,7 +12,7 @@ export type Outcome = {
   output: OutputItem[];
 };
 
-/** What a request that named none of them asked for. */
+/** Values for fields the request omitted. */
 const defaults = {
   max_output_tokens: null,
   max_tool_calls: null,
@@ -33,7 +33,7 @@ const defaults = {
   user: null,
 };
 
-/** A response that is not kept cannot be retrieved. */
+/** A response that is not stored cannot be retrieved. */
 export function responseObject(context: TurnContext, { status, incomplete, error, usage, output }: Outcome) {
   const { turnId, createdAt, model, view, promptEcho } = context;
   return {
@@ -55,7 +55,7 @@ export function responseObject(context: TurnContext, { status, incomplete, error
   };
 }
 
-/** As OpenAI's `response.error.code` has them. */
+/** OpenAI's values of `response.error.code`. */
 function errorCode(code: TurnErrorCode): string {
   if (code === "provider_rate_limited") return "rate_limit_exceeded";
   return code === "provider_invalid" ? "invalid_prompt" : "server_error";

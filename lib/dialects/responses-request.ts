@@ -1,5 +1,5 @@
-// What `POST /v1/responses` takes (docs/protocol.md §6.7). Every field is honoured or refused by name; a field that is not
-// here is refused. Pure.
+// The body of `POST /v1/responses` (docs/protocol.md §6.7). Every field is honoured or rejected by
+// name; unknown fields are rejected. Pure.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
@@ -37,7 +37,7 @@ const format = z.discriminatedUnion("type", [
     strict: z.boolean().nullish(),
   }),
 ]);
-/** What answers may hold besides; most of these items no answer of this server has. */
+/** Values of `include`; this server's answers have few of these items. */
 const includable = z.enum([
   "reasoning.encrypted_content",
   "code_interpreter_call.outputs",
@@ -153,7 +153,7 @@ export function askOf({ body, known }: AskInput): Ask {
   };
 }
 
-/** Named as in Chat Completions, where providers have them. */
+/** Provider fields, named as in Chat Completions. */
 function fieldsOf({ reasoning, text, ...asked }: Body): TurnPrompt["fields"] {
   return present({
     reasoning_effort: reasoning?.effort,
@@ -180,7 +180,7 @@ function previousTurn({ previous_response_id: id }: Body, { turn }: AskInput["kn
   throw new AppError("not_found", `previous_response_id: Previous response with id '${id}' not found.`);
 }
 
-/** Without tools of its own a client is offered none: it did not ask for the server's. */
+/** A client that sends no tools gets none: it did not ask for the server's. */
 function toolsOf({ tools, tool_choice: choice }: Body): Pick<TurnPrompt, "tools" | "toolChoice"> {
   const restricts = typeof choice === "object" && choice?.type === "allowed_tools";
   const allowed = restricts ? new Set(choice.tools.map(({ name }) => name)) : null;
@@ -205,7 +205,7 @@ function plainChoice(choice: Body["tool_choice"]): TurnPrompt["toolChoice"] {
   return typeof choice === "string" ? choice : undefined;
 }
 
-/** Without what is null: the response has a default for it. */
+/** Drops null: the response fills in defaults. */
 function echoOf(fields: Record<string, unknown>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== null));
 }

@@ -1,4 +1,5 @@
-// The shapes of the Responses format as this server writes it, as schemas for the API's description (docs/protocol.md §6.7).
+// Schemas of the Responses format as this server writes it, for the API description
+// (docs/protocol.md §6.7).
 import { z } from "zod";
 
 const status = z.enum(["in_progress", "completed", "incomplete"]);

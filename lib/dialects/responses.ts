@@ -1,5 +1,5 @@
-// Dialect `responses` (docs/protocol.md §6.7): OpenAI's Responses API, whose clients can resume. What its requests may say
-// is read in responses-request.ts, its events are made in responses-events.ts.
+// Dialect `responses` (docs/protocol.md §6.7): OpenAI's Responses API, whose clients can resume.
+// Requests are parsed in responses-request.ts, events are built in responses-events.ts.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
@@ -59,7 +59,7 @@ export const responses: Dialect = {
   },
 };
 
-/** What a model's provider does not take is named as in Chat Completions. */
+/** Maps Chat Completions field names, used in provider refusals, to this API's. */
 const ownNames: Record<string, string> = {
   messages: "input",
   max_completion_tokens: "max_output_tokens",
@@ -80,7 +80,7 @@ function begun(context: TurnContext): object {
   return responseObject(context, { status: "in_progress", output: [] });
 }
 
-/** What the last event carries: one way to make a response, so that the two cannot differ. */
+/** The response of the last event: built one way only, so the two cannot differ. */
 function whole({ context, message }: TurnAnswer): unknown {
   const encode = responseEvents(context);
   const frames = unfoldMessage(message).flatMap((chunk) => encode({ chunk } as LoggedChunk));

@@ -1,5 +1,5 @@
-// What a format needs to remember of the chunks it was fed: text with its paragraphs, sources, names of tools, how the
-// turn ended. Also the same of a whole message. Pure; a format adds only its own shape.
+// State that formats accumulate from chunks: text with paragraphs, sources, tool names, the turn's
+// end. Also the same for a whole message. Pure; formats add only their own shape.
 import {
   type ChatMessage,
   isTerminal,
@@ -14,16 +14,16 @@ import { interruptedError } from "@/lib/turn/ending";
 export class Seen {
   readonly sources: Source[] = [];
   readonly metadata: Partial<MessageMetadata> = {};
-  /** All text so far: equal to `contentOf` the message when the turn has ended. */
+  /** All text so far; equals `contentOf` the message once the turn has ended. */
   text = "";
-  /** The tools that have been called, by call. */
+  /** Tool names by call id. */
   readonly tools = new Map<string, string>();
   /** Why the turn failed or was interrupted. */
   error: TurnError | undefined;
   #begun = new Set<string>();
   #stages = new Set<string>();
 
-  /** Returns what the chunk adds to the text. Later parts of an answer begin a new paragraph. */
+  /** Returns the text this chunk adds. Each later part starts a new paragraph. */
   see(chunk: TurnChunk): string {
     switch (chunk.type) {
       case "start":
@@ -55,14 +55,14 @@ export class Seen {
     return "";
   }
 
-  /** The stage that this chunk is the first to speak of, else null. */
+  /** The stage this chunk enters first, else null. */
   entered(chunk: TurnChunk): "retrieve" | "generate" | null {
     if (chunk.type !== "data-status" || this.#stages.has(chunk.data.stage)) return null;
     this.#stages.add(chunk.data.stage);
     return chunk.data.stage;
   }
 
-  /** Whether documents were searched. */
+  /** True if documents were searched. */
   get searched(): boolean {
     return this.#stages.has("retrieve");
   }
@@ -77,13 +77,13 @@ export class Seen {
   }
 }
 
-/** How the turn ended, told by its last chunk; null for any other. */
+/** How the turn ended, if this is its last chunk; else null. */
 export function endOf(chunk: TurnChunk): "complete" | "stopped" | "failed" | null {
   if (!isTerminal(chunk)) return null;
   return chunk.type === "finish" ? "complete" : chunk.type === "abort" ? "stopped" : "failed";
 }
 
-/** The text of a message as one string, its parts as paragraphs. */
+/** The message's text, parts joined as paragraphs. */
 export function contentOf(message: Pick<ChatMessage, "parts">): string {
   return message.parts.flatMap((part) => (part.type === "text" && part.text ? [part.text] : [])).join("\n\n");
 }
@@ -92,7 +92,7 @@ export function sourcesOf(message: Pick<ChatMessage, "parts">): Source[] {
   return message.parts.flatMap((part) => (part.type === "source-document" ? (parseSource(part) ?? []) : []));
 }
 
-/** A source as the snake-case formats show it. */
+/** A source in the snake-case formats. */
 export function showSource({ text, score, documentId, title, filename, chunkId, ordinal, metadata }: Source) {
   return {
     text,
@@ -101,13 +101,13 @@ export function showSource({ text, score, documentId, title, filename, chunkId, 
   };
 }
 
-/** Null when the turn ended before its provider told. */
+/** Null if the turn ended before the provider reported usage. */
 export function showUsage({ usage }: Partial<MessageMetadata>) {
   if (!usage) return null;
   return { input_tokens: usage.inputTokens, output_tokens: usage.outputTokens, total_tokens: usage.totalTokens };
 }
 
-/** One frame without a name: how most formats send everything. */
+/** An unnamed frame, which most formats use for everything. */
 export function frame(value: unknown): { data: string } {
   return { data: JSON.stringify(value) };
 }

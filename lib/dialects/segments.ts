@@ -1,14 +1,20 @@
-// Text in pieces small enough that an event with one fits a TCP segment: for formats whose clients parse each piece of the
-// network's by itself (docs/protocol.md §6.2). Pure.
+// Splits text so that an event fits one TCP segment: for formats whose clients parse each network
+// read separately (docs/protocol.md §6.2). Pure.
 
-/** One event, and one write of several: IPv6 guarantees 1,280 bytes a packet, of which headers and framing take some 80. */
+/**
+ * For one event, or one write of several: IPv6 guarantees 1,280 bytes per packet, about 80 of which
+ * are headers and framing.
+ */
 export const maxSegmentBytes = 1_200;
-/** What is left for the text beside an event's name, its id and what opens a stream. */
+/** Remaining bytes for text besides the event name, its id and the stream preamble. */
 export const maxPieceBytes = 1_000;
-/** Of one UTF-16 unit in an event: `\u0000`. */
+/** Worst case for one UTF-16 unit: `\u0000`. */
 const maxUnitBytes = 6;
 
-/** Pieces of the text whose JSON has at most `maxBytes` bytes each, never half a character. Empty text has none. */
+/**
+ * Pieces whose JSON is at most `maxBytes` each, never splitting a character. Empty text yields
+ * none.
+ */
 export function piecesOf(text: string, maxBytes = maxPieceBytes): string[] {
   if (text.length * maxUnitBytes <= maxBytes) return text === "" ? [] : [text];
   const pieces: string[] = [];
@@ -29,18 +35,18 @@ export function piecesOf(text: string, maxBytes = maxPieceBytes): string[] {
   return pieces;
 }
 
-/** In a frame of lib/sse.ts. */
+/** Size in a frame of lib/sse.ts. */
 function bytesOf(character: string): number {
   const code = character.codePointAt(0) as number;
   if (code < 0x20) return "\b\f\n\r\t".includes(character) ? 2 : 6;
   if (code < 0x80) return character === '"' || character === "\\" ? 2 : 1;
-  // Escaped: what some clients take for the end of a line, and half a character.
+  // Escaped: characters that some clients treat as line ends, and lone surrogates.
   if (code === 0x85 || code === 0x2028 || code === 0x2029 || (code >= 0xd800 && code <= 0xdfff)) return 6;
   if (code < 0x800) return 2;
   return code < 0x10000 ? 3 : 4;
 }
 
-/** Blocks put together into writes of at most `maxBytes`. A block that is larger is a write of its own. */
+/** Groups blocks into writes of at most `maxBytes`. A larger block is its own write. */
 export function writesOf(blocks: readonly string[], maxBytes = maxSegmentBytes): string[] {
   const writes: string[] = [];
   let last = "";

@@ -1,5 +1,5 @@
-// Shapes that several formats show alike, as schemas: what the API's description says of their events and answers. They
-// describe what `seen.ts` and the formats write; tests hold the two together. Nothing parses with them on the way out.
+// Schemas shared by several formats, for the API description. They describe what `seen.ts` and the
+// formats write; tests verify that. Output is not validated with them at runtime.
 import { z } from "zod";
 
 export const time = z.iso.datetime({ offset: true });
@@ -23,7 +23,7 @@ export const sourceShape = z.object({
   }),
 });
 
-/** An error before the first byte, where its text stands in `field`. */
+/** An error before the first byte, with its message in `field`. */
 export function failureShape<Field extends string>(field: Field) {
   return z.object({
     type: z.literal("error"),

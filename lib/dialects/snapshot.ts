@@ -1,5 +1,5 @@
-// Dialect `snapshot` (docs/protocol.md §6.1): the conversation as one event, then deltas. Status and sources are named
-// events, which a client that listens to plain messages does not see.
+// Dialect `snapshot` (docs/protocol.md §6.1): the conversation as one event, then deltas. Status
+// and sources are named events, invisible to clients that listen for plain messages only.
 import { z } from "zod";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import type { StoredMessage, TurnContext } from "@/lib/turn/turn-context";

@@ -1,4 +1,5 @@
-// Text deltas only, each as a JSON string (docs/protocol.md §6.8). The smallest encoder, the one to read first.
+// Text deltas only, each a JSON string (docs/protocol.md §6.8). The smallest encoder; read this one
+// first.
 import { z } from "zod";
 import type { Dialect } from "./contract";
 

@@ -1,4 +1,5 @@
-// Dialect `token` (docs/protocol.md §6.5): start, tokens, end. A reader may have the tokens regrouped by words.
+// Dialect `token` (docs/protocol.md §6.5): start, tokens, end. A reader may have tokens regrouped
+// by words.
 import { z } from "zod";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { turnOptions } from "@/lib/turn/turn-options";

@@ -1,8 +1,11 @@
-// Text that arrives in any pieces, given on in groups of so many words, each with its place in the log. Pure.
+// Regroups text of any granularity into groups of N words, each with its log position. Pure.
 type Place = { seq: number; n: number };
 export type Group = { text: string; at: Place };
 
-/** Characters that count as a word: text without white space, such as Chinese, and white space alone must not wait for their end. */
+/**
+ * Characters that count as a word: text without spaces, such as Chinese, and runs of white space
+ * must not wait for their end.
+ */
 const maxWordLength = 40;
 
 export class WordGroups {
@@ -10,7 +13,10 @@ export class WordGroups {
   #held = "";
   /** Where chunks end within the held text. */
   #ends: { seq: number; length: number }[] = [];
-  /** Of the frame sent last: chunk `seq` and all before it are sent, and so many frames since; -1: none yet. */
+  /**
+   * Position of the last frame sent: chunk `seq` and all before it are complete, plus `n` frames
+   * since; -1: none yet.
+   */
   #place: Place = { seq: 0, n: -1 };
 
   constructor(words: number) {
@@ -20,9 +26,9 @@ export class WordGroups {
   }
 
   /**
-   * Takes what chunk `seq` adds to the text ("" for nothing) and returns the groups that are whole, with `last` all
-   * that is left. A group's place never lies behind text that has not been given on: whoever resumes there may see a
-   * word again when he asks for other groups than before, but never misses one.
+   * Takes the text chunk `seq` adds ("" for none) and returns complete groups; with `last`,
+   * everything left. A group's position never covers unsent text: a reader that resumes there with
+   * another group size may see a word twice, but never misses one.
    */
   take(seq: number, text: string, last: boolean): Group[] {
     const groups: Group[] = [];

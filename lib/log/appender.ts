@@ -1,6 +1,7 @@
-// The group commit: one appender a process. While a commit is under way the chunks of all live turns gather; when it
-// returns the next one starts. So commits a second are bounded whatever the number of streams, and the busier the
-// machine the larger the chunks. A commit that fails, or is not answered, is repeated as it is until the database answers.
+// Group commit, one appender per process. Chunks of all live turns queue while a commit is in
+// flight; when it returns, the next one starts. The commit rate is therefore bounded whatever the
+// number of streams, and chunks get larger under load. A failed or unanswered commit is retried
+// unchanged until the database answers.
 
 import type { Sql } from "postgres";
 import { BoundedClient } from "@/db/bounded-client";
@@ -13,19 +14,23 @@ import type { LoggedChunk } from "@/lib/turn/chunks";
 import type { LogTiming } from "./contract";
 import type { Writer } from "./writer";
 
-/** One commit starts at the earliest this long after the one before: at most 40 a second. */
+/** Minimum time between commit starts: at most 40 commits/s. */
 const commitIntervalMs = 25;
-/** A turn's first text does not wait for the interval, up to this many times a second: no storm of turns makes more than 70 commits. */
+/**
+ * A turn's first text skips the interval, up to this many times per second, so a burst of new turns
+ * causes at most 70 commits/s.
+ */
 const urgentPerSecond = 30;
 /**
- * Texts that go on with one commit, the longest held first: with 40 commits a second 3,000, which is three quarters of a core from the
- * provider's socket to the reader's. With more streams than that each has more to say at its turn: 500 come round in 170 ms. Those that
- * have waited for `holdMs` go on beyond it, or a busy process would fall behind by one round after the other.
+ * Texts released per commit, oldest first: 75 × 40/s = 3,000/s, about three quarters of a core from
+ * the provider's socket to the reader's. With more streams, each releases more text per turn: 500
+ * streams cycle in 170 ms. Texts held for `holdMs` are released beyond this limit, or a busy
+ * process would fall further behind each round.
  */
 const maxTexts = 75;
-/** Bounds one statement after an outage, when every turn has as much to store as it may hold back. */
+/** Bounds one statement after an outage, when every turn may have its full backlog to store. */
 const maxCommitBytes = 8_388_608;
-/** Retries of the same batch while the database is away. */
+/** Backoff between retries of a batch while the database is away. */
 const retryMs = { first: 50, most: 1_000 };
 
 type Taken = { writer: Writer; row: AppendRow };
@@ -35,7 +40,10 @@ export class Appender {
   readonly #timing: LogTiming;
   readonly #onCommitted: (turnId: string, logged: LoggedChunk[]) => void;
   readonly #onGone: (writer: Writer) => void;
-  /** Of its own: a commit queues behind no request. What it stores may be stored twice, as its answer may be lost. */
+  /**
+   * A dedicated connection, so commits queue behind no request. Rows may be sent twice, as a
+   * commit's answer can be lost.
+   */
   readonly #client: BoundedClient;
   readonly #renewal: NodeJS.Timeout;
   #dirty = new Set<Writer>();
@@ -47,7 +55,7 @@ export class Appender {
   #timer: NodeJS.Timeout | null = null;
   #held: { waiting: Waiting; sinceMs: number }[] = [];
   #holdTimer: NodeJS.Timeout | null = null;
-  /** For so many texts more in the commit that is about to begin. */
+  /** Number of further texts the upcoming commit can take. */
   #room = 0;
   #lastStartMs = -Infinity;
   #urgentCredit = urgentPerSecond;
@@ -63,7 +71,7 @@ export class Appender {
     this.#onCommitted = onCommitted;
     this.#onGone = onGone;
     this.#client = new BoundedClient(1, timing.answerMs);
-    // A third of the lease: two renewals may be late before anybody takes over.
+    // A third of the lease: two renewals may be late before anyone takes over.
     this.#renewal = setInterval(() => this.renew(), timing.leaseMs / 3);
     this.#renewal.unref();
   }
@@ -72,20 +80,23 @@ export class Appender {
     this.writers.set(writer.turnId, writer);
   }
 
-  /** Renews every lease with the next commit, which also tells whether somebody asked a turn to stop. */
+  /** Renews every lease with the next commit, which also reports stop requests. */
   renew(): void {
     for (const writer of this.writers.values()) this.schedule(writer, false);
   }
 
-  /** Lets go of these turns, so that others may take them over at once. Rejects when the database cannot be told: their leases run out. */
+  /**
+   * Expires these turns' leases so that others can take over immediately. Rejects if the database
+   * is unreachable; the leases then run out by themselves.
+   */
   async giveUp(writers: Writer[]): Promise<void> {
     for (const writer of writers) this.#drop(writer, "lost");
-    // It may renew their leases; those after it know nothing of them.
+    // A commit in flight may renew their leases; later ones no longer include these turns.
     await this.#commitUnderWay;
     if (writers.length > 0) await expireLeases(writers);
   }
 
-  /** Turns that are not stored by now are given up: their leases run out. */
+  /** Turns not stored by now are abandoned: their leases run out. */
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#renewal);
@@ -98,7 +109,7 @@ export class Appender {
     await this.#client.close(1);
   }
 
-  /** Puts the writer into the next commit. `urgent`: its first text, which a person is waiting for. */
+  /** Adds the writer to the next commit. `urgent`: its first text, which a user is waiting for. */
   schedule(writer: Writer, urgent: boolean): void {
     if (this.#closed) return;
     this.#dirty.add(writer);
@@ -116,12 +127,12 @@ export class Appender {
     }
     this.#held.push({ waiting, sinceMs: performance.now() });
     this.#holdTimer ??= setTimeout(() => this.#letGo(() => {}), this.#timing.holdMs);
-    // Later: nothing must be asked for before it is known to be kept.
+    // Deferred: `prepare` must not be called before this call has returned.
     if (!this.#timer) queueMicrotask(() => this.#arm());
     return true;
   }
 
-  /** `then` follows at the earliest a tick later. */
+  /** Releases held texts; `then` runs at least one tick later. */
   #letGo(then: () => void): void {
     if (this.#holdTimer) clearTimeout(this.#holdTimer);
     this.#holdTimer = null;
@@ -133,7 +144,7 @@ export class Appender {
     for (const { waiting } of going) waiting.prepare();
     setImmediate(() => {
       if (going.length === 0) return then();
-      // Between two of these callbacks the network is looked at.
+      // The event loop polls the network between these callbacks.
       setImmediate(() => {
         for (const { waiting } of going) waiting.release();
         setImmediate(then);
@@ -152,7 +163,10 @@ export class Appender {
     else this.#timer ??= setTimeout(() => this.#begin(), waitMs);
   }
 
-  /** The commit starts some ticks later, so that whatever happens in this one, and what is let go now, shares it. */
+  /**
+   * The commit starts a few ticks later, so that it includes this tick's chunks and the texts
+   * released now.
+   */
   #begin(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
@@ -175,7 +189,7 @@ export class Appender {
   }
 
   async #commit(): Promise<void> {
-    // What was let go may have been nothing to store.
+    // The released texts may have produced nothing to store.
     if (this.#dirty.size === 0) return this.#arm();
     this.#committing = true;
     this.#urgent = false;
@@ -196,7 +210,10 @@ export class Appender {
     this.#arm();
   }
 
-  /** Stores the batch, or what of it the database will take. Returns when each row's fate is known. Never rejects. */
+  /**
+   * Stores the batch, or as much of it as the database accepts. Resolves once every row's outcome
+   * is known. Never rejects.
+   */
   async #store(batch: Taken[]): Promise<void> {
     const startMs = performance.now();
     for (let waitMs = retryMs.first; !this.#closed; waitMs = Math.min(waitMs * 2, retryMs.most)) {
@@ -217,7 +234,10 @@ export class Appender {
     }
   }
 
-  /** A statement the database refuses must not hold up the other turns: each is tried alone, the culprit ends. */
+  /**
+   * A statement that the database refuses must not block other turns: each row is tried alone, and
+   * the culprit is ended.
+   */
   async #storeApart(batch: Taken[], error: unknown): Promise<void> {
     if (batch.length > 1) {
       for (const taken of batch) await this.#store([taken]);
@@ -228,14 +248,14 @@ export class Appender {
     this.#drop(writer, "lost");
   }
 
-  /** Which turns the commit was good for, and whether somebody asked them to stop. */
+  /** Maps each stored turn to whether a stop was requested. */
   async #commitOnce(sql: Sql, batch: Taken[]): Promise<Map<string, boolean>> {
     const rows = batch.map(({ row }) => row);
     const results = await commit(sql, batch, this.#timing.leaseMs);
     const allowed = new Map(results.map(({ turnId, stopRequested }) => [turnId, stopRequested]));
     const missing = rows.filter(({ turnId }) => !allowed.has(turnId));
     if (missing.length === 0) return allowed;
-    // Either fenced off, or an earlier try did commit and only its answer was lost.
+    // Either fenced off, or an earlier attempt committed and only its answer was lost.
     const found = await readPositions(
       sql,
       missing.map(({ turnId }) => turnId),
@@ -272,7 +292,7 @@ async function commit(sql: Sql, batch: Taken[], leaseMs: number): Promise<Append
   const rows = batch.map(({ row }) => row);
   if (process.env.CHAOS_BUILD !== "on") return commitChunks(sql, rows, leaseMs);
   passCommit(batch, "before-insert", "before-final-commit");
-  // In a transaction of two statements there is a moment between inserting and committing to die at.
+  // Two statements in a transaction give the kill point a moment between insert and commit.
   return sql.begin(async (transaction) => {
     const results = await commitChunks(transaction, rows, leaseMs);
     passCommit(batch, "after-insert");

@@ -1,5 +1,6 @@
-// Who wants to be told that a turn of a chat began or ended, on whichever server: a page that is open on a second device.
-// Notifications tell; while none arrive, one query a second asks for all chats together.
+// Subscriptions to turns of a chat starting or ending on any server, e.g. for a page open on a
+// second device. Driven by notifications; while none arrive, one query per second polls all watched
+// chats.
 import { readChatStates } from "@/db/log";
 
 type Watch = { userId: string; chatId: string; listeners: Set<() => void>; known: string | undefined };
@@ -7,12 +8,12 @@ type Watch = { userId: string; chatId: string; listeners: Set<() => void>; known
 export class ChatWatch {
   readonly #watches = new Map<string, Watch>();
 
-  /** Returns how to stop. */
+  /** Returns the unsubscribe function. */
   watch(userId: string, chatId: string, onChange: () => void): () => void {
     const key = keyOf(userId, chatId);
     const watch = this.#watches.get(key) ?? { userId, chatId, listeners: new Set(), known: undefined };
     this.#watches.set(key, watch);
-    // A function of its own: the same one may be given twice.
+    // A distinct function: the same callback may be registered twice.
     const listener = () => onChange();
     watch.listeners.add(listener);
     return () => {
@@ -21,7 +22,7 @@ export class ChatWatch {
     };
   }
 
-  /** The payload of a notification is the chat's key. */
+  /** A notification's payload is the chat's key. */
   heard(key: string): void {
     const watch = this.#watches.get(key);
     if (watch) tell(watch);
@@ -31,7 +32,7 @@ export class ChatWatch {
     for (const watch of [...this.#watches.values()]) tell(watch);
   }
 
-  /** Asks once for all chats, and tells of those that are not as they were. */
+  /** Polls all chats in one query and notifies for those that changed. */
   async poll(): Promise<void> {
     if (this.#watches.size === 0) return;
     for (const { userId, chatId, state } of await readChatStates([...this.#watches.values()])) {

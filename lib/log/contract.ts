@@ -1,38 +1,42 @@
-// The contract of the durable log. Writer and readers never meet: a writer appends, every reader follows from a
-// cursor, and a chunk reaches a reader only after the transaction that stored it committed (docs/protocol.md §2).
-// What a chunk means must never come here.
+// The contract of the durable log. Writer and readers never meet: a writer appends, every reader
+// follows from a cursor, and a reader sees a chunk only after the transaction that stored it has
+// committed (docs/protocol.md §2). The log must never depend on what a chunk means.
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import type { Halt } from "@/lib/turn/run";
 
 export interface LogWriter {
   /**
-   * Takes the next chunk. Adjacent deltas may be joined until they are stored. The terminal also stores the folded
-   * message and the turn's state, in the same transaction. A promise comes back when too much waits to be stored:
-   * await it before appending more. Once the turn is lost (`ended` says so) appending does nothing.
+   * Appends the next chunk. Adjacent deltas may be joined until stored. The terminal also stores
+   * the folded message and the turn's state, in the same transaction. Returns a promise when too
+   * much is waiting to be stored: await it before appending more. Once the turn is lost (see
+   * `ended`), appending does nothing.
    */
   append(chunk: TurnChunk): Promise<void> | undefined;
-  /** Aborts with a `Halt` when somebody asked to stop, storage failed, or the server must go. */
+  /** Aborts with a `Halt` on a stop request, a storage failure or a shutdown. */
   readonly signal: AbortSignal;
   /** Asks the run to end. The first call wins. */
   halt(halt: Halt): void;
-  /** Settles once the terminal is stored, or the turn was taken over by another process. Never rejects. */
+  /**
+   * Settles once the terminal is stored or another process has taken the turn over. Never rejects.
+   */
   readonly ended: Promise<"stored" | "lost">;
 }
 
 export interface LogReader {
   /**
-   * The next committed chunks, in order, without hole or repeat; waits for them. Null when nothing can come any more:
-   * the terminal was returned, or lies before the cursor, or the turn is deleted; and after `close`.
-   * Pull it: at most one page is read ahead of the reader. One call at a time. While the database is away it waits.
+   * Waits for and returns the next committed chunks, in order, without gap or repeat. Null once
+   * nothing more can come: the terminal was returned or precedes the cursor, the turn was deleted,
+   * or the reader was closed. Pull-based: at most one page is read ahead. One call at a time. Waits
+   * while the database is away.
    */
   next(): Promise<LoggedChunk[] | null>;
-  /** Lets go. A waiting `next` answers null. */
+  /** Releases the reader. A pending `next` resolves to null. */
   close(): void;
 }
 
 /**
- * A running turn whose owner died, claimed for this process: its lease is fresh, its epoch raised. Of the answer itself
- * nothing was stored; `stored` is how its log begins.
+ * A running turn whose owner died, claimed by this process with a fresh lease and a raised epoch.
+ * None of the answer was stored, or its provider keeps it; `stored` is its log prefix.
  */
 export type Orphan = {
   turnId: string;
@@ -47,44 +51,56 @@ export type Orphan = {
 };
 
 export interface TurnLog {
-  /** Begins writing a turn whose row exists, with this epoch, behind all that its log holds. One writer a turn and epoch. */
+  /**
+   * Starts writing an existing turn at this epoch, after everything in its log. One writer per turn
+   * and epoch.
+   */
   open(turnId: string, epoch: number, stored?: LoggedChunk[]): LogWriter;
-  /** Follows a turn from behind `afterSeq` (0 = from its start), whoever writes it, also when it has ended. */
+  /**
+   * Reads a turn after `afterSeq` (0 = from its start), whichever process writes it, including
+   * ended turns.
+   */
   read(turnId: string, afterSeq: number): LogReader;
-  /** Asks the owner, in whichever process, to stop. True when the turn was running. */
+  /** Asks the owner, in any process, to stop. True if the turn was running. */
   requestStop(turnId: string): Promise<boolean>;
   /**
-   * Calls `onChange` soon after a turn of this chat began or ended, on whichever server; when in doubt it is called once too
-   * often, never once too seldom. It says nothing about what happened, and must not throw. Returns how to stop.
+   * Calls `onChange` soon after a turn of this chat began or ended, on any server. May fire
+   * spuriously; never misses a change. `onChange` gets no details and must not throw. Returns the
+   * unsubscribe function.
    */
   watchChat(userId: string, chatId: string, onChange: () => void): () => void;
   /**
-   * Names who runs turns that lost their owner before anything of the answer was stored. `run` must open the turn at once and
-   * not throw. Without it such turns are ended like others.
+   * Registers who runs a turn again after it lost its owner: one without any of its answer stored,
+   * or whose provider keeps the answer. `run` must open the turn synchronously and must not throw.
+   * Without it such turns are ended like any others.
    */
   onOrphan(run: (orphan: Orphan) => void): void;
-  /** The turns this process writes. */
+  /** Number of turns this process writes. */
   readonly liveCount: number;
-  /** Readers that are open here, and the tails that they share. */
+  /** Readers open in this process, and the tails they share. */
   readonly openCounts: { readers: number; tails: number };
-  /** For shutdown: lets all readers go without a terminal, so that they move on, and leaves dead owners' turns to others. */
+  /**
+   * For shutdown: ends all readers without a terminal, so that clients reconnect elsewhere, and
+   * stops taking over turns.
+   */
   releaseReaders(): void;
   /**
-   * For shutdown: waits at most `timeoutMs` for live turns, then stops listening. What still runs is ended as interrupted; a
-   * turn of whose answer nothing came is given up, so that another process takes it over at once.
+   * For shutdown: waits up to `timeoutMs` for live turns, then stops listening. Turns still running
+   * end as interrupted; one without any answer yet, or whose provider keeps it, is given up
+   * instead, so that another process takes it over immediately.
    */
   close(timeoutMs: number): Promise<void>;
 }
 
 export type LogTiming = {
-  /** How long a turn belongs to a process that says nothing. */
+  /** How long a turn belongs to an owner that does not renew. */
   leaseMs: number;
-  /** Past this a turn whose chunks cannot be stored is told to end. */
+  /** A turn whose chunks cannot be stored for this long is halted. */
   storageAwayMs: number;
-  /** A commit without an answer for this long is tried on another connection. */
+  /** A commit unanswered for this long is retried on another connection. */
   answerMs: number;
-  /** How often a process makes sure that notifications reach it. */
+  /** Interval of the check that notifications arrive. */
   listenCheckMs: number;
-  /** Text that waited for a commit for so long goes on in any case (lib/next-commit.ts). */
+  /** Text held this long for a commit is released regardless (lib/next-commit.ts). */
   holdMs: number;
 };

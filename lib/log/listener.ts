@@ -1,6 +1,7 @@
-// The connection on which a process hears notifications, and the question whether it does: a pooler that gives
-// connections out for one transaction takes LISTEN and delivers nothing, and so does a connection whose other end vanished.
-// So the process sends itself a notification through the pool now and then. What was missed is never made up for here.
+// The LISTEN connection, and a check that it works: a transaction-mode pooler accepts LISTEN but
+// delivers nothing, and so does a connection whose peer vanished. The process therefore
+// periodically sends itself a notification through the pool. Missed notifications are not recovered
+// here.
 import { randomUUID } from "node:crypto";
 import { pool } from "@/db/client";
 import { type Connections, connect } from "@/db/connect";
@@ -9,17 +10,20 @@ import { logger } from "@/lib/logger";
 
 type Channel = {
   heard(payload: string): void;
-  /** It begins to listen, perhaps again: what was said before went unheard. */
+  /** Called when LISTEN (re)starts: earlier notifications may have been lost. */
   missed(): void;
 };
 
-/** What a notification may take. Busy processes are slow; a wrong alarm costs a new connection. */
+/**
+ * Time allowed for a notification to arrive. Busy processes are slow; a false alarm costs a new
+ * connection.
+ */
 const arriveMs = 2_000;
 
 export class Listener {
   readonly #channels: Record<string, Channel>;
   readonly #checkMs: number;
-  /** Of this process alone, so that checks wake nobody else. */
+  /** Unique to this process, so that checks wake no other. */
   readonly #echoChannel = `rivulet_echo_${randomUUID()}`;
   #connection: Connections | null = null;
   #listening: Promise<unknown> | null = null;
@@ -35,7 +39,7 @@ export class Listener {
     void this.#round();
   }
 
-  /** False until a notification has come back, and when one did not: then only asking helps. */
+  /** False until a notification has come back, and after one did not: callers must then poll. */
   get hears(): boolean {
     return this.#hears;
   }
@@ -52,7 +56,7 @@ export class Listener {
     if (this.#closed) return;
     if (heard === false) this.#miss();
     else if (heard) this.#hear();
-    // The first miss is looked into at once, on another connection.
+    // The first miss is rechecked immediately, on a new connection.
     const waitMs = this.#missedChecks === 1 ? 0 : this.#checkMs;
     this.#timer = setTimeout(() => void this.#round(), waitMs).unref();
   }
@@ -75,7 +79,7 @@ export class Listener {
       );
   }
 
-  /** Whether a notification came back; null when that cannot be said, because the database is away. */
+  /** Whether a notification came back; null if unknown because the database is away. */
   async #check(): Promise<boolean | null> {
     const patience = setTimeout(() => this.#discard(), 2 * arriveMs);
     try {
@@ -86,7 +90,7 @@ export class Listener {
       this.#echo = (payload) => payload === nonce && echo.resolve(true);
       await pool().sql`select pg_notify(${this.#echoChannel}, ${nonce})`;
       clearTimeout(patience);
-      // A process that was busy reads what came meanwhile before it judges.
+      // A busy process reads its pending socket data before the verdict.
       setTimeout(() => setImmediate(echo.resolve, false), arriveMs).unref();
       return await echo.promise;
     } catch (error) {
@@ -98,7 +102,7 @@ export class Listener {
     }
   }
 
-  /** The driver keeps one connection for all channels, and listens again after it was lost. */
+  /** The driver uses one connection for all channels and resubscribes after losing it. */
   #listen(): Promise<unknown> {
     this.#connection = connect(1);
     const { sql } = this.#connection;

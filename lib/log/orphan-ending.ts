@@ -1,5 +1,6 @@
-// What ends a turn whose owner died: its log is closed, folded, and stored as its message. A turn that breaks this, or the
-// server that does it, is not tried for ever: from crash to crash less of it is kept, at last only its log.
+// Ends a turn whose owner died: its log is closed, folded and stored as its message. A turn that
+// breaks this, or crashes the server that tries, is not retried forever: after repeated crashes
+// less of it is kept, in the end only its log.
 
 import type { AppendRow, ClaimedTurn } from "@/db/log";
 import { logger } from "@/lib/logger";
@@ -10,12 +11,15 @@ import { foldChunks } from "@/lib/turn/fold";
 import { finalRow } from "./writer";
 
 /**
- * How much becomes the message: all of it, its text alone, or nothing, so that the message stays as it was and the log is not
- * even read.
+ * How much of the log becomes the message: everything, only its text, or nothing. With `log` the
+ * message stays as it was and the log is not even read.
  */
 export type Kept = "all" | "text" | "log";
 
-/** Crashes after which less is kept. Three may be of the run itself; the others are tries to end it. */
+/**
+ * Crashes after which less is kept. Up to three come from running the turn; the rest are attempts
+ * to end it.
+ */
 const maxCrashes = { all: 5, text: 7 };
 
 export function keptOf({ crashes }: ClaimedTurn): Kept {
@@ -23,12 +27,15 @@ export function keptOf({ crashes }: ClaimedTurn): Kept {
   return crashes <= maxCrashes.text ? "text" : "log";
 }
 
-/** Of a message that is kept as text alone: no index or limit may be what refuses it. */
+/** In characters, for a message kept as text only: no index or limit may refuse it. */
 const maxTextLength = 100_000;
 
 export type OrphanEnding = { turn: ClaimedTurn; row: AppendRow; metadata: Partial<MessageMetadata> };
 
-/** As stopped when somebody had asked for that, else as interrupted. Throws when the log cannot be read as chunks. */
+/**
+ * Ends as stopped if that was requested, else as interrupted. Throws if the log does not parse as
+ * chunks.
+ */
 export async function endOrphan(turn: ClaimedTurn, logged: LoggedChunk[], kept: Kept): Promise<OrphanEnding> {
   const { turnId, epoch, lastSeq, stopRequested } = turn;
   const status: FinalState = stopRequested ? "stopped" : "interrupted";
@@ -47,7 +54,7 @@ export async function endOrphan(turn: ClaimedTurn, logged: LoggedChunk[], kept: 
     chunks: added.map((chunk, index) => ({ seq: lastSeq + index + 1, json: JSON.stringify(chunk) })),
   };
   if (kept === "log") {
-    // Nothing of the answer was read: the prompt counts, its words do not.
+    // The answer was not read: only the prompt's tokens are counted.
     const usage = { tokens: null, requests: 1, written: 0 };
     const unwritten = { parts: null, metadata: null, text: null };
     row.final = { state: status, error: error ? JSON.stringify(error) : null, ...unwritten, usage };
@@ -67,12 +74,15 @@ function textOnly(chunks: TurnChunk[]): ChatMessage {
   let metadata = {} as MessageMetadata;
   for (const chunk of chunks)
     if ("messageMetadata" in chunk) metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
-  // Half of a surrogate pair is no character.
+  // Do not end on half a surrogate pair.
   const text = new Begun(chunks).text.slice(0, maxTextLength).replace(/[\ud800-\udbff]$/, "");
   return { id: "", role: "assistant", metadata, parts: text ? [{ type: "text", text, state: "done" }] : [] };
 }
 
-/** How every turn begins, for one whose owner died before it stored anything: its message must know where it belongs. */
+/**
+ * The opening, for a turn whose owner died before storing any: its message must know where it
+ * belongs.
+ */
 function openingOf({ request, createdMs, ...turn }: ClaimedTurn): TurnChunk[] {
   const { model: modelId } = request as { model: string };
   return opening({ ...turn, modelId, createdAt: new Date(createdMs).toISOString() });

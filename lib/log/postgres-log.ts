@@ -1,6 +1,6 @@
-// The durable log on Postgres: one appender, one LISTEN connection, one reaper a process. NOTIFY is only a hint; a slow
-// poll finds what a lost notification hid, and costs one query a second however many readers there are. Where no
-// notifications arrive at all, four times as often.
+// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper.
+// NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per second however
+// many readers there are, and four per second if no notifications arrive at all.
 
 import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
@@ -17,16 +17,17 @@ import { startReaper } from "./reaper";
 import { maxBatchBytes, Tail, TailReader } from "./tail";
 import { Writer } from "./writer";
 
-/** How late a reader is where no notifications arrive; where they do, only each fourth poll asks. */
+/** Maximum reader delay without notifications; with them, only every fourth poll queries. */
 const pollEveryMs = 250;
 const slowPolls = 4;
-/** Turns in one read: bounds what its answer holds. */
+/** Turns per read: bounds the size of the result. */
 const maxTurnsPerRead = 100;
-/** What a halted run gets at shutdown to store its terminal: some commits. */
+/** Time a halted run gets at shutdown to store its terminal: a few commits. */
 const haltMs = 2_000;
 /**
- * `answerMs`: well above a slow commit, and six tries fit into `storageAwayMs`. A check is two queries of no cost. `holdMs`: a reader
- * sees no pause yet, and a provider's silence is measured behind it.
+ * `answerMs`: well above a slow commit, and six attempts fit into `storageAwayMs`. `listenCheckMs`:
+ * a check is two queries of negligible cost. `holdMs`: too short for a reader to see a pause;
+ * provider silence is measured after it.
  */
 const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
 
@@ -73,7 +74,7 @@ export class PostgresLog implements TurnLog {
     this.#poll.unref();
   }
 
-  /** Whether notifications reach this process; while they do not, it asks. */
+  /** Whether notifications reach this process; if not, it polls. */
   get hears(): boolean {
     return this.#listener.hears;
   }
@@ -91,7 +92,7 @@ export class PostgresLog implements TurnLog {
   open(turnId: string, epoch: number, stored: LoggedChunk[] = []): LogWriter {
     const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent), stored);
     this.#appender.add(writer);
-    // A reader may be here before the run starts, and may not have read all that there is.
+    // A reader may exist before the run starts, and may not have read the whole prefix.
     const tail = this.#tailOf(turnId, 0);
     tail.push(stored);
     tail.local = true;
@@ -142,7 +143,7 @@ export class PostgresLog implements TurnLog {
     return Promise.all([...this.#appender.writers.values()].map((writer) => writer.ended));
   }
 
-  /** Another server can make these answers from the start, or read on. */
+  /** Another server can restart these answers or resume reading them. */
   async #giveUp(writers: Writer[]): Promise<void> {
     try {
       await this.#appender.giveUp(writers);
@@ -186,10 +187,10 @@ export class PostgresLog implements TurnLog {
     if (!this.#reading) void this.#readWanted();
   }
 
-  /** One read at a time, each for all turns that were asked for meanwhile: like the group commit. */
+  /** One read at a time, each for all turns requested meanwhile, like the group commit. */
   async #readWanted(): Promise<void> {
     this.#reading = true;
-    // What is asked for in this tick shares the query.
+    // Requests from this tick share the query.
     await null;
     while (this.#wanted.size > 0) {
       const tails = [...this.#wanted].slice(0, maxTurnsPerRead);
@@ -199,7 +200,7 @@ export class PostgresLog implements TurnLog {
     this.#reading = false;
   }
 
-  /** A failed read is repeated by the poll. */
+  /** The poll repeats a failed read. */
   async #read(tails: Tail[]): Promise<void> {
     if (tails.length === 0) return;
     try {
@@ -221,7 +222,7 @@ export class PostgresLog implements TurnLog {
     if (!this.hears) void this.#askForMissed(slow);
   }
 
-  /** What notifications tell besides chunks; never asked twice at once. */
+  /** Polls for what notifications report besides chunks; never twice concurrently. */
   async #askForMissed(chats: boolean): Promise<void> {
     if (this.#asking) return;
     this.#asking = true;
@@ -237,7 +238,7 @@ export class PostgresLog implements TurnLog {
   }
 }
 
-/** False when the time was over first. */
+/** False on timeout. */
 function within(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
   const timeout = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), timeoutMs).unref());
   return Promise.race([work.then(() => true), timeout]);

@@ -1,6 +1,7 @@
-// Turns whose owner died: running turns with an expired lease are claimed, many at once, by a guarded update of its own. Where
-// nothing of its answer is stored a turn is run again, by the runner that the log was given; else its log is folded and closed
-// (orphan-ending.ts), and stored by a second update that the claim's epoch guards. The database decides who claims which turn.
+// Takes over turns whose owner died. Running turns with an expired lease are claimed in batches by
+// a guarded update. If none of the answer is stored, or its provider keeps it, the registered
+// runner runs the turn again; otherwise its log is folded and closed (orphan-ending.ts) and stored
+// by a second update guarded by the claim's epoch. The database decides who claims which turn.
 
 import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
@@ -24,33 +25,39 @@ import type { Orphan } from "./contract";
 import { endOrphan, keptOf, type OrphanEnding } from "./orphan-ending";
 import { reportTurn } from "./turn-report";
 
-/** With the lease this is the "lease + 2 s" within which every reader learns that an owner died. */
+/** Together with the lease: readers learn of a dead owner within "lease + 2 s". */
 const reapEveryMs = 1_000;
 const pruneEveryMs = 60_000;
 /** Long enough for a client that slept to resume from its cursor. */
 const keepChunksMs = 3_600_000;
-/** Ids looked at in one go: a whole server's turns in a few. */
+/** Ids per query: a few queries cover a whole server's turns. */
 const listSize = 500;
-/** Turns claimed at once, few enough for their leases, and so that several servers share the work. */
+/**
+ * Turns per claim: few enough to finish within their leases and to share the work among servers.
+ */
 const batchSize = 50;
-/** Chunks read at once, but always those of a whole turn: some megabytes of ordinary ones. */
+/** Chunks read at once (at least one whole turn): a few megabytes typically. */
 const chunksAtOnce = 2_000;
-/** Between two batches with turns to run: at most 500 begin a second here, and other servers get their share. */
+/**
+ * Pause between batches with turns to rerun: at most 500 starts/s here, and other servers get a
+ * share.
+ */
 const runPauseMs = 100;
-/** Longer than any budget's day, for an operator who looks back at a month. */
+/** Longer than any budget's day, so operators can look back a month. */
 const keepUsageDays = 31;
-/** Turns pruned in one statement. */
+/** Turns pruned per statement. */
 const pruneSize = 500;
-/** What owners get to renew their leases once the database is back: some of their retries. */
+/** Time owners get to renew leases once the database is back: several of their retries. */
 const graceMs = 3_000;
-/** Servers that may crash while running one turn, as its answer might be what kills them. */
+/** Servers that may crash while running one turn, since its answer may be the cause. */
 const maxCrashes = 3;
 
 type Run = (orphan: Orphan) => void;
 
 /**
- * Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead. `runner`: who runs a turn of
- * which nothing is answered; null while nobody does. Returns how to stop it.
+ * Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead.
+ * `runner`: reruns a turn without an answer; null while none is registered. Returns the stop
+ * function.
  */
 export function startReaper(
   leaseMs: number,
@@ -59,7 +66,7 @@ export function startReaper(
 ): () => void {
   const reaper = new Reaper(leaseMs, isMine, runner);
   const rounds = [
-    // Often enough that no outage in which leases run out passes between two rounds.
+    // Often enough that no outage long enough to expire leases fits between two rounds.
     repeat(Math.min(reapEveryMs, leaseMs / 3), () => reaper.round()),
     repeat(pruneEveryMs, async () => {
       while ((await pruneChunks(keepChunksMs, pruneSize)) > 0);
@@ -85,32 +92,33 @@ class Reaper {
     this.#runner = runner;
   }
 
-  /** Takes over all there are: a server that dies may leave a thousand. */
+  /** Takes over all expired turns: a server that dies may leave a thousand. */
   async round(): Promise<void> {
     for (let more = true; more && !this.stopped; ) {
       const expired = await this.#listExpired();
       const dead = expired.filter((turnId) => !this.#isMine(turnId));
-      // Of a list that was not full, what is left is somebody else's or will be tried again in the next round.
+      // If the list was not full, the rest belongs to others or is retried in the next round.
       more = (await this.#takeOverAll(dead)) > 0 && expired.length === listSize;
     }
   }
 
-  /** None while it is too early to say that an owner is dead. */
+  /** Empty while it is too early to call an owner dead. */
   async #listExpired(): Promise<string[]> {
     const startMs = performance.now();
     let answered = false;
     try {
       const expired = await listExpiredTurns(listSize);
-      // An outage shorter than this costs an owner one renewal, which it can spare.
+      // A shorter outage costs an owner one renewal at most, which it can spare.
       answered = performance.now() - startMs < this.#leaseMs / 3;
       return answered && startMs >= this.#quietUntilMs ? expired : [];
     } finally {
-      // While the database was away nobody could renew: an expired lease says nothing about its owner.
+      // Nobody could renew while the database was away: an expired lease does not mean a dead
+      // owner.
       if (!answered) this.#quietUntilMs = performance.now() + graceMs;
     }
   }
 
-  /** Returns how many were claimed here; other processes take their part of the same list. */
+  /** Returns how many were claimed here; other processes claim from the same list. */
   async #takeOverAll(turnIds: string[]): Promise<number> {
     let done = 0;
     for (let full = turnIds.length > 0; full && !this.stopped; ) {
@@ -124,14 +132,15 @@ class Reaper {
   }
 
   /**
-   * Runs claimed turns again or ends them, outside any transaction: the epoch of the claim guards what is written. Whatever
-   * becomes of this process meanwhile, their leases run out and somebody claims them again. Returns how many are run.
+   * Reruns or ends claimed turns, outside any transaction: the claim's epoch guards every write. If
+   * this process dies meanwhile, the leases run out and another claims them. Returns how many are
+   * rerun.
    */
   async #takeOver(turns: ClaimedTurn[]): Promise<number> {
     let orphans = 0;
     let mine = turns;
     for (const [index, group] of groupsOf(turns).entries()) {
-      // The groups before may have taken long.
+      // Earlier groups may have taken long.
       if (index > 0) mine = await this.#renew(mine);
       const held = group.filter((turn) => mine.includes(turn));
       mine = mine.filter((turn) => !group.includes(turn));
@@ -140,7 +149,7 @@ class Reaper {
     return orphans;
   }
 
-  /** Those that are still claimed for this process. */
+  /** The turns still claimed by this process. */
   async #renew(turns: ClaimedTurn[]): Promise<ClaimedTurn[]> {
     const rows = turns.map(({ turnId, epoch, lastSeq }) => ({ turnId, epoch, lastSeq, chunks: [] }));
     const kept = new Set((await commitChunks(pool().sql, rows, this.#leaseMs)).map(({ turnId }) => turnId));
@@ -168,7 +177,10 @@ class Reaper {
     return orphans;
   }
 
-  /** A turn that the database refuses to end must not keep the others from it: those it shared a statement with go one by one. */
+  /**
+   * A turn that the database refuses to end must not block others: those in the same statement are
+   * stored one by one.
+   */
   async #store(endings: OrphanEnding[], stored: Map<string, LoggedChunk[]>): Promise<void> {
     const [first] = endings;
     if (!first) return;
@@ -181,7 +193,7 @@ class Reaper {
     }
   }
 
-  /** The whole message was refused: its text alone may not be. */
+  /** The full message was refused; try its text alone. */
   async #storeLess(turn: ClaimedTurn, logged: LoggedChunk[], cause: unknown): Promise<void> {
     const { turnId, crashes } = turn;
     try {
@@ -199,7 +211,7 @@ class Reaper {
     const ended = new Set((await commitChunks(pool().sql, rows, this.#leaseMs)).map(({ turnId }) => turnId));
     for (const { turn, row, metadata } of endings) {
       const { turnId, userId, request, ageMs: durationMs } = turn;
-      // Else its lease ran out meanwhile, and somebody else ends it.
+      // Otherwise its lease ran out meanwhile, and another process ends it.
       if (!ended.has(turnId)) continue;
       const { model } = request as { model: string };
       reportTurn({ turnId, userId, model, metadata, durationMs, takenOver: true });
@@ -208,7 +220,7 @@ class Reaper {
   }
 }
 
-/** Null when nothing can be made of its log; it is tried again after the lease, with less. */
+/** Null if its log cannot be folded; it is retried after the lease, keeping less. */
 async function prepareEnding(turn: ClaimedTurn, logged: LoggedChunk[]): Promise<OrphanEnding | null> {
   const kept = keptOf(turn);
   const { turnId, crashes } = turn;
@@ -220,7 +232,7 @@ async function prepareEnding(turn: ClaimedTurn, logged: LoggedChunk[]): Promise<
   }
 }
 
-/** The message of a turn that ended without one. */
+/** Updates the message of a turn that ended without one. */
 async function endMessage(turnId: string, state: string): Promise<void> {
   try {
     await setMessageStatus(turnId, state);
@@ -229,7 +241,7 @@ async function endMessage(turnId: string, state: string): Promise<void> {
   }
 }
 
-/** In order, each as many as may be read at once. */
+/** Splits into groups, in order, each small enough to read at once. */
 function groupsOf(turns: ClaimedTurn[]): ClaimedTurn[][] {
   const groups: ClaimedTurn[][] = [];
   let chunks = Number.POSITIVE_INFINITY;
@@ -258,7 +270,7 @@ async function readStored(turns: ClaimedTurn[]): Promise<Map<string, LoggedChunk
   return stored;
 }
 
-/** A log may begin with what is kept of another answer, which says nothing about this one. */
+/** The log prefix may come from another answer; it does not count as this turn's own. */
 function mayRun({ crashes, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
   const { begunSeq = 0 } = request as { begunSeq?: number };
   const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);

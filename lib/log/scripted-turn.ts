@@ -1,4 +1,4 @@
-// For the tests of the log: turns to write, a script to write into them, and ways to read them back.
+// Test helpers for the log: turns to write, scripts to write into them, and readers.
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";
 import { pool } from "@/db/client";
@@ -12,7 +12,7 @@ import type { LogReader, LogWriter, TurnLog } from "./contract";
 export type StoredTurn = { state: string; epoch: number; lastSeq: number; error: unknown; message: StoredMessage };
 type StoredMessage = { status: string; text: string; parts: unknown };
 
-/** Rows of as many turns, each in a chat of its own, as `startTurn` leaves them. */
+/** Inserts this many turns, each in its own chat, as `startTurn` leaves them. */
 export async function insertTurns(count: number, leaseMs: number): Promise<string[]> {
   const turnIds = Array.from({ length: count }, () => randomUUID());
   const userId = randomUUID();
@@ -38,7 +38,7 @@ export async function insertTurn(leaseMs: number): Promise<string> {
   return (await insertTurns(1, leaseMs))[0] as string;
 }
 
-/** The chunks a turn begins with, up to where text may come. */
+/** The opening chunks of a turn, up to its first text. */
 export function beginning(turnId: string): TurnChunk[] {
   const messageMetadata = { turnId, chatId: `chat-${turnId}`, model: "test", createdAt: "2026-01-01T00:00:00.000Z" };
   return [
@@ -54,14 +54,13 @@ export function beginning(turnId: string): TurnChunk[] {
   ];
 }
 
-/** Writes a turn that answers with text. */
 export class ScriptedTurn {
   readonly turnId: string;
   readonly writer: LogWriter;
   text = "";
   readonly #open = new OpenParts();
 
-  /** `stored`: what its log holds already. */
+  /** `stored`: what its log already holds. */
   constructor(log: TurnLog, turnId: string, epoch = 1, stored: LoggedChunk[] = []) {
     this.turnId = turnId;
     this.writer = log.open(turnId, epoch, stored);
@@ -88,7 +87,7 @@ export class ScriptedTurn {
     return this.#end({ status, ...failure });
   }
 
-  /** Ends the way the log asks for, as a run does. */
+  /** Ends the way the log's halt says, as a run does. */
   async endAsTold(): Promise<"stored" | "lost"> {
     if (!this.writer.signal.aborted)
       await new Promise((resolve) => this.writer.signal.addEventListener("abort", resolve, { once: true }));
@@ -101,13 +100,15 @@ export class ScriptedTurn {
   }
 }
 
-/** Everything up to the terminal, or what came until the reader was closed; `sink` sees it as it comes. */
+/**
+ * All chunks up to the terminal or until the reader is closed; `sink` receives them as they come.
+ */
 export async function drain(reader: LogReader, sink: LoggedChunk[] = []): Promise<LoggedChunk[]> {
   for (let batch = await reader.next(); batch; batch = await reader.next()) sink.push(...batch);
   return sink;
 }
 
-/** Reads until `found` says so. */
+/** Reads until `found` returns true. */
 export async function readUntil(reader: LogReader, found: (logged: LoggedChunk[]) => boolean): Promise<LoggedChunk[]> {
   const all: LoggedChunk[] = [];
   while (!found(all)) {
@@ -118,7 +119,7 @@ export async function readUntil(reader: LogReader, found: (logged: LoggedChunk[]
   return all;
 }
 
-/** As its first owner stores it, who then says nothing more: its lease is over at once. */
+/** Stores chunks as a first owner would that then went silent: its lease expires at once. */
 export async function store(turnId: string, chunks: TurnChunk[]): Promise<void> {
   const logged = chunks.map((chunk, index) => ({ seq: index + 1, json: JSON.stringify(chunk) }));
   await commitChunks(pool().sql, [{ turnId, epoch: 1, lastSeq: logged.length, chunks: logged }], 1);
@@ -141,13 +142,13 @@ export function textIn(logged: LoggedChunk[]): string {
   return logged.map(({ chunk }) => (chunk.type === "text-delta" ? chunk.delta : "")).join("");
 }
 
-/** 1..n (or from behind a cursor), one terminal, and that the last. */
+/** Expects seqs 1..n (or from the cursor) with exactly one terminal, at the end. */
 export function expectWhole(logged: LoggedChunk[], afterSeq = 0): void {
   expect(logged.map(({ seq }) => seq)).toEqual(logged.map((_, index) => afterSeq + index + 1));
   expect(logged.map(({ chunk }) => isTerminal(chunk))).toEqual(logged.map((_, index) => index === logged.length - 1));
 }
 
-/** The stored turn: a whole log, ended in this state, its message the fold of its chunks. */
+/** Expects a complete stored turn in this state whose message is the fold of its chunks. */
 export async function expectEnded(turnId: string, state: FinalState): Promise<LoggedChunk[]> {
   const logged = await storedLog(turnId);
   expectWhole(logged);
@@ -158,7 +159,7 @@ export async function expectEnded(turnId: string, state: FinalState): Promise<Lo
   return logged;
 }
 
-/** Looks again and again until the fact is there; the test's own timeout says when it never comes. */
+/** Polls until the condition holds; the test's own timeout covers failure. */
 export async function until(fact: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await fact())) await new Promise((resolve) => setTimeout(resolve, 5));
 }

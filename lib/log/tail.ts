@@ -1,24 +1,28 @@
-// What this process knows of one turn's log: a window over its latest committed chunks, shared by all readers here.
-// Fed by the group commit when the turn is written here, else by one read for all readers that wait. A reader that is
-// slower than the window reads the database instead; it delays nobody.
+// This process's view of one turn's log: a window over its latest committed chunks, shared by all
+// local readers. Fed by the group commit if the turn is written here, else by one read for all
+// waiting readers. A reader that falls behind the window reads the database itself and delays
+// nobody.
 import { readPages, type TurnPage } from "@/db/log";
 import { isDatabaseAway } from "@/lib/database-away";
 import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
 import type { LogReader } from "./contract";
 
-/** What one `next` may return: with one write under way and one prepared, a reader has at most 256 KiB in flight. */
+/**
+ * Maximum batch of one `next`: with one write in flight and one prepared, a reader holds at most
+ * 256 KiB.
+ */
 export const maxBatchBytes = 131_072;
-/** Enough for readers to be some commits apart; more would be memory for every live turn. */
+/** Lets readers lag a few commits; a larger window would cost memory for every live turn. */
 const maxWindowBytes = 524_288;
-/** How soon a reader behind the window looks again when the database was away. */
+/** Retry delay of a reader behind the window while the database is away. */
 const retryMs = 1_000;
 
 export class Tail {
   readonly turnId: string;
-  /** True while this process writes the turn: then commits feed the window and nobody needs to read. */
+  /** True while this process writes the turn: commits feed the window and no read is needed. */
   local: boolean;
   readonly readers = new Set<TailReader>();
-  /** Asks for a read: somebody waits, and the database may hold more than is known here. */
+  /** Requests a read: a reader waits, and the database may hold newer chunks. */
   readonly #pull: (tail: Tail) => void;
   #mayHaveMore = true;
   #ended = false;
@@ -33,17 +37,17 @@ export class Tail {
     this.#pull = pull;
   }
 
-  /** The last seq known here to be committed. */
+  /** Last committed seq known here. */
   get lastSeq(): number {
     return this.#lastSeq;
   }
 
-  /** Nothing will ever come behind `lastSeq`. */
+  /** True if nothing follows `lastSeq`. */
   get ended(): boolean {
     return this.#ended;
   }
 
-  /** Takes committed chunks; what is known already is ignored, a hole is never accepted. */
+  /** Adds committed chunks; ignores known ones and never accepts a gap. */
   push(logged: LoggedChunk[]): void {
     for (const entry of logged) {
       if (entry.seq !== this.#lastSeq + 1) continue;
@@ -56,18 +60,18 @@ export class Tail {
     for (const reader of this.readers) reader.wake();
   }
 
-  /** The database may have grown. Read at once when somebody waits for it, else when somebody does. */
+  /** The database may have newer chunks. Reads now if a reader waits, else when one does. */
   hint(): void {
     this.#mayHaveMore = true;
     if ([...this.readers].some((reader) => reader.waiting)) this.wanted();
   }
 
-  /** A reader has all there is and waits. */
+  /** A reader is up to date and waits. */
   wanted(): void {
     if (this.#mayHaveMore && !this.local) this.#pull(this);
   }
 
-  /** A hint that comes from now on may be about chunks behind the read. */
+  /** A hint that arrives after this may concern chunks the read will miss. */
   beginRead(): void {
     this.#mayHaveMore = false;
   }
@@ -78,7 +82,7 @@ export class Tail {
     this.push(page.chunks.map(parseLogged));
   }
 
-  /** Chunks behind `afterSeq` from memory; null when they are no longer (or not yet) here. */
+  /** Chunks after `afterSeq` from memory; null if they are not in the window. */
   slice(afterSeq: number): LoggedChunk[] | null {
     const firstSeq = this.#window[0]?.seq ?? this.#lastSeq + 1;
     if (afterSeq + 1 < firstSeq) return null;
@@ -108,7 +112,7 @@ export class TailReader implements LogReader {
     tail.readers.add(this);
   }
 
-  /** Somebody awaits `next`, and there is nothing for it yet. */
+  /** A `next` call is pending with nothing to return yet. */
   get waiting(): boolean {
     return this.#wake !== null;
   }
@@ -123,7 +127,7 @@ export class TailReader implements LogReader {
         if (isTerminal(last.chunk)) this.close();
         return batch;
       }
-      // `slice` answers at once: between it and this line nothing can have been pushed.
+      // `slice` is synchronous: nothing can have been pushed since.
       if (this.#tail.ended && this.#afterSeq >= this.#tail.lastSeq) this.close();
       else await this.#wait();
     }
@@ -151,13 +155,13 @@ export class TailReader implements LogReader {
     await woken;
   }
 
-  /** While the database is away the reader waits, like one for whom there is nothing new. */
+  /** While the database is away the reader waits, as if there were nothing new. */
   async #readBehindWindow(): Promise<LoggedChunk[]> {
     const { turnId } = this.#tail;
     try {
       const page = (await readPages([{ turnId, seq: this.#afterSeq }], maxBatchBytes)).get(turnId);
       const logged = page?.chunks.map(parseLogged) ?? [];
-      // Deleted meanwhile, with its chat or because it ended long ago.
+      // Deleted meanwhile with its chat, or pruned.
       if (logged.length === 0 && page?.ended) this.close();
       else if (logged.length === 0) this.#wakeLater();
       return logged;
@@ -173,7 +177,6 @@ export class TailReader implements LogReader {
   }
 }
 
-/** A stored chunk as it is passed around. */
 function parseLogged({ seq, json }: { seq: number; json: string }): LoggedChunk {
   return { seq, json, chunk: JSON.parse(json) as TurnChunk };
 }

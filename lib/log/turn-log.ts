@@ -1,4 +1,4 @@
-// The log of this process. One instance, whatever number of bundles ask for it.
+// The log of this process: one instance across all bundles.
 import { env } from "@/lib/env";
 import type { TurnLog } from "./contract";
 import { PostgresLog } from "./postgres-log";

@@ -1,17 +1,17 @@
-// One log line for every ended turn, ended by its owner or by the reaper: whose it was, which model, what it took and how it ended.
-// Never a word of question or answer.
+// One log line per ended turn, whether ended by its owner or the reaper: user, model, usage,
+// duration and outcome. Never any text of question or answer.
 import { logger } from "@/lib/logger";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 
 type Ended = {
   turnId: string;
   userId: string;
-  /** The model's id in the catalogue. */
+  /** Catalogue model id. */
   model: string;
-  /** Of the answer as it is stored. */
+  /** Of the stored answer. */
   metadata: Partial<MessageMetadata>;
   durationMs: number;
-  /** By a server that did not write it: its owner is gone. */
+  /** Ended by another server, because its owner is gone. */
   takenOver?: boolean;
 };
 

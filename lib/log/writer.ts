@@ -1,4 +1,5 @@
-// One turn being written: gathers chunks between commits, numbers them, folds the message with the terminal.
+// Writes one turn: queues chunks between commits, numbers them, and folds the message at the
+// terminal.
 import type { AppendRow } from "@/db/log";
 import { beginWork } from "@/lib/event-loop";
 import { logger } from "@/lib/logger";
@@ -19,10 +20,10 @@ import { upstreamOf } from "@/lib/turn/upstream";
 import { usageOf } from "@/lib/turn/usage";
 import type { LogWriter } from "./contract";
 
-/** What may wait to be stored before the run is asked to pause. */
+/** Bytes waiting to be stored before the run is paused. */
 const maxPendingBytes = 1_048_576;
 
-/** `json` is null for a delta, which may still grow. */
+/** `json` is null for a delta that may still grow. */
 type Pending = { chunk: TurnChunk; json: string | null };
 
 export class Writer implements LogWriter {
@@ -78,18 +79,20 @@ export class Writer implements LogWriter {
     this.halt({ status: "interrupted", error: { ...interruptedError, code: "storage" } });
   }
 
-  /** Another process can take the turn over as it stands: nothing of the answer came, or its provider keeps it. */
+  /**
+   * Another process can take the turn over as is: it has no answer yet, or its provider keeps it.
+   */
   get canMove(): boolean {
     return !this.#said || upstreamOf(this.#seen) !== null;
   }
 
-  /** Roughly what the next commit stores of this turn. */
+  /** Approximate bytes the next commit stores for this turn. */
   get pendingBytes(): number {
     return this.#pendingBytes;
   }
 
   append(chunk: TurnChunk): Promise<void> | undefined {
-    // Nothing comes behind a terminal.
+    // Nothing follows a terminal.
     if (this.#over || this.#final) return undefined;
     if (isTerminal(chunk)) return this.#end(chunk);
     for (const piece of splitDelta(chunk)) this.#add(piece);
@@ -123,7 +126,7 @@ export class Writer implements LogWriter {
     this.#pendingBytes += entry.json?.length ?? deltaOf(entry.chunk).length;
   }
 
-  /** What the next commit stores. Until `committed` the same rows may be sent again. */
+  /** Rows for the next commit. Until `committed`, the same rows may be sent again. */
   take(): AppendRow {
     const chunks = this.#pending.map(({ chunk, json }, index) => ({
       seq: this.#lastSeq + index + 1,
@@ -137,7 +140,7 @@ export class Writer implements LogWriter {
     return { turnId, epoch, lastSeq: this.#lastSeq, chunks, ...(this.#final ? { final: this.#final } : {}) };
   }
 
-  /** The rows are stored; what waited for room may go on. */
+  /** The rows are stored; resume a paused run. */
   committed(row: AppendRow): LoggedChunk[] {
     this.#resume?.resolve();
     this.#resume = null;
@@ -146,13 +149,13 @@ export class Writer implements LogWriter {
 }
 
 /**
- * Whatever is no plain delta is encoded here and now: what cannot be encoded fails in the run that made it, never in the
- * commit it would share, and readers here get exactly what readers elsewhere decode.
+ * Encodes everything but plain deltas immediately: an unencodable chunk fails in the run that made
+ * it rather than in a shared commit, and local readers get exactly what remote readers decode.
  */
 function encode(chunk: TurnChunk): Pending {
   if (isPlainDelta(chunk)) return { chunk, json: null };
   const json = JSON.stringify(chunk);
-  // Strings come back from JSON as they are.
+  // Flat strings survive a JSON round trip unchanged.
   if (Object.values(chunk).every((value) => typeof value === "string")) return { chunk, json };
   return { chunk: JSON.parse(json) as TurnChunk, json };
 }
@@ -167,7 +170,7 @@ function deltaOf(chunk: TurnChunk): string {
   return "inputTextDelta" in chunk ? chunk.inputTextDelta : "";
 }
 
-/** What is stored with a terminal. The state is the one its `data-turn` chunk tells. */
+/** What is stored with a terminal. The state comes from the last `data-turn` chunk. */
 export function finalRow(chunks: TurnChunk[], message: ChatMessage): NonNullable<AppendRow["final"]> {
   const last = chunks.findLast((chunk) => chunk.type === "data-turn");
   if (last?.type !== "data-turn") throw new Error("A turn must tell its state before its terminal.");
@@ -177,7 +180,7 @@ export function finalRow(chunks: TurnChunk[], message: ChatMessage): NonNullable
     error: error ? JSON.stringify(error) : null,
     parts: JSON.stringify(message.parts),
     metadata: JSON.stringify(message.metadata),
-    // Postgres' text cannot hold NUL; json can.
+    // Postgres `text` cannot hold NUL; json can.
     text: textOf(message).replaceAll("\0", ""),
     usage: usageOf(chunks, message),
   };

@@ -1,8 +1,8 @@
-// What a model can do and how many tokens it takes: named by the operator, or reported by the
-// model's server. An ability that is missing is unknown, and nothing is concluded from it.
+// A model's abilities and token limits, configured by the operator or reported by the model's
+// server. A missing ability is unknown, and nothing is inferred from it.
 import { z } from "zod";
 
-/** Larger than any model's; a number above it is a mistake. */
+/** Larger than any model's limit; anything above is a mistake. */
 const maxTokens = 100_000_000;
 const tokens = z.int().positive().max(maxTokens);
 const usd = z.number().nonnegative().max(1_000_000);

@@ -1,47 +1,48 @@
-// What an event of a provider's stream means for the answer, before any adapter reads it. A reader of each wire shape (chat-events.ts,
-// responses-events.ts) turns the events of all the servers that imitate it into one canonical form. Types and what the
-// readers share; pure.
+// What an event of a provider's stream means for the answer, before any adapter reads it. One
+// reader per API (chat-events.ts, responses-events.ts) converts the events of all imitating servers
+// into one canonical form. Types and shared helpers; pure.
 import { APICallError, InvalidResponseDataError } from "ai";
 import { parseLenientJson } from "./lenient-json";
 
-/** One event of a Server-Sent Events stream, its data lines joined. */
+/** One Server-Sent Event, its data lines joined. */
 export type ProviderEvent = {
   name: string | undefined;
   data: string;
-  /** The stream ended before the event did. */
+  /** The stream ended mid-event. */
   cut?: boolean;
 };
 
 export type Item =
-  /** Text and nothing else. Deltas with equal keys that lie side by side may be joined. */
+  /** Text only. Adjacent deltas with equal keys may be joined. */
   | { type: "delta"; key: string; text: string; frame(text: string): string }
   /** A canonical event for the adapter. */
   | { type: "frame"; frame: string }
-  /** The answer is whole: what comes after it does not matter. */
+  /** The answer is complete: later input is ignored. */
   | { type: "end" }
-  /** The provider said that it failed. */
+  /** The provider reported a failure. */
   | { type: "failure"; error: Error };
 
-/** Reads one answer; keeps what it must know of the events before. */
+/** Reads one answer; keeps state between events. */
 export type EventReader = {
-  /** Empty for an event that is no part of the answer: a ping, a word, an unknown object. */
+  /** Empty for an event that is not part of the answer: a ping, a word, an unknown object. */
   read(event: ProviderEvent): Item[];
   /**
-   * The connection ended, or failed. What had been held back; after a clean end without a reason also the canonical mark of an
-   * answer that broke off. Throws when what came was no answer at all.
+   * Call when the connection ends or fails. Returns what was held back and, after a clean end
+   * without a finish reason, the canonical mark of a truncated answer. Throws if the input was no
+   * answer at all.
    */
   finish(failed: boolean): Item[];
-  /** One JSON body in place of a stream; null when it is no answer. */
+  /** One JSON body instead of a stream; null if it is no answer. */
   readWhole(body: unknown): Item[] | null;
-  /** The server has said why the answer ended. A later fault of the connection does not change that. */
+  /** The server has given a finish reason. Later connection faults do not change that. */
   readonly settled: boolean;
-  /** For how long the usage of a settled answer is waited for. */
+  /** How long to wait for the usage of a settled answer. */
   readonly graceMs: number;
-  /** The model is known to work without saying anything yet. */
+  /** The model is known to be working without output yet. */
   readonly thinking: boolean;
 };
 
-/** The finish reason by which a canonical stream says that its answer broke off. */
+/** Canonical finish reason of a truncated answer. */
 export const brokenOff = "rivulet_broken_off";
 
 export type JsonObject = Record<string, unknown>;
@@ -53,18 +54,21 @@ export function isObject(value: unknown): value is JsonObject {
 const longestEndMark = 16;
 const endMarks = new Set(["[DONE]", "DONE", "[END]"]);
 
-/** Behind an answer that is whole, in any letters, quoted or not. */
+/** The end mark after a complete answer, in any case, quoted or not. */
 export function isEndMark(data: string): boolean {
   return data.length <= longestEndMark && endMarks.has(data.replaceAll('"', "").trim().toUpperCase());
 }
 
-/** A ping's word or comment. What is longer, or holds what no word holds, was meant to be something else. */
+/**
+ * For a ping's word or comment. Anything longer, or with non-word characters, was meant as
+ * something else.
+ */
 const maxWordCharacters = 200;
 const noWord = /[\p{Cc}\ufffd]/u;
 
 /**
- * The object that an event's data is; null for what is no part of an answer: a word, a comment, an empty line. Throws
- * unreadable for anything else: after a hole the text would be stored as if it were whole.
+ * Parses an event's data as an object; null if it is no part of an answer: a word, a comment, an
+ * empty line. Throws unreadable otherwise: text after a gap would be stored as if it were complete.
  */
 export function objectOf(data: string): JsonObject | null {
   const text = data.trim();
@@ -81,7 +85,7 @@ export function objectOf(data: string): JsonObject | null {
   }
 }
 
-/** For what is no answer in the shape of its API. Nothing of it is quoted. */
+/** For data that is no answer in its API's format. Quotes nothing of it. */
 export function unreadable(cause?: unknown): Error {
   return new InvalidResponseDataError({
     data: undefined,
@@ -90,13 +94,13 @@ export function unreadable(cause?: unknown): Error {
   });
 }
 
-/** A number, also one that was sent as a string. */
+/** Accepts a number or a numeric string. */
 export function numberOf(value: unknown): number | undefined {
   const number = typeof value === "string" && value.trim() !== "" ? Number(value) : value;
   return typeof number === "number" && Number.isFinite(number) ? number : undefined;
 }
 
-/** The words by which servers name a class of failure where they give no status. */
+/** Failure classes by the words servers use when they give no status. */
 const statusOfWord: [RegExp, number][] = [
   [/rate.?limit|too.?many/i, 429],
   [/insufficient|billing|balance|quota|credit/i, 402],
@@ -105,17 +109,17 @@ const statusOfWord: [RegExp, number][] = [
   [/invalid|bad.?request|context.?length/i, 400],
 ];
 
-/** What the provider reported inside a response with status 200, as if it had been the status. */
+/** A failure reported inside a 200 response, converted to the equivalent status. */
 export function reportedFailure(reported: unknown, url: string): Error {
   const details = isObject(reported) ? reported : { message: reported };
   const names = [details.type, details.code, details.status].filter((word) => typeof word === "string").join(" ");
-  // A class is looked for in the sentence only where nothing else names one.
+  // Search the message only if no other field names a class.
   const sentence = typeof details.message === "string" ? details.message.slice(0, maxKeptBytes) : "";
   const statusIn = (words: string) => statusOfWord.find(([pattern]) => pattern.test(words))?.[1];
   const status = [details.code, details.status, details.status_code]
     .map(numberOf)
     .find((number) => number !== undefined && number >= 400 && number < 600);
-  // Whether it may be repeated is known by the status; nothing is repeated behind a text.
+  // The status decides whether to retry; nothing is retried once text has arrived.
   return new APICallError({
     message: "The provider reported a failure inside its answer.",
     url,
@@ -125,5 +129,5 @@ export function reportedFailure(reported: unknown, url: string): Error {
   });
 }
 
-/** Of a failure's body: enough to see what it is about. */
+/** Kept from a failure's body: enough to diagnose it. */
 export const maxKeptBytes = 2_000;

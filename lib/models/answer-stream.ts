@@ -1,26 +1,28 @@
-// A provider's answer on its way to the adapter: read when its text can go on, and joined before anybody parses it, since each event would go
-// alone through the SDK's parser, its schemas and a dozen streams. Between two commits of the log, when nobody could read a text,
-// nothing is read behind it: it waits in the system's buffers and goes on just before the commit. An answer's first text
-// never waits, nor does what is no text once it is read (docs/performance.md, docs/decisions/0013).
+// Delivers a provider's answer to the adapter: read when its text can be forwarded, with text
+// joined before parsing, since otherwise each event would pass alone through the SDK's parser, its
+// schemas and a dozen streams. Between two commits of the log nobody could read the text, so it
+// stays unread in the system's buffers until just before the commit. An answer's first text never
+// waits, nor does anything but text once read (docs/performance.md, docs/decisions/0013).
 import { finished, type Readable } from "node:stream";
 import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
 import type { Normaliser, Said } from "./normaliser";
 
 export type AnswerOptions = {
-  /** Reads the bytes and knows when the answer is whole. */
+  /** Reads the bytes and detects the end of the answer. */
   normaliser: Normaliser;
-  /** What the normaliser has made of what was read of the source before. */
+  /** Normaliser output from bytes already read. */
   said?: Said[];
-  /** Called for whatever the provider sends, shown or not. */
+  /** Called for everything the provider sends, shown or not. */
   onBytes?(): void;
   hold?: HoldUntilCommit;
 };
 
 /**
- * The canonical events of an answer, in order. Text is given on at the latest when the log asks for it, the source ends or fails, or
- * something else follows it. The source is read only when what comes can go on; cancelling destroys it, and so does the
- * end of the answer. A failure, the connection's or one that the provider reports, comes behind all that had come whole; after
- * the reason of the answer's end there is none.
+ * The canonical events of an answer, in order. Text is forwarded at the latest when the log asks
+ * for it, the source ends or fails, or something else follows it. The source is read only when its
+ * data can be forwarded; cancelling or the end of the answer destroys it. A failure, of the
+ * connection or reported by the provider, follows everything that arrived whole; after the finish
+ * reason there is none.
  */
 export function answerStream(
   source: Readable,
@@ -29,14 +31,17 @@ export function answerStream(
   let output!: ReadableStreamDefaultController<Uint8Array | string>;
   let encode: (text: string) => Uint8Array | string = (text) => encoder.encode(text);
   let held: Extract<Said, { type: "delta" }> | null = null;
-  /** `kept`: until the commit asks. `asked`: it is about to begin, and what one read brings goes with it. `ready`: that has come. */
+  /**
+   * `kept`: held until the commit asks. `asked`: the commit is imminent, and the next read's data
+   * joins it. `ready`: that read has happened.
+   */
   let state: "flowing" | "kept" | "asked" | "ready" = "flowing";
   let sawText = false;
-  /** Resolved when the reader of this stream got something. */
+  /** Resolved when this stream's reader has received something. */
   let demand: PromiseWithResolvers<void> | null = null;
   let over = false;
   let failure: { error: unknown } | null = null;
-  /** What is waited for behind the reason of the end. */
+  /** The wait for the usage after the finish reason. */
   let grace: { ms: number; timer: NodeJS.Timeout } | undefined;
 
   source.on("readable", read);
@@ -68,7 +73,8 @@ export function answerStream(
     while (demand && (state === "flowing" || state === "asked") && !over) {
       const said = next();
       if (said === null) return;
-      // One more would begin the next read of the connection, for the first of the next texts alone.
+      // Another read would start the next one on the connection just for the first of the next
+      // texts.
       if (state === "asked") state = "ready";
       take(said);
     }
@@ -94,7 +100,7 @@ export function answerStream(
     }
   }
 
-  /** The answer has ended before its connection, which serves the next request if it ends soon. */
+  /** The answer ended before its connection, which is reused if it ends soon. */
   function finish(): void {
     end();
     if (failure) source.destroy();
@@ -113,7 +119,7 @@ export function answerStream(
       if (item.type === "delta") held = { ...item };
       else events += item.frame;
     }
-    // What is no text never waits, nor does the text around it.
+    // Anything but text is never held, nor is the text around it.
     if (events !== "") pass(events + heldEvent());
     else if (held && !waited && !(sawText && mayWait())) give();
     sawText ||= said.some(({ type }) => type === "delta");
@@ -161,7 +167,7 @@ export function answerStream(
     if (over) return;
     over = true;
     clearTimeout(grace?.timer);
-    // Of what came with a failure, what had come before it.
+    // Deliver what arrived before the failure.
     for (let said = next(); said !== null; said = next()) take(said);
     say(normaliser.finish(Boolean(problem)));
     give();
@@ -175,7 +181,7 @@ export function answerStream(
     demand?.resolve();
   }
 
-  /** A failure throws away what is still on its way through the streams behind: text gets a head start. */
+  /** An error discards what is still queued in downstream streams, so text gets a head start. */
   function fail(error: unknown): void {
     setImmediate(() => {
       output.error(error);
@@ -187,8 +193,9 @@ export function answerStream(
 const encoder = new TextEncoder();
 
 /**
- * Bytes to every reader but one: a decoder would only undo the encoding, so behind it stands the text itself. The SDKs' first
- * stream is one, and a `TextDecoderStream` costs a call as much as the parser behind it.
+ * Emits bytes, except to a text decoder, which would only undo the encoding: then it emits the text
+ * itself. The SDKs' first stream is a `TextDecoderStream`, which costs as much per call as the
+ * parser after it.
  */
 class EncodedStream extends ReadableStream<Uint8Array> {
   readonly #skipEncoding: () => void;
@@ -206,7 +213,7 @@ class EncodedStream extends ReadableStream<Uint8Array> {
   }
 }
 
-/** What follows the end of an answer is an empty chunk, in the same packet or the next one. */
+/** Only an empty chunk follows the end of an answer, in the same packet or the next. */
 const drainMs = 1_000;
 
 function drain(source: Readable): void {

@@ -1,14 +1,15 @@
-// Answers that the provider makes in the background and keeps (OPENAI_BACKGROUND): the Responses API's `background` and
-// `store`. Where another server has read the beginning of an answer, the request names that answer instead of asking for one.
+// Answers the provider generates in the background and stores (OPENAI_BACKGROUND), using
+// `background` and `store` of the Responses API. If another server has read the beginning of an
+// answer, the request retrieves that answer instead of creating one.
 import type { JSONObject, LanguageModelV4CallOptions, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import type { UpstreamMark } from "@/lib/turn/chunks";
 import { isObject } from "./answer-events";
 
-/** From the middleware to the fetch; never sent. */
+/** Passed from the middleware to the fetch; never sent. */
 const resumeHeader = "x-rivulet-resume";
 
-/** Asks for answers in the background, and for those that `providerOptions.rivulet.resume` names from where it says. */
+/** Requests background answers, or resumes the one named by `providerOptions.rivulet.resume`. */
 export function inBackground(fetch: typeof globalThis.fetch): typeof globalThis.fetch {
   return (input, init = {}) => {
     const headers = new Headers(init.headers);
@@ -25,7 +26,7 @@ export function inBackground(fetch: typeof globalThis.fetch): typeof globalThis.
   };
 }
 
-/** Its one raw part is the `UpstreamMark` of its answer, before all that it says. */
+/** Emits one raw part, the answer's `UpstreamMark`, before any content. */
 export function marked(): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
@@ -53,7 +54,7 @@ function resumedIn({ providerOptions }: Pick<LanguageModelV4CallOptions, "provid
   return (providerOptions?.rivulet as { resume?: JSONObject & UpstreamMark } | undefined)?.resume;
 }
 
-/** Of the event with which an answer begins. */
+/** From the answer's first event. */
 function markOf(event: unknown): UpstreamMark | null {
   if (!isObject(event) || event.type !== "response.created" || typeof event.sequence_number !== "number") return null;
   const { response, sequence_number: after } = event;
@@ -62,12 +63,15 @@ function markOf(event: unknown): UpstreamMark | null {
 
 const cancelLimitMs = 10_000;
 
-/** An answer in the background goes on, and costs, until it is cancelled. Rejects when the server does not answer. */
+/**
+ * A background answer keeps running, and costing, until cancelled. Rejects if the server does not
+ * respond.
+ */
 export async function cancelResponse(server: { baseURL: string; apiKey: string }, responseId: string): Promise<void> {
   const address = `${server.baseURL}/responses/${encodeURIComponent(responseId)}/cancel`;
   const headers = { authorization: `Bearer ${server.apiKey}` };
   const signal = AbortSignal.timeout(cancelLimitMs);
   const response = await fetch(address, { method: "POST", headers, signal, redirect: "error" });
-  // Refused where the answer has ended meanwhile.
+  // Refused if the answer has ended meanwhile.
   await response.body?.cancel();
 }

@@ -1,15 +1,16 @@
-// The arguments of one tool call, as the pieces of them arrive. Some servers send all that came before again with each piece, or at the
-// end; some begin with an empty object as a placeholder; some put the JSON into a JSON string. Linear in the pieces. Pure.
+// Assembles the arguments of one tool call from pieces. Some servers resend everything so far with
+// each piece or at the end; some start with an empty object as a placeholder; some wrap the JSON in
+// a JSON string. Linear in the pieces. Pure.
 
 export class CallArguments {
-  /** All of them, and how much of that was given on. */
+  /** Everything received, and how much of it was forwarded. */
   #text = "";
   #given = 0;
   #scanner = new ObjectScanner();
-  /** Why pieces are given on only when the call ends. */
+  /** Why pieces are held until the call ends. */
   #held: "placeholder" | "quoted" | null = null;
 
-  /** The object has been closed: what follows is a repetition, or no part of it. */
+  /** The object is closed: what follows is a repeat or garbage. */
   get complete(): boolean {
     return this.#scanner.closed;
   }
@@ -22,7 +23,7 @@ export class CallArguments {
     return text === this.#text;
   }
 
-  /** What can go on of this piece. */
+  /** Returns the part of this piece to forward. */
   add(piece: string): string {
     if (this.#text === "") {
       if (piece.trim() === "null") return "";
@@ -36,12 +37,12 @@ export class CallArguments {
       return this.#append(piece);
     }
     if (this.complete) return "";
-    // An object never goes on with its own beginning.
+    // An object never continues with its own beginning.
     const cumulative = piece.length > this.#text.length && piece.startsWith(this.#text);
     return this.#append(cumulative ? piece.slice(this.#text.length) : piece);
   }
 
-  /** What had been held back. */
+  /** Returns what was held back. */
   end(): string {
     const held = this.#held;
     this.#held = null;
@@ -66,7 +67,7 @@ function unquoted(text: string): string {
     const value: unknown = JSON.parse(text);
     return typeof value === "string" ? value : text;
   } catch {
-    // Not JSON: the tool's schema refuses it as it is.
+    // Not JSON: left for the tool's schema to reject.
     return text;
   }
 }

@@ -1,7 +1,6 @@
-// Which models this server offers (docs/protocol.md §7): names in, callable models out. An entry is
-// configured, by `MODELS` or models.json, or listed by a server of which all are offered
-// (`ollama:*`). Nothing of a provider's protocol here (providers/), and no choice for a user: that
-// is the caller's.
+// The models this server offers (docs/protocol.md §7): names in, callable models out. An entry is
+// configured, by `MODELS` or models.json, or listed by a server all of whose models are offered
+// (`ollama:*`). Provider protocols are in providers/; the caller chooses the model for a user.
 import { setTimeout as delay } from "node:timers/promises";
 import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { type Env, env } from "@/lib/env";
@@ -15,7 +14,7 @@ import type { Background, Provider } from "./providers/contract";
 import { knownProviders, providersOf } from "./providers/registry";
 import { type FieldSupport, localFields } from "./request-fields";
 
-/** As `GET /api/models` lists it. `reason` says why it is not ready. */
+/** As listed by `GET /api/models`. `reason` says why it is not ready. */
 export type Model = {
   id: string;
   label: string;
@@ -31,63 +30,61 @@ export type ReadyModel = {
   provider: string;
   model: LanguageModelV4;
   abilities: Abilities;
-  /** What it takes of a client's request. */
+  /** Client request fields it supports. */
   fields: FieldSupport;
-  /** Goes on with a text, where its server has an API for that. */
+  /** Text completion, if its server has an API for it. */
   completion: (() => LanguageModelV4) | undefined;
-  /** Its answers can be read on by another server. */
+  /** Set if another server can resume reading its answers. */
   background?: Background;
 };
 
 export type ReadyEmbeddingModel = {
   id: string;
-  /** The name under which its adapter reads its options. */
+  /** Option namespace its adapter reads. */
   options: string;
   paid: boolean;
   load(): EmbeddingModelV4;
 };
 
 export type Catalogue = {
-  /** In the order of `MODELS`, with what is listed in the place of its wildcard. */
+  /** In the order of `MODELS`, wildcards replaced by what their servers list. */
   readonly models: Model[];
-  /** As configured: a wildcard is one entry, and ready when its server can be asked. */
+  /** As configured: a wildcard is one entry, ready if its server can be asked. */
   readonly entries: Model[];
   /**
-   * The first of `models`, ready or not: a default that changes silently would hide a wrong
-   * configuration.
+   * The first of `models`, ready or not: silently changing the default would hide a
+   * misconfiguration.
    */
   readonly defaultId: string;
-  /** Some model is billed to the operator's key. */
+  /** True if some model is billed to the operator's key. */
   readonly paid: boolean;
-  /** What no log may quote. */
+  /** Values that must never be logged. */
   readonly secrets: string[];
-  /** Some server of which all models are offered has never listed them. */
+  /** True if some wildcard's server has never listed its models. */
   readonly awaitsList: boolean;
   knows(name?: string): boolean;
   /** See requireModel. */
   require(name?: string): ReadyModel;
   /** See requireEmbeddingModel. */
   requireEmbedding(name?: string): ReadyEmbeddingModel;
-  /**
-   * Asks the servers that list their models, unless they were asked less than `maxAgeMs` ago. Never
-   * rejects.
-   */
+  /** Refreshes the lists of servers not asked within `maxAgeMs`. Never rejects. */
   refresh(maxAgeMs: number): Promise<void>;
 };
 
-/** A new model at a server is seen after this long, or when somebody asks for it. */
+/** A new model on a server appears after this long, or when requested by name. */
 const listAgeMs = 5 * 60_000;
-/** For a name that is not known, no server is asked more often than this. */
+/** Minimum age of a list before an unknown name triggers a refresh. */
 const unknownAgeMs = 10_000;
 /**
- * The context of a model that its server tells only once it is loaded is asked for this often,
- * while the model is used.
+ * Refresh interval while a model in use has no known context: some servers report it only once the
+ * model is loaded.
  */
 const unknownContextAgeMs = 60_000;
 /** How long a request waits for a list. */
 const patienceMs = 3_000;
 
-// Next bundles each route apart; one catalogue a process means one set of connections a provider.
+// Next bundles each route apart; one catalogue per process means one set of connections per
+// provider.
 const key = Symbol.for("rivulet.models");
 const shared = globalThis as { [key]?: Catalogue };
 
@@ -100,14 +97,14 @@ function catalogue(): Catalogue {
   return shared[key];
 }
 
-/** Waits a little for a server that has never listed its models. */
+/** Waits briefly for servers that have never listed their models. */
 export async function listModels(): Promise<Model[]> {
   const known = catalogue();
   if (known.awaitsList) await patiently(known.refresh(listAgeMs));
   return known.models;
 }
 
-/** What is configured, for the report at the start: nobody is waited for. */
+/** Configured entries, for the startup report; does not wait for servers. */
 export function configuredModels(): Model[] {
   return catalogue().entries;
 }
@@ -120,16 +117,15 @@ export function hasPaidModel(): boolean {
   return catalogue().paid;
 }
 
-/** Keys and the like of all providers. */
+/** Keys and other secrets of all providers. */
 export function providerSecrets(): string[] {
   return catalogue().secrets;
 }
 
 /**
- * By id (`openai:gpt-5-mini`) or by the part after the first colon (`gpt-5-mini`: the first that
- * matches); without a name the default. A name that is not known is looked for at the servers that
- * list their models. Throws AppError `bad_request` for an unknown name and `unavailable` for a
- * model that is not ready.
+ * Resolves an id (`openai:gpt-5-mini`) or the part after its first colon (`gpt-5-mini`: first
+ * match); without a name, the default. An unknown name refreshes the servers' lists. Throws
+ * AppError `bad_request` for an unknown name and `unavailable` for a model that is not ready.
  */
 export async function requireModel(name?: string): Promise<ReadyModel> {
   const known = catalogue();
@@ -140,8 +136,9 @@ export async function requireModel(name?: string): Promise<ReadyModel> {
 }
 
 /**
- * One of EMBEDDING_MODELS, by its id or the part after the first colon, without a name the first; else a model of the catalogue
- * whose provider makes vectors. Throws like requireModel.
+ * Resolves one of EMBEDDING_MODELS by id or the part after the first colon, without a name the
+ * first; if none are configured, a catalogue model whose provider makes embeddings. Throws like
+ * requireModel.
  */
 export async function requireEmbeddingModel(name?: string): Promise<ReadyEmbeddingModel> {
   const known = catalogue();
@@ -158,7 +155,7 @@ async function patiently(answer: Promise<void>): Promise<void> {
 
 type Entry = { id: string; provider: string } & ({ name: string; at: Provider } | { reason: string });
 
-/** Never throws and sends nothing: what is wrong with an entry is said in its `reason`. */
+/** Never throws and sends nothing: problems with an entry go into its `reason`. */
 export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catalogue {
   const providers = providersOf(env, file);
   const entries = Array.from(new Set(entryIds(env, providers)), (id) => entryOf(id, providers));
@@ -169,7 +166,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     const server = title ? `The model server ${title}` : "The model server of OPENAI_BASE_URL";
     if (list) lists.set(entry.provider, new ModelList({ server, list, onChange: () => (current = null) }));
   }
-  /** Kept for as long as its id is offered: it remembers what its server refuses. */
+  /** Kept while the id is offered: the model remembers what its server refuses. */
   const prepared = new Map<string, { chat?: LanguageModelV4; completion?: LanguageModelV4 }>();
   let current: Model[] | null = null;
 
@@ -197,7 +194,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     return { id, label, provider, ready: !reason, ...(reason && { reason }), abilities: abilitiesOf(id) };
   }
 
-  /** What the operator says counts more than what the server does. */
+  /** The operator's settings override the server's. */
   function abilitiesOf(id: string): Abilities {
     const [provider = "", name = ""] = splitId(id) ?? [];
     const listed = lists.get(provider)?.models?.get(name);
@@ -218,7 +215,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
 
   function find(name = models()[0]?.id): Model | undefined {
     const all = models();
-    // A page that was opened before the list had come asks for the wildcard.
+    // A page opened before the list arrived still asks for the wildcard.
     const prefix = name?.endsWith(":*") ? name.slice(0, -1) : undefined;
     return (
       all.find(({ id }) => id === name) ??
@@ -310,13 +307,13 @@ function isWildcard({ id }: Model): boolean {
   return id.endsWith(":*");
 }
 
-/** For a sentence: of a long list its beginning. */
+/** For an error message: at most the first 20. */
 function namesOf(models: Model[]): string {
   const shown = models.slice(0, 20).map(({ id }) => id);
   return shown.join(", ") + (models.length > shown.length ? ` and ${models.length - shown.length} more` : "");
 }
 
-/** Ollama's names hold colons of their own (`ollama:llama3.2:3b`), so only the first one counts. */
+/** Ollama names contain colons (`ollama:llama3.2:3b`), so only the first one separates. */
 function splitId(id: string): [provider: string, name: string] | null {
   const colon = id.indexOf(":");
   return colon < 0 ? null : [id.slice(0, colon), id.slice(colon + 1)];

@@ -1,9 +1,10 @@
-// What a delta of Chat Completions holds, under all the names that servers use for the same things (docs/providers.md). Pure.
+// Reads a Chat Completions delta under all the field names that servers use (docs/providers.md).
+// Pure.
 import { isObject, type JsonObject, numberOf } from "./answer-events";
 
 export type Delta = { kind: "content" | "reasoning_content"; text: string };
 
-/** Servers that fill two of these repeat the same text: the first one counts. */
+/** Servers that fill two of these repeat the same text: the first one wins. */
 const reasoningFields: string[] = [
   "reasoning_content",
   "reasoning",
@@ -16,7 +17,7 @@ const reasoningFields: string[] = [
   "thinking_blocks",
 ];
 
-/** The texts of a delta in order; reasoning first, where a server sends both at once. */
+/** The delta's texts in order; reasoning first if a server sends both at once. */
 export function deltasOf(delta: JsonObject): Delta[] {
   const deltas: Delta[] = [];
   const reasoning = reasoningIn(delta);
@@ -29,7 +30,7 @@ export function deltasOf(delta: JsonObject): Delta[] {
   return deltas;
 }
 
-/** Looks at what the delta has: most have a role and a text, and there are many of them. */
+/** Iterates the delta's own fields: most have only a role and a text, and there are many deltas. */
 function reasoningIn(delta: JsonObject): string {
   let text = "";
   let rank = reasoningFields.length;
@@ -50,10 +51,13 @@ function kindOf(part: unknown): Delta["kind"] {
   return typeof type === "string" && /^(?:thinking|thought|reasoning)/.test(type) ? "reasoning_content" : "content";
 }
 
-/** Parts of parts are known; nothing nests deeper. */
+/** Nested parts occur; nothing nests deeper. */
 const maxDepth = 3;
 
-/** The text of a string, of a part or of a list of them. A number is a text that a gateway took for a number. */
+/**
+ * The text of a string, a part or a list of parts. A number is text that a gateway parsed as a
+ * number.
+ */
 function textOf(value: unknown, depth = 0): string {
   if (typeof value === "string") return value;
   if (typeof value === "number") return String(value);
@@ -65,7 +69,7 @@ function textOf(value: unknown, depth = 0): string {
 
 export type UrlAnnotation = { url: string; title?: string };
 
-/** The pages that a chunk cites: in annotations, or beside the choices as Perplexity and xAI have them. */
+/** Pages cited by a chunk: in annotations, or beside the choices as with Perplexity and xAI. */
 export function citedPagesOf(chunk: JsonObject, delta: JsonObject): UrlAnnotation[] {
   const lists = [delta.annotations, chunk.search_results, chunk.citations];
   return lists.flatMap((list) => (Array.isArray(list) ? list.flatMap(pageOf) : []));
@@ -77,7 +81,7 @@ function pageOf(cited: unknown): UrlAnnotation[] {
   return [{ url, ...(typeof title === "string" && { title }) }];
 }
 
-/** The usage of a chunk: on top, in Groq's field of its own, or in Moonshot's choice. */
+/** A chunk's usage: at the top, in Groq's own field, or in Moonshot's choice. */
 export function usageIn(chunk: JsonObject, choice?: JsonObject): JsonObject | null {
   const { usage, x_groq: groq } = chunk;
   return usageOf(usage ?? (isObject(groq) ? groq.usage : undefined) ?? choice?.usage);

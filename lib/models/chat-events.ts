@@ -1,5 +1,5 @@
-// Chat Completions as the servers that imitate OpenAI's really stream it, read into the one form that the adapter understands. What each
-// server does differently is in docs/providers.md. Pure.
+// Reads Chat Completions streams as OpenAI's imitators really send them, into the canonical form
+// that the adapter understands. docs/providers.md lists each server's deviations. Pure.
 import {
   brokenOff,
   type EventReader,
@@ -21,9 +21,12 @@ import { PlainDeltas } from "./plain-deltas";
 import { ThinkTags } from "./think-tags";
 import { ToolCalls } from "./tool-calls";
 
-/** The usage follows the reason of an answer's end at once, or never: some servers then keep the connection open. */
+/**
+ * The usage follows the finish reason immediately or never: some servers then keep the connection
+ * open.
+ */
 export const usageGraceMs = 2_000;
-/** Behind [DONE] it comes from few servers, in the same packet. */
+/** Few servers send usage after [DONE], and then in the same packet. */
 const lateUsageGraceMs = 100;
 
 export class ChatEvents implements EventReader {
@@ -36,20 +39,20 @@ export class ChatEvents implements EventReader {
   readonly #pages = new Set<string>();
   #usage: JsonObject | null = null;
   #finishReason: string | null = null;
-  /** What was sent as the reason. */
+  /** The finish reason already emitted. */
   #sentReason: string | null = null;
   #done = false;
   #said = false;
-  /** Chunks hold messages in place of deltas. */
+  /** Chunks hold messages instead of deltas. */
   #messages = false;
   #thinking = false;
-  /** A chunk came, or an object that is none. */
+  /** Whether a chunk, and whether an unrelated object, has arrived. */
   #recognised = false;
   #foreign = false;
-  /** The first half of a character that two deltas share. */
+  /** First half of a surrogate pair split across two deltas. */
   #half = "";
 
-  /** `url` is named by the failures. */
+  /** `url` appears in failures. */
   constructor(url: string) {
     this.#url = url;
   }
@@ -92,7 +95,7 @@ export class ChatEvents implements EventReader {
   }
 
   readWhole(body: unknown): Item[] | null {
-    // Gemini reports its failures in a list.
+    // Gemini reports failures in a list.
     const answer = Array.isArray(body) ? body[0] : body;
     if (!isObject(answer)) return null;
     const failure = failureIn(answer);
@@ -101,7 +104,7 @@ export class ChatEvents implements EventReader {
     return [...this.#chunk(answer), ...this.#close("stop"), { type: "end" }];
   }
 
-  /** [DONE]. Without any usage so far the answer has not quite ended. */
+  /** Handles [DONE]. Without usage so far the answer has not quite ended. */
   #end(): Item[] {
     const items = this.#close("stop");
     this.#done = true;
@@ -109,8 +112,8 @@ export class ChatEvents implements EventReader {
   }
 
   /**
-   * Behind the reason of the end no fault matters any more, nor what is no chunk. Usage does, and what some servers still say
-   * when they gave a reason too early.
+   * After the finish reason, faults and non-chunks are ignored. Usage still counts, and so does
+   * content from servers that gave a reason too early.
    */
   #late(data: string): Item[] {
     try {
@@ -122,7 +125,7 @@ export class ChatEvents implements EventReader {
       if (this.#calls.count > 0 && this.#sentReason === "stop") items.push(this.#reason("tool_calls"));
       return usage && this.#done ? [...items, { type: "end" }] : items;
     } catch {
-      // Whatever it is, the answer is whole.
+      // Whatever it is, the answer is complete.
       return [];
     }
   }
@@ -169,11 +172,11 @@ export class ChatEvents implements EventReader {
     return items;
   }
 
-  /** What the choice says: a delta, or what some servers have in its place. */
+  /** The choice's delta, or what some servers send instead. */
   #deltaIn({ delta, message, text }: JsonObject): JsonObject {
     if (isObject(delta) && (!isObject(message) || deltasOf(delta).length > 0)) return delta;
     if (typeof delta === "string") return { content: delta };
-    // Behind deltas, a message repeats them.
+    // After deltas, a message repeats them.
     if (isObject(message) && (!this.#said || this.#messages)) {
       this.#messages = true;
       return message;
@@ -204,14 +207,14 @@ export class ChatEvents implements EventReader {
     return [textItem({ kind, text })];
   }
 
-  /** Text that might have been the beginning of a tag. */
+  /** Text held as a possible start of a tag. */
   #rest(brokeOff = false): Item[] {
     return this.#tags.flush(brokeOff).map(textItem);
   }
 
   /**
-   * The finish reason once, in a frame of its own, and the usage so far. A server that ends after a call without naming it
-   * wants it run.
+   * Emits the finish reason once, in its own frame, and the usage so far. If a server ends after a
+   * call without the right reason, the call still counts.
    */
   #close(otherwise: string): Item[] {
     if (this.#sentReason !== null) return [];
@@ -223,9 +226,9 @@ export class ChatEvents implements EventReader {
       if (calls.length > 0) items.push({ type: "frame", frame: choiceFrame({ tool_calls: calls }) });
     }
     if (reason === "stop" && this.#calls.count > 0) reason = "tool_calls";
-    // The call was lost on its way through the server.
+    // The server lost the call.
     if (reason === "tool_calls" && this.#calls.count === 0) reason = this.#said ? "stop" : brokenOff;
-    // A clean end without a word is no answer.
+    // A clean end without any content is no answer.
     if (!this.#said && (this.#finishReason === null || !isKnownReason(reason))) reason = brokenOff;
     this.#finishReason ??= reason;
     const { state } = this.#reasoning;

@@ -1,25 +1,25 @@
-// What servers with Chat Completions want back of their answers' reasoning, and under which name:
-// the adapter reads it from several fields, sends it back in one, and drops OpenRouter's
-// `reasoning_details`. Read by chat-events.ts, handed through the adapter by endings.ts behind all
-// that a step says, and put into the next request here (docs/providers.md).
+// State that Chat Completions servers want back with their reasoning, and under which name: the
+// adapter reads it from several fields, sends it back in one, and drops OpenRouter's
+// `reasoning_details`. chat-events.ts reads the state, endings.ts passes it through the adapter at
+// the end of a step, and this file puts it into the next request (docs/providers.md).
 import type { JSONObject, LanguageModelV4Message, LanguageModelV4Prompt } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import { isObject, type JsonObject } from "./answer-events";
 
 export type ChatState = {
-  /**
-   * The field that reasoning came in, if it was another one than `reasoning_content`; `tags`: in
-   * the text.
-   */
+  /** The field the reasoning came in, if not `reasoning_content`; `tags`: inline in the text. */
   field?: "reasoning" | "tags";
-  /** OpenRouter's, in which the signatures and encrypted reasoning of other APIs travel. */
+  /** OpenRouter's, which carry the signatures and encrypted reasoning of other APIs. */
   details?: JSONObject[];
 };
 
-/** Of a canonical delta. */
+/** Field of a canonical delta. */
 export const stateField = "rivulet_state";
 
-/** As much as a part may carry (lib/turn/provider-state.ts), with room for the rest of it. */
+/**
+ * Characters of JSON: the limit per part (lib/turn/provider-state.ts), minus room for its other
+ * fields.
+ */
 const maxDetailCharacters = 250_000;
 
 /** Collects the state of one answer from its deltas. */
@@ -46,7 +46,7 @@ export class ChatReasoning {
     return this.tagged ? { field: "tags" } : null;
   }
 
-  /** A stream has the texts of one detail in pieces. */
+  /** Streams split one detail's text into pieces. */
   #add(detail: JSONObject): void {
     const last = this.#details.at(-1);
     const text = detail.type === "reasoning.text" ? "text" : detail.type === "reasoning.summary" ? "summary" : null;
@@ -63,7 +63,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Puts the state of each answer into its message, in the form in which it came. */
+/** Puts each answer's state into its message, in the form in which it arrived. */
 export function chatState(): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
@@ -79,7 +79,7 @@ function withStates(prompt: LanguageModelV4Prompt): LanguageModelV4Prompt {
 function withState(message: LanguageModelV4Message, inTurn: boolean): LanguageModelV4Message {
   if (message.role !== "assistant") return message;
   const named = message.content.find((part) => part.providerOptions?.openaiCompatible?.name);
-  // The adapter reads it of the message alone.
+  // The adapter reads the name from the message only.
   if (named) return { ...message, providerOptions: { ...message.providerOptions, ...named.providerOptions } };
   const reasonings = message.content.filter((part) => part.type === "reasoning");
   const state = reasonings
@@ -90,12 +90,12 @@ function withState(message: LanguageModelV4Message, inTurn: boolean): LanguageMo
   return {
     ...message,
     content: message.content.filter((part) => part.type !== "reasoning"),
-    // The adapter puts these fields into the message.
+    // The adapter copies these fields into the message.
     providerOptions: { ...message.providerOptions, openaiCompatible: fieldsOf(state, text, inTurn) },
   };
 }
 
-/** What was said in tags is part of a turn's own steps only: no later request holds it. */
+/** Reasoning from tags returns only within a turn's own steps; no later request holds it. */
 function fieldsOf({ field, details }: ChatState, text: string, inTurn: boolean): JSONObject {
   if (details) return { reasoning_details: details };
   if (text === "" || (field === "tags" && !inTurn)) return {};

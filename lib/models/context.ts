@@ -1,6 +1,5 @@
-// How many tokens a model takes in one call: as the operator or its server says, else by its name,
-// else a default; for a while less after its server refused a call as too long (decision 0035). Per
-// process.
+// A model's context size: from the operator or its server, else by name, else a default;
+// temporarily less after its server refused a call as too long (decision 0035). Per process.
 import type { ContextPorts, ModelContext } from "@/lib/turn/context-window";
 import type { ReadyModel } from "./catalogue";
 import { openaiContextTokens } from "./openai-contexts";
@@ -9,20 +8,20 @@ import { isContextTooLong } from "./refusals";
 import { countTokens } from "./token-count";
 
 /**
- * Servers of other models refuse what is too long, and this is what most models take that have been
- * released since 2024.
+ * Default: servers of other models refuse what is too long, and most models released since 2024
+ * take this much.
  */
 const defaultTokens = 131_072;
 /**
- * Ollama cuts a long prompt without a word, so too much is never sent: its own default with less
+ * Ollama silently truncates long prompts, so never exceed its own default for machines with less
  * than 24 GiB of video memory.
  */
 const ollamaTokens = 4_096;
-/** No chat model takes less, so a smaller number in a refusal is something else. */
+/** No chat model takes less, so a smaller number in a refusal means something else. */
 const leastTokens = 1_024;
 /** The operator may put a larger model or a newer server at the address. */
 const rememberMs = 10 * 60_000;
-/** Other tokenizers make up to this many times as many tokens of the same text, rarely more. */
+/** Other tokenizers yield up to this many times as many tokens for the same text, rarely more. */
 const margins = { own: 1.05, other: 1.25 };
 
 type Learned = ModelContext & { untilMs: number };
@@ -60,7 +59,7 @@ export function contextOf(model: Model, nowMs = () => performance.now()): Contex
     contextRefused(error, sentTokens) {
       if (!isContextTooLong(error)) return false;
       const limit = limitIn(error);
-      // A limit that what was sent keeps by our count: the model counts more tokens than we do.
+      // The prompt was within this limit by our count, so the model counts more tokens than we do.
       const known = limit !== null && limit < sentTokens;
       const tokens = Math.max(leastTokens, known ? limit : Math.floor(sentTokens / 2));
       if (tokens >= modelContext().tokens) return false;
@@ -70,7 +69,7 @@ export function contextOf(model: Model, nowMs = () => performance.now()): Contex
   };
 }
 
-/** Where servers name the limit, beside other numbers. */
+/** Where servers name the limit among other numbers. */
 const limits = [
   // Anthropic, TGI: "190000 + 20000 > 200000", "must be <= 4096"
   /[>≤]=? ?(\d[\d,]{2,9})/,

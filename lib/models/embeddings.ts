@@ -1,5 +1,5 @@
-// Vectors of texts, for clients that search by themselves: by the models of EMBEDDING_MODELS, and those of the catalogue whose
-// server has an API for it. Nothing here is stored.
+// Embeddings for clients that search by themselves: from EMBEDDING_MODELS and catalogue models
+// whose server has an API for it. Nothing here is stored.
 import { embedMany } from "ai";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -10,8 +10,8 @@ export type Embeddings = { model: string; embeddings: number[][]; tokens: number
 type Asked = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
 
 /**
- * One vector for each text, in their order. Throws AppError for a model that is not there, or that this caller may not use, else
- * what the provider's call throws, which is not repeated.
+ * One vector per text, in order. Throws AppError for a model that is missing or not allowed for
+ * this caller, else the provider's error; not retried.
  */
 export async function embedTexts(
   { model: name, texts, fields }: Asked,
@@ -19,7 +19,7 @@ export async function embedTexts(
   signal: AbortSignal,
 ): Promise<Embeddings> {
   const { id, options, paid, load } = await requireEmbeddingModel(name);
-  // No budget of tokens is counted here.
+  // Embeddings do not count against token budgets.
   if (guest && paid) throw new AppError("forbidden", "Guests may not use this model. Sign in with an account.");
   const timeout = AbortSignal.timeout(env().FIRST_CHUNK_TIMEOUT_MS);
   const { embeddings, usage } = await embedMany({

@@ -1,5 +1,5 @@
-// What adapters drop of an answer: that it broke off, the pages it cites, and the state of its
-// reasoning.
+// Restores what adapters drop from an answer: that it was truncated, the pages it cites, and its
+// reasoning state.
 
 import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
 import type { JSONObject, JSONValue, LanguageModelV4StreamPart } from "@ai-sdk/provider";
@@ -11,10 +11,10 @@ import { logprobsField } from "./logprobs";
 type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ChatState; [logprobsField]?: JSONValue[] };
 type Chunk = { choices?: { delta?: Delta }[] };
 
-/** More pages than that are a list, not sources. */
+/** More pages than this are a list, not sources. */
 const maxPages = 50;
 
-/** Hands pages and state on with the metadata of the end. */
+/** Passes pages and state along in the finish metadata. */
 export const droppedFields: MetadataExtractor = {
   extractMetadata: async () => undefined,
   createStreamExtractor() {
@@ -36,8 +36,8 @@ export const droppedFields: MetadataExtractor = {
 };
 
 /**
- * What a part means. An end that broke off is `interrupted`. Before the end cited pages become sources, and state
- * an empty reasoning that carries it.
+ * Expands a part. A truncated end becomes `interrupted`. Before the end, cited pages become
+ * sources, and state becomes an empty reasoning part that carries it.
  */
 export function completed(part: LanguageModelV4StreamPart): LanguageModelV4StreamPart[] {
   if (part.type !== "finish") return [part];
@@ -52,11 +52,11 @@ export function completed(part: LanguageModelV4StreamPart): LanguageModelV4Strea
     parts.push({ type: "reasoning-end", id });
   }
   const { unified, raw } = part.finishReason;
-  // An end for which the provider gave no reason at all is how some adapters tell one that never came.
+  // Some adapters report a missing end as one without any reason.
   const broke = raw === brokenOff || (unified === "other" && raw === undefined);
   parts.push({
     ...part,
-    // Read behind the call (lib/turn/steps.ts).
+    // Read after the call (lib/turn/steps.ts).
     providerMetadata: rivulet?.logprobs
       ? { ...providerMetadata, rivulet: { logprobs: rivulet.logprobs } }
       : providerMetadata,

@@ -1,17 +1,17 @@
-// What a provider said with an error, as far as an operator may read it (LOG_PROVIDER_ERRORS=on): short, without keys, without
-// addresses' credentials and queries, and without what the provider repeats of the prompt. Never for a client.
+// A provider's error text for the operator (LOG_PROVIDER_ERRORS=on): short, without keys, without
+// credentials and queries in URLs, and without quotes of the prompt. Never for a client.
 import { providerReport } from "./provider-report";
 
 const maxLength = 500;
-/** A run of so many characters that also stands in the prompt is the prompt's. */
+/** A run of this many characters that also occurs in the prompt is considered quoted from it. */
 const runLength = 16;
-/** Of a longer prompt the end, which a provider would quote. */
+/** Of a longer prompt only the end is checked, which a provider would quote. */
 const maxPromptLength = 200_000;
 const masked = "[…]";
 
 /**
- * Null when this is no provider's error or says nothing. `secrets`: keys and the like, by their values. `prompt`: what was sent, besides
- * what the error itself knows of it.
+ * Null if this is no provider error or has no text. `secrets`: values of keys and the like.
+ * `prompt`: what was sent, besides what the error itself records.
  */
 export function providerExcerpt(error: unknown, secrets: string[], prompt: string): string | null {
   const report = providerReport(error);
@@ -22,14 +22,14 @@ export function providerExcerpt(error: unknown, secrets: string[], prompt: strin
   text = text
     .replace(/\b(https?|wss?):\/\/[^\s"'<>]{1,2000}/gi, withoutSecrets)
     .replace(/\b(Bearer|Basic)\s+\S+/gi, `$1 ${masked}`)
-    // Keys of whatever provider: long, and of letters and digits at once.
+    // Keys of any provider: long, mixing letters and digits.
     .replace(/[\w+/=-]{20,}/g, (word) => (/\d/.test(word) && /[a-z]/i.test(word) ? masked : word))
     .replace(/\b(sk|pk|rk|key|token)[-_][\w-]{4,}/gi, masked);
   text = withoutRunsOf(sent, text).replace(/\s+/g, " ").trim();
   return text ? text.slice(0, maxLength) : null;
 }
 
-/** All texts of a value, one a line. Requests are not deep. */
+/** All strings of a value, one per line. Requests are not deep. */
 function stringsIn(value: unknown, depth = 0): string {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null || depth > 8) return "";

@@ -1,17 +1,17 @@
-// A provider's bytes as the events of a Server-Sent Events stream (WHATWG HTML §9.2.6), read tolerantly: llama.cpp reports a failure in a
-// line `error: …`, which a standard parser drops; some servers forget the empty line, or send lines of JSON. Linear, wherever the bytes
-// are cut. Pure.
+// Parses a provider's bytes as Server-Sent Events (WHATWG HTML §9.2.6), tolerantly: llama.cpp
+// reports failures in an `error: …` line, which a standard parser drops; some servers omit the
+// empty line or send JSON lines. Linear, wherever the bytes are split. Pure.
 import type { ProviderEvent } from "./answer-events";
 
 const doneMark = "[DONE]";
 
-/** One event may hold a whole answer with its tool calls, never more than this. */
+/** An event may hold a whole answer with its tool calls, but never more than this. */
 const maxEventCharacters = 16 * 1_048_576;
 
 export class EventLines {
   readonly #onEvent: (event: ProviderEvent) => void;
   readonly #decoder = new TextDecoder();
-  /** The beginning of a line whose end has not come. */
+  /** Start of an incomplete line. */
   #pieces: string[] = [];
   #afterReturn = false;
   #name: string | undefined;
@@ -23,7 +23,7 @@ export class EventLines {
     this.#onEvent = onEvent;
   }
 
-  /** Too much came without the end of an event. */
+  /** The current event is too large. */
   get overflows(): boolean {
     return this.#characters > maxEventCharacters;
   }
@@ -32,7 +32,7 @@ export class EventLines {
     this.#text(this.#decoder.decode(bytes, { stream: true }));
   }
 
-  /** The last line and the last event may lack their ends. */
+  /** The last line and event may lack terminators. */
   end(): void {
     this.#text(this.#decoder.decode());
     this.#cut = true;
@@ -44,7 +44,7 @@ export class EventLines {
     let start = this.#afterReturn && text.startsWith("\n") ? 1 : 0;
     if (text !== "") this.#afterReturn = text.endsWith("\r");
     this.#characters += text.length;
-    // Looked for one by one: a regular expression took twice as long as the rest of the line.
+    // Two `indexOf` scans: a regular expression took twice as long as the rest of the line.
     let newline = text.indexOf("\n", start);
     let carriageReturn = text.indexOf("\r", start);
     while (newline >= 0 || carriageReturn >= 0) {
@@ -70,13 +70,13 @@ export class EventLines {
     const field = colon < 0 ? line : line.slice(0, colon);
     const value = colon < 0 ? "" : line.slice(line[colon + 1] === " " ? colon + 2 : colon + 1);
     if (field === "data") {
-      // Some servers have one line feed between two events.
+      // Some servers separate events by a single line feed.
       if (this.#data.at(-1)?.endsWith("}") && (value.startsWith("{") || value === doneMark)) this.#dispatch();
       this.#data.push(value);
       if (value === doneMark) this.#dispatch();
     } else if (field === "event") this.#name = value;
     else if (field === "error") this.#emit({ name: "error", data: value });
-    // Some stream lines of JSON, and no events.
+    // Some servers stream JSON lines instead of events.
     else if (line.startsWith("{") && line.endsWith("}")) this.#emit({ name: undefined, data: line });
   }
 

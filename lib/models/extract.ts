@@ -1,39 +1,41 @@
-// Which sentences of the passages answer a question, and how they are said: verbatim, each with its citation.
-// Pure. No retrieval here: the passages come ranked, and their order weighs in.
+// Selects the sentences of the passages that answer a question, and quotes them verbatim, each with
+// its citation. Pure. No retrieval here: passages arrive ranked, and their order counts.
 import { contentWords, sentences, truncate, withoutMarkup } from "@/lib/words";
 
 export type Passage = { ordinal: number; title: string; heading?: string; text: string };
 
 type Candidate = {
   ordinal: number;
-  /** Place among all candidates; sentences are said in this order. */
+  /** Index among all candidates; sentences are output in this order. */
   position: number;
   text: string;
   words: Set<string>;
-  /** The first of them: what the sentence is about, more often than not. */
+  /** Its first words: usually what the sentence is about. */
   opening: Set<string>;
-  /** Words of the headings above it: they say what the sentence is about. */
+  /** Words of the headings above it: its topic. */
   context: Set<string>;
   /** 1 for a whole sentence of prose; less for a table row or a fragment. */
   quality: number;
   score: number;
 };
 
-/** Enough to answer, short enough to stay an answer; the sources show the rest. */
+/** Enough to answer and still short; the sources show the rest. */
 const mostSentences = 4;
 const fewestSentences = 2;
-/** A sentence with less than this share of the question's weight is about something else. */
+/** A sentence with less than this share of the question's weight is off topic. */
 const leastCoverage = 0.3;
 /** A sentence this much weaker than the best one adds noise. */
 const leastOfBest = 0.5;
-/** Two sentences that share this much of the smaller one say the same. */
+/** Two sentences sharing this much of the shorter one say the same. */
 const sameness = 0.7;
-/** Characters of a passage that are looked at: three times what the search gives. */
+/** Characters read per passage: three times what the search returns. */
 const passageLength = 4_000;
 /** Longer ones are lists or code in disguise. */
 const longestSentence = 400;
 
-/** Two to four quoted sentences with `[n]` before each full stop; null when nothing fits the question. */
+/**
+ * Up to four quoted sentences with `[n]` before each full stop; null if nothing fits the question.
+ */
 export function extract(question: string, passages: Passage[]): string | null {
   const asked = new Set(contentWords(question));
   const candidates = passages.flatMap(candidatesOf).map((candidate, position) => ({ ...candidate, position }));
@@ -61,7 +63,7 @@ function choose(candidates: Candidate[]): Candidate[] {
     if (chosen.length === mostSentences || candidate.score < best.score * leastOfBest) break;
     if (!chosen.some((other) => same(other, candidate))) chosen.push(candidate);
   }
-  // One sentence alone often opens a thought that the next one of its passage ends.
+  // A single sentence often opens a thought that the next one finishes.
   if (chosen.length < fewestSentences) {
     const next = candidates[best.position + 1];
     if (next?.ordinal === best.ordinal && next.quality === 1 && !same(best, next)) chosen.push(next);
@@ -69,7 +71,7 @@ function choose(candidates: Candidate[]): Candidate[] {
   return chosen.sort((a, b) => a.position - b.position);
 }
 
-/** One paragraph a source, in the order of the sources. */
+/** One paragraph per source, in source order. */
 function say(chosen: Candidate[]): string {
   const paragraphs = Map.groupBy(chosen, ({ ordinal }) => ordinal);
   return Array.from(paragraphs.values(), (part) => part.map(cite).join(" ")).join("\n\n");
@@ -100,19 +102,19 @@ function candidatesOf({ ordinal, title, heading = "", text }: Passage): Candidat
   );
 }
 
-/** A passage may be cut from within a sentence; a beginning or an end is then missing. */
+/** A passage may be cut mid-sentence and lack its beginning or end. */
 function isWhole(sentence: string): boolean {
   return /^[\p{Lu}\p{N}\p{Lo}"'“‘(]/u.test(sentence) && /\p{P}$/u.test(sentence);
 }
 
-/** Sentences, with a few words that open a block ("Fencing.") joined to what they announce. */
+/** Sentences, with a short lead-in ("Fencing.") joined to the one after it. */
 function statements(block: string): string[] {
   const [lead = "", next, ...rest] = sentences(block);
   if (next === undefined || lead.split(" ").length > 4) return sentences(block);
   return [`${lead.replace(/[.:]$/, "")}: ${next}`, ...rest];
 }
 
-/** Paragraphs, list items and table rows as plain text. Code, headings and table rules are left out. */
+/** Paragraphs, list items and table rows as plain text, without code, headings and table rules. */
 function blocks(markdown: string): { text: string; quality: number }[] {
   const found: { text: string; quality: number }[] = [];
   let paragraph: string[] = [];
@@ -132,7 +134,7 @@ function blocks(markdown: string): { text: string; quality: number }[] {
     } else if (trimmed.startsWith("|")) {
       flush();
       const cells = trimmed.split("|").map(withoutMarkup).filter(Boolean);
-      // The row above the rule names the columns and says nothing.
+      // The row above the rule holds column names only.
       if (cells.every((cell) => /^[-: ]+$/.test(cell))) found.pop();
       else found.push({ text: cells.join(" – "), quality: 0.7 });
     } else {
@@ -145,7 +147,10 @@ function blocks(markdown: string): { text: string; quality: number }[] {
   return found.filter(({ text }) => text !== "");
 }
 
-/** Rare words of the question weigh more; one that no sentence holds still counts, and lowers every share. */
+/**
+ * Rare question words weigh more; one that no sentence contains still counts and lowers every
+ * share.
+ */
 function weigh(asked: Set<string>, candidates: Candidate[]): Map<string, number> {
   return new Map(
     Array.from(asked, (word) => {

@@ -1,5 +1,6 @@
-// What the log says of each failed call of a model: the provider's own identifiers and, of an answer that could not be read, the place in
-// its schema. Never its words, which may hold keys and prompts: those are for LOG_PROVIDER_ERRORS (error-excerpt.ts).
+// What is logged of a failed model call: the provider's own identifiers and, for an unreadable
+// answer, the position in its schema. Never its text, which may hold keys and prompts: that is for
+// LOG_PROVIDER_ERRORS (error-excerpt.ts).
 import { TypeValidationError } from "ai";
 import { providerReport } from "./provider-report";
 import { type Refusal, refusalOf } from "./refusals";
@@ -10,16 +11,16 @@ type FailureFacts = {
   code?: string;
   type?: string;
   param?: string;
-  /** As `choices.0.delta.content`. */
+  /** E.g. `choices.0.delta.content`. */
   path?: string;
 };
 
-/** Letters alone, or a short number: a key or an id has both. */
+/** Letters only, or a short number: keys and ids mix both. */
 const identifier = /^(?:[a-z][a-z_.]{0,49}|\d{1,6})$/i;
-/** A field, with the places in lists and objects that lead to it. */
+/** A field name with list and object positions. */
 const fieldPath = /^[a-z][a-z_]{0,39}(?:\[\d{1,4}\]|\.\d{1,4}|\.[a-z_]{1,40}){0,8}$/i;
 
-/** Null when there is nothing to say. */
+/** Null if there is nothing to report. */
 export function failureFacts(error: unknown): FailureFacts | null {
   const report = providerReport(error);
   const path = schemaPath(error);
@@ -37,7 +38,10 @@ export function failureFacts(error: unknown): FailureFacts | null {
 
 type Issue = { path?: PropertyKey[]; errors?: Issue[][] };
 
-/** A schema that is a union has an issue for each of its members: the one that got furthest is about what was meant. */
+/**
+ * A union schema reports issues for each member: the one that got furthest is most likely the
+ * intended one.
+ */
 const maxUnionDepth = 4;
 const maxPathSteps = 12;
 
@@ -60,7 +64,7 @@ function longestPath(issues: Issue[], depth: number): PropertyKey[] {
   return longest;
 }
 
-/** Keys that the provider chose stay out. */
+/** Keys chosen by the provider are masked. */
 function stepOf(step: PropertyKey): string {
   const text = String(step);
   return identifier.test(text) ? text : "*";

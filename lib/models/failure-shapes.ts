@@ -1,7 +1,10 @@
-// By what an object of a stream, or a body with status 200, is known as the report of a failure, or as a ping. Pure.
+// Recognises failure reports and pings among stream objects and 200 bodies. Pure.
 import { isObject, type JsonObject, numberOf } from "./answer-events";
 
-/** What was reported, or null. `name`: of the event. An answer has `choices`, so only a field that no answer fills says otherwise. */
+/**
+ * The reported failure, or null. `name`: the event's. Answers have `choices`, so only a field no
+ * answer uses marks a failure.
+ */
 export function failureIn(object: JsonObject, name?: string): unknown {
   const { error, base_resp: minimax } = object;
   if (error && !isEmpty(error)) return error;
@@ -31,7 +34,7 @@ function isEmpty(value: unknown): boolean {
   return isObject(value) && Object.keys(value).length === 0;
 }
 
-/** A sign of life, and no object of another API. */
+/** A keep-alive, not an object of another API. */
 export function isPing(object: JsonObject, name?: string): boolean {
   return (
     isEmpty(object) || [name, object.type, object.event].some((word) => typeof word === "string" && pings.has(word))

@@ -1,5 +1,5 @@
-// From whatever a model call threw or streamed to what a person may know of it (docs/protocol.md §4).
-// Every sentence is fixed: nothing of the provider's own text passes, for it may hold keys, addresses or prompts.
+// Maps whatever a model call threw or streamed to a public error (docs/protocol.md §4). All
+// messages are fixed: the provider's own text may hold keys, addresses or prompts.
 import {
   APICallError,
   EmptyResponseBodyError,
@@ -100,7 +100,6 @@ const failures = {
   },
 } as const satisfies Record<string, TurnError>;
 
-/** Of a turn that ran longer than a turn may. */
 export const deadlineError: TurnError = {
   code: "provider_timeout",
   message: `The answer took longer than an answer may. ${kept} Continue it, or choose another model.`,
@@ -108,8 +107,8 @@ export const deadlineError: TurnError = {
 };
 
 /**
- * Node's names for a connection that failed, or whose HTTP or compression cannot be understood; also on the cause of a fetch
- * error.
+ * Node's codes for a failed connection or unreadable HTTP or compression; also set on the cause of
+ * a fetch error.
  */
 const networkCodes =
   /^(?:HPE_|ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN|CERT_|ERR_TLS|ERR_SSL|ERR_STREAM_PREMATURE_CLOSE|Z_|ERR__|ZSTD_)/;
@@ -129,7 +128,10 @@ export function classifyFailure(error: unknown): TurnError {
   return failure;
 }
 
-/** Of what a client may have asked for; any other word may be the provider's own, which nobody is shown. */
+/**
+ * Fields a client may have set; any other word may be the provider's own text, which is never
+ * shown.
+ */
 const knownFields =
   /^(?:temperature|top_p|max_tokens|max_completion_tokens|seed|stop|presence_penalty|frequency_penalty|user|logit_bias|logprobs|top_logprobs|parallel_tool_calls|reasoning_effort|verbosity|service_tier|store|metadata|modalities|prediction|response_format|functions|function_call|tools|tool_choice|messages|safety_identifier|prompt_cache_key|prompt_cache_retention|web_search_options)$/;
 
@@ -146,7 +148,7 @@ function kindOf(error: unknown): keyof typeof failures {
   if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";
-  // What broke a response off that had begun well, the SDK wraps once more.
+  // The SDK wraps the cause of a response that broke off after a good start.
   if (APICallError.isInstance(error) && (error.statusCode ?? 0) < 300 && error.cause) {
     const cause = kindOf(error.cause);
     if (cause !== "internal") return cause;
@@ -174,7 +176,7 @@ function kindOfStatus(status: number): keyof typeof failures {
   if (status === 429) return "rateLimited";
   if (status === 408) return "timeout";
   if (status >= 500) return "unavailable";
-  // A failure with a 2xx status is a body that could not be read.
+  // A failure with a 2xx status is an unreadable body.
   return status >= 400 ? "refused" : "unreadable";
 }
 

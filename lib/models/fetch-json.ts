@@ -1,8 +1,8 @@
-// Asks a model server for a small JSON document, such as the list of its models. Bounded in size;
-// the time is the caller's.
+// Fetches a small JSON document from a model server, such as its model list. Bounded in size; the
+// caller bounds the time.
 import { APICallError } from "ai";
 
-/** OpenRouter's list of some hundred models takes about 1 MB. */
+/** OpenRouter's list of several hundred models takes about 1 MB. */
 const maxBytes = 8 * 1_048_576;
 
 export type JsonRequest = {
@@ -13,13 +13,13 @@ export type JsonRequest = {
 };
 
 /**
- * Rejects when the server cannot be reached, redirects, answers with another status than 2xx, or
- * with something else than JSON.
+ * Rejects if the server is unreachable, redirects, responds with a status other than 2xx, or with
+ * anything but JSON.
  */
 export async function fetchJson(url: string, { headers, body, signal }: JsonRequest): Promise<unknown> {
   const response = await fetch(url, {
     signal,
-    // A key goes where the operator said.
+    // Send a key only where the operator said.
     redirect: "error",
     headers: {
       accept: "application/json",

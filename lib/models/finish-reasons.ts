@@ -1,7 +1,7 @@
-// Why an answer ended, in the words of all the servers that stream Chat Completions, and in OpenAI's. Pure.
+// Maps finish reasons of all Chat Completions servers to OpenAI's. Pure.
 import { brokenOff, isObject, type JsonObject } from "./answer-events";
 
-/** By the canonical reason; `brokenOff`: the server gave the answer up. All in lower case. */
+/** By canonical reason; `brokenOff`: the server gave up. All in lower case. */
 const words: Record<string, string[]> = {
   stop: ["end_turn", "stop_sequence", "stop_token", "eos", "eos_token", "end", "complete", "completed", "done"],
   length: [
@@ -27,7 +27,8 @@ const words: Record<string, string[]> = {
     "content_filtered",
     "guardrail_intervened",
   ],
-  // DeepSeek's servers are overloaded; SGLang and vLLM gave up; Zhipu lost its own connection; Gemini lost a call.
+  // DeepSeek: overloaded; SGLang and vLLM: gave up; Zhipu: lost its connection; Gemini: lost a
+  // call.
   [brokenOff]: [
     "insufficient_system_resource",
     "abort",
@@ -44,11 +45,11 @@ const canonical = new Map(
   Object.entries(words).flatMap(([reason, names]) => names.map((name) => [name, reason] as const)),
 );
 
-/** Null while the answer goes on; an unknown word is passed on as it is. */
+/** Null while the answer continues; unknown reasons pass through. */
 export function finishReasonOf(choice: JsonObject): string | null {
   const told = choice.finish_reason ?? choice.finishReason ?? choice.finish_details;
   const word = isObject(told) ? told.type : told;
-  // Some send an empty word, or the name of nothing, with every chunk.
+  // Some send an empty word, or "null" or "None", with every chunk.
   if (typeof word !== "string" || word === "" || word === "null" || word === "None") return null;
   // Gemini: "function_call_filter: MALFORMED_FUNCTION_CALL".
   const reason = word
@@ -58,7 +59,7 @@ export function finishReasonOf(choice: JsonObject): string | null {
   return canonical.get(reason) ?? reason;
 }
 
-/** False for a word that says nothing about the answer. */
+/** False for a reason that says nothing about the answer. */
 export function isKnownReason(reason: string): boolean {
   return reason in words;
 }

@@ -1,11 +1,12 @@
-// JSON as gateways write it that do not use a JSON library, or use Python's: control characters inside strings, NaN and Infinity. Pure.
+// Parses JSON from gateways that build it without a JSON library, or with Python's: control
+// characters inside strings, NaN and Infinity. Pure.
 
 const noNumbers = ["NaN", "Infinity", "-Infinity"];
 const quote = 0x22;
 const backslash = 0x5c;
 const space = 0x20;
 
-/** Throws what `JSON.parse` throws when no repair helps. Well-formed JSON is parsed once. */
+/** Throws the error of `JSON.parse` if repair does not help. Well-formed JSON is parsed once. */
 export function parseLenientJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -16,7 +17,7 @@ export function parseLenientJson(text: string): unknown {
   }
 }
 
-/** One pass: controls in strings are escaped, what JSON has no number for is null. */
+/** One pass: escapes control characters in strings, and replaces NaN and Infinity with null. */
 function repaired(text: string): string {
   let better = "";
   let copied = 0;

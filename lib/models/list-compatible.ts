@@ -1,6 +1,6 @@
-// `GET /models` of servers with OpenAI's API. The list itself holds names only; what servers add to
-// it, each under names of its own, says what a model can do and which entries are no chat models.
-// docs/providers.md has the table.
+// `GET /models` of OpenAI-compatible servers. The standard list holds names only; server-specific
+// fields tell a model's abilities and which entries are not chat models. docs/providers.md has the
+// table.
 import { withoutTrailingSlash } from "@ai-sdk/provider-utils";
 import { z } from "zod";
 import type { Abilities } from "./abilities";
@@ -8,7 +8,7 @@ import { fetchJson } from "./fetch-json";
 import type { CompatibleServer } from "./providers/compatible";
 import type { ListedModel } from "./providers/contract";
 
-/** A field that is not what it should be counts as missing. */
+/** A malformed field counts as missing. */
 export const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
 const perToken = z.coerce.number().nonnegative().max(1);
 const words = z.array(z.string()).optional().catch(undefined);
@@ -26,7 +26,7 @@ const entry = z.object({
   /** Groq. */
   context_window: tokens,
   max_completion_tokens: tokens,
-  /** Mistral; LM Studio, where the one that is loaded counts. */
+  /** Mistral; LM Studio, where the loaded value wins. */
   max_context_length: tokens,
   loaded_context_length: tokens,
   /** llama.cpp. */
@@ -34,9 +34,9 @@ const entry = z.object({
   top_provider: z.object({ context_length: tokens, max_completion_tokens: tokens }).optional().catch(undefined),
   architecture: z.object({ input_modalities: words, output_modalities: words }).optional().catch(undefined),
   supported_parameters: words,
-  /** OpenRouter: US dollars for one token. */
+  /** OpenRouter: US dollars per token. */
   pricing: z.object({ prompt: perToken, completion: perToken }).optional().catch(undefined),
-  /** Mistral has flags, LM Studio words. */
+  /** Mistral uses flags, LM Studio words. */
   capabilities: z
     .union([words.unwrap(), z.object({ completion_chat: flag, function_calling: flag, vision: flag, reasoning: flag })])
     .optional()
@@ -46,12 +46,12 @@ type Entry = z.infer<typeof entry>;
 
 const list = z.object({ data: z.array(z.unknown()) });
 
-/** Rejects when the server does not list its models. Entries that cannot be read are left out. */
+/** Rejects if the server does not list its models. Unreadable entries are skipped. */
 export async function listCompatible(server: CompatibleServer, signal: AbortSignal): Promise<ListedModel[]> {
   const baseURL = withoutTrailingSlash(server.baseURL);
   const entries = await entriesOf(urlOf(server, `${baseURL}/models`), server, signal);
   const root = baseURL?.replace(/\/v1$/, "");
-  // LM Studio and llama.cpp say more elsewhere, and are known by these marks.
+  // LM Studio and llama.cpp report more elsewhere, and are recognised by these marks.
   if (entries.some(({ owned_by }) => owned_by === "organization_owner")) {
     const own = await entriesOf(`${root}/api/v0/models`, server, signal).catch(() => entries);
     return modelsOf(own);
@@ -82,7 +82,7 @@ function modelsOf(entries: Entry[]): ListedModel[] {
   return entries.filter(isChatModel).map((each) => ({ name: each.id, abilities: abilitiesOf(each) }));
 }
 
-/** Without the noise of binary fractions. */
+/** Rounds off binary fraction noise. */
 function perMillion(usd: number): number {
   return Number((usd * 1_000_000).toPrecision(9));
 }
@@ -124,7 +124,7 @@ const props = z.object({
   modalities: z.object({ vision: flag }).optional().catch(undefined),
 });
 
-/** What llama.cpp was started with, which may be less than what its model was trained for. */
+/** llama.cpp's startup settings, which may be below what the model was trained for. */
 async function propsOf(url: string, server: CompatibleServer, signal: AbortSignal): Promise<Abilities> {
   const told = props.parse(await fetchJson(url, { headers: headersOf(server), signal }));
   return withoutUnknown({

@@ -1,4 +1,4 @@
-// The lists of providers whose APIs are their own: Anthropic's and Google's.
+// Model lists of providers with APIs of their own: Anthropic and Google.
 import { withoutTrailingSlash } from "@ai-sdk/provider-utils";
 import { z } from "zod";
 import { fetchJson } from "./fetch-json";
@@ -33,7 +33,7 @@ const googleModel = z.object({
   thinking: z.boolean().optional().catch(undefined),
 });
 
-/** Models that write; the input is what Google limits, so it counts as the context. */
+/** Generative models only. Google limits the input, so that counts as the context. */
 export async function listGoogle({ baseURL, apiKey = "" }: Access, signal: AbortSignal): Promise<ListedModel[]> {
   const headers = { "x-goog-api-key": apiKey };
   const { models } = googleList.parse(

@@ -1,4 +1,4 @@
-// Which models an Ollama server has, and what it says of each: /api/tags, /api/ps and /api/show.
+// Models of an Ollama server and their abilities: /api/tags, /api/ps and /api/show.
 import { z } from "zod";
 import type { Abilities } from "./abilities";
 import { fetchJson } from "./fetch-json";
@@ -11,36 +11,30 @@ const tags = z.object({
 const loaded = z.object({ models: z.array(z.object({ name: z.string(), context_length: tokens })) });
 const shown = z.object({
   capabilities: z.array(z.string()).optional().catch(undefined),
-  /** Of the model's file, a line each. */
+  /** From the model's file, one per line. */
   parameters: z.string().max(100_000).optional().catch(undefined),
   model_info: z.record(z.string(), z.unknown()).optional().catch(undefined),
 });
 type Shown = z.infer<typeof shown>;
 
-/** Enough for one person's disk. */
+/** More than one person's disk holds. */
 const maxModels = 200;
-/** A server that loads a model has little to spare. */
+/** A server that is loading a model has little capacity to spare. */
 const atOnce = 4;
 
 type Known = {
   shown: Shown;
-  /**
-   * The context of the model when it was loaded last: it is forgotten by the server minutes after
-   * an answer.
-   */
+  /** The context when last loaded: the server forgets it minutes after an answer. */
   contextTokens?: number;
 };
 
-/** What was asked of a model before, by its digest: a model that changes has another one. */
+/** Cache by digest: a changed model has another one. */
 const known = new Map<string, Known>();
 
-/**
- * Rejects when the server does not list its models. A model of which it says no more is listed all
- * the same.
- */
+/** Rejects if the server does not list its models. A model without details is still listed. */
 export async function listOllama(root: string, signal: AbortSignal): Promise<ListedModel[]> {
   const { models } = tags.parse(await fetchJson(`${root}/api/tags`, { signal }));
-  // Older servers do not know the call.
+  // Older servers lack this call.
   const running = await fetchJson(`${root}/api/ps`, { signal })
     .then((answer) => loaded.parse(answer).models)
     .catch(() => []);
@@ -78,9 +72,9 @@ async function knownOf(root: string, model: string, digest: string | undefined, 
 }
 
 /**
- * The context is what the server gave the model when it was loaded, or what the model's file asks
- * for. What it was trained for is no more than a bound: at its endpoint with OpenAI's API, Ollama
- * cuts a longer prompt without a word.
+ * The context is what the server allotted when loading, or what the model's file requests. The
+ * trained length is only an upper bound: at its OpenAI-compatible endpoint, Ollama silently
+ * truncates longer prompts.
  */
 function abilitiesOf({ shown: { capabilities, parameters, model_info: info }, contextTokens }: Known): Abilities {
   const trained = tokens.parse(info?.[`${info?.["general.architecture"]}.context_length`]);
@@ -96,5 +90,5 @@ function abilitiesOf({ shown: { capabilities, parameters, model_info: info }, co
   });
 }
 
-/** What a server gives at least to a model that can have it. */
+/** The server's minimum for a model that supports it. */
 const smallestContext = 4_096;

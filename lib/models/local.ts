@@ -1,6 +1,6 @@
-// A model that needs no provider: it answers with the sentences of the found passages that fit the question, and says
-// so plainly when none does. Never invents a word of content; choosing the sentences is lib/models/extract.ts.
-// An AI SDK LanguageModelV4, so that a run does not know the difference.
+// A model without a provider: it answers with the sentences of the passages that fit the question,
+// and says plainly if none do. It never invents content; lib/models/extract.ts selects the
+// sentences. An AI SDK LanguageModelV4, so a run treats it like any other.
 import { setTimeout as sleep } from "node:timers/promises";
 import type {
   LanguageModelV4,
@@ -15,31 +15,33 @@ import { extract } from "./extract";
 
 const localOptions = z.object({
   question: z.string(),
-  /** What its answer has said already; it goes on behind that. */
+  /** The answer so far; generation continues after it. */
   said: z.string().default(""),
   sources: z.array(
     z.object({
       ordinal: z.number().int().positive(),
       title: z.string(),
-      /** The headings above the passage; they help to choose, and are never quoted. */
+      /** Headings above the passage; used for selection, never quoted. */
       heading: z.string().optional(),
       text: z.string(),
     }),
   ),
 });
 
-/** What a run passes as `providerOptions: {rivulet: …}`; JSON only. Other providers ignore it. */
+/** Passed by a run as `providerOptions: {rivulet: …}`; JSON only. Other providers ignore it. */
 export type LocalOptions = z.input<typeof localOptions>;
 
-/** Throws a ZodError for anything else: what a run passes is our own doing. */
+/** Throws a ZodError: invalid options are a bug of ours. */
 export function parseLocalOptions(value: unknown): z.output<typeof localOptions> {
   return localOptions.parse(value);
 }
 
-/** Characters of a question that are looked at; a longer one is a pasted text, and says what it is about by then. */
+/**
+ * Characters of a question that are read; a longer one is pasted text whose topic is clear by then.
+ */
 const questionLength = 2_000;
 
-/** Ten times as fast as people read, slow enough to be seen as a stream, and a word now and then fills a commit. */
+/** Ten times reading speed, slow enough to look like a stream, and about one word per commit. */
 const wordsPerSecond = 50;
 
 const noAnswer =
@@ -50,8 +52,8 @@ const noAnswer =
 const stop: LanguageModelV4FinishReason = { unified: "stop", raw: "stop" };
 
 /**
- * Streams word by word, the first one at once. An abort rejects the pending read at once with the signal's AbortError.
- * Tools, settings and everything of the prompt but the last user message are ignored.
+ * Streams word by word, the first one immediately. An abort rejects the pending read with the
+ * signal's AbortError. Ignores tools, settings and all of the prompt but the last user message.
  */
 export function localModel(): LanguageModelV4 {
   return {
@@ -83,7 +85,7 @@ async function* partsOf(
   const begun = performance.now();
   let sent = 0;
   for (const delta of text.match(/\S+\s*|\s+/g) ?? []) {
-    // Measured from the start, so that late timers do not add up.
+    // Measured from the start, so that timer delays do not add up.
     const waitMs = begun + (sent * 1000) / wordsPerSecond - performance.now();
     if (waitMs > 0) await sleep(waitMs, undefined, { signal });
     signal?.throwIfAborted();
@@ -94,7 +96,10 @@ async function* partsOf(
   yield { type: "finish", finishReason: stop, usage };
 }
 
-/** Pulls one part at a time; cancelling ends the generator. (`ReadableStream.from` has no type in the DOM library.) */
+/**
+ * Pulls one part at a time; cancelling ends the generator. (`ReadableStream.from` has no type in
+ * the DOM library.)
+ */
 function streamOf(parts: AsyncGenerator<LanguageModelV4StreamPart>): ReadableStream<LanguageModelV4StreamPart> {
   return new ReadableStream(
     {
@@ -119,7 +124,7 @@ function answer({ prompt, providerOptions }: LanguageModelV4CallOptions): Answer
   return { text, usage: usageOf([question, ...sources.map((source) => source.text)].join(" "), text) };
 }
 
-/** The rest of an answer of which this was said; all of it as a new paragraph when something else was said. */
+/** The rest of an answer after `said`; the whole as a new paragraph if `said` is something else. */
 function behind(said: string, text: string): string {
   if (text.startsWith(said)) return text.slice(said.length);
   return `\n\n${text}`;
@@ -131,7 +136,7 @@ function lastQuestion(prompt: LanguageModelV4CallOptions["prompt"]): string {
   return message.content.map((part) => (part.type === "text" ? part.text : "")).join(" ");
 }
 
-/** Words between white space stand for tokens: there is no tokenizer, and nobody is billed for them. */
+/** Counts words: there is no tokenizer, and nobody is billed. */
 function usageOf(input: string, output: string): LanguageModelV4Usage {
   const [asked, said] = [countWords(input), countWords(output)];
   return {

@@ -1,10 +1,13 @@
-// The log probabilities of an answer's tokens, collected from its chunks for a client that asked for them. Pure.
+// Collects token log probabilities from an answer's chunks, for clients that requested them. Pure.
 import { isObject, type JsonObject } from "./answer-events";
 
-/** Of a canonical delta. */
+/** Field of a canonical delta. */
 export const logprobsField = "rivulet_logprobs";
 
-/** In characters of JSON: about the first 2,000 tokens with 20 alternatives each. Stored with the answer. */
+/**
+ * Characters of JSON: about the first 2,000 tokens with 20 alternatives each. Stored with the
+ * answer.
+ */
 const maxCharacters = 2 * 1_048_576;
 
 export class Logprobs {

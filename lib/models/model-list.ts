@@ -1,20 +1,20 @@
-// The models that one server lists, asked for in the background and kept. A list that fails hides
-// nothing that was known before.
+// One server's model list, fetched in the background and cached. A failed fetch keeps the previous
+// list.
 import { APICallError } from "ai";
 import { logger } from "@/lib/logger";
 import type { Abilities } from "./abilities";
 import type { ListedModel } from "./providers/contract";
 
-/** A list is small; a server that takes longer is busy or gone. */
+/** A list is small; a slower server is busy or gone. */
 const answerWithinMs = 10_000;
-/** More than anybody chooses from. */
+/** More than anyone chooses from. */
 const maxModels = 1_000;
 
 export type ListOptions = {
-  /** Of the server, for people: "The server at OLLAMA_BASE_URL". */
+  /** Server name for messages: "The server at OLLAMA_BASE_URL". */
   server: string;
   list(signal: AbortSignal): Promise<ListedModel[]>;
-  /** What is listed has changed. */
+  /** Called when the list has changed. */
   onChange(): void;
   withinMs?: number;
 };
@@ -30,20 +30,20 @@ export class ModelList {
     this.#options = options;
   }
 
-  /** As the server listed them last, in its order, by name; null when it never has. */
+  /** The last list, in the server's order, by name; null if there never was one. */
   get models(): Map<string, Abilities> | null {
     return this.#models;
   }
 
-  /** Why there is none. */
+  /** Why there is no list. */
   get reason(): string {
     const { server } = this.#options;
     return `${server} ${this.#problem ?? "has not said yet which models it has"}.`;
   }
 
   /**
-   * Resolves when the server has answered, or failed to; at once when it was asked less than
-   * `maxAgeMs` ago. Never rejects.
+   * Resolves when the server has answered or failed; immediately if asked less than `maxAgeMs` ago.
+   * Never rejects.
    */
   refresh(maxAgeMs: number): Promise<void> {
     if (this.#asking) return this.#asking;
@@ -70,7 +70,7 @@ export class ModelList {
   }
 }
 
-/** Nothing of what the server said. */
+/** Quotes nothing the server said. */
 function problemOf(error: unknown): string {
   if (APICallError.isInstance(error)) return `answered its list of models with status ${error.statusCode}`;
   if (error instanceof DOMException && error.name === "TimeoutError") return "took too long to list its models";

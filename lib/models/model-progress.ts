@@ -1,12 +1,13 @@
-// What a model does while its answer has not begun, for people who wait. Calls report here (timeouts.ts, retries.ts), from any provider
-// listens; the two meet at the caller's abort signal, which all layers hand through. Quick answers report nothing.
+// What a model is doing before its answer begins, shown to waiting users. Calls report here
+// (timeouts.ts, retries.ts), whatever the provider; reporter and listener are matched by the
+// caller's abort signal, which all layers pass through. Quick answers report nothing.
 
 import type { ModelPhase, PhaseListener } from "@/lib/turn/model-status";
 
 type Patience = {
-  /** People notice a wait from about here on; a server that has its model loaded answers sooner. */
+  /** Users notice a wait from about here on; a server with a loaded model answers sooner. */
   quietMs: number;
-  /** After loading, the first text usually comes at once: only a longer silence is thinking. */
+  /** After loading, the first text usually comes immediately: only a longer silence is thinking. */
   settleMs: number;
 };
 
@@ -29,18 +30,18 @@ export class ModelProgress {
   /** A request is sent. `loads`: its server may have to load the model first. */
   begin(loads: boolean): void {
     this.#loads = loads || this.#phase === "loading";
-    // A repeated request belongs to the same wait.
+    // A retry belongs to the same wait.
     if (this.#phase === "answering") this.#sinceMs = performance.now();
     this.#heard = false;
     this.#lookIn(this.#patience.quietMs);
   }
 
-  /** The server said that it is loading the model. */
+  /** The server reported that it is loading the model. */
   loading(): void {
     this.#enter("loading");
   }
 
-  /** The server has begun to respond, so the model is loaded. */
+  /** The server has started to respond, so the model is loaded. */
   responding(): void {
     if (this.#heard) return;
     this.#heard = true;
@@ -49,7 +50,7 @@ export class ModelProgress {
     this.#lookIn(this.#patience.settleMs);
   }
 
-  /** The model reasons for people to see. */
+  /** Visible reasoning has started. */
   reasoning(): void {
     this.responding();
     if (this.#phase === "loading") this.#enter("thinking");
@@ -60,7 +61,6 @@ export class ModelProgress {
     this.#enter("answering");
   }
 
-  /** The request is over. */
   end(): void {
     clearTimeout(this.#timer);
   }
@@ -86,12 +86,12 @@ function listened(): WeakMap<AbortSignal, ModelProgress> {
   return shared[key];
 }
 
-/** Hears of all calls that are made with this signal, one after the other. */
+/** Subscribes to all calls made with this signal. */
 export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: Patience): void {
   listened().set(signal, new ModelProgress(listener, limits));
 }
 
-/** Null when nobody listens. */
+/** Null without a listener. */
 export function progressOf(signal: AbortSignal | undefined): ModelProgress | null {
   return (signal && listened().get(signal)) ?? null;
 }

@@ -1,5 +1,5 @@
-// The operator's `models.json` (MODELS_FILE): servers with OpenAI's API by name, and what single
-// models can do. Parsed here, nowhere else.
+// The operator's `models.json` (MODELS_FILE): named OpenAI-compatible servers, and abilities of
+// single models. The only place that parses it.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { z } from "zod";
@@ -37,14 +37,14 @@ export type ModelsFile = z.infer<typeof file>;
 
 export const noModelsFile: ModelsFile = { servers: [], abilities: {} };
 
-/** Without MODELS_FILE, and only if there is one. */
+/** Read without MODELS_FILE, if it exists. */
 const usualName = "models.json";
-/** A larger file is some other one. */
+/** A larger file must be something else. */
 const maxCharacters = 1_000_000;
 
 /**
- * Reads the file that `named` names, or `models.json` in the working directory when there is one.
- * Throws one sentence that names the file and the field.
+ * Reads the file at `named`, or `models.json` in the working directory if it exists. Throws a
+ * one-sentence error naming the file and the field.
  */
 export function readModelsFile(named: string | undefined, reserved: Iterable<string>): ModelsFile {
   const name = named ?? usualName;
@@ -59,14 +59,14 @@ export function readModelsFile(named: string | undefined, reserved: Iterable<str
   return parseModelsFile(text, name, reserved);
 }
 
-/** `reserved`: the names of the providers that a server may not take. */
+/** `reserved`: provider names a server may not use. */
 export function parseModelsFile(text: string, name: string, reserved: Iterable<string>): ModelsFile {
   if (text.length > maxCharacters) throw new Error(`${name} is larger than ${maxCharacters} characters.`);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
-    // Its message would quote the file, which may hold keys.
+    // The parser's message would quote the file, which may hold keys.
     throw new Error(`${name} is not JSON.`);
   }
   const result = file.safeParse(value);
@@ -88,7 +88,7 @@ function repeatedNames(servers: ServerEntry[], reserved: Iterable<string>): stri
   });
 }
 
-/** As one would write it in code: `servers[0].models[2].id`. */
+/** In code notation: `servers[0].models[2].id`. */
 function placeOf(keys: PropertyKey[]): string {
   const place = keys.map((key) => (typeof key === "number" ? `[${key}]` : `.${String(key)}`)).join("");
   return place.replace(/^\./, "") || "the file";
@@ -99,7 +99,7 @@ function areHeaders(headers: Record<string, string>): boolean {
     new Headers(headers);
     return true;
   } catch {
-    // Said by the schema's own sentence.
+    // The schema reports it.
     return false;
   }
 }

@@ -1,9 +1,10 @@
-// Between the bytes of a provider and the adapter that reads them: whatever a server streams becomes the canonical events of its API's
-// shape, adjacent texts joined. Knows when the answer is whole, so that nothing after that can spoil it.
+// Between a provider's bytes and the adapter: converts any server's stream into canonical events of
+// its API, adjacent texts joined. Knows when the answer is complete, so that nothing later can
+// spoil it.
 import { type EventReader, type Item, type ProviderEvent, unreadable } from "./answer-events";
 import { EventLines } from "./event-lines";
 
-/** What goes on to the adapter. */
+/** Output for the adapter. */
 export type Said = Extract<Item, { type: "delta" | "frame" }>;
 
 export function framesOf(said: Said[]): string {
@@ -24,32 +25,32 @@ export class Normaliser {
     );
   }
 
-  /** The answer has ended: what comes after it is not read. */
+  /** The answer has ended: later input is not read. */
   get whole(): boolean {
     return this.#whole;
   }
 
-  /** What the provider said went wrong, to be thrown behind the events so far. */
+  /** The failure the provider reported, to be thrown after the events so far. */
   get failure(): Error | null {
     return this.#failure;
   }
 
-  /** Why the answer ended is known; its usage may still come. */
+  /** The finish reason is known; usage may still follow. */
   get settled(): boolean {
     return this.#reader.settled;
   }
 
-  /** For how long. */
+  /** How long to wait for it. */
   get graceMs(): number {
     return this.#reader.graceMs;
   }
 
-  /** The provider works on something that it does not show. */
+  /** The model is working without visible output. */
   get thinking(): boolean {
     return this.#reader.thinking;
   }
 
-  /** What these bytes complete, in canonical form. */
+  /** The canonical items that these bytes complete. */
   read(bytes: Uint8Array): Said[] {
     if (this.#over) return [];
     this.#lines.read(bytes);
@@ -57,14 +58,14 @@ export class Normaliser {
     return this.#given();
   }
 
-  /** What remains when the connection ends, or fails. */
+  /** The remaining items when the connection ends or fails. */
   finish(failed: boolean): Said[] {
     if (!this.#over && !failed) this.#lines.end();
     this.#take(() => this.#reader.finish(failed));
     return this.#given();
   }
 
-  /** What an answer says that came as one JSON body; null when it is none. */
+  /** The items of an answer that came as one JSON body; null if it is none. */
   readWhole(body: unknown): Said[] | null {
     const items = this.#reader.readWhole(body);
     if (!items) return null;
@@ -86,7 +87,7 @@ export class Normaliser {
     }
   }
 
-  /** Taken out; adjacent deltas are one. */
+  /** Returns and clears the items, adjacent deltas joined. */
   #given(): Said[] {
     const given: Said[] = [];
     for (const item of this.#items) {
@@ -99,7 +100,7 @@ export class Normaliser {
   }
 }
 
-/** An event that the end of the stream cut may be whole all the same, and is nothing if it cannot be read. */
+/** An event cut by the end of the stream may still be complete; ignored if unreadable. */
 function readCut(reader: EventReader, event: ProviderEvent): Item[] {
   try {
     return reader.read(event);
@@ -108,7 +109,7 @@ function readCut(reader: EventReader, event: ProviderEvent): Item[] {
   }
 }
 
-/** What cannot be read is the failure of the answer, unless it has ended before. */
+/** Unreadable input fails the answer, unless it has ended before. */
 function attempted(read: () => Item[]): Item[] {
   try {
     return read();

@@ -1,10 +1,7 @@
-// The contexts of OpenAI's models, which its API does not tell; from the metadata in gpt-tokenizer
-// 4.0.0. Pure.
+// Context sizes of OpenAI's models, which its API does not report; from the metadata of
+// gpt-tokenizer 4.0.0. Pure.
 
-/**
- * Prompt and answer together. Where the prompt has a smaller limit of its own, as of GPT-5, that
- * one.
- */
+/** Prompt and answer together; the prompt's own limit where that is smaller, as with GPT-5. */
 const contexts: Record<string, number> = {
   "gpt-5-chat-latest": 128_000,
   "gpt-5": 272_000,
@@ -32,8 +29,8 @@ const contexts: Record<string, number> = {
 };
 
 /**
- * Dated and sized variants have the context of their family: the first entry that the name begins
- * with. Null for others.
+ * Dated and sized variants have their family's context: the first entry that prefixes the name.
+ * Null for others.
  */
 export function openaiContextTokens(name: string): number | null {
   const family = Object.keys(contexts).find((each) => name === each || name.startsWith(`${each}-`));

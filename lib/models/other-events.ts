@@ -1,6 +1,5 @@
-// The streams of providers whose own package reads them: their events pass as they are. What is
-// known of them is where an answer ends, so that a later fault of the connection does not spoil it.
-// Pure.
+// Streams of providers read by their own package: events pass unchanged. Only the end of an answer
+// is recognised, so that a later connection fault does not spoil it. Pure.
 import {
   brokenOff,
   type EventReader,
@@ -14,7 +13,7 @@ import {
 import { usageGraceMs } from "./chat-events";
 import { failureIn } from "./failure-shapes";
 
-/** The last events of Anthropic's API and of the Responses API. */
+/** Last events of Anthropic's API and the Responses API. */
 const lastEvents = new Set(["message_stop", "response.completed", "response.incomplete", "response.failed"]);
 
 /** Any API. */
@@ -38,14 +37,14 @@ export class OtherEvents implements EventReader {
   }
 }
 
-/** Chat Completions as a provider extends it: fields that only its own package knows must stay. */
+/** Chat Completions as extended by a provider: fields only its own package knows must stay. */
 export class OwnChatEvents implements EventReader {
   readonly thinking = false;
   readonly graceMs = usageGraceMs;
   readonly #url: string;
   #settled = false;
 
-  /** `url` is named by the failures. */
+  /** `url` appears in failures. */
   constructor(url: string) {
     this.#url = url;
   }
@@ -78,7 +77,7 @@ export class OwnChatEvents implements EventReader {
     return failure ? [{ type: "failure", error: reportedFailure(failure, this.#url) }] : null;
   }
 
-  /** Behind the reason of the end nothing can make the answer worse. */
+  /** After the finish reason nothing can spoil the answer. */
   #chunkOf(data: string): JsonObject | null {
     try {
       return objectOf(data);

@@ -1,22 +1,26 @@
-// A shortcut for nearly every event of a Chat Completions stream: one that differs from the event before in nothing but the text
-// of its delta. The JSON around the text is compared as it is, so neither a parser nor a reader sees it again. Pure.
+// A fast path for nearly every event of a Chat Completions stream: one that differs from the
+// previous only in its delta's text. The JSON around the text is compared as a string, skipping
+// parser and reader. Pure.
 import { isObject, type JsonObject } from "./answer-events";
 
-/** Characters that a JSON string holds only escaped, and what escapes them. */
+/** Characters that JSON strings hold only escaped, and the backslash. */
 const escaped = /["\\\p{Cc}]/u;
 
 export class PlainDeltas {
   #before = "";
   #after = "";
-  /** Events in a row that looked different. Each 1st, 2nd, 4th, 8th … is learnt: some servers change a field in every event. */
+  /**
+   * Consecutive events that did not match. The 1st, 2nd, 4th, 8th … is learnt: some servers change
+   * a field in every event.
+   */
   #misses = 0;
 
-  /** The text of an event that looks like the one learnt; null when it has to be read in full. */
+  /** The text of a matching event; null if it must be read in full. */
   read(data: string): string | null {
     const before = this.#before;
     const after = this.#after;
     const end = data.length - after.length;
-    // `startsWith` of a text this long takes three times as long.
+    // `startsWith` takes three times as long for a text this long.
     if (before === "" || end < before.length || data.slice(0, before.length) !== before || !data.endsWith(after))
       return null;
     const text = data.slice(before.length, end);
@@ -26,8 +30,8 @@ export class PlainDeltas {
   }
 
   /**
-   * Remembers what surrounds the text of this event, if it holds nothing else. That the text was found at its place is proven:
-   * with another one there the event must mean just that one.
+   * Remembers what surrounds this event's text, if it holds nothing else. Verifies the position:
+   * with another text there, the event must parse to exactly that text.
    */
   learn(data: string, chunk: JsonObject): void {
     const text = plainTextOf(chunk);
@@ -47,15 +51,15 @@ function textIn(json: string): string | null {
   try {
     return plainTextOf(JSON.parse(json));
   } catch {
-    // The text was found across two strings.
+    // The match spanned two strings.
     return null;
   }
 }
 
-/** Fields of a chunk that no reader looks at, while they hold no object. */
+/** Chunk fields no reader uses, unless they hold an object. */
 const idle = new Set(["id", "created", "model", "system_fingerprint", "service_tier", "provider"]);
 
-/** The text of a chunk that says nothing else; whatever is unknown here might be something else. */
+/** The text of a chunk without other content; any unknown field might be content. */
 function plainTextOf({ object, choices, ...rest }: JsonObject): string | null {
   const isChunk = object === undefined || object === "chat.completion.chunk";
   if (!isChunk || !Array.isArray(choices) || choices.length !== 1 || !isObject(choices[0])) return null;

@@ -1,5 +1,5 @@
-// The middleware that every provider's model gets: retries, limits on silence, repairs, endings, and
-// what is known of its abilities.
+// The middleware of every provider's model: retries, silence limits, repairs, endings and known
+// abilities.
 import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4Prompt } from "@ai-sdk/provider";
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
@@ -10,8 +10,8 @@ import { retries } from "./retries";
 import { timeouts } from "./timeouts";
 
 /**
- * Sends nothing and loads nothing until it is called. `abilities` is asked at each call: a list may
- * have come meanwhile.
+ * Sends and loads nothing until called. `abilities` is read on each call: a list may have arrived
+ * meanwhile.
  */
 export function preparedModel(
   id: { provider: string; name: string },
@@ -24,7 +24,7 @@ export function preparedModel(
     timeouts({
       firstChunkMs: env.FIRST_CHUNK_TIMEOUT_MS,
       chunkMs: env.CHUNK_TIMEOUT_MS,
-      // Who is paid for its models keeps them loaded.
+      // Paid providers keep their models loaded.
       loads: !provider.paid,
     }),
     repairing({ provider: provider.fieldOptions, defaultCap: env.MAX_OUTPUT_TOKENS }),
@@ -34,7 +34,7 @@ export function preparedModel(
   return wrapLanguageModel({ model: loadedOnce(id, () => provider.load(id.name)), middleware });
 }
 
-/** A failed load is tried again at the next call. */
+/** A failed load is retried on the next call. */
 function loadedOnce(
   { provider, name }: { provider: string; name: string },
   load: () => LanguageModelV4 | Promise<LanguageModelV4>,
@@ -53,8 +53,8 @@ function loadedOnce(
     specificationVersion: "v4",
     provider,
     modelId: name,
-    // Read when the model is wrapped, before any load. All of them: the SDK fetches no address in a
-    // provider's place.
+    // Read when the model is wrapped, before any load. All URLs: the SDK must not fetch them
+    // itself.
     supportedUrls: { "*": [/^https?:\/\//] },
     doGenerate: async (options) => (await model()).doGenerate(options),
     doStream: async (options) => (await model()).doStream(options),
@@ -62,8 +62,8 @@ function loadedOnce(
 }
 
 /**
- * A call within what the model is known to take. Nothing is left out that is only unknown, and no
- * tool that a client brought.
+ * Fits a call to the model's known abilities. Removes nothing whose support is merely unknown, and
+ * no client tools.
  */
 function within(abilities: () => Abilities): LanguageModelMiddleware {
   return {
@@ -72,7 +72,7 @@ function within(abilities: () => Abilities): LanguageModelMiddleware {
   };
 }
 
-/** Arguments that are no JSON, as a client sent them back: to an API in which they are an object, not a text. */
+/** Wraps arguments that a client sent back as invalid JSON, for APIs that require an object. */
 const objectArguments: LanguageModelMiddleware = {
   specificationVersion: "v4",
   transformParams: async ({ params }) => ({ ...params, prompt: params.prompt.map(withObjects) }),

@@ -1,6 +1,7 @@
-// The HTTP of the providers' SDKs: a `fetch` on node:http, whose body is read only when it is wanted. Behind `fetch` itself
-// each token would be a read, a callback and a chunk of a web stream, wanted or not. Proxies (NODE_USE_ENV_PROXY) and
-// certificates (NODE_EXTRA_CA_CERTS) are Node's own. A prompt goes where the operator said: redirects stay on its host.
+// HTTP for the providers' SDKs: a `fetch` on node:http whose body is read only on demand. With
+// `fetch` itself each token would cost a read, a callback and a web stream chunk, needed or not.
+// Proxies (NODE_USE_ENV_PROXY) and certificates (NODE_EXTRA_CA_CERTS) are Node's own. A prompt only
+// goes where the operator said: redirects must stay on the host.
 import { Agent as HttpAgent, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import { Agent as HttpsAgent, request as requestHttps } from "node:https";
 import { Readable } from "node:stream";
@@ -15,34 +16,37 @@ import { ResponsesEvents } from "./responses-events";
 import { activityOf } from "./silence";
 import { sniff } from "./sniff";
 
-/** Nothing is read ahead: what nobody asks for stays in the system's buffers. An option of the socket, which has it from here. */
+/**
+ * No read-ahead: unrequested data stays in the system's buffers. A socket option, passed through
+ * the request.
+ */
 const unread: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
 
-/** The statuses of a response that has no body; `Response` takes none for them. */
+/** Statuses without a body; `Response` accepts none for them. */
 const bodiless = [204, 205, 304];
-/** The redirects that keep method and body, and those that turn POST into GET. */
+/** Redirects that keep method and body, and those that turn POST into GET. */
 const redirects = [307, 308];
 const lossyRedirects = [301, 302, 303];
 const maxRedirects = 3;
-/** An answer that comes as one body: larger than any model writes. */
+/** For an answer in one body: larger than any model writes. */
 const maxWholeBytes = 32 * 1_048_576;
 
-/** How an answer is read, by its path. */
+/** Event reader by path. */
 type Readers = [path: RegExp, open: (url: string) => EventReader][];
 
 /**
- * For the adapters of OpenAI's APIs, whose imitators differ: their answers come in one form. Only what the SDKs ask for: a text sent to
- * a URL. Rejects, and fails later, as `fetch` does, so that its callers know what to repeat. An abort closes the socket; so
- * does cancelling a body, and until one of them, or its end, a body keeps it.
+ * For the adapters of OpenAI's APIs: imitators' answers are normalised. Supports only what the SDKs
+ * use: a string sent to a URL. Rejects and fails like `fetch`, so that callers know what to retry.
+ * An abort or cancelling the body closes the socket; until then, or its end, the body keeps it.
  */
 export const providerFetch = fetchWith([
   [/\/chat\/completions$/, (url) => new ChatEvents(url)],
-  // Has `text` in place of deltas.
+  // Has `text` instead of deltas.
   [/\/completions$/, (url) => new ChatEvents(url)],
   [/\/responses(?:\/[^/]+)?$/, (url) => new ResponsesEvents(url)],
 ]);
 
-/** The same for a provider's own package: what its server sends passes unchanged. */
+/** The same for a provider's own package: the response passes unchanged. */
 export const plainFetch = fetchWith([[/\/chat\/completions$/, (url) => new OwnChatEvents(url)]]);
 
 function fetchWith(readers: Readers): typeof fetch {
@@ -61,14 +65,14 @@ async function exchange(readers: Readers, address: string, init: RequestInit): P
   } catch (error) {
     message.destroy();
     if (init.signal?.aborted) throw init.signal.reason;
-    // What the provider said is no failure of the connection to it.
+    // A failure reported by the provider is not a connection failure.
     throw APICallError.isInstance(error) || InvalidResponseDataError.isInstance(error)
       ? error
       : new TypeError("fetch failed", { cause: error });
   }
 }
 
-/** The answer behind redirects to the same host. */
+/** Follows redirects on the same host. */
 async function follow(url: URL, init: RequestInit, body: string): Promise<IncomingMessage> {
   let target = url;
   for (let count = 0; ; count++) {
@@ -95,7 +99,10 @@ async function follow(url: URL, init: RequestInit, body: string): Promise<Incomi
   }
 }
 
-/** A kept connection that the server has closed meanwhile says nothing about the server: the request is repeated at once on a new one. */
+/**
+ * A kept-alive connection that the server has closed says nothing about its health: retry
+ * immediately on a new one.
+ */
 async function send(url: URL, init: RequestInit, body: string): Promise<IncomingMessage> {
   try {
     return await sendOnce(url, init, body);
@@ -105,7 +112,7 @@ async function send(url: URL, init: RequestInit, body: string): Promise<Incoming
   }
 }
 
-/** Without kept connections, and with the proxies of Node's own agents. */
+/** Without keep-alive, and with the proxies of Node's own agents. */
 const proxyEnv = process.env.NODE_USE_ENV_PROXY === "1" ? process.env : undefined;
 const freshAgents = { http: new HttpAgent({ proxyEnv }), https: new HttpsAgent({ proxyEnv }) };
 
@@ -135,10 +142,10 @@ function sendOnce(
       activity.connecting();
       socket.once(url.protocol === "https:" ? "secureConnect" : "connect", activity.connected);
     });
-    // Not before the response was read to its end, or its socket has gone.
+    // Fires only after the response was read to its end, or its socket is gone.
     request.on("close", () => {
       signal?.removeEventListener("abort", abort);
-      // A change of protocol, which nobody asked for, is neither a response nor an error.
+      // An unrequested protocol upgrade is neither a response nor an error.
       if (!answer) fail(new Error("The connection was closed without a response."));
     });
     request.on("error", (error) => {
@@ -154,7 +161,7 @@ function sendOnce(
   });
 }
 
-/** The SDKs give an object; `Headers` would check and sort it once more. */
+/** The SDKs pass an object; `Headers` would validate and sort it again. */
 function plainHeaders(given: RequestInit["headers"]): Record<string, string> {
   const plain = given && !(given instanceof Headers) && !Array.isArray(given);
   const entries = plain ? Object.entries(given) : [...new Headers(given)];
@@ -189,7 +196,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   init.headers.push(["content-type", "text/event-stream"]);
   if (kind === "events") {
     const said = normaliser.read(first);
-    // A refusal is one, also with status 200: it can be repaired, or waited for.
+    // Throw a refusal even with status 200: it can be repaired or retried.
     if (said.length === 0 && isRefusal(normaliser.failure)) throw normaliser.failure;
     const onBytes = () => activity.bytes(normaliser.thinking);
     return new Response(answerStream(body, { said, normaliser, onBytes }), init);
@@ -202,7 +209,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   throw unreadable();
 }
 
-/** As pairs: `Response` makes `Headers` of its own from whatever it is given. */
+/** As pairs: `Response` builds its own `Headers` anyway. */
 function headersOf({ rawHeaders }: IncomingMessage, ...without: string[]): [string, string][] {
   const headers: [string, string][] = [];
   for (let at = 0; at < rawHeaders.length; at += 2) {
@@ -212,7 +219,7 @@ function headersOf({ rawHeaders }: IncomingMessage, ...without: string[]): [stri
   return headers;
 }
 
-/** Of the request, or while the model is loaded. */
+/** Statuses that refuse the request, or mean that the model is loading. */
 const refusals = [400, 404, 422, 501, 503];
 
 function isRefusal(failure: Error | null): boolean {
@@ -234,7 +241,7 @@ function rest(first: Buffer, body: Readable, onBytes: () => void): ReadableStrea
 
 const cutOff = Symbol("JSON that ends before its end");
 
-/** Null for what is no JSON. */
+/** Null if not JSON. */
 async function jsonOf(
   first: Buffer,
   body: Readable,
@@ -252,7 +259,7 @@ async function jsonOf(
   try {
     return { value: JSON.parse(text) };
   } catch {
-    // Not JSON after all, which the caller reports.
+    // Not JSON after all; the caller reports it.
     return text.endsWith("}") || text.endsWith("]") ? null : cutOff;
   }
 }

@@ -1,33 +1,33 @@
-// What a provider reported with a failure: status, identifiers and words, in whatever shape its server sends them. Not for clients:
-// failure.ts has their sentences. Pure.
+// What a provider reported with a failure: status, identifiers and text, in whatever shape its
+// server uses. Not for clients, who get the messages of failure.ts. Pure.
 import { APICallError, RetryError, StreamProviderError } from "ai";
 import { isObject } from "./answer-events";
 
 export type ProviderReport = {
-  /** The HTTP status; of an error inside a stream what it amounts to. */
+  /** HTTP status; for an error inside a stream, its equivalent. */
   status: number | undefined;
   code: string | undefined;
   type: string | undefined;
   param: string | undefined;
-  /** All codes and types, of an error that a gateway passes on those of both. */
+  /** All codes and types, including those of an error that a gateway passes on. */
   names: string;
   message: string;
-  /** As it came, of a long one the beginning. */
+  /** The raw body; truncated if long. */
   body: string;
-  /** What the error itself knows of the request. */
+  /** What the error itself records of the request. */
   sent: unknown;
 };
 
-/** A larger body is not parsed: it is a page, or repeats the prompt. */
+/** A larger body is not parsed: it is a web page, or repeats the prompt. */
 const maxParsedCharacters = 65_536;
-/** Of the words. What a failure is about stands at the beginning. */
+/** Of the text. What a failure is about stands at its beginning. */
 const maxCharacters = 4_000;
-/** A gateway's error, in it the list or the text that holds the error of the server behind. */
+/** A gateway's error may nest the list or text with the upstream server's error. */
 const maxDepth = 6;
 const maxItems = 5;
 const maxNames = 20;
 
-/** Null when no provider reported this failure. */
+/** Null if no provider reported this failure. */
 export function providerReport(error: unknown): ProviderReport | null {
   const reported = reportedBy(error);
   if (!reported) return null;
@@ -68,7 +68,7 @@ function reportedBy(error: unknown): { status: number | undefined; body: string;
 
 type Found = { codes: string[]; types: string[]; params: string[]; messages: string[] };
 
-/** Where servers put the error, or its list, or that of the server behind them. */
+/** Where servers put the error, its list, or the upstream server's. */
 const inner = ["error", "errors", "detail", "details", "response", "metadata", "raw", "innererror"];
 
 function collect(value: unknown, found: Found, depth: number): void {
@@ -82,12 +82,12 @@ function collect(value: unknown, found: Found, depth: number): void {
   } else if (isObject(value)) {
     push(found.codes, value.code);
     push(found.types, value.type);
-    // Google's words for the class of a failure.
+    // Google's failure classes.
     push(found.types, value.status);
     push(found.types, value.reason);
     push(found.params, value.param);
     push(found.messages, value.message);
-    // One field that FastAPI could not read. What it was sent is beside it, and is not looked at.
+    // A field FastAPI rejected. The input it echoes next to it is ignored.
     push(found.messages, value.msg);
     for (const key of inner) collect(value[key], found, depth + 1);
   }
@@ -103,7 +103,7 @@ function parsedObject(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    // Words that begin with a bracket.
+    // Plain text that begins with a bracket.
     return null;
   }
 }

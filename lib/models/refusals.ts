@@ -1,26 +1,29 @@
-// Why a provider refuses a request for good, as far as its words tell: one table of the codes and sentences that servers use
-// (docs/providers.md). Pure.
+// Why a provider permanently refuses a request, as far as its text tells: one table of the codes
+// and sentences that servers use (docs/providers.md). Pure.
 import { type ProviderReport, providerReport } from "./provider-report";
 
 export type Refusal = "credentials" | "credit" | "contextTooLong" | "unknownModel" | "contentFilter" | "parameter";
 
-/** Null for a failure of another kind, and where the words do not tell. */
+/** Null for other failures, or if the text does not tell. */
 export function refusalOf(error: unknown): Refusal | null {
   const report = providerReport(error);
-  // With another status the words are those of an answer that could not be read.
+  // With any other status the text is that of an unreadable answer.
   return report && (report.status ?? 500) >= 400 ? refusalIn(report) : null;
 }
 
-/** The prompt is longer than the model, its server or the account takes: a shorter one would be answered. */
+/**
+ * The prompt exceeds the limit of the model, its server or the account: a shorter one would be
+ * accepted.
+ */
 export function isContextTooLong(error: unknown): boolean {
   return refusalOf(error) === "contextTooLong";
 }
 
 type Row = {
   refusal: Refusal;
-  /** Those that mean nothing else. */
+  /** Statuses with no other meaning. */
   statuses?: number[];
-  /** In the codes and types of the error. */
+  /** Matched against the error's codes and types. */
   names: RegExp;
   words: RegExp;
 };
@@ -36,7 +39,7 @@ const refusals: Row[] = [
     refusal: "credit",
     statuses: [402],
     names: /insufficient_(?:quota|credit|balance|fund)|billing_(?:hard_limit|not_active)|payment_required/i,
-    // Not "exceeded your current quota": of Gemini that is the quota of a minute or a day.
+    // Not "exceeded your current quota": Gemini says that of per-minute and per-day quotas.
     words:
       /insufficient (?:account )?(?:balance|credit|funds)|credit balance is too low|used all available credits|out of credits|spending limit|requires more credits/i,
   },
@@ -74,9 +77,9 @@ const refusals: Row[] = [
         "tokens in the prompt cannot exceed",
         "inputs` (?:tokens \\+|must have less)",
         "range of input length should be",
-        // One message by itself.
+        // A single message.
         "'(?:messages|input)\\b[^']{0,40}': string too long",
-        // An account's tokens a minute are fewer than one request has: waiting does not help.
+        // The request exceeds the account's tokens per minute: waiting does not help.
         "request (?:body )?too large for",
       ].join("|"),
       "i",
@@ -90,7 +93,7 @@ const refusals: Row[] = [
     words: new RegExp(
       [
         "\\bmodels?[\\s:`'\"/]{1,3}(?:\\S{1,200}\\s)?(?:(?:is|was|does|could|has|been|be) )?(?:not (?:be )?(?:found|exist)|been decommissioned|no longer)",
-        // Anthropic's, whole.
+        // Anthropic's complete message.
         "^model: \\S+$",
         "not a valid model|invalid model\\b|no such model|unknown model\\b|model identifier is invalid",
         "no endpoints found for|real model ?id|unable to access model|does not have access to model",
@@ -107,7 +110,7 @@ const refusals: Row[] = [
   },
 ];
 
-/** Looked for last: servers use these words for the others too. */
+/** Checked last: servers use these words for the others too. */
 const parameter: Row = {
   refusal: "parameter",
   names:
@@ -116,11 +119,14 @@ const parameter: Row = {
     /un(?:supported|known|recognized) (?:request )?(?:parameter|value|argument|field|name)\b|extra inputs are not permitted|does not support|not supported (?:with|by|for) this model|property '[^']{1,80}' is unsupported|additional properties are not allowed/i,
 };
 
-/** About the cap on the output, though it may name the length of the context too. */
+/** About the output cap, even if it mentions the context length. */
 const capRefused =
   /max_(?:completion_|output_|new_)?tokens\W{0,3}(?:or \W?max_\w{1,40}\W{0,2})?(?:is |are )?too large/i;
 
-/** Statuses of refusals that are about the request itself; 500 is also that of an error inside a stream which gives none. */
+/**
+ * Statuses of refusals about the request itself; 500 is also used for errors inside a stream
+ * without one.
+ */
 const aboutRequest = [400, 404, 422, 500, 501];
 
 function refusalIn({ status = 500, names, message, param }: ProviderReport): Refusal | null {

@@ -1,5 +1,5 @@
-// Refusals that can be repaired: what a model's server does not take is left out, and the call made once more. One table of them. What a
-// client asked for is never left out: then the call fails.
+// Repairable refusals: what the model's server does not support is removed, and the call is retried
+// once. One table. Anything the client asked for is never removed: the call then fails.
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError, type LanguageModelMiddleware } from "ai";
 import { fieldsOption } from "./request-fields";
@@ -7,7 +7,7 @@ import { type Repair, stateRepairs } from "./state-repairs";
 
 type Params = LanguageModelV4CallOptions;
 
-/** Gemma says "Developer instruction", templates say which roles are left. */
+/** Gemma says "Developer instruction"; templates list the roles they allow. */
 // Bounded: maxReadCharacters.
 const noSystemRole = new RegExp(
   [
@@ -24,17 +24,17 @@ const noSystemRole = new RegExp(
 );
 
 const repairs = (provider: string | undefined, defaultCap: number): Repair[] => [
-  // Before `tools`: providers name a signature's or a reasoning's call.
+  // Before `tools`: providers name the call a signature or reasoning belongs to.
   ...stateRepairs,
   {
-    // Before `tools`: servers list the roles that they take, and "tool" is one of them.
+    // Before `tools`: servers list the roles they accept, and "tool" is one.
     name: "system role",
     refusal: noSystemRole,
     apply: systemIntoQuestion,
     lasting: true,
   },
   {
-    // Of OpenAI's own adapter, for models that reason.
+    // Sent by OpenAI's own adapter for reasoning models.
     name: "developer role",
     // Bounded: maxReadCharacters.
     refusal: /\bdeveloper\b.*\brole|\brole.*\bdeveloper\b|developer.{0,2} (?:messages? )?(?:is |are )?(?:not|un)/is,
@@ -54,7 +54,8 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
     lasting: true,
   },
   {
-    // Ollama: "… does not support tools". vLLM and llama.cpp name a flag, gateways "tool use", others a "function call".
+    // Ollama: "… does not support tools". vLLM and llama.cpp name a flag, gateways "tool use",
+    // others a "function call".
     name: "tools",
     // Bounded: maxReadCharacters.
     refusal: /^(?!.*(?:\broles?\b|signature|\bassistant\b.{0,40}\btool\b)).*(?:\btools?\b|tool[-_]|\bfunction.?call)/is,
@@ -62,7 +63,7 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
     lasting: true,
   },
   {
-    // OpenAI's reasoning models, behind gateways.
+    // OpenAI's reasoning models behind gateways.
     name: "name of the output cap",
     // Bounded: maxReadCharacters.
     refusal: /max_tokens.{0,80}not support.{0,80}max_completion_tokens|\buse .?max_completion_tokens/is,
@@ -81,20 +82,23 @@ const repairs = (provider: string | undefined, defaultCap: number): Repair[] => 
 
 const statuses = new Set([400, 404, 422, 500, 501]);
 const maxReadCharacters = 4_000;
-/** One refusal may be a mistake of the model; a second one is what the server is like. */
+/** One refusal may be the model's mistake; a second one shows how the server behaves. */
 const refusalsToRemember = 2;
 /** The operator may put another model or a newer server at the address. */
 const rememberMs = 10 * 60_000;
 
 export type RepairOptions = {
-  /** The name under which the adapter reads its options; without one no single field can be left out. */
+  /** The adapter's option namespace; without it single fields cannot be removed. */
   provider: string | undefined;
-  /** The cap on the output that is this server's own default. */
+  /** This server's default output cap. */
   defaultCap: number;
   nowMs?: () => number;
 };
 
-/** One for each model, for it remembers what that model's server refuses. Each repair is tried at most once a call. */
+/**
+ * One per model, as it remembers what that model's server refuses. Each repair is tried at most
+ * once per call.
+ */
 export function repairing({
   provider,
   defaultCap,
@@ -136,18 +140,18 @@ export function repairing({
   };
 }
 
-/** Empty for what is no refusal. */
+/** Empty if not a refusal. */
 function wordsOf(error: unknown): string {
   if (!APICallError.isInstance(error) || !statuses.has(error.statusCode ?? 0)) return "";
   return `${error.message} ${error.responseBody ?? ""}`.slice(0, maxReadCharacters);
 }
 
-/** The run made the server's own cap smaller; see lib/turn/steps.ts. */
+/** The run reduced the server's own cap; see lib/turn/steps.ts. */
 function isCappedToFit({ maxOutputTokens, providerOptions }: Params): boolean {
   return maxOutputTokens !== undefined && providerOptions?.rivulet?.cappedToFit === true;
 }
 
-/** A run marks its own tools by `providerOptions: {rivulet: {optional: true}}`. */
+/** A run marks its own tools with `providerOptions: {rivulet: {optional: true}}`. */
 export function withoutOptionalTools(params: Params): Params | null {
   const isOptional = (tool: NonNullable<Params["tools"]>[number]) =>
     tool.type === "function" && tool.providerOptions?.rivulet?.optional === true;
@@ -156,7 +160,7 @@ export function withoutOptionalTools(params: Params): Params | null {
   return tools.length > 0 ? { ...params, tools } : { ...params, tools: undefined, toolChoice: undefined };
 }
 
-/** The instructions as the beginning of the first question. */
+/** Moves the instructions to the start of the first question. */
 function systemIntoQuestion(params: Params): Params | null {
   const instructions = params.prompt.flatMap((message) => (message.role === "system" ? [message.content] : []));
   const rest = params.prompt.filter((message) => message.role !== "system");
@@ -176,7 +180,7 @@ function withoutDeveloperRole(params: Params): Params | null {
   };
 }
 
-/** The adapter puts what it does not know of its options into the body. */
+/** The adapter copies unknown options into the body. */
 function renamedCap(params: Params, provider: string | undefined): Params | null {
   const { maxOutputTokens: cap, providerOptions } = params;
   if (cap === undefined || provider === undefined) return null;
@@ -184,7 +188,7 @@ function renamedCap(params: Params, provider: string | undefined): Params | null
   return { ...params, maxOutputTokens: undefined, providerOptions: { ...providerOptions, [provider]: options } };
 }
 
-/** The request's own fields that it is sent without; the adapter's transform reads them (withoutDropped). */
+/** Request fields to remove; read by the adapter's transform (`sentBody`). */
 const dropField = "rivulet_drop";
 
 function withoutFields(params: Params, provider: string | undefined, ...fields: string[]): Params | null {
@@ -199,13 +203,13 @@ function withoutFields(params: Params, provider: string | undefined, ...fields: 
 }
 
 /**
- * The body as it is sent. A call of tools has an empty text, since some servers refuse null; arguments that are no JSON go
- * back as they came. What the client itself asked for counts more than what the adapter makes of it.
+ * The final body. A tool call gets an empty text, since some servers refuse null; invalid JSON
+ * arguments go back as received. The client's own fields override what the adapter makes of them.
  */
 export function sentBody({
   [dropField]: dropped = [],
   [fieldsOption]: fields = {},
-  // An option of OpenAI's own adapter, of which this one knows nothing.
+  // An option of OpenAI's own adapter, unknown to this one.
   systemMessageMode: _,
   messages,
   ...body
@@ -222,7 +226,7 @@ export function sentBody({
 
 type SentPart = { name?: string; rivulet_detail?: string; image_url?: object };
 
-/** A speaker's name belongs to the message, and how closely an image is looked at to its address. */
+/** A speaker's name belongs to the message, and an image's detail level to its URL. */
 function contentOf(parts: SentPart[]): object {
   const name = parts.find((part) => part.name)?.name;
   const content = parts.map(({ name: _, rivulet_detail: detail, ...part }) =>
@@ -233,7 +237,10 @@ function contentOf(parts: SentPart[]): object {
 
 type SentCall = { function: { arguments: string } };
 
-/** The adapter makes a JSON string of arguments that are no JSON. Those of a call are an object, so a string is not meant. */
+/**
+ * The adapter encodes non-JSON arguments as a JSON string. Valid arguments are an object, so a
+ * string is always such an encoding.
+ */
 function unquoted(call: SentCall): SentCall {
   const { arguments: json } = call.function;
   return json.startsWith('"')

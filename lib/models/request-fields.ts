@@ -1,5 +1,6 @@
-// The fields of a Chat Completions request for which the AI SDK has no setting, and the options in which each adapter reads
-// them (docs/protocol.md §6.6). What a model's provider cannot be told is refused by name: nothing is dropped. Pure.
+// Chat Completions request fields without an AI SDK setting, and the options in which each adapter
+// reads them (docs/protocol.md §6.6). Unsupported fields are refused by name; nothing is dropped.
+// Pure.
 import type { JSONObject, JSONValue, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { AppError } from "@/lib/errors";
 import type { TurnCall } from "@/lib/turn/turn-context";
@@ -7,37 +8,37 @@ import type { TurnCall } from "@/lib/turn/turn-context";
 type Fields = NonNullable<TurnCall["fields"]>;
 type Setting = keyof TurnCall["settings"];
 
-/** What a provider's adapter takes besides the settings of every model. */
+/** What a provider's adapter supports besides the common settings. */
 export type FieldSupport = {
-  /** The name under which the adapter reads its options. */
+  /** The adapter's option namespace. */
   options: string;
-  /** The settings that the adapter leaves out, with a warning that nobody reads. */
+  /** Settings the adapter drops with a warning. */
   lacks: readonly Setting[];
-  /** Its messages say who of several speaks. */
+  /** Supports speaker names in messages. */
   names?: boolean;
 } & (
   | {
-      /** The request is one of Chat Completions: the fields go into it as they are. */
+      /** A Chat Completions request: fields go into it unchanged. */
       kind: "body";
       toOptions(fields: Fields): JSONObject;
     }
   | {
       kind: "mapped";
-      /** From a field to the adapter's option. */
+      /** Maps a field to the adapter's option. */
       fields: Readonly<Record<string, string | ((value: JSONValue) => JSONObject)>>;
-      /** It has an option that makes the schema of an answer strict. */
+      /** Has an option to enforce the response schema strictly. */
       strictSchema?: boolean;
     }
 );
 
-/** Under which `sentBody` (repairs.ts) finds the fields of a compatible server. */
+/** Where `sentBody` (repairs.ts) finds the fields for a compatible server. */
 export const fieldsOption = "rivulet_fields";
 
 export function compatibleFields(options: string): FieldSupport {
   return { options, lacks: [], names: true, kind: "body", toOptions: (fields) => ({ [fieldsOption]: fields }) };
 }
 
-/** Its adapter puts options that it does not know into the body. */
+/** Its adapter copies unknown options into the body. */
 export const openrouterFields: FieldSupport = {
   options: "openrouter",
   lacks: [],
@@ -124,7 +125,10 @@ export const bedrockFields: FieldSupport = {
   fields: {},
 };
 
-/** It samples nothing, so sampling settings lose nothing with it, and nobody else hears of who asked. */
+/**
+ * Does no sampling, so ignoring sampling settings loses nothing, and no third party learns who
+ * asked.
+ */
 export const localFields: FieldSupport = {
   options: "local",
   lacks: ["stopSequences"],
@@ -137,7 +141,7 @@ export const localFields: FieldSupport = {
   ),
 };
 
-/** As a client names them. */
+/** As clients name them. */
 const settingNames: Record<Setting, string> = {
   temperature: "temperature",
   topP: "top_p",
@@ -148,7 +152,7 @@ const settingNames: Record<Setting, string> = {
   frequencyPenalty: "frequency_penalty",
 };
 
-/** The field that a client sent, by the AI SDK's name of it; undefined for what is no field of a client. */
+/** The client's name for an AI SDK setting; undefined if it is no client field. */
 export function fieldOfSetting(setting: string): string | undefined {
   const names: Record<string, string> = {
     ...settingNames,
@@ -163,7 +167,10 @@ type Extras = Pick<LanguageModelV4CallOptions, "reasoning" | "responseFormat" | 
 
 const efforts = ["none", "minimal", "low", "medium", "high", "xhigh"] as const;
 
-/** What the model is called with besides the settings. Throws bad_request naming a field that its provider does not take. */
+/**
+ * Call options besides the settings. Throws bad_request naming a field the provider does not
+ * support.
+ */
 export function callOptions(support: FieldSupport, { settings, fields = {} }: TurnCall): Extras {
   for (const setting of support.lacks) if (settings[setting] !== undefined) throw refused(settingNames[setting]);
   if (Object.keys(fields).length === 0) return {};
@@ -172,7 +179,7 @@ export function callOptions(support: FieldSupport, { settings, fields = {} }: Tu
   const options: JSONObject = {};
   for (const [field, value] of Object.entries(rest)) {
     const option = support.fields[field];
-    // It asks for what every model does.
+    // Requests what every model does.
     if (field === "modalities") continue;
     if (option === undefined || value === undefined) throw refused(field);
     Object.assign(options, typeof option === "string" ? { [option]: value } : option(value));

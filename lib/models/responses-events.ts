@@ -1,4 +1,5 @@
-// The Responses API as its imitators stream it: what they leave out is filled in, and what is no event of it is left out. Pure.
+// Reads Responses API streams of imitators: fills in what they omit, and drops foreign events.
+// Pure.
 import {
   type EventReader,
   type Item,
@@ -18,14 +19,14 @@ type OutputItem = {
   place: number;
   id: string;
   type: string;
-  /** Of its text and of its reasoning: what was shown, by the place of the part. */
+  /** Characters already emitted of its text and reasoning, by part. */
   shown: Map<string, number>;
-  /** Of a call. */
+  /** For a call. */
   call: { id: string; name: string; input: string };
   done: boolean;
 };
 
-/** Reasoning that is shown as it is written, under the names that imitators have for it. */
+/** Visible reasoning, under the names that imitators use. */
 const reasoningDeltas = new Set([
   "response.reasoning_text.delta",
   "response.reasoning.delta",
@@ -37,15 +38,15 @@ export class ResponsesEvents implements EventReader {
   readonly settled = false;
   readonly graceMs = 0;
   readonly #url: string;
-  /** By their place in the output. */
+  /** By output index. */
   readonly #items = new Map<number, OutputItem>();
   #last: OutputItem | undefined;
   #created = false;
   #foreign = false;
-  /** From its beginning to the first item that is shown, and while it reasons. */
+  /** From the start until the first visible item, and while reasoning. */
   #thinking = false;
 
-  /** `url` is named by the failures. */
+  /** `url` appears in failures. */
   constructor(url: string) {
     this.#url = url;
   }
@@ -66,7 +67,7 @@ export class ResponsesEvents implements EventReader {
     return [];
   }
 
-  /** The adapter itself tells an answer without its last event from a whole one. */
+  /** The adapter itself detects an answer without its last event. */
   finish(failed: boolean): Item[] {
     if (!failed && this.#foreign && !this.#created) throw unreadable();
     return [];
@@ -148,14 +149,14 @@ export class ResponsesEvents implements EventReader {
     return [...this.#begun(), frameItem({ type: "response.output_item.added", output_index: place, item: added })];
   }
 
-  /** The item that an event is about, by its place, its id, or as the last one. */
+  /** The item an event refers to: by index, by id, or the last one. */
   #itemOf({ output_index: place, item_id: id }: JsonObject): OutputItem | undefined {
     const known = place === undefined ? undefined : this.#items.get(numberOf(place) ?? -1);
     if (known || typeof place === "number") return known;
     return id === undefined || id === this.#last?.id ? this.#last : this.#items.values().find((item) => item.id === id);
   }
 
-  /** The item of an event, and what announces it where the server did not. */
+  /** The event's item, announced first if the server did not. */
   #announced(event: JsonObject, type: string): { item: OutputItem; items: Item[] } {
     const known = this.#itemOf(event);
     if (known && known.type === type) return { item: known, items: [] };
@@ -182,7 +183,7 @@ export class ResponsesEvents implements EventReader {
     ];
   }
 
-  /** Text that comes whole, where no deltas said it. */
+  /** The part of a complete text that no delta delivered. */
   #remainder(event: JsonObject, text: unknown): Item[] {
     if (typeof text !== "string") return [];
     const shown = this.#itemOf(event)?.shown.get(partOf(event)) ?? 0;
@@ -230,7 +231,7 @@ export class ResponsesEvents implements EventReader {
     ];
   }
 
-  /** The end of the answer: items that only the end contains, calls that were never closed, and its usage. */
+  /** The end of the answer: items only the final event contains, unclosed calls, and usage. */
   #completed(told: unknown, type: string): Item[] {
     const response = isObject(told) ? told : {};
     const items = this.#begun();

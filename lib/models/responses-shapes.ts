@@ -1,7 +1,7 @@
-// Parts of the Responses API in the shapes that the adapter's closed schemas take, from what imitators send. Pure.
+// Shapes parts of the Responses API from imitators to fit the adapter's closed schemas. Pure.
 import { isObject, type JsonObject, numberOf } from "./answer-events";
 
-/** An item without what the schemas might refuse and nothing here needs. */
+/** Strips what the schemas might refuse and nothing here needs. */
 export function plainItem({ phase, encrypted_content: sealed, ...item }: JsonObject): JsonObject {
   return {
     ...item,
@@ -12,7 +12,7 @@ export function plainItem({ phase, encrypted_content: sealed, ...item }: JsonObj
 
 type Known = { id: string; type: string; call: { id: string; name: string; input: string } };
 
-/** An item at its end, with what was known of it before. */
+/** A finished item, completed with what was already known. */
 export function doneItem(told: JsonObject, { id, type, call }: Known): JsonObject {
   if (type !== "function_call") return { ...plainItem(told), id, type };
   const { arguments: input } = told;
@@ -21,7 +21,7 @@ export function doneItem(told: JsonObject, { id, type, call }: Known): JsonObjec
   return { id, type, call_id: call.id, name, arguments: text || call.input, status: "completed" };
 }
 
-/** Another event of the API; null for one that cannot be read, and is not missed. */
+/** Other events of the API; null for an unreadable one that is not missed. */
 export function filledEvent(type: string, event: JsonObject): JsonObject | null {
   if (type === "response.output_text.annotation.added") {
     const annotation = annotationOf(event.annotation);
@@ -32,7 +32,7 @@ export function filledEvent(type: string, event: JsonObject): JsonObject | null 
   return { ...event, type, summary_index: numberOf(event.summary_index) ?? 0 };
 }
 
-/** A page that is cited; others name files that nobody here can open. */
+/** A cited page; other annotations name files that nobody here can open. */
 function annotationOf(value: unknown): JsonObject | null {
   if (!isObject(value)) return null;
   const { url, title } = isObject(value.url_citation) ? value.url_citation : value;

@@ -1,5 +1,6 @@
-// Repeats a provider's call that failed before it said anything, when trying again may help: no connection, 408, 409, 429,
-// 5xx. What fails later is told, for text that was seen cannot be taken back (docs/protocol.md §7).
+// Retries a provider call that failed before any output, if that may help: no connection, 408, 409,
+// 429, 5xx. Later failures are reported, since visible text cannot be taken back (docs/protocol.md
+// §7).
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { delay, retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
 import { APICallError, type LanguageModelMiddleware, RetryError } from "ai";
@@ -7,16 +8,16 @@ import { maxKeptBytes } from "./answer-events";
 import { progressOf } from "./model-progress";
 import { refusalOf } from "./refusals";
 
-/** The second attempt after two seconds and the third four later, unless the provider says when. */
+/** Attempts after 2 s and 4 s more, unless the provider names a delay. */
 const maxRetries = 2;
-/** A provider that wants more patience than a person has is not waited for longer than for any other. */
+/** A longer requested delay is ignored in favour of the usual backoff. */
 const maxRetryAfterMs = 60_000;
 
-/** Between two looks at a model that is being loaded. */
+/** Poll interval while a model is loading. */
 const loadingPauseMs = 2_000;
 
 export type RetryOptions = {
-  /** How long a server may say that it is still loading the model. */
+  /** How long a server may report that it is loading the model. */
   loadingMs: number;
 };
 
@@ -24,10 +25,10 @@ export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
   const call = ({ abortSignal, providerOptions }: LanguageModelV4CallOptions) => {
     const startMs = performance.now();
     const repeat = retryWithExponentialBackoff({
-      // Whose client repeats the call is told at once.
+      // The client retries by itself and wants failures immediately.
       maxRetries: providerOptions?.rivulet?.repeats === false ? 0 : maxRetries,
       abortSignal,
-      // Some servers refuse for good with 429 or 500.
+      // Some servers refuse permanently with 429 or 500.
       shouldRetry: (error) => APICallError.isInstance(error) && error.isRetryable && refusalOf(error) === null,
       getDelayInMs: ({ error, exponentialBackoffDelay }) => retryAfterMs(error) ?? exponentialBackoffDelay,
       createRetryError: (failure) => new RetryError(failure),
@@ -54,7 +55,10 @@ export function retries({ loadingMs }: RetryOptions): LanguageModelMiddleware {
   };
 }
 
-/** llama.cpp, Hugging Face, Fireworks, SageMaker and others, in this order; never "overloaded", nor that it could not be loaded. */
+/**
+ * llama.cpp, Hugging Face, Fireworks, SageMaker and others, in this order; never "overloaded" or a
+ * failed load.
+ */
 const loadingWords =
   /\bloading\b|being loaded|scal(?:ing|ed).?(?:up|to zero)|not (?:yet )?(?:been )?(?:ready|loaded)|notready|warming|waking|starting up|is starting|cold start/i;
 const failedWords = /\bfail|\berror (?:while )?loading|out of memory|could not|cannot|unable/i;
@@ -66,7 +70,10 @@ function isLoading(error: unknown): boolean {
   return loadingWords.test(words) && !failedWords.test(words);
 }
 
-/** What the provider asked for: milliseconds in OpenAI's header, else seconds, also fractions, or a date (RFC 9110 §10.2.3). */
+/**
+ * The provider's requested delay: milliseconds in OpenAI's header, else seconds, possibly
+ * fractional, or a date (RFC 9110 §10.2.3).
+ */
 export function retryAfterMs(error: unknown): number | null {
   const headers = (APICallError.isInstance(error) && error.responseHeaders) || {};
   const { "retry-after-ms": millis, "retry-after": after = "" } = headers;

@@ -1,14 +1,13 @@
-// How the HTTP of a provider's call tells the limits on its silence (timeouts.ts) what it sees. The two meet at the call's abort signal, the
-// one thing that an adapter hands through unchanged.
+// How a provider call's HTTP layer reports activity to the silence limits (timeouts.ts). The two
+// are matched by the call's abort signal, the one thing adapters pass through unchanged.
 
 export type Activity = {
-  /** A connection is being made. */
   connecting(): void;
-  /** The connection stands and the request is on its way. */
+  /** The request is on its way. */
   connected(): void;
-  /** The response to a request that was accepted has begun; its first byte may take longer. */
+  /** A response with an accepting status has begun; its first byte may take longer. */
   responding(): void;
-  /** Something came, shown or not; `thinking`: the model is known to work in silence now. */
+  /** Data arrived, visible or not; `thinking`: the model is known to work silently now. */
   bytes(thinking?: boolean): void;
 };
 
@@ -23,12 +22,12 @@ function watched(): WeakMap<AbortSignal, Activity> {
   return shared[key];
 }
 
-/** Whoever sends with this signal reports here. */
+/** Requests with this signal report to `activity`. */
 export function watchActivity(signal: AbortSignal, activity: Activity): void {
   watched().set(signal, activity);
 }
 
-/** Where to report what a call with this signal does; nowhere when nobody watches. */
+/** Where calls with this signal report; a no-op without a watcher. */
 export function activityOf(signal: AbortSignal | null | undefined): Activity {
   return (signal && watched().get(signal)) || nothing;
 }

@@ -1,5 +1,5 @@
-// What a provider's response really holds, whatever its headers say: compression that nobody asked for is undone, and its first bytes tell a
-// stream of events from one JSON body and from a page.
+// Detects what a provider's response really holds, whatever its headers say: undoes unrequested
+// compression, and tells an event stream from a JSON body or a web page by its first bytes.
 import type { IncomingMessage } from "node:http";
 import { pipeline, type Readable, type Transform } from "node:stream";
 import {
@@ -12,7 +12,7 @@ import {
 } from "node:zlib";
 import { isObject } from "./answer-events";
 
-/** Text comes out as soon as it is there, and what came before the connection ended is kept. */
+/** Text is emitted as soon as possible, and data before a lost connection is kept. */
 const flushing = { flush: constants.Z_SYNC_FLUSH, finishFlush: constants.Z_SYNC_FLUSH };
 const decoders = {
   gzip: () => createGunzip(flushing),
@@ -28,22 +28,25 @@ const decoders = {
 
 const gzipMagic = Buffer.from([0x1f, 0x8b]);
 const zstdMagic = Buffer.from([0x28, 0xb5, 0x2f, 0xfd]);
-/** What is needed to know them. */
+/** Bytes needed to recognise a format. */
 const magicBytes = 4;
-/** A longer line is no chunk of a stream. */
+/** A longer line is no stream chunk. */
 const maxLineBytes = 1_048_576;
 
-/** `first`: what was read of the body already. */
+/** `first`: bytes already read from the body. */
 export type Sniffed = { kind: "events" | "json" | "other"; first: Buffer; body: Readable };
 
-/** Resolves with the first bytes of the body. Rejects when the connection fails before them. `onBytes`: for each read. */
+/**
+ * Resolves with the first bytes of the body. Rejects if the connection fails earlier. `onBytes`:
+ * called on each read.
+ */
 export async function sniff(message: IncomingMessage, onBytes: () => void): Promise<Sniffed> {
   const raw = await firstOf(message, onBytes, (bytes) => bytes.length >= magicBytes);
   const encoding = encodingOf(message.headers["content-encoding"], raw);
   if (!encoding) return sniffed(raw, message, onBytes);
   const decoder: Transform = decoders[encoding]();
   decoder.write(raw);
-  // A failure of either ends both; the reader of the decoder sees it there.
+  // A failure of either ends both; the decoder's reader sees it.
   return sniffed(
     Buffer.alloc(0),
     pipeline(message, decoder, () => {}),
@@ -57,13 +60,13 @@ async function sniffed(start: Buffer, body: Readable, onBytes: () => void): Prom
     : start;
   const kind = kindOf(begun);
   if (kind !== "json" || begun.length === 0) return { kind, first: begun, body };
-  // One chunk a line is a stream too.
+  // One chunk per line is a stream too.
   const hasLine = (bytes: Buffer) => begun.includes("\n") || bytes.includes("\n") || bytes.length > maxLineBytes;
   const first = Buffer.concat([begun, await firstOf(body, onBytes, hasLine)]);
   return { kind: beginsWithChunk(first) ? "events" : "json", first, body };
 }
 
-/** How the body is really encoded: proxies undo it and keep the header, or compress and name nothing. */
+/** The body's real encoding: proxies decode it but keep the header, or compress without one. */
 function encodingOf(header: string | undefined, bytes: Buffer): keyof typeof decoders | null {
   if (bytes.subarray(0, 2).equals(gzipMagic)) return "gzip";
   if (bytes.subarray(0, 4).equals(zstdMagic)) return "zstd";
@@ -71,7 +74,7 @@ function encodingOf(header: string | undefined, bytes: Buffer): keyof typeof dec
   if ((named !== "br" && named !== "deflate") || bytes.length === 0 || isPlain(bytes)) return null;
   if (named === "br") return "br";
   const [method = 0, flags = 0] = bytes;
-  // RFC 1950 §2.2; some servers leave this header out.
+  // RFC 1950 §2.2; some servers omit this header.
   return (method & 0x0f) === 8 && (method * 256 + flags) % 31 === 0 ? "deflate" : "deflateRaw";
 }
 
@@ -86,7 +89,7 @@ function isBlank(bytes: Buffer): boolean {
   return plainTextOf(bytes) === "";
 }
 
-/** White space and a byte order mark decide nothing. */
+/** Ignores white space and a byte order mark. */
 function plainTextOf(bytes: Buffer): string {
   return bytes
     .toString("latin1")
@@ -97,13 +100,13 @@ function plainTextOf(bytes: Buffer): string {
 function kindOf(bytes: Buffer): Sniffed["kind"] {
   const text = plainTextOf(bytes);
   if (text.startsWith("{") || text.startsWith("[")) return "json";
-  // Cut inside the name of a field, nothing can be said against it yet.
+  // Cut inside a field name: it may still be an event stream.
   const colon = text.indexOf(":");
   const isField = colon >= 0 ? fields.includes(text.slice(0, colon)) : fields.some((field) => field.startsWith(text));
   return isField ? "events" : "other";
 }
 
-/** Of an event stream; the first is a comment's. */
+/** Event stream fields; the empty one is a comment. */
 const fields = ["", "data", "event", "id", "retry", "error"];
 
 function beginsWithChunk(bytes: Buffer): boolean {
@@ -112,12 +115,12 @@ function beginsWithChunk(bytes: Buffer): boolean {
     const { choices }: { choices?: unknown } = JSON.parse(line);
     return Array.isArray(choices) && isObject(choices[0]) && isObject(choices[0].delta);
   } catch {
-    // Not whole in one line.
+    // Not complete on one line.
     return false;
   }
 }
 
-/** What comes until that is enough, or the end. Rejects when the connection fails before. */
+/** Reads until `isEnough` or the end. Rejects if the connection fails first. */
 function firstOf(body: Readable, onBytes: () => void, isEnough: (bytes: Buffer) => boolean): Promise<Buffer> {
   const pieces: Buffer[] = [];
   /** Pieces are joined at each doubling, which keeps this linear. */
@@ -150,7 +153,7 @@ function firstOf(body: Readable, onBytes: () => void, isEnough: (bytes: Buffer) 
       return true;
     };
     const fail = (error: Error = new Error("The connection was closed without a body.")) => {
-      // Also what a connection had brought before it failed.
+      // Includes data that arrived before the failure.
       if (look()) return;
       stop();
       reject(error);

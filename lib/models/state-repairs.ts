@@ -1,23 +1,22 @@
-// Refusals that are about what goes back to a provider of its own answers: reasoning, signatures,
-// encrypted items. Rows of the table in repairs.ts. Each pattern is applied to a bounded number of
-// characters.
+// Refusals about provider state in its own earlier answers: reasoning, signatures, encrypted items.
+// Rows for the table in repairs.ts. Patterns are applied to a bounded number of characters.
 import type { LanguageModelV4CallOptions, LanguageModelV4Message, LanguageModelV4Prompt } from "@ai-sdk/provider";
 
 type Params = LanguageModelV4CallOptions;
 export type Repair = {
   name: string;
-  /** By what the server's words are known. Applied to at most `maxReadCharacters` of them. */
+  /** Matches the server's text, of which at most `maxReadCharacters` are read. */
   refusal: RegExp;
-  /** Without what was refused; null when there is nothing of it that may be left out. */
+  /** The call without what was refused; null if nothing may be removed. */
   apply(params: Params): Params | null;
-  /** The refusal is about the model or its server, not about this one call. */
+  /** The refusal concerns the model or its server, not just this call. */
   lasting: boolean;
 };
 
 type Assistant = Extract<LanguageModelV4Message, { role: "assistant" }>;
 
 /**
- * Stale, of another conversation, or not where it was: OpenAI's items, signatures of Anthropic and
+ * Stale, from another conversation, or misplaced: OpenAI's items, signatures of Anthropic and
  * Google.
  */
 // Bounded: maxReadCharacters of repairs.ts.
@@ -37,7 +36,7 @@ const badState = new RegExp(
 
 export const stateRepairs: Repair[] = [
   {
-    // Where earlier turns are bound to a prompt that has changed since, they are refused in every
+    // If earlier turns are bound to a prompt that has changed since, they are refused in every
     // later turn.
     name: "state of earlier turns",
     refusal: badState,
@@ -51,7 +50,7 @@ export const stateRepairs: Repair[] = [
     lasting: false,
   },
   {
-    // Gemini: calls of another model. The value is the one that Google documents for them.
+    // Gemini: calls of another model. Google documents this value for them.
     name: "missing signature",
     refusal: /(?:missing|lacks).{0,20}thought.?signature/i,
     apply: (params) => withPrompt(params, (message, inTurn) => (inTurn ? withSignatures(message) : message)),
@@ -59,7 +58,7 @@ export const stateRepairs: Repair[] = [
   },
   {
     // Groq: "property 'reasoning_content' is unsupported". Mistral: "extra_forbidden", with the
-    // place.
+    // location.
     name: "reasoning text",
     // Bounded: maxReadCharacters.
     refusal:
@@ -68,7 +67,7 @@ export const stateRepairs: Repair[] = [
     lasting: true,
   },
   {
-    // DeepSeek refuses calls without reasoning, also those that another model made.
+    // DeepSeek refuses calls without reasoning, even those made by another model.
     name: "missing reasoning",
     // Bounded: maxReadCharacters.
     refusal: /^(?=.*\breasoning_content\b)(?=.*(?:passed back|missing|required))/is,
@@ -77,7 +76,7 @@ export const stateRepairs: Repair[] = [
   },
 ];
 
-/** Null when nothing changes. `inTurn`: after the last question. */
+/** Null if nothing changes. `inTurn`: after the last question. */
 function withPrompt(params: Params, change: (message: Assistant, inTurn: boolean) => Assistant): Params | null {
   const question = params.prompt.findLastIndex(({ role }) => role === "user");
   const prompt: LanguageModelV4Prompt = params.prompt.map((message, index) =>
@@ -86,7 +85,7 @@ function withPrompt(params: Params, change: (message: Assistant, inTurn: boolean
   return prompt.some((message, index) => message !== params.prompt[index]) ? { ...params, prompt } : null;
 }
 
-/** Plain reasoning stays: some servers demand it. */
+/** Plain reasoning stays: some servers require it. */
 function withoutState(message: Assistant): Assistant {
   if (message.content.every(({ providerOptions }) => providerOptions === undefined)) return message;
   const content = message.content

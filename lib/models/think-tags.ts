@@ -1,9 +1,10 @@
-// Reasoning that a model writes into its text, between tags at the very beginning: Qwen, DeepSeek's distilled models and others do, where
-// the server has no reasoning parser. Linear in the text, whatever it is cut into. Pure.
+// Reasoning that a model writes into its text, between tags at the very start: Qwen, DeepSeek's
+// distilled models and others, where the server has no reasoning parser. Linear in the text,
+// however it is split. Pure.
 
 type Piece = { kind: "content" | "reasoning_content"; text: string };
 
-/** What opens the reasoning, and what closes it. */
+/** Opening and closing tags. */
 const tags = new Map([
   ["<think>", "</think>"],
   ["<thinking>", "</thinking>"],
@@ -14,14 +15,14 @@ const tags = new Map([
   ["[THINK]", "[/THINK]"],
   ["◁think▷", "◁/think▷"],
   ["<|START_THINKING|>", "<|END_THINKING|>"],
-  // gpt-oss, where the server does not read its channels.
+  // gpt-oss, where the server does not parse its channels.
   ["<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"],
 ]);
-/** A text that begins so has no reasoning: the template of the prompt opened and closed it. */
+/** A text that starts like this has no reasoning: the prompt template opened and closed it. */
 const emptyReasoning = ["</think>", "<|channel|>final<|message|>"];
 const beginnings = [...tags.keys(), ...emptyReasoning];
 const longestBeginning = Math.max(...beginnings.map(({ length }) => length));
-/** White space alone decides nothing; more than this of it is an odd answer and no preamble. */
+/** White space alone decides nothing; more than this is an odd answer, not a preamble. */
 const maxPreamble = 100;
 
 export class ThinkTags {
@@ -34,7 +35,7 @@ export class ThinkTags {
     return this.#state === "inside";
   }
 
-  /** What is known of the text so far; what may be the beginning of a tag is held back. */
+  /** Returns the classified text; a possible start of a tag is held back. */
   read(text: string): Piece[] {
     if (this.#state === "text") return [{ kind: "content", text }];
     this.#held += text;
@@ -58,13 +59,13 @@ export class ThinkTags {
       if (end < 0) return pieces;
       this.#state = "after";
     }
-    // The blank lines between reasoning and answer belong to neither.
+    // Blank lines between reasoning and answer belong to neither.
     this.#held = this.#held.trimStart();
     if (this.#held !== "") pieces.push(...this.#giveText());
     return pieces;
   }
 
-  /** What was held back, at the end of the text. Where it broke off, the beginning of a tag is none. */
+  /** Returns what was held back at the end. In a truncated answer, a partial tag is dropped. */
   flush(brokeOff = false): Piece[] {
     const text = this.#held;
     this.#held = "";
@@ -80,7 +81,7 @@ export class ThinkTags {
   }
 }
 
-/** How many characters at the end may begin the tag. */
+/** How many trailing characters may start the tag. */
 function partialTag(text: string, tag: string): number {
   for (let length = Math.min(tag.length - 1, text.length); length > 0; length--)
     if (tag.startsWith(text.slice(-length))) return length;

@@ -1,12 +1,16 @@
-// Ends a provider's call that has gone silent: while it connects, before the first byte of the answer, or between two bytes. Bytes count, not
-// what an adapter makes of them: a comment, a ping and a model's hidden reasoning are signs of life (docs/protocol.md §7).
+// Ends a provider call that has gone silent: while connecting, before the first byte, or between
+// bytes. Bytes count, not what an adapter makes of them: comments, pings and hidden reasoning are
+// signs of life (docs/protocol.md §7).
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import { completed } from "./endings";
 import { type ModelProgress, progressOf } from "./model-progress";
 import { watchActivity } from "./silence";
 
-/** The provider was silent for too long. Its request was aborted; what it had sent before was delivered. */
+/**
+ * The provider was silent for too long. The request was aborted; data received before was
+ * delivered.
+ */
 export class ProviderTimeoutError extends Error {
   readonly limitMs: number;
 
@@ -16,13 +20,13 @@ export class ProviderTimeoutError extends Error {
     this.limitMs = limitMs;
   }
 
-  /** As `instanceof`, also for one of another bundle: which of them made the catalogue is chance. */
+  /** Works like `instanceof` across bundles: any of them may have created the catalogue. */
   static is(error: unknown): error is ProviderTimeoutError {
     return error instanceof Error && error.name === "ProviderTimeoutError";
   }
 }
 
-/** Nobody answered at the provider's address in time. Looks like any other connection that failed. */
+/** The provider's address did not answer in time. Treated like any failed connection. */
 export class ConnectTimeoutError extends Error {
   readonly code = "ETIMEDOUT";
 
@@ -33,25 +37,24 @@ export class ConnectTimeoutError extends Error {
 }
 
 export type Timeouts = {
-  /** Until the connection stands. */
   connectMs?: number;
-  /** From the request to the first byte of the answer, or its first part; also for the silence of a model that is known to think. */
+  /** From the request to the first byte or part; also the limit while a model is known to think. */
   firstChunkMs: number;
-  /** From one byte, or part, to the next. */
+  /** Between bytes or parts. */
   chunkMs: number;
-  /** Silence before the response may be a model that is being loaded: shown to people, and nothing else. */
+  /** Silence before the response may be a loading model; affects only what users are shown. */
   loads?: boolean;
 };
 
-/** Ten times what a far server needs under load. */
+/** Ten times what a distant server needs under load. */
 const connectLimitMs = 10_000;
 
 /**
- * Parts pass in order, up to the first failure, which is the last part (`error`); the end is completed
- * (endings.ts), all others are unchanged. On a timeout the request is aborted (its socket closes) and the
- * call fails, or its stream ends, with ProviderTimeoutError. Only time spent waiting for the provider
- * counts, never a slow consumer's. An answer asked for whole is one chunk. The caller's own abort passes
- * through.
+ * Parts pass in order up to the first failure, which becomes the last part (`error`); the end is
+ * completed (endings.ts), all others pass unchanged. On a timeout the request is aborted (its
+ * socket closes) and the call or stream fails with ProviderTimeoutError. Only time spent waiting
+ * for the provider counts, never a slow consumer's. A non-streamed answer is one chunk. The
+ * caller's own abort passes through.
  */
 export function timeouts(limits: Timeouts): LanguageModelMiddleware {
   const { firstChunkMs } = limits;
@@ -82,16 +85,16 @@ export function timeouts(limits: Timeouts): LanguageModelMiddleware {
   };
 }
 
-/** Where an answer begins. Reasoning comes before it. */
+/** Parts that start an answer. Reasoning precedes it. */
 const beginnings = new Set<LanguageModelV4StreamPart["type"]>(["text-delta", "tool-input-start", "tool-call", "file"]);
 
-/** Headers of a stream, not content: a provider may send them at once and then think for ever. */
+/** Stream preamble, not content: a provider may send these at once and then think forever. */
 const preamble = new Set<LanguageModelV4StreamPart["type"]>(["stream-start", "response-metadata", "raw"]);
 
 /**
- * The first failure becomes an `error` part and the end of the stream. Not an errored stream: that would throw away what
- * is still queued before the failure. And not one part among others, as the SDK's adapters have it for a frame they
- * cannot read: text that goes on after a hole would be stored as if it were whole.
+ * The first failure becomes an `error` part and ends the stream. Not an errored stream: that would
+ * discard parts queued before the failure. And not one part among others, as the SDK's adapters
+ * emit for an unreadable frame: text after a gap would be stored as if it were complete.
  */
 function guard(
   source: ReadableStream<LanguageModelV4StreamPart>,
@@ -127,7 +130,7 @@ function guard(
             answers = true;
             silence.progress?.answering();
           }
-          // Here, since a middleware of its own would be one stream more for every text to pass.
+          // Here, since separate middleware would be one more stream for every text.
           for (const part of completed(value)) controller.enqueue(part);
         } catch (error) {
           if (caller?.aborted) {
@@ -159,22 +162,23 @@ function guard(
 }
 
 type Silence = {
-  /** Aborts on expiry and with the caller's own signal. */
+  /** Aborts on expiry and with the caller's signal. */
   signal: AbortSignal;
-  /** Of the caller; null when it does not want to know. */
+  /** The caller's; null without a listener. */
   progress: ModelProgress | null;
   /** Rejects on expiry; never resolves. */
   expired: Promise<never>;
-  /** The provider is waited for again. */
+  /** Waiting for the provider again. */
   resume(): void;
-  /** It is not, for its consumer is at work; `begun`: what came was content. */
+  /** The consumer is working; `begun`: content has arrived. */
   pause(begun: boolean): void;
   end(): void;
 };
 
 /**
- * One timer a call: what comes only moves the deadline, and the timer, when it fires early, sleeps for what is left. It never
- * sleeps longer than the shortest limit in use, so that a deadline moved nearer is not overslept.
+ * One timer per call: activity only moves the deadline, and a timer that fires early sleeps for the
+ * rest. It never sleeps longer than the shortest limit in use, so a deadline moved nearer is not
+ * overslept.
  */
 function watch(
   { connectMs = connectLimitMs, firstChunkMs, chunkMs, loads = false }: Timeouts,
@@ -182,7 +186,7 @@ function watch(
 ): Silence {
   const controller = new AbortController();
   const { promise: expired, reject } = Promise.withResolvers<never>();
-  // Whoever waits for it sees the rejection; without a waiter it must not count as unhandled.
+  // Waiters see the rejection; without one it must not count as unhandled.
   expired.catch(() => {});
   const progress = progressOf(caller);
   progress?.begin(loads);
@@ -192,7 +196,7 @@ function watch(
   let paused = false;
   let deadline = performance.now() + limitMs;
   let timer = setTimeout(check, tickMs);
-  // Behind HTTP of another kind nobody says when it stands; then only the first byte is waited for.
+  // Other HTTP implementations do not report the connection; then only the first byte is awaited.
   let connecting: NodeJS.Timeout | undefined;
 
   function check(): void {
@@ -222,7 +226,7 @@ function watch(
     progress?.end();
   }
 
-  // `AbortSignal.any` would do the same with weak references, which each collection has to look at.
+  // `AbortSignal.any` would use weak references, which every garbage collection must visit.
   const { signal } = controller;
   const follow = () => controller.abort(caller?.reason);
   caller?.addEventListener("abort", follow, { once: true });

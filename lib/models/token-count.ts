@@ -1,20 +1,18 @@
-// How many tokens a text has (decision 0035). Long texts are counted in slices with pauses between
-// them, since everything else of the process waits meanwhile. Counts are remembered by the text's
-// hash: a message never changes.
+// Counts a text's tokens (decision 0035). Long texts are counted in slices with pauses, since
+// counting blocks the event loop. Counts are cached by the text's hash: a message never changes.
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 
 /**
- * The library takes the square of the length of one word, and a run of one letter is a word. In
- * slices as short as this, any text costs about the same. Cut at a space they have the same tokens
- * as the whole.
+ * The library is quadratic in the length of a word, and a run of one letter is a word. In slices
+ * this short any text costs about the same. Slices cut at spaces have the same tokens as the whole.
  */
 const sliceCharacters = 256;
-/** Between two pauses: about as long as a commit. */
+/** Time between pauses: about as long as a commit. */
 const atOnceMs = 5;
-/** With its hash one takes some 100 bytes. */
+/** Each takes about 100 bytes with its hash. */
 const maxRemembered = 20_000;
-/** Of the library's own, which holds words of users' texts. */
+/** Of the library's own cache, which holds words of users' texts. */
 const mergeCacheSize = 2_000;
 
 type Counter = (text: string) => number;
@@ -25,8 +23,8 @@ const key = Symbol.for("rivulet.tokens");
 const shared = globalThis as { [key]?: TokenCounts };
 
 /**
- * By cl100k_base: what the vocabularies of Llama 3 and Qwen are made from; OpenAI's newer one
- * rarely makes more tokens.
+ * Uses cl100k_base: the vocabularies of Llama 3 and Qwen derive from it, and OpenAI's newer one
+ * rarely yields more tokens.
  */
 export async function countTokens(text: string): Promise<number> {
   shared[key] ??= { remembered: new Map() };
@@ -59,7 +57,7 @@ async function countSlices(text: string, counter: Counter): Promise<number> {
   return count;
 }
 
-/** Before the last space in the slice, for words begin with theirs; else wherever it is full. */
+/** Before the last space in the slice, since tokens start with their space; else at the limit. */
 function sliceEnd(text: string, from: number): number {
   const end = from + sliceCharacters;
   if (end >= text.length) return text.length;
@@ -68,12 +66,12 @@ function sliceEnd(text: string, from: number): number {
 }
 
 async function loadCounter(): Promise<Counter> {
-  // Two imports: each holds the event loop for some 30 ms.
+  // Two imports: each blocks the event loop for about 30 ms.
   await import("gpt-tokenizer/bpeRanks/cl100k_base");
   await setImmediate();
   const tokenizer = await import("gpt-tokenizer/encoding/cl100k_base");
   tokenizer.setMergeCacheSize(mergeCacheSize);
-  // What looks like a control token is text of a user: it is counted, and never refused.
+  // Control tokens in user text are counted as text, never refused.
   const options = { allowedSpecial: new Set<string>(), disallowedSpecial: new Set<string>() };
   return (text) => tokenizer.countTokens(text, options);
 }

@@ -1,5 +1,6 @@
-// Tool calls in a Chat Completions stream, read into the form in which each call has an index, an id and a name. Servers leave out any of
-// these, give all calls the same index or id, or a call another id with each piece. Linear in the pieces. Pure.
+// Normalises tool calls of a Chat Completions stream: each gets an index, an id and a name. Servers
+// omit any of these, give all calls the same index or id, or change a call's id with each piece.
+// Linear in the pieces. Pure.
 import { isObject, type JsonObject, numberOf, unreadable } from "./answer-events";
 import { CallArguments } from "./call-arguments";
 
@@ -8,11 +9,11 @@ type Call = {
   /** Another call has this id. */
   repeatsId: boolean;
   place: number | undefined;
-  /** Null until the server has told it: nothing of the call is given on before. */
+  /** Null until known: nothing of the call is forwarded before. */
   name: string | null;
   /** In the canonical stream, once the name is known. */
   index: number;
-  /** Came before the name. */
+  /** Arguments received before the name. */
   waiting: string;
   extra: JsonObject | undefined;
   input: CallArguments;
@@ -27,7 +28,7 @@ export class ToolCalls {
   readonly #unnamed = new Set<Call>();
   #last: Call | undefined;
 
-  /** Calls with a name. */
+  /** Number of named calls. */
   get count(): number {
     return this.#named.length;
   }
@@ -35,7 +36,7 @@ export class ToolCalls {
   /** The canonical pieces of a delta's calls. */
   read(delta: JsonObject): JsonObject[] {
     const pieces: JsonObject[] = [];
-    /** Of this delta: a second name at the same place is another call. */
+    /** Calls started in this delta: a second name at the same index is another call. */
     const begun = new Set<Call>();
     for (const each of callsOf(delta)) {
       const piece = this.#piece(each, begun);
@@ -44,7 +45,7 @@ export class ToolCalls {
     return pieces;
   }
 
-  /** What had been held back of the arguments. Throws for arguments without a name: their call would be lost. */
+  /** Returns held-back arguments. Throws for arguments without a name: their call would be lost. */
   end(): JsonObject[] {
     if ([...this.#unnamed].some(({ waiting }) => waiting !== "")) throw unreadable();
     return this.#named.flatMap((call) => {
@@ -76,11 +77,11 @@ export class ToolCalls {
     };
   }
 
-  /** The call that this piece belongs to; undefined for a new one. */
+  /** The call this piece belongs to; undefined for a new one. */
   #find(piece: Piece, begun: Set<Call>): Call | undefined {
     const { id, place, name } = piece;
     let call = id === null ? undefined : this.#byId.get(id);
-    // One id for several calls.
+    // Several calls share one id.
     if (call && place !== undefined && call.place !== undefined && call.place !== place)
       call = this.#byPlace.get(place);
     else if (!call && place !== undefined) call = this.#byPlace.get(place);
@@ -99,12 +100,12 @@ export class ToolCalls {
   }
 }
 
-/** Only a name begins another call at the place of a known one. */
+/** Only a name starts another call at a known index. */
 function isAnother(call: Call, { id, name, text }: Piece, begun: Set<Call>): boolean {
   if (name === null || call.name === null) return false;
   if (begun.has(call)) return true;
   const opens = text.trimStart().startsWith("{");
-  // Some servers make up another id for each piece.
+  // Some servers invent a new id for each piece.
   if (id !== null && call.id !== null && id !== call.id) return opens || call.input.empty || call.input.complete;
   if (id !== null && id === call.id) return false;
   return name !== call.name || (call.input.complete && text !== "" && !call.input.repeats(text));

@@ -1,21 +1,25 @@
-// How much of an answer its cited sources support. Pure: words against words, no model and no database.
-// It can tell that a sentence says something its source does not; it cannot tell that the source is right.
+// Measures how well an answer's cited sources support it. Pure: compares words, without a model or
+// a database. It can tell that a sentence says something its source does not, but not that the
+// source is right.
 import type { Source } from "@/lib/turn/chunks";
 import { contentWords, contentWordsOfLines, sentences, withoutMarkup } from "@/lib/words";
 
-/** A sentence counts as supported when its sources hold at least half of its words: the rest is phrasing. */
+/**
+ * A sentence is supported if its sources contain at least half of its words: the rest is phrasing.
+ */
 const supportedFrom = 0.5;
 
 export type Grounding = {
-  /** 0..1: the mean support of the answer's sentences, weighted by their length. */
+  /** 0..1: mean support of the answer's sentences, weighted by length. */
   confidence: number;
-  /** 0..1: the share of sentences that are supported. */
+  /** 0..1: share of supported sentences. */
   groundedness: number;
 };
 
 /**
- * The support of a sentence is the share of its content words that the sources it cites (`[1]`, `[2, 3]`) hold; without
- * a citation of a known source it is 0. Sentences without content words do not count. Null without sources.
+ * A sentence's support is the share of its content words found in the sources it cites (`[1]`, `[2,
+ * 3]`); 0 without a citation of a known source. Sentences without content words are ignored. Null
+ * without sources.
  */
 export function ground(answer: string, sources: Source[]): Grounding | null {
   if (sources.length === 0) return null;
@@ -42,7 +46,7 @@ export function ground(answer: string, sources: Source[]): Grounding | null {
   return { confidence: held / length, groundedness: supported / counted };
 }
 
-/** A set: a sentence may cite one source any number of times. */
+/** A set: a sentence may cite a source repeatedly. */
 type CitedSentence = { words: string[]; cited: Set<number> };
 
 const citation = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/g;
@@ -50,7 +54,8 @@ const citation = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\](?!\()/g;
 function citedSentences(answer: string): CitedSentence[] {
   const found: { text: string; cited: Set<number> }[] = [];
   for (const sentence of sentences(answer)) {
-    // A citation after the full stop is broken off into the next sentence; it belongs to the one before.
+    // A citation after the full stop is split off into the next sentence; it belongs to the
+    // previous one.
     const leading = /^(?:\[[\d,\s]+\](?!\()\s*)+/.exec(sentence)?.[0] ?? "";
     const before = found.at(-1);
     if (before) for (const ordinal of ordinalsIn(leading)) before.cited.add(ordinal);

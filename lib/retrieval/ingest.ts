@@ -1,5 +1,5 @@
-// From a file to a document with searchable passages, and the list a user sees. Files are parsed by parse.ts, passages found by
-// search.ts. What throws here is meant for the uploader's eyes.
+// Turns a file into a document with searchable passages, and lists a user's documents. Files are
+// parsed by parse.ts, passages are found by search.ts. Error messages are meant for the uploader.
 import { v7 as uuidv7, validate } from "uuid";
 import {
   type DocumentRow,
@@ -18,7 +18,7 @@ import { type ParseKill, parseInProcess, parseLimits } from "./parse-process";
 import { parseQueue } from "./parse-queue";
 import { maxPassages, type Passage } from "./passages";
 
-/** A document as `GET /api/documents` shows it. Times are ISO 8601, UTC. */
+/** A document as shown by `GET /api/documents`. Times are ISO 8601, UTC. */
 export type DocumentInfo = {
   id: string;
   title: string;
@@ -30,19 +30,20 @@ export type DocumentInfo = {
   createdAt: string;
 };
 
-/** A text of ten million characters is a shelf of books; indexing it takes seconds, not minutes. */
+/** Ten million characters are a shelf of books; indexing them takes seconds, not minutes. */
 export const documentBytesLimit = 10 * 1024 * 1024;
 
-/** A file that has been parsed; it belongs to nobody yet. */
+/** A parsed file without an owner yet. */
 export type PreparedDocument = Omit<NewDocument, "id"> & { passages: Passage[] };
 
 /**
- * Parses the file in a process of its own and stores the document with all its passages, or nothing. Throws AppError
- * `bad_request` or `too_large` for the file, `rate_limited` or `unavailable` when too many are under way.
+ * Parses the file in a separate process and stores the document with all its passages, or nothing.
+ * Throws AppError `bad_request` or `too_large` for the file, `rate_limited` or `unavailable` if too
+ * many are in progress.
  */
 export async function ingestDocument(userId: string, { filename, bytes }: UploadedFile): Promise<DocumentInfo> {
   const file = { filename: plainName(filename), bytes };
-  // What is known without reading it needs no process.
+  // Checks that do not require reading it need no process.
   if (!mediaTypeOf(file.filename)) throw refusal("unsupported_type");
   if (bytes.byteLength > documentBytesLimit) throw refusal("too_many_bytes");
   const parsed = await parseQueue().run(userId, () => parseInProcess(file));
@@ -60,14 +61,14 @@ export async function listDocuments(
   return { documents: page.map(({ cursor: _, ...row }) => infoOf(row)), nextCursor };
 }
 
-/** Throws AppError `not_found` for an unknown or somebody else's id. */
+/** Throws AppError `not_found` for an unknown id or another user's. */
 export async function requireDocument(userId: string, id: string): Promise<DocumentInfo> {
   const row = validate(id) ? await findDocument(userId, id) : null;
   if (!row) throw notFound();
   return infoOf(row);
 }
 
-/** Throws AppError `not_found` for an unknown or somebody else's id. */
+/** Throws AppError `not_found` for an unknown id or another user's. */
 export async function deleteDocument(userId: string, id: string): Promise<void> {
   if (!validate(id) || !(await deleteDocumentRow(userId, id))) throw notFound();
 }
@@ -128,7 +129,9 @@ function notFound(): AppError {
   return new AppError("not_found", "There is no such document.");
 }
 
-/** Some clients send a whole path; and a name is shown, so it carries no control characters. */
+/**
+ * Some clients send a whole path, and since names are displayed, control characters are stripped.
+ */
 function plainName(filename: string): string {
   const name = filename.split(/[/\\]/).at(-1) ?? "";
   return name.replace(/\p{C}/gu, "").trim().slice(-200);

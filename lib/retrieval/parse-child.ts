@@ -1,22 +1,23 @@
-// The process in which one uploaded file is parsed: bytes on stdin, messages to the parent (parse-process.ts), exit. Plain
-// Node runs this file, outside the bundle (`scripts/imports.mjs` resolves its imports). It gets no environment, may read
-// nothing but the code, and may write and start nothing; the parent kills it when it takes too long or grows too large.
+// The process that parses one uploaded file: bytes on stdin, messages to the parent
+// (parse-process.ts), exit. Run by plain Node outside the bundle (`scripts/imports.mjs` resolves
+// its imports). It has no environment, may read only the code, and may neither write nor spawn; the
+// parent kills it if it takes too long or grows too large.
 import { buffer } from "node:stream/consumers";
 import { type ParseFailure, parseDocument } from "./parse";
 import type { Passage } from "./passages";
 
-/** `ready` before the file is looked at, any number of `passages`, then one of the others. */
+/** `ready` before the file is read, any number of `passages`, then one of the others. */
 export type ParseMessage =
   | { type: "ready" }
   | { type: "passages"; passages: Passage[] }
   | { type: "document"; title: string; mediaType: string }
   | { type: "failure"; failure: ParseFailure };
 
-/** Passages in one message: about a quarter of a megabyte, which the parent reads in a millisecond. */
+/** Passages per message: about a quarter of a megabyte, which the parent reads in a millisecond. */
 const passagesAtOnce = 250;
 
 async function run(): Promise<void> {
-  // Without a parent nobody wants the answer.
+  // Without a parent nobody wants the result.
   process.on("disconnect", () => process.exit(0));
   await send({ type: "ready" });
   const parsed = await parseDocument({ filename: process.argv[2] ?? "", bytes: await buffer(process.stdin) });

@@ -1,5 +1,5 @@
-// Parses one file in a process of its own, so that no file can hold the server's event loop, grow its memory or reach what it
-// knows. How many run at once is parse-queue.ts.
+// Parses one file in a separate process, so that no file can block the server's event loop, grow
+// its memory or access its secrets. parse-queue.ts limits concurrency.
 import { type ChildProcess, fork } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { setPriority } from "node:os";
@@ -12,30 +12,33 @@ import { maxPassages, type Passage } from "./passages";
 export type ParseLimits = {
   /** From the start of the process to its last message. */
   timeoutMs: number;
-  /** Of JavaScript objects. */
+  /** The V8 heap. */
   maxHeapMiB: number;
-  /** Of the whole process, with buffers and native memory. Watched where the system tells (Linux). */
+  /**
+   * The whole process, including buffers and native memory. Monitored where the system supports it
+   * (Linux).
+   */
   maxResidentMiB: number;
 };
 
 /**
- * Several times what the largest file may need: 10 MiB of text take about 2 s and 250 MiB on one core, and the core may be
- * busy with answers, which go first.
+ * Several times what the largest file needs: 10 MiB of text take about 2 s and 250 MiB on one core,
+ * which may be busy with answers, and those have priority.
  */
 export const parseLimits: ParseLimits = { timeoutMs: 30_000, maxHeapMiB: 384, maxResidentMiB: 768 };
 
-/** The process was killed for taking too long or growing too large; `failure` says which. */
+/** The process was killed for taking too long or growing too large. */
 export type ParseKill = "timeout" | "memory";
 
-/** Resolves what the script imports, as the bundler does for the server. */
+/** Resolves the script's imports, as the bundler does for the server. */
 const imports = "scripts/imports.mjs";
 
 const watchEveryMs = 100;
-/** Below the server: an answer must not wait for a file. */
+/** Below the server's priority: an answer must not wait for a file. */
 const niceness = 10;
 
 const passage = z.object({ heading: z.string().max(1_000), text: z.string().max(10_000) });
-/** Held against what comes: a file might have taken the process over. */
+/** Validates messages: a file might have taken over the process. */
 const message = z.discriminatedUnion("type", [
   z.object({ type: z.literal("ready") }),
   z.object({ type: z.literal("passages"), passages: z.array(passage).max(1_000) }),
@@ -47,8 +50,8 @@ const message = z.discriminatedUnion("type", [
 ]);
 
 /**
- * Where no such process can start, as on hosts that give no second one, the file is parsed in this one. Throws a plain Error
- * when the process ends without an answer of its own.
+ * Falls back to parsing in this process where none can be spawned, as on some hosts. Throws a plain
+ * Error if the process ends without a result.
  */
 export async function parseInProcess(
   file: UploadedFile,
@@ -98,7 +101,7 @@ function parseIn(child: ChildProcess, file: UploadedFile, limits: ParseLimits): 
       if (!ready) result ??= "not_started";
       settle(result ?? new Error(`The process that parses a file ended without an answer (${signal ?? code}).`));
     });
-    // It may be gone before it has read everything; `close` says so.
+    // It may exit before it has read everything; `close` reports that.
     child.stdin?.on("error", () => {});
     child.stdin?.end(file.bytes);
   });
@@ -109,7 +112,7 @@ function start(script: string, filename: string, limits: ParseLimits): ChildProc
   const readable = ["lib", "node_modules", "package.json", imports, path.dirname(script)].map(inRoot);
   const child = fork(inRoot(script), [filename], {
     cwd: inRoot("."),
-    // No address of the database, no key.
+    // No database URL, no keys.
     env: { NODE_ENV: process.env.NODE_ENV ?? "production" },
     execArgv: [
       "--disable-warning=ExperimentalWarning",
@@ -129,12 +132,12 @@ function lowerPriority({ pid }: ChildProcess): void {
   try {
     if (pid !== undefined) setPriority(pid, niceness);
   } catch (error) {
-    // Some systems do not allow it, and the process may be gone: it parses all the same, or `close` tells.
+    // Some systems forbid it, or the process has exited: it parses anyway, or `close` reports it.
     logger.debug({ err: error }, "the process that parses a file keeps its priority");
   }
 }
 
-/** 0 where the system does not tell. */
+/** 0 where unsupported. */
 async function residentMiB({ pid }: ChildProcess): Promise<number> {
   try {
     const [, pages] = (await readFile(`/proc/${pid}/statm`, "utf8")).split(" ");

@@ -1,18 +1,18 @@
-// How many files are parsed at once in this process, and who is next. Uploads beyond what may wait are refused: each of them
-// holds its bytes in memory.
+// Limits how many files are parsed at once in this process, and picks the next. Uploads beyond the
+// queue limits are refused: each holds its bytes in memory.
 import { availableParallelism } from "node:os";
 import { AppError } from "@/lib/errors";
 
 export type QueueLimits = {
-  /** At once. */
+  /** Concurrent parses. */
   maxRunning: number;
-  /** Of one user, running and waiting. */
+  /** Per user, running and waiting. */
   maxOfUser: number;
-  /** Of all users. Each waiting file may have 10 MiB. */
+  /** Across all users. Each waiting file may hold 10 MiB. */
   maxWaiting: number;
 };
 
-/** A core stays with the server. */
+/** Leaves a core to the server. */
 const defaults: QueueLimits = {
   maxRunning: Math.min(4, Math.max(1, availableParallelism() - 1)),
   maxOfUser: 4,
@@ -31,8 +31,9 @@ export class ParseQueue {
   }
 
   /**
-   * Runs the work when it is its turn: users without a running file first, then in the order of their uploads. Throws AppError
-   * `rate_limited` when the user has too many files under way, `unavailable` when all users together have.
+   * Runs the work in its turn: users without a running file first, then in upload order. Throws
+   * AppError `rate_limited` if the user has too many files in progress, `unavailable` if all users
+   * together have.
    */
   async run<T>(userId: string, work: () => Promise<T>): Promise<T> {
     await this.#turn(userId);

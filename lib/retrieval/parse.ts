@@ -1,5 +1,6 @@
-// From the bytes of a file to its title and passages. Runs in a process of its own (parse-child.ts), since a file is hostile;
-// knows no user, no database and no words for people. A new file type is one more entry in `mediaTypes` and a branch here.
+// Extracts title and passages from a file's bytes. Runs in a separate process (parse-child.ts),
+// since files are hostile; knows no users, no database and no user-facing text. A new file type is
+// one entry in `mediaTypes` and a branch here.
 import { truncate } from "@/lib/words";
 import { firstHeading, type Passage, splitPassages, TooManyPassages } from "./passages";
 
@@ -7,7 +8,7 @@ export type UploadedFile = { filename: string; bytes: Uint8Array };
 
 export type ParsedDocument = { title: string; mediaType: string; passages: Passage[] };
 
-/** Why a file has no document in it. */
+/** Why a file yields no document. */
 export type ParseFailure = "unsupported_type" | "not_text" | "no_text" | "too_many_passages";
 
 const mediaTypes: Record<string, string> = {
@@ -25,7 +26,7 @@ export function mediaTypeOf(filename: string): string | null {
   return mediaTypes[/\.[^.]*$/.exec(filename.toLowerCase())?.[0] ?? ""] ?? null;
 }
 
-/** Never throws for anything in the file. */
+/** Never throws because of the file's contents. */
 export async function parseDocument({ filename, bytes }: UploadedFile): Promise<ParsedDocument | ParseFailure> {
   const mediaType = mediaTypeOf(filename);
   if (!mediaType) return "unsupported_type";
@@ -43,7 +44,7 @@ export async function parseDocument({ filename, bytes }: UploadedFile): Promise<
   }
 }
 
-/** UTF-8, or UTF-16 with a byte order mark. Postgres cannot store U+0000, and no reader misses it. */
+/** UTF-8, or UTF-16 with a byte order mark. Strips U+0000, which Postgres cannot store. */
 function decode(bytes: Uint8Array): string | null {
   const [first, second] = bytes;
   const encoding =
@@ -51,7 +52,7 @@ function decode(bytes: Uint8Array): string | null {
   try {
     return new TextDecoder(encoding, { fatal: true }).decode(bytes).replaceAll("\0", "");
   } catch {
-    // What is no text is an answer, not an error.
+    // A file that is not text is a result, not an error.
     return null;
   }
 }

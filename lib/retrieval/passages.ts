@@ -1,5 +1,5 @@
-// Cuts a text into passages: the pieces that are searched, shown as sources and cited. Text in, text out.
-// No ids, no files, no database here. Linear in the length of the text, whatever it holds (test/linear.test.ts).
+// Splits a text into passages: the units that are searched, shown as sources and cited. Text in,
+// text out: no ids, files or database. Linear in the length of any text (test/linear.test.ts).
 import { RecursiveCharacterTextSplitter } from "@langchain/textsplitters";
 import { truncate, withoutMarkup } from "@/lib/words";
 
@@ -13,33 +13,36 @@ export type Passage = {
 export class TooManyPassages extends Error {}
 
 /**
- * Three times what 10 MiB of prose have. A document of headings alone would otherwise become a million rows, each with
- * the path of its headings.
+ * Three times what 10 MiB of prose yield. Otherwise a document of nothing but headings would become
+ * a million rows, each with its heading path.
  */
 export const maxPassages = 40_000;
 
-/** Characters: about 250 tokens, a few paragraphs. Six of them fit every model and can be read as sources. */
+/**
+ * Characters: about 250 tokens, a few paragraphs. Six of them fit every model and are readable as
+ * sources.
+ */
 const passageLength = 1000;
-/** A sentence or so: what was cut apart still stands together in one of the two. */
+/** Characters, about a sentence: text at a cut stays together in one of the two. */
 const overlap = 120;
 
-/** Characters that the splitter gets at once: it makes an array of all words of its text. */
+/** Characters given to the splitter at once: it builds an array of all words. */
 const stride = 16_000;
-/** A title stands at the top. */
+/** The title must appear within this many characters. */
 const titleWithin = 20_000;
-/** Characters of one heading, and of the path of headings, which is stored with each passage. */
+/** Characters of one heading, and of the heading path stored with each passage. */
 const maxHeadingLength = 200;
 const maxPathLength = 400;
-/** Characters of the line that opens a code fence, which is repeated in each passage of that code. */
+/** Characters of a code fence's opening line, repeated in each passage of that code. */
 const maxFenceInfoLength = 80;
 
 /**
- * In reading order, none of them empty or longer than about 1,200 characters. With `markdown` no passage crosses a
- * heading, the heading lines become `heading`, and a code fence that is cut is closed and opened again. Throws
- * TooManyPassages.
+ * In reading order, none empty or longer than about 1,200 characters. With `markdown` no passage
+ * crosses a heading, heading lines become `heading`, and a split code fence is closed and reopened.
+ * Throws TooManyPassages.
  */
 export async function splitPassages(text: string, { markdown }: { markdown: boolean }): Promise<Passage[]> {
-  // Blank lines beyond one say nothing, and a file full of them would cost seconds.
+  // More than one blank line means nothing, and a file full of them would cost seconds.
   const normal = text.replace(/\r\n?/g, "\n").replace(/\n{3,}/g, "\n\n");
   const passages: Passage[] = [];
   for (const section of markdown ? sectionsOf(normal) : [{ heading: "", text: normal, fence: null }]) {
@@ -55,13 +58,13 @@ export async function splitPassages(text: string, { markdown }: { markdown: bool
   return passages;
 }
 
-/** The text of the first `# heading` outside code, when it is near the top; else null. */
+/** The first `# heading` outside code, if near the top; else null. */
 export function firstHeading(markdown: string): string | null {
   for (const line of linesOf(markdown.slice(0, titleWithin))) if (line.heading?.level === 1) return line.heading.text;
   return null;
 }
 
-/** `fence` is the line that opened the code in which it begins. */
+/** `fence`: the opening line of the code block it starts in. */
 type Section = Passage & { fence: string | null };
 
 type Heading = { level: number; text: string };
@@ -123,7 +126,7 @@ function pathOf(headings: string[]): string {
 
 type Piece = { start: number; text: string };
 
-// No separator of a single character: it would cut emoji in half. What has no spaces is cut below.
+// No single-character separator: it would split emoji. Text without spaces is cut below.
 const splitter = new RecursiveCharacterTextSplitter({
   chunkSize: passageLength,
   chunkOverlap: overlap,
@@ -134,7 +137,7 @@ async function split(text: string): Promise<Piece[]> {
   const pieces: Piece[] = [];
   let from = 0;
   for (const found of await splitter.splitText(text)) {
-    // The splitter keeps its separators, so every piece is a stretch of the text.
+    // The splitter keeps its separators, so every piece is a substring of the text.
     const start = text.indexOf(found, from);
     from = start + 1;
     for (const part of cut(found, passageLength)) pieces.push({ start: start + part.start, text: part.text.trim() });
@@ -142,7 +145,9 @@ async function split(text: string): Promise<Piece[]> {
   return pieces.filter((piece) => piece.text !== "");
 }
 
-/** Stretches of at most `limit` characters, at white space where the second half of a stretch has some. */
+/**
+ * Pieces of at most `limit` characters, cut at white space if there is some in their second half.
+ */
 function* cut(text: string, limit: number): Generator<Piece> {
   let start = 0;
   while (text.length - start > limit) {
@@ -163,7 +168,7 @@ function withWholeFences(text: string, open: string | null): string {
   return fence ? `${opened}\n${fence.match(/^(`+|~+)/)?.[0]}` : opened;
 }
 
-/** Tells the line that opened the fence in which a position lies. Ask with positions that never go back. */
+/** Returns the opening line of the fence at a position. Positions must not decrease. */
 function fencesOf({ text, fence: begins }: Section): (position: number) => string | null {
   const changes: { position: number; fence: string | null }[] = [];
   let fence = begins;
@@ -183,7 +188,10 @@ function fencesOf({ text, fence: begins }: Section): (position: number) => strin
   };
 }
 
-/** Bars beyond a hundred are no fence: no text needs them, and each passage would repeat them. */
+/**
+ * Runs of more than a hundred bars are no fence: no text needs them, and each passage would repeat
+ * them.
+ */
 function fenceMark(line: string): string | null {
   const [, bars, info = ""] = /^ {0,3}(`{3,100}|~{3,100})(.*)$/s.exec(line) ?? [];
   if (!bars || (bars.startsWith("`") && info.includes("`"))) return null;

@@ -1,5 +1,5 @@
-// The samples: this project's own documents, so that the first question has something to find. One set for all users of a
-// database, which nobody owns; a user who deletes one no longer sees it.
+// The samples: this project's own documents, so that a first question finds something. One set per
+// database, owned by nobody; a user who deletes one no longer sees it.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
@@ -13,13 +13,13 @@ import { parseDocument } from "./parse";
 const sampleFiles = ["README.md", "ARCHITECTURE.md", "docs/protocol.md", "docs/operations.md"];
 const sampleNames = sampleFiles.map((file) => path.basename(file));
 
-/** Brings the samples in the database up to date with the files. One that cannot be read stays as it is. */
+/** Updates the samples in the database to match the files. An unreadable one stays as it is. */
 export async function refreshSamples(): Promise<void> {
   const known = await readSampleFingerprints();
   for (const document of await Promise.all(sampleFiles.map(readSample))) {
     if (!document) continue;
     const { passages, ...values } = document;
-    // Of what was cut, so that another way of cutting counts as a change.
+    // Hashes the passages, so that a change of the splitter counts too.
     const fingerprint = createHash("sha256")
       .update(JSON.stringify([values.title, passages]))
       .digest("base64url");
@@ -30,7 +30,10 @@ export async function refreshSamples(): Promise<void> {
   if ([...known.keys()].some((filename) => !sampleNames.includes(filename))) await deleteOtherSamples(sampleNames);
 }
 
-/** Deletes the copies that older versions gave to up to `limit` users. Returns to how many. */
+/**
+ * Deletes the copies that older versions created, for up to `limit` users. Returns the number of
+ * users.
+ */
 export function removeSampleCopies(limit: number): Promise<number> {
   return deleteSampleCopies(sampleNames, limit);
 }
@@ -39,7 +42,7 @@ async function readSample(file: string): Promise<PreparedDocument | null> {
   try {
     const bytes = await readFile(path.join(/* turbopackIgnore: true */ process.cwd(), file));
     const sample = { filename: path.basename(file), bytes };
-    // The project's own text needs no process of its own.
+    // The project's own text needs no separate process.
     const parsed = await parseDocument(sample);
     if (typeof parsed === "string") throw new Error(`A sample document cannot be used: ${parsed}.`);
     return preparedOf(sample, parsed);

@@ -1,26 +1,32 @@
-// A question in words to the passages that answer it, ranked (docs/protocol.md §4, source-document).
-// What counts as relevant is decided here; the arithmetic on the index is db/documents.ts.
+// Finds and ranks the passages that answer a question (docs/protocol.md §4, source-document).
+// Relevance is decided here; the index queries are in db/documents.ts.
 import { validate } from "uuid";
 import { countDocumentRows, lexemesOf, type PassageHit, searchPassages } from "@/db/documents";
 import type { Source } from "@/lib/turn/chunks";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { contentWords } from "@/lib/words";
 
-/** Six passages of about 1,000 characters: enough to answer, and a reader can still check them. */
+/** Six passages of about 1,000 characters: enough to answer, and still checkable by a reader. */
 const mostSources = 6;
-/** Near-duplicates fall out afterwards, so more are fetched than shown. */
+/** Near-duplicates are removed later, so fetch more than are shown. */
 const fetched = 4 * mostSources;
-/** Just above one rare word of three: less than that is a word in common, not an answer. */
+/** Just above one rare word of three: less is a shared word, not an answer. */
 const leastShare = 0.34;
-/** One this much weaker than the best adds noise to the prompt. */
+/** A passage this much weaker than the best adds noise to the prompt. */
 const leastOfBest = 0.4;
-/** Two passages that share this much of the smaller one's words are the same (overlap, or a file uploaded twice). */
+/**
+ * Passages sharing this much of the smaller one's words are duplicates (overlap, or a file uploaded
+ * twice).
+ */
 const sameness = 0.8;
-/** Characters and lexemes of a question that are looked at; a longer one is a pasted text and says enough by then. */
+/**
+ * Characters and lexemes of a question that are used; a longer one is pasted text and clear enough
+ * by then.
+ */
 const questionLength = 2000;
 const mostLexemes = 32;
 
-/** How people ask, as lexemes: these say nothing about what is asked. */
+/** Lexemes of how people ask, which say nothing about the subject. */
 const askingLexemes = new Set(
   `pleas tell explain describ show give know want like can could would use work happen mean see often mani thank hello hi hey`.split(
     /\s+/,
@@ -28,14 +34,17 @@ const askingLexemes = new Set(
 );
 
 export type Scope = {
-  /** Only these documents; ids that are unknown or somebody else's do not count. Undefined: all of the user's. */
+  /**
+   * Restricts to these documents; unknown and other users' ids are ignored. Undefined: all of the
+   * user's.
+   */
   documentIds?: string[];
   limit?: number;
 };
 
 /**
- * Best first, ordinals 1, 2, 3 …, at most six. Empty when nothing in scope fits the question, or when the question has
- * no words that could be looked for. Any text is a valid query; nothing in it is an operator.
+ * Best first, ordinals 1, 2, 3 …, at most six. Empty if nothing in scope fits, or if the question
+ * has no searchable words. Any text is a valid query; there are no operators.
  */
 export async function search(userId: string, query: string, { documentIds, limit }: Scope = {}): Promise<Source[]> {
   const ids = documentIds?.filter((id) => validate(id));
@@ -51,7 +60,7 @@ export async function search(userId: string, query: string, { documentIds, limit
     .map((hit, index) => sourceOf(hit, index + 1));
 }
 
-/** How many documents a search with this scope would look at. */
+/** Number of documents a search with this scope would cover. */
 export async function countDocuments(userId: string, documentIds?: string[]): Promise<number> {
   const ids = documentIds?.filter((id) => validate(id));
   return ids?.length === 0 ? 0 : countDocumentRows(userId, ids);

@@ -1,27 +1,32 @@
-// What every call of a tool goes through: equal calls run once, a stop is not waited for, and what went wrong inside
-// never leaves the server. Nothing here knows what a tool does.
+// Wraps every tool call: equal calls run once, a stop does not wait, and internal errors never
+// leave the server. Knows nothing of what a tool does.
 import type { Tool, ToolExecutionOptions } from "ai";
 import { unlessAborted } from "@/lib/unless-aborted";
 import { ToolFailure } from "./contract";
 
-/** Longer than any wait a tool has a reason for, and shorter than a person's patience with one line that says "Running". */
+/**
+ * Longer than any tool should wait, and shorter than a user's patience with a line that says
+ * "Running".
+ */
 const patienceMs = 15_000;
 
-/** Says no more than is known: a statement may have been carried out before its answer was lost. */
+/** Claims no more than is known: a statement may have committed before its answer was lost. */
 const broken =
   "This tool does not work at the moment, and whether it changed anything is not known. Look before trying again.";
 
 type Execute = (input: unknown, options: ToolExecutionOptions<unknown>) => Promise<unknown>;
 
 /**
- * The same tool, whose calls reject with `ToolFailure` and nothing else: at once when the turn is stopped, though what
- * had begun by then may still happen. `report` is told of each failure that is not the model's own doing.
+ * Wraps a tool so that calls reject only with `ToolFailure`: immediately when the turn is stopped,
+ * although work already started may still take effect. `report` receives each failure that is not
+ * the model's own.
  */
 export function guarded(tool: Tool, report: (error: unknown) => void, timeoutMs = patienceMs): Tool {
   const execute = tool.execute as Execute;
   const begun = new Map<string, Promise<unknown>>();
   const once: Execute = (input, options) => {
-    // Within one step, which the length of the prompt tells apart: some providers count their ids anew in each.
+    // Keyed within one step, identified by the prompt's length: some providers restart their call
+    // ids in each.
     const call = JSON.stringify([options.messages.length, options.toolCallId, input]);
     const result = begun.get(call) ?? execute(input, options);
     begun.set(call, result);
@@ -29,7 +34,7 @@ export function guarded(tool: Tool, report: (error: unknown) => void, timeoutMs 
   };
   return {
     ...tool,
-    // A model that takes no tools answers without them (lib/models/repairs.ts).
+    // A model without tool support answers without them (lib/models/repairs.ts).
     providerOptions: { rivulet: { optional: true } },
     execute: async (input: unknown, options: ToolExecutionOptions<unknown>) => {
       const stop = options.abortSignal;

@@ -1,4 +1,4 @@
-// All tools that the model is offered. A new family is one line here (docs/protocol.md §8).
+// All tools offered to the model. A new family is one line here (docs/protocol.md §8).
 import type { ToolSet } from "ai";
 import type { ToolFamily } from "./contract";
 import { guarded } from "./guard";
@@ -6,7 +6,10 @@ import { tasks } from "./tasks";
 
 const families: ToolFamily[] = [tasks];
 
-/** For one turn of this user. A tool's failures are `ToolFailure`s; `report` is told of those that are the server's own. */
+/**
+ * The tools for one turn of this user. Failures are `ToolFailure`s; `report` receives the server's
+ * own.
+ */
 export function toolsFor(userId: string, report: (error: unknown) => void): ToolSet {
   const tools: ToolSet = Object.assign({}, ...families.map((family) => family(userId)));
   return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, guarded(tool, report)]));

@@ -1,19 +1,19 @@
-// The tools for the user's task list: add, list, complete, update, delete (docs/protocol.md §8).
-// Titles and descriptions are data: nothing here looks into them, and nothing is cut.
+// Tools for the user's task list: add, list, complete, update, delete (docs/protocol.md §8). Titles
+// and descriptions are data: never interpreted, never truncated.
 import { tool, zodSchema } from "ai";
 import { z } from "zod";
 import { deleteTask, insertTask, listTasks, type TaskRow, updateTask } from "@/db/tasks";
 import { destructive, ToolFailure, type ToolFamily } from "./contract";
 
-/** One line of a list, and one argument that a model repeats without a slip. */
+/** In characters: one line of a list, and an argument a model can repeat without error. */
 const maxTitleLength = 200;
 const maxDescriptionLength = 2_000;
-/** More than a person works through; it bounds what one user can fill the table with. */
+/** More than anyone works through; bounds what one user can store. */
 const maxTasks = 1_000;
-/** With full titles and short descriptions some 10,000 tokens: a result that still fits beside a conversation. */
+/** With full titles and short descriptions about 10,000 tokens: fits beside a conversation. */
 const pageSize = 100;
 
-/** Postgres has no place for NUL. */
+/** Postgres cannot store NUL. */
 const storable = (text: string) => text.replaceAll("\0", "");
 
 const title = z
@@ -26,7 +26,7 @@ const description = z
   .overwrite((text) => storable(text).trim())
   .max(maxDescriptionLength, `must be at most ${maxDescriptionLength} characters`);
 const status = z.enum(["pending", "completed"]);
-/** The largest number the column holds. */
+/** The column's maximum. */
 const taskId = z.int().positive().max(2_147_483_647).describe("The task_id that list_tasks or add_task returned");
 
 const task = z.object({
@@ -42,7 +42,10 @@ const oneTask = z.object({ task });
 const manyTasks = z.object({ tasks: z.array(task), has_more: z.boolean() });
 const deletedTask = z.object({ deleted: task });
 
-/** Made once: the SDK turns them into JSON Schema, which costs more than everything else a turn does with its tools. */
+/**
+ * Built once: converting them to JSON Schema costs more than everything else a turn does with its
+ * tools.
+ */
 const inputs = {
   add: zodSchema(z.object({ title, description: description.default("") })),
   list: zodSchema(

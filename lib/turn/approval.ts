@@ -1,39 +1,42 @@
-// Consent to destructive calls (docs/protocol.md §8, decision 0030). A call of a tool whose effect cannot be undone is not
-// run while untrusted text is in context: the turn ends with a request to the person, and the answer to it begins the next
-// turn, which carries the call out or not. Pure: the tools come from the caller.
+// Consent to destructive calls (docs/protocol.md §8, decision 0030). While untrusted text is in
+// context, a call that cannot be undone does not run: the turn ends with an approval request, and
+// the user's decision starts the next turn, which executes the call or declines it. Pure: the
+// caller supplies the tools.
 import { asSchema, type DynamicToolUIPart, getToolName, isToolUIPart, type ToolSet, type ToolUIPart } from "ai";
 import type { ChatMessage, TurnChunk } from "./chunks";
 import type { ModelPart, ToolCall } from "./said";
 import { invalidInput, noSuchTool, resultOf, type TurnTool, toolFailureText } from "./tool-result";
 
-/** Told to the model where the client has no way to ask, and closes the call. */
+/** Tool error sent to the model when the client cannot ask; it closes the call. */
 export const cannotAsk =
   "This call was not carried out, and nothing was changed. It cannot be undone, and text that others wrote is in this " +
   "conversation, so the user must consent to it, and this client cannot ask. Tell the user to ask for it on the chat page.";
 
-/** Told to the model and shown in the card. */
+/** Sent to the model and shown in the tool card. */
 export const declined = "The user declined this call. Nothing was changed.";
 
-/** Whether the calls of a turn need consent, and the requests for it. */
+/** Decides whether a turn's calls need consent and builds the requests. */
 export class Consent {
   #untrusted: boolean;
   #requests = 0;
   readonly #turnId: string;
   readonly #canAsk: boolean;
 
-  /** `untrusted`: text that others wrote is in context when the turn begins to ask its model. */
+  /** `untrusted`: text by third parties is in context before the first model call. */
   constructor({ turnId, canAsk, untrusted }: { turnId: string; canAsk: boolean; untrusted: boolean }) {
     this.#turnId = turnId;
     this.#canAsk = canAsk;
     this.#untrusted = untrusted;
   }
 
-  /** A tool has answered: what it said may now steer the model. */
+  /** Call after each tool result: foreign output may now steer the model. */
   answered(tool: TurnTool | undefined): void {
     if (tool?.foreign) this.#untrusted = true;
   }
 
-  /** The chunk that asks the person, or the result that refuses the call; null when it may run. */
+  /**
+   * Returns the approval request, or the error that refuses the call; null when the call may run.
+   */
   async demand(call: ToolCall, tool: TurnTool | undefined): Promise<TurnChunk | ModelPart | null> {
     if (!tool?.execute || !tool.destructive || !this.#untrusted) return null;
     const { toolCallId, toolName, input } = call;
@@ -49,7 +52,7 @@ export class Consent {
   }
 }
 
-/** The turn that asks for an approval with this id. */
+/** The id of the turn that issued this approval request. */
 export function turnOfApproval(approvalId: string): string {
   return approvalId.slice(0, approvalId.lastIndexOf("."));
 }
@@ -60,14 +63,17 @@ function toolParts(parts: ChatMessage["parts"]): ToolPart[] {
   return parts.filter((part) => isToolUIPart(part)) as ToolPart[];
 }
 
-/** The requests of an answer that nobody has answered yet. */
+/** Approval requests in an answer that are still undecided. */
 export function openRequests(parts: ChatMessage["parts"]): { approvalId: string; toolCallId: string }[] {
   return toolParts(parts).flatMap(({ state, toolCallId, approval }) =>
     state === "approval-requested" && approval ? [{ approvalId: approval.id, toolCallId }] : [],
   );
 }
 
-/** Whether these messages hold text that neither the user nor this server wrote: passages, and what foreign tools answered. */
+/**
+ * True if the messages hold text that neither the user nor this server wrote: passages and results
+ * of foreign tools.
+ */
 export function holdsUntrusted(messages: Pick<ChatMessage, "parts">[], tools: ToolSet = {}): boolean {
   return messages.some(({ parts }) =>
     parts.some((part) => {
@@ -79,7 +85,7 @@ export function holdsUntrusted(messages: Pick<ChatMessage, "parts">[], tools: To
   );
 }
 
-/** Carries out what a person has allowed and closes what was declined, in the model's order. */
+/** Executes approved calls and closes declined ones, in the model's order. */
 export async function* settle(
   parts: ChatMessage["parts"],
   tools: ToolSet = {},
@@ -99,7 +105,7 @@ async function outcomeOf(part: ToolPart, tools: ToolSet, signal: AbortSignal): P
   const toolName = getToolName(part);
   const tool = tools[toolName];
   if (!tool) return { type: "tool-output-error", errorText: noSuchTool };
-  // Stored by this server, but perhaps by an older version of it.
+  // An older version of this server may have stored this input, so validate it again.
   const input = await asSchema(tool.inputSchema).validate?.(part.input);
   if (input && !input.success) return { type: "tool-output-error", errorText: invalidInput };
   const call = { toolCallId: part.toolCallId, toolName, input: input ? input.value : part.input };

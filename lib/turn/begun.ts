@@ -1,6 +1,6 @@
-// The log of a turn may have a beginning before its run: what is kept of an answer that is continued, or what was stored
-// before the turn's owner died. What such a beginning holds, and how the model's chunks are joined to it
-// (docs/protocol.md §4). Pure.
+// A turn's log may already hold a prefix when its run starts: the kept part of an answer being
+// continued, or what was stored before the turn's owner died. This file describes that prefix and
+// joins the model's chunks to it (docs/protocol.md §4). Pure.
 import { isToolUIPart } from "ai";
 import { type ChatMessage, parseSource, type Source, type TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
@@ -13,11 +13,11 @@ type Opening = {
   chatId: string;
   messageId: string;
   userMessageId: string;
-  /** The model's id in the catalogue. */
+  /** Catalogue model id. */
   modelId: string;
   /** ISO 8601. */
   createdAt: string;
-  /** The answer that this one continues. */
+  /** Message id of the answer that this one continues. */
   continues?: string;
 };
 
@@ -27,7 +27,7 @@ export function startChunk({ turnId, chatId, messageId, modelId, createdAt, cont
   return { type: "start", messageId, messageMetadata };
 }
 
-/** The first two. */
+/** The first two chunks of every turn. */
 export function opening(input: Opening): TurnChunk[] {
   const { turnId, chatId, userMessageId } = input;
   return [
@@ -36,19 +36,22 @@ export function opening(input: Opening): TurnChunk[] {
   ];
 }
 
-/** What the chunks at the beginning of a turn say. */
+/** State of a turn after the chunks in its log prefix. */
 export class Begun {
-  /** Of the opening: 0, 1 or 2 chunks. */
+  /** Opening chunks seen: 0, 1 or 2. */
   opened = 0;
   retrieving = false;
   retrieved = false;
   generating = false;
-  /** The last status says that the model loads or thinks, as that of an owner did who died since. */
+  /** The last status says the model is loading or thinking; its owner may have died since. */
   waiting = false;
   stepOpen = false;
-  /** A text that goes on. */
+  /** The text part still open. */
   openText: { id: string; text: string } | null = null;
-  /** Something of the answer itself: text, reasoning, a tool, a whole step. That a step or a text has begun says nothing yet. */
+  /**
+   * True once the log holds answer content: text, reasoning, a tool call or a finished step. The
+   * start of a step or a text alone does not count.
+   */
   said = false;
   text = "";
   readonly sources: Source[] = [];
@@ -102,8 +105,8 @@ export class Begun {
 }
 
 /**
- * True when these chunks hold nothing of an answer, so that it can be made as if they were the beginning of its run.
- * Sources count as such a beginning only when all are there: others might be found now.
+ * True if these chunks hold no answer content, so the run can start as if they were its own
+ * opening. Sources count only if retrieval finished: another search might find different ones.
  */
 export function isUnanswered(chunks: Iterable<TurnChunk>): boolean {
   const { said, sources, retrieved } = new Begun(chunks);
@@ -111,12 +114,12 @@ export function isUnanswered(chunks: Iterable<TurnChunk>): boolean {
 }
 
 /**
- * The chunks with which an answer goes on that ended too soon, to be put behind the opening: what it had said, its last text
- * open. Calls whose result is not known are left out. What was found for it is kept if the search had come to its end.
+ * The chunks a continued answer starts with, placed after the opening: everything it said, its last
+ * text left open. Calls without a result are dropped. Sources are kept if the search had finished.
  */
 export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
   const lastStep = parts.findLastIndex(({ type }) => type === "step-start");
-  // The last step goes on, and has its state at its new end.
+  // The last step continues; its state belongs to its new end.
   const finished = parts.filter(
     (part, index) => (!isToolUIPart(part) || hasResult(part)) && !(index > lastStep && isStepState(part)),
   );
@@ -125,12 +128,15 @@ export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
     return searched ? unfoldParts(finished.filter((part) => isSource(part) || isStatus(part, "retrieve"))) : [];
   }
   const chunks = unfoldParts(finished).map(generatingAgain);
-  // The last step is closed by `unfoldParts`; a text that goes on is inside it.
+  // `unfoldParts` closes the last step; a text that continues must stay open inside it.
   const [end, finish] = chunks.slice(-2);
   return end?.type === "text-end" && finish?.type === "finish-step" ? chunks.slice(0, -2) : chunks;
 }
 
-/** The chunks with which an answer goes on that asked a person for consent or its client for results: all of it, unanswered. */
+/**
+ * The chunks an answer starts with that waited for consent or client tool results: all of it, calls
+ * left unanswered.
+ */
 export function askedChunks(parts: ChatMessage["parts"]): TurnChunk[] {
   const waits = ({ state }: { state: string }) => state === "approval-requested" || state === "input-available";
   const known = parts.filter((part) => !isToolUIPart(part) || waits(part) || hasResult(part));
@@ -162,12 +168,12 @@ function hasResult(part: Extract<Part, { toolCallId: string }>): boolean {
 }
 
 /**
- * Joins what a model says to a beginning: its first step goes on in the step that is open, its first text in the text that
- * is open, also when it thinks before it speaks. Fed with each chunk of the model in order.
+ * Joins model output to the log prefix: the first step continues the open step, and the first text
+ * continues the open text, even if the model reasons first. Feed it every model chunk in order.
  */
 export class Joint {
   #stepOpen: boolean;
-  /** The open text, and what the model calls its part of it once that has begun. */
+  /** The open text, and the model's id for its continuation once that has started. */
   #text: { id: string; modelId?: string } | null;
 
   constructor({ stepOpen, openText }: Pick<Begun, "stepOpen" | "openText">) {
@@ -175,7 +181,7 @@ export class Joint {
     this.#text = openText && { id: openText.id };
   }
 
-  /** From here on every chunk stays as it is. */
+  /** True once all further chunks pass through unchanged. */
   get done(): boolean {
     return !this.#stepOpen && !this.#text;
   }
@@ -197,7 +203,7 @@ export class Joint {
       return [{ ...chunk, id: text.id }];
     }
     if (text.modelId !== undefined) return [chunk];
-    // It goes on with something else than text: what comes later is a text of its own.
+    // The model continued with something other than text; any later text is a separate part.
     this.#text = null;
     return [{ type: "text-end", id: text.id }, chunk];
   }

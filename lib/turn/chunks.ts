@@ -1,9 +1,9 @@
-// The alphabet of a turn: the AI SDK's UI message stream chunks, narrowed to what Rivulet puts into them.
-// Nothing else happens in a turn; log, wire, fold, dialects and pages all speak this (docs/protocol.md §4).
-// Types and pure predicates only: no clock, no I/O, nothing of a framework.
+// The chunk types of a turn: the AI SDK's UI message stream chunks, narrowed to what Rivulet puts
+// in them. Log, wire, fold, dialects and pages use nothing else (docs/protocol.md §4). Types and
+// pure predicates only: no clock, no I/O, no framework.
 import type { FinishReason, InferUIMessageChunk, JSONValue, UIMessage } from "ai";
 
-/** How a turn ended, and `running` before that. */
+/** How a turn ended; `running` until then. */
 export type TurnState = "running" | "complete" | "stopped" | "failed" | "interrupted";
 export type FinalState = Exclude<TurnState, "running">;
 
@@ -18,16 +18,16 @@ export type TurnErrorCode =
   | "interrupted"
   | "internal";
 
-/** What a person may know of a failure: never a key, a provider's URL, a prompt or a stack. */
+/** The public part of a failure: never a key, a provider's URL, a prompt or a stack. */
 export type TurnError = {
   code: TurnErrorCode;
   message: string;
   retryable: boolean;
-  /** What of the class it is. */
+  /** Subtype of `code`. */
   reason?: TurnErrorReason;
-  /** The field of the client's request that the provider does not take. */
+  /** The request field that the provider rejected. */
   param?: string;
-  /** Seconds that the provider wants to be left alone. */
+  /** Seconds the provider asked to wait before a retry. */
   retryAfter?: number;
 };
 
@@ -45,27 +45,30 @@ export type Usage = {
   inputTokens: number;
   outputTokens: number;
   totalTokens: number;
-  /** Of the input, read from the provider's cache; of the output, thought. Only where the provider tells. */
+  /**
+   * Input tokens read from the provider's cache, and output tokens spent on reasoning. Set only if
+   * the provider reports them.
+   */
   cachedTokens?: number;
   reasoningTokens?: number;
-  /** By the model's price, where one is known; the provider's bill may have discounts, as for cached prompts. */
+  /** From the model's list price, if known. The provider may bill less, e.g. for cached prompts. */
   costUsd?: number;
 };
 
-/** Milliseconds from the start of the run. `firstTokenMs` is null when no text came. */
+/** Milliseconds since the start of the run. `firstTokenMs` is null if no text arrived. */
 export type Timing = { firstTokenMs: number | null; durationMs: number; tokensPerSecond: number | null };
 
-/** What of a conversation the model was not sent, since its context holds only so much. */
+/** What was left out of the prompt to fit the model's context. */
 export type Memory = {
-  /** The first message that was sent, when there are messages before it. */
+  /** First message that was sent, if earlier ones were left out. */
   firstMessageId?: string;
-  /** Results of tools of which the model was sent the beginning only. */
+  /** Number of tool results truncated in the prompt. */
   shortenedToolResults?: number;
-  /** Passages that were found and not sent: those with the highest ordinals. */
+  /** Number of retrieved passages not sent: those with the highest ordinals. */
   leftOutPassages?: number;
 };
 
-/** Set in three steps: `start`, then `message-metadata` just before the terminal. */
+/** Set in two places: `start`, then `message-metadata` just before the terminal. */
 export type MessageMetadata = {
   turnId: string;
   chatId: string;
@@ -77,17 +80,17 @@ export type MessageMetadata = {
   usage?: Usage;
   timing?: Timing;
   searchMode?: SearchMode;
-  /** 0..1: how much of the answer its cited sources support. Null without sources. */
+  /** 0..1: how well the cited sources support the answer. Null without sources. */
   confidence?: number | null;
-  /** 0..1: the share of the answer's sentences that a cited source supports. Null without sources. */
+  /** 0..1: share of the answer's sentences supported by a cited source. Null without sources. */
   groundedness?: number | null;
-  /** Of the last request to the model. */
+  /** Of the last model call. */
   finishReason?: FinishReason;
-  /** Only when something was left out. */
+  /** Set only if something was left out. */
   memory?: Memory;
   /**
-   * In `start`, of an answer that goes on where another broke off: that one's message id. Its parts are replayed first, and
-   * a page keeps showing them until the replay has caught up.
+   * In `start`, when this answer continues one that broke off: that answer's message id. Its parts
+   * are replayed first, and a page keeps showing the old answer until the replay has caught up.
    */
   continues?: string;
 };
@@ -97,7 +100,9 @@ export type StatusData = {
   label: string;
   state: "active" | "done";
   detail?: string;
-  /** Of a model that loads or thinks: when that began, in milliseconds from the start of the run. */
+  /**
+   * While a model loads or thinks: when that started, in milliseconds since the start of the run.
+   */
   sinceMs?: number;
 };
 
@@ -109,16 +114,21 @@ export type TurnData = {
   error?: TurnError;
 };
 
-/** Behind a reasoning that took its time. Not in its metadata, which is the provider's. */
+/**
+ * Follows a reasoning part that took noticeable time. Kept out of its metadata, which belongs to
+ * the provider.
+ */
 export type ReasoningData = { durationMs: number };
 
-/** The tokens of an answer with their log probabilities, as the provider told them, for a client that asked. */
+/** Token log probabilities as the provider reported them, for clients that requested them. */
 export type LogprobsData = { content: JSONValue[] };
 
-/** An answer that its provider keeps, and the number of its first event; see upstream.ts. */
+/**
+ * A response that the provider stores, and the sequence number of its first event; see upstream.ts.
+ */
 export type UpstreamMark = { responseId: string; after: number };
 
-// A type alias, not an interface: the AI SDK asks for an index signature.
+// A type alias, not an interface: the AI SDK requires an index signature.
 export type DataParts = {
   status: StatusData;
   turn: TurnData;
@@ -127,30 +137,33 @@ export type DataParts = {
   upstream: UpstreamMark;
 };
 
-/** A message as stored, sent and drawn. */
+/** A message as stored, sent and rendered. */
 export type ChatMessage = UIMessage<MessageMetadata, DataParts>;
 
 /** One event of a turn. */
 export type TurnChunk = InferUIMessageChunk<ChatMessage>;
 
-/** A chunk with its place in the log: seq = 1, 2, 3 … without hole or repeat. `json` is the chunk as stored, encoded once. */
+/**
+ * A chunk with its log position: seq = 1, 2, 3 …, gapless and unique. `json` is the stored
+ * encoding, serialized once.
+ */
 export type LoggedChunk = { seq: number; chunk: TurnChunk; json: string };
 
 export type Terminal = Extract<TurnChunk, { type: "finish" | "abort" | "error" }>;
 
-/** The last chunk of every turn, and of nothing else. */
+/** True for the last chunk of a turn, and only for that one. */
 export function isTerminal(chunk: TurnChunk): chunk is Terminal {
   return chunk.type === "finish" || chunk.type === "abort" || chunk.type === "error";
 }
 
-/** One passage that the answer may cite as `[ordinal]`. Travels in `source-document` chunks. */
+/** A passage the answer may cite as `[ordinal]`. Sent as a `source-document` chunk. */
 export type Source = {
-  /** Equal to the passage's id. */
+  /** Same as the passage's id. */
   sourceId: string;
   mediaType: string;
   title: string;
   filename: string;
-  /** 1, 2, 3 …: the number of the citation. */
+  /** Citation number: 1, 2, 3 … */
   ordinal: number;
   /** 0..1. */
   score: number;
@@ -165,7 +178,7 @@ export function sourceChunk(source: Source): TurnChunk {
   return { type: "source-document", sourceId, mediaType, title, filename, providerMetadata: { retrieval } };
 }
 
-/** The source in a `source-document` chunk or part; null when it is not one of ours. */
+/** Parses the source from a `source-document` chunk or part; null if Rivulet did not write it. */
 export function parseSource(part: {
   sourceId: string;
   mediaType: string;

@@ -1,7 +1,6 @@
-// What a call of the model is sent when the conversation is longer than the model's context
-// (docs/protocol.md §4.1, decision 0035). Instructions, tools, the question and what this turn has
-// written always go along; of the past the newest exchanges do, each whole. Pure: tokens are
-// counted through a port.
+// Fits a model call into the model's context (docs/protocol.md §4.1, decision 0035). Instructions,
+// tools, the question and this turn's own output are always sent; of the history, as many of the
+// newest exchanges as fit, each whole. Pure: tokens are counted through a port.
 import type { ModelMessage, ToolSet } from "ai";
 import type { ChatMessage, Memory, Source } from "./chunks";
 import { quotePassages } from "./passages";
@@ -11,22 +10,22 @@ import type { FittedCall, Prompt } from "./steps";
 import { bytesPerToken } from "./usage";
 
 export type ModelContext = {
-  /** What prompt and answer of one call may have together; `Infinity` sends everything. */
+  /** Shared by prompt and output of one call; `Infinity` sends everything. */
   tokens: number;
   /**
-   * False for a guess: it limits the past and nothing else, since what cannot be left out may fit
-   * all the same.
+   * False if `tokens` is a guess. A guess only limits the history: the mandatory part may fit after
+   * all.
    */
   known: boolean;
 };
 
 export type ContextPorts = {
   modelContext(): ModelContext;
-  /** About as many tokens as the model counts for this text, rather more. */
+  /** Estimates the model's token count for this text, erring high. */
   countTokens(text: string): Promise<number>;
   /**
-   * A call with a prompt of `sentTokens` has failed. True if it was refused as too long; then the
-   * context is smaller than that.
+   * A call with a prompt of `sentTokens` failed. True if the provider refused it as too long, so
+   * the context must be smaller than that.
    */
   contextRefused(error: unknown, sentTokens: number): boolean;
 };
@@ -34,29 +33,32 @@ export type ContextPorts = {
 export type Conversation = {
   /** The branch up to and including the question. */
   history: ChatMessage[];
-  /** The chat has messages before these. */
+  /** The chat has older messages than `history`. */
   historyIsCut: boolean;
-  /** What this answer holds already. */
+  /** Parts this answer already has. */
   begun: ChatMessage["parts"];
   sources: Source[];
   fenceCode: string;
-  /** In the catalogue. */
+  /** Catalogue id. */
   modelId: string;
-  /** In place of Rivulet's own. */
+  /** Replaces Rivulet's own. */
   instructions: string | undefined;
   tools: ToolSet | undefined;
   maxOutputTokens: number | undefined;
 };
 
-/** What cannot be left out is longer than the model's context. Nothing of it was sent. */
+/** The mandatory part of the prompt exceeds the model's context. Nothing was sent. */
 export class ContextExceeded extends Error {}
 
 /**
- * The answer's share of a context in which the cap on the output would leave little room for the
+ * Share of the context reserved for the answer, if the output cap would leave little for the
  * prompt.
  */
 const outputShare = 1 / 4;
-/** Exchanges leave in groups: several turns begin alike, and the prompt cache is hit. */
+/**
+ * Exchanges are dropped in groups, so that several turns share a prompt prefix and hit the
+ * provider's cache.
+ */
 const groupSizes = [8, 4, 2];
 
 type Sized = { messages: ModelMessage[]; tokens: number };
@@ -64,11 +66,11 @@ type Past = Sized & { from: number; shortened: number };
 type Cut = Past & { passages: number };
 
 export class ContextWindow implements Prompt {
-  /** What the last call was not sent; null when that is nothing. */
+  /** What the last call left out; null if nothing. */
   memory: Memory | null = null;
   readonly #conversation: Conversation;
   readonly #ports: ContextPorts;
-  /** A question and its answer each, oldest first. */
+  /** Exchanges (a question and its answer), oldest first. */
   readonly #past: ChatMessage[][];
   readonly #present: ChatMessage[];
   readonly #exchanges = new Map<string, Sized & { shortened: number }>();
@@ -98,7 +100,7 @@ export class ContextWindow implements Prompt {
     let cut: Cut = { messages: [...this.#whole, ...said], tokens: 0, from: 0, shortened: 0, passages: sources.length };
     if (context.tokens !== Number.POSITIVE_INFINITY) {
       const bytes = bytesOf(cut.messages) + Buffer.byteLength(await this.#fixed());
-      // No tokenizer makes more tokens than there are bytes: most conversations need no counting.
+      // A tokenizer never yields more tokens than bytes, so most conversations need no counting.
       if (bytes <= room) cut.tokens = Math.ceil(bytes / bytesPerToken);
       else cut = await this.#cut(said, room, binding);
       this.#sentTokens = cut.tokens;
@@ -118,7 +120,7 @@ export class ContextWindow implements Prompt {
     return isFirst;
   }
 
-  /** In this order: older exchanges, this turn's tool results, the last passages. */
+  /** Drops, in this order: older exchanges, this turn's long tool results, the last passages. */
   async #cut(said: ModelMessage[], room: number, binding: boolean): Promise<Cut> {
     const { sources } = this.#conversation;
     const fixed = await this.#ports.countTokens(await this.#fixed());
@@ -145,7 +147,7 @@ export class ContextWindow implements Prompt {
     };
   }
 
-  /** Whole if it fits, else with short tool results in all exchanges but the newest. */
+  /** Whole if it fits; otherwise with tool results truncated in all exchanges but the newest. */
   async #pastWithin(room: number): Promise<Past> {
     const whole = await this.#newest(room, () => false);
     if (whole.from === 0) return whole;
@@ -168,7 +170,7 @@ export class ContextWindow implements Prompt {
     for (const size of groupSizes) {
       const aligned = Math.ceil(from / size) * size;
       const rest = kept.slice(aligned - from);
-      // Half of the room is worth more than the provider's cache.
+      // Using at least half of the room is worth more than a cache hit.
       if (sum(rest) < room / 2) continue;
       kept.splice(0, aligned - from);
       from = aligned;
@@ -215,7 +217,7 @@ export class ContextWindow implements Prompt {
     return sum;
   }
 
-  /** What every call is sent besides the messages. */
+  /** Sent with every call besides the messages. */
   async #fixed(): Promise<string> {
     const { sources, instructions, tools } = this.#conversation;
     this.#fixedText ??= `${instructionsFor(sources, instructions) ?? ""}\n${await toolsText(tools)}`;

@@ -1,5 +1,6 @@
-// Whether a complete answer is one that goes on: the provider ended it properly, and yet not where the model wanted to (docs/protocol.md §5).
-// Pure; the page offers Continue by it, and the server accepts that.
+// Decides whether a complete answer can be continued: the provider ended it properly, but before
+// the model was done (docs/protocol.md §5). Pure. The page offers Continue by this, and the server
+// enforces it.
 import { type FinishReason, isToolUIPart } from "ai";
 import type { ChatMessage, MessageMetadata } from "./chunks";
 import { unfinishedTool } from "./ending";
@@ -9,12 +10,12 @@ type Answer = { parts: ChatMessage["parts"]; metadata?: Pick<MessageMetadata, "f
 
 const cutOff: Record<FinishReason, (parts: ChatMessage["parts"]) => boolean> = {
   stop: () => false,
-  // All of the cap may have gone into reasoning: then there is nothing to go on from.
+  // Reasoning may have used the whole cap, leaving nothing to continue from.
   length: hasText,
-  // The next attempt would meet the same filter behind the same words.
+  // A retry would hit the same filter after the same words.
   "content-filter": () => false,
   "tool-calls": isOutOfSteps,
-  // With these two the turn failed or was interrupted.
+  // With these two the turn is failed or interrupted, not complete.
   error: () => false,
   interrupted: () => false,
   other: hasText,
@@ -22,7 +23,7 @@ const cutOff: Record<FinishReason, (parts: ChatMessage["parts"]) => boolean> = {
 
 export function isCutOff({ parts, metadata }: Answer): boolean {
   const reason = metadata?.finishReason;
-  // Answers of older versions may have another word.
+  // Answers stored by older versions may hold other values.
   return reason !== undefined && Object.hasOwn(cutOff, reason) && cutOff[reason](parts);
 }
 
@@ -30,7 +31,10 @@ function hasText(parts: ChatMessage["parts"]): boolean {
   return textOf({ parts }).trim() !== "";
 }
 
-/** The tools have answered, and the model had no step left to. Else the calls are a person's to allow, or the client's to run. */
+/**
+ * True if the server's tools answered but the step limit was reached. Otherwise the calls wait for
+ * consent or for the client to run them.
+ */
 export function isOutOfSteps(parts: ChatMessage["parts"]): boolean {
   const calls = parts.filter(isToolUIPart);
   return (

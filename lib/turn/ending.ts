@@ -1,10 +1,10 @@
-// How every turn ends, whoever ends it: open parts are closed, then metadata, the class of the end, one terminal
-// (docs/protocol.md §1 and §4). The run uses it live; the log uses it for a turn whose owner died. Pure.
+// How every turn ends: open parts are closed, then metadata, the final status and one terminal
+// (docs/protocol.md §1 and §4). Used by the run, and by the log for a turn whose owner died. Pure.
 import type { FinalState, MessageMetadata, StatusData, TurnChunk, TurnError } from "./chunks";
 
 type OpenTool = { dynamic: boolean; called: boolean; request?: { id: string; approved?: boolean } };
 
-/** Follows a turn chunk by chunk and knows what is open. */
+/** Tracks open parts of a turn chunk by chunk. */
 export class OpenParts {
   #texts = new Set<string>();
   #reasonings = new Set<string>();
@@ -61,7 +61,7 @@ export class OpenParts {
     }
   }
 
-  /** The chunks that close what belongs inside a step: texts and reasonings. */
+  /** The chunks that close open texts and reasoning, which must close inside their step. */
   closeTexts(): TurnChunk[] {
     const chunks: TurnChunk[] = [];
     for (const id of this.#reasonings) chunks.push({ type: "reasoning-end", id });
@@ -70,8 +70,8 @@ export class OpenParts {
   }
 
   /**
-   * The chunks that close everything, innermost first; with `asking` besides calls that wait for a person, with `calling`
-   * besides those that the client answers.
+   * The chunks that close everything, innermost first. `asking` leaves calls open that await
+   * consent, `calling` those that the client answers.
    */
   close({ asking = false, calling = false } = {}): TurnChunk[] {
     const chunks = this.closeTexts();
@@ -100,7 +100,7 @@ export class OpenParts {
   }
 }
 
-/** What became of such a call is not known. */
+/** The outcome of such a call is unknown. */
 export const unfinishedTool = "The answer ended before this tool did.";
 
 export const interruptedError: TurnError = {
@@ -114,16 +114,16 @@ export type Ending = {
   status: FinalState;
   /** Required for `failed` and `interrupted`. */
   error?: TurnError;
-  /** What is known by now: usage, timing … */
+  /** What is known so far: usage, timing … */
   metadata?: Partial<MessageMetadata>;
 };
 
-/** The last chunks of a turn. The last of them is its terminal. */
+/** The last chunks of a turn, the terminal last. */
 export function endTurn(open: OpenParts, { turnId, status, error, metadata }: Ending): TurnChunk[] {
   const failure = error ? { error } : {};
-  // Whoever may still answer a request can do so only behind an answer that came to its end.
+  // A request can only be answered after an answer that ended normally.
   const asking = status === "complete";
-  // The server's tools have answered by then.
+  // The server's own tools have answered by now.
   const chunks = open.close({ asking, calling: asking && metadata?.finishReason === "tool-calls" });
   chunks.push(
     { type: "message-metadata", messageMetadata: { ...metadata, status, ...failure } as MessageMetadata },

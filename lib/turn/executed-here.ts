@@ -1,6 +1,6 @@
-// Calls that ran on this server, as the AI SDK's clients know them: `providerExecuted`. A stock client answers any other call
-// itself, or sends the message back once it has a result. Said on the way out only: to a model these are calls like any
-// others. Pure.
+// Marks calls that ran on this server as `providerExecuted` for AI SDK clients: a stock client
+// answers any other call itself, or resends the message once the call has a result. Added on output
+// only; to a model these are ordinary calls. Pure.
 import { isToolUIPart } from "ai";
 import type { ChatMessage, TurnChunk } from "./chunks";
 
@@ -14,7 +14,7 @@ const ofCalls = new Set<TurnChunk["type"]>([
   "tool-output-error",
 ]);
 
-/** The same chunk when it is of no call. */
+/** Returns the chunk unchanged if it belongs to no call. */
 export function executedHere(chunk: TurnChunk): TurnChunk {
   return ofCalls.has(chunk.type) ? ({ ...chunk, providerExecuted: true } as TurnChunk) : chunk;
 }

@@ -1,16 +1,16 @@
-// A message is the fold of its chunks, and the fold is the AI SDK's own: what a browser draws from the stream
-// and what the database keeps are made by the same code. Also the way back, for turns whose chunks are pruned.
+// A message is the fold of its chunks, computed with the AI SDK's own code: what a browser renders
+// and what the database keeps cannot differ. Also the inverse, for turns whose chunks are pruned.
 import { createUIMessageStream, type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } from "ai";
 import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks";
 import { pushJoined } from "./merge";
 
-/** Chunks between two breaks for other work: a few milliseconds. */
+/** Chunks processed before yielding to the event loop: a few milliseconds' worth. */
 const chunksAtOnce = 500;
 
 /**
- * The message that a client holds after these chunks. Never throws: where a chunk breaks the stream's grammar, the
- * message is the one before it and `onProblem` is told. Linear: the SDK's `readUIMessageStream` would copy the whole message
- * at each chunk. Other work runs in between.
+ * The message a client holds after these chunks. Never throws: if a chunk breaks the stream's
+ * grammar, it returns the message before that chunk and reports to `onProblem`. Linear, unlike the
+ * SDK's `readUIMessageStream`, which copies the whole message per chunk. Yields to the event loop.
  */
 export async function foldChunks(
   chunks: Iterable<TurnChunk>,
@@ -23,7 +23,7 @@ export async function foldChunks(
     async execute({ writer }) {
       for (const [index, chunk] of compact.entries()) {
         if (index % chunksAtOnce === chunksAtOnce - 1) await new Promise((resolve) => setTimeout(resolve));
-        // Copies: the SDK makes a data chunk a part of the message, and writes into it when the next one comes.
+        // Copied: the SDK stores a data chunk as a message part and mutates it on the next one.
         writer.write({ ...chunk });
       }
     },
@@ -42,8 +42,9 @@ export async function foldChunks(
 }
 
 /**
- * Leaves out what changes nothing in the message: what is transient, `error`, which the SDK would report as a failure of the fold, and the
- * pieces of a tool's input that came whole in the end; the SDK parses all of an input again with each piece.
+ * Drops chunks that do not affect the message: transient ones, `error`, which the SDK would report
+ * as a failed fold, and input deltas of tool calls whose input arrived whole; the SDK reparses the
+ * entire input on each delta.
  */
 function withoutDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
   const whole = new Set<string>();
@@ -58,12 +59,12 @@ function withoutDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
   return kept.reverse();
 }
 
-/** The text of a message as one string, parts separated by a blank line. */
+/** The message's text, parts separated by a blank line. */
 export function textOf(message: Pick<ChatMessage, "parts">): string {
   return message.parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n\n");
 }
 
-/** Chunks whose fold is this stored message: what a follower gets once the log itself is pruned. */
+/** Chunks that fold to this stored message: what a reader gets once the log is pruned. */
 export function unfoldMessage(message: ChatMessage): TurnChunk[] {
   const { turnId, chatId, model, createdAt, continues, ...ending } =
     message.metadata ?? ({} as NonNullable<ChatMessage["metadata"]>);
@@ -81,7 +82,7 @@ export function unfoldMessage(message: ChatMessage): TurnChunk[] {
   return chunks;
 }
 
-/** Chunks whose fold has these parts, every step and text closed. */
+/** Chunks that fold to these parts, with every step and text closed. */
 export function unfoldParts(parts: ChatMessage["parts"]): TurnChunk[] {
   const chunks: TurnChunk[] = [];
   let stepOpen = false;
@@ -103,7 +104,7 @@ export function unfoldParts(parts: ChatMessage["parts"]): TurnChunk[] {
     } else if (isToolUIPart(part)) {
       chunks.push(...unfoldTool(part));
     } else {
-      // The other parts look in a message as they do in the stream.
+      // All other part types look the same in a message and in the stream.
       chunks.push(part);
     }
   });
@@ -120,7 +121,7 @@ function unfoldTool(part: ToolUIPart | DynamicToolUIPart): TurnChunk[] {
   const chunks: TurnChunk[] = [];
   const rawInput = "rawInput" in part ? part.rawInput : undefined;
   if (state === "input-streaming" || part.input === undefined || typeof rawInput === "string") {
-    // The call ended inside its input: what is known of the input follows from the text that had come.
+    // The call ended mid-input; the partial input follows from the raw text.
     const asText = rawInput !== undefined && part.input === rawInput ? "text" : undefined;
     const { inputEncoding = asText } = part as { inputEncoding?: "json" | "text" };
     chunks.push({ type: "tool-input-start", ...call, inputEncoding, providerMetadata });

@@ -1,12 +1,12 @@
-// Joining adjacent deltas of one part. The log does it while a commit is under way, a replay without a cursor
-// and the fold do it to a whole turn. The joined chunk takes the place of the last one it holds, so a cursor
-// at it means the same as before. Pure.
+// Joins adjacent deltas of one part: in the log while a commit is in flight, in a replay without a
+// cursor, and in the fold. The joined chunk takes the position of its last delta, so a cursor on it
+// keeps its meaning. Pure.
 import type { LoggedChunk, TurnChunk } from "./chunks";
 
-/** Keeps a stored chunk well under the 256 KiB that a reader may have in flight. */
+/** In characters. Keeps a stored chunk well below the 256 KiB a reader may have in flight. */
 const maxDeltaLength = 16_384;
 
-/** The two chunks as one, or null when they must stay apart. Neither is changed. */
+/** The joined chunk, or null if the two must stay apart. Inputs are not modified. */
 export function joinDeltas(first: TurnChunk, second: TurnChunk, maxLength = maxDeltaLength): TurnChunk | null {
   if (
     (first.type === "text-delta" || first.type === "reasoning-delta") &&
@@ -29,14 +29,14 @@ export function joinDeltas(first: TurnChunk, second: TurnChunk, maxLength = maxD
   return null;
 }
 
-/** The same text in chunks small enough to be stored and sent. Almost always the chunk itself. */
+/** Splits an oversized delta for storage and transport. Almost always returns the chunk itself. */
 export function splitDelta(chunk: TurnChunk): TurnChunk[] {
   if (chunk.type !== "text-delta" && chunk.type !== "reasoning-delta") return [chunk];
   if (chunk.delta.length <= maxDeltaLength) return [chunk];
   const pieces: TurnChunk[] = [];
   for (let start = 0; start < chunk.delta.length; ) {
     let end = Math.min(start + maxDeltaLength, chunk.delta.length);
-    // Half a surrogate pair is not a character: leave both halves to the next piece.
+    // Do not split a surrogate pair: move its first half to the next piece.
     if (end < chunk.delta.length && (chunk.delta.charCodeAt(end - 1) & 0xfc00) === 0xd800) end -= 1;
     pieces.push({ ...chunk, delta: chunk.delta.slice(start, end) });
     start = end;
@@ -44,7 +44,7 @@ export function splitDelta(chunk: TurnChunk): TurnChunk[] {
   return pieces;
 }
 
-/** Appends to `chunks` in place, joining with its last element where possible. */
+/** Appends to `chunks` in place, joined with the last element if possible. */
 export function pushJoined(chunks: TurnChunk[], chunk: TurnChunk, maxLength = maxDeltaLength): void {
   const last = chunks.at(-1);
   const joined = last && joinDeltas(last, chunk, maxLength);
@@ -52,7 +52,7 @@ export function pushJoined(chunks: TurnChunk[], chunk: TurnChunk, maxLength = ma
   else chunks.push(chunk);
 }
 
-/** A run of logged chunks with adjacent deltas joined: same fold, fewer frames. */
+/** Joins adjacent deltas of logged chunks: same fold, fewer frames. */
 export function compactChunks(logged: LoggedChunk[]): LoggedChunk[] {
   const compact: (Omit<LoggedChunk, "json"> & { json: string | null })[] = [];
   for (const entry of logged) {

@@ -1,11 +1,11 @@
-// Progress of a model at work: the generate stage's label while nothing of the answer comes, and how long it reasoned
-// (docs/protocol.md §4). An answer that begins at once has one label and no times. Pure.
+// Progress of a model before it answers: the generate stage's label, and how long each reasoning
+// took (docs/protocol.md §4). An answer that starts immediately gets one label and no times. Pure.
 import type { ChatMessage, TurnChunk } from "./chunks";
 
-/** `answering` once text or a tool call comes. */
+/** `answering` from the first text or tool call. */
 export type ModelPhase = "loading" | "thinking" | "answering";
 
-/** `forMs`: how long the phase has lasted already. */
+/** `forMs`: how long the phase has already lasted. */
 export type PhaseListener = (phase: ModelPhase, forMs: number) => void;
 
 const labels: Record<ModelPhase, string> = {
@@ -16,7 +16,7 @@ const labels: Record<ModelPhase, string> = {
 
 type StatusChunk = Extract<TurnChunk, { type: "data-status" }>;
 
-/** `sinceMs`: when the phase began, in milliseconds from the start of the run. */
+/** `sinceMs`: start of the phase, in milliseconds since the start of the run. */
 export function generateStatus(
   state: "active" | "done",
   phase: ModelPhase = "answering",
@@ -26,19 +26,19 @@ export function generateStatus(
   return { type: "data-status", id: "generate", data: { stage: "generate", label: labels[phase], state, ...since } };
 }
 
-/** Whether this status says more than that the model answers. */
+/** True if the status shows loading or thinking rather than answering. */
 export function isWaiting(chunk: StatusChunk): boolean {
   return chunk.data.stage === "generate" && chunk.data.label !== labels.answering;
 }
 
-/** Shorter reasoning is not worth a number. */
+/** Shorter reasoning gets no duration. */
 const shortestMs = 1_000;
 
-/** Knows how long each reasoning took. */
+/** Measures the duration of each reasoning part. */
 export class ReasoningTimes {
-  /** When each open one began. */
+  /** Start times of open parts, by id. */
   readonly #open = new Map<string, number>();
-  /** When the model began to think without showing it. */
+  /** When the model started to reason without output. */
   #hiddenSinceMs: number | undefined;
 
   enter(phase: ModelPhase, sinceMs: number): void {
@@ -46,7 +46,7 @@ export class ReasoningTimes {
     if (phase === "thinking") for (const [id, ms] of this.#open) this.#open.set(id, Math.min(ms, sinceMs));
   }
 
-  /** What follows this chunk, which may be the end of a reasoning. */
+  /** Returns the duration chunk to emit after this one if it ends a reasoning part. */
   see(chunk: TurnChunk, nowMs: () => number): TurnChunk | null {
     if (chunk.type === "reasoning-start") {
       this.#open.set(chunk.id, this.#hiddenSinceMs ?? nowMs());
@@ -62,7 +62,7 @@ export class ReasoningTimes {
   }
 }
 
-/** How long the reasoning at this place took; undefined for a short one. */
+/** Duration of the reasoning part at `index`; undefined if it was short. */
 export function reasoningMs(parts: ChatMessage["parts"], index: number): number | undefined {
   const next = parts[index + 1];
   return next?.type === "data-reasoning" ? next.data.durationMs : undefined;

@@ -1,9 +1,13 @@
-// How passages are quoted to a model (decision 0029). A document is hostile: it may hold what looks like the end of the
-// quotation, like another passage or like a provider's own marks. Pure: the code of the fence comes from the caller.
+// Quotes passages for the model (decision 0029). Documents are hostile: they may imitate the end of
+// the quotation, another passage or a provider's control tokens. Pure: the caller supplies the
+// fence code.
 import type { Source } from "./chunks";
 import { visibleLine, visibleText } from "./foreign-text";
 
-/** What begins a tag, a closing tag or a marker of a chat template, such as `<|im_start|>`. `a < b` is none. */
+/**
+ * Start of a tag, a closing tag or a chat template marker such as `<|im_start|>`. Does not match `a
+ * < b`.
+ */
 const tagStart = /<(?=\s*[/|!?]|[\p{L}_])/gu;
 
 function quoted(text: string): string {
@@ -14,7 +18,7 @@ function attribute(text: string): string {
   return visibleLine(text).replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll('"', "&quot;");
 }
 
-/** `code` must be one that nobody could know when the documents were written. */
+/** `code` must not have been predictable when the documents were written. */
 export function quotePassages(sources: Source[], code: string): string {
   const passages = sources.map(
     ({ ordinal, title, filename, text }) =>

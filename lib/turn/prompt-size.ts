@@ -1,20 +1,18 @@
-// How large a prompt is: the texts that a tokenizer must count, and what the rest is worth in
-// tokens. Pure.
+// Prompt size: the text a tokenizer must count, and estimated tokens for everything else. Pure.
 import { asSchema, type ModelMessage, type ToolModelMessage, type ToolSet } from "ai";
 
 /** Role, separators and ids of a message, in any chat template. */
 const tokensPerMessage = 8;
-/** Of an image or another file: about what providers count for a large one. */
+/** For an image or other file: about what providers count for a large one. */
 const tokensPerFile = 1_500;
 /**
- * Signatures and encrypted reasoning: base64, of which providers count less than its length as
- * text.
+ * For signatures and encrypted reasoning: base64, which providers count below its length as text.
  */
 const charactersPerSignatureToken = 4;
-/** Of an older tool result the beginning: some 500 tokens, enough to know what it was about. */
+/** About 500 tokens of an older tool result: enough to know what it was about. */
 const maxResultCharacters = 2_000;
 
-/** `text` is for the tokenizer, `tokens` comes on top. */
+/** `text` goes to the tokenizer; `tokens` is added to its count. */
 export type Size = { text: string; tokens: number };
 
 type Part = Exclude<ModelMessage["content"], string>[number];
@@ -33,7 +31,7 @@ export function sizeOf({ content }: ModelMessage): Size {
   return { text: texts.join("\n"), tokens };
 }
 
-/** Null for what is no text. */
+/** Null for parts that are not text. */
 function textOf(part: Part): string | null {
   switch (part.type) {
     case "text":
@@ -56,7 +54,7 @@ function resultText(output: ToolResult["output"]): string {
   return "value" in output ? JSON.stringify(output.value) : (output.reason ?? "");
 }
 
-/** By schema: nearly every turn has the server's own tools. */
+/** Cached by schema object: nearly every turn has the server's own tools. */
 const schemaTexts = new WeakMap<object, string>();
 
 async function schemaText(schema: ToolSet[string]["inputSchema"]): Promise<string> {
@@ -67,7 +65,7 @@ async function schemaText(schema: ToolSet[string]["inputSchema"]): Promise<strin
   return text;
 }
 
-/** As a provider's adapter writes them: names, descriptions and JSON Schemas. */
+/** As a provider's adapter serializes them: names, descriptions and JSON Schemas. */
 export async function toolsText(tools: ToolSet = {}): Promise<string> {
   const entries = Object.entries(tools).map(async ([name, { description, inputSchema }]) => {
     const head = JSON.stringify({ name, description, parameters: 0 });
@@ -76,10 +74,7 @@ export async function toolsText(tools: ToolSet = {}): Promise<string> {
   return (await Promise.all(entries)).join("\n");
 }
 
-/**
- * The same messages with long tool results cut; a marker says so to the model. `count`: how many
- * were.
- */
+/** Truncates long tool results, with a marker for the model. `count`: how many were truncated. */
 export function shortenResults(messages: ModelMessage[]): { messages: ModelMessage[]; count: number } {
   let count = 0;
   const shortened = messages.map((message) => {
@@ -98,7 +93,7 @@ export function shortenResults(messages: ModelMessage[]): { messages: ModelMessa
 }
 
 function shortenedText(text: string): string {
-  // Not between the halves of a character.
+  // Do not split a surrogate pair.
   const beginning = text.slice(0, maxResultCharacters).replace(/[\uD800-\uDBFF]$/, "");
   const leftOut = text.length - beginning.length;
   return `${beginning}\n[Shortened: the other ${leftOut} characters of this tool result were left out. Call the tool again if you need them.]`;

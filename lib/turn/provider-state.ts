@@ -1,13 +1,13 @@
-// What a provider wants back of its own answers besides their words: encrypted reasoning,
-// signatures, ids (decision 0036). The AI SDK carries it as the provider metadata of a part. It is
-// opaque, goes back only to the model that made it, and does not leave the server otherwise. Pure.
+// State a provider expects back with its own answers: encrypted reasoning, signatures, ids
+// (decision 0036). The AI SDK carries it as a part's provider metadata. It is opaque, is only sent
+// back to the model that made it, and otherwise never leaves the server. Pure.
 import { isToolUIPart } from "ai";
 import type { ChatMessage } from "./chunks";
 
 type Part = ChatMessage["parts"][number];
 type Message = Pick<ChatMessage, "role" | "parts"> & { metadata?: { model?: string } };
 
-/** Of a part of a message, of a chunk, and of a part of a model's stream. */
+/** Matches a message part, a chunk and a part of a model's stream. */
 type Carrier = {
   type: string;
   providerMetadata?: unknown;
@@ -15,7 +15,7 @@ type Carrier = {
   resultProviderMetadata?: unknown;
 };
 
-/** The metadata of a source is Rivulet's own, or says where it was found. */
+/** Source metadata does not count: it is Rivulet's own or the location of the source. */
 export function hasState(carrier: Carrier): boolean {
   if (carrier.type.startsWith("source")) return false;
   const { providerMetadata, callProviderMetadata, resultProviderMetadata } = carrier;
@@ -28,17 +28,20 @@ export function withoutState<T extends { type: string }>(carrier: T): T {
   return rest as unknown as T;
 }
 
-/** Longer than any encrypted reasoning that providers send today. In characters of JSON. */
+/** Characters of JSON. Larger than any encrypted reasoning providers send today. */
 const maxPartCharacters = 256 * 1024;
 const maxAnswerCharacters = 1024 * 1024;
 
-/** Bounds the state of one answer. What is too large is left out, and its provider misses it. */
+/**
+ * Bounds the state of one answer. Oversized state is dropped, and the provider does not get it
+ * back.
+ */
 export class StateLimit {
   #characters = 0;
-  /** What came last for each open part: some providers repeat it in every delta. */
+  /** Last state per open part: some providers repeat it in every delta. */
   readonly #last = new Map<string, string>();
 
-  /** The same part, or one without state. */
+  /** Returns the part, with its state removed if over the limit. */
   apply<T extends { type: string; id?: string }>(part: T): T {
     if (!hasState(part)) return part;
     const state = JSON.stringify((part as Carrier).providerMetadata) ?? "";
@@ -54,13 +57,13 @@ export class StateLimit {
 }
 
 /**
- * What the model is given of a message: words and calls, and of its own answers the reasoning that
- * it wants back.
+ * Parts of a message to send to the model: text and calls, plus, for its own answers, the reasoning
+ * it expects back.
  */
 export function spokenParts({ role, parts, metadata }: Message, modelId: string): Part[] {
-  // What a client sent as an answer may have come from this model; its parts carry no state.
+  // An answer sent by a client may come from this model; its parts carry no state.
   const model = metadata?.model ?? modelId;
-  // What stands beside a question is its client's: who speaks, how closely to look at an image.
+  // Metadata on a question is the client's own: speaker name, image detail.
   if (role !== "assistant") return parts.filter(isSpoken);
   if (model !== modelId) return parts.filter(isSpoken).map(withoutState);
   const hasCalls = parts.some(isToolUIPart);
@@ -72,8 +75,8 @@ function isSpoken(part: Part): boolean {
 }
 
 /**
- * Plain reasoning goes back in answers with calls only: there servers demand it (DeepSeek),
- * elsewhere some refuse it and none reads it.
+ * Plain reasoning is only returned in answers with tool calls: DeepSeek's servers demand it there,
+ * while elsewhere some providers refuse it and none reads it.
  */
 function isWanted(part: Part, hasCalls: boolean): boolean {
   if (part.type === "reasoning") return hasState(part) || (hasCalls && part.text !== "");
@@ -81,7 +84,7 @@ function isWanted(part: Part, hasCalls: boolean): boolean {
 }
 
 /**
- * Reasoning belongs to the text or call that follows it in its step. Without that, as where an
+ * Reasoning belongs to the text or call that follows it in its step. Without one, e.g. where an
  * answer broke off, providers refuse its state.
  */
 function withoutLooseReasoning(parts: Part[]): Part[] {
@@ -106,12 +109,12 @@ function isOutput(part: Part): boolean {
   return !isReasoning(part) && part.type !== "step-start";
 }
 
-/** State that lib/models/chat-state.ts puts behind all that a step says. */
+/** State that lib/models/chat-state.ts appends to a step. */
 export function isStepState(part: Part): boolean {
   return "providerMetadata" in part && part.providerMetadata?.rivulet !== undefined;
 }
 
-/** Other calls are not given to the model. */
+/** Unanswered calls are not sent to the model. */
 function isAnswered(part: Extract<Part, { toolCallId: string }>): boolean {
   if (part.state === "output-available") return !part.preliminary;
   return part.state === "output-error" || part.state === "output-denied" || part.state === "approval-responded";

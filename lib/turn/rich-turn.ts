@@ -1,4 +1,5 @@
-// A turn with every kind of chunk a run can emit, for tests: two steps, reasoning, sources, tools that end in every way.
+// Test fixture: a turn with every chunk type a run can emit: two steps, reasoning, sources, tools
+// with every outcome.
 import { type Source, sourceChunk, type TurnChunk } from "./chunks";
 
 const turnId = "01940000-0000-7000-8000-000000000001";

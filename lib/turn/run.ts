@@ -1,6 +1,6 @@
-// The run of one turn: retrieve → sources → model and tools, as chunks (docs/protocol.md §4). It says what happens
-// and in which order; everything that touches the world comes in through `RunPorts`. No clock, no I/O, no storage:
-// whoever consumes it decides where the chunks go.
+// The run of one turn: retrieve → sources → model and tools, as chunks (docs/protocol.md §4). It
+// decides what happens in which order; all effects come in through `RunPorts`. No clock, no I/O, no
+// storage: the consumer decides where chunks go.
 import type { LanguageModel, ToolSet } from "ai";
 import { Consent, holdsUntrusted, settle } from "./approval";
 import { Begun, Joint, opening } from "./begun";
@@ -22,7 +22,7 @@ import type { TurnPrompt } from "./turn-context";
 import { SeenBefore, upstreamOf } from "./upstream";
 import { type Price, priced } from "./usage";
 
-/** Why a run is told to end early: the `reason` of its abort signal. */
+/** Why a run must end early: the `reason` of its abort signal. */
 export type Halt = { status: "stopped" } | { status: "interrupted" | "failed"; error: TurnError };
 
 export type RunInput = {
@@ -30,61 +30,71 @@ export type RunInput = {
   chatId: string;
   messageId: string;
   userMessageId: string;
-  /** The model's id in the catalogue, as shown to people. */
+  /** Catalogue model id, as shown to users. */
   modelId: string;
   model: LanguageModel;
   price?: Price;
   tools?: ToolSet;
-  /** The client can show a request for consent and send the answer; without, a call that needs consent is refused. */
+  /**
+   * The client can show a consent request and send the decision; if not, calls that need consent
+   * are refused.
+   */
   canAsk?: boolean;
   /** ISO 8601. */
   createdAt: string;
   /** The branch up to and including the question. */
   history: ChatMessage[];
-  /** The branch has messages before those of `history`. */
+  /** The branch has messages older than `history`. */
   historyIsCut?: boolean;
   question: string;
   searchMode: SearchMode;
-  /** The answer that this one continues. */
+  /** Message id of the answer that this one continues. */
   continues?: string;
-  /** What the log of the turn holds already; see begun.ts. None of it is yielded again. */
+  /** Chunks already in the turn's log (see begun.ts). They are not yielded again. */
   begun?: TurnChunk[];
-  /** An answer that another process began to read is read on, where its provider keeps it; see upstream.ts. */
+  /**
+   * Resume reading an answer that another process started, if its provider keeps it; see
+   * upstream.ts.
+   */
   readsOn?: boolean;
-  /** In place of Rivulet's own instructions. */
+  /** Replaces Rivulet's own instructions. */
   instructions?: string;
   settings?: TurnPrompt["settings"];
   toolChoice?: TurnPrompt["toolChoice"];
-  /** Options of the call that are no settings. */
+  /** Call options that are not settings. */
   call?: CallExtras;
-  /** Calls are the client's to answer, whatever they are. */
+  /** The client answers all tool calls, whatever they are. */
   clientRuns?: boolean;
-  /** False: a call that failed is not made again. */
+  /** False: do not retry a failed call. */
   repeats?: false | undefined;
 };
 
 export type RunPorts = ContextPorts & {
-  /** Milliseconds of a clock that never goes back. */
+  /** Monotonic milliseconds. */
   nowMs(): number;
-  /** How many documents may be searched. With none the retrieve stage is skipped. */
+  /** Number of searchable documents. 0 skips the retrieve stage. */
   countDocuments(): Promise<number>;
-  /** The sources for a question, best first. */
+  /** Sources for a question, best first. */
   search(question: string): Promise<Source[]>;
-  /** A code that nobody can know beforehand, for the fence around this turn's passages. Only the model sees it. */
+  /** An unpredictable code for the fence around this turn's passages. Only the model sees it. */
   fenceCode(): string;
-  /** What a person may know of a failure of the model. */
+  /** The public error for a model failure. */
   classify(error: unknown): TurnError;
   ground(answer: string, sources: Source[]): { confidence: number; groundedness: number } | null;
-  /** Calls back when a model that has not begun to answer is seen to load or think, and when it answers after that. */
+  /**
+   * Calls the listener when a model that has not started to answer is loading or thinking, and
+   * again when it answers.
+   */
   onModelPhase(listener: PhaseListener): void;
-  /** Told of each failure, for the log. */
+  /** Receives every failure, for the log. */
   report(error: unknown): void;
 };
 
 /**
- * Yields every chunk of the turn in order, the terminal last. Never throws: a failure is an `error` terminal.
- * When `signal` aborts with a `Halt`, the model's request is aborted and the turn ends at once the way the halt says, with
- * what had been yielded kept. A tool or a search that does not react to the abort is left to itself.
+ * Yields every chunk of the turn in order, the terminal last. Never throws: a failure becomes an
+ * `error` terminal. When `signal` aborts with a `Halt`, the model request is aborted and the turn
+ * ends immediately with the halt's status, keeping everything yielded so far. A tool or search that
+ * ignores the abort is abandoned.
  */
 export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const startMs = ports.nowMs();
@@ -95,11 +105,11 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
   const progress: Progress = { metadata: { searchMode: input.searchMode }, text, sources, startMs };
   let ending: Omit<Ending, "turnId" | "metadata">;
   const source = work(input, ports, signal, progress, begun);
-  /** Ends the waiting for the next chunk. */
+  /** Wakes the loop that waits for the next chunk. */
   let interrupt: (next: Next | null) => void = () => {};
   const onAbort = () => interrupt({ done: true, value: undefined });
   const reasonings = new ReasoningTimes();
-  /** Not yielded yet. */
+  /** Pending status chunk. */
   let phase: TurnChunk | null = null;
   ports.onModelPhase((entered, forMs) => {
     const sinceMs = ports.nowMs() - forMs;
@@ -118,7 +128,8 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
         interrupt = resolve;
         awaited.then(resolve, reject);
       });
-      // Read anew: it is set while this waits.
+      // Reread through a cast: the listener sets it during the await, which TypeScript does not
+      // see.
       const entered = phase as TurnChunk | null;
       phase = null;
       if (entered && !next?.done) {
@@ -129,7 +140,7 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
       coming = null;
       const { done, value: chunk } = next;
       if (done) break;
-      // A stream that is cut off leaves a text open, and the SDK ends the step all the same.
+      // A truncated stream leaves a text open, yet the SDK still ends the step.
       const before = chunk.type === "finish-step" ? open.closeTexts() : [];
       for (const next of [...before, chunk]) {
         open.see(next);
@@ -151,7 +162,7 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
     }
   } finally {
     signal.removeEventListener("abort", onAbort);
-    // Not awaited: it may be waiting for something that never comes.
+    // Not awaited: the generator may be blocked on something that never settles.
     source.return().catch(ports.report);
   }
   yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
@@ -168,10 +179,10 @@ type Progress = {
   window?: ContextWindow;
 };
 
-/** The provider's stream ended without saying that the answer is finished. */
+/** The provider's stream ended without a finish reason. */
 class EndedEarly extends Error {}
 
-/** Not the model's failure: a database that is away must not be told as a provider that is. */
+/** Distinguishes a database failure from a provider failure. */
 class RetrievalFailed extends Error {}
 
 const retrievalError: TurnError = {
@@ -193,7 +204,7 @@ async function* work(
 
   if (!begun.generating || begun.waiting) yield generateStatus("active");
   yield* generate(input, ports, signal, progress, begun);
-  // Stopped: what is open inside is closed first, and by the ending.
+  // When halted, open parts must close first; `endTurn` does that.
   if (signal.aborted) return;
   yield generateStatus("done");
 }
@@ -234,12 +245,12 @@ async function* generate(
   const upstream = upstreamOf(logged);
   if (upstream && upstream.seen.length > 0 && !input.readsOn) throw new EndedEarly();
   const resumed = input.readsOn ? upstream : null;
-  // An answer that is read again is joined to what stood before it, as it was the first time.
+  // Output that is reread is joined to what preceded it, as the first time.
   const before = resumed ? logged.slice(0, resumed.index) : logged;
   const { said, openText } = resumed ? new Begun(before) : begun;
   const joint = new Joint({ stepOpen: begun.stepOpen, openText });
   const settled: TurnChunk[] = [];
-  // What was asked for in the answer that this one goes on with.
+  // Settle the consent decisions on the calls of the answer being continued.
   for await (const chunk of settle(said ? (await foldChunks(before)).parts : [], input.tools, signal)) {
     settled.push(chunk);
     yield chunk;
@@ -254,7 +265,7 @@ async function* generate(
       historyIsCut: input.historyIsCut ?? false,
       begun: partial,
       sources,
-      // Random bytes are a system call; nothing is fenced without sources.
+      // Random bytes cost a system call, and without sources nothing is fenced.
       fenceCode: sources.length > 0 ? ports.fenceCode() : "",
       modelId: input.modelId,
       instructions: input.instructions,
@@ -276,7 +287,7 @@ async function* generate(
       tools: input.tools,
       ...(resumed && { resume: resumed.mark }),
       consent: new Consent({ turnId: input.turnId, canAsk: input.canAsk ?? false, untrusted }),
-      // Read by the local model and by middleware; providers ignore options that are not theirs.
+      // Read by the local model and by middleware; providers ignore options under other names.
       providerOptions: {
         ...input.call?.providerOptions,
         rivulet: {
@@ -309,7 +320,7 @@ async function* generate(
       }
   } catch (error) {
     if (!seen?.again || signal.aborted) throw error;
-    // Nothing new came of it: its provider keeps it no longer.
+    // The reread produced nothing new: the provider no longer keeps the answer.
     ports.report(error);
     throw new EndedEarly();
   }

@@ -1,4 +1,4 @@
-// What one call of a model said and what its tools answered, as the model's next call is told it. Pure.
+// Transcript of one model call and its tool results, in the form the next call sends. Pure.
 import type {
   AssistantModelMessage,
   ModelMessage,
@@ -21,7 +21,7 @@ export class Said {
   readonly #calls: ToolCall[] = [];
   readonly #results = new Map<string, ToolResultPart>();
 
-  /** Each part, in order. */
+  /** Feed every part in order. */
   see(part: ModelPart): void {
     switch (part.type) {
       case "text-start":
@@ -43,7 +43,7 @@ export class Said {
       case "tool-call": {
         const { toolCallId, toolName, input, invalid, providerExecuted } = part;
         this.#calls.push(part);
-        // Of a call that could not be read there may be no more than its text.
+        // An unparseable call may have only its raw text as input.
         const readable = invalid && typeof input !== "object" ? {} : input;
         this.#content.push({
           type: "tool-call",
@@ -67,14 +67,14 @@ export class Said {
     }
   }
 
-  /** Calls that nobody answered yet, in the model's order. */
+  /** Calls without a result, in the model's order. */
   get unanswered(): ToolCall[] {
     return this.#calls.filter(
       ({ toolCallId, providerExecuted }) => !providerExecuted && !this.#results.has(toolCallId),
     );
   }
 
-  /** The model is to be told what its tools answered. */
+  /** True if the server's tools have all answered, so the model must be called again. */
   get wantsAnswer(): boolean {
     return this.#calls.some(({ providerExecuted }) => !providerExecuted) && this.unanswered.length === 0;
   }
@@ -100,7 +100,7 @@ export class Said {
   }
 }
 
-/** What a provider said of a part goes back to it with the part, such as its encrypted reasoning. */
+/** Provider metadata of a part is sent back with it, e.g. encrypted reasoning. */
 function optionsOf({ providerMetadata }: { providerMetadata?: TextPart["providerOptions"] }) {
   return providerMetadata ? { providerOptions: providerMetadata } : {};
 }
@@ -108,6 +108,6 @@ function optionsOf({ providerMetadata }: { providerMetadata?: TextPart["provider
 function outputOf(part: Extract<ModelPart, { type: "tool-result" | "tool-error" }>): ToolResultPart["output"] {
   if (part.type === "tool-error") return { type: "error-text", value: String(part.error) };
   if (typeof part.output === "string") return { type: "text", value: part.output };
-  // As JSON has it: without what is undefined, and dates as texts.
+  // Normalized through JSON: drops undefined values and turns dates into strings.
   return { type: "json", value: JSON.parse(JSON.stringify(part.output ?? null)) };
 }

@@ -1,6 +1,6 @@
-// What a model says, as chunks: one call of it after the other, until it calls no tool any more (docs/protocol.md §4, §8).
-// The AI SDK makes each call and reads it. Its `streamText` makes the same loop behind eight more streams, which were half of
-// what a text and an open turn cost (docs/performance.md).
+// Runs model calls until the model calls no more tools, and yields chunks (docs/protocol.md §4,
+// §8). The AI SDK makes and reads each call. Its `streamText` runs the same loop through eight more
+// streams, which were half the cost of a text and of an open turn (docs/performance.md).
 import {
   type FinishReason,
   type JSONValue,
@@ -19,7 +19,7 @@ import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
 import { KeptAnswer } from "./upstream";
 
-/** What one call of the model is sent. */
+/** The request for one model call. */
 export type FittedCall = {
   messages: ModelMessage[];
   instructions?: string | undefined;
@@ -27,9 +27,14 @@ export type FittedCall = {
 };
 
 export type Prompt = {
-  /** For the next call; `said` is what this turn's earlier calls said and their tools answered. */
+  /**
+   * Builds the next call; `said` holds the output and tool results of this turn's earlier calls.
+   */
   fit(said: ModelMessage[]): Promise<FittedCall>;
-  /** After a call that failed before its first word: true when `fit` now makes a smaller one, which may be tried. */
+  /**
+   * After a call that failed before its first word: true if `fit` now produces a smaller call worth
+   * trying.
+   */
   shrink(error: unknown): boolean;
 };
 
@@ -37,13 +42,16 @@ export type StepsInput = {
   model: LanguageModel;
   prompt: Prompt;
   tools?: ToolSet;
-  /** Without it every call runs. */
+  /** Without it, every call runs. */
   consent?: Consent;
   settings?: TurnPrompt["settings"];
   toolChoice?: TurnPrompt["toolChoice"];
-  /** The client answers all calls, with its next request: also one of no known tool, or with arguments that are no JSON. */
+  /**
+   * The client answers all calls with its next request, including calls of unknown tools or with
+   * invalid JSON.
+   */
   clientRuns?: boolean;
-  /** The first call is not made anew: its answer is read on from here. */
+  /** Resume reading this response instead of making the first call. */
   resume?: UpstreamMark;
 } & CallExtras;
 
@@ -51,14 +59,14 @@ type CallInput = Parameters<typeof streamLanguageModelCall>[0];
 type WrappedModel = Extract<LanguageModel, { specificationVersion: "v4" }>;
 type ModelParams = Parameters<WrappedModel["doStream"]>[0];
 
-/** What a client may ask of a call besides settings. */
+/** What a client may request for a call besides settings. */
 export type CallExtras = {
   providerOptions?: CallInput["providerOptions"];
   reasoning?: ModelParams["reasoning"];
   responseFormat?: ModelParams["responseFormat"];
 };
 
-/** The adapter cannot tell its provider what the client asked for. `setting` is the SDK's name of that. */
+/** The provider's adapter does not support an option the client set. `setting` is its SDK name. */
 export class SettingLeftOut extends Error {
   readonly setting: string;
 
@@ -68,7 +76,9 @@ export class SettingLeftOut extends Error {
   }
 }
 
-/** How the last call ended and what all of them used; `interrupted` until one has said so. */
+/**
+ * Finish reason of the last call and total usage; `interrupted` until a call reports its reason.
+ */
 export class StepsEnd {
   finishReason: FinishReason = "interrupted";
   readonly usage: Usage = { inputTokens: 0, outputTokens: 0, totalTokens: 0 };
@@ -78,9 +88,10 @@ export class StepsEnd {
 const maxSteps = 10;
 
 /**
- * Yields the chunks of the model and of its tools in order. Tools run one after the other, in the model's order, since it may
- * list what it has just added; one that fails is data. Throws what a call throws, or what its stream says is its failure;
- * after an abort of `signal` the call that is under way throws. `end` is true when all has been yielded.
+ * Yields the chunks of the model and its tools in order. Tools run sequentially in the model's
+ * order, since a call may list what an earlier one added; a failed tool is data. Throws on a failed
+ * call or an error in its stream; after `signal` aborts, the call in flight throws. `end` is
+ * complete once all chunks are yielded.
  */
 export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const { settings, tools, consent, prompt, toolChoice, responseFormat, clientRuns, resume, ...options } = input;
@@ -115,10 +126,10 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           }),
           ...(kept.mark && { providerOptions: told(call, { resume: kept.mark }) }),
           ...(tools && { tools }),
-          // A client's instructions stand where it put them; nobody else's are among the messages.
+          // Client instructions keep their position; no other message is a system message.
           allowSystemInMessages: true,
           abortSignal: signal,
-          // Else it keeps the whole answer once more, for nobody.
+          // Otherwise the SDK keeps an unused second copy of the answer.
           _internal: { collectContent: false },
         });
         for await (const each of stream) {
@@ -132,7 +143,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           open = true;
           if (each.type === "error") throw each.error;
           if (each.type === "raw") {
-            // The one raw part that a model of lib/models gives.
+            // The only raw part that lib/models emits.
             yield kept.begin(each.rawValue as UpstreamMark);
             continue;
           }
@@ -170,7 +181,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
       const tool = tools?.[toolCall.toolName] as TurnTool | undefined;
       const demand = await consent?.demand(toolCall, tool);
       if (demand?.type === "tool-approval-request") {
-        // The call stays unanswered, so this step is the last one of the turn.
+        // The call stays unanswered, so the turn ends with this step.
         yield demand as TurnChunk;
         continue;
       }
@@ -183,7 +194,7 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
     if (open) yield { type: "finish-step" };
     end.finishReason = finishReason ?? "interrupted";
     if (endedTooSoon(end.finishReason) || !said.wantsAnswer || step === maxSteps) return;
-    // The cap holds for the answer, not for each call of it.
+    // The cap applies to the whole answer, not to each call.
     if (settings?.maxOutputTokens !== undefined && end.usage.outputTokens >= settings.maxOutputTokens) {
       end.finishReason = "length";
       return;
@@ -193,8 +204,8 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
 }
 
 /**
- * The model with what the SDK has no argument for: a format of the answer, and a choice of tools to which a model may not keep,
- * which the SDK would take for a failure.
+ * Wraps the model with options the SDK lacks: a response format, and a tool choice that the model
+ * may ignore, which the SDK would report as a failure.
  */
 function asking({ model, tools, toolChoice, responseFormat }: StepsInput): LanguageModel {
   const wanted = tools && toolChoice;
@@ -213,7 +224,10 @@ function asking({ model, tools, toolChoice, responseFormat }: StepsInput): Langu
   });
 }
 
-/** What the client asked for, by the SDK's names. The cap on the output is the server's as well, and never left out. */
+/**
+ * Options the client set, by SDK name. Excludes the output cap, which the server also sets and
+ * which is never left out.
+ */
 function askedOf({ settings = {}, responseFormat, reasoning, providerOptions = {} }: StepsInput): Set<string> {
   const { maxOutputTokens: _, ...own } = settings;
   const { rivulet: __, ...provider } = providerOptions;
@@ -227,7 +241,9 @@ function askedOf({ settings = {}, responseFormat, reasoning, providerOptions = {
   return new Set(Object.keys(named).filter((name) => named[name as keyof typeof named] !== undefined));
 }
 
-/** A call that the SDK could not read goes to the client as it came; the SDK's word on it does not. */
+/**
+ * A call the SDK could not parse goes to the client unchanged; the SDK's error about it is dropped.
+ */
 function forClient(part: ModelPart): ModelPart | null {
   if (part.type === "tool-error") return null;
   return part.type === "tool-call" && part.invalid
@@ -248,8 +264,8 @@ function addDetails(usage: Usage, { inputTokenDetails, outputTokenDetails }: Cal
 }
 
 /**
- * For lib/models. `cappedToFit`: the cap is not the client's, and may be left out where a server refuses it (repairs.ts).
- * `resume`: see background.ts.
+ * Options for lib/models. `cappedToFit`: the cap is the server's, so it may be dropped if a
+ * provider refuses it (repairs.ts). `resume`: see background.ts.
  */
 function told(
   { providerOptions }: Pick<StepsInput, "providerOptions">,
@@ -258,7 +274,7 @@ function told(
   return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, ...more } };
 }
 
-/** The model was not done: a call that was cut off with it is no mistake that it could mend. */
+/** The model was cut off: a call truncated with it is not a mistake the model could fix. */
 function endedTooSoon(reason: FinishReason): boolean {
   return reason === "interrupted" || reason === "length" || reason === "content-filter";
 }
@@ -271,12 +287,13 @@ function endedEarly(reason: FinishReason | undefined): boolean {
 const callKind = "tool-";
 
 /**
- * A provider's ids of texts are its own within one call only: the second of a name gets another. So are those of tool calls
- * at servers that count them anew in each answer, and a message, or its history, has each id once.
+ * Provider text ids are unique within one call only, so later duplicates are renamed. The same goes
+ * for tool call ids on servers that restart their count per answer: ids must be unique in a message
+ * and its history.
  */
 function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => ModelPart {
   const renamed = new Map<string, string>();
-  /** How many parts of this call came with the same id. */
+  /** Parts of this call seen per id. */
   const repeats = new Map<string, number>();
   function callId(id: string): string {
     const known = renamed.get(callKind + id);

@@ -1,14 +1,18 @@
-// What a tool of ours answers to one call: a result, or its failure as data. Pure but for the tool itself.
+// Runs one call of a server tool: its result, or its failure as data. Pure except for the tool
+// itself.
 import type { ModelMessage, Tool } from "ai";
 import type { ModelPart, ToolCall } from "./said";
 
-/** What the run must know of a tool besides how to call it. A family declares it (lib/tools/contract.ts). */
+/**
+ * What the run must know about a tool besides how to call it. Tool families declare it
+ * (lib/tools/contract.ts).
+ */
 export type ToolTraits = {
-  /** Its effect cannot be undone. Once untrusted text is in context, a person must consent to each call. */
+  /** Cannot be undone. Once untrusted text is in context, the user must consent to each call. */
   destructive?: boolean;
-  /** Its results hold text that others than the user and this server wrote. */
+  /** Results hold text that neither the user nor this server wrote. */
   foreign?: boolean;
-  /** What this call would do, in one sentence for the person who is asked; null when there is nothing to say. */
+  /** One sentence for the consent request saying what this call would do; null for none. */
   describe?: (input: unknown) => Promise<string | null>;
 };
 
@@ -16,7 +20,7 @@ export type TurnTool = Tool & ToolTraits;
 
 type Call = Pick<ToolCall, "toolCallId" | "toolName" | "input" | "providerMetadata">;
 
-/** Null for a tool that the client runs: its call ends the turn. */
+/** Null for a tool the client runs: its call ends the turn. */
 export async function resultOf(
   { toolCallId, toolName, input, providerMetadata }: Call,
   tool: Tool | undefined,
@@ -33,7 +37,10 @@ export async function resultOf(
   }
 }
 
-/** What is kept of a tool's failure: its own sentence. The SDK's words for a wrong call repeat the whole of it. */
+/**
+ * The stored text of a tool failure: its own message. The SDK's messages for invalid calls would
+ * repeat the whole call.
+ */
 export function toolFailureText(error: unknown): string {
   const text = String(error);
   if (text.startsWith("AI_NoSuchToolError")) return noSuchTool;

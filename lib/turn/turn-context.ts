@@ -1,89 +1,96 @@
-// What a dialect may know of a turn besides its chunks: plain values, as of the turn's start, equal whenever they are
-// loaded, so that a stream has the same bytes on every resume (docs/protocol.md §2). Types only.
+// What a dialect may know of a turn besides its chunks: plain values as of the turn's start, equal
+// on every load, so that a stream has the same bytes on every resume (docs/protocol.md §2). Types
+// only.
 import type { JSONValue } from "ai";
 import type { ChatMessage, MessageMetadata } from "./chunks";
 
-/** A message as it is stored. */
+/** A message as stored. */
 export type StoredMessage = {
   id: string;
   role: "user" | "assistant";
   parts: ChatMessage["parts"];
-  /** `complete` for user messages; an answer has the state of its turn, `streaming` while that runs. */
+  /** `complete` for user messages; for an answer its turn's state, `streaming` while running. */
   status: string;
   /** ISO 8601, UTC. */
   createdAt: string;
-  /** Of a user message what its client sent along, of an answer the turn's own metadata. */
+  /** For a user message, the client's metadata; for an answer, the turn's. */
   metadata: unknown;
 };
 
 export type ChatContext = {
-  /** The user's own small number for it. */
+  /** The user's own small number for the chat. */
   number: number;
   title: string;
   createdAt: string;
   updatedAt: string;
-  /** The end of the branch, up to and including the message that the turn answers, oldest first. Empty for who knows only the chat. */
+  /**
+   * The end of the branch up to and including the message being answered, oldest first. Empty if
+   * only the chat was loaded.
+   */
   messages: StoredMessage[];
 };
 
-/** What a client asked of the frames themselves; kept with the turn. */
+/** Client options that affect the frames; stored with the turn. */
 export type TurnView = {
-  /** A last frame with the usage. */
+  /** Send a final frame with the usage. */
   includeUsage?: boolean;
-  /** The last frame has the sources too. */
+  /** Include the sources in the last frame. */
   includeSources?: boolean;
-  /** Calls are the client's to answer. */
+  /** The client answers tool calls. */
   clientTools?: boolean;
-  /** False: the client asked that the answer cannot be read by its id later on, or deleted it. */
+  /** False: the client asked not to keep the answer for retrieval by id, or deleted it. */
   kept?: boolean;
   /** The client did not wait for the answer. */
   background?: boolean;
-  /** Reasoning comes with what the client sends back for it. */
+  /** Include encrypted reasoning for the client to send back. */
   sealsReasoning?: boolean;
-  /** The system messages of the conversation so far, which later requests do not repeat. */
+  /** System messages of the conversation so far; later requests do not repeat them. */
   system?: string;
-  /** Fields of the request that the answer repeats. */
+  /** Request fields the answer echoes. */
   echo?: Record<string, unknown>;
-  /** They are shown in the older form, as the call of a function. */
+  /** Show tool calls in the legacy `function_call` form. */
   functionCall?: boolean;
-  /** A text was to be gone on with. */
+  /** A text completion rather than a chat. */
   completes?: boolean;
 };
 
-/** Of the turn alone, of its chat's row too, or of the messages above the answer as well. */
+/** What to load: the turn, also its chat's row, or also the messages before the answer. */
 export type Knows = "turn" | "chat" | "branch";
 
 export type TurnContext = {
   turnId: string;
   chatId: string;
-  /** The answer. */
+  /** The answer's message id. */
   messageId: string;
   userMessageId: string;
-  /** As the client named it, else the catalogue's id. */
+  /** As the client named it, else the catalogue id. */
   model: string;
   /** ISO 8601, UTC. */
   createdAt: string;
   view: TurnView;
-  /** `echo` of the prompt, until that is pruned. */
+  /** `echo` of the prompt; pruned with it. */
   promptEcho?: Record<string, unknown>;
-  /** Null for dialects that do not ask for it. */
+  /** Null for dialects that do not load it. */
   chat: ChatContext | null;
 };
 
-/** An answer that has ended, for those who asked for it whole. */
+/** A finished answer, for clients that do not stream. */
 export type TurnAnswer = { context: TurnContext; message: ChatMessage; metadata: Partial<MessageMetadata> };
 
-/** A message that a client names by an id that this server gave out. */
+/** A message referenced by an id this server issued. */
 export type KnownMessage = StoredMessage & { parentId: string | null };
 
-/** What of a caller's own a request refers to. What is missing is unknown, or somebody else's. */
+/**
+ * The caller's own objects that a request refers to. Missing ones are unknown or belong to another
+ * user.
+ */
 export type Known = {
   /** The turn that the request continues. */
   turn?: { chatId: string; view: TurnView; answer: KnownMessage };
   messages: ReadonlyMap<string, KnownMessage>;
 };
 
-/** How a client wants the model called. */
+/** How the client wants the model called. */
 export type TurnCall = {
   settings: {
     temperature?: number;
@@ -95,29 +102,37 @@ export type TurnCall = {
     frequencyPenalty?: number;
   };
   /**
-   * Further fields of the request, named as in OpenAI's Chat Completions. Those that the model's provider does not take are
-   * refused (lib/models/request-fields.ts).
+   * Further request fields, named as in OpenAI's Chat Completions. Fields the model's provider does
+   * not support are rejected (lib/models/request-fields.ts).
    */
   fields?: Record<string, JSONValue>;
 };
 
-/** A prompt that comes with its own history (docs/protocol.md §6.6), and how the model is to be called. */
+/** A prompt that carries its own history (docs/protocol.md §6.6), and how to call the model. */
 export type TurnPrompt = TurnCall & {
-  /** Of an answer the metadata name its model, which alone gets back the provider's state in its parts. */
+  /**
+   * An answer's metadata names its model; only that model gets back the provider state of its
+   * parts.
+   */
   messages: (Pick<ChatMessage, "role" | "parts"> & { metadata?: { model: string } })[];
-  /** What is too long for the model is left out, oldest first; else the provider refuses it. */
+  /**
+   * Drop the oldest messages if too long for the model; otherwise the provider rejects the request.
+   */
   fitsContext?: boolean;
-  /** Fields of the request that the answer repeats and that may be large. */
+  /** Echoed request fields that may be large. */
   echo?: Record<string, unknown>;
-  /** In place of Rivulet's own. */
+  /** Replaces Rivulet's own. */
   instructions: string;
-  /** Instructions in the middle of the conversation: `behind` counts the messages that follow them. */
+  /** Instructions in mid-conversation: `behind` counts the messages that follow them. */
   notes?: { behind: number; text: string }[];
-  /** A text to go on with, as it is, and what stands behind the answer: in place of messages, where the model's server can. */
+  /**
+   * A text to complete verbatim and an optional suffix after the answer; replaces messages where
+   * the model's server supports it.
+   */
   completes?: { prompt: string; suffix?: string };
-  /** Its client repeats a call that failed, and is told at once. */
+  /** The client retries failed calls itself and wants failures immediately. */
   repeats?: false;
-  /** Run by the client, not here. `parameters` is a JSON Schema. */
+  /** Run by the client. `parameters` is a JSON Schema. */
   tools?: { name: string; description?: string; parameters: Record<string, unknown>; strict?: boolean }[];
   toolChoice?: "auto" | "none" | "required" | { type: "tool"; toolName: string };
 };

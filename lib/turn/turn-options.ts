@@ -1,11 +1,11 @@
-// What every client may set for a turn besides its text, as schemas: the native endpoints and all dialects parse with
-// these (docs/protocol.md §5 and §6). Shapes only: nothing of a route, nothing that looks anything up.
+// Schemas for what any client may set on a turn besides its text; the native endpoints and all
+// dialects parse with them (docs/protocol.md §5 and §6). Shapes only: no routes, no lookups.
 import { z } from "zod";
 
-/** Of an id that a client chose, in characters. */
+/** Characters in a client-chosen id. */
 export const maxIdLength = 128;
 
-/** Ids that clients choose: UUIDs, what stock `useChat` makes, and whatever else a client counts or names by. */
+/** Client-chosen ids: UUIDs, stock `useChat` ids, or any other visible name or number. */
 export const clientId = z
   .string()
   .regex(
@@ -19,27 +19,27 @@ export const searchMode = z
   .describe("Which documents are searched. Default: `selected` where documents are named, else `all`.");
 export const documentIds = z.array(z.uuid()).max(1_000).describe("With `selected`: the documents to search.");
 
-/** The optional fields that every dialect accepts. */
+/** Optional fields every dialect accepts. */
 export const turnOptions = {
   model: modelName.optional(),
   searchMode: searchMode.optional(),
   documentIds: documentIds.optional(),
 };
 
-/** The same where a dialect spells its fields in snake case. */
+/** The same for dialects in snake case. */
 export const snakeTurnOptions = {
   model: modelName.optional(),
   search_mode: searchMode.optional(),
   document_ids: documentIds.optional(),
 };
 
-/** A chat by its id, or by the user's own small number for it. */
+/** A chat by id, or by the user's own small number for it. */
 export type ChatReference = { id: string } | { number: number };
 
-/** Fits the column that holds it; the digits of a longer one are an id. */
+/** Fits the database column; a longer run of digits is an id. */
 const digits = /^[1-9]\d{0,8}$/;
 
-/** Whether a path segment may be the small number of a chat. */
+/** True if a path segment may be a chat number. */
 export function isChatNumber(text: string): boolean {
   return digits.test(text);
 }

@@ -1,23 +1,24 @@
-// An answer that its provider makes and keeps whether or not anybody reads it (OPENAI_BACKGROUND). The log names it, so that
-// when the owner of a turn dies, another server reads it on instead of asking again (docs/decisions/0044). Pure.
+// An answer that its provider generates and stores whether or not anyone reads it
+// (OPENAI_BACKGROUND). The log names it, so that after the owner dies another server resumes
+// reading instead of asking again (docs/decisions/0044). Pure.
 import type { TurnChunk, UpstreamMark } from "./chunks";
 
-/** Stands in the log before what its answer says. Never leaves the server. */
+/** Precedes the answer's chunks in the log. Never leaves the server. */
 export function markChunk(data: UpstreamMark): TurnChunk {
   return { type: "data-upstream", data, transient: true };
 }
 
 export type Upstream = {
   mark: UpstreamMark;
-  /** Of the mark's chunk. */
+  /** Index of the mark's chunk. */
   index: number;
-  /** What the log has of the answer: texts, reasonings and inputs of tools. */
+  /** Answer chunks in the log: texts, reasoning and tool inputs. */
   seen: TurnChunk[];
 };
 
 /**
- * The answer in which a log breaks off. Null when it cannot be read on: no call of the model is open, or it has called a tool,
- * which may have run.
+ * The answer that was in progress at the end of the log. Null if it cannot be resumed: no model
+ * call is open, or it has called a tool, which may have run.
  */
 export function upstreamOf(chunks: readonly TurnChunk[]): Upstream | null {
   let found: Upstream | null = null;
@@ -39,19 +40,19 @@ function isSaid({ type }: TurnChunk): boolean {
 
 type Part = {
   id: string;
-  /** Characters that the log has and that have not come again yet. */
+  /** Logged characters that the reread has not reached yet. */
   characters: number;
   ended: boolean;
 };
 
-/** Leaves out of an answer that is read again what the log has of it. Fed with each chunk in order. */
+/** Skips the logged part of an answer that is read again. Feed it every chunk in order. */
 export class SeenBefore {
-  /** In the order in which they began; the answer's come in the same one. */
+  /** In order of appearance; the reread yields the same order. */
   readonly #parts: Part[] = [];
-  /** By their ids in the answer. */
+  /** Keyed by id in the reread. */
   readonly #matched = new Map<string, Part>();
   #next = 0;
-  /** Nothing new has come yet. */
+  /** True until something new arrives. */
   again = true;
 
   constructor(seen: readonly TurnChunk[]) {
@@ -59,7 +60,7 @@ export class SeenBefore {
     for (const chunk of seen) {
       const key = keyOf(chunk);
       let part = open.get(key);
-      // A text that goes on from another answer has no beginning of its own.
+      // A text continued from another answer has no start chunk.
       if (!part || isStart(chunk)) {
         part = { id: idOf(chunk), characters: 0, ended: false };
         open.set(key, part);
@@ -70,7 +71,7 @@ export class SeenBefore {
     }
   }
 
-  /** What is new of this chunk, under the id that its part has in the log. */
+  /** The new part of this chunk, under the id the log uses. */
   rest(chunk: TurnChunk): TurnChunk | null {
     if (!isSaid(chunk)) return chunk;
     const fresh = this.#rest(chunk);
@@ -99,7 +100,10 @@ export class SeenBefore {
   }
 }
 
-/** One call of the model whose answer its provider keeps: when the connection breaks, the answer is read again. */
+/**
+ * One model call whose answer the provider keeps: if the connection breaks, the answer is read
+ * again.
+ */
 export class KeptAnswer {
   #mark: UpstreamMark | undefined;
   readonly #yielded: TurnChunk[] = [];
@@ -131,8 +135,9 @@ export class KeptAnswer {
   }
 
   /**
-   * Prepares to read the answer from its first event. False when that is impossible, or pointless because the last attempt
-   * brought nothing new. A called tool may have run, so an answer with a call is not read again.
+   * Prepares to read the answer from its first event. False if that is impossible, or pointless
+   * because the last attempt brought nothing new. A called tool may have run, so an answer with a
+   * call is not read again.
    */
   readAgain(): boolean {
     if (!this.#mark || !this.#progressed || this.#yielded.some(isCalled)) return false;
@@ -146,7 +151,7 @@ function isStart({ type }: TurnChunk): boolean {
   return type.endsWith("-start");
 }
 
-/** Texts, reasonings and calls each have ids of their own. */
+/** Texts, reasoning and calls have separate id spaces. */
 function keyOf(chunk: TurnChunk): string {
   return `${chunk.type.split("-", 1)[0]} ${idOf(chunk)}`;
 }
@@ -156,7 +161,7 @@ function idOf(chunk: TurnChunk): string {
   return "id" in chunk ? String(chunk.id) : "";
 }
 
-/** The ids of calls are the provider's own. */
+/** Call ids are the provider's own and stay. */
 function withId(chunk: TurnChunk, id: string): TurnChunk {
   return "toolCallId" in chunk ? chunk : ({ ...chunk, id } as TurnChunk);
 }

@@ -1,29 +1,30 @@
-// What a turn used of a token budget: the provider's figures, else an estimate (docs/operations.md, "Money"). Pure.
+// Token usage of a turn for budgets: the provider's figures, or an estimate (docs/operations.md,
+// "Money"). Pure.
 import type { ChatMessage, TurnChunk, Usage } from "./chunks";
 
 export type TurnUsage = {
-  /** As the provider counted; null without its figures, then the other two estimate it. */
+  /** As the provider counted; null if it reported nothing, then the other two estimate it. */
   tokens: number | null;
-  /** Requests to the provider that were answered: each read the prompt once. */
+  /** Answered provider requests: each read the prompt once. */
   requests: number;
-  /** Estimated tokens of what was written. */
+  /** Estimated output tokens. */
   written: number;
 };
 
-/** English has four bytes a token, Chinese three: bytes of UTF-8 by three is rarely too few. */
+/** UTF-8 bytes per token. English has about four, Chinese three, so three rarely underestimates. */
 export const bytesPerToken = 3;
 
 export function estimateTokens(text: string): number {
   return Math.ceil(Buffer.byteLength(text) / bytesPerToken);
 }
 
-/** US dollars for a million tokens. */
+/** US dollars per million tokens. */
 export type Price = { inputUsd: number; outputUsd: number };
 
-/** The usage with what it cost, to a millionth of a dollar. */
+/** Adds the cost, rounded to a millionth of a dollar. */
 export function priced(usage: Usage, price: Price | undefined): Usage {
   if (!price) return usage;
-  // A price for a million tokens is one of millionths for each.
+  // Dollars per million tokens are millionths of a dollar per token.
   const millionths = usage.inputTokens * price.inputUsd + usage.outputTokens * price.outputUsd;
   return { ...usage, costUsd: Math.round(millionths) / 1_000_000 };
 }
@@ -34,7 +35,7 @@ export function usageOf(chunks: TurnChunk[], message: ChatMessage): TurnUsage {
   const { usage, status } = message.metadata ?? {};
   if (usage && usage.totalTokens > 0) return { tokens: usage.totalTokens, requests, written: 0 };
   const asked = chunks.some((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate");
-  // A provider that refuses bills nothing. One that was asked and cut off reads the prompt all the same.
+  // A provider that refuses bills nothing. One cut off after it was asked has read the prompt.
   if (!asked || (status === "failed" && requests === 0)) return { tokens: 0, requests, written: 0 };
   const written = message.parts.reduce((sum, part) => sum + writtenIn(part), 0);
   return { tokens: null, requests: Math.max(1, requests), written };

@@ -1,5 +1,5 @@
-// A server that imitates OpenAI's Chat Completions: what OpenAI's own adapter takes for granted is
-// not there.
+// A server that imitates OpenAI's Chat Completions, without what OpenAI's own adapter takes for
+// granted.
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { wrapLanguageModel } from "ai";
@@ -10,13 +10,13 @@ import { sentBody } from "@/lib/models/repairs";
 import { completionModel } from "./completion";
 
 /**
- * For servers that ask for no key: the SDK insists on a header, and OPENAI_API_KEY must not reach a
- * third party.
+ * For servers without keys: the SDK insists on a header, and OPENAI_API_KEY must not reach a third
+ * party.
  */
 export const noKey = "unused";
 
 export type CompatibleServer = {
-  /** Under which the adapter reads its options. */
+  /** Option namespace the adapter reads. */
   name: string;
   baseURL: string;
   apiKey?: string | undefined;

@@ -1,14 +1,18 @@
-// A model of a compatible server that goes on with a text, by the API that OpenAI had before Chat Completions: editors complete code
-// with it. Read by the adapter of Chat Completions, since the answers differ in one field, which the reader knows.
+// Text completion on a compatible server, through the API that preceded Chat Completions: editors
+// complete code with it. Read by the Chat Completions adapter: answers differ in one field, which
+// the event reader handles.
 import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError } from "ai";
 import { fieldsOption } from "@/lib/models/request-fields";
 import { SettingLeftOut } from "@/lib/turn/steps";
 
-/** What a server without such an API answers. */
+/** Statuses of a server without this API. */
 const missing = [404, 405, 501];
 
-/** `text` asks for a completion. A server that has none is asked by `chat`, unless there is a suffix. */
+/**
+ * `text` requests a completion. A server without one is asked through `chat`, unless there is a
+ * suffix.
+ */
 export function completionModel(name: string, text: LanguageModelV4, chat: LanguageModelV4): LanguageModelV4 {
   async function call<T>(
     options: LanguageModelV4CallOptions,

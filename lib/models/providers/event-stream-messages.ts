@@ -1,17 +1,17 @@
-// Amazon's binary event stream (application/vnd.amazon.eventstream), message by message. Its
-// decoder takes a stream that ends inside a message for an error of its own, and copies what it has
-// of a message with every read.
+// Splits Amazon's binary event stream (application/vnd.amazon.eventstream) into messages. Amazon's
+// decoder reports a stream that ends mid-message as its own error, and copies the partial message
+// on every read.
 import { unreadable } from "@/lib/models/answer-events";
 import { plainFetch } from "@/lib/models/provider-fetch";
 
-/** Amazon's own limit is 24 MB; an event of an answer is far smaller. */
+/** Amazon's own limit is 24 MB; an answer's event is far smaller. */
 const maxMessageBytes = 1_048_576;
 const lengthBytes = 4;
 const contentType = "application/vnd.amazon.eventstream";
 
 /**
- * `plainFetch`; a message that the end of the connection cuts off is left out, as the end of the
- * answer is missing then.
+ * `plainFetch`, minus a message cut off by the end of the connection: the end of the answer is then
+ * missing anyway.
  */
 export const wholeMessages: typeof fetch = async (input, init) => {
   const response = await plainFetch(input, init);
@@ -23,7 +23,7 @@ export const wholeMessages: typeof fetch = async (input, init) => {
 function byMessage(): Transformer<Uint8Array, Uint8Array> {
   let pieces: Uint8Array[] = [];
   let length = 0;
-  /** Joined when this many bytes are there, so that each byte is copied at most twice. */
+  /** Joined once this many bytes have arrived, so that each byte is copied at most twice. */
   let wanted = lengthBytes;
   return {
     transform(piece, controller) {

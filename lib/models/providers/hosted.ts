@@ -1,5 +1,5 @@
-// The providers with APIs of their own, each through its own package and with its own variables. A
-// package is loaded at the first call of one of its models: most servers use one or two of them.
+// Providers with APIs of their own, each with its package and variables. A package is loaded on the
+// first call of one of its models: most servers use one or two.
 import type { Env } from "@/lib/env";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { listAnthropic, listGoogle } from "@/lib/models/list-hosted";
@@ -22,13 +22,13 @@ import { notStored } from "./openai";
 type Hosted = {
   title: string;
   key: string | undefined;
-  /** The variable of the key. */
+  /** The key's environment variable. */
   variable: string;
-  /** What is offered when the key is all that is configured. */
+  /** Offered if only the key is configured. */
   model?: string;
 } & Pick<Provider, "load" | "list" | "fields">;
 
-/** One that needs a key and nothing else. */
+/** A provider that needs only a key. */
 function hosted({ title, key, variable, model, ...provider }: Hosted): Provider {
   return {
     title,
@@ -116,7 +116,7 @@ export function groq({ GROQ_API_KEY: key, GROQ_BASE_URL }: Env): Provider {
       const { createGroq } = await import("@ai-sdk/groq");
       return createGroq({ apiKey: key, baseURL, fetch: plainFetch })(name);
     },
-    // Speech models and guards are in its list like any other.
+    // Its list includes speech models and guards.
     list: async (signal) => {
       const models = await listCompatible({ name: "groq", baseURL, apiKey: key }, signal);
       return models.filter(({ name }) => !/whisper|tts|guard/i.test(name));
@@ -148,14 +148,14 @@ export function openrouter({ OPENROUTER_API_KEY: key, OPENROUTER_BASE_URL }: Env
     model: "openrouter/auto",
     async load(name) {
       const { createOpenRouter } = await import("@openrouter/ai-sdk-provider");
-      // `strict`: it is OpenRouter itself, which sends usage in streams when asked.
+      // `strict`: this is OpenRouter itself, which sends usage in streams on request.
       return createOpenRouter({ apiKey: key, baseURL, compatibility: "strict", fetch: plainFetch })(name);
     },
     list: (signal) => listCompatible({ name: "openrouter", baseURL, apiKey: key }, signal),
   });
 }
 
-/** A model's name is that of its deployment, so there is none to offer unasked. */
+/** A model's name is its deployment's, so there is no default to offer. */
 export function azure({
   AZURE_API_KEY: key,
   AZURE_RESOURCE_NAME: resourceName,
@@ -177,7 +177,7 @@ export function azure({
   };
 }
 
-/** Which models an account may use depends on its region, so there is none to offer unasked. */
+/** Available models depend on the account's region, so there is no default to offer. */
 export function bedrock(env: Env): Provider {
   const { AWS_BEARER_TOKEN_BEDROCK: apiKey, AWS_REGION: region, BEDROCK_BASE_URL: baseURL } = env;
   const {

@@ -1,5 +1,5 @@
-// Ollama, through its endpoint with OpenAI's API (docs/decisions/0032); its models are listed by
-// its own.
+// Ollama, called through its OpenAI-compatible endpoint (docs/decisions/0032) and listed through
+// its own API.
 import type { Env } from "@/lib/env";
 import { listOllama } from "@/lib/models/list-ollama";
 import { compatibleFields } from "@/lib/models/request-fields";

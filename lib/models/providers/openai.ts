@@ -1,4 +1,4 @@
-// OpenAI, or the one server with its API that OPENAI_BASE_URL names.
+// OpenAI, or the single compatible server at OPENAI_BASE_URL.
 import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
@@ -60,10 +60,10 @@ export function openai(env: Env): Provider {
 }
 
 /**
- * The Responses API keeps every answer for 30 days unless told otherwise, and the SDK would then
- * send history as references to those copies. Here the database is the only memory: nothing stays
- * with the provider, and a chat older than the copies still works. Reasoning travels encrypted by
- * value instead; the SDK asks for that by itself.
+ * The Responses API keeps every answer for 30 days by default, and the SDK would then send history
+ * as references to those copies. Here the database is the only memory: nothing stays with the
+ * provider, and chats older than the copies still work. Reasoning travels encrypted by value
+ * instead; the SDK requests that by itself.
  */
 export function notStored(model: LanguageModelV4, options: string): LanguageModelV4 {
   const settings = { providerOptions: { [options]: { store: false } } };

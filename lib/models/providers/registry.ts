@@ -1,6 +1,5 @@
-// All providers of this server, by the prefix of their models' ids: those that Rivulet knows, in
-// the order in which they are offered, and the servers of models.json. A new provider is one entry
-// here.
+// All providers of this server, by model id prefix: the built-in ones, in the order in which they
+// are offered, and the servers of models.json. A new provider is one entry here.
 import type { Env } from "@/lib/env";
 import type { ModelsFile } from "@/lib/models/models-file";
 import type { Provider } from "./contract";
@@ -23,7 +22,7 @@ const known: Record<string, (env: Env) => Provider> = {
   ollama,
 };
 
-/** The prefixes that no server of models.json may take. */
+/** Prefixes that servers in models.json may not use. */
 export const knownProviders = [...Object.keys(known), "local"];
 
 export function providersOf(env: Env, { servers }: Pick<ModelsFile, "servers">): Map<string, Provider> {

@@ -1,4 +1,4 @@
-// A server with OpenAI's API that models.json names.
+// An OpenAI-compatible server from models.json.
 import { createOpenAI } from "@ai-sdk/openai";
 import { variable } from "@/lib/env";
 import { listCompatible } from "@/lib/models/list-compatible";
@@ -29,7 +29,7 @@ export function namedServer(entry: ServerEntry): Provider {
   };
 }
 
-/** Of a header or a parameter that carries a key: guests must not spend it. */
+/** Whether a header or parameter carries a key, which guests must not spend. */
 function isKeyName(name: string): boolean {
   return /auth|key|token|secret|cookie/i.test(name);
 }
