@@ -92,8 +92,7 @@ export async function turnStream(
   let first: string | null | undefined;
   if (turn.state !== "running") {
     first = await next();
-    if (first === null)
-      return new Response(null, { status: 204, headers: turnHeaders(turn) });
+    if (first === null) return new Response(null, { status: 204, headers: turnHeaders(turn) });
   }
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),

@@ -90,10 +90,6 @@ export const responseBody = z.strictObject({
   prompt_cache_key: hint,
   client_metadata: z.record(z.string().max(64), z.string().max(16_384)).nullish().describe("Codex's own; not kept."),
   prompt_cache_retention: z.enum(["in_memory", "24h"]).nullish(),
-  client_metadata: z
-    .record(z.string(), z.string())
-    .nullish()
-    .describe("What the codex command tells of itself. Not kept."),
   search_mode: searchMode.optional().describe("Which documents are searched. Default: `none`."),
   document_ids: documentIds.optional(),
 });

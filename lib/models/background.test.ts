@@ -40,6 +40,32 @@ it("asks for an answer in the background, and marks it before it says anything",
   );
 });
 
+it("sends one key for one request of a turn, and another one after a refusal", async () => {
+  const { signal } = new AbortController();
+  const call = (turnId: string, prompt: string, abortSignal = signal) =>
+    model().doStream({
+      prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+      providerOptions: { rivulet: { turnId } },
+      abortSignal,
+    });
+  provider.on("key one", [{ answer: 503, body: "busy" }], [{ text: "One" }, { finish: "stop" }]);
+  await expect(call("t1", "key one")).rejects.toMatchObject({ statusCode: 503 });
+  await call("t1", "key one");
+  // Another server knows nothing of the refusal.
+  await call("t1", "key one", new AbortController().signal);
+  await call("t2", "key one", new AbortController().signal);
+  await call("t1", "key one more", new AbortController().signal);
+  const asked = provider.requests.filter(({ prompt }) => prompt.startsWith("key one"));
+  const [refused, repeated, elsewhere, ...others] = asked.map(({ headers }) => headers["idempotency-key"]);
+  expect(refused).toMatch(/^t1-0-[\w-]{43}$/);
+  expect(repeated).toMatch(/^t1-1-[\w-]{43}$/);
+  expect(elsewhere).toBe(refused);
+  expect(new Set([refused, repeated, ...others]).size).toBe(4);
+  expect(asked.flatMap(({ headers }) => Object.keys(headers).filter((name) => name.startsWith("x-rivulet")))).toEqual(
+    [],
+  );
+});
+
 it("reads an answer again instead of asking for one, while it is made", async () => {
   provider.on("again", [{ text: "One " }, { gate: "again" }, { text: "two" }, { finish: "stop" }]);
   const first = streamText({ model: model(), prompt: "again" });

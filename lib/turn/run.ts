@@ -292,6 +292,7 @@ async function* generate(
         ...input.call?.providerOptions,
         rivulet: {
           question,
+          turnId: input.turnId,
           ...(input.repeats === false && { repeats: false }),
           said: openText?.text ?? "",
           sources: sources.map(({ ordinal, title, text, metadata: { heading } }) => ({
