@@ -48,8 +48,9 @@ describe.each([
     const stream = client().responses.stream({ model: "scripted", input: scriptWords() });
     let text = "";
     for await (const event of stream) if (event.type === "response.output_text.delta") text += event.delta;
-    const { output_text, status, usage } = await stream.finalResponse();
-    expect([text, output_text, status, usage.total_tokens]).toEqual(["Two words.", "Two words.", "completed", 5]);
+    const { output, status, usage } = await stream.finalResponse();
+    expect([text, status, usage.total_tokens]).toEqual(["Two words.", "completed", 5]);
+    expect(output).toMatchObject([{ type: "message", content: [{ text: "Two words." }] }]);
   });
 
   test("gets a whole answer, and gets it again by its id", async () => {

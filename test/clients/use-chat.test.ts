@@ -95,7 +95,7 @@ describe.each([
     await sent;
     await page.chat().sendMessage({ text: "Then this?" });
     await expect.poll(page.shown).toEqual([key, "Half", "Then this?", "Hello there."]);
-    expect(page.chat().status).toBe("ready");
+    await expect.poll(() => page.chat().status).toBe("ready");
     expect((await cluster.messages(page.id)).map(textOf)).toEqual(page.shown());
     page.close();
   });
