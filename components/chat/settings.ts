@@ -22,7 +22,9 @@ export function useScope(): [Scope, (next: Scope) => void] {
   return useStored(`rivulet.${user.id}.scope`, acceptScope);
 }
 
-/** Which model answers the next question. A model that is gone gives way to the server's default. */
+/**
+ * Which model answers the next question. A model that is gone falls back to the server's default.
+ */
 export function useModel(): [string, (next: string) => void] {
   const { user, models, defaultModel } = useSession();
   const accept = useCallback(

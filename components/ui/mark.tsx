@@ -1,6 +1,9 @@
 import { clsx } from "clsx";
 
-/** Two sources that become one stream. `flowing` sets it in motion: the one sign of work in progress. */
+/**
+ * The logo: two sources that become one stream. `flowing` animates it, the one sign of work in
+ * progress.
+ */
 export function Mark({ className, flowing = false }: { className?: string; flowing?: boolean }) {
   return (
     <svg
