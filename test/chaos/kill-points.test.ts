@@ -68,8 +68,8 @@ type Live = { key: string; script: string; gates: string[]; stream: EventStream;
 type Row = { seq: number; type: string; json: string };
 
 /**
- * A turn on A that begins to write when its first gate opens. `started` receives its key, also when
- * A dies unanswered.
+ * A turn on A that begins to write when its first gate opens. `started` receives its gates, also
+ * when A dies unanswered.
  */
 async function send(lane: Cluster, server: TestServer, words: number, started: string[]): Promise<Live> {
   const key = newKey();

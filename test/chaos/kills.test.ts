@@ -48,7 +48,9 @@ beforeAll(async () => {
   for (const server of [cluster.a, cluster.b]) await (await cluster.send(newKey(), {}, { server })).ended;
 });
 
-/** A turn whose answer begins when `gate` opens; `late` opens the rest, after the kill. */
+/**
+ * A turn whose answer begins when `gate` opens; with `late`, when the late gate opens after the kill.
+ */
 async function startTurn(
   server: TestServer,
   gate: string,

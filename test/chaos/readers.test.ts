@@ -33,7 +33,8 @@ function longAnswer(key: string): { script: Script; text: string } {
 }
 
 type SlowReader = {
-  received(): number /** Reads on at full speed, to the end. */;
+  received(): number;
+  /** Reads the rest at full speed. */
   hurry(): Promise<string>;
   close(): void;
 };

@@ -1,5 +1,5 @@
-// Clients of dialect `content` as they are found in the wild. None keeps the rest of a piece for the next one: whoever sends
-// them half an event breaks them. They never resume, have no key, and ask the same again when something fails.
+// Real-world clients of dialect `content`. None buffers a partial piece: half an event breaks them.
+// They never resume, send no key, and repeat the question after a failure.
 import axios from "axios";
 
 export type Caller = { url: string; token: string };
@@ -13,7 +13,7 @@ const headersOf = ({ token }: Caller) => ({
   Accept: "text/event-stream",
 });
 
-/** What one piece of the network's holds, parsed by itself. */
+/** Parses one piece from the network on its own. */
 function readPiece(piece: string, heard: Heard, draw?: Draw): void {
   for (const line of piece.split("\n")) {
     if (!line.startsWith("data: ")) continue;
@@ -77,7 +77,7 @@ export async function byAxios(caller: Caller, body: object): Promise<Heard> {
   return heard;
 }
 
-/** Text that is drawn ten characters at a time, to spare the page. */
+/** Draws text ten characters at a time, to spare the page. */
 export function inTens(draw: (text: string) => void): { add(text: string): void; end(): void } {
   let held = "";
   const flush = () => {
