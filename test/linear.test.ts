@@ -51,7 +51,8 @@ const alphabets: Record<string, string[]> = {
 };
 
 function textOf(units: string[], length: number): string {
-  // Units that are not single characters appear in proportion; a long one at least once.
+  // Each unit is repeated to fill an equal share of the text; a unit longer than its share appears
+  // once.
   const share = Math.ceil(length / units.length);
   return units.map((unit) => unit.repeat(Math.max(1, Math.floor(share / unit.length)))).join("");
 }

@@ -93,7 +93,7 @@ export function inTens(draw: (text: string) => void): { add(text: string): void;
   };
 }
 
-/** The same question when streaming failed, to be answered in one piece. */
+/** The same question after streaming failed, for a non-streamed answer. */
 export async function inOnePiece(caller: Caller, body: object): Promise<string> {
   const response = await fetch(`${caller.url}/api/v1/chat/`, {
     method: "POST",
