@@ -1,5 +1,5 @@
-// The answers of the field over real sockets, through Node's `fetch` and through our own HTTP layer, and the many forms in which HTTP
-// carries them.
+// Real-world answers over real sockets, through Node's `fetch` and through our own HTTP layer, in
+// the many forms that HTTP allows.
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { Readable } from "node:stream";

@@ -528,7 +528,7 @@ it("goes through a proxy when Node is told of one", async () => {
     const urls = ["http://provider.invalid/v1", again, "https://provider.invalid/v1", "http://127.0.0.1:${plain}/v1"];
     for (const url of urls) {
       console.log(await (await providerFetch(url, { method: "POST", body: "{}" })).text());
-      // Lets the connection return to the keep-alive pool.
+      // The connection goes back to those that are kept.
       await new Promise((resolve) => setTimeout(resolve, 20));
     }`;
   const { stdout } = await promisify(execFile)(
