@@ -3,10 +3,7 @@ import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
-/**
- * Run alone: tests that measure times, memory or transactions, or drive a browser, which uses all
- * cores.
- */
+/** Run alone: tests that measure times, memory or transactions, or drive a browser. */
 const measuring = {
   server: [
     "crash",

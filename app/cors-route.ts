@@ -5,9 +5,7 @@ import { route } from "@/lib/http";
 
 type Handler<Params> = Parameters<typeof route<Params>>[0];
 
-/**
- * Like `route`, for cross-origin callers. They must send a token: their session cookie is refused.
- */
+/** Like `route`, for cross-origin callers, which must send a token: their cookie is refused. */
 export function corsRoute<Params>(handler: Handler<Params>): ReturnType<typeof route<Params>> {
   const answer = route<Params>((request, params) => {
     refuseForeignCookie(request);

@@ -34,9 +34,7 @@ import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 type Door = (request: Request, pathname?: string) => Promise<Response>;
 type Call<R> = { dialect: Dialect; route: R; params: Record<string, string>; request: Request; user: User };
 
-/**
- * The handler for all paths of these dialects. All answers, errors included, carry CORS headers.
- */
+/** Handles all paths of these dialects. All answers, errors included, carry CORS headers. */
 export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
   return async (request, pathname = new URL(request.url).pathname) => {
     const match = registry.match(pathname);
@@ -59,8 +57,7 @@ function nothingThere(owner: Dialect | null): never {
 async function serve(match: Match, request: Request, keepAlive: KeepAlive): Promise<Response> {
   const { dialect, route, params } = match;
   refuseForeignCookie(request);
-  // Some clients reconnect by repeating their POST: with a Last-Event-ID it must not start a second
-  // turn.
+  // Some clients reconnect by repeating their POST: one with a cursor must not start a turn.
   const resumes =
     route.kind === "turn" &&
     (request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null));

@@ -1,6 +1,5 @@
 // The answers of the bench's provider, as its checkers expect them. Every token contains one `~`,
-// which occurs nowhere else on the wire: counting it counts the tokens, however they were merged or
-// framed.
+// which occurs nowhere else on the wire: counting it counts tokens, whatever their framing.
 export const mark = "~".charCodeAt(0);
 
 /** An answer repeats 97 different tokens. */

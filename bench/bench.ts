@@ -27,10 +27,7 @@ if (process.platform !== "linux") {
 
 const tokens = 200;
 const fast = (streams: number, turns: number): Work => ({ name: `${streams} fast`, streams, turns, tokens, rate: 0 });
-/**
- * Longer, so that all streams overlap for a few seconds: the start of 500 turns is not what is
- * measured.
- */
+/** Longer, so that all streams overlap for seconds: the start of 500 turns is not measured. */
 const at50 = (streams: number): Work => ({ name: `${streams} at 50/s`, streams, turns: 1, tokens: 500, rate: 50 });
 
 // Enough turns for a few seconds per contender; in a longer round its start matters less.

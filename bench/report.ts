@@ -95,7 +95,7 @@ export function judge(results: Results): Verdict[] {
   const [one, many] = [results.readers[0], results.readers.at(-1)];
   if (one && many) {
     const times = many.transactionsPerSecond / one.transactionsPerSecond;
-    // The database updates its count once a second, so a window of five seconds is off by at most a
+    // The database updates its count once a second, so a five-second window is off by at most a
     // fifth.
     say(`${many.readers} readers of one turn: transactions as with one`, `${times.toFixed(2)} times`, times <= 1.2);
   }

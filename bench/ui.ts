@@ -67,8 +67,7 @@ async function measure(within: Browser, url: string) {
   const answer = page.getByRole("article", { name: "Answer" }).last();
   await answer.locator('[data-part="text"]').waitFor();
   await watch(page);
-  // Looked up once: each locator query searches the whole page, which would count as the page's
-  // cost.
+  // Looked up once: each locator query searches the whole page, at the page's cost.
   const article = await answer.elementHandle();
   await typeUntil(page, async () => (await article?.getAttribute("data-status")) !== "running");
   const shown = await answer.locator('[data-part="text"]').innerText();

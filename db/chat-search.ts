@@ -8,14 +8,10 @@ import { pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { foldText, gramBits, gramsOf } from "./search-text";
 
-// Each stage of a search is capped, so that it costs about the same for 100,000 messages as for
-// 10,000.
+// Each stage of a search is capped: it costs about the same for 100,000 messages as for 10,000.
 /** Newest messages per user whose signatures are compared. */
 const maxSignatures = 20_000;
-/**
- * Newest matches of those whose text is compared. Every message matches a query of one or two
- * letters.
- */
+/** Matches among them whose text is compared. One or two letters match every message. */
 const maxCompared = 2_000;
 /** Messages taken from the word index. With more matches the word counts as common: */
 const maxWorded = 3_000;
@@ -88,8 +84,7 @@ export async function searchChats(
   const words = query.toWellFormed().replaceAll("\0", " ");
   const values = [userId, words, gramsOf(folded), pattern(folded), pattern(words)];
   const position = [after?.pinned ?? null, after?.updatedAt ?? null, after?.id ?? null];
-  // `unsafe` does not prepare: only a plan for this query knows how many messages contain its
-  // words.
+  // `unsafe` does not prepare: only a plan for this query can estimate its matches.
   const rows = await fairShare(userId, () =>
     pool().sql.unsafe<Found[]>(searchStatement, [...values, ...position, limit]),
   );
@@ -105,10 +100,7 @@ function pattern(text: string): string {
   return `%${text.replace(/[\\%_]/g, "\\$&")}%`;
 }
 
-/**
- * Makes up to `limit` finished messages searchable, newest first. Returns how many; servers share
- * the work.
- */
+/** Makes up to `limit` finished messages searchable, newest first. Returns how many. */
 export function indexMessages(limit: number): Promise<number> {
   return sweep(async (sql) => {
     const found = await sql`

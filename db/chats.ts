@@ -9,8 +9,7 @@ import { chats, turnChunks, turns } from "./schema";
 export type ChatRow = Omit<typeof chats.$inferSelect, "listed">;
 export type ListedChat = ChatRow & { liveTurnId: string | null };
 
-// Written out in full: in a single-table select Drizzle omits the table name, and this subquery has
-// two tables.
+// Written out: in a single-table select Drizzle omits table names, and this has two tables.
 const liveTurnId = sql<string | null>`(
   select turns.id from turns
   where turns.user_id = chats.user_id and turns.chat_id = chats.id and turns.state = 'running'

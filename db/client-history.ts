@@ -14,10 +14,7 @@ export type KnownMessage = {
   digest: string | null;
 };
 
-/**
- * An answer continues in another message after every decision on its calls or result from the
- * client.
- */
+/** Every decision or client result on an answer's calls continues it in another message. */
 const maxDecisions = 50;
 
 /**

@@ -67,19 +67,14 @@ export async function closePool(): Promise<void> {
   await Promise.all([shared[key]?.client.close(5), shared[key]?.sweeper.close(5)]);
 }
 
-/**
- * From now on no connection relies on session state: no prepared statements, no session settings.
- */
+/** Stops relying on session state: no prepared statements, no session settings. */
 export function expectPooler(): void {
   if (databaseTraits().pooled) return;
   setDatabaseTraits({ pooled: true });
   void closePool();
 }
 
-/**
- * True for a unique violation, on this table if one is named. Looks through Drizzle's error
- * wrapping.
- */
+/** True for a unique violation, on this table if one is named. Unwraps Drizzle's errors. */
 export function uniqueViolation(error: unknown, table?: "chats" | "turns" | "messages"): boolean {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {
     if (cause instanceof postgres.PostgresError)

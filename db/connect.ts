@@ -27,10 +27,7 @@ export function setDatabaseTraits(traits: Traits): void {
 /** How long a request waits before the database counts as unresponsive. */
 export const answerMs = 4_500;
 
-/**
- * A client in a transaction waits only for the database; longer means that its process is
- * suspended.
- */
+/** A client in a transaction waits only for the database; a longer pause means it is suspended. */
 const idleInTransactionMs = 5_000;
 /** How often a running statement checks that its client is still connected. */
 const checkClientMs = 1_000;
@@ -96,8 +93,7 @@ export function connect(max: number, waitMs = answerMs): Connections {
     },
     ...(pooled && { prepare: false }),
     onnotice: () => {},
-    // The driver sends Terminate and waits for the peer to close the socket; keeping it here allows
-    // closing it.
+    // The driver sends Terminate and waits for the peer to close the socket; here it can be closed.
     socket({ host, port, path }: { host: string[]; port: number[]; path: string | false }): Socket {
       // Of several hosts all connections use one, and move to the next when one of them ends: the
       // host is down, or does not match `target_session_attrs`.

@@ -1,6 +1,6 @@
 // Schedules statements that may take long: searches, uploads. Together they leave half of the pool
-// to short statements, and no user runs more than two, so one user's sixty searches delay only that
-// user.
+// to short statements, and no user runs more than two, so one user's sixty searches delay no one
+// else.
 import "server-only";
 
 /** Of the pool's ten connections. */

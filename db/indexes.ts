@@ -6,10 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 
 type LargeIndex = {
-  /**
-   * Never reused for another definition: a changed index gets a new name and the old one is
-   * retired.
-   */
+  /** Never reused for another definition: a changed index gets a new name. */
   name: string;
   table: string;
   /** Follows `create index … on <table>`. */
@@ -33,8 +30,7 @@ const largeIndexes: LargeIndex[] = [
     name: "messages_by_words",
     table: "messages",
     // The pending list holds about 80 messages and is merged at once, which halves the cost per
-    // message and writes a sixth. Every search scans the list too: a larger one would slow searches
-    // down.
+    // message and writes a sixth. Every search scans the list too: a larger one would slow them.
     definition: "using gin (search_words) with (gin_pending_list_limit = 256) where search_words is not null",
   },
   {

@@ -29,8 +29,7 @@ export async function addUses(added: CounterUse[]): Promise<CounterState[]> {
 }
 
 /**
- * Deletes expired counters; returns how many. Skips locked ones: another server may be sweeping
- * too.
+ * Deletes expired counters; returns how many. Skips locked ones: another server may be sweeping.
  */
 export async function deleteExpiredCounters(limit: number): Promise<number> {
   const { count } = await pool().sql`

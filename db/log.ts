@@ -268,9 +268,7 @@ const requestWithoutPrompt = String.raw`(
 /** Stored bytes of requests rewritten per statement. */
 const maxRequestBytes = 4_194_304;
 
-/**
- * Deletes the chunks and client prompts of turns that ended long ago. Returns the number of turns.
- */
+/** Deletes the chunks and client prompts of turns that ended long ago. Returns how many. */
 export async function pruneChunks(keepMs: number, limit: number): Promise<number> {
   const rows = await sweep(
     (sql) => sql`

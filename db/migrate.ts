@@ -76,9 +76,7 @@ function knownMigrations(): Map<string, number> {
   return new Map(entries.map(({ tag, when }) => [tag, when]));
 }
 
-/**
- * The number of applied migrations this version does not know. Throws when it is too old for them.
- */
+/** The number of applied migrations unknown to this version. Throws when it is too old. */
 async function requireServable(sql: postgres.Sql): Promise<number> {
   const newest = Math.max(...knownMigrations().values());
   const [made] = await sql`
@@ -95,9 +93,7 @@ async function requireServable(sql: postgres.Sql): Promise<number> {
   return applied?.newer ?? 0;
 }
 
-/**
- * Stored beside Drizzle's own table, to state what the applied migrations require. Never lowered.
- */
+/** Kept beside Drizzle's own table: what the applied migrations require. Never lowered. */
 async function recordFloor(sql: postgres.Sql): Promise<void> {
   const floor = knownMigrations().get(oldestServing) as number;
   await sql`create table if not exists drizzle.rivulet_floor (singleton bool primary key default true check (singleton), floor bigint not null)`;

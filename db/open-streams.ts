@@ -22,10 +22,7 @@ export type StreamGrant = {
 };
 export type PublishedStreams = { userId: string; streams: number };
 
-/**
- * Raises this server's rows as far as the ceiling allows; claims for one user are serialized across
- * servers.
- */
+/** Raises this server's rows up to the ceiling; serializes claims for one user across servers. */
 export async function claimStreams(serverId: string, claims: StreamClaim[], ceiling: number): Promise<StreamGrant[]> {
   const rows = await pool().sql`
     select owner, granted, elsewhere from claim_streams(

@@ -8,10 +8,7 @@ const maxParameters = 24;
 
 type Begin = (...args: unknown[]) => Promise<unknown>;
 
-/**
- * The same client; each connection keeps what it has prepared. No-op where the client must not
- * prepare.
- */
+/** The same client, with prepared statements per connection. No-op if it must not prepare. */
 export function preparing<T extends Sql | TransactionSql>(sql: T): T {
   return new Proxy(sql, {
     get(target, name) {

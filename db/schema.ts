@@ -156,8 +156,8 @@ export const turns = pgTable(
     /** Of the request sent with the key. Null: stored by a version without fingerprints. */
     fingerprint: text(),
     /**
-     * The request besides the text: {model, searchMode, documentIds}. Its `prompt` is pruned with
-     * the chunks.
+     * The request without the text: {model, searchMode, documentIds}. `prompt` goes with the
+     * chunks.
      */
     request: json().notNull(),
     state: text().$type<"running" | "complete" | "stopped" | "failed" | "interrupted">().notNull().default("running"),
@@ -205,9 +205,7 @@ export const tokenUsage = pgTable(
   (t) => [primaryKey({ columns: [t.day, t.userId] })],
 );
 
-/**
- * No foreign key: it would cost a trigger per chunk. Code that deletes turns deletes their chunks.
- */
+/** No foreign key: it would cost a trigger per chunk. Deleting turns must delete chunks. */
 export const turnChunks = pgTable(
   "turn_chunks",
   {
@@ -305,9 +303,7 @@ export const tasks = pgTable(
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
-    /**
-     * The user's own small number for this task: 1, 2, 3 … never reused. Models copy it reliably.
-     */
+    /** The user's own number for this task: 1, 2, 3 … never reused. Models copy it reliably. */
     number: integer().notNull(),
     title: text().notNull(),
     description: text().notNull().default(""),
@@ -319,7 +315,7 @@ export const tasks = pgTable(
 );
 
 /**
- * Counters of a window that ends at `expires_at` (lib/limits.ts). Unlogged: a crash may reset them.
+ * Uses per window, which ends at `expires_at` (lib/limits.ts). Unlogged: a crash may reset them.
  */
 export const rateLimits = pgTable(
   "rate_limits",

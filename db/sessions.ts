@@ -6,10 +6,7 @@ import { sessions } from "./schema";
 import { type CallerRow, callerColumns, seenCaller } from "./users";
 
 export type SessionKey = {
-  /**
-   * The row; for a JWT older than session rows its `jti`, from which the next page visit creates a
-   * row.
-   */
+  /** The row; for a JWT older than session rows its `jti`: the next page visit creates the row. */
   id: string;
   userId: string;
   /** `users.session_version` when the JWT was issued. */

@@ -167,10 +167,7 @@ export async function insertTurn(
     : null;
 }
 
-/**
- * The prefix of a log, stored in its turn's transaction; the turn's `lastSeq` includes these
- * chunks.
- */
+/** A log's prefix, stored in its turn's transaction; the turn's `lastSeq` includes it. */
 export async function insertChunks(
   sql: TransactionSql,
   turnId: string,

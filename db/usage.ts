@@ -12,10 +12,7 @@ export type TurnCeilings = {
    */
   chats?: number;
   storedBytes?: number;
-  /**
-   * Estimated tokens of the new part of the prompt; the chat's messages are added where a budget
-   * applies.
-   */
+  /** Estimated tokens of the new part of the prompt; budgets add the chat's messages. */
   promptTokens: number;
   /** The cap on the answer. With 0 the turn is free and not counted. */
   outputTokens: number;

@@ -1,5 +1,4 @@
-// Debian's nginx between browser and server: configured as in docs/operations.md, and configured to
-// buffer.
+// Debian's nginx between browser and server: as in docs/operations.md, and set to buffer.
 import { readFileSync } from "node:fs";
 import { requirePrograms } from "@/scripts/debian";
 import { Front } from "@/test/chaos/front";

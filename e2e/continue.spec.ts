@@ -16,10 +16,7 @@ const goesOn = [{ gate: "on" }, { tokens: rest, perSecond: 40 }, { finish: "stop
 type Start = (databaseUrl: string, env?: Record<string, string>) => Promise<TestServer>;
 
 const test = base.extend<{
-  /**
-   * A server of the test's own that may be killed; with a short lease, so that its death is noticed
-   * soon.
-   */
+  /** A server that may be killed; a short lease lets its death be noticed soon. */
   start: Start;
   /** An empty database, for a server that continues all answers in its database. */
   ownDatabase: string;

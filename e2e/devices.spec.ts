@@ -1,6 +1,5 @@
 // One chat on several devices: a question on one appears on the others within a second, on another
-// server too. Measured in the pages, from the question to the first word of the answer on all of
-// them.
+// server too. Measured in the pages, from the question to the answer's first word on all.
 import type { Browser, BrowserContext, Page } from "playwright/test";
 import { underLoad } from "@/test/under-load";
 import { ChatPage, expect, test } from "./journey.ts";

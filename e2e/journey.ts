@@ -17,9 +17,7 @@ export const test = base.extend<{
   /** A word in all prompts of this test, by which the provider recognizes it. */
   key: string;
   chat: ChatPage;
-  /**
-   * A second server on the same database with only the model `local`. Sessions are valid on both.
-   */
+  /** A second server on the same database, with only the model `local`. It shares sessions. */
   localUrl: string;
 }>({
   // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameter's pattern.

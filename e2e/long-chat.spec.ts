@@ -5,10 +5,7 @@ import { expect, test } from "./journey.ts";
 
 const turns = 90;
 
-/**
- * A chat of 180 messages and an answer, created like a client that sends its history. Returns its
- * id.
- */
+/** A chat of 180 messages and an answer, as from a client with a history. Returns its id. */
 async function makeLongChat(page: Page, key: string): Promise<string> {
   const history = Array.from({ length: turns }, (_, n) => [
     { role: "user", content: `Question ${n + 1}: ${"what is said about rivers? ".repeat((n % 4) + 1)}` },

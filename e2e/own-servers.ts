@@ -1,5 +1,4 @@
-// Servers that a journey may kill: started for it, on their own database, with the shared scripted
-// provider.
+// Servers that a journey may kill: their own database, the shared scripted provider.
 import { randomUUID } from "node:crypto";
 import postgres from "postgres";
 import { dropDatabase } from "@/test/drop-database";

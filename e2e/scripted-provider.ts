@@ -10,10 +10,7 @@ export class ScriptedProvider {
   readonly #origin: string;
   readonly #key: string;
 
-  /**
-   * `key` is a word in every prompt of one test; it separates the scripts and gates of parallel
-   * tests.
-   */
+  /** `key` is a word in every prompt of one test; it separates parallel tests. */
   constructor(baseUrl: string, key: string) {
     this.host = new URL(baseUrl).host;
     this.#origin = new URL(baseUrl).origin;

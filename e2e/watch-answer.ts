@@ -2,9 +2,7 @@
 // across reloads and network failures, because the report does not use the network.
 import { expect, type Page } from "playwright/test";
 
-/**
- * One state of the page. `load` counts documents, `nth` answers in it; `text` is the last answer's.
- */
+/** A state of the page. `load` counts documents, `nth` answers; `text` is the last answer's. */
 type Sight = {
   load: number;
   nth: number;

@@ -1,5 +1,4 @@
-// Everything a request opens is closed exactly once, at whatever moment its client leaves or its
-// work fails.
+// Everything a request opens is closed exactly once, whenever its client leaves or it fails.
 import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
 import { type ClientStream, clientStreams, withClientStream } from "./client-streams";

@@ -1,5 +1,4 @@
-// Folder for downloads shared by all clones. Runs on Node 20 and before `npm ci`: node: modules
-// only.
+// Downloads shared by all clones. Runs on Node 20, before `npm ci`: node: modules only.
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";

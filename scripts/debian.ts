@@ -9,10 +9,7 @@ const python = (module: string) => ({
   probe: ["/usr/bin/python3", "-c", `import ${module}`],
 });
 
-/**
- * `debian`: the package that contains the program; `probe`: a command that succeeds if it is
- * installed.
- */
+/** `debian`: the program's package; `probe`: a command that succeeds if it is installed. */
 const programs = {
   curl: { debian: "curl", probe: ["curl", "--version"] },
   jq: { debian: "jq", probe: ["jq", "--version"] },

@@ -3,9 +3,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 
-/**
- * Runs `work` while no other process, and no other call in this one, holds the lock on this file.
- */
+/** Runs `work` while no other process, nor another call here, holds the lock on this file. */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {

@@ -83,10 +83,7 @@ function linkUnlessLinked(folder: string, link: string): void {
   }
 }
 
-/**
- * The folder with initdb and pg_ctl. Throws a clear sentence where npm has no binaries for this
- * platform.
- */
+/** The folder with initdb and pg_ctl. Throws a clear sentence on an unsupported platform. */
 export function locateBinaries(account: Account | undefined): string {
   const root = packageRoot();
   linkLibraries(root);

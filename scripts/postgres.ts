@@ -39,16 +39,13 @@ type Options = {
   mayCreateDatabases?: boolean;
 };
 
-/**
- * Long enough for crash recovery of a busy database on a slow disk; a healthy start takes 0.2 s.
- */
+/** Long enough for crash recovery of a busy database on a slow disk; normal is 0.2 s. */
 const startTimeoutMs = 60_000;
 
 const settings = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
-  // Ten connections per server process (db/client.ts); room for a dozen processes and a psql
-  // session.
+  // Ten connections per server process (db/client.ts): room for a dozen processes and psql.
   max_connections: 200,
   // The default of 128 MB is half of what the whole server uses; a chat's working set is small.
   shared_buffers: "64MB",
@@ -60,10 +57,7 @@ const settings = {
   log_timezone: "UTC",
 };
 
-/**
- * Starts the database in `dataDir`, or adopts the running one. Safe to call from several processes
- * at once.
- */
+/** Starts the database in `dataDir` or adopts the running one. Safe across processes. */
 export async function startPostgres({
   dataDir,
   onProgress = () => {},
@@ -237,10 +231,7 @@ class Cluster {
     return this.#run("pg_ctl", ["start", "-D", this.#data, "-w", "-l", this.#log, "-o", options.join(" ")]);
   }
 
-  /**
-   * The live postmaster of this data directory, from its postmaster.pid: line 1 is the pid, line 4
-   * the port.
-   */
+  /** The live postmaster, from this data directory's postmaster.pid: line 1 pid, line 4 port. */
   #postmaster(): { pid: number; port: number } | undefined {
     const file = path.join(this.#data, "postmaster.pid");
     if (!existsSync(file)) return undefined;

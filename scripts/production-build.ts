@@ -14,8 +14,7 @@ const folders = ["app", "components", "db", "lib", "public"];
 const notBuilt = /\.(test|contract)\.tsx?$|^(next-env\.d|vitest\.config|drizzle\.config)\.ts$/;
 
 /**
- * Builds unless the build is current. Throws when the build fails. Of several concurrent calls one
- * builds.
+ * Builds unless the build is current. Throws when the build fails. One of concurrent calls builds.
  */
 export async function ensureBuild(run: RunNode, { force = false, chaos = false } = {}): Promise<void> {
   if (!force && isBuilt(chaos)) return;

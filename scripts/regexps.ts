@@ -16,8 +16,7 @@ const notServed = /\.(test|contract)\.tsx?$/;
 const bounded = /^\s*\/\/ Bounded: \S/;
 
 /**
- * Every literal, and every `new RegExp` with a statically known source, except those marked as
- * bounded.
+ * Every literal, and every `new RegExp` with a statically known source, unless marked as bounded.
  */
 export function expressionsIn(file: string, code: string): Expression[] {
   const tree = ts.createSourceFile(file, code, ts.ScriptTarget.Latest, true);

@@ -133,10 +133,7 @@ function listenOnce(port: number, host: string | undefined): Promise<string | un
   });
 }
 
-/**
- * Signs every session, so it is created once and kept; of two concurrent starts the first one's
- * wins.
- */
+/** Signs every session, so it is created once and kept; of concurrent starts the first wins. */
 function ownSecret(dataDir: string): string {
   const file = path.join(dataDir, "auth-secret");
   mkdirSync(dataDir, { recursive: true });

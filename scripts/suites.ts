@@ -94,10 +94,7 @@ export function announceSeed(): string {
   return process.env.CHAOS_SEED;
 }
 
-/**
- * Gives the suites one database server and stops it in every case: a killed test runner cleans up
- * nothing.
- */
+/** Gives the suites one database server and always stops it: a killed runner cleans up nothing. */
 export async function withTestDatabase<T>(work: () => Promise<T>): Promise<T> {
   if (process.env.TEST_DATABASE_URL) return work();
   const dataDir = mkdtempSync(path.join(tmpdir(), "rivulet-test-"));
@@ -260,7 +257,6 @@ function systemChromium(): string | undefined {
   const paths = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"].map(
     (name) => `/usr/bin/${name}`,
   );
-  // Ubuntu's chromium-browser is a stub that asks for snap: only a program that reports a version
-  // counts.
+  // Ubuntu's chromium-browser is a stub for snap: only a program with a version counts.
   return paths.find((file) => existsSync(file) && spawnSync(file, ["--version"], { stdio: "ignore" }).status === 0);
 }

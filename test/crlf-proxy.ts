@@ -1,5 +1,4 @@
-// An HTTP proxy that ends every line of an event stream with CRLF: allowed by the standard, rare in
-// practice.
+// An HTTP proxy that ends every line of an event stream with CRLF: valid but rare.
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Transform } from "node:stream";

@@ -10,10 +10,7 @@ const notification = "A".charCodeAt(0);
 export type DatabaseProxy = FaultProxy & {
   /** DATABASE_URL through the proxy. */
   databaseUrl: string;
-  /**
-   * Drops the reply to the next statement that has this text among its values, and cuts the
-   * connection.
-   */
+  /** Drops the reply to the next statement with this text as a value; cuts the connection. */
   cutReplyTo(text: string): void;
   /** All requested replies were cut. */
   readonly cutAll: boolean;

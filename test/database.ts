@@ -1,5 +1,4 @@
-// Gives a test file its database: `testDatabase()` at the top of the file, then the code under test
-// unchanged.
+// Gives a test file its database: call `testDatabase()` at the top of the file.
 import { randomBytes } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, inject } from "vitest";

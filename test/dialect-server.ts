@@ -33,16 +33,11 @@ export const tinyTurn: TurnChunk[] = [
 export type Script = {
   name: DialectName;
   turn: TurnChunk[];
-  /**
-   * Ends a stream its own way, or returns false to send it whole. `blocks`: the stream's content.
-   */
+  /** Breaks a stream, or returns false to send it whole. `blocks`: the stream's content. */
   breaks?: (exchange: Exchange, blocks: string[]) => boolean;
 };
 
-/**
- * Answers every request of this format's clients: questions, resumes, whole answers, states and
- * messages.
- */
+/** Answers this format's clients: questions, resumes, whole answers, states and messages. */
 export function speak({ name, turn, breaks = () => false }: Script): (exchange: Exchange) => void {
   const dialect = registry.find(name);
   if (!dialect) throw new Error(`no dialect ${name}`);

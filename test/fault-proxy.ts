@@ -10,10 +10,7 @@ export type FaultProxy = {
   /** Cuts both sides of every connection, like a lost network; refuses new ones until `up`. */
   down(): void;
   up(): void;
-  /**
-   * Cuts the next `connections`, or all from now on, after this many bytes from the server; null
-   * stops it.
-   */
+  /** Cuts the next `connections`, or all, after this many bytes from the server; null stops it. */
   cutAfter(bytes: number | null, connections?: number): void;
   /** Holds back the server's bytes, or both directions, while connections stay open. */
   stall(on: boolean | "both"): void;
@@ -22,10 +19,7 @@ export type FaultProxy = {
   close(): Promise<void>;
 };
 
-/**
- * Per connection: sees bytes before they pass and decides whether they pass, vanish, or cut the
- * connection.
- */
+/** Per connection: decides whether bytes pass, vanish, or cut the connection. */
 export type Tap = {
   fromClient(bytes: Buffer): Fate;
   fromServer(bytes: Buffer): Fate;

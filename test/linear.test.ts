@@ -51,8 +51,7 @@ const alphabets: Record<string, string[]> = {
 };
 
 function textOf(units: string[], length: number): string {
-  // Each unit is repeated to fill an equal share of the text; a unit longer than its share appears
-  // once.
+  // Units are repeated to fill equal shares; one longer than its share appears once.
   const share = Math.ceil(length / units.length);
   return units.map((unit) => unit.repeat(Math.max(1, Math.floor(share / unit.length)))).join("");
 }

@@ -1,5 +1,4 @@
-// Answers with tool calls as real servers stream them (named in docs/providers.md), and their
-// meaning.
+// Answers with tool calls as servers stream them (see docs/providers.md), and their meaning.
 import { type Answer, chunk, done, frame, hello, type Meaning, stop } from "./provider-answers";
 
 const call = (value: object) => chunk({ tool_calls: [value] });

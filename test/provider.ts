@@ -9,9 +9,7 @@ import { KeptAnswer } from "./provider-background.ts";
 import { type Finish, type ShapeName, type Usage, type Writer, writerFor } from "./provider-shapes.ts";
 
 export type Step =
-  /**
-   * One delta. With `piece`, its frame is written `piece` bytes at a time, which also splits UTF-8.
-   */
+  /** One delta. With `piece`, written that many bytes at a time, which also splits UTF-8. */
   | { text: string; piece?: number }
   /** One delta per word, as fast as the reader takes them or at `perSecond`. */
   | { tokens: string; perSecond?: number }
@@ -28,14 +26,9 @@ export type Step =
   | { headers: true }
   /** Raw bytes in a 200 event stream. */
   | { raw: string; encoding?: "utf8" | "hex" }
-  /**
-   * Waits for the client to leave. Without an earlier step that writes, sends no headers either.
-   */
+  /** Waits for the client to leave. Without an earlier write, sends no headers either. */
   | { hang: true }
-  /**
-   * Destroys the socket. A script that ends without `finish` closes the response cleanly, but
-   * early.
-   */
+  /** Destroys the socket. Without `finish` a script ends the response cleanly, but early. */
   | { cut: true };
 
 export type Script = Step[];
@@ -105,10 +98,7 @@ export function says(text: string, usage?: Usage): Script {
   return [{ tokens: text }, { finish: "stop", usage }];
 }
 
-/**
- * Words with their leading white space: the deltas of a `tokens` step. Joined they give the text
- * again.
- */
+/** Words with their leading white space: the deltas of a `tokens` step. */
 export function tokensOf(text: string): string[] {
   return text.match(/\s*\S+|\s+$/g) ?? [];
 }

@@ -9,9 +9,7 @@ import { fileURLToPath } from "node:url";
 import { keepSecret, leakWatch } from "./leaks.ts";
 
 export type TestServer = {
-  /**
-   * http://localhost:<port>. One host name throughout: cookies and the same-origin rule need it.
-   */
+  /** http://localhost:<port>. One host name throughout: for cookies and the same-origin rule. */
   url: string;
   port: number;
   pid: number;

@@ -51,10 +51,7 @@ export type EventStream = {
   /** The last id. */
   cursor: string | undefined;
   ended: Promise<Ending>;
-  /**
-   * Resolves once the predicate holds; checked after every frame and comment. Rejects if the stream
-   * ends first.
-   */
+  /** Resolves once the predicate holds, checked per frame and comment. Rejects at the end. */
   until(predicate: (stream: EventStream) => boolean): Promise<void>;
   pause(): void;
   resume(): void;
@@ -239,10 +236,7 @@ export function parseBlock(
   return { comments, retryMs, frame: { event: field("event"), data: field("data") ?? "", id, atMs } };
 }
 
-/**
- * Splits a cursor: `<turnId>.<seq>`, or `<turnId>.<seq>.<n>` for the n-th further frame of one
- * chunk.
- */
+/** Splits a cursor: `<turnId>.<seq>`, or `<turnId>.<seq>.<n>` for a chunk's n-th further frame. */
 export function parseCursor(cursor: string): { turnId: string; seq: number; part: number } {
   const match = /^([0-9a-f-]{36})\.([1-9]\d*)(?:\.([1-9]\d*))?$/.exec(cursor);
   if (!match?.[1]) throw new Error(`Not a cursor: ${cursor}`);

@@ -1,10 +1,7 @@
 // Time limits on a loaded or slow machine: each limit is multiplied by the current slowdown, so
 // that it fails when the product is slow but not when the machine is.
 
-/**
- * Each step depends on the previous one, so the work is a fixed number of clock cycles: about 80
- * million.
- */
+/** Each step depends on the previous one: a fixed number of clock cycles, about 80 million. */
 const steps = 20_000_000;
 /** Their duration at 2.7 GHz on an otherwise idle core. */
 const idleMs = 30;
@@ -33,9 +30,7 @@ export function underLoad(limitMs: number): number {
   return limitMs * slowdown();
 }
 
-/**
- * The first of several measurements that passes, otherwise the last: noise only makes one too long.
- */
+/** The first of several measurements that passes, else the last: noise only lengthens. */
 export async function bestOf<Measured>(
   attempts: number,
   measure: () => Promise<Measured>,

@@ -21,9 +21,7 @@ import { type Cursor, parseCursor } from "@/lib/turn/cursor";
 /** Some HTTP clients time out after five seconds without a byte, also while a model thinks. */
 const maxHeartbeatMs = 4_000;
 
-/**
- * `Last-Event-ID`, else `?after=`; null without either. Throws bad_request on a malformed cursor.
- */
+/** `Last-Event-ID`, else `?after=`; else null. A malformed cursor throws bad_request. */
 export function requestedCursor(request: Request): Cursor | null {
   const text = request.headers.get("last-event-id") || new URL(request.url).searchParams.get("after");
   if (!text) return null;

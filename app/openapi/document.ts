@@ -101,10 +101,7 @@ function name(schema: z.ZodType, id: string): void {
   z.globalRegistry.add(schema, { ...schema.meta(), id });
 }
 
-/**
- * Drops patterns that a `format` already implies and Zod's default integer bounds: noise for
- * readers.
- */
+/** Drops patterns that a `format` already implies and Zod's default integer bounds: noise. */
 function plain({ jsonSchema }: { jsonSchema: Record<string, unknown> }): void {
   if (jsonSchema.format) delete jsonSchema.pattern;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -1,5 +1,4 @@
-// The turns shown as transcripts in the API description; each dialect's encoder renders these
-// chunks.
+// The transcripts of the API description: each dialect's encoder renders these chunks.
 
 import type { Dialect } from "@/lib/dialects/contract";
 import { batchEncoder } from "@/lib/dialects/encode";

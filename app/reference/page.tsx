@@ -23,15 +23,11 @@ async function make(): Promise<string> {
   return staticHtml(<ReferenceContent description={description} origin={placeholder} />);
 }
 
-/**
- * Sending the 1.8 MB page takes about 40 ms. Other requests run in this pause between two readers.
- */
+/** Sending the 1.8 MB page takes about 40 ms. Other requests run in this pause. */
 const pauseMs = 20;
 let last: Promise<unknown> = Promise.resolve();
 
-/**
- * Queues readers, so that concurrent ones never block the event loop for the sum of their pages.
- */
+/** Queues readers, so that concurrent ones do not block the event loop for all of their pages. */
 function myTurn(): Promise<unknown> {
   last = last.then(() => othersRun(pauseMs));
   return last;

@@ -55,10 +55,7 @@ function read(form: FormData): { email: string; password: string; name: string; 
   };
 }
 
-/**
- * Signs this browser in as the resulting user and redirects to the start page; otherwise returns
- * the error.
- */
+/** Signs in as the resulting user and redirects to the start page; returns the error otherwise. */
 async function attempt(
   { email = "", name = "" }: { email?: string; name?: string },
   userOf: () => Promise<string>,
@@ -74,9 +71,7 @@ async function attempt(
   redirect("/");
 }
 
-/**
- * The API starts with the field's name ("password: must have …"); the form already shows the field.
- */
+/** The API starts with the field's name ("password: must have …"); the form shows it anyway. */
 function sentence(message: string): string {
   const [, field = "", rest = message] = /^(\w+): (.+)$/s.exec(message) ?? [];
   const words = rest.startsWith("must") ? `${field} ${rest}` : rest;

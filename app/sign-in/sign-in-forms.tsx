@@ -11,8 +11,8 @@ type SignInFormsProps = {
   upgrade: boolean;
   signUpFirst: boolean;
   /**
-   * Who may sign up. `first`: no account exists yet; `setup`: likewise, and the first one needs the
-   * setup link.
+   * Who may sign up. `first`: no account exists yet; `setup`: likewise, but it needs the setup
+   * link.
    */
   signUp: "first" | "setup" | "open" | "invite" | "off";
   /** The token of an invitation or setup link. */

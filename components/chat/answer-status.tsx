@@ -9,9 +9,7 @@ export function statuses(message: ChatMessage): StatusData[] {
   return message.parts.flatMap((part) => (part.type === "data-status" ? [part.data as StatusData] : []));
 }
 
-/**
- * When the model's current step began (`performance.now()`), once the server reports it as slow.
- */
+/** When the model's current step began (`performance.now()`), once reported as slow. */
 export function waitingSince(message: ChatMessage, beganMs: number | undefined): number | undefined {
   const generating = statuses(message).find(({ stage, state }) => stage === "generate" && state === "active");
   return generating?.sinceMs === undefined || beganMs === undefined ? undefined : beganMs + generating.sinceMs;

@@ -37,9 +37,7 @@ function revealCard(id: string) {
   requestAnimationFrame(() => requestAnimationFrame(() => card?.scrollIntoView({ block: "center", behavior })));
 }
 
-/**
- * Keys by type and ordinal, not index: a replay may omit invisible parts and so shift the others.
- */
+/** Keys by type and ordinal, not index: a replay may omit invisible parts. */
 function keysOf(parts: ChatMessage["parts"]): string[] {
   const seen = new Map<string, number>();
   return parts.map(({ type }) => {
@@ -51,8 +49,7 @@ function keysOf(parts: ChatMessage["parts"]): string[] {
 
 function useSources(message: ChatMessage) {
   const parts = message.parts.filter((part) => part.type === "source-document");
-  // Parts are copied with every token, but sources arrive only once: their ids tell whether they
-  // changed.
+  // Parts are copied with every token, but sources arrive once: their ids identify a change.
   const key = parts.map((part) => part.sourceId).join(" ");
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above.
   return useMemo(() => parts.flatMap((part) => parseSource(part) ?? []), [key]);
@@ -95,8 +92,7 @@ export const Answer = memo(function Answer({
   const article = useRef<HTMLElement>(null);
   const [heightPx, setHeightPx] = useState<number>();
   const goOn = () => {
-    // The button disappears: focus moves to the answer, and its height is kept until the text fills
-    // it again.
+    // The button disappears: focus moves to the answer, whose height is kept until text fills it.
     article.current?.focus({ preventScroll: true });
     setHeightPx(article.current?.offsetHeight);
     onContinue(id);

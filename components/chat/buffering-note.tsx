@@ -34,10 +34,7 @@ function rememberDirect(): void {
   }
 }
 
-/**
- * Runs `action` when the page is idle, not while it draws the end of the answer. Returns a cancel
- * function.
- */
+/** Runs `action` once the page has drawn the answer and is idle. Returns a cancel function. */
 function whenIdle(action: () => void): () => void {
   if (!("requestIdleCallback" in window)) {
     const timer = setTimeout(action, 500);

@@ -2,10 +2,7 @@
 import { useEffect } from "react";
 import { followChat, type TurnNews } from "@/lib/client/chat-feed";
 
-/**
- * Reports the chat's latest turn, also one started on another device. Null: the chat does not exist
- * yet.
- */
+/** Reports the chat's latest turn, also from other devices. Null: the chat does not exist yet. */
 export function useChatFeed(chatId: string | null, onTurn: (news: TurnNews) => void): void {
   useEffect(() => {
     if (chatId === null) return;

@@ -19,10 +19,7 @@ type Chats = {
   refresh: () => Promise<void>;
   loadMore: () => Promise<void>;
   change: (action: () => Promise<unknown>) => Promise<boolean>;
-  /**
-   * The next new chat: its id, and whether it has begun, in which case another visit to "/" needs a
-   * new one.
-   */
+  /** The next new chat. Once it has begun, another visit to "/" needs a new one. */
   fresh: Fresh;
   setFresh: (fresh: Fresh) => void;
 };

@@ -9,10 +9,7 @@ import { useSession } from "./session";
 
 const noMessages = { messages: [], nextCursor: null };
 
-/**
- * The chat that does not exist yet. Its first message changes the URL to its own, without a
- * navigation.
- */
+/** The chat that does not exist yet. Its first message sets the URL without a navigation. */
 export function FreshChat() {
   const { user } = useSession();
   const { fresh, setFresh } = useChats();

@@ -51,10 +51,7 @@ export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
   );
 }
 
-/**
- * Keeps the scroll position while messages are added above. `firstId`: the first message on the
- * page.
- */
+/** Keeps the scroll position while messages are added above `firstId`, the page's first. */
 export function useStayInPlace(
   scroller: RefObject<HTMLElement | null>,
   content: RefObject<HTMLElement | null>,
@@ -67,8 +64,7 @@ export function useStayInPlace(
     const view = scroller.current;
     if (!view || firstId === shown.current) return;
     shown.current = firstId;
-    // Computed from the remembered position: the browser may or may not have anchored the scroll
-    // itself.
+    // From the remembered position: the browser may or may not have anchored the scroll itself.
     view.scrollTop = before.current.top + view.scrollHeight - before.current.height;
   }, [scroller, firstId]);
 

@@ -8,9 +8,7 @@ export type Sections = { text: string; finished: readonly string[]; last: string
 const none: Sections = { text: "", finished: [], last: "" };
 /** A few screens: short enough to parse within a frame, long enough to keep the number low. */
 const sectionLength = 4_000;
-/**
- * A link or footnote definition: earlier text may refer to it, so the text stays in one section.
- */
+/** A link or footnote definition: earlier text may refer to it, so the text is not split. */
 const definition = /^ {0,3}\[[^\]\n\r\u2028\u2029]+\]:/m;
 
 /** Sections of a text. When it extends `before`, the finished sections stay unchanged. */

@@ -10,10 +10,7 @@ import { AccountMenu } from "./account-menu";
 import { useChats } from "./chats";
 import { Sidebar } from "./sidebar";
 
-/**
- * The frame around a conversation: chats at the side (a drawer on phones), the page's controls on
- * top.
- */
+/** The frame around a conversation: chats at the side (a drawer on phones), controls on top. */
 export function Shell({ signOut, children }: { signOut: () => Promise<void>; children: ReactNode }) {
   return (
     <div className="flex h-dvh overflow-hidden">

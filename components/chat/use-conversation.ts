@@ -24,10 +24,7 @@ const drawMs = 50;
  * times the text's bytes.
  */
 const gatherMs = 400;
-/**
- * Delay before asking the server about an unfinished answer that nothing follows; doubles up to the
- * cap.
- */
+/** Delay before polling an unfinished answer without a stream; doubles up to the cap. */
 const lookAgainMs = 1_000;
 const lookAgainCapMs = 10_000;
 
@@ -245,8 +242,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   const stop = async () => {
     try {
       const { turnId } = await api.stopTurn(chatId);
-      // Nothing ran, or only an earlier turn did: the request is still on its way, so abort it
-      // here.
+      // Nothing ran but an earlier turn: the request is still on its way, so abort it here.
       const earlier = !turnId || before.current?.some(({ metadata }) => metadata?.turnId === turnId);
       if (before.current && earlier) {
         await chat.stop();

@@ -5,10 +5,7 @@ import type { Document } from "@/lib/client/api";
 
 export type Upload = { key: string; name: string; error: string | null };
 
-/**
- * Larger than any text a person writes, small enough to read at once; the server decides in the
- * end.
- */
+/** Larger than any text a person writes, small enough to read at once; the server decides. */
 const maxBytes = 5 * 1024 * 1024;
 const wanted = /\.(txt|md|markdown)$/i;
 
@@ -75,8 +72,7 @@ export function useDocumentList() {
         error: refusal(file),
       }));
       setUploads((now) => [...now, ...batch.map(({ key, name, error }) => ({ key, name, error }))]);
-      // Sequential: the server reads and indexes each, and the list keeps the order of the
-      // selection.
+      // Sequential: the server indexes each, and the list keeps the selection's order.
       for (const { file, key, error } of batch) {
         if (error) continue;
         try {

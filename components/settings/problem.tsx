@@ -1,10 +1,7 @@
 import { useState } from "react";
 import { RequestError } from "@/lib/client/request";
 
-/**
- * One request at a time, with the server's message on refusal. `attempt` resolves to whether it
- * succeeded.
- */
+/** One request at a time, with the server's message on refusal. `attempt` resolves to success. */
 export function useAttempt() {
   const [problem, setProblem] = useState<string | null>(null);
   const [pending, setPending] = useState(false);

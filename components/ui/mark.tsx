@@ -1,8 +1,7 @@
 import { clsx } from "clsx";
 
 /**
- * The logo: two sources that become one stream. `flowing` animates it, the one sign of work in
- * progress.
+ * The logo: two sources that become one stream. `flowing` animates it while work is in progress.
  */
 export function Mark({ className, flowing = false }: { className?: string; flowing?: boolean }) {
   return (

@@ -54,8 +54,8 @@ function parse(raw: string | null): unknown {
 }
 
 /**
- * `accept` turns the stored value (null, or possibly an older version's) into a value; writing null
- * removes it.
+ * `accept` turns the stored value (null, or an older version's) into a value; writing null removes
+ * it.
  */
 export function useStored<T>(key: string, accept: (stored: unknown) => T): [T, (next: T | null) => void] {
   const raw = useSyncExternalStore(

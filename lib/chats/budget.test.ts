@@ -60,9 +60,7 @@ async function newUser(email: string | null = `${uuidv7()}@example.com`): Promis
 
 const sqlOf = (server: number) => (servers[server] as Connections).sql;
 
-/**
- * Starts a turn in a new chat, as one of the servers does; null when it is refused for this reason.
- */
+/** Starts a turn in a new chat on one of the servers; null when refused for this reason. */
 async function begin(
   server: number,
   userId: string,
@@ -350,8 +348,7 @@ describe("a turn", () => {
     expect(retryAfter).toBeLessThanOrEqual(86_400);
     expect(details.resetsAt).toMatch(/T00:00:00\.000Z$/);
     expect(await pool().sql`select from turns where client_key = ${refused.clientKey}`).toHaveLength(0);
-    // Repeating the send of a running or ended turn starts no new turn, and the local model is
-    // free.
+    // Repeated sends start no new turn, and the local model is free.
     await finished(await startTurn(userId, first, keepAlive));
     await finished(await startTurn(userId, ask("free", "local"), keepAlive));
     // Yesterday's usage does not count.

@@ -73,10 +73,7 @@ it("an open call takes its client's result, in one turn however often that is se
   const ofWeather = (parts: object[] = []) =>
     parts.filter((part) => (part as { type: string }).type === "tool-weather").map(call);
 
-  /**
-   * The message as a stock client sends it back: under the first answer's id, each call with its
-   * result.
-   */
+  /** As a stock client sends it back: under the first answer's id, each call with its result. */
   const answer = (steps: [toolCallId: string, output: unknown][]) => {
     const parts = steps.flatMap(([toolCallId, output]) => [
       { type: "step-start" },

@@ -1,6 +1,5 @@
 // State that a provider needs back from its answers: in the requests of one turn, in later turns,
-// after a broken answer, and never for another model or reader. Against a real database, over real
-// HTTP.
+// after a broken answer, and never for another model or reader. Real database, real HTTP.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";

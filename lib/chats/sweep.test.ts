@@ -233,8 +233,7 @@ describe("guests", () => {
     for (const table of ["tokens", "sessions"]) expect([table, await count(table, userId)]).toEqual([table, 0]);
     expect(await count("chats", userId)).toBe(1);
     await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
-    // As after a server that stopped here: later rounds, of several servers at once, finish the
-    // job.
+    // A server may stop here: later rounds, of several servers at once, finish the job.
     await Promise.all([sweepGuests(30), sweepGuests(30), sweepGuests(30)]);
     await sweepGuests(30);
     expect(await isThere(userId)).toBe(false);

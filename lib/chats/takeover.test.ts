@@ -85,8 +85,7 @@ it("continues by itself what was interrupted lately and nobody went on from, and
   const turns: TurnRow[] = [];
   for (let count = 0; count < 5; count++) turns.push(await ask(userId, "half of it"));
   const [wanted, old, deadly, answered, continued] = turns as [TurnRow, TurnRow, TurnRow, TurnRow, TurnRow];
-  // Postgres cannot process json with U+0000: one such request must not keep others from being
-  // continued.
+  // Postgres cannot process json with U+0000: one such request must not block the others.
   await sql`update turns set request = ${'{"model":"openai:scripted","prompt":{"instructions":"a \\u0000"}}'}::text::json where id = ${wanted.id}`;
   await ask(userId, "refused");
   await ask(userId, "whole");

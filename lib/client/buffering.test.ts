@@ -9,10 +9,7 @@ type Way = "direct" | "held back" | "broken off" | "not the test" | "refused";
 let close = () => {};
 afterEach(() => close());
 
-/**
- * Answers the n-th request the n-th way, repeating the last. Returns the verdict and the number of
- * requests.
- */
+/** Answers the n-th request the n-th way, repeating the last. Also counts the requests. */
 async function verdict(...ways: Way[]): Promise<{ verdict: Promise<boolean>; asked: () => number }> {
   let asked = 0;
   const server = createServer((_, response) => {

@@ -112,8 +112,7 @@ describe.each(names)("%s", (name) => {
       });
       const heard = await hear(name);
       expect(textOf(heard), `after ${k} blocks`).toBe(textOf(stored));
-      // The stored message may tell more than the format; it is not fetched when the stream got
-      // that far.
+      // The stored message may tell more; it is not fetched when the stream got that far.
       expect([told, stored].map(sourcesOf)).toContainEqual(sourcesOf(heard));
       expect(sorted(toolsOf(stored))).toEqual(expect.arrayContaining(sorted(toolsOf(heard))));
       expect(sorted(toolsOf(heard))).toEqual(expect.arrayContaining(sorted(toolsOf(told))));

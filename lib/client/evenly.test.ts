@@ -21,9 +21,7 @@ class Page extends EventTarget {
   visibilityState = "visible";
 }
 
-/**
- * Everything that comes out, with its time. Ends with `over` after that time, whatever is pending.
- */
+/** All output with its time. Ends with `over` after that time, even if more is pending. */
 async function read(script: Coming[], { document = new Page(), error }: { document?: Page; error?: Error } = {}) {
   const seen: { chunk: TurnChunk; atMs: number }[] = [];
   const beganMs = performance.now();

@@ -131,10 +131,7 @@ type Settings = {
   providerOptions?: Parameters<typeof streamText>[0]["providerOptions"];
 };
 
-/**
- * The answer, or null when the call failed, and the caps in the requests that the provider
- * received.
- */
+/** The answer, or null when the call failed, and the caps in the provider's requests. */
 async function askCapped(prompt: string, maxOutputTokens: number, ...scripts: Script[]) {
   return askWith({ prompt, maxOutputTokens }, ...scripts);
 }

@@ -1,5 +1,4 @@
-// A provider's refusals of its own returned state, over real HTTP: retried once in a form it
-// accepts.
+// A provider refuses its own returned state, over real HTTP: retried once in a form it accepts.
 import { type ModelMessage, streamText } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseEnv } from "@/lib/env";
@@ -36,10 +35,7 @@ const call = (toolCallId: string, thoughtSignature?: string): ModelMessage[] => 
   },
 ];
 
-/**
- * The assistant messages of each request, for a conversation with a call in an earlier turn and in
- * this one.
- */
+/** Each request's assistant messages, after a call in an earlier turn and one in this turn. */
 async function ask(question: string, messages: ModelMessage[], ...scripts: Script[]): Promise<Sent[][]> {
   provider.on(question, ...scripts);
   const before = provider.requests.length;

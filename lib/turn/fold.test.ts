@@ -86,8 +86,7 @@ describe("unfoldMessage is the way back", () => {
       const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
       const message = stored(await foldChunks([...begin, ...ending]));
       expect(await refold(message)).toEqual(message);
-      // Numbered backwards from the terminal's seq, so it must not need more chunks than the log
-      // had.
+      // Numbered backwards from the terminal's seq: must not need more chunks than the log had.
       expect(unfoldMessage(message).length).toBeLessThanOrEqual(cut + ending.length);
     }
     const message = stored(await foldChunks(richTurn));

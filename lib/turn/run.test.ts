@@ -27,10 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => provider.close());
 
-/**
- * Not the SDK's own union of everything that may name a model: it is too large for the compiler
- * here.
- */
+/** Not the SDK's union of everything that may name a model: too large for the compiler here. */
 type Model = ReadyModel["model"];
 
 const apis = ["chat", "responses"] as const;

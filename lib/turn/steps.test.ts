@@ -11,8 +11,7 @@ import { modelSteps, type Prompt, StepsEnd } from "./steps";
 const apis = ["chat", "responses"] as const;
 type Api = (typeof apis)[number];
 
-// Two providers number their requests alike, so that requests to one can be compared with those to
-// the other.
+// Two providers number their requests alike, so that their requests can be compared.
 let ours: Provider;
 let theirs: Provider;
 let refusing: Provider;
@@ -85,10 +84,7 @@ function asked(question: string): Prompt {
   return { fit: async (said) => ({ messages: [{ role: "user", content: question }, ...said] }), shrink: () => false };
 }
 
-/**
- * A replacement for a provider's id only has to differ from it; the SDK's error sentences are not
- * ours.
- */
+/** Ids are replaced by any other id; the SDK's error sentences are not ours. */
 function comparable({ chunks, end }: Run) {
   const names = new Map<string, string>();
   const named = chunks.map((chunk) => {
@@ -235,8 +231,7 @@ describe.each(apis)("over the %s API, as streamText does it", (api) => {
     );
     const answer = fc
       .tuple(fc.array(step, { minLength: 1, maxLength: 5 }), fc.constantFrom("stop", "tool_calls", "length" as const))
-      // The SDK's loop lets a model repair a call that was cut off with its answer, up to ten
-      // times.
+      // The SDK's loop lets a model repair a call cut off with its answer, up to ten times.
       .filter(([steps, finish]) => finish !== "length" || !steps.some(isWrongCall))
       .map(([steps, finish]): Script => [...steps, { finish }]);
     await fc.assert(

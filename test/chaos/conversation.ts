@@ -183,8 +183,7 @@ export class Conversation {
   }
 
   /**
-   * The provider emits everything, every tab reconnects until it has the end; then all stored data
-   * must agree.
+   * Emits everything and reconnects each tab until it has the end; all stored data must then agree.
    */
   async finish(model: Model): Promise<void> {
     this.say(words.length);

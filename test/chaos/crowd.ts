@@ -12,10 +12,7 @@ export type CrowdVerbs = {
   listen(): Promise<void>;
   /** Since `listen`: the gap before each heartbeat, and the longest current silence. */
   beats(): Promise<{ alive: number; fewest: number; gapsMs: Gaps; silentMs: number }>;
-  /**
-   * Resolves once each reader has exactly this text, with the delay of its last piece after
-   * `sinceMs`.
-   */
+  /** Resolves once each reader has this text, with its last piece's delay after `sinceMs`. */
   heard(text: string, sinceMs: number): Promise<Gaps>;
   /** Resolves once all connections are closed. */
   ended(): Promise<{ terminals: number; breaches: string[] }>;

@@ -94,9 +94,7 @@ const microsoftEventSource: Read = async (url, { turnId, token }) => {
   return read;
 };
 
-/**
- * Records every frame; test/sse.ts checks bytes and order. The trailer has no id and may be lost.
- */
+/** Records every frame; test/sse.ts checks them. The trailer has no id and may be lost. */
 function recorder(dialect: "ai-sdk" | "openai" | "snapshot"): Read {
   return async (url, { turnId, token }) => {
     const kind = dialect === "ai-sdk" ? "log" : "dialect";

@@ -1,6 +1,5 @@
 // A connection that breaks at any byte of a response: in its head, in chunk framing, inside a
-// character or an id, between two line feeds. After reconnecting, a client has the same text every
-// time.
+// character or an id, between two line feeds. A client always ends up with the same text.
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { connect } from "node:net";

@@ -1,6 +1,5 @@
 // Every way a server loses its database: down at start, frozen, cut off as by a power failure,
-// connections ended one after another, answers lost. Two servers, and a Postgres of this file's
-// own.
+// connections ended one after another, answers lost. Two servers and a separate Postgres.
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -126,8 +125,7 @@ test("I7 I8: down at the start: 503 and nothing sent to the provider; back, the 
     const ready = await fetch(`${server.url}/api/ready`);
     expect(ready.status).toBe(503);
   }
-  // Throughout the outage, and before an empty database has its tables, nothing fails in another
-  // way.
+  // During the outage, and before an empty database has its tables, nothing else fails.
   let back = false;
   const statuses = new Set<number>();
   const asking = (async () => {

@@ -23,10 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => front.close());
 
-/**
- * Distributes connections round-robin and skips a server that refuses. Knows nothing of HTTP or
- * drains.
- */
+/** Round-robin over connections, skipping a server that refuses. Knows no HTTP and no drains. */
 async function startFront(): Promise<{ url: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   let turn = 0;
@@ -91,9 +88,7 @@ function ask(): Live {
 const textIn = (chunks: TurnChunk[]) =>
   chunks.map((chunk) => (chunk.type === "text-delta" ? chunk.delta : "")).join("");
 
-/**
- * Reads the chat's turn from start to terminal, resuming at its cursor after each premature end.
- */
+/** Reads the chat's turn from start to terminal, resuming after each premature end. */
 async function followAlong(chat: HeadlessChat): Promise<EventStream> {
   await expect.poll(() => chat.seen.length, { interval: 20, timeout: 30_000 }).toBeGreaterThan(0);
   const start = chat.seen[0] as Extract<TurnChunk, { type: "start" }>;

@@ -108,8 +108,7 @@ beforeAll(async () => {
 test(`a body of ${endlessBytes / mebibyte} MiB without Content-Length, at every door at the same time`, async (context) => {
   const before = await memoryOf(cluster.a);
   const resident = residentBytes();
-  // In parallel: a connection whose answer is not read closes seconds later, when its keep-alive
-  // ends.
+  // In parallel: an unread connection closes seconds later, when its keep-alive ends.
   const results = await Promise.all(doors.map(async (door) => ({ ...(await sendEndless(door)), path: door.path })));
   const after = await memoryOf(cluster.a);
   const peak = Math.max(...results.map((result) => result.peak));

@@ -187,9 +187,7 @@ async function inLanes<T>(cases: Case[], run: (lane: Cluster, one: Case) => Prom
   return results.flat();
 }
 
-/**
- * Turns on A until it is gone: one not yet answered, one that keeps writing, and others that end.
- */
+/** Turns on A until it is gone: one unanswered, one that keeps writing, others that end. */
 async function turnsUntil(
   gone: (a: TestServer) => Promise<unknown>,
   lane: Cluster,
@@ -245,8 +243,7 @@ test("I1 I2 I3 I4 I5 I7: SIGKILL at every point: what was seen is stored, reader
 test("I10 I4 I5: asleep at a point past its lease: B takes the turns over, and awake again it adds, ends and tells nothing", async (context) => {
   await inLanes(sleeps, async (lane, one) => {
     const { a, turns, ofA, goneMs, openGates } = await turnsUntil(asleep, lane, one, ":stop");
-    // In the chaos build a commit is a transaction, and a suspended one keeps its row locks for a
-    // while.
+    // In the chaos build a commit is a transaction: suspended, it keeps its locks for a while.
     const limitMs = one.point === "after-insert" ? silenceMs + transactionSleepMs : silenceMs;
     // B reruns some of them and is not ahead of A when A wakes up.
     const again = turns.filter(({ before }) => fateOf(before) === "run again");

@@ -27,10 +27,7 @@ type Live = {
   stream: EventStream;
   turnId: string;
   chatId: string;
-  /**
-   * Its provider is silent before the kill: the takeover must ask again and produce the whole
-   * answer.
-   */
+  /** Its provider is silent before the kill: the takeover must ask again for the whole answer. */
   late: boolean;
   /** On the surviving server, from the beginning. */
   reader: EventStream;
@@ -48,9 +45,7 @@ beforeAll(async () => {
   for (const server of [cluster.a, cluster.b]) await (await cluster.send(newKey(), {}, { server })).ended;
 });
 
-/**
- * A turn whose answer begins when `gate` opens; with `late`, when the late gate opens after the kill.
- */
+/** A turn whose answer begins when `gate` opens; with `late`, when the late gate does. */
 async function startTurn(
   server: TestServer,
   gate: string,
@@ -96,10 +91,7 @@ async function received(streams: EventStream[], characters: number): Promise<voi
   await Promise.race([all, ...streams.map((stream) => stream.until(enough).catch(() => all))]);
 }
 
-/**
- * The reader's longest silence after the kill, until the terminal or the answer's continuation
- * elsewhere.
- */
+/** The reader's longest silence after the kill, until its answer ends or continues. */
 function longestSilenceMs({ frames }: EventStream, killedAtMs: number): number {
   const timesMs = [killedAtMs, ...frames.map(({ atMs }) => atMs).filter((atMs) => atMs > killedAtMs)];
   return Math.max(0, ...timesMs.slice(1).map((atMs, index) => atMs - (timesMs[index] as number)));

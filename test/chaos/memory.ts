@@ -4,10 +4,7 @@ import type { TestServer } from "@/test/server";
 /** Environment of a server to be measured. */
 export const measured = { NODE_OPTIONS: `--import ${new URL("./memory-probe.mjs", import.meta.url)}` };
 
-/**
- * In bytes. `used`: objects and buffers of the program; `rss` also includes what the runtime keeps
- * in reserve.
- */
+/** In bytes. `used`: objects and buffers; `rss` adds what the runtime keeps in reserve. */
 export type Memory = { rss: number; used: number };
 
 export async function memoryOf(server: TestServer): Promise<Memory> {

@@ -24,10 +24,7 @@ const maxGapMs = 500;
  * which p99 may miss.
  */
 const maxLongestMs = sized(500, 2_000);
-/**
- * What the runtime may keep in reserve after megabytes of traffic; a leak of the attacks' bodies is
- * far more.
- */
+/** The runtime's reserve after megabytes of traffic; a leak of the attacks is far more. */
 const memoryGraceBytes = 64 * 1_048_576;
 
 const cluster = testCluster({ env: { ...measured, HEARTBEAT_MS: "1000", MAX_OPEN_STREAMS: "50" } });

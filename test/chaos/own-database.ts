@@ -32,10 +32,7 @@ export class OwnDatabase {
     return own;
   }
 
-  /**
-   * Resolves when it accepts queries, whatever its state was. After an immediate stop that includes
-   * recovery.
-   */
+  /** Resolves when it accepts queries, whatever its state was. May include crash recovery. */
   async start(): Promise<void> {
     if (this.#running) {
       this.thaw();

@@ -51,9 +51,7 @@ export async function startQueryCounter(databaseUrl: string): Promise<QueryCount
   };
 }
 
-/**
- * Parses the frontend protocol: a first message without a type, then a type byte and a length each.
- */
+/** Parses the frontend protocol: an untyped first message, then a type byte and a length each. */
 function statements(found: () => void): (bytes: Buffer) => void {
   let rest = Buffer.alloc(0);
   let typeBytes = 0;

@@ -24,8 +24,7 @@ const cluster = testCluster({
 });
 
 beforeAll(() => {
-  // The server and the crowd inherit this process's limit: Node raises its soft limit to the hard
-  // one.
+  // The server and the crowd inherit this process's limit: Node raises it to the hard one.
   const limit = execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).trim();
   if (limit !== "unlimited" && Number(limit) < descriptors)
     throw new Error(`${streams} streams need ${descriptors} open files, and this machine allows ${limit}: ulimit -n.`);

@@ -82,9 +82,7 @@ export class LlamaServer {
     return server;
   }
 
-  /**
-   * Resolves at the server's next message of this kind: that it listens, or how a response ended.
-   */
+  /** Resolves at the server's next message of this kind: it listens, or how a response ended. */
   async told(what: "listening" | "whole" | "left"): Promise<void> {
     for await (const [message] of on(this.#process, "message", { close: ["exit"] })) if (message === what) return;
     throw new Error("The model server ended.");

@@ -10,10 +10,7 @@ export type TinyModel = {
   endless?: boolean;
 };
 
-/**
- * Wide enough for random sign vectors to be nearly orthogonal, so that each token has one clear
- * successor.
- */
+/** Makes random sign vectors nearly orthogonal, so that each token has one clear successor. */
 const width = 64;
 const contextLength = 8_192;
 /** GGUF token types: a word, a special token, a byte. */

@@ -125,8 +125,7 @@ export class Explainer {
   }
 
   /**
-   * The generic plan that a prepared statement may switch to at its sixth call. Searches are never
-   * prepared.
+   * The generic plan, possible from a prepared statement's sixth call. Searches are never prepared.
    */
   async #genericPlans(text: string): Promise<Node[]> {
     if (!this.#explainsGeneric || text.includes("websearch_to_tsquery") || text.includes("ts_rank_cd")) return [];
@@ -145,10 +144,7 @@ async function sequentialScans(sql: postgres.TransactionSql): Promise<Map<string
 /** Seeded ids have another UUID version. */
 const newIds = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
-/**
- * The call has already inserted its new rows and deleted old ones: explain the statements with
- * other ids.
- */
+/** The call has already inserted and deleted its rows: explain the statements with other ids. */
 function withOthers(standIns: Record<string, unknown>): (statement: Statement) => Statement {
   const others = new Map<string, string>();
   const otherId = (id: string) => {
@@ -199,10 +195,7 @@ export async function modulesOfDb(): Promise<Modules> {
   );
 }
 
-/**
- * `module.verb` of every exported function neither called nor excused, and every excuse without
- * effect.
- */
+/** `module.verb` of functions neither called nor excused, and excuses without effect. */
 export function forgotten(modules: Modules, calls: Pick<Call, "verb">[], excused: Record<string, string>): string[] {
   const called = new Set<unknown>(calls.map(({ verb }) => verb));
   const verbs = Object.entries(modules).flatMap(([file, module]) =>

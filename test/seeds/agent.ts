@@ -49,9 +49,7 @@ export async function streamChat(
   }
 }
 
-/**
- * A chat component that only gets a URL: it reads text until `[DONE]`, with the browser's cookie.
- */
+/** A chat component with only a URL: it reads text until `[DONE]`, with the browser's cookie. */
 export async function readText(address: string, message: string): Promise<string> {
   const response = await fetch(address, { method: "POST", body: JSON.stringify({ message }) });
   let text = "";

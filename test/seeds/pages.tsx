@@ -1,5 +1,4 @@
-// Real-world components, and what a page on the server's own origin does, for a test that drives
-// them.
+// Real-world components, and a page's behaviour on the server's own origin.
 import { useCallback, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { readText, streamChat, wholeChat } from "./agent";
@@ -86,9 +85,7 @@ function AgentAnswer() {
   );
 }
 
-/**
- * An EventSource with `fetch` options, which every browser ignores: it sends a GET without them.
- */
+/** An EventSource with `fetch` options, which browsers ignore: it sends a GET without them. */
 function postsEvents(address: string, options: object): Promise<string> {
   return new Promise((resolve) => {
     const source = new (EventSource as unknown as new (address: string, options: object) => EventSource)(

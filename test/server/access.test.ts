@@ -1,5 +1,4 @@
-// Access control: docs/protocol.md §5. Driven by the routes on disk, so that no new route can be
-// forgotten.
+// Access control: docs/protocol.md §5. Driven by the routes on disk, so none is forgotten.
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";

@@ -1,6 +1,5 @@
 // One user's ceilings over HTTP: what is refused, the messages, and what makes room again
-// (docs/operations.md, Limits). lib/chats/ceilings.test.ts covers parallel additions on several
-// servers.
+// (docs/operations.md, Limits). Parallel additions: lib/chats/ceilings.test.ts.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { TestUser } from "@/test/server";

@@ -144,10 +144,7 @@ export class Cluster {
     return openStream(`${server.url}/api/turns/${turnId}/stream`, { token: user.token });
   }
 
-  /**
-   * A turn whose reader has received the first `count` tokens; its provider waits at the gate after
-   * them.
-   */
+  /** A turn whose reader has the first `count` tokens; its provider waits at the next gate. */
   async runningTurn(tokens: string[], count: number, { chatId, user, server }: Running = {}) {
     const key = newKey();
     this.provider.on(key, gated(key, tokens));

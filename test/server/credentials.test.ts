@@ -1,5 +1,4 @@
-// Open streams and credentials: a revoked credential's streams close on every server within a
-// heartbeat.
+// A revoked credential's open streams close on every server within a heartbeat.
 import { expect, test } from "vitest";
 import type { TestUser } from "@/test/server";
 import { openStream } from "@/test/sse";

@@ -26,10 +26,7 @@ async function figures(server: TestServer): Promise<Figures> {
   return figuresIn(server.output()).at(-1) as Figures;
 }
 
-/**
- * Sends the request on its own connection and destroys that after `afterMs`, whatever has arrived
- * by then.
- */
+/** Sends the request on its own connection and destroys that after `afterMs`. */
 function leaveAfter(afterMs: number, method: string, path: string, body?: unknown): Promise<void> {
   const text = body === undefined ? "" : JSON.stringify(body);
   const head = [

@@ -72,10 +72,7 @@ test("POST to first byte under 100 ms, to the first token of `local` under 300 m
   expect(token).toBeLessThan(underLoad(300));
 });
 
-/**
- * Totals so far: transactions of the server that wrote anything, and those that wrote chunks. Both
- * are exact.
- */
+/** Exact totals of the server's writing transactions, and of those that wrote chunks. */
 async function commits(): Promise<{ all: number; writing: number }> {
   const [row] = await cluster.sql`
     select pg_snapshot_xmax(pg_current_snapshot())::text::bigint::int as all,

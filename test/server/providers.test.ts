@@ -1,5 +1,4 @@
-// The production build with providers whose packages load at the first call, and with models listed
-// by servers.
+// The production build with lazily loaded provider packages, and with models listed by servers.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -12,10 +11,7 @@ import { messageBody } from "./cluster";
 
 const databaseUrl = testDatabase();
 
-/**
- * By path: the models of Ollama's API, and answers of two providers with stream formats of their
- * own.
- */
+/** By path: Ollama's models, and answers of two providers with stream formats of their own. */
 const answers: Record<string, wires.Wire | object> = {
   "/api/tags": { models: [{ name: "llama3.2:latest", digest: "1" }] },
   "/api/ps": { models: [] },

@@ -1,5 +1,4 @@
-// Returning to a turn: docs/protocol.md §2 (resume) and §5 (follow), on the server that runs it and
-// on another.
+// Returning to a turn: docs/protocol.md §2 (resume) and §5 (follow), on its server and on another.
 import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { foldChunks } from "@/lib/turn/fold";
@@ -26,8 +25,7 @@ const text = tokens.join("");
 const waysToAsk = [
   (cursor: string) => ({ query: `?after=${cursor}`, headers: {} }),
   (cursor: string) => ({ query: "", headers: { "last-event-id": cursor } }),
-  // A browser's EventSource after a reconnect: its own header overrides the URL it was created
-  // with.
+  // A browser's EventSource after a reconnect: its header overrides its URL.
   (cursor: string) => ({ query: "?after=nonsense", headers: { "last-event-id": cursor } }),
 ];
 

@@ -49,10 +49,7 @@ async function feltDuring(bodyOf: () => object) {
   return { answers, readyMs, gapMs };
 }
 
-/**
- * Baseline: as many requests refused before any password check, to measure the cost of the requests
- * alone.
- */
+/** Baseline: as many requests, refused before any password check. */
 let plain: Awaited<ReturnType<typeof feltDuring>>;
 beforeAll(async () => {
   plain = await feltDuring(() => ({ email: "somebody@example.com", password: "short" }));

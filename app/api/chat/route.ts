@@ -14,8 +14,7 @@ import { readJson, route } from "@/lib/http";
 export const maxDuration = 300;
 
 export const POST = route(async (request) => {
-  // Some clients reconnect by repeating their POST: with a Last-Event-ID it must not start a second
-  // turn.
+  // Some clients reconnect by repeating their POST: one with a cursor must not start a turn.
   const cursor = requestedCursor(request);
   const user = await requireUser(request, cursor ? "stream" : undefined);
   if (cursor) {

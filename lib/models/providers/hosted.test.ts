@@ -49,9 +49,7 @@ type Case = {
   /** The header with the key. */
   key: [name: string, value: string | RegExp];
   body: object;
-  /**
-   * Signed data that must come back with the next request; null when the provider signs nothing.
-   */
+  /** Signed data that must come back with the next request; null when it signs nothing. */
   signed: string | null;
   failure: string;
 };

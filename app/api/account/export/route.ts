@@ -16,9 +16,7 @@ export const GET = route(async (request) => {
   });
 });
 
-/**
- * Pull-based: reads the next page from the database only after the client took the previous one.
- */
+/** Pull-based: reads the next page once the client has taken the previous one. */
 function bytesOf(lines: AsyncGenerator<string>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream(

@@ -1,5 +1,4 @@
-// GET /api/chats/{chatId}/events: the chat's latest turn, now and on every change. Never its
-// content.
+// GET /api/chats/{chatId}/events: the chat's latest turn now and on change, never its content.
 import { requireUser } from "@/lib/auth";
 import { watchChat } from "@/lib/chats/watch";
 import { withClientStream } from "@/lib/client-streams";
