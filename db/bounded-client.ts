@@ -90,7 +90,7 @@ class BoundedConnections {
     const late = nowMs - this.#tickedMs > 2 * this.#tickMs;
     this.#tickedMs = nowMs;
     const [oldest] = this.#asked;
-    // After a busy or sleeping phase the process first reads the answers that arrived meanwhile.
+    // After being busy or suspended, the process first reads the answers that have arrived.
     if (!oldest || late) return;
     const quietMs = nowMs - Math.max(oldest.sinceMs, this.#answeredMs);
     if (quietMs > this.#answerMs) this.#giveAllUp();

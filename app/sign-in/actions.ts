@@ -71,7 +71,7 @@ async function attempt(
   redirect("/");
 }
 
-/** The API starts with the field's name ("password: must have …"); the form shows it anyway. */
+/** API messages start with the field's name ("password: must have …"); the form shows it. */
 function sentence(message: string): string {
   const [, field = "", rest = message] = /^(\w+): (.+)$/s.exec(message) ?? [];
   const words = rest.startsWith("must") ? `${field} ${rest}` : rest;

@@ -113,7 +113,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     if (sent) setDraft({ text: [sent.text, text].filter(Boolean).join("\n"), sent });
     const answers = error instanceof RequestError && error.code === "turn_running";
     if (answers) setJoining(true);
-    // A user who asked for an answer without typing a message sees one arrive.
+    // Without a typed message (regenerate) no failure is shown: an answer arrives anyway.
     if (sent || !answers) setFailure(describe(error));
   };
 

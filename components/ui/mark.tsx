@@ -1,8 +1,6 @@
 import { clsx } from "clsx";
 
-/**
- * The logo: two sources that become one stream. `flowing` animates it while work is in progress.
- */
+/** The logo: two sources become one stream. `flowing` animates it while work is in progress. */
 export function Mark({ className, flowing = false }: { className?: string; flowing?: boolean }) {
   return (
     <svg
