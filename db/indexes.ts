@@ -30,7 +30,7 @@ const largeIndexes: LargeIndex[] = [
     name: "messages_by_words",
     table: "messages",
     // The pending list holds about 80 messages and is merged at once, which halves the cost per
-    // message and writes a sixth. Every search scans the list too: a larger one would slow them.
+    // message and cuts writes to a sixth. Every search scans the list: a larger one would slow it.
     definition: "using gin (search_words) with (gin_pending_list_limit = 256) where search_words is not null",
   },
   {
