@@ -1,8 +1,8 @@
-// Next calls this once, before the first request: the server's own life begins in server-life.ts.
+// Next calls this once, before the first request; server-life.ts takes over from there.
 export async function register(): Promise<void> {
   if (process.env.NEXT_RUNTIME !== "nodejs") return;
   try {
-    // Before anything else is loaded: the providers' SDKs read process.env when they are.
+    // Before anything else loads: the providers' SDKs read process.env at import.
     const { claimEnvironment } = await import("./lib/env");
     claimEnvironment();
     const { installRequestGate } = await import("./lib/request-gate");
@@ -10,7 +10,7 @@ export async function register(): Promise<void> {
     const { beginServerLife } = await import("./server-life");
     await beginServerLife();
   } catch (error) {
-    // Next would log it and go on to answer every request with 500.
+    // Next would only log it and answer every request with 500.
     const { terminalSafe } = await import("./lib/logger");
     console.error(terminalSafe(`Rivulet cannot start: ${(error as Error).message}`));
     process.exit(1);

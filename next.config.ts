@@ -1,28 +1,32 @@
 import type { NextConfig } from "next";
 
-/** The build for the failure tests, which can die on purpose (lib/kill-points.ts). Both its build and its start ask for it. */
+/**
+ * The build for the failure tests, which can crash on purpose (lib/kill-points.ts). Its build and
+ * its start both set this.
+ */
 const chaos = process.env.CHAOS_BUILD === "on";
 
 const config: NextConfig = {
   distDir: chaos ? ".next-chaos" : ".next",
   compiler: { defineServer: { "process.env.CHAOS_BUILD": chaos ? "on" : "off" } },
-  // POST /api/v1/chat/ must be answered where it arrives: a client without redirects (curl without -L) would lose its body.
+  // Answer POST /api/v1/chat/ directly: a client that follows no redirects (curl without -L) would
+  // lose its body.
   skipTrailingSlashRedirect: true,
   poweredByHeader: false,
-  // Native code, packages that open files beside themselves and a vocabulary of 1 MB stay outside the bundle.
+  // Not bundled: native code, packages that open adjacent files, and a 1 MB vocabulary.
   serverExternalPackages: ["@node-rs/argon2", "postgres", "pino", "gpt-tokenizer"],
-  // Types are checked by `npm run check`; the first start should not wait for them once more.
+  // `npm run check` checks types; the first start should not wait for them again.
   typescript: {
     ignoreBuildErrors: true,
-    // Next would add the folder of the build to tsconfig.json; a file that extends another it leaves alone.
+    // Next would add the build folder to tsconfig.json; it leaves a file with `extends` alone.
     ...(chaos && { tsconfigPath: ".cache/tsconfig.chaos.json" }),
   },
-  // A cache between builds costs the first start more than the first rebuild gains.
+  // A cache between builds costs the first start more than it saves on a rebuild.
   experimental: { turbopackFileSystemCacheForBuild: false },
-  // Read at run time, so that file tracing (Vercel) carries them along.
+  // Read at run time; file tracing (Vercel) must include them.
   outputFileTracingIncludes: {
     "/*": ["./db/migrations/**/*", "./docs/**/*.md", "./README.md", "./ARCHITECTURE.md"],
-    // A process of its own, outside the bundle.
+    // A separate process, outside the bundle.
     "/api/documents": [
       "./lib/retrieval/*.ts",
       "./lib/*.ts",

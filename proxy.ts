@@ -1,6 +1,6 @@
-// The Content Security Policy of the pages, with a nonce for each response: model and document text is hostile, so
-// nothing that was not part of this page may run, and nothing may be asked of another origin (RELIABILITY I21). Pages are
-// also counted here, before they are rendered.
+// The Content Security Policy of pages, with a nonce per response: model and document text is
+// hostile, so only this page's own code may run, and no other origin may be contacted
+// (docs/reliability.md I21). Also counts page requests against the rate limit, before rendering.
 import { type NextRequest, NextResponse } from "next/server";
 import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
@@ -19,7 +19,7 @@ export async function proxy(request: NextRequest): Promise<NextResponse> {
   }
   const nonce = Buffer.from(crypto.randomUUID()).toString("base64");
   const policy = policyWith(nonce);
-  // Next reads the nonce from the request's policy and puts it on its own scripts.
+  // Next reads the nonce from the request's policy and adds it to its own scripts.
   const headers = new Headers(request.headers);
   headers.set("Content-Security-Policy", policy);
   headers.set("x-nonce", nonce);
@@ -28,7 +28,7 @@ export async function proxy(request: NextRequest): Promise<NextResponse> {
   return response;
 }
 
-/** Made of nothing but this text, because it has to cost nothing. `message` is one of our own sentences. */
+/** A static string, because refusing must be cheap. `message` is one of our own sentences. */
 function refusalPage(message: string): string {
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Rivulet</title><style>:root{color-scheme:light dark}body{max-width:24rem;margin:25vh auto;padding:0 1.5rem;
@@ -37,12 +37,12 @@ font:1rem/1.5 system-ui,sans-serif}h1{font-size:1.25rem}</style>
 }
 
 function policyWith(nonce: string): string {
-  // The development server evaluates code and reloads through a web socket.
+  // The development server uses eval and reloads over a WebSocket.
   const development = process.env.NODE_ENV !== "production";
   return [
     "default-src 'self'",
     `script-src 'self' 'nonce-${nonce}' 'strict-dynamic'${development ? " 'unsafe-eval'" : ""}`,
-    // Style attributes, which React and the UI primitives set; they cannot run anything.
+    // For style attributes set by React and the UI primitives; they cannot execute anything.
     "style-src 'self' 'unsafe-inline'",
     "img-src 'self' data: blob:",
     "font-src 'self'",
@@ -55,8 +55,9 @@ function policyWith(nonce: string): string {
 }
 
 export const config = {
-  // Pages only: routes and static files have the policy of lib/response-headers.ts, and a stream must not pay for this.
-  // Static files are named one by one, so that a page whose address has a dot in it is a page.
+  // Pages only: routes and static files have the policy of lib/response-headers.ts, and streams
+  // must not pay for this. Static files are listed one by one, so that a page URL with a dot in it
+  // still counts as a page.
   matcher: [
     "/((?!api/|_next/|health/?$|v1/|sessions/|chat/[^/]+/stream/?$|openapi\\.json$|sse-test\\.html$|icon\\.svg).*)",
   ],

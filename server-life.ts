@@ -1,5 +1,5 @@
-// From start to exit of one server process: configuration checked, migrations applied, the log listening and reaping;
-// then SIGTERM or SIGINT, the drain, exit 0 (docs/operations.md).
+// The life of one server process: configuration checked, migrations applied, the log listening and
+// reaping; then SIGTERM or SIGINT, drain, exit 0 (docs/operations.md).
 import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { buildIndexes } from "@/db/indexes";
@@ -26,7 +26,7 @@ import { beginPublishingStreams } from "@/lib/stream-slots";
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
 
-/** How soon a database that was away at the start is tried again. */
+/** Retry interval for a database that was unreachable at start. */
 const retryMs = 1_000;
 
 export async function beginServerLife(): Promise<void> {
@@ -40,10 +40,10 @@ export async function beginServerLife(): Promise<void> {
   else void goOnWithDatabase();
 }
 
-/** A build that failed is tried again after this long. */
+/** Retry delay after a failed index build. */
 const rebuildMs = 60_000;
 
-/** The server serves meanwhile: without an index a statement takes longer, and answers the same. */
+/** The server serves meanwhile: without an index statements are slower but return the same. */
 async function buildIndexesAndSearch(): Promise<void> {
   for (;;) {
     try {
@@ -56,7 +56,7 @@ async function buildIndexesAndSearch(): Promise<void> {
   }
 }
 
-/** False when the database is away. Whatever else is wrong ends the process. */
+/** False when the database is unreachable. Any other problem ends the process. */
 async function applyMigrations(): Promise<boolean> {
   try {
     const { DATABASE_URL } = env();
@@ -83,7 +83,7 @@ function reportDatabase({ newerMigrations, superuser }: DatabaseReport): void {
     logger.warn("the role of DATABASE_URL is a superuser; give Rivulet one that owns its database and nothing more");
 }
 
-/** Throws where there is no model to ask: a server that only fails would pass for one that works. */
+/** Throws without any model: a server that always fails would look like a working one. */
 function checkConfiguration(): void {
   const models = configuredModels();
   for (const warning of configurationWarnings(env(), models)) logger.warn(warning);
@@ -91,7 +91,7 @@ function checkConfiguration(): void {
   if (nothing) throw new Error(nothing);
 }
 
-/** Until then every request that needs the database is answered 503. */
+/** Until then every request that needs the database gets 503. */
 async function goOnWithDatabase(): Promise<void> {
   expectMigrations(true);
   do await delay(retryMs);
@@ -101,7 +101,7 @@ async function goOnWithDatabase(): Promise<void> {
   logger.info("the database answers");
 }
 
-/** One sentence for the terminal; the connection string, which may hold a password, is never part of it. */
+/** One sentence for the terminal, never with the connection string, which may hold a password. */
 function reasonOf(error: unknown): string {
   const { code, message } = describeError(error);
   if (code && !/^\d/.test(code)) return `the database of DATABASE_URL does not answer (${code}).`;
@@ -122,7 +122,10 @@ async function beginWork(): Promise<void> {
   }
 }
 
-/** Past the logger, whose level may hide it: without it nobody can begin to use a server that stands elsewhere. */
+/**
+ * Bypasses the logger, whose level may hide it: without the link nobody can sign up first on a
+ * remote server.
+ */
 async function printSetupLink(): Promise<void> {
   try {
     const link = await setupLink();
@@ -132,7 +135,10 @@ async function printSetupLink(): Promise<void> {
   }
 }
 
-/** What this process holds open for its clients. With no client connected every figure is 0, besides a tail for each live turn. */
+/**
+ * Logs what this process holds open for clients. Without clients every figure is 0, except one tail
+ * per live turn.
+ */
 function logOpen(): void {
   const figures = { streams: clientStreams().size, heartbeats: heartbeatCount(), feeds: watchCount() };
   logger.info({ ...figures, ...turnLog().openCounts, turns: turnLog().liveCount }, "open");
@@ -140,7 +146,7 @@ function logOpen(): void {
 
 let leaving = false;
 
-/** Signals may come twice: from a terminal to the whole group, and from the launcher. */
+/** Signals may arrive twice: from the terminal to the process group, and from the launcher. */
 async function leave(): Promise<void> {
   if (leaving) return;
   leaving = true;

@@ -3,7 +3,7 @@ import path from "node:path";
 import { defineConfig } from "vitest/config";
 
 const root = import.meta.dirname;
-/** Tests that measure times, memory or transactions, or that drive a browser, which takes all cores. They run alone. */
+/** Run alone: tests that measure times, memory or transactions, or drive a browser. */
 const measuring = {
   server: [
     "crash",
@@ -39,16 +39,16 @@ export default defineConfig({
     exclude,
     globalSetup: ["test/postgres.ts"],
     setupFiles: ["test/seed.ts"],
-    // On a machine that others share a test may take ten times as long; one that hangs should still say so soon.
+    // On a shared machine a test may take ten times as long; a hung one should still fail soon.
     testTimeout: 60_000,
     hookTimeout: 90_000,
-    // postgres.js asks a new connection for the array types and awaits that nowhere: where the connection is destroyed
-    // meanwhile, nobody can catch the rejection. The query that waited for the connection rejects as well.
+    // postgres.js queries a new connection for array types without awaiting the result. If the connection is
+    // destroyed meanwhile, nobody can catch that rejection; the caller's own query rejects as well.
     onUnhandledError: (error) => {
       const { code, query } = error as { code?: string; query?: string };
       return !(code === "CONNECTION_DESTROYED" && query?.includes("pg_catalog.pg_type"));
     },
-    // The default of a second is what the database's driver may wait before it tries again.
+    // The default of one second may pass before the database driver's first retry.
     expect: { poll: { timeout: 20_000 } },
     projects: [
       {
@@ -65,7 +65,8 @@ export default defineConfig({
             "test/clients/**",
             "test/seeds/**",
           ],
-          // The default leaves one core idle, of two as well: there half of the time would be spent waiting for the database.
+          // The default leaves one core idle: of two cores, half the time would be spent waiting
+          // for the database.
           maxWorkers: Math.max(2, availableParallelism() - 1),
           sequence: { groupOrder: 0 },
         },
@@ -94,13 +95,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        // The clients people use, unmodified, against the production server, which must be built.
+        // Popular clients, unmodified, against the production server, which must be built.
         test: {
           name: "clients",
           include: ["test/clients/**/*.test.ts"],
           globalSetup: ["test/clients/install.ts"],
           setupFiles: ["test/leak-check.ts"],
-          // Most of them wait: for heartbeats, retries, a server that shuts down.
+          // They mostly wait: for heartbeats, retries and shutdowns.
           maxWorkers: 2,
           testTimeout: 60_000,
           hookTimeout: 120_000,
@@ -109,7 +110,7 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Against a model server from npm, which is installed on first use. Not part of `npm test`.
+        // Against a model server from npm, installed on first use. Not part of `npm test`.
         test: {
           name: "real-server",
           include: ["test/real-server/**/*.test.ts"],
@@ -120,7 +121,8 @@ export default defineConfig({
       },
       {
         extends: true,
-        // Statements on large tables. Alone, because it measures; a million messages take most of a minute to make.
+        // Statements on large tables. Alone, because it measures; inserting a million messages
+        // takes most of a minute.
         test: {
           name: "scale",
           include: ["test/scale/**/*.test.ts"],
@@ -132,7 +134,8 @@ export default defineConfig({
       },
       {
         extends: true,
-        // The failure bench: kills, cuts, stalls. Mostly waits for leases, so two files at a time.
+        // The failure bench: kills, cuts, stalls. Mostly waits for leases, so two files run at a
+        // time.
         test: {
           name: "chaos",
           include: ["test/chaos/**/*.test.ts"],

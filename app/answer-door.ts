@@ -1,4 +1,4 @@
-// The part of the dialects' door that reads, stops and deletes one answer by the id of its format (docs/protocol.md §6.7).
+// Reads, streams, stops and deletes one answer by its id in a dialect (docs/protocol.md §6.7).
 import { z } from "zod";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import type { User } from "@/lib/auth";
@@ -62,7 +62,7 @@ export async function serveAnswer(call: AnswerCall): Promise<Response> {
 
 async function follow({ dialect, request, user }: AnswerCall, turnId: string, afterFrame?: number) {
   const turn = await requireKeptTurn(user.id, turnId);
-  // What a pruned turn is told from numbers its events otherwise.
+  // The replay of a pruned turn numbers its events differently.
   if (afterFrame !== undefined && turn.prunedAt)
     throw new AppError("not_found", "The stream of this answer is no longer kept. Read it whole, without `stream`.");
   const cursor = requestedCursor(request);
@@ -71,7 +71,7 @@ async function follow({ dialect, request, user }: AnswerCall, turnId: string, af
     turnStream(request, stream, turn, { dialect, cursor, pacing: { ...(afterFrame !== undefined && { afterFrame }) } }),
   );
   if (answer.status !== 204) return answer;
-  // Clients of such a format read an empty stream, and fail at an answer without a body.
+  // These clients expect an empty stream and fail on a response without a body.
   return new Response(": open\n", { headers: { ...eventStreamHeaders, ...Object.fromEntries(answer.headers) } });
 }
 

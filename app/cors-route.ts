@@ -1,10 +1,11 @@
-// Native routes that pages of CORS_ORIGINS may call: what follows and stops a turn that such a page began in a dialect.
+// Native routes open to pages of CORS_ORIGINS: following and stopping a turn that such a page
+// started in a dialect.
 import { refuseForeignCookie, withCors } from "@/lib/cors";
 import { route } from "@/lib/http";
 
 type Handler<Params> = Parameters<typeof route<Params>>[0];
 
-/** As `route`. A page of another origin must send a token: a session cookie does not count there. */
+/** Like `route`, for cross-origin callers, which must send a token: their cookie is refused. */
 export function corsRoute<Params>(handler: Handler<Params>): ReturnType<typeof route<Params>> {
   const answer = route<Params>((request, params) => {
     refuseForeignCookie(request);

@@ -1,5 +1,6 @@
-// One door for all dialects: which route is meant, who is calling, what is asked; then the same verbs as for the native
-// endpoints. What a format looks like is its own file's business (docs/protocol.md §6); nothing of one may come here.
+// The route handler of all dialects: matches the route, authenticates, parses, then calls the same
+// verbs as the native endpoints. Nothing specific to one format may come here; each lives in its
+// own file (docs/protocol.md §6).
 import { v7 as uuidv7 } from "uuid";
 import { answerCost, serveAnswer } from "@/app/answer-door";
 import { refusedCall, refusedTurn, requestedCursor, turnStream } from "@/app/api/turn-stream";
@@ -29,11 +30,11 @@ import { classifyFailure } from "@/lib/models/failure";
 import { failureFacts } from "@/lib/models/failure-facts";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
-/** A path is given for a request that came to another address of it. */
+/** `pathname` overrides the request's own path, for aliases. */
 type Door = (request: Request, pathname?: string) => Promise<Response>;
 type Call<R> = { dialect: Dialect; route: R; params: Record<string, string>; request: Request; user: User };
 
-/** The handler of all paths of these dialects. Its answers, errors too, carry the CORS headers. */
+/** Handles all paths of these dialects. All answers, errors included, carry CORS headers. */
 export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
   return async (request, pathname = new URL(request.url).pathname) => {
     const match = registry.match(pathname);
@@ -56,7 +57,7 @@ function nothingThere(owner: Dialect | null): never {
 async function serve(match: Match, request: Request, keepAlive: KeepAlive): Promise<Response> {
   const { dialect, route, params } = match;
   refuseForeignCookie(request);
-  // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
+  // Some clients reconnect by repeating their POST: one with a cursor must not start a turn.
   const resumes =
     route.kind === "turn" &&
     (request.method === "GET" || (request.method === "POST" && requestedCursor(request) !== null));
@@ -105,7 +106,7 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
   const asked = await turnRequest(user.id, route, params, ask, key);
-  // Clients without keys repeat their question like this when its stream has failed.
+  // Clients without idempotency keys repeat their question like this after a failed stream.
   const mayBeLost = !ask.stream && key === null && asked.chatIsNew && asked.trigger === "submit-message";
   return withClientStream(request, user, async (stream) => {
     const lost = mayBeLost ? await findLostTurn(user.id, asked) : null;
@@ -149,7 +150,7 @@ async function turnRequest(
   return { ...shared, trigger: "submit-message", message, metadata, call, before };
 }
 
-/** Also one that ended before the same request came again. */
+/** The turn as it is now, also when it ended before the request was repeated. */
 async function asItIs(route: TurnRoute, turn: Turn): Promise<Response> {
   const answer =
     turn.state === "running"
@@ -203,7 +204,7 @@ async function list({ route, params, user }: Call<ListRoute>): Promise<Response>
   return Response.json(route.list(await listStoredMessages(user.id, await requireChatId(user.id, chat))));
 }
 
-/** Nothing of it is kept; it counts as a turn, since a provider is asked. */
+/** Stores nothing, but counts as a turn because it calls a provider. */
 async function embed({ dialect, route, request, user }: Call<EmbeddingRoute>): Promise<Response> {
   const body = await readJson(request, route.body);
   const asked = route.ask(body, env().MAX_TURN_CHARACTERS);
@@ -232,7 +233,7 @@ function readerOptions({ pacing, plainText }: TurnRoute, request: Request) {
   };
 }
 
-/** A person followed a link; a program gets its error as JSON. */
+/** A browser that followed a link gets a page; a program gets a JSON error. */
 function wantsPage(request: Request): boolean {
   return request.method === "GET" && (request.headers.get("accept") ?? "").includes("text/html");
 }

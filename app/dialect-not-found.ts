@@ -1,5 +1,4 @@
-// What a browser is shown at an address where nothing is. The pages' own not-found view is Next's to draw and cannot be
-// reached from a route handler.
+// The 404 page for browsers. A route handler cannot render Next's own not-found view.
 
 const html = `<!doctype html>
 <html lang="en">

@@ -2,7 +2,7 @@
 import { Button } from "@/components/ui/button";
 import { Wordmark } from "@/components/ui/mark";
 
-/** What is left when a page itself cannot be made, such as with the database away. */
+/** Fallback when a page cannot be rendered, for example without the database. */
 export default function ErrorPage({ error }: { error: Error & { digest?: string } }) {
   return (
     <main className="mx-auto grid min-h-dvh max-w-sm content-center justify-items-start gap-3 px-6">

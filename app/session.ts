@@ -1,5 +1,5 @@
-// The browser's session cookie: set and cleared here for pages and routes, and by next-auth for its own endpoints. Who is
-// calling is lib/auth's business.
+// The browser's session cookie: set and cleared here for pages and routes, by next-auth for its own
+// endpoints. lib/auth.ts verifies callers.
 import { cookies, headers } from "next/headers";
 import NextAuth, { CredentialsSignin, type NextAuthConfig } from "next-auth";
 import Credentials from "next-auth/providers/credentials";
@@ -19,7 +19,7 @@ import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
 import { describeError, logger } from "@/lib/logger";
 
-/** Why a sign-in was refused, as the `code` that next-auth hands to the page. */
+/** The reason for a refused sign-in, passed to the page as next-auth's `code`. */
 class Refused extends CredentialsSignin {
   constructor(code: string) {
     super();
@@ -36,11 +36,14 @@ async function refusing<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-// next-auth logs what its callbacks throw and clears the cookie. Without this, a request while the database is away would cost
-// a guest all chats.
+// next-auth logs errors from its callbacks and clears the cookie. Without this map, a request
+// during a database outage would cost guests all their chats.
 const failures = new WeakMap<object, unknown>();
 
-/** What kept next-auth from reading or ending a session during this request; its answer is then worth nothing. */
+/**
+ * The error that kept next-auth from reading or ending a session during this request; discard its
+ * response then.
+ */
 export function sessionFailure(request: Request): unknown {
   return failures.get(request);
 }
@@ -105,18 +108,21 @@ async function endSessionOf(asked: Headers): Promise<void> {
 
 export const { handlers } = NextAuth(configure);
 
-/** Signs this browser in; the session that it had until now ends. */
+/** Signs this browser in and ends its previous session. */
 export async function signIn(userId: string): Promise<void> {
   await setSession(await openInPlace(userId, await headers()));
 }
 
-/** Ends the session of this browser. Throws when that could not be stored; the cookie is kept then, to try again. */
+/**
+ * Ends this browser's session. Throws when that could not be stored; the cookie then stays for
+ * another try.
+ */
 export async function signOut(): Promise<void> {
   await endSessionOf(await headers());
   await setSession(null);
 }
 
-/** With null the browser forgets its session. */
+/** Null clears the cookie. */
 export async function setSession(claims: SessionClaims | null): Promise<void> {
   (await cookies()).set(await sessionCookie(await headers(), claims));
 }
@@ -127,6 +133,6 @@ async function openInPlace(userId: string, asked: Headers): Promise<SessionClaim
   return claims;
 }
 
-/** The signed-in user for pages; null when there is none. Looked up once per request. */
+/** The signed-in user of a page; null without one. Looked up once per request. */
 export const currentUser = cache(async (): Promise<User | null> => (await currentCaller())?.user ?? null);
 export const currentCaller = cache(async () => findCallerByCookie(await headers()));

@@ -1,8 +1,8 @@
-// What the provider of the bench says, known to those who check it. Every token holds one `~`, a character that nothing
-// else on the wire holds: counting it counts the tokens in the text, however they were joined or framed.
+// The answers of the bench's provider, as its checkers expect them. Every token contains one `~`,
+// which occurs nowhere else on the wire: counting it counts tokens, whatever their framing.
 export const mark = "~".charCodeAt(0);
 
-/** The 97 different tokens of an answer, over and over. */
+/** An answer repeats 97 different tokens. */
 export function token(index: number): string {
   return ` ~word${index % 97}`;
 }

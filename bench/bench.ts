@@ -1,6 +1,6 @@
-// `npm run bench`: Rivulet beside its peers, in one run on one machine, against the same provider. Rounds are interleaved,
-// so that a busy moment of the machine falls on all alike; the medians of the rounds count. Prints Markdown, writes JSON.
-// `--quick` is one round of the work that the targets speak of.
+// `npm run bench`: Rivulet beside its peers, in one run on one machine, against the same provider.
+// Rounds are interleaved, so that a busy moment hits all alike; results are medians of the rounds.
+// Prints Markdown, writes JSON. `--quick` runs one round of the work named by the targets.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
@@ -27,10 +27,10 @@ if (process.platform !== "linux") {
 
 const tokens = 200;
 const fast = (streams: number, turns: number): Work => ({ name: `${streams} fast`, streams, turns, tokens, rate: 0 });
-/** Longer, so that all streams run together for some seconds: it is not the beginning of 500 turns that is asked for. */
+/** Longer, so that all streams overlap for seconds: the start of 500 turns is not measured. */
 const at50 = (streams: number): Work => ({ name: `${streams} at 50/s`, streams, turns: 1, tokens: 500, rate: 50 });
 
-// As many turns as give each contender some seconds; the longer a round, the less its beginning counts.
+// Enough turns for a few seconds per contender; in a longer round its start matters less.
 const works: Work[] = options.quick
   ? [fast(1, 20), fast(200, 2), at50(500)]
   : [fast(1, 30), fast(50, 10), fast(200, 3), fast(500, 2), at50(1), at50(50), at50(200), at50(500)];
@@ -63,7 +63,7 @@ try {
   for (const start of [startRelay, startQuickstart, startRivulet]) {
     const contender = await start(port);
     contenders.push(contender);
-    // At once: how much room V8 has taken for garbage depends on how long it was idle.
+    // Immediately: V8's heap headroom depends on idle time.
     say(`memory of (${contender.name})`);
     results.memory[contender.name] = await measureMemory(load, contender, providerProcess);
   }

@@ -1,5 +1,6 @@
-// What is measured, each a process of its own: the provider itself, a bare relay, the AI SDK's quickstart, and Rivulet as
-// `npm start` runs it. Where the system allows, the server under test has a core of its own: everything else shares the others.
+// The contenders, each a separate process: the provider itself, a bare relay, the AI SDK's
+// quickstart, and Rivulet as `npm start` runs it. Where possible the server under test has its own
+// core; everything else shares the others.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
@@ -12,12 +13,12 @@ export type Contender = {
   name: string;
   label: string;
   pid: number;
-  /** Its database, for what that costs and how often it commits. */
+  /** Its database, to measure its cost and commit rate. */
   database?: { pid: number; sql: postgres.Sql };
   target: Target;
 };
 
-/** A user's new chats are numbered one after the other; this many ask at once without waiting for themselves. */
+/** Numbering a user's new chats serializes their creation; this many users avoid that wait. */
 const users = 100;
 const cores = availableParallelism();
 export const pinned =
@@ -92,7 +93,7 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
     BUDGET_ALL_GUESTS_TOKENS_PER_DAY: "off",
   });
   const port = await portOf(launcher, "Rivulet is ready at ");
-  // The database was started by the launcher and keeps the launcher's cores.
+  // The launcher started the database, which keeps the launcher's cores.
   const [pid] = childrenOf(pidOf(launcher));
   if (!pid) throw new Error("The launcher runs no server.");
   if (pinned) spawnSync("taskset", ["-acp", serverCore, String(pid)]);
@@ -129,7 +130,7 @@ export async function startRivulet(providerPort: number): Promise<Contender> {
   };
 }
 
-/** Ends what was started, the database last. */
+/** Stops everything, databases last. */
 export async function stopAll(contenders: Contender[]): Promise<void> {
   for (const { database } of contenders) await database?.sql.end();
   await Promise.all(
@@ -154,7 +155,7 @@ function pidOf(child: ChildProcess): number {
   return child.pid;
 }
 
-/** Each says its address when it listens. */
+/** Each prints its URL once it listens. */
 function portOf(child: ChildProcess, before = ""): Promise<number> {
   return new Promise((resolve, reject) => {
     let output = "";

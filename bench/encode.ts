@@ -1,5 +1,6 @@
-// What encoding costs a chunk, for every dialect, beside the AI SDK's own JSON-to-SSE transform on the same chunks in the
-// same run. A turn of many text deltas, batch by batch as the log hands them out, to the blocks that are written.
+// Encoding cost per chunk for every dialect, beside the AI SDK's own JSON-to-SSE transform on the
+// same chunks in the same run: a turn of many text deltas, batched like the log's, encoded into the
+// blocks that are written.
 // Run: node bench/encode.ts
 import { registerHooks } from "node:module";
 import path from "node:path";
@@ -7,7 +8,7 @@ import { pathToFileURL } from "node:url";
 import { JsonToSseTransformStream } from "ai";
 
 const root = path.dirname(import.meta.dirname);
-// The project's own names of its files, which a bundler knows and Node does not.
+// Resolves the project's import aliases, which a bundler knows and Node does not.
 registerHooks({
   resolve(specifier, context, next) {
     const ours = specifier.startsWith("@/") || (specifier.startsWith(".") && !path.extname(specifier));
@@ -23,11 +24,11 @@ type TurnContext = import("@/lib/turn/turn-context").TurnContext;
 const { batchEncoder }: Encode = await import(new URL("../lib/dialects/encode.ts", import.meta.url).href);
 const { registry }: Registry = await import(new URL("../lib/dialects/registry.ts", import.meta.url).href);
 
-/** As many as a long answer has, so that what a turn costs once does not count. */
+/** As many as in a long answer, so that fixed costs per turn do not count. */
 const deltas = 5_000;
-/** What a commit gathers while a few turns run. */
+/** Chunks per commit while a few turns run. */
 const batchSize = 4;
-/** Rounds in turn, so that a busy moment of the machine falls on all alike; the median of them counts. */
+/** Interleaved rounds, so that a busy moment hits all alike; the median counts. */
 const rounds = 41;
 
 const turnId = "01940000-0000-7000-8000-000000000001";

@@ -1,19 +1,19 @@
-// What Linux knows of processes: CPU time and memory, from /proc. And the medians of what was measured.
+// CPU time and memory of processes from Linux's /proc, and statistics over measurements.
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Of /proc/<pid>/stat, whose unit is this on every Linux that Node runs on. */
+/** Unit of /proc/<pid>/stat, the same on every Linux that Node runs on. */
 const ticksPerSecond = 100;
 
 type Stat = { parent: number; ticks: number };
 
 function statOf(pid: number): Stat | null {
   try {
-    // The name in parentheses may hold spaces; the fields behind it begin with the third.
+    // The name in parentheses may contain spaces; the fields after it start with the third.
     const fields = readFileSync(`/proc/${pid}/stat`, "latin1").split(") ").at(-1)?.split(" ") ?? [];
     const at = (number: number) => Number(fields[number - 3]);
     return { parent: at(4), ticks: at(14) + at(15) + at(16) + at(17) };
   } catch {
-    // It has ended meanwhile; its time is with its parent now.
+    // It has ended; its time now counts for its parent.
     return null;
   }
 }
@@ -31,13 +31,13 @@ export function cpuSeconds(pid: number): number {
   return pids.reduce((sum, each) => sum + (statOf(each)?.ticks ?? 0), 0) / ticksPerSecond;
 }
 
-/** Resident memory of the process itself. */
+/** Resident memory of the process alone. */
 export function memoryBytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, "latin1");
   return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1_024;
 }
 
-/** The value below which this share of all lies. */
+/** The value below which this share of the values lies. */
 export function quantile(values: number[], share: number): number {
   const sorted = values.toSorted((x, y) => x - y);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

@@ -1,5 +1,6 @@
-// The readers of the bench: a process of its own on raw sockets, so that it is never what is measured. Told over IPC what
-// to ask for; while a job runs it only counts marks and remembers bytes, and checks every answer when the clock stands.
+// The bench's readers: a separate process on raw sockets, so that it never is the bottleneck.
+// Receives jobs over IPC; during a job it only counts marks and stores bytes, and validates every
+// answer after the clock stops.
 import { randomUUID } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -16,33 +17,36 @@ export type Target = {
 
 export type Job = Target & {
   streams: number;
-  /** One after the other on each stream. */
+  /** Sequential turns per stream. */
   turns: number;
   tokens: number;
   rate: number;
-  /** The starts are spread over this long. */
+  /** Spread of the starts. */
   spreadMs: number;
-  /** Opens the streams, says `open` when all tokens are there, and stays until it is told to `leave`. */
+  /** Opens the streams, reports `open` when all tokens have arrived, and stays until `leave`. */
   hold?: boolean;
 };
 
 export type Measured = {
-  /** From the request to the first token, for each turn. */
+  /** From the request to the first token, per turn. */
   firstTokenMs: number[];
-  /** The longest silence between two texts, for each turn. */
+  /** The longest gap between two texts, per turn. */
   gapMs: number[];
   tokensPerSecond: number;
   tokens: number;
 };
 
-/** What the parent hears: `open` or `measured`, then `checked`; of streams that should be held, `checked` at once when one fails. */
+/**
+ * Messages to the parent: `open` or `measured`, then `checked`; for held streams, `checked`
+ * immediately when one fails.
+ */
 export type Report = { open: true } | { measured: Measured } | { checked: string[] };
 
 type Turn = { sentMs: number; firstMs: number; lastMs: number; gapMs: number; tokens: number; bytes: Buffer[] };
 
 const left = new EventEmitter();
 
-/** Tokens that arrived, by time: 10 ms apart, which is finer than any commit. */
+/** Arrived tokens in buckets of 10 ms, finer than any commit. */
 const bucketMs = 10;
 const end = Buffer.from("0\r\n\r\n");
 
@@ -148,9 +152,9 @@ async function run(job: Job): Promise<void> {
 }
 
 /**
- * The slope of the tokens that had arrived, while all streams ran: from the last first token to the first last one. A
- * line laid through all points, since what arrives with a commit is a stair and two points of it say little. Null when
- * the first had ended before the last began.
+ * Tokens per second while all streams ran, from the last first token to the first last one. A
+ * regression over all points, since arrivals come in steps of one commit and two points say little.
+ * Null when the first stream ended before the last began.
  */
 function steadyRate(turns: Turn[], arrivals: number[], startMs: number): number | null {
   const from = Math.ceil((Math.max(...turns.map((turn) => turn.firstMs)) - startMs) / bucketMs);

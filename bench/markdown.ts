@@ -1,4 +1,5 @@
-// Markdown as models write it, of any length: headings, lists, tables, code, emphasis, links. The same text every time.
+// Markdown as models write it, of any length: headings, lists, tables, code, emphasis, links.
+// Deterministic.
 const words = (
   "a river carries what it is given and keeps to its bed while water finds the lowest path and every bend " +
   "slows the current so that sand settles where the stream is wide and stones remain where it is fast"
@@ -23,7 +24,7 @@ function sentence(from: number, length: number): string {
   return `${picked[0]?.toUpperCase()}${picked.slice(1)}.`;
 }
 
-/** About so many tokens, where a token is a word with the space before it. */
+/** About this many tokens, where a token is a word with its leading space. */
 export function markdownOf(tokens: number): string {
   const parts: string[] = [];
   let count = 0;

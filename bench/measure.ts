@@ -1,5 +1,5 @@
-// One piece of work for one contender, with what it took: from the readers what they saw, from the system what the
-// processes spent, from the database what it committed.
+// Runs one workload for one contender and measures it: results from the readers, CPU and memory
+// from the system, commits from the database.
 import type { ChildProcess } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Contender } from "./contenders.ts";
@@ -11,7 +11,7 @@ export type Work = { name: string; streams: number; turns: number; tokens: numbe
 export type Figures = {
   firstTokenMs: { p50: number; p99: number };
   tokensPerSecond: number;
-  /** CPU seconds for 1,000 tokens. */
+  /** CPU seconds per 1,000 tokens. */
   serverCpu: number;
   databaseCpu: number | null;
   gapMs: number;
@@ -31,7 +31,7 @@ export class Load {
     this.#process.send(job);
   }
 
-  /** The next report. */
+  /** Resolves to the next report. */
   report(): Promise<Report> {
     return new Promise((resolve, reject) => {
       const gone = () => reject(new Error("The readers' process has ended."));
@@ -44,7 +44,7 @@ export class Load {
   }
 }
 
-/** Streams that run at a rate begin one after the other, as people do, and not in one moment: 125 a second at most. */
+/** Rated streams start staggered, as people do: at most 125 a second. */
 const spreadMs = 4_000;
 
 export async function measureWork(load: Load, contender: Contender, work: Work): Promise<Figures> {
@@ -70,7 +70,7 @@ export async function measureWork(load: Load, contender: Contender, work: Work):
 type Spent = { seconds: number; server: number; database: number; commits: number };
 
 async function spent({ pid, database }: Contender): Promise<Spent> {
-  // Every transaction that writes takes the next number.
+  // Every writing transaction takes the next number.
   const [row] = database
     ? await database.sql`select pg_snapshot_xmax(pg_current_snapshot())::text::float8 as commits`
     : [{ commits: 0 }];
@@ -86,7 +86,7 @@ async function spent({ pid, database }: Contender): Promise<Spent> {
 const heldStreams = 500;
 const heldTokens = 20;
 
-/** Of a server that was just started: bytes for each stream that is open and silent after some tokens. */
+/** For a freshly started server: bytes per stream that is open and idle after a few tokens. */
 export async function measureMemory(load: Load, contender: Contender, provider: ChildProcess): Promise<number> {
   const job = { ...contender.target, tokens: heldTokens, rate: 0, spreadMs: 0 };
   load.start({ ...job, streams: 2, turns: 10 });
@@ -102,7 +102,7 @@ export async function measureMemory(load: Load, contender: Contender, provider: 
   load.start("leave");
   const { checked: errors } = (await load.report()) as { checked: string[] };
   if (errors.length > 0) throw new Error(`${contender.label}: ${errors[0]}`);
-  // What goes on without its reader ends, too.
+  // Work that outlives its readers ends too.
   provider.kill("SIGUSR2");
   await sleep(1_000);
   return (after - before) / heldStreams;
@@ -112,11 +112,14 @@ export type ReadersFigures = { readers: number; transactionsPerSecond: number; d
 
 const readTokens = 850;
 const readRate = 50;
-/** All readers have caught up, and Postgres has counted what opening them cost: it tells of idle connections after ten seconds. */
+/**
+ * All readers have caught up, and Postgres has counted the cost of opening them: idle connections
+ * report after ten seconds.
+ */
 const settleMs = 10_500;
 const windowMs = 5_000;
 
-/** What one turn costs the database while this many read it. Its CPU is in seconds a second. */
+/** The database cost of one turn with this many readers. Its CPU is in seconds per second. */
 export async function measureReaders(load: Load, contender: Contender, readers: number): Promise<ReadersFigures> {
   const { database, target } = contender;
   if (!database) throw new Error(`${contender.label} has no database.`);

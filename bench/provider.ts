@@ -1,6 +1,7 @@
-// The model provider of the bench: OpenAI's Chat Completions, streamed, over real HTTP and as cheap as it can be, so that
-// it never is what is measured. The prompt says what is wanted: `tokens=200 rate=50`, rate 0 for as fast as it goes, and
-// `hold` for an answer that stays open until SIGUSR2. At a rate every frame is written for itself, as providers do.
+// The bench's model provider: streamed Chat Completions over real HTTP, as cheap as possible so
+// that it never is the bottleneck. The prompt sets the answer: `tokens=200 rate=50`, rate 0 for
+// full speed, and `hold` to stay open until SIGUSR2. At a rate every frame is a separate write, as
+// with real providers.
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { token } from "./answer.ts";
 
@@ -37,8 +38,8 @@ function ending(tokens: number): Buffer {
 type Answer = { socket: Socket; tokens: number; rate: number; hold: boolean; startMs: number; sent: number };
 
 /**
- * As fast as it goes, this many frames leave in one write: with a system call for each of them the provider and not the
- * server would be what is measured, since it shares its core with the readers.
+ * Frames per write at full speed: with a system call per frame, the bench would measure the
+ * provider rather than the server, since the provider shares its core with the readers.
  */
 const burst = 10;
 
@@ -64,7 +65,7 @@ function begin(socket: Socket, prompt: string): void {
   }
 }
 
-/** The next frames in one write; true when the answer has ended. */
+/** Writes the next frames at once; true when the answer has ended. */
 function say(answer: Answer, count: number): boolean {
   const frames: Buffer[] = [];
   for (; frames.length < count && answer.sent < answer.tokens; answer.sent++)
@@ -76,7 +77,7 @@ function say(answer: Answer, count: number): boolean {
   return true;
 }
 
-/** One write to each answer that is read, in turn. */
+/** One write per answer that is being read, round-robin. */
 function pass(): void {
   for (const answer of fast) if (!answer.socket.writableNeedDrain && say(answer, burst)) fast.delete(answer);
   if (fast.size > 0) setImmediate(pass);

@@ -1,4 +1,5 @@
-// What any server between a provider and a reader costs at least: node:http to node:http, nothing looked at.
+// The minimum cost of any server between a provider and a reader: node:http to node:http, bytes
+// passed through.
 import { Agent, createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 

@@ -1,4 +1,4 @@
-// What was measured, as Markdown, and each target as held or missed.
+// Renders the results as Markdown, with each target as held or missed.
 import { median } from "./figures.ts";
 import type { Figures, ReadersFigures, Work } from "./measure.ts";
 
@@ -8,14 +8,14 @@ export type Results = {
   rounds: number;
   contenders: { name: string; label: string }[];
   works: Work[];
-  /** By work, then contender: one for each round. */
+  /** By workload, then contender: one per round. */
   figures: Record<string, Record<string, Figures[]>>;
   /** By contender, in bytes. */
   memory: Record<string, number>;
   readers: ReadersFigures[];
 };
 
-/** The medians of all rounds of one piece of work for one contender. */
+/** The medians over all rounds of one workload for one contender. */
 export function summaryOf({ figures }: Results, work: string, contender: string) {
   const rounds = figures[work]?.[contender] ?? [];
   const own = figures[work]?.a ?? [];
@@ -95,7 +95,8 @@ export function judge(results: Results): Verdict[] {
   const [one, many] = [results.readers[0], results.readers.at(-1)];
   if (one && many) {
     const times = many.transactionsPerSecond / one.transactionsPerSecond;
-    // The database counts its transactions once a second, so that a window of five is a fifth wrong at worst.
+    // The database updates its count once a second, so a five-second window is off by at most a
+    // fifth.
     say(`${many.readers} readers of one turn: transactions as with one`, `${times.toFixed(2)} times`, times <= 1.2);
   }
   const errors = results.works.flatMap(({ name }) =>

@@ -1,6 +1,7 @@
-// `npm run bench:ui`: what the page costs while a very long answer streams into it. The real page in Chromium, the
-// production server, a scripted provider over HTTP; a chat of 100 messages, then an answer of 20,000 tokens of Markdown at
-// 200 tokens a second. Prints a table and writes .cache/bench/ui.json. `--quick`: 4,000 tokens.
+// `npm run bench:ui`: the page's cost while a very long answer streams into it. The real page in
+// Chromium, the production server, a scripted provider over HTTP; a chat of 100 messages, then an
+// answer of 20,000 tokens of Markdown at 200 tokens a second. Prints a table and writes
+// .cache/bench/ui.json. `--quick`: 4,000 tokens.
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -15,7 +16,7 @@ import { markdownOf } from "./markdown.ts";
 const quick = process.argv.includes("--quick");
 const tokens = quick ? 4_000 : 20_000;
 const tokensPerSecond = 200;
-/** Questions and answers that the chat holds before. */
+/** Question and answer pairs already in the chat. */
 const earlierTurns = 50;
 const lastWords = "the last words of this answer";
 
@@ -66,7 +67,7 @@ async function measure(within: Browser, url: string) {
   const answer = page.getByRole("article", { name: "Answer" }).last();
   await answer.locator('[data-part="text"]').waitFor();
   await watch(page);
-  // Held once: a locator looks through the whole page each time, which the page would pay for.
+  // Looked up once: each locator query searches the whole page, at the page's cost.
   const article = await answer.elementHandle();
   await typeUntil(page, async () => (await article?.getAttribute("data-status")) !== "running");
   const shown = await answer.locator('[data-part="text"]').innerText();
@@ -85,7 +86,7 @@ async function measure(within: Browser, url: string) {
   return { samples, wireBytes: wire(), textBytes: Buffer.byteLength(text), openMs: quantile(opens, 0.5) };
 }
 
-/** Earlier turns through the same door a page uses, as fast as they go. Returns the chat's id. */
+/** Earlier turns through the page's own API, at full speed. Returns the chat's id. */
 async function fillChat(page: Page): Promise<string> {
   const chatId = `bench-${Date.now()}`;
   const statuses = await page.evaluate(
@@ -109,7 +110,7 @@ async function fillChat(page: Page): Promise<string> {
   return chatId;
 }
 
-/** Bytes of every stream of an answer from now on, as they came over the connection. */
+/** Counts the wire bytes of every answer stream from now on. */
 async function countBytes(page: Page): Promise<() => number> {
   const session = await page.context().newCDPSession(page);
   await session.send("Network.enable");
@@ -124,7 +125,7 @@ async function countBytes(page: Page): Promise<() => number> {
   return () => bytes;
 }
 
-/** Frames, long tasks, and the time from a key to the frame that shows what it did. */
+/** Records frames, long tasks, and the time from a key to the frame that shows it. */
 async function watch(page: Page): Promise<void> {
   await page.evaluate(() => {
     const samples: Samples = { frames: [], longTasks: [], typing: [] };
@@ -145,7 +146,7 @@ async function watch(page: Page): Promise<void> {
   });
 }
 
-/** Two keys a second, so that typing is measured all along the answer. */
+/** Two keys a second, so that typing is measured throughout the answer. */
 async function typeUntil(page: Page, over: () => Promise<boolean>): Promise<void> {
   while (!(await over())) {
     await page.keyboard.press("x");
@@ -160,7 +161,7 @@ function quantile(values: number[], share: number): number {
 
 function report({ samples, wireBytes, textBytes, openMs }: Awaited<ReturnType<typeof measure>>): void {
   const { frames, longTasks, typing } = samples;
-  /** What every stream costs whatever the length of its answer: its head, stages and ending. */
+  /** A stream's fixed cost, independent of the answer's length: head, stages and ending. */
   const constantBytes = 16_384;
   const figures = {
     tokens,

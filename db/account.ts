@@ -1,5 +1,5 @@
-// What changes or ends an account as a whole. Whoever gains or loses rights loses all credentials in the same transaction:
-// one that was known before is good for nothing after it.
+// Changes or ends an account as a whole. A change of rights revokes all credentials in the same
+// transaction, so no older credential keeps working.
 import "server-only";
 import { pool } from "./client";
 import { endAllCredentials } from "./sessions";
@@ -12,8 +12,9 @@ export async function replacePassword(id: string, passwordHash: string): Promise
 }
 
 /**
- * Ends all credentials, and makes of the account a guest that nobody can reach and that was away for long: what the server does not
- * delete now, the sweep of idle guests does (lib/chats/sweep.ts). Returns the turns that run.
+ * Revokes all credentials and turns the account into an unreachable, long-idle guest: what the
+ * server does not delete now, the sweep of idle guests does (lib/chats/sweep.ts). Returns the
+ * running turns.
  */
 export async function abandonAccount(id: string): Promise<string[]> {
   return pool().sql.begin(async (sql) => {
@@ -25,7 +26,7 @@ export async function abandonAccount(id: string): Promise<string[]> {
   });
 }
 
-/** How many tokens the server used on a day stays known; who used them does not. */
+/** Keeps how many tokens the server used per day, but not who used them. */
 export async function forgetUsage(userId: string): Promise<void> {
   await pool().sql`update token_usage set user_id = gen_random_uuid() where user_id = ${userId}`;
 }

@@ -1,11 +1,12 @@
-// The one way to wait for the database, with an end. Postgres ends every statement within its own limits (connect.ts), so a
-// database that lives answers in time, however busy it is; one that says nothing for longer is silent, and whoever waits
-// is told. At most one statement a connection is under way; the others wait here, so no quick one queues behind a slow one.
+// Bounds every wait for the database. Postgres ends each statement within its own limits
+// (connect.ts), so a live database answers in time, however busy; one that is quiet for longer is
+// unreachable, and all waiters fail. At most one statement per connection is in flight; the rest
+// queue here, so that no fast statement queues behind a slow one.
 import "server-only";
 import type { Sql, TransactionSql } from "postgres";
 import { type Connections, connect, answerMs as defaultAnswerMs } from "./connect";
 
-/** Time for Postgres to take the cancelling of what is given up; a database that is silent does not use it. */
+/** Time for Postgres to accept a cancel request; an unreachable database does not use it. */
 const cancelMs = 500;
 const maxTickMs = 250;
 
@@ -14,28 +15,28 @@ export class BoundedClient {
   readonly #answerMs: number;
   #current: BoundedConnections | null = null;
 
-  /** `answerMs`: how long one statement may be without an answer. The server's own limits are set below it. */
+  /** `answerMs`: how long one statement may go unanswered. The server's own limits are below it. */
   constructor(max: number, answerMs = defaultAnswerMs) {
     this.#max = max;
     this.#answerMs = answerMs;
   }
 
   /**
-   * Always take it from here, never keep it: connections that fall silent are replaced. What waits on them rejects with a
-   * connection error; the database may still carry such a statement out.
+   * Read this on every use, never keep it: unresponsive connections are replaced. Statements
+   * waiting on them reject with a connection error; the database may still execute them.
    */
   get sql(): Sql {
     return this.connections.sql;
   }
 
-  /** Another object whenever connections were replaced. */
+  /** A different object after connections were replaced. */
   get connections(): object & { sql: Sql } {
     if (!this.#current || this.#current.retired)
       this.#current = new BoundedConnections(connect(this.#max, this.#answerMs), this.#max, this.#answerMs);
     return this.#current;
   }
 
-  /** Gives what is under way this long to end. The next use opens new connections. */
+  /** Gives work in flight `graceSeconds` to finish. The next use opens new connections. */
   async close(graceSeconds: number): Promise<void> {
     const current = this.#current;
     this.#current = null;
@@ -45,22 +46,22 @@ export class BoundedClient {
 
 type Cancellable = { canceller?: ((query: unknown) => Promise<void>) | null };
 type Fail = (error: Error) => void;
-/** Something that the database has been asked and has not answered. */
+/** A statement in flight. */
 type Asked = { sinceMs: number; query: Cancellable | null; fail: Fail };
-/** Something that waits for a connection. */
+/** Work waiting for a connection. */
 type Waiting = { start(): void; fail: Fail };
 type Begin = (...args: unknown[]) => Promise<unknown>;
 
 class BoundedConnections {
   readonly sql: Sql;
-  /** They serve nothing new. */
+  /** Accepts no new work. */
   retired = false;
   readonly #connections: Connections;
   readonly #max: number;
   readonly #answerMs: number;
   readonly #tickMs: number;
   readonly #timer: NodeJS.Timeout;
-  /** In order of asking. */
+  /** Oldest first. */
   readonly #asked = new Set<Asked>();
   readonly #waiting = new Set<Waiting>();
   #underWay = 0;
@@ -89,14 +90,14 @@ class BoundedConnections {
     const late = nowMs - this.#tickedMs > 2 * this.#tickMs;
     this.#tickedMs = nowMs;
     const [oldest] = this.#asked;
-    // A process that was busy (or asleep) first reads what was answered meanwhile.
+    // After being busy or suspended, the process first reads the answers that have arrived.
     if (!oldest || late) return;
     const quietMs = nowMs - Math.max(oldest.sinceMs, this.#answeredMs);
     if (quietMs > this.#answerMs) this.#giveAllUp();
     else if (nowMs - oldest.sinceMs > 2 * this.#answerMs) this.#giveUp(oldest);
   }
 
-  /** The whole database is silent. */
+  /** The whole database is unresponsive. */
   #giveAllUp(): void {
     this.#silent = true;
     for (const asked of this.#asked) cancel(asked);
@@ -104,7 +105,10 @@ class BoundedConnections {
     this.#failAll();
   }
 
-  /** Others are answered: this one's connection is dead, and which one that is only the driver knows. */
+  /**
+   * Other statements get answers, so this one's connection is dead; only the driver knows which
+   * connection that is.
+   */
   #giveUp(asked: Asked): void {
     cancel(asked);
     this.#asked.delete(asked);
@@ -129,7 +133,7 @@ class BoundedConnections {
     this.#waiting.clear();
   }
 
-  /** Runs the work once there is a connection for it, in order of coming. */
+  /** Runs the work once a connection is free, first come first served. */
   #admit<T>(work: (fail: Fail) => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       if (this.#silent) return reject(noAnswer());
@@ -154,7 +158,7 @@ class BoundedConnections {
     next.start();
   }
 
-  /** Returns what to call with the answer. */
+  /** Returns the callback for the answer. */
   #ask(query: Cancellable | null, fail: Fail): () => void {
     const asked = { sinceMs: performance.now(), query, fail };
     this.#asked.add(asked);
@@ -163,7 +167,10 @@ class BoundedConnections {
     };
   }
 
-  /** The same client, with each statement watched. `fail`: of the transaction that it is. */
+  /**
+   * The same client with every statement watched. `fail` rejects the enclosing transaction, null
+   * outside of one.
+   */
   #watched<T extends Sql | TransactionSql>(sql: T, fail: Fail | null): T {
     const inTransaction = fail !== null;
     return new Proxy(sql, {
@@ -181,7 +188,7 @@ class BoundedConnections {
     });
   }
 
-  /** A statement is sent when somebody awaits it; a fragment of another one, an identifier or a list never is. */
+  /** A statement is sent when awaited; fragments, identifiers and lists never are. */
   #statement<Q>(query: Q, inTransaction: boolean): Q {
     const statement = query as Cancellable & Pick<Promise<unknown>, "then" | "catch" | "finally">;
     const { then } = statement;
@@ -206,7 +213,7 @@ class BoundedConnections {
     return query;
   }
 
-  /** Its beginning and its end are statements that only the driver knows of. */
+  /** BEGIN and COMMIT are statements that only the driver sees. */
   async #transaction(begin: Begin, args: unknown[], fail: Fail): Promise<unknown> {
     let answered = this.#ask(null, fail);
     const work = args.pop() as (sql: TransactionSql) => Promise<unknown>;
@@ -225,9 +232,9 @@ class BoundedConnections {
   }
 }
 
-/** Lest the statement keeps a backend, and its locks, with nobody waiting for it. */
+/** Otherwise the statement would keep a backend and its locks with nobody waiting. */
 function cancel({ query }: Asked): void {
-  // The driver's own `cancel` lets nobody catch what becomes of it.
+  // The rejection of the driver's own `cancel` cannot be caught.
   query?.canceller?.(query).catch(() => {});
 }
 

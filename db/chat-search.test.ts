@@ -109,7 +109,7 @@ describe("a message is found", () => {
 });
 
 describe("a user with thousands of messages that hold a word", () => {
-  /** One message in each chat, the chats one after the other in time; returns their ids, in the order of the list. */
+  /** One message per chat, in chronological order of the chats; returns their ids in list order. */
   async function sayOften(text: string, messages: number, chats: number): Promise<string[]> {
     const folded = foldText(text);
     const rows = await pool().sql`

@@ -1,5 +1,6 @@
-// Search in chats: by the title, by the words of a message, and by any part of a message. A message becomes searchable a moment
-// after it is written, outside of the statement that writes it (lib/chats/search-index.ts).
+// Chat search: by title, by the words of a message, and by any substring of a message. A message
+// becomes searchable shortly after it is written, outside the statement that writes it
+// (lib/chats/search-index.ts).
 import "server-only";
 import { setImmediate as nextTick } from "node:timers/promises";
 import type { ChatCursor, ListedChat } from "./chats";
@@ -7,21 +8,22 @@ import { pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { foldText, gramBits, gramsOf } from "./search-text";
 
-// Each part of a search has a ceiling, so that it costs about the same for 100,000 messages as for 10,000:
-/** Signatures are compared with those of so many of the user's newest messages, */
+// Each stage of a search is capped: it costs about the same for 100,000 messages as for 10,000.
+/** Newest messages per user whose signatures are compared. */
 const maxSignatures = 20_000;
-/** and texts with so many of those that fit. All messages fit a query of one or two letters. */
+/** Matches among them whose text is compared. One or two letters match every message. */
 const maxCompared = 2_000;
-/** So many messages are taken from the index of words. When there are more, the word is a common one: */
+/** Messages taken from the word index. With more matches the word counts as common: */
 const maxWorded = 3_000;
-/** then so many chats are looked through in the order of the list, until a page is full, */
+/** then this many chats are scanned in list order until a page is full, */
 const maxWalked = 2_000;
-/** with so many of the newest messages of each. */
+/** and this many of the newest messages of each. */
 const maxWalkedMessages = 50;
 
 /**
- * A message's lexemes include its owner, so that the index intersects the owner's messages with a word's, however often others
- * use the word. English stems; where nothing is left but stop words, the words as they are. Null: no word to look for.
+ * A message's lexemes include its owner, so the index intersects the owner's messages with a
+ * word's, however often others use the word. English stemming; if only stop words remain, the
+ * unstemmed words. Null: no word to search for.
  */
 const owner = `('''~' || $1 || '''')::tsquery`;
 const english = "websearch_to_tsquery('english', $2)";
@@ -73,7 +75,7 @@ const searchStatement = `
 
 type Found = Omit<ListedChat, "createdAt" | "updatedAt"> & { createdAt: string; updatedAt: string };
 
-/** In the order of the list of chats. */
+/** In the order of the chat list. */
 export async function searchChats(
   userId: string,
   { query, after, limit }: { query: string; after?: ChatCursor; limit: number },
@@ -82,7 +84,7 @@ export async function searchChats(
   const words = query.toWellFormed().replaceAll("\0", " ");
   const values = [userId, words, gramsOf(folded), pattern(folded), pattern(words)];
   const position = [after?.pinned ?? null, after?.updatedAt ?? null, after?.id ?? null];
-  // `unsafe` does not prepare: only a plan for the query itself knows how many messages hold its words.
+  // `unsafe` does not prepare: only a plan for this query can estimate its matches.
   const rows = await fairShare(userId, () =>
     pool().sql.unsafe<Found[]>(searchStatement, [...values, ...position, limit]),
   );
@@ -98,7 +100,7 @@ function pattern(text: string): string {
   return `%${text.replace(/[\\%_]/g, "\\$&")}%`;
 }
 
-/** Makes up to `limit` finished messages searchable, the newest first. Returns how many; servers share the work. */
+/** Makes up to `limit` finished messages searchable, newest first. Returns how many. */
 export function indexMessages(limit: number): Promise<number> {
   return sweep(async (sql) => {
     const found = await sql`

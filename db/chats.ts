@@ -1,4 +1,4 @@
-// Statements on chats. Every one names the owner.
+// Statements on chats. Each one filters by owner.
 import "server-only";
 import { and, desc, eq, inArray, sql } from "drizzle-orm";
 import type { TransactionSql } from "postgres";
@@ -9,7 +9,7 @@ import { chats, turnChunks, turns } from "./schema";
 export type ChatRow = Omit<typeof chats.$inferSelect, "listed">;
 export type ListedChat = ChatRow & { liveTurnId: string | null };
 
-// Names are written out: in a select from one table Drizzle leaves the table's name away, and here there are two.
+// Written out: in a single-table select Drizzle omits table names, and this has two tables.
 const liveTurnId = sql<string | null>`(
   select turns.id from turns
   where turns.user_id = chats.user_id and turns.chat_id = chats.id and turns.state = 'running'
@@ -42,9 +42,9 @@ export async function findChatByNumber(userId: string, number: number): Promise<
 }
 
 /**
- * Makes the chat with this number, else with the user's next free one; false when there is one with this id or number.
- * Raises RV001 when the user has more than `maxChats` then.
- * A send into a new chat needs this only where a client has taken numbers for itself (insertTurn).
+ * Creates the chat with this number, or else with the user's next free one; false when the id or
+ * number is taken. Raises RV001 when the user then has more than `maxChats`. A send into a new chat
+ * needs this only when a client has chosen numbers itself (insertTurn).
  */
 export async function insertChat(
   sql: TransactionSql,
@@ -57,9 +57,10 @@ export async function insertChat(
   }: { userId: string; id: string; title: string; number?: number | null; listed?: boolean },
   maxChats: number | null = null,
 ): Promise<boolean> {
-  // The user's row is the lock that lets parallel sends give out each number once, and none in vain.
+  // Locks the user's row, so that parallel sends each get a distinct number, without gaps.
   await sql`select from users where id = ${userId} for no key update`;
-  // The first number behind the last that no client has taken for itself: among one more than it took there is one.
+  // The first number after the last that no client has chosen: among one more than clients have
+  // chosen there is one.
   const made = await sql`
     with last as (
       select id as user_id, last_chat_number as number from users where id = ${userId}
@@ -100,9 +101,9 @@ export async function listChatIds(userId: string, limit: number): Promise<string
   return rows.map(({ id }) => id);
 }
 
-/** Chats of stateless calls that were not used for a day, the oldest first. */
+/** Chats of stateless calls unused for a day, oldest first. */
 export async function listForgottenChats(limit: number): Promise<{ userId: string; id: string }[]> {
-  // Not by a parameter, which the index on those that are not listed would not serve.
+  // Not a parameter: the partial index on unlisted chats would not serve it.
   const forgotten = and(sql`not ${chats.listed}`, sql`${chats.updatedAt} < now() - interval '1 day'`);
   return database()
     .select({ userId: chats.userId, id: chats.id })
@@ -113,14 +114,14 @@ export async function listForgottenChats(limit: number): Promise<{ userId: strin
 }
 
 /**
- * With its messages, turns and their chunks. With `onlyTurnId` only a chat that is in no list and has this one turn. False
- * when there is no such chat.
+ * Deletes the chat with its messages, turns and chunks. With `onlyTurnId`, only an unlisted chat
+ * with just this turn. False when there is no such chat.
  */
 export async function deleteChat(userId: string, id: string, onlyTurnId?: string): Promise<boolean> {
   return database().transaction(async (tx) => {
     const chat = and(eq(chats.userId, userId), eq(chats.id, id));
-    // Locked, so that no turn begins in it between the statements; and its turns before their messages, in the order of
-    // the log's commit, so that the two cannot wait for each other.
+    // Locked, so that no turn begins between the statements. Its turns come before their messages,
+    // in the order of the log's commit, to avoid a deadlock with it.
     const [locked] = await tx.select({ listed: chats.listed }).from(chats).where(chat).for("update");
     const own = await tx
       .select({ id: turns.id })
@@ -129,7 +130,7 @@ export async function deleteChat(userId: string, id: string, onlyTurnId?: string
       .orderBy(turns.id)
       .for("update");
     if (onlyTurnId && (locked?.listed || own.some((turn) => turn.id !== onlyTurnId))) return false;
-    // The chat goes first: once its turns are gone nobody can append to them, so no chunk is left behind.
+    // The chat goes first: without its turns nobody can append to them, so no chunk is left behind.
     const notified = sql`pg_notify(${chatsChannel}, user_id || ' ' || id)`;
     const rows = await tx.delete(chats).where(chat).returning({ id: chats.id, notified });
     const turnIds = own.map((turn) => turn.id);
@@ -141,7 +142,7 @@ export async function deleteChat(userId: string, id: string, onlyTurnId?: string
 /** Where a page of the list ended. */
 export type ChatCursor = { pinned: boolean; updatedAt: string; id: string };
 
-/** Those that are listed: pinned first, then by last use, newest first. */
+/** Listed chats: pinned first, then most recently used. */
 export async function listChats(
   userId: string,
   { after, limit }: { after?: ChatCursor; limit: number },
@@ -152,7 +153,7 @@ export async function listChats(
       sql`(${chats.pinned}, ${chats.updatedAt}, ${chats.id}) < (${after.pinned}, ${after.updatedAt}::timestamptz, ${after.id})`,
     );
   const rows = await database()
-    // The cursor keeps the microseconds that a Date would lose.
+    // The cursor keeps the microseconds that a Date would drop.
     .select({ ...columns, exactUpdatedAt: sql<string>`${chats.updatedAt}::text` })
     .from(chats)
     .where(and(...conditions))

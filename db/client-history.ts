@@ -1,25 +1,25 @@
-// Where the messages that a client holds stand in the tree of a chat. Every statement names the owner.
+// Locates a client's messages in the tree of a chat. Each statement filters by owner.
 import "server-only";
 import { pool } from "./client";
 
-/** A stored message, without its words. */
+/** A stored message without its text. */
 export type KnownMessage = {
   id: string;
   chatId: string;
   parentId: string | null;
   role: "user" | "assistant";
-  /** No turn of this server wrote it. */
+  /** Not written by a turn of this server. */
   isForeign: boolean;
   /** SHA-256 of its text, hex. Null for an answer that a turn wrote. */
   digest: string | null;
 };
 
-/** An answer goes on in another one whenever calls in it are decided or answered by the client. */
+/** Every decision or client result on an answer's calls continues it in another message. */
 const maxDecisions = 50;
 
 /**
- * The user's messages with these ids, in whichever chat, by the id asked for. An answer that went on after a decision is the
- * one that went on: a stock client keeps the id of the first.
+ * The user's messages with these ids, in any chat, by the requested id. An answer that continued
+ * after a decision resolves to its continuation: a stock client keeps the first id.
  */
 export async function listNamed(userId: string, ids: string[]): Promise<Map<string, KnownMessage>> {
   const rows = await pool().sql`
@@ -57,13 +57,13 @@ export type KnownText = {
   parentId: string | null;
   role: "user" | "assistant";
   status: string;
-  /** SHA-256 of its text without the white space around it, hex. */
+  /** SHA-256 of the trimmed text, hex. */
   digest: string;
-  /** Of an answer that was cut off: its client may have less of it. */
+  /** Set for an answer that was cut off: its client may have less of it. */
   text: string | null;
 };
 
-/** The newest messages of a chat, of all branches, oldest first. */
+/** The newest messages of a chat, on all branches, oldest first. */
 export async function listTexts(userId: string, chatId: string, limit: number): Promise<KnownText[]> {
   const rows = await pool().sql`
     select id, parent_id, role, status, encode(sha256(convert_to(btrim(text, E' \\n\\r\\t'), 'UTF8')), 'hex') as digest,

@@ -1,5 +1,5 @@
-// Waiting for the database: a silent one is noticed soon and by everybody who waits, a slow one is not taken for silent,
-// and nothing that was given up stays behind.
+// Bounded waiting: an unresponsive database is detected quickly for every waiter, a slow one is not
+// mistaken for it, and abandoned work leaves nothing behind.
 import { sql as statement } from "drizzle-orm";
 import type { Sql } from "postgres";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -10,7 +10,7 @@ import { BoundedClient } from "./bounded-client";
 import { closePool, database, pool } from "./client";
 import { connect } from "./connect";
 
-/** What a request may wait: the pool notices after four seconds. */
+/** Maximum wait of a request: the pool gives up after 4.5 s. */
 const refusedWithinMs = 6_000;
 const url = testDatabase();
 let proxy: DatabaseProxy;
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => proxy.stall(false));
 
-/** One of each way to ask, four times as many as there are connections. */
+/** Every way to query, for four times as many statements as connections. */
 const asks = () =>
   Array.from({ length: 10 }, () => [
     () => pool().sql`select 1`,
@@ -47,7 +47,7 @@ async function fates(): Promise<{ codes: unknown[]; slowestMs: number }> {
 
 test("silence ends every wait, also of what is queued, again and again; then everything goes on", async () => {
   expect((await fates()).codes).toEqual(["answered"]);
-  // One transaction is under way, between two of its statements.
+  // One transaction is open, between two of its statements.
   let goOn = () => {};
   const inside = Promise.withResolvers<void>();
   const begun = pool().sql.begin(async (sql) => {
@@ -76,7 +76,7 @@ test("silence ends every wait, also of what is queued, again and again; then eve
 
   proxy.stall(false);
   expect((await fates()).codes).toEqual(["answered"]);
-  // What was given up is closed, on the other side as well.
+  // Abandoned connections are closed on the server as well.
   const connections = async () =>
     (await pool().sql`select 1 from pg_stat_activity where datname = current_database()`).length;
   while ((await connections()) > 10) await new Promise((resolve) => setTimeout(resolve, 20));
@@ -189,7 +189,7 @@ test("one connection that falls silent is found among others that answer, which 
 test("times keep their microseconds and json is not encoded twice, also before Drizzle is used", async () => {
   const { sql, destroy } = connect(1);
   const at = "2026-01-02 03:04:05.123456+00";
-  // The second run of a statement binds types that the driver has learnt.
+  // A statement's second run binds the types that the driver has learned.
   for (const _ of [1, 2])
     expect(
       await sql`select (${at}::timestamptz at time zone 'utc')::text as at, ${'{"a":1}'}::json->>'a' as a`,

@@ -1,5 +1,5 @@
-// Ways to say in DATABASE_URL how the database is reached: TLS, a Unix socket, several hosts. Two databases of this file's own
-// offer them: the first with TLS, the second read-only.
+// The ways DATABASE_URL can reach a database: TLS, a Unix socket, several hosts. Runs two databases
+// of its own: one with TLS, one read-only.
 import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createConnection, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ beforeAll(async () => {
   await other`select pg_reload_conf()`;
 }, 60_000);
 
-/** With a certificate for that host, which this process trusts. */
+/** With a certificate for that host, trusted by this process. */
 async function offerTls(host: string): Promise<void> {
   const account = serviceAccount(home);
   const files = selfSigned(host);

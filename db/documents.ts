@@ -1,6 +1,6 @@
-// Queries on `documents` and `passages`. Every one takes the owner; another user's rows do not exist for it. A user sees the
-// own documents and the samples, which nobody owns (db/samples.ts), but for those that this user has hidden.
-// What a passage is and what a score means is decided in lib/retrieval; here are only rows.
+// Queries on `documents` and `passages`, each filtered by owner. A user sees own documents and the
+// samples, which have no owner (db/samples.ts), except samples this user has hidden. lib/retrieval
+// defines passages and scores; here are only rows.
 import { and, count, desc, eq, getTableColumns, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
 import { type Ceilings, requireRoom } from "./ceilings";
 import { type Database, database, pool, sweep } from "./client";
@@ -11,10 +11,10 @@ export type DocumentRow = typeof documents.$inferSelect;
 export type NewDocument = Omit<DocumentRow, "userId" | "createdAt" | "fingerprint">;
 export type NewPassage = { id: string; documentId: string; ordinal: number; heading: string; text: string };
 
-/** Rows a statement: about a quarter of a megabyte, far within the limit of a statement on any machine. */
+/** Rows per statement: about 256 kB, far within the statement limit on any machine. */
 const batchSize = 250;
 
-/** All documents with all their passages, or none of them. Raises RV001 when the user has more than the ceilings then. */
+/** Inserts all documents with all passages, or none. Raises RV001 above a ceiling. */
 export async function insertDocuments(
   userId: string,
   added: NewDocument[],
@@ -36,7 +36,8 @@ export async function insertDocuments(
 
 export async function insertPassages(tx: Database, userId: string | null, parts: NewPassage[]): Promise<void> {
   for (let start = 0; start < parts.length; start += batchSize) {
-    // One parameter for all rows: Drizzle's own multi-row insert costs more than Postgres does.
+    // One JSON parameter for all rows: building Drizzle's multi-row insert costs more than Postgres
+    // spends on it.
     const batch = JSON.stringify(parts.slice(start, start + batchSize));
     await tx.execute(sql`
       insert into passages (id, user_id, document_id, ordinal, heading, text)
@@ -45,7 +46,7 @@ export async function insertPassages(tx: Database, userId: string | null, parts:
   }
 }
 
-/** What a user sees. Copies of samples are left out: the samples themselves stand for them. */
+/** What a user sees. Copies of samples are excluded: the samples themselves stand in for them. */
 function visibleTo(userId: string): SQL | undefined {
   const hidden = sql`exists (
     select from hidden_samples where hidden_samples.user_id = ${userId}::uuid and hidden_samples.filename = ${documents.filename}
@@ -61,7 +62,7 @@ export async function findDocument(userId: string, id: string): Promise<Document
   return row ?? null;
 }
 
-/** Where a page of a list that is ordered by creation ended. */
+/** Where a page of a list ordered by creation ended. */
 type CreatedCursor = { createdAt: string; id: string };
 
 /** Newest first. */
@@ -84,7 +85,10 @@ export async function listDocumentRows(
   return rows.map(({ exactCreatedAt, ...row }) => ({ ...row, cursor: { createdAt: exactCreatedAt, id: row.id } }));
 }
 
-/** With its passages; a sample is hidden from this user. False when the user sees no such document. */
+/**
+ * Deletes the document with its passages; hides a sample from this user. False when the user sees
+ * no such document.
+ */
 export async function deleteDocumentRow(userId: string, id: string): Promise<boolean> {
   const [row] = await pool().sql`
     with hidden as (
@@ -100,7 +104,7 @@ export async function deleteDocumentRow(userId: string, id: string): Promise<boo
   return row?.found ?? false;
 }
 
-/** Up to `limit` of the user's own documents, for a sweep. Returns how many there were. */
+/** Deletes up to `limit` of the user's own documents, for a sweep. Returns how many. */
 export async function deleteSomeDocuments(userId: string, limit: number): Promise<number> {
   const result = await sweep(
     (sql) => sql`
@@ -109,7 +113,7 @@ export async function deleteSomeDocuments(userId: string, limit: number): Promis
   return result.count;
 }
 
-/** Without `documentIds` all documents that the user sees; with it, those of the list that the user sees. */
+/** Counts all documents visible to the user, or those in `documentIds`. */
 export async function countDocumentRows(userId: string, documentIds?: string[]): Promise<number> {
   const [row] = await database()
     .select({ documents: count() })
@@ -118,7 +122,7 @@ export async function countDocumentRows(userId: string, documentIds?: string[]):
   return row?.documents ?? 0;
 }
 
-/** The lexemes the index would hold for this text, each once; stop words have none. */
+/** The distinct lexemes that the index would hold for this text; stop words have none. */
 export async function lexemesOf(text: string): Promise<string[]> {
   const [row] = await database().execute<{ lexemes: string[] }>(
     sql`select tsvector_to_array(to_tsvector('english', ${text})) as lexemes`,
@@ -140,27 +144,28 @@ export type PassageHit = {
 
 export type PassageQuery = { lexemes: string[]; documentIds?: string[]; leastShare: number; limit: number };
 
-/** A passage is about what its heading says; in the text a word may only be mentioned. */
+/** A heading names the passage's subject; in the text a word may only be mentioned. */
 const headingBoost = 1.5;
 
 /**
- * The passages that hold at least one of the lexemes, best first, with a score in 0..1: the share of the question's
- * weight that the passage holds, times 0.75 to 1 for how often and where (ts_rank_cd). A lexeme's weight falls with the
- * number of passages in scope that hold it; one that none holds weighs as much as one that a single passage holds.
- * Passages with a share below `leastShare` are left out.
+ * The passages with at least one of the lexemes, best first, with a score in 0..1: the passage's
+ * share of the question's weight, times 0.75 to 1 for frequency and position (ts_rank_cd). A
+ * lexeme's weight falls with the number of passages in scope that contain it; one in no passage
+ * weighs as much as one in a single passage. Passages with a share below `leastShare` are excluded.
  */
 export async function searchPassages(userId: string, query: PassageQuery): Promise<PassageHit[]> {
   const quoted = query.lexemes.map(quoteLexeme);
   const documentIds = query.documentIds ? `{${query.documentIds.join(",")}}` : null;
   const values = [userId, documentIds, quoted.join(" | "), JSON.stringify(quoted), query.leastShare, query.limit];
-  // `unsafe` does not prepare: each call is planned for its own values. Only a plan that knows the owner, the documents
-  // and the whole question can choose between the index of the words and the index of the owner. A prepared statement
-  // switches to a generic plan at its sixth call, which is four times slower at 100,000 passages.
+  // `unsafe` does not prepare: each call is planned for its own values. Only a plan that knows the
+  // owner, the documents and the whole question can choose between the word index and the owner
+  // index. A prepared statement switches to a generic plan at its sixth call, which is four times
+  // slower at 100,000 passages.
   return fairShare(userId, () => pool().sql.unsafe<PassageHit[]>(passageStatement, values));
 }
 
 const ownPassages = "user_id = $1::uuid and ($2::uuid[] is null or document_id = any($2::uuid[]))";
-/** Two scans rather than one with `or`: each has an index of its own, and samples are few. */
+/** Two scans rather than one with `or`: each has its own index, and samples are few. */
 const samplePassages = "user_id is null and document_id = any(array(select id from samples))";
 const matching = "select id, tsv, ts_rank_cd(tsv, $3::tsquery, 33) as rank from passages where tsv @@ $3::tsquery and";
 const passageStatement = `
@@ -205,7 +210,7 @@ const passageStatement = `
   from best join passages p on p.id = best.id join documents d on d.id = p.document_id
   order by best.score desc, p.id`;
 
-/** Within quotes tsquery knows two signs only; so no lexeme can become an operator. */
+/** A quoted tsquery string has only two special characters, so no lexeme can become an operator. */
 function quoteLexeme(lexeme: string): string {
   return `'${lexeme.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
 }

@@ -1,4 +1,5 @@
-// A user's rows for the export, page by page and by key, so that neither the database nor the process holds more than a page.
+// A user's rows for the export, paged by key, so that neither the database nor the process holds
+// more than one page.
 import "server-only";
 import { and, asc, eq, gt } from "drizzle-orm";
 import { database } from "./client";
@@ -7,7 +8,7 @@ import { chats, documents, messages, passages, tasks, tokens, users } from "./sc
 /** Messages are the largest rows: up to a few MB each. */
 const rowsPerPage = 20;
 
-/** Without the hash of the password. */
+/** Without the password hash. */
 export async function findAccount(userId: string) {
   const { id, email, name, createdAt } = users;
   const [row] = await database().select({ id, email, name, createdAt }).from(users).where(eq(users.id, userId));
@@ -48,7 +49,7 @@ export const eachChat = (userId: string) =>
       .limit(rowsPerPage);
   }, "id");
 
-/** Of all branches, in the order in which they were stored. */
+/** On all branches, in insertion order. */
 export const eachMessage = (userId: string, chatId: string) =>
   paged((after: number | null) => {
     const { id, parentId, role, status, parts, metadata, createdAt, position } = messages;
@@ -84,7 +85,7 @@ export const eachPassage = (userId: string, documentId: string) =>
       .limit(rowsPerPage);
   }, "ordinal");
 
-/** The rows of all pages, one after the other; the next page is read when the rows before it were taken. */
+/** The rows of all pages in order; reads the next page once the previous rows were consumed. */
 async function* paged<Name extends string, Row extends Record<Name, unknown>>(
   readPage: (after: Row[Name] | null) => Promise<Row[]>,
   key: Name,

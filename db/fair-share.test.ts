@@ -1,4 +1,4 @@
-// One user's heavy statements and everybody else's: on a real pool, with statements that take their time.
+// One user's heavy statements against everybody else's, on a real pool with slow statements.
 import { sql as statement } from "drizzle-orm";
 import { expect, test } from "vitest";
 import { testDatabase } from "@/test/database";
@@ -8,7 +8,7 @@ import { fairShare, QueueFullError } from "./fair-share";
 testDatabase();
 
 const sleep = (seconds: number) => database().execute(statement`select pg_sleep(${seconds})`);
-/** Holds its place until it is let go. */
+/** Holds its slot until released. */
 function held(userId: string, started: string[], name: string) {
   const gate = Promise.withResolvers<void>();
   const done = fairShare(userId, async () => {
@@ -28,7 +28,7 @@ test("sixty searches of one user: another user's search and short statements do 
   order.push("other");
   await Promise.all(attack);
   expect(order[0]).toBe("short");
-  // At most the two that ran beside it, and the two after those.
+  // After at most the two that ran beside it and the two after those.
   expect(order.indexOf("other")).toBeLessThanOrEqual(5);
   expect(order.filter((name) => name === "guest")).toHaveLength(60);
 });
@@ -43,7 +43,7 @@ test("all heavy work together leaves room, and users come in turn", async () => 
   all[0]?.go();
   await all[0]?.done;
   await settle();
-  // Those who have none under way come before a third of those who have.
+  // Users with nothing running come before anyone's third statement.
   expect(started[5]).toBe("d1");
   for (const { go } of all) go();
   await Promise.all(all.map(({ done }) => done));

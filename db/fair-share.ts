@@ -1,14 +1,15 @@
-// Whose turn it is with statements that may take long: searches, uploads. Together they leave half of the pool to everybody's
-// short statements, and no user has more than a few at once, so one user's sixty searches delay only that user.
+// Schedules statements that may take long: searches, uploads. Together they leave half of the pool
+// to short statements, and no user runs more than two, so one user's sixty searches delay no one
+// else.
 import "server-only";
 
-/** Of the ten connections of the pool. */
+/** Of the pool's ten connections. */
 const maxHeavy = 5;
 const maxHeavyPerUser = 2;
-/** Far more than a person or a sane script has under way. */
+/** Far more than a person or a sane script queues. */
 const maxWaitingPerUser = 100;
 
-/** A user's queue is full: nothing was done. */
+/** The user's queue is full; nothing was done. */
 export class QueueFullError extends Error {
   readonly code = "QUEUE_FULL";
 }
@@ -41,7 +42,7 @@ export async function fairShare<T>(userId: string, work: () => PromiseLike<T>): 
   }
 }
 
-/** Of the users who wait the one with the least under way; of equal ones the one who was served longest ago. */
+/** Picks the waiting user with the fewest running; among equals, the least recently served. */
 function startNext(state: Shared): void {
   while (state.running < maxHeavy) {
     let next: [string, Queue] | undefined;

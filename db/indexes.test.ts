@@ -24,7 +24,10 @@ async function find(name: string) {
   return row;
 }
 
-/** A build waits for the transactions that began before it: until the returned function is called. */
+/**
+ * A concurrent build waits for older transactions: holds one open until the returned function is
+ * called.
+ */
 async function holdBuilds(): Promise<() => Promise<unknown>> {
   const reading = Promise.withResolvers<void>();
   const read = Promise.withResolvers<void>();
@@ -53,7 +56,7 @@ it("has built every index of the application, and dropped those that were replac
 });
 
 it("drops and rebuilds what an interrupted build left behind", async () => {
-  // Refused in the middle of the build, as a build that is killed: the index stays, invalid.
+  // Fails mid-build, like a killed build: the index stays, invalid.
   await expect(sql.unsafe("create unique index concurrently letters_left on letters (letter)")).rejects.toThrow();
   expect(await find("letters_left")).toMatchObject({ valid: false });
   await build("letters_left");

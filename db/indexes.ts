@@ -1,25 +1,27 @@
-// The indexes of large tables. A migration runs in a transaction, where an index is built under a lock that stops every write;
-// these are built `concurrently`, after the migrations, while the server serves. Also the indexes that nothing uses any more.
+// Indexes of large tables. A migration runs in a transaction, where building an index locks out all
+// writes; these are built `concurrently` after the migrations, while the server serves. Also drops
+// indexes that are no longer used.
+import { advisoryLocks } from "./advisory-locks";
 import "server-only";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 
 type LargeIndex = {
-  /** Never reused for another definition: a changed index gets a new name, the old one is retired. */
+  /** Never reused for another definition: a changed index gets a new name. */
   name: string;
   table: string;
-  /** What follows `create index … on <table>`. */
+  /** Follows `create index … on <table>`. */
   definition: string;
 };
 
 const largeIndexes: LargeIndex[] = [
-  // The latest turn of a chat, and the deletes that follow the foreign key from `chats`.
+  // The latest turn of a chat, and the foreign key from `chats` on delete.
   { name: "turns_of_chat", table: "turns", definition: "(user_id, chat_id, created_at desc, id desc)" },
-  // The list of chats, page by page.
+  // The chat list, paged.
   { name: "chats_in_order", table: "chats", definition: "(user_id, pinned desc, updated_at desc, id desc)" },
   // What the sweep deletes.
   { name: "chats_not_listed", table: "chats", definition: "(updated_at) where not listed" },
-  // Chat search (chat-search.ts): what is to be indexed; the words; the signatures, read from the index alone.
+  // Chat search (chat-search.ts): messages to index, words, and signatures by index-only scan.
   {
     name: "messages_to_index",
     table: "messages",
@@ -28,8 +30,8 @@ const largeIndexes: LargeIndex[] = [
   {
     name: "messages_by_words",
     table: "messages",
-    // Some 80 messages wait in its list and are then added at once, which halves what a message costs and writes a sixth.
-    // Every search reads that list, too: a larger one would make searches slower.
+    // The pending list holds about 80 messages and is merged at once, which halves the cost per
+    // message and cuts writes to a sixth. Every search scans the list: a larger one would slow it.
     definition: "using gin (search_words) with (gin_pending_list_limit = 256) where search_words is not null",
   },
   {
@@ -41,24 +43,22 @@ const largeIndexes: LargeIndex[] = [
 
 const retiredIndexes = ["chats_user_id_updated_at_index", "messages_by_word"];
 
-/** Any constant will do, as long as it is not the one of the migrations and every version uses the same one. */
-const lockId = 7_305_182_444;
-/** How often a server looks whether another one has finished. */
+/** How often a server checks whether another one has finished. */
 const pollMs = 1_000;
 
 type Options = { indexes?: LargeIndex[]; retired?: string[]; pollMs?: number };
 
 /**
- * Resolves when every index is there and valid. One server builds, the others look again until it has finished or died. What
- * an interrupted build left behind is invalid: it is dropped and built again. Rejects when the database refuses or is away;
- * calling it again continues.
+ * Resolves when every index exists and is valid. One server builds; the others poll until it has
+ * finished or died. An interrupted build leaves an invalid index, which is dropped and rebuilt.
+ * Rejects when the database refuses or is unreachable; calling it again continues.
  */
 export async function buildIndexes(
   url: string,
   { indexes = largeIndexes, retired = retiredIndexes, pollMs: waitMs = pollMs }: Options = {},
 ): Promise<void> {
   const sql = postgres(url, {
-    // One holds the lock while the other builds.
+    // One connection holds the lock while the other builds.
     max: 2,
     prepare: false,
     connect_timeout: 10,
@@ -78,7 +78,7 @@ async function isDone(sql: postgres.Sql, indexes: LargeIndex[], retired: string[
   return indexes.every(({ name }) => found.get(name) === true) && !retired.some((name) => found.has(name));
 }
 
-/** Of the indexes that exist, whether they are valid. */
+/** Validity of the indexes that exist. */
 async function readValidity(sql: postgres.Sql, names: string[]): Promise<Map<string, boolean>> {
   const rows = await sql`
     select pg_class.relname as name, pg_index.indisvalid as valid
@@ -88,28 +88,31 @@ async function readValidity(sql: postgres.Sql, names: string[]): Promise<Map<str
 }
 
 /**
- * False when another server has the lock. It is tried, never waited for: whoever waits inside a statement holds a snapshot,
- * which the build would wait for in turn. It belongs to a transaction, not to the session, which a pooler would keep.
+ * False when another server holds the lock. Only tries it: a statement waiting for a lock holds a
+ * snapshot, which the build would wait for in turn. The lock belongs to the transaction: a pooler
+ * would keep a session's lock.
  */
 async function withLock(sql: postgres.Sql, work: () => Promise<void>): Promise<boolean> {
   return sql.begin(async (holder) => {
-    // Nothing is asked here while the index is built.
+    // This transaction is idle while the index is built.
     await holder.unsafe("set local idle_in_transaction_session_timeout = 0");
-    // Without parameters it is a simple query, which keeps no portal, and so no snapshot that the build would wait for.
-    const [row] = await holder.unsafe(`select pg_try_advisory_xact_lock(${lockId}) as locked`);
+    // Without parameters it is a simple query, which keeps no portal and therefore no snapshot to
+    // block the build.
+    const [row] = await holder.unsafe(`select pg_try_advisory_xact_lock(${advisoryLocks.indexes}) as locked`);
     if (row?.locked) await work();
     return row?.locked === true;
   });
 }
 
 async function build(sql: postgres.Sql, indexes: LargeIndex[], retired: string[], waitMs: number): Promise<void> {
-  // Session settings, because none of this may run in a transaction. Behind a pooler they may miss the connection that builds.
+  // Session settings, because none of this may run in a transaction. A pooler may apply them to
+  // another connection.
   await sql`select set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false)`;
   for (const { name, table, definition } of indexes) {
-    // The backend of a server that was killed may still be building: this waits for it, without a snapshot.
+    // A killed server's backend may still be building: waits for it, without a snapshot.
     await sql.begin((tx) => tx.unsafe(`lock table ${table} in share update exclusive mode`));
     const isValid = async () => (await readValidity(sql, [name])).get(name);
-    // Postgres releases that lock just before it commits that the index is valid.
+    // Postgres releases that lock just before the commit that marks the index valid.
     if ((await isValid()) === false) await delay(waitMs);
     const valid = await isValid();
     if (valid) continue;

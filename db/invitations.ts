@@ -1,4 +1,5 @@
-// Statements on invitations; they are used up in db/sign-up.ts. Administrators share them: each sees and revokes all.
+// Statements on invitations; db/sign-up.ts consumes them. Shared among administrators: each sees
+// and revokes all.
 import "server-only";
 import { desc, eq } from "drizzle-orm";
 import { database, pool } from "./client";
@@ -6,12 +7,12 @@ import { invitations } from "./schema";
 
 export type InvitationRow = typeof invitations.$inferSelect;
 
-/** Open ones of the whole server. */
+/** Open invitations per server. */
 const maxOpen = 200;
-/** How long a used or expired one stays in the list. */
+/** How long used or expired ones stay in the list. */
 const keepDays = 30;
 
-/** Also forgets old ones. Null when there are too many open ones. */
+/** Also deletes old ones. Null when there are too many open ones. */
 export async function insertInvitation(
   { id, hash, email, role, createdBy }: Pick<InvitationRow, "id" | "hash" | "email" | "role" | "createdBy">,
   days: number,

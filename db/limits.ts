@@ -1,16 +1,16 @@
-// The counters of the rate limits, shared by all servers. Windows begin and end by the database's clock.
+// Rate limit counters, shared by all servers. Windows follow the database's clock.
 import "server-only";
 import { pool } from "./client";
 
 export type CounterUse = { key: string; uses: number; windowSeconds: number };
 export type CounterState = {
   key: string;
-  /** All uses in the window, these included. */
+  /** All uses in the window, including these. */
   uses: number;
   msLeft: number;
 };
 
-/** Adds these uses, one row a key, in one statement. A counter whose window is over begins a new one. */
+/** Adds these uses, one row per key, in one statement. An expired counter starts a new window. */
 export async function addUses(added: CounterUse[]): Promise<CounterState[]> {
   const rows = await pool().sql`
     insert into rate_limits (key, uses, expires_at)
@@ -28,7 +28,9 @@ export async function addUses(added: CounterUse[]): Promise<CounterState[]> {
   return rows.map((row) => ({ key: row.key, uses: row.uses, msLeft: row.ms_left }));
 }
 
-/** Deletes counters whose window is over, and returns how many. Skips locked ones: another server may be sweeping, too. */
+/**
+ * Deletes expired counters; returns how many. Skips locked ones: another server may be sweeping.
+ */
 export async function deleteExpiredCounters(limit: number): Promise<number> {
   const { count } = await pool().sql`
     delete from rate_limits where key = any(array(

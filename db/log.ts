@@ -1,10 +1,11 @@
-// The statements of the durable log. The group commit is one statement for all live turns of a process: the epoch is
-// checked inside it, so a process that lost its lease changes nothing. All times are the database's (docs: RELIABILITY I10, I16).
+// Statements of the durable log. The group commit is one statement for all live turns of a process
+// and checks each epoch, so a process that lost its lease changes nothing. All times are the
+// database's (docs/reliability.md I10, I16).
 import "server-only";
 import type { Sql, TransactionSql } from "postgres";
 import { pool, sweep } from "./client";
 
-/** NOTIFY channels. Payloads: turn ids joined with commas; one turn id; user id, space, chat id. */
+/** NOTIFY channels. Payloads: comma-separated turn ids; one turn id; user id, space, chat id. */
 export const turnsChannel = "rivulet_turns";
 export const stopsChannel = "rivulet_stops";
 export const chatsChannel = "rivulet_chats";
@@ -15,26 +16,30 @@ export type AppendRow = {
   /** Seq of the last row in `chunks`; unchanged when only the lease is renewed. */
   lastSeq: number;
   chunks: { seq: number; json: string }[];
-  /** With the terminal: the turn's state and its message, in the same statement. Without `parts` the message stays as it is. */
+  /**
+   * Set with the terminal: the turn's state and message, in the same statement. Null `parts` leave
+   * the message unchanged.
+   */
   final?: { state: string; error: string | null; usage: FinalUsage } & (
     | { parts: string; metadata: string; text: string }
     | { parts: null; metadata: null; text: null }
   );
 };
 
-/** Without `tokens` the prompt counts once a request, and `written` is added. */
+/** Without `tokens`, usage is estimated: the prompt once per request, plus `written`. */
 type FinalUsage = { tokens: number | null; requests: number; written: number };
 
 export type AppendResult = { turnId: string; stopRequested: boolean };
 
-/** A payload of NOTIFY holds 8000 bytes; a turn id with its comma takes 37. */
+/** A NOTIFY payload is limited to 8000 bytes; a turn id with its comma takes 37. */
 const idsPerNotify = 200;
 
 /**
- * Appends, renews the leases, finishes turns, settles what they used and notifies, in one statement. Returns the turns it was allowed to touch;
- * a turn that is missing has been taken over, has ended or is gone. Repeating a call that may have committed is safe,
- * and so is a call that is carried out long after later ones: it takes nothing back. Said as a case, a turn's state is nothing
- * that Postgres has an opinion on: else it takes running turns for next to none, and compares each of them with each row.
+ * Appends chunks, renews leases, ends turns, settles usage and notifies, in one statement. Returns
+ * the turns it was allowed to touch; a missing turn was taken over, has ended or is gone. Safe to
+ * repeat after a commit with an unknown outcome, also long after later calls: it undoes nothing.
+ * CASE hides `state` from the planner, which would underestimate running turns and compare each of
+ * them with each row.
  */
 export async function commitChunks(
   sql: Sql | TransactionSql,
@@ -43,7 +48,7 @@ export async function commitChunks(
 ): Promise<AppendResult[]> {
   const added = rows.flatMap((row) => row.chunks.map((chunk) => ({ turnId: row.turnId, ...chunk })));
   const final = rows.flatMap((row) => (row.final ? [{ turnId: row.turnId, ...row.final }] : []));
-  // A commit without terminals, which is nearly every one, stays as it is.
+  // A commit without terminals, which is nearly every one, has a constant text.
   const settled =
     final.length === 0
       ? sql``
@@ -112,7 +117,7 @@ export async function commitChunks(
   return result.map((row) => ({ turnId: row.id, stopRequested: row.stop_requested }));
 }
 
-/** Where turns stand: to learn what became of a commit whose answer was lost. */
+/** A turn's position, to learn the outcome of a commit whose answer was lost. */
 export type TurnPosition = { turnId: string; epoch: number; state: string; lastSeq: number };
 
 export async function readPositions(sql: Sql, turnIds: string[]): Promise<TurnPosition[]> {
@@ -121,7 +126,7 @@ export async function readPositions(sql: Sql, turnIds: string[]): Promise<TurnPo
   return rows.map((row) => ({ turnId: row.id, epoch: row.epoch, state: row.state, lastSeq: row.last_seq }));
 }
 
-/** Which of these running turns somebody asked to stop. */
+/** The running turns among these that were asked to stop. */
 export async function listStopRequests(turnIds: string[]): Promise<string[]> {
   const rows = await pool().sql`
     select id from turns where id = any(${turnIds}::uuid[]) and state = 'running' and stop_requested_at is not null`;
@@ -130,7 +135,7 @@ export async function listStopRequests(turnIds: string[]): Promise<string[]> {
 
 type ChatKey = { userId: string; chatId: string };
 
-/** For each chat a word that is another one whenever a turn of it has begun or ended meanwhile. */
+/** For each chat a state string that changes whenever a turn in it begins or ends. */
 export async function readChatStates(chats: ChatKey[]): Promise<(ChatKey & { state: string })[]> {
   const rows = await pool().sql`
     select wanted.user_id, wanted.chat_id, concat_ws(' ', chats.updated_at, turns.id) as state
@@ -142,15 +147,15 @@ export async function readChatStates(chats: ChatKey[]): Promise<(ChatKey & { sta
 
 export type TurnPage = {
   chunks: { seq: number; json: string }[];
-  /** There are chunks behind these. */
+  /** More chunks follow these. */
   more: boolean;
-  /** Nothing will ever come behind these and `more`: the turn has ended, or does not exist (any more). */
+  /** Nothing follows beyond these and `more`: the turn has ended or does not exist. */
   ended: boolean;
 };
 
 /**
- * The next chunks of several turns, each from its own position; one page a turn. At most about `maxBytes` and a
- * thousand chunks a page, but always the next chunk, however large.
+ * The next chunks of several turns, each from its own position; one page per turn. A page holds
+ * about `maxBytes` and a thousand chunks at most, but always the next chunk, however large.
  */
 export async function readPages(
   after: { turnId: string; seq: number }[],
@@ -182,8 +187,8 @@ export async function readPages(
 }
 
 /**
- * Gives running turns up, so that others may take them over at once: a lease of 1970 tells them that nobody crashed.
- * Turns of another epoch by now stay as they are.
+ * Gives up running turns for an immediate takeover: a lease of 1970 marks a handover, not a crash.
+ * Turns whose epoch has changed stay as they are.
  */
 export async function expireLeases(owned: { turnId: string; epoch: number }[]): Promise<void> {
   await pool().sql`
@@ -192,7 +197,7 @@ export async function expireLeases(owned: { turnId: string; epoch: number }[]): 
     where turns.id = owned.turn_id and turns.epoch = owned.epoch and turns.state = 'running'`;
 }
 
-/** Running turns whose lease ran out, longest ago first. */
+/** Running turns with an expired lease, longest expired first. */
 export async function listExpiredTurns(limit: number): Promise<string[]> {
   const rows = await pool().sql`
     select id from turns where state = 'running' and lease_until < now() order by lease_until limit ${limit}`;
@@ -210,16 +215,16 @@ export type ClaimedTurn = {
   /** By the database's clock. */
   ageMs: number;
   epoch: number;
-  /** Owners that died while the turn ran, the last one included. */
+  /** Owners that died while the turn ran, including the last one. */
   crashes: number;
   lastSeq: number;
   stopRequested: boolean;
 };
 
 /**
- * Takes over up to `limit` of these turns, of those whose lease ran out: from here on their former owners can append
- * nothing. Left out is what somebody else was faster with or is at, and whose owner is alive after all. It never waits
- * for a lock: who holds it may be asleep.
+ * Takes over up to `limit` of these turns whose lease has expired: their former owners can append
+ * nothing more. Skips turns that another server claimed or is claiming, and those whose owner
+ * renewed its lease. Never waits for a lock: its holder may be suspended.
  */
 export async function claimExpiredTurns(turnIds: string[], limit: number, leaseMs: number): Promise<ClaimedTurn[]> {
   const rows = await pool().sql`
@@ -242,28 +247,28 @@ export async function setMessageStatus(turnId: string, status: string): Promise<
 
 export type ChunkRow = { turnId: string; seq: number; json: string };
 
-/** Every chunk of these turns, for the fold; those of one turn in order. */
+/** Every chunk of these turns, for the fold; in order within a turn. */
 export async function readAllChunks(sql: Sql | TransactionSql, turnIds: string[]): Promise<ChunkRow[]> {
   const rows = await sql`
     select turn_id, seq, chunk::text as chunk from turn_chunks where turn_id = any(${turnIds}::uuid[]) order by turn_id, seq`;
   return rows.map((row) => ({ turnId: row.turn_id, seq: row.seq, json: row.chunk }));
 }
 
-/** A key of the stored object, or of one in it: within strings quotes are escaped. */
+/** Matches the key at any depth; quotes inside strings are escaped. */
 const holdsPrompt = `request::text like '%"prompt":%'`;
 /**
- * A turn's request without the client's own prompt and tools, which may be megabytes. What else it holds is read as long as
- * the turn can be followed. Postgres reads no json that holds U+0000, so that escape goes first; a pair of backslashes is
- * matched too, so that the escape is not found in it.
+ * A turn's request without the client's prompt and tools, which may be megabytes. The rest is read
+ * as long as the turn can be followed. Postgres cannot process json with U+0000, so that escape is
+ * removed first; a pair of backslashes is matched too, so that the escape is not found inside one.
  */
 const requestWithoutPrompt = String.raw`(
   select json_object_agg(key, value)
   from json_each(regexp_replace(request::text, '(\\\\)|\\u0000', '\1', 'g')::json) where key <> 'prompt'
 )`;
-/** Stored bytes of the requests that one statement rewrites. */
+/** Stored bytes of requests rewritten per statement. */
 const maxRequestBytes = 4_194_304;
 
-/** Deletes the chunks and the client's prompts of turns that ended long ago. Returns how many turns that were. */
+/** Deletes the chunks and client prompts of turns that ended long ago. Returns how many. */
 export async function pruneChunks(keepMs: number, limit: number): Promise<number> {
   const rows = await sweep(
     (sql) => sql`
@@ -288,8 +293,8 @@ export async function pruneChunks(keepMs: number, limit: number): Promise<number
 }
 
 /**
- * Drops the prompts of pruned turns, of those that older versions pruned, in the order of their ids. Returns the last id
- * looked at, null at the end.
+ * Drops the prompts of turns pruned by older versions, in id order. Returns the last id examined,
+ * null at the end.
  */
 export async function forgetPrompts(afterTurnId: string, limit: number): Promise<string | null> {
   const rows = await sweep(
@@ -307,8 +312,8 @@ export async function forgetPrompts(afterTurnId: string, limit: number): Promise
 }
 
 /**
- * Turns that chunks name, in the order of their ids, and whether that turn is gone. Jumps from turn to turn in the primary
- * key, so its cost does not depend on the number of chunks.
+ * Turn ids found in chunks, in id order, and whether each turn is gone. Skips from turn to turn in
+ * the primary key, so the cost does not depend on the number of chunks.
  */
 export async function listTurnsOfChunks(
   afterTurnId: string,
@@ -331,8 +336,8 @@ export async function listTurnsOfChunks(
 }
 
 /**
- * Deletes up to `limit` chunks of turns that are gone. Nothing is added to such a turn any more: chunks are only inserted
- * where the turn's row is, and an id is never used again. Returns how many it deleted.
+ * Deletes up to `limit` chunks of turns that are gone. Such turns get no new chunks: inserts
+ * require the turn's row, and ids are never reused. Returns how many it deleted.
  */
 export async function deleteOrphanChunks(turnIds: string[], limit: number): Promise<number> {
   const result = await sweep(

@@ -1,4 +1,5 @@
-// Statements on messages. Every one names the owner. No statement reads a whole chat: a branch is walked upward, with an end.
+// Statements on messages, each filtered by owner. None reads a whole chat: branches are walked
+// upward, with a limit.
 import "server-only";
 import { and, eq, getTableColumns, inArray } from "drizzle-orm";
 import { database, pool } from "./client";
@@ -6,21 +7,22 @@ import { messages } from "./schema";
 
 const { searchText: _text, searchWords: _words, searchGrams: _grams, ...columns } = getTableColumns(messages);
 
-/** Without what only the search looks at. */
+/** Without the search columns. */
 export type MessageRow = Omit<typeof messages.$inferSelect, "searchText" | "searchWords" | "searchGrams">;
 export type NewMessage = Omit<MessageRow, "position" | "createdAt">;
 
 export type BranchEnd = {
-  /** The message to begin at. Default: the newest of the chat. */
+  /** The message to start from. Default: the chat's newest. */
   leafId?: string;
   maxMessages: number;
-  /** Of the parts, as JSON. The message at the end is always returned, however large. */
+  /** Of the parts, as JSON. The last message is always returned, however large. */
   maxBytes: number;
 };
 
 /**
- * The end of a branch, oldest first: from the leaf upward along `parent_id`, until a limit is reached. A chat is a tree, since an
- * answer made again is a sibling of the first; the branch in view is the path to the newest message. Empty: no such leaf.
+ * The end of a branch, oldest first: from the leaf upward along `parent_id` until a limit is
+ * reached. A chat is a tree, since a regenerated answer is a sibling of the first; the branch in
+ * view is the path to the newest message. Empty when there is no such leaf.
  */
 export async function listBranch(
   userId: string,
@@ -54,7 +56,7 @@ export async function findMessage(userId: string, id: string): Promise<MessageRo
   return row ?? null;
 }
 
-/** Those of the ids that the user has, in no order. */
+/** The user's messages among these ids, unordered. */
 export async function findMessages(userId: string, ids: string[]): Promise<MessageRow[]> {
   return database()
     .select(columns)

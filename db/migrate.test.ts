@@ -1,4 +1,5 @@
-// A database and versions of Rivulet that do not match: rolling upgrades and roll-backs go on, what cannot work is refused.
+// Version mismatches between database and server: rolling upgrades and rollbacks work, the
+// incompatible is refused.
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { testDatabase } from "@/test/database";
@@ -31,7 +32,7 @@ test("a newer version has changed it so that this one cannot serve: refused with
     "a newer version of Rivulet has changed this database so that this version cannot use it. Start that version or a newer one, " +
       "or restore a backup from before the upgrade. Nothing was changed.",
   );
-  // Neither does this version take it down again.
+  // This version does not lower it either.
   expect(await sql`select floor::float8 from drizzle.rivulet_floor`).toEqual([{ floor: future }]);
   await sql`update drizzle.rivulet_floor set floor = 0`;
   await migrateDatabase(url());

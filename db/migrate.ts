@@ -1,5 +1,6 @@
-// Applies the migrations in db/migrations, and learns what the database is. Safe to call from several processes at once: an
-// advisory lock makes them queue.
+// Applies the migrations in db/migrations and detects the database's traits. Safe to call from
+// several processes at once: an advisory lock serializes them.
+import { advisoryLocks } from "./advisory-locks";
 import "server-only";
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -9,31 +10,29 @@ import postgres from "postgres";
 import { expectPooler } from "./client";
 import { answerMs, serverLimits, setDatabaseTraits } from "./connect";
 
-/** Any constant will do, as long as every version of Rivulet uses the same one. */
-const lockId = 7_305_182_441;
-
 const migrationsFolder = path.join(process.cwd(), "db/migrations");
 /**
- * The oldest migration that a server must know to serve the schema of this version. Raise it with a migration that removes or
- * changes what older servers use (docs/decisions/0017-versions-of-the-database.md).
+ * The oldest migration a server must know to serve this version's schema. Raise it with any
+ * migration that removes or changes what older servers use
+ * (docs/decisions/0017-versions-of-the-database.md).
  */
 const oldestServing = "0000_init";
 
-/** What a server should tell at its start. */
+/** Facts a server reports at startup. */
 export type DatabaseReport = {
-  /** Migrations of a newer version that were applied; this one still serves. */
+  /** Applied migrations of a newer version; this one can still serve. */
   newerMigrations: number;
   /** The role may do far more than Rivulet needs. */
   superuser: boolean;
 };
 
 /**
- * Also learns what stands at the other end. Throws when the database is out of reach, older than version 15, or changed by a
- * newer version of Rivulet in a way that this one cannot serve.
+ * Also detects the database's traits. Throws when the database is unreachable, older than version
+ * 15, or changed by a newer version of Rivulet that this one cannot serve.
  */
 export async function migrateDatabase(url: string): Promise<DatabaseReport> {
   const sql = postgres(url, {
-    // One holds the lock while the other works.
+    // One connection holds the lock while the other works.
     max: 2,
     prepare: false,
     connect_timeout: 10,
@@ -46,7 +45,7 @@ export async function migrateDatabase(url: string): Promise<DatabaseReport> {
     if (row?.version < 150_000)
       throw new Error(`Rivulet needs PostgreSQL 15 or newer; this is ${Math.floor(row?.version / 10_000)}.`);
     setDatabaseTraits({ detectsLostClients: await detectsLostClients(sql) });
-    // Who took the connection is not who carries the statement out.
+    // The connection's backend is not the one that executed the statement: a pooler.
     if (rows.state.pid !== row?.pid) {
       expectPooler();
       await limitRole(sql);
@@ -54,9 +53,9 @@ export async function migrateDatabase(url: string): Promise<DatabaseReport> {
     const [role] = await sql`select rolsuper as superuser from pg_roles where rolname = current_user`;
     let newerMigrations = 0;
     const unlimited = withoutLimits(sql);
-    // Of a transaction, not of the session: a pooler would keep the session, and with it the lock, for ever.
+    // Transaction-scoped: a pooler would keep the session, and with it the lock, for ever.
     await unlimited.begin(async (holder) => {
-      await holder`select pg_advisory_xact_lock(${lockId})`;
+      await holder`select pg_advisory_xact_lock(${advisoryLocks.migrations})`;
       newerMigrations = await requireServable(sql);
       await migrate(drizzle(unlimited), { migrationsFolder });
       await recordFloor(sql);
@@ -67,7 +66,7 @@ export async function migrateDatabase(url: string): Promise<DatabaseReport> {
   }
 }
 
-/** When the known migrations were made, which orders them, by name. */
+/** Creation times of the known migrations, which order them, by name. */
 function knownMigrations(): Map<string, number> {
   const { entries } = JSON.parse(readFileSync(path.join(migrationsFolder, "meta/_journal.json"), "utf8")) as {
     entries: { tag: string; when: number }[];
@@ -75,7 +74,7 @@ function knownMigrations(): Map<string, number> {
   return new Map(entries.map(({ tag, when }) => [tag, when]));
 }
 
-/** The number of applied migrations that this version does not know. Throws when it is too old for them. */
+/** The number of applied migrations unknown to this version. Throws when it is too old. */
 async function requireServable(sql: postgres.Sql): Promise<number> {
   const newest = Math.max(...knownMigrations().values());
   const [made] = await sql`
@@ -92,7 +91,7 @@ async function requireServable(sql: postgres.Sql): Promise<number> {
   return applied?.newer ?? 0;
 }
 
-/** Beside Drizzle's own table, so that it says what the applied migrations ask for. It never goes down. */
+/** Kept beside Drizzle's own table: what the applied migrations require. Never lowered. */
 async function recordFloor(sql: postgres.Sql): Promise<void> {
   const floor = knownMigrations().get(oldestServing) as number;
   await sql`create table if not exists drizzle.rivulet_floor (singleton bool primary key default true check (singleton), floor bigint not null)`;
@@ -102,7 +101,7 @@ async function recordFloor(sql: postgres.Sql): Promise<void> {
     where rivulet_floor.floor < excluded.floor`;
 }
 
-/** Postgres refuses the setting where its platform has no way to do it. */
+/** Postgres refuses the setting on platforms that do not support it. */
 async function detectsLostClients(sql: postgres.Sql): Promise<boolean> {
   try {
     await sql`select set_config('client_connection_check_interval', '1s', true)`;
@@ -114,8 +113,8 @@ async function detectsLostClients(sql: postgres.Sql): Promise<boolean> {
 }
 
 /**
- * A pooler passes no startup parameters on, so the role gets the limits as its own, in this database only. What somebody has
- * set is left as it is. Holds for the connections that the pooler opens from then on.
+ * A pooler drops startup parameters, so the role gets the limits as its own, in this database only.
+ * Existing settings stay. Applies to connections that the pooler opens from then on.
  */
 async function limitRole(sql: postgres.Sql): Promise<void> {
   for (const [name, value] of Object.entries(serverLimits(answerMs)))
@@ -126,7 +125,7 @@ async function limitRole(sql: postgres.Sql): Promise<void> {
     end $$`);
 }
 
-/** A migration takes as long as it takes, whatever limits the role has, and waits for the locks of those who still serve. */
+/** Migrations ignore the role's limits and wait for the locks of servers still running. */
 function withoutLimits(sql: postgres.Sql): postgres.Sql {
   const begin = (work: (tx: postgres.TransactionSql) => Promise<unknown>) =>
     sql.begin(async (tx) => {

@@ -1,16 +1,16 @@
-// How many streams each server holds open for a user: the rows that servers publish for users with more than a few.
-// Rows are refreshed and expire by the database's clock, so a server that died stops counting.
+// Open streams per user and server: rows that servers publish for users with more than a few. Rows
+// are refreshed and expire by the database's clock, so a dead server stops counting.
 import "server-only";
 import { pool } from "./client";
 
-/** Rows that were not refreshed for so long belong to a server that died. */
+/** Older rows belong to a dead server. */
 const expirySeconds = 15;
 
 export type StreamClaim = {
   userId: string;
   /** Open at this server now; never refused. */
   open: number;
-  /** What the server would like to have. */
+  /** What the server asks for. */
   wanted: number;
 };
 export type StreamGrant = {
@@ -22,7 +22,7 @@ export type StreamGrant = {
 };
 export type PublishedStreams = { userId: string; streams: number };
 
-/** Raises this server's rows as far as the ceiling allows, one claim of a user at a time on all servers. */
+/** Raises this server's rows up to the ceiling; serializes claims for one user across servers. */
 export async function claimStreams(serverId: string, claims: StreamClaim[], ceiling: number): Promise<StreamGrant[]> {
   const rows = await pool().sql`
     select owner, granted, elsewhere from claim_streams(
@@ -32,7 +32,7 @@ export async function claimStreams(serverId: string, claims: StreamClaim[], ceil
   return rows.map((row) => ({ userId: row.owner, granted: row.granted, elsewhere: row.elsewhere }));
 }
 
-/** Writes this server's rows as they are, deletes those without streams, and those of servers that died. */
+/** Writes this server's current rows; deletes those without streams and those of dead servers. */
 export async function publishStreams(serverId: string, counts: PublishedStreams[]): Promise<void> {
   await pool().sql`
     with published as (
@@ -55,7 +55,7 @@ export async function publishStreams(serverId: string, counts: PublishedStreams[
     on conflict (user_id, server_id) do update set streams = excluded.streams, refreshed_at = excluded.refreshed_at`;
 }
 
-/** For a server that shuts down: its clients reconnect elsewhere and must find room. */
+/** For shutdown: its clients reconnect elsewhere and must find room. */
 export async function withdrawStreams(serverId: string): Promise<void> {
   await pool().sql`delete from open_streams where server_id = ${serverId}::uuid`;
 }

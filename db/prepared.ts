@@ -1,14 +1,14 @@
-// Drizzle's statements as prepared ones. Unprepared, each is asked for twice (what are its parameters, then itself), and
-// Postgres parses and plans it at every call: more than half of what a small statement costs.
+// Prepares Drizzle's statements. Unprepared, each takes two round trips (describe, execute), and
+// Postgres parses and plans it on every call: more than half the cost of a small statement.
 import "server-only";
 import type { Sql, TransactionSql } from "postgres";
 
-/** A statement with a list in it is another one for every length of the list, and connections keep them all. */
+/** A list makes a different statement for every length, and connections keep them all. */
 const maxParameters = 24;
 
 type Begin = (...args: unknown[]) => Promise<unknown>;
 
-/** The same client; a connection keeps what it has prepared. Does nothing where the client was told not to prepare. */
+/** The same client, with prepared statements per connection. No-op if it must not prepare. */
 export function preparing<T extends Sql | TransactionSql>(sql: T): T {
   return new Proxy(sql, {
     get(target, name) {

@@ -1,4 +1,5 @@
 // Statements on the samples: documents without an owner, one set for all users of a database.
+import { advisoryLocks } from "./advisory-locks";
 import "server-only";
 import { sql } from "drizzle-orm";
 import { database, pool, sweep } from "./client";
@@ -7,22 +8,19 @@ import { documents } from "./schema";
 
 export type NewSample = NewDocument & { fingerprint: string };
 
-/** Any constant will do, as long as every version of Rivulet uses the same one. */
-const lockId = 7_305_182_443;
-
-/** File name to fingerprint. */
+/** File name → fingerprint. */
 export async function readSampleFingerprints(): Promise<Map<string, string | null>> {
   const rows = await pool().sql`select filename, fingerprint from documents where user_id is null`;
   return new Map(rows.map(({ filename, fingerprint }) => [filename, fingerprint]));
 }
 
 /**
- * Makes the sample with its passages, or brings the one of that file name up to date, which keeps its id. One transaction;
- * of several servers at once one does it.
+ * Creates the sample with its passages, or updates the one with that file name, which keeps its id.
+ * One transaction; of several servers only one does it.
  */
 export async function storeSample(sample: NewSample, parts: Omit<NewPassage, "documentId">[]): Promise<void> {
   await database().transaction(async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${lockId})`);
+    await tx.execute(sql`select pg_advisory_xact_lock(${advisoryLocks.samples})`);
     const { id: _, ...values } = sample;
     const [stored] = await tx
       .insert(documents)
@@ -45,14 +43,14 @@ export async function storeSample(sample: NewSample, parts: Omit<NewPassage, "do
   });
 }
 
-/** Samples of other files, which an older version had. */
+/** Deletes samples that only an older version had. */
 export async function deleteOtherSamples(filenames: string[]): Promise<void> {
   await pool().sql`delete from documents where user_id is null and filename <> all(${filenames}::text[])`;
 }
 
 /**
- * Deletes the copies of samples that older versions made, of up to `limit` users. What such a user had deleted of them stays
- * hidden. Returns how many users that were.
+ * Deletes the sample copies that older versions made, for up to `limit` users. Samples such a user
+ * had deleted stay hidden. Returns the number of users.
  */
 export async function deleteSampleCopies(filenames: string[], limit: number): Promise<number> {
   return sweep(async (sql) => {

@@ -1,6 +1,7 @@
-// The tables. Chats and messages are keyed by (user, id): clients choose those ids, and a namespace per user
-// makes somebody else's id indistinguishable from an unknown one (docs/protocol.md §5).
-// What a model or a client wrote is `json`, never `jsonb`: json keeps key order and \u0000, so a replay has the same bytes.
+// The tables. Chats and messages are keyed by (user, id): clients choose those ids, and a namespace
+// per user makes another user's id indistinguishable from an unknown one (docs/protocol.md §5).
+// What a model or client wrote is `json`, never `jsonb`: json keeps key order and \u0000, so a
+// replay has the same bytes.
 import { sql } from "drizzle-orm";
 import {
   type AnyPgColumn,
@@ -32,22 +33,22 @@ export const users = pgTable(
     email: text().unique(),
     name: text(),
     passwordHash: text(),
-    /** Accounts in ADMIN_EMAILS are administrators, too. */
+    /** Accounts in ADMIN_EMAILS are administrators too. */
     role: text().$type<"user" | "admin">().notNull().default("user"),
-    /** In every session's JWT; raising it ends all sessions of the user. */
+    /** Part of every session's JWT; raising it ends all of the user's sessions. */
     sessionVersion: integer().notNull().default(1),
-    /** The last small chat number given out. */
+    /** The last chat number assigned. */
     lastChatNumber: integer().notNull().default(0),
-    /** The last task number given out. */
+    /** The last task number assigned. */
     lastTaskNumber: integer().notNull().default(0),
     createdAt: instant().notNull().defaultNow(),
-    /** The last request of a guest, to the hour. Idle guests are deleted (lib/chats/sweep.ts). */
+    /** A guest's last request, to the hour. Idle guests are deleted (lib/chats/sweep.ts). */
     lastSeenAt: instant().notNull().defaultNow(),
   },
   (t) => [index("users_idle_guests").on(t.lastSeenAt).where(sql`email is null`)],
 );
 
-/** Signed-in browsers. next-auth's JWT names its row as `sid`. */
+/** Signed-in browsers. next-auth's JWT refers to its row as `sid`. */
 export const sessions = pgTable(
   "sessions",
   {
@@ -56,10 +57,10 @@ export const sessions = pgTable(
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
     createdAt: instant().notNull().defaultNow(),
-    /** Updated at most once every few minutes (db/sessions.ts). */
+    /** Updated at most once every five minutes (db/sessions.ts). */
     lastSeenAt: instant().notNull().defaultNow(),
     expiresAt: instant().notNull(),
-    /** The row stays after a sign-out, so that the JWT it was made from cannot make it again. */
+    /** The row outlives a sign-out, so that its JWT cannot recreate it. */
     endedAt: instant(),
     /** Of the browser that signed in; bounded and printable. */
     userAgent: text().notNull().default(""),
@@ -74,7 +75,10 @@ export const tokens = pgTable(
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
-    /** The token that made this one; revoking a token revokes its descendants. Null: made with a session or a password. */
+    /**
+     * The token that created this one; revoking a token revokes its descendants. Null: created with
+     * a session or password.
+     */
     parentId: uuid().references((): AnyPgColumn => tokens.id, { onDelete: "cascade" }),
     name: text().notNull(),
     /** SHA-256 of the token, hex. The token itself is shown once and never stored. */
@@ -97,7 +101,7 @@ export const chats = pgTable(
     number: integer().notNull(),
     title: text().notNull(),
     pinned: boolean().notNull().default(false),
-    /** False for the chat of a stateless API call: it is in no list, and swept a day after its last use. */
+    /** False for the chat of a stateless API call: unlisted, and swept a day after its last use. */
     listed: boolean().notNull().default(true),
     createdAt: instant().notNull().defaultNow(),
     updatedAt: instant().notNull().defaultNow(),
@@ -116,16 +120,16 @@ export const messages = pgTable(
     /** The turn that writes this message; null for user messages. */
     turnId: uuid(),
     role: text().$type<"user" | "assistant">().notNull(),
-    /** `complete` for user messages; an assistant message has the state of its turn. */
+    /** `complete` for user messages; an assistant message has its turn's state. */
     status: text().notNull().default("complete"),
     parts: json().notNull(),
     metadata: json(),
     /** The plain text of the parts. */
     text: text().notNull().default(""),
-    /** Order of insertion. Two messages of one transaction share created_at. */
+    /** Insertion order. Two messages of one transaction share created_at. */
     position: bigint({ mode: "number" }).notNull().generatedAlwaysAsIdentity(),
     createdAt: instant().notNull().defaultNow(),
-    /** What the search looks at (db/chat-search.ts); null until a finished message is indexed. */
+    /** Search columns (db/chat-search.ts); null until a finished message is indexed. */
     searchText: text(),
     searchWords: tsvector(),
     searchGrams: bit({ dimensions: 2048 }),
@@ -149,26 +153,32 @@ export const turns = pgTable(
     messageId: text().notNull(),
     /** Idempotency key: the header, else the user message's id. */
     clientKey: text().notNull(),
-    /** Of what was sent with the key. Null: stored by a version that had none. */
+    /** Of the request sent with the key. Null: stored by a version without fingerprints. */
     fingerprint: text(),
-    /** What was asked for besides the text: {model, searchMode, documentIds}. Its `prompt` goes with the chunks. */
+    /**
+     * The request without the text: {model, searchMode, documentIds}. `prompt` goes with the
+     * chunks.
+     */
     request: json().notNull(),
     state: text().$type<"running" | "complete" | "stopped" | "failed" | "interrupted">().notNull().default("running"),
-    /** Raised by whoever takes the turn over; a writer with an older epoch can no longer append. */
+    /** Raised by every takeover; a writer with an older epoch cannot append. */
     epoch: integer().notNull().default(1),
-    /** Owners that died while the turn ran. One that hands its turns over is not counted. */
+    /** Owners that died while the turn ran. A handover does not count. */
     crashes: integer().notNull().default(0),
     leaseUntil: instant().notNull(),
     stopRequestedAt: instant(),
     lastSeq: integer().notNull().default(0),
-    /** Estimate of the prompt, for a turn that ends without the provider's figures. */
+    /** Estimated prompt tokens, for a turn that ends without the provider's figures. */
     promptTokens: integer().notNull().default(0),
-    /** Held of the day's budgets while the turn runs: the prompt and the cap on the answer. 0: costs nothing. */
+    /**
+     * Reserved from the day's budgets while the turn runs: the prompt and the cap on the answer. 0:
+     * costs nothing.
+     */
     reservedTokens: integer().notNull().default(0),
     error: json(),
     createdAt: instant().notNull().defaultNow(),
     endedAt: instant(),
-    /** When the chunks were deleted; from then on the turn is followed from its message. */
+    /** When the chunks were deleted; from then on readers get the turn from its message. */
     prunedAt: instant(),
   },
   (t) => [
@@ -180,22 +190,22 @@ export const turns = pgTable(
 );
 
 /**
- * Tokens that ended turns used, by the UTC day on which they started. No foreign key: who deletes an account does not
- * give the server's budget back. Old days are pruned.
+ * Tokens used by ended turns, by the UTC day on which they started. No foreign key: deleting an
+ * account must not refund the server's budget. Old days are pruned.
  */
 export const tokenUsage = pgTable(
   "token_usage",
   {
     day: date().notNull(),
     userId: uuid().notNull(),
-    /** Was a guest when the row was made. */
+    /** Whether the user was a guest when the row was created. */
     guest: boolean().notNull(),
     tokens: bigint({ mode: "number" }).notNull(),
   },
   (t) => [primaryKey({ columns: [t.day, t.userId] })],
 );
 
-/** No foreign key: it would cost a trigger for each chunk. Whoever deletes turns deletes their chunks. */
+/** No foreign key: it would cost a trigger per chunk. Deleting turns must delete chunks. */
 export const turnChunks = pgTable(
   "turn_chunks",
   {
@@ -210,16 +220,19 @@ export const documents = pgTable(
   "documents",
   {
     id: uuid().primaryKey(),
-    /** Null: a sample, which all users share. */
+    /** Null: a sample, shared by all users. */
     userId: uuid().references(() => users.id, { onDelete: "cascade" }),
     title: text().notNull(),
     filename: text().notNull(),
     mediaType: text().notNull(),
     bytes: integer().notNull(),
     passageCount: integer().notNull(),
-    /** Came with Rivulet. With an owner it is a copy that an older version made, which nobody sees and the sweep deletes. */
+    /**
+     * Came with Rivulet. With an owner it is a hidden copy made by an older version, which the
+     * sweep deletes.
+     */
     sample: boolean().notNull().default(false),
-    /** Of a sample: tells whether the file has changed. */
+    /** For a sample: detects a changed file. */
     fingerprint: text(),
     createdAt: instant().notNull().defaultNow(),
   },
@@ -230,7 +243,7 @@ export const documents = pgTable(
   ],
 );
 
-/** Samples that a user has deleted, as far as that user is concerned. By name: the sample itself may be made anew. */
+/** Samples that a user has deleted from view. By name: the sample itself may be recreated. */
 export const hiddenSamples = pgTable(
   "hidden_samples",
   {
@@ -249,7 +262,7 @@ export const passages = pgTable(
     documentId: uuid()
       .notNull()
       .references(() => documents.id, { onDelete: "cascade" }),
-    /** As the document's. */
+    /** Same as the document's. */
     userId: uuid(),
     ordinal: integer().notNull(),
     /** The headings above the passage, outermost first, joined with " › ". */
@@ -269,9 +282,9 @@ export const invitations = pgTable(
     id: uuid().primaryKey(),
     /** SHA-256 of the token in the link, hex. */
     hash: text().notNull().unique(),
-    /** The only address that may use it. Null: any. */
+    /** The only email address that may use it. Null: any. */
     email: text(),
-    /** Of the account it makes. */
+    /** Of the account it creates. */
     role: text().$type<"user" | "admin">().notNull(),
     createdBy: uuid()
       .notNull()
@@ -283,14 +296,14 @@ export const invitations = pgTable(
   (t) => [index().on(t.createdBy)],
 );
 
-/** What the user wants to get done; kept by the tools of lib/tools/tasks.ts. */
+/** The user's to-do items, managed by the tools of lib/tools/tasks.ts. */
 export const tasks = pgTable(
   "tasks",
   {
     userId: uuid()
       .notNull()
       .references(() => users.id, { onDelete: "cascade" }),
-    /** The user's own small number for this task: 1, 2, 3 … never given twice. Models copy it without a slip. */
+    /** The user's own number for this task: 1, 2, 3 … never reused. Models copy it reliably. */
     number: integer().notNull(),
     title: text().notNull(),
     description: text().notNull().default(""),
@@ -301,11 +314,13 @@ export const tasks = pgTable(
   (t) => [primaryKey({ columns: [t.userId, t.number] })],
 );
 
-/** How often something was done in a window that ends at `expires_at` (lib/limits.ts). Unlogged: a crash may reset it. */
+/**
+ * Uses per window, which ends at `expires_at` (lib/limits.ts). Unlogged: a crash may reset them.
+ */
 export const rateLimits = pgTable(
   "rate_limits",
   {
-    /** What is limited, by which of its limits, and whose uses these are. */
+    /** What is limited, by which limit, and for whom. */
     key: text().primaryKey(),
     uses: integer().notNull(),
     expiresAt: instant().notNull(),
@@ -314,14 +329,15 @@ export const rateLimits = pgTable(
 );
 
 /**
- * Streams and feeds that a server holds open for a user, where that are more than a few (lib/stream-slots.ts). Unlogged: a
- * crash may reset it, servers write their rows again. No foreign key: a server must not wait for a user's row.
+ * Streams and feeds that a server holds open for a user with more than a few (lib/stream-slots.ts).
+ * Unlogged: after a crash servers write their rows again. No foreign key: a server must not wait
+ * for a user's row.
  */
 export const openStreams = pgTable(
   "open_streams",
   {
     userId: uuid().notNull(),
-    /** Of one process, new at each start. */
+    /** One process, new at each start. */
     serverId: uuid().notNull(),
     streams: integer().notNull(),
     refreshedAt: instant().notNull(),
@@ -330,9 +346,10 @@ export const openStreams = pgTable(
 );
 
 /**
- * How many bytes of messages and documents a user stores: the sum of the rows. Triggers add one for each statement that adds,
- * changes or deletes such rows; `require_room` joins them now and then. Rows and not one counter: the log's commit adds to many
- * users at once and must not wait for a user's lock. No foreign key, which would be such a lock; a trigger deletes with the user.
+ * Bytes of messages and documents a user stores: the sum of the rows. Triggers add a row for each
+ * statement that adds, changes or deletes such data; `require_room` merges them now and then. Rows,
+ * not one counter: the log's commit adds for many users at once and must not wait for a user's
+ * lock. No foreign key, which would take such a lock; a trigger deletes with the user.
  */
 export const storageChanges = pgTable(
   "storage_changes",

@@ -1,26 +1,27 @@
-// What a message is found by, apart from its words: its text in a form that compares, and a signature of its characters that tells
-// cheaply which texts cannot hold a given one. Pure. For every script alike: pg_trgm knows only what the database's locale calls a
-// letter, which in the embedded database is ASCII (decision 0018).
+// Substring search over messages: a normalized text, and a character signature that cheaply rules
+// out texts that cannot contain a query. Pure. Works for every script: pg_trgm only knows the
+// letters of the database's locale, which is ASCII in the embedded database (decision 0018).
 
-/** Of a longer message the beginning is searched: about ten pages. */
+/** Only the beginning of a longer message is searched: about ten pages. */
 const maxCharacters = 10_000;
 /** An answer of 2,000 characters sets a third of them. */
 export const gramBits = 2048;
 const one = "1".charCodeAt(0);
 
-/** Case, width, composed letters and white space no longer make a difference. */
+/** Folds case, width, composed letters and white space. */
 export function foldText(text: string): string {
   const beginning = text.slice(0, maxCharacters).toWellFormed().replaceAll("\0", " ");
   return beginning.normalize("NFKC").toLowerCase().replace(/\s+/g, " ").slice(0, maxCharacters).toWellFormed();
 }
 
-/** Scripts that are written without spaces: there a word is often two characters. */
+/** Scripts without spaces, where a word is often two characters. */
 const unspaced =
   /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}]/u;
 
 /**
- * A bit for each three characters in a row, and for each two of an unspaced script, as Postgres reads a bit string. If a text holds
- * another, its signature holds all bits of the other's; the reverse has to be checked. Texts too short for either have none.
+ * One bit per trigram, and per bigram of an unspaced script, as a Postgres bit string. If a text
+ * contains another, its signature has all of the other's bits; the converse must be checked. Texts
+ * too short for either have no bits.
  */
 export function gramsOf(folded: string): string {
   const bits = Buffer.alloc(gramBits, "0");
@@ -43,7 +44,7 @@ export function gramsOf(folded: string): string {
   return bits.toString("latin1");
 }
 
-/** One step of MurmurHash3. */
+/** One round of MurmurHash3. */
 function mix(hash: number, code: number): number {
   const scrambled = Math.imul(code, 0xcc9e2d51);
   const mixed = hash ^ Math.imul((scrambled << 15) | (scrambled >>> 17), 0x1b873593);

@@ -1,4 +1,4 @@
-// Statements on sessions, and on all credentials of a user at once.
+// Statements on sessions and on all credentials of a user.
 import "server-only";
 import { and, desc, eq, gt, isNull, sql as statement } from "drizzle-orm";
 import { database, pool, type Statements } from "./client";
@@ -6,23 +6,23 @@ import { sessions } from "./schema";
 import { type CallerRow, callerColumns, seenCaller } from "./users";
 
 export type SessionKey = {
-  /** The row; for a JWT of before sessions had rows its `jti`, of which a row is made at the next page visit. */
+  /** The row; for a JWT older than session rows its `jti`: the next page visit creates the row. */
   id: string;
   userId: string;
-  /** `users.session_version` when the JWT was made. */
+  /** `users.session_version` when the JWT was issued. */
   version: number;
-  /** The JWT names no row. Only such a one is good without a row. */
+  /** The JWT names no row. Only such a JWT is valid without a row. */
   rowless: boolean;
 };
 
 export type SessionRow = typeof sessions.$inferSelect;
 
-/** A guest's session is the only way to its chats, so it lasts a year from its last use. */
+/** A session is a guest's only access to its chats, so it lasts a year from its last use. */
 export const sessionDays = 365;
-/** Live sessions a user may have; signing in once more ends the one that was not used for longest. */
+/** Live sessions per user; another sign-in ends the least recently used one. */
 const maxSessions = 100;
 
-/** Asked by every request with a session. Records the use, at most once in five minutes. */
+/** Runs on every request with a session. Records the use, at most once in five minutes. */
 export async function findSessionUser(key: SessionKey): Promise<CallerRow | null> {
   const { sql } = pool();
   const [row] = await sql`
@@ -38,7 +38,7 @@ export async function findSessionUser(key: SessionKey): Promise<CallerRow | null
   return seenCaller(row);
 }
 
-/** Which of these sessions are over. One statement, however many there are. */
+/** The ended sessions among these, in one statement. */
 export async function listEndedSessions(keys: SessionKey[]): Promise<string[]> {
   const { sql } = pool();
   const rows = await sql<{ id: string }[]>`
@@ -53,13 +53,13 @@ export async function listEndedSessions(keys: SessionKey[]): Promise<string[]> {
 
 type Fragment = ReturnType<Statements>;
 
-/** Of a row of `users` with its row of `sessions`, if any. */
+/** Condition on a row of `users` joined with its row of `sessions`, if any. */
 function isLive(sql: Statements, version: Fragment, rowless: Fragment) {
   return sql`users.session_version = ${version} and case
     when sessions.id is null then ${rowless} else sessions.ended_at is null and sessions.expires_at > now() end`;
 }
 
-/** Makes the row, unless there is one with this id. Null when there is no such user. */
+/** Inserts the row unless the id exists. Null when there is no such user. */
 export async function insertSession(
   sql: Statements,
   { id, userId, userAgent }: { id: string; userId: string; userAgent: string },
@@ -82,7 +82,7 @@ export async function insertSession(
 const live = (userId: string) =>
   and(eq(sessions.userId, userId), isNull(sessions.endedAt), gt(sessions.expiresAt, statement`now()`));
 
-/** The most recently used first. */
+/** Most recently used first. */
 export async function listSessions(userId: string): Promise<SessionRow[]> {
   return database()
     .select()
@@ -102,14 +102,17 @@ export async function endSession(userId: string, id: string): Promise<boolean> {
   return ended.length > 0;
 }
 
-/** Ends all sessions of the user. With the version raised no row has to remember that. */
+/** Ends all sessions of the user. Raising the version means that no row has to record it. */
 export async function endAllSessions(sql: Statements, userId: string): Promise<void> {
   await sql`
     with ended as (delete from sessions where user_id = ${userId})
     update users set session_version = session_version + 1 where id = ${userId}`;
 }
 
-/** Ends all sessions and revokes all tokens of the user. Belongs into the transaction that changes what the user may do. */
+/**
+ * Ends all sessions and revokes all tokens of the user. Run it in the transaction that changes the
+ * user's rights.
+ */
 export async function endAllCredentials(sql: Statements, userId: string): Promise<void> {
   await endAllSessions(sql, userId);
   await sql`delete from tokens where user_id = ${userId}`;

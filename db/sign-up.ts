@@ -1,5 +1,7 @@
-// Accounts come into being here: new ones, and guests who get an address. Who may, and as what, is decided in the
-// transaction that stores the account, so that one invitation makes one account and one account is the first.
+// Creates accounts: new ones, and guests who add an email address. The transaction that stores the
+// account also checks who may sign up and as what, so that one invitation creates one account and
+// only one account is the first.
+import { advisoryLocks } from "./advisory-locks";
 import "server-only";
 import { pool, type Statements } from "./client";
 import { endAllCredentials } from "./sessions";
@@ -8,17 +10,17 @@ import type { CallerRow, UserRow } from "./users";
 export type NewAccount = { id: string; email: string; name: string | null; passwordHash: string };
 
 export type SignUpRule = {
-  /** Hash of the invitation's token, if there is one. */
+  /** Hash of the invitation's token, if any. */
   invitation: string | null;
-  /** An account may be made without an invitation. */
+  /** Sign-up needs no invitation. */
   open: boolean;
-  /** May be the first account, whatever the rest says. */
+  /** May be the first account, whatever the other fields say. */
   first: boolean;
 };
 
 /**
- * `closed`: an invitation is needed. `invitation`: the one given is used, expired, unknown or for another address. `setup`: it
- * would be the first account and may not be.
+ * `closed`: an invitation is required. `invitation`: the one given is used, expired, unknown or for
+ * another address. `setup`: this would be the first account, which is not allowed.
  */
 export class SignUpRefused extends Error {
   readonly reason: "closed" | "invitation" | "setup";
@@ -29,23 +31,20 @@ export class SignUpRefused extends Error {
   }
 }
 
-/** Any constant will do. */
-const signUpLock = 7_305_182_443;
-
 export async function hasAccounts(sql: Statements = pool().sql): Promise<boolean> {
   const [row] = await sql`select exists (select from users where email is not null) as some`;
   return row?.some ?? false;
 }
 
 /**
- * Stores the account, or gives the guest its address and password and ends all credentials of the guest. The first account
- * of an installation is an administrator. Throws SignUpRefused, and the unique violation when the address is taken;
- * the invitation is then not used up.
+ * Stores the account, or gives the guest its address and password and revokes the guest's
+ * credentials. An installation's first account is an administrator. Throws SignUpRefused, or the
+ * unique violation when the address is taken; that does not consume the invitation.
  */
 export async function insertAccount(account: NewAccount, rule: SignUpRule, guestId?: string): Promise<CallerRow> {
   const { id, email, name, passwordHash } = account;
   return pool().sql.begin(async (sql) => {
-    await sql`select pg_advisory_xact_lock(${signUpLock})`;
+    await sql`select pg_advisory_xact_lock(${advisoryLocks.signUp})`;
     const role = await roleOf(sql, email, rule);
     if (guestId) {
       const [upgraded] = await sql<CallerRow[]>`

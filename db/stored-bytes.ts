@@ -1,10 +1,12 @@
-// The bytes of users from before the database counted them. Since then triggers add to `storage_changes` with every statement.
+// Counts bytes stored before the database tracked them. Since then triggers add to
+// `storage_changes` on every statement.
 import "server-only";
 import { sweep } from "./client";
 
 /**
- * Adds what up to `limit` users had stored before, and returns how many users that were. Of one snapshot: all that is stored, less what
- * is counted already. So it is right whatever is written meanwhile, and each user is counted once, by one server.
+ * Adds what up to `limit` users had stored before, and returns the number of users. Computed from
+ * one snapshot: everything stored minus what is already counted. So concurrent writes do no harm,
+ * and each user is counted once, by one server.
  */
 export async function countStoredBytes(limit: number): Promise<number> {
   const [row] = await sweep(

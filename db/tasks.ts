@@ -1,4 +1,4 @@
-// Statements on tasks. Every one names the owner: a number of somebody else's list does not exist.
+// Statements on tasks, each filtered by owner: numbers of other users do not exist here.
 import "server-only";
 import { and, asc, eq, gt, isNotNull, isNull, sql } from "drizzle-orm";
 import { database } from "./client";
@@ -6,14 +6,14 @@ import { tasks, users } from "./schema";
 
 export type TaskRow = typeof tasks.$inferSelect;
 
-/** Null when the user has `atMost` tasks already; of inserts at the same time not one goes over it. */
+/** Null when the user already has `atMost` tasks; concurrent inserts cannot exceed it. */
 export async function insertTask(
   userId: string,
   task: Pick<TaskRow, "title" | "description">,
   atMost: number,
 ): Promise<TaskRow | null> {
   return database().transaction(async (tx) => {
-    // The user's row is the lock under which the tasks are counted.
+    // The user's row is the lock under which tasks are counted.
     const [user] = await tx
       .update(users)
       .set({ lastTaskNumber: sql`${users.lastTaskNumber} + 1` })
@@ -31,7 +31,7 @@ export async function insertTask(
 
 export type TaskFilter = { completed?: boolean; afterNumber?: number; limit: number };
 
-/** In the order in which they were added. */
+/** In insertion order. */
 export async function listTasks(userId: string, { completed, afterNumber, limit }: TaskFilter): Promise<TaskRow[]> {
   const state = completed === undefined ? undefined : (completed ? isNotNull : isNull)(tasks.completedAt);
   return database()
@@ -44,7 +44,10 @@ export async function listTasks(userId: string, { completed, afterNumber, limit 
 
 export type TaskChange = { title?: string; description?: string; completed?: boolean };
 
-/** The task as it is now; null when there is none with this number. A completed one keeps its first time. */
+/**
+ * The updated task; null when there is none with this number. A completed one keeps its first
+ * completion time.
+ */
 export async function updateTask(
   userId: string,
   number: number,
@@ -61,7 +64,7 @@ export async function updateTask(
 
 const firstTime = sql`coalesce(${tasks.completedAt}, now())`;
 
-/** The task as it was; null when there is none with this number. */
+/** The deleted task; null when there is none with this number. */
 export async function deleteTask(userId: string, number: number): Promise<TaskRow | null> {
   const [row] = await database()
     .delete(tasks)

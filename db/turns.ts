@@ -1,4 +1,4 @@
-// Statements on turns besides the log's own: beginning one, finding one, asking one to stop.
+// Statements on turns besides the log's: starting, finding, and requesting a stop.
 import "server-only";
 import { and, desc, eq, getTableColumns, sql } from "drizzle-orm";
 import type { TransactionSql } from "postgres";
@@ -8,7 +8,7 @@ import type { NewMessage } from "./messages";
 import { turns } from "./schema";
 import { type TurnCeilings, TurnRefused } from "./usage";
 
-/** `ageMs`: since it began, by the database's clock alone; 0 for one that begins now. */
+/** `ageMs`: time since its start by the database's clock; 0 for a turn that starts now. */
 export type TurnRow = typeof turns.$inferSelect & { ageMs?: number };
 
 const turnColumns = {
@@ -22,14 +22,14 @@ export type NewTurn = Pick<
 > &
   Partial<Pick<TurnRow, "fingerprint" | "lastSeq">>;
 
-/** What a send has to know before it is stored. */
+/** What a send needs to know before it is stored. */
 export type SendState = {
-  /** The turn that began with this key. */
+  /** The turn that started with this key. */
   turnId: string | null;
   chat: {
     id: string;
     title: string;
-    /** To the microsecond; another one whenever a turn has begun in the chat. */
+    /** To the microsecond; changes whenever a turn starts in the chat. */
     updatedAt: string;
     /** The newest message. */
     last: { id: string; role: "user" | "assistant"; parentId: string | null } | null;
@@ -59,23 +59,24 @@ export async function readSendState(
   return { turnId: row.turn_id, chat: { id: row.chat_id, title: row.title, updatedAt: row.updated_at, last } };
 }
 
-/** A message that is new with the turn, in its chat. */
+/** A message created with the turn, in its chat. */
 export type TurnMessage = Omit<NewMessage, "userId" | "chatId">;
 
 /**
- * Where a turn begins: a new chat with the user's next number, or one that is there; with `updatedAt` if it is the chat's.
- * Unless `listed` is false the chat is in the user's lists from then on.
+ * Where a turn starts: a new chat with the user's next number, or an existing one; with
+ * `updatedAt`, only if it still matches. Unless `listed` is false the chat is listed from then on.
  */
 export type TurnChat = ({ newTitle: string } | { updatedAt?: string }) & { listed?: boolean };
 
 /**
- * Stores the turn with the messages that are new with it, and tells those who watch the chat: all of it or nothing, in one
- * statement. The turn comes first: its unique indexes decide between equal and competing sends before anything else is written.
- * Null when there is no such chat (any more), or no such user. Violates a unique index of `chats` when the chat or its number is
- * taken, `turns_one_per_key` or `turns_one_running_per_chat` when there is such a turn already, that of `messages` when
- * a message's id is used. Throws TurnRefused when a ceiling leaves no room; `admit_turn` locks the user's row and, for
- * budgets of several users, the whole server, so concurrent sends cannot exceed one together. Raises RV001 when the chats or
- * the bytes that the user stores would exceed theirs.
+ * Stores the turn with its new messages and notifies the chat's watchers, atomically in one
+ * statement. The turn comes first: its unique indexes decide between equal and competing sends
+ * before anything else is written. Null when the chat or user does not exist. Violates a unique
+ * index of `chats` when the chat or its number is taken, `turns_one_per_key` or
+ * `turns_one_running_per_chat` when there is already such a turn, that of `messages` when a message
+ * id is used. Throws TurnRefused when a ceiling leaves no room; `admit_turn` locks the user's row
+ * and, for budgets of several users, the whole server, so concurrent sends cannot exceed one
+ * together. Raises RV001 when the user's stored chats or bytes would exceed theirs.
  */
 export async function insertTurn(
   sql: Statements,
@@ -147,7 +148,7 @@ export async function insertTurn(
   return row?.lease_until
     ? {
         ...turn,
-        // As it is read back.
+        // In the form in which it is read back.
         request: JSON.parse(request),
         fingerprint,
         lastSeq,
@@ -166,7 +167,7 @@ export async function insertTurn(
     : null;
 }
 
-/** The beginning of a log, stored in the transaction of its turn, whose `lastSeq` counts these. */
+/** A log's prefix, stored in its turn's transaction; the turn's `lastSeq` includes it. */
 export async function insertChunks(
   sql: TransactionSql,
   turnId: string,
@@ -202,7 +203,7 @@ export async function findRunningTurn(userId: string, chatId: string): Promise<T
   return row ?? null;
 }
 
-/** The running turn that was asked for this, whatever its chat; of several the youngest. */
+/** The running turn with this fingerprint, in any chat; of several the newest. */
 export async function findRunningTwin(userId: string, fingerprint: string): Promise<TurnRow | null> {
   const [row] = await database()
     .select(turnColumns)
@@ -213,7 +214,7 @@ export async function findRunningTwin(userId: string, fingerprint: string): Prom
   return row ?? null;
 }
 
-/** Those of these turns whose client runs the tools. */
+/** The turns among these whose client runs the tools. */
 export async function listWithClientTools(userId: string, ids: string[]): Promise<string[]> {
   const rows = await pool().sql`
     select id from turns
@@ -221,7 +222,7 @@ export async function listWithClientTools(userId: string, ids: string[]): Promis
   return rows.map(({ id }) => id);
 }
 
-/** The turn of a chat that began last, running or not. */
+/** The chat's most recently started turn, running or not. */
 export async function findLatestTurn(userId: string, chatId: string): Promise<TurnRow | null> {
   const [row] = await database()
     .select()
@@ -232,7 +233,9 @@ export async function findLatestTurn(userId: string, chatId: string): Promise<Tu
   return row ?? null;
 }
 
-/** Compare-and-set: true when the turn was running and is now asked to stop. Its owner is told by NOTIFY. */
+/**
+ * Compare-and-set: true when the turn was running and is now asked to stop. NOTIFY tells its owner.
+ */
 export async function requestStop(turnId: string, channel: string): Promise<boolean> {
   const rows = await pool().sql`
     with asked as (
@@ -244,8 +247,8 @@ export async function requestStop(turnId: string, channel: string): Promise<bool
 }
 
 /**
- * Replaces what was asked for with the turn. False when the turn was pruned or deleted since it was read, which may have
- * changed it.
+ * Replaces the turn's stored request. False when the turn was pruned, which may have changed the
+ * request, or deleted since it was read.
  */
 export async function replaceRequest(
   { userId, id, prunedAt }: Pick<TurnRow, "userId" | "id" | "prunedAt">,
@@ -258,14 +261,14 @@ export async function replaceRequest(
   return rows.length > 0;
 }
 
-/** An answer older than this has been dealt with by the person, and would come as a surprise. */
+/** An older answer has been dealt with by the user; continuing it would come as a surprise. */
 const continueWithinMs = 600_000;
-/** A turn that so many servers crashed with may be what killed them. */
+/** A turn that crashed this many servers may be the cause. */
 const maxCrashes = 3;
 
 /**
- * Turns that were interrupted lately, behind which nothing was asked in their chat, and which continue no other. Of all users:
- * for the server's own work.
+ * Recently interrupted turns with no later question in their chat that do not continue another
+ * turn. Across all users: for the server's own work.
  */
 export async function listContinuable(
   limit: number,

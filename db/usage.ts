@@ -1,19 +1,22 @@
-// Statements on token usage besides those of the log, which settle it with each terminal (db/log.ts).
+// Statements on token usage besides the log's, which settle it with each terminal (db/log.ts).
 import "server-only";
 import { sweep } from "./client";
 
-/** What a turn may take when it starts. A null budget is none. */
+/** Limits a turn must fit when it starts. A null budget is unlimited. */
 export type TurnCeilings = {
-  /** Running turns of the user, this one included. */
+  /** Running turns of the user, including this one. */
   running: number;
-  /** Chats of the user, if the turn makes one, and bytes of the user's messages and documents. Left out: not checked. */
+  /**
+   * The user's chats, if the turn creates one, and stored bytes of messages and documents.
+   * Undefined: not checked.
+   */
   chats?: number;
   storedBytes?: number;
-  /** Estimated tokens of what is new in the prompt; the chat's messages are added where a budget applies. */
+  /** Estimated tokens of the new part of the prompt; budgets add the chat's messages. */
   promptTokens: number;
-  /** The cap on the answer. With 0 the turn costs nothing and is not counted. */
+  /** The cap on the answer. With 0 the turn is free and not counted. */
   outputTokens: number;
-  /** Tokens a day in UTC: of an account, of a guest, of all guests together, of the whole server. */
+  /** Tokens per UTC day: per account, per guest, for all guests together, for the whole server. */
   budgets: { account: number | null; guest: number | null; allGuests: number | null; server: number | null };
 };
 

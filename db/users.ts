@@ -8,7 +8,7 @@ import { tokens, users } from "./schema";
 
 export type UserRow = typeof users.$inferSelect;
 export type TokenRow = typeof tokens.$inferSelect;
-/** What every request learns of its caller. */
+/** What every request learns about its caller. */
 export type CallerRow = Pick<UserRow, "id" | "email" | "name" | "role">;
 
 export async function insertUser(
@@ -18,15 +18,18 @@ export async function insertUser(
   return row ?? null;
 }
 
-/** How exactly it is known when a guest was last seen; one update an hour costs nothing. */
+/** Precision of a guest's last visit; one update an hour costs nothing. */
 const seenInterval = "1 hour";
 
-/** Of a row of `users`: what `seenCaller` takes. */
+/** Columns of `users` that `seenCaller` takes. */
 export const callerColumns = (sql: Statements) => sql`
   users.id, users.email, users.name, users.role, users.session_version,
   users.email is null and users.last_seen_at < now() - ${seenInterval}::interval as unseen`;
 
-/** The caller, who was seen now. Null when the guest's credentials were taken meanwhile: whoever is deleted must not come back to half of it. */
+/**
+ * Marks the caller as seen. Null when the guest's credentials were revoked meanwhile: a guest being
+ * deleted must not return to half of its data.
+ */
 export async function seenCaller({ id, email, name, role, session_version, unseen }: Row): Promise<CallerRow | null> {
   if (unseen) {
     const result = await pool().sql`
@@ -36,7 +39,7 @@ export async function seenCaller({ id, email, name, role, session_version, unsee
   return { id, email, name, role };
 }
 
-/** Guests with something open are not idle. */
+/** Guests with an open stream are not idle. */
 export async function markSeen(userIds: string[]): Promise<void> {
   await pool().sql`
     update users set last_seen_at = now()
@@ -44,8 +47,9 @@ export async function markSeen(userIds: string[]): Promise<void> {
 }
 
 /**
- * Ends all credentials of up to `limit` guests that were not seen for `days` and have no running turn, longest idle first.
- * From here on nobody can reach what they own. Guests claimed earlier that are still there come again.
+ * Revokes all credentials of up to `limit` guests unseen for `days` and without a running turn,
+ * longest idle first. From here on nobody can reach their data. Guests claimed earlier that still
+ * exist are returned again.
  */
 export async function claimIdleGuests(days: number, limit: number): Promise<string[]> {
   const rows = await sweep(
@@ -68,7 +72,7 @@ export async function claimIdleGuests(days: number, limit: number): Promise<stri
   return rows.map(({ id }) => id);
 }
 
-/** With all that is left of it. False when it is no guest. */
+/** With everything left of it. False when it is not a guest. */
 export async function deleteGuest(id: string): Promise<boolean> {
   const result = await sweep((sql) => sql`delete from users where id = ${id} and email is null`);
   return result.count > 0;
@@ -80,15 +84,15 @@ export async function findUserByEmail(email: string): Promise<UserRow | null> {
 }
 
 /**
- * A token that another one makes is its child: it ends with it, at the latest, and is never good for longer. Null when the
- * parent was revoked meanwhile. Raises RV001 when the user has more than `maxTokens` then.
+ * A token created with another is its child: it is revoked with it and expires no later. Null when
+ * the parent was revoked meanwhile. Raises RV001 when the user then has more than `maxTokens`.
  */
 export async function insertToken(
   token: Pick<TokenRow, "id" | "userId" | "name" | "hash" | "expiresAt">,
   { parentId = null, maxTokens }: { parentId?: string | null; maxTokens?: number } = {},
 ): Promise<TokenRow | null> {
   return database().transaction(async (tx) => {
-    // First, as whoever revokes all of a user's credentials does: the two cannot wait for each other.
+    // The user's row first, like the code that revokes all credentials, to avoid a deadlock.
     await tx.select({ id: users.id }).from(users).where(eq(users.id, token.userId)).for("no key update");
     const parent = parentId && (await findParent(tx, token.userId, parentId));
     if (parentId && !parent) return null;
@@ -113,7 +117,7 @@ async function findParent(tx: Database, userId: string, id: string) {
   return parent;
 }
 
-/** The user a token stands for; null when it is unknown or expired. Remembers the use, at most once a minute. */
+/** The token's user; null when unknown or expired. Records the use, at most once a minute. */
 export async function findUserByToken(hash: string): Promise<(CallerRow & { tokenId: string }) | null> {
   const { sql: client } = pool();
   const [row] = await client`
@@ -127,7 +131,7 @@ export async function findUserByToken(hash: string): Promise<(CallerRow & { toke
   return caller && { ...caller, tokenId: row.token_id };
 }
 
-/** Which of these tokens are over: revoked, expired, or their user gone. One statement, however many there are. */
+/** The ended tokens among these: revoked, expired, or without a user. One statement. */
 export async function listEndedTokens(ids: string[]): Promise<string[]> {
   const rows = await pool().sql<{ id: string }[]>`
     select asked.id from unnest(${ids}::uuid[]) as asked (id)
@@ -146,7 +150,7 @@ export async function listTokens(
 ): Promise<(TokenRow & { cursor: CreatedCursor })[]> {
   const { createdAt, id } = tokens;
   const rows = await database()
-    // The cursor keeps the microseconds that a Date would lose.
+    // The cursor keeps the microseconds that a Date would drop.
     .select({ ...getTableColumns(tokens), exactCreatedAt: sql<string>`${createdAt}::text` })
     .from(tokens)
     .where(

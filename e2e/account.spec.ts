@@ -1,4 +1,4 @@
-// What a person decides about the account: where it is signed in, its password, its data, its end.
+// Account management by its user: sessions, password, data, deletion.
 import { readFile } from "node:fs/promises";
 import type { Page } from "playwright/test";
 import { expect, test } from "./journey.ts";

@@ -1,4 +1,4 @@
-// Who may see what.
+// Access control.
 import { ChatPage, expect, test } from "./journey.ts";
 
 test("sign up, sign out, sign in again: the chat is there", async ({ page, chat, provider, key }) => {

@@ -1,4 +1,5 @@
-// A call that cannot be undone asks the person first when documents are part of the conversation: a card with Allow and Deny.
+// Irreversible calls need the user's consent when documents are part of the conversation: a card
+// with Allow and Deny.
 
 import { type ChatPage, expect, test } from "./journey.ts";
 import type { ScriptedProvider } from "./scripted-provider.ts";
@@ -6,7 +7,7 @@ import type { ScriptedProvider } from "./scripted-provider.ts";
 const call = (tool: string, input: object) => ({ tool, arguments: [JSON.stringify(input)] });
 const calls = { finish: "tool_calls" } as const;
 
-/** Asks about the sample documents; the model adds two tasks and wants to delete these. */
+/** Asks about the sample documents; the model adds two tasks and wants to delete the given ones. */
 async function ask(chat: ChatPage, provider: ScriptedProvider, key: string, deleted: number[], then: string) {
   await provider.answers(
     [call("add_task", { title: "Buy milk" }), call("add_task", { title: "Call Ann" }), calls],

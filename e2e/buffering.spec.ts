@@ -1,4 +1,4 @@
-// Debian's nginx between browser and server: as docs/operations.md says, and told to buffer all the same.
+// Debian's nginx between browser and server: as in docs/operations.md, and set to buffer.
 import { readFileSync } from "node:fs";
 import { requirePrograms } from "@/scripts/debian";
 import { Front } from "@/test/chaos/front";
@@ -11,7 +11,7 @@ const whole = firstHalf + secondHalf;
 const heldHalfWay = [{ tokens: firstHalf }, { gate: "half" }, { tokens: secondHalf }, { finish: "stop" as const }];
 const selfTest = "/api/health/stream";
 
-/** The lines of the location in docs/operations.md, besides where the server is. */
+/** The location's directives in docs/operations.md, except the upstream. */
 function documentedDirectives(): string {
   const text = readFileSync(new URL("../docs/operations.md", import.meta.url), "utf8");
   const [, location] = /^location \/ \{\n([^}]*)\}$/m.exec(text) ?? [];
@@ -27,7 +27,7 @@ const test = base.extend<Fronts>({
     await front.remove();
   },
   buffering: async ({ baseURL }, use) => {
-    // Over its default, HTTP/1.0: over 1.1 it buffers, too, but passes on each chunk that is whole.
+    // With its default HTTP/1.0: over 1.1 nginx buffers too, but passes on each complete chunk.
     const directives = documentedDirectives().replace(
       /^\s*proxy_http_version .*$/m,
       "proxy_ignore_headers X-Accel-Buffering;",
@@ -36,7 +36,7 @@ const test = base.extend<Fronts>({
     await use(front);
     await front.remove();
   },
-  /** How often the page has tested so far. */
+  /** How many tests the page has run so far. */
   tests: async ({ page }, use) => {
     let count = 0;
     page.on("request", (request) => {
@@ -47,7 +47,7 @@ const test = base.extend<Fronts>({
 });
 
 test.beforeAll(() => {
-  // Where nginx is not there yet it is fetched.
+  // Installs nginx if it is missing.
   test.setTimeout(300_000);
   requirePrograms("nginx");
 });
@@ -105,7 +105,7 @@ test("behind an nginx that buffers the answer comes whole, and a note says why i
   watched.expectNothingLostOrTwice();
 
   await expect(chat.buffering).toContainText("holds answers back");
-  // One that says so is not believed alone.
+  // A single positive test is not trusted.
   expect(tests()).toBe(2);
   await chat.buffering.getByRole("button", { name: "How to fix it" }).click();
   const fixes = page.getByRole("dialog", { name: "Answers are held back on their way" });
@@ -136,7 +136,7 @@ test("I6 I7: behind a buffer, a stream that stays silent for longer than the pag
   buffering,
 }) => {
   await provider.answers([{ gate: "start" }, { tokens: whole }, { finish: "stop" }]);
-  // The page's own clock, for its patience.
+  // A fake clock in the page, to skip its timeout.
   await page.clock.install();
   await chat.signInAsGuest(buffering.url);
   const watched = await watchAnswer(page, whole);

@@ -1,4 +1,4 @@
-// A person's way around: the composer, the model, the list of chats.
+// Basic use: the composer, the model, the list of chats.
 import { expect, test } from "./journey.ts";
 
 test("Shift+Enter makes a line, Enter sends, Regenerate answers again", async ({ page, chat, provider, key }) => {

@@ -1,4 +1,5 @@
-// An answer that broke off goes on, and reads as one: no word goes, none comes twice, whoever began to continue it.
+// A broken answer continues and reads as one: no word is lost or repeated, whoever started the
+// continuation.
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { dropDatabase } from "@/test/drop-database";
@@ -15,9 +16,9 @@ const goesOn = [{ gate: "on" }, { tokens: rest, perSecond: 40 }, { finish: "stop
 type Start = (databaseUrl: string, env?: Record<string, string>) => Promise<TestServer>;
 
 const test = base.extend<{
-  /** A server of the test's own, that may be killed: the lease is short, so that its end is noticed soon. */
+  /** A server that may be killed; a short lease lets its death be noticed soon. */
   start: Start;
-  /** An empty database, for a server that looks after all answers of its database. */
+  /** An empty database, for a server that continues all answers in its database. */
   ownDatabase: string;
 }>({
   // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameter's pattern.

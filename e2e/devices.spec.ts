@@ -1,16 +1,16 @@
-// One chat on several devices: what one of them asks the others show within a second of it, on another server too.
-// Measured in the pages themselves, from the question on the one that asked to the first word of the answer on all of them.
+// One chat on several devices: a question on one appears on the others within a second, on another
+// server too. Measured in the pages, from the question to the answer's first word on all.
 import type { Browser, BrowserContext, Page } from "playwright/test";
 import { underLoad } from "@/test/under-load";
 import { ChatPage, expect, test } from "./journey.ts";
 
 const first = "This was said before.";
-/** On servers and pages that have done it once: what is measured is not how they start. */
+/** Warms up servers and pages, whose start is not measured. */
 const again = "This was said on every device.";
 const live = "Meanwhile this is said live, on every device at once.";
-/** The rest follows at the pace of the drawing. */
+/** The rest follows at the page's drawing pace. */
 const firstWord = "Meanwhile";
-/** The promise of docs/reliability.md. */
+/** The promise in docs/reliability.md. */
 const withinMs = 1_000;
 
 test.beforeEach(async ({ chat, provider, key }) => {
@@ -88,7 +88,7 @@ async function askOnce(devices: ChatPage[], question: string): Promise<void> {
   }
 }
 
-/** A browser of its own with the same session: it shares no storage and no channel with the first. */
+/** A separate browser with the same session: shares no storage and no channel with the first. */
 async function secondDevice(browser: Browser, context: BrowserContext, url: string): Promise<ChatPage> {
   const other = await browser.newContext({ storageState: await context.storageState() });
   const page = await other.newPage();
@@ -96,7 +96,7 @@ async function secondDevice(browser: Browser, context: BrowserContext, url: stri
   return new ChatPage(page);
 }
 
-/** Resolves to the time at which the conversation holds these words. One machine, one clock. */
+/** Resolves to the time at which the conversation contains these words. One machine, one clock. */
 function timeOf(page: Page, words: string): Promise<number> {
   return page.evaluate(
     (text) =>

@@ -7,7 +7,8 @@ test("a question about the sample documents shows each stage in its order", asyn
   const network = await startFaultProxy(Number(new URL(localUrl).port));
   await chat.signInAsGuest(network.url);
   await watchStages(page);
-  // A slow line, about 10 kB/s: the search takes milliseconds, and the page draws no more often than every 50.
+  // A slow connection, about 10 kB/s: the search takes milliseconds, and the page redraws at most
+  // every 50 ms.
   network.piece(600, 60);
   await chat.suggestions.first().click();
   await chat.expectStatus("complete");

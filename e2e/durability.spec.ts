@@ -1,4 +1,4 @@
-// An answer outlives the page that asked for it. A gate holds the provider half-way; nothing here waits for time.
+// An answer outlives the page that asked for it. A gate holds the provider midway; nothing sleeps.
 import { ChatPage, expect, test } from "./journey.ts";
 
 const firstHalf = "The river rises in the hills, and the first word of this answer is safe";

@@ -1,4 +1,4 @@
-// What the provider does wrong, told in words; what the model writes, kept inert.
+// Provider failures are shown in words; model output stays inert.
 import { sized } from "@/test/chaos/trial";
 import type { Script } from "@/test/provider";
 import { expect, foreignRequests, test } from "./journey.ts";
@@ -89,7 +89,8 @@ test("I21: script, images and frames in a model's text run nothing and ask nobod
     "```mermaid\ngraph TD; A-->B;\n```",
     "After the payload.",
   ].join("\n\n");
-  // In full each character is drawn before the next one is sent, so that every beginning of the text is once on the page.
+  // In full, each character is drawn before the next is sent, so that every prefix of the text is
+  // rendered once.
   const gates = sized(false, true);
   const characters = Array.from(text);
   const script: Script = characters.flatMap((character, index) => [
@@ -111,7 +112,7 @@ test("I21: script, images and frames in a model's text run nothing and ask nobod
     test.setTimeout(300_000);
     for (const index of characters.keys()) {
       await provider.reached(`behind ${index}`);
-      // Longer than the page waits before it draws again.
+      // Longer than the page's redraw interval.
       await page.waitForTimeout(75);
       await provider.open(`behind ${index}`);
     }

@@ -1,4 +1,4 @@
-// The page while the server dies, comes back, or makes room for another one.
+// The page while its server dies, comes back, or is replaced.
 import { startFaultProxy } from "@/test/fault-proxy";
 import { expect } from "./journey.ts";
 import { test } from "./own-servers.ts";
@@ -12,10 +12,10 @@ const theRest = [{ tokens: secondHalf }, { finish: "stop" as const }];
 const all = [{ tokens: whole }, { finish: "stop" as const }];
 const draft = "What I meant to ask next";
 const away = "Reconnecting…";
-/** What a dead server's turns wait for. */
+/** How long a dead server's turns wait for takeover. */
 const shortLease = { LEASE_MS: "2000" };
 
-// Up to three servers are started.
+// Starts up to three servers.
 test.describe.configure({ timeout: 120_000 });
 
 test("I2 I5 I6: killed in the middle of an answer, the page waits, keeps the words and says how it ended", async ({

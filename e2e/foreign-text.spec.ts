@@ -1,7 +1,7 @@
-// Text that others wrote and that lies about itself: links that name another place, characters that are not seen.
+// Deceptive third-party text: links that name another host, invisible characters.
 import { expect, test } from "./journey.ts";
 
-/** Turns the reading direction around, an escape of a terminal, Unicode's invisible letters. */
+/** Bidi overrides, terminal escapes, Unicode tag characters. */
 const hidden = ["\u202e", "\u2066", "\u001b", "\u009b", "\u{e0041}"];
 const lying = `in${hidden.join("")}voice`;
 const anyHidden = new RegExp(`[${hidden.slice(0, 4).join("")}]|\u{e0041}`, "u");
@@ -46,7 +46,7 @@ test("I21: a link says where it leads when its text names another place, and inv
   await page.reload();
   await check();
 
-  // A program may store any title.
+  // The API accepts any title.
   const chatId = await chat.chatId();
   const renamed = await page.request.patch(`/api/chats/${chatId}`, { data: { title: `Re${lying}` } });
   expect(renamed.status()).toBe(200);

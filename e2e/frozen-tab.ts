@@ -1,8 +1,9 @@
-// A tab that sleeps, as on a computer whose lid is closed: the processes that run this browser's pages are stopped, while
-// the network goes on without them. (Chromium ignores Page.setWebLifecycleState for a page that Playwright looks at.)
+// A suspended tab, as with a closed lid: stops the processes that run this browser's pages while
+// the network goes on without them. (Chromium ignores Page.setWebLifecycleState for pages that
+// Playwright watches.)
 import type { Page } from "playwright/test";
 
-/** Nothing can be asked of the page until the returned function has been called. */
+/** The page cannot be queried until the returned function is called. */
 export async function freeze(page: Page): Promise<() => void> {
   const browser = page.context().browser();
   if (!browser) throw new Error("This page has no browser of its own");

@@ -1,5 +1,6 @@
-// What the journeys run against: a real Postgres, the scripted provider and two production servers on one database.
-// TEST_DATABASE_URL names a Postgres to use instead of the embedded one; the journeys get a database of their own in it.
+// The journeys' environment: a real Postgres, the scripted provider and two production servers on
+// one database. TEST_DATABASE_URL names a Postgres to use instead of the embedded one; the journeys
+// get their own database in it.
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -9,7 +10,7 @@ import { dropDatabase } from "@/test/drop-database";
 import { startProvider } from "@/test/provider";
 import { startServer, type TestServer } from "@/test/server";
 
-/** Returns the teardown. The addresses go to the workers by the environment. */
+/** Returns the teardown. URLs reach the workers through the environment. */
 export default async function setup(): Promise<() => Promise<void>> {
   const database = await openDatabase();
   const provider = await startProvider();
@@ -21,7 +22,7 @@ export default async function setup(): Promise<() => Promise<void>> {
   };
   const servers: TestServer[] = [];
   try {
-    // One after the other: the first one migrates.
+    // Sequential: the first one migrates.
     servers.push(await startServer({ databaseUrl: database.url, env: scripted }));
     servers.push(await startServer({ databaseUrl: database.url, env: { MODELS: "local" } }));
   } catch (error) {

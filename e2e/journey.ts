@@ -1,11 +1,11 @@
-// What every journey starts from: the addresses of the servers, a scripted provider of its own, and the chat page by
-// its accessible names. A spec imports `test` and `expect` from here.
+// Fixtures for every journey: server URLs, a scripted provider per test, and the chat page by its
+// accessible names. Specs import `test` and `expect` from here.
 import { type BrowserContext, test as base, expect, type Locator, type Page } from "playwright/test";
 import { ScriptedProvider } from "./scripted-provider.ts";
 
 export { expect };
 
-/** A value of the global setup's. */
+/** A value from the global setup. */
 export function fromSetup(name: string): string {
   const value = process.env[name];
   if (!value) throw new Error(`${name} is not set; the global setup sets it`);
@@ -14,10 +14,10 @@ export function fromSetup(name: string): string {
 
 export const test = base.extend<{
   provider: ScriptedProvider;
-  /** A word for the prompts of this test; the provider knows the test by it. */
+  /** A word in all prompts of this test, by which the provider recognizes it. */
   key: string;
   chat: ChatPage;
-  /** A second server on the same database, with the model `local` only. Sessions of one are sessions of the other. */
+  /** A second server on the same database, with only the model `local`. It shares sessions. */
   localUrl: string;
 }>({
   // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the parameter's pattern.
@@ -35,7 +35,7 @@ export class ChatPage {
   readonly composer: Locator;
   /** The questions an empty chat offers. */
   readonly suggestions: Locator;
-  /** All answers; the last one is `answer`. */
+  /** All answers; `answer` is the last one. */
   readonly answers: Locator;
   readonly answer: Locator;
   /** The text of the last answer. */
@@ -43,11 +43,11 @@ export class ChatPage {
   readonly details: Locator;
   readonly sources: Locator;
   readonly chats: Locator;
-  /** Under an answer that broke off. */
+  /** Below an answer that broke off. */
   readonly continue: Locator;
-  /** Empty unless the answer's stream is away. */
+  /** Empty unless the answer's stream is disconnected. */
   readonly connection: Locator;
-  /** Empty unless something on the way buffers. */
+  /** Empty unless a proxy buffers. */
   readonly buffering: Locator;
 
   constructor(page: Page) {
@@ -89,14 +89,14 @@ export class ChatPage {
     await expect(this.answer).toHaveAttribute("data-status", status);
   }
 
-  /** The chat's id, from the address the first message gave the page. */
+  /** The chat's id, from the URL that the first message sets. */
   async chatId(): Promise<string> {
     await expect(this.page).toHaveURL(/\/chat\/[\w-]{8,64}$/);
     return new URL(this.page.url()).pathname.slice("/chat/".length);
   }
 }
 
-/** Every address the pages of this context ask for from now on that is not on `origin`. */
+/** Collects every URL outside `origin` that the pages of this context request from now on. */
 export function foreignRequests(context: BrowserContext, origin: string): string[] {
   const foreign: string[] = [];
   context.on("request", (request) => {

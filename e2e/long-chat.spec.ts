@@ -1,11 +1,11 @@
-// A long conversation: the page asks for its end, and for what is before as the reader scrolls up.
+// A long conversation: the page loads its end first, and older messages as the reader scrolls up.
 import type { Page } from "playwright/test";
 import type { Script } from "@/test/provider";
 import { expect, test } from "./journey.ts";
 
 const turns = 90;
 
-/** A chat of 180 messages and an answer, as a client makes it that sends its history along. Returns its id. */
+/** A chat of 180 messages and an answer, as from a client with a history. Returns its id. */
 async function makeLongChat(page: Page, key: string): Promise<string> {
   const history = Array.from({ length: turns }, (_, n) => [
     { role: "user", content: `Question ${n + 1}: ${"what is said about rivers? ".repeat((n % 4) + 1)}` },
@@ -46,7 +46,7 @@ test("shows the end of a long chat, loads what is before while scrolling up, and
   await expect(messages(page)).toHaveCount(50);
   expect(asked).toEqual([]);
 
-  // The reader holds on to a message near the top while the page before it comes.
+  // A message near the top must keep its place while older messages load.
   await scroller(page).evaluate((view) => view.scrollTo({ top: 700 }));
   const held = log(page).getByText(/^Question 68:/);
   const heldTop = () => held.evaluate((element) => Math.round(element.getBoundingClientRect().top));
@@ -63,10 +63,10 @@ test("shows the end of a long chat, loads what is before while scrolling up, and
   await expect(log(page).getByText(/^Question 1:/)).toBeInViewport();
   await expect(log(page).getByText("Loading older messages…")).toHaveCount(0);
   expect(asked).toHaveLength(3);
-  // None of them is shown as an answer that is still awaited.
+  // None of them looks like a pending answer.
   await expect(log(page).locator('[data-status="running"]')).toHaveCount(0);
 
-  // What was loaded stays when the chat goes on.
+  // Loaded messages stay when the chat continues.
   await chat.ask(`One more ${key}`);
   await expect(log(page).getByText(`One more ${key}`)).toBeInViewport();
   await chat.expectStatus("complete");
@@ -80,7 +80,7 @@ test("says so when older messages do not come, and loads them when asked again",
   await page.route("**/messages?cursor=*", (route) => (refuse ? route.abort() : route.continue()));
   await page.goto(`/chat/${chatId}`);
   const again = page.getByRole("button", { name: "Load older messages" });
-  // The page itself goes to the end first.
+  // The page scrolls to the end first.
   await expect(async () => {
     await scroller(page).evaluate((view) => view.scrollTo({ top: 0 }));
     await expect(again).toBeVisible({ timeout: 1_000 });
@@ -96,9 +96,9 @@ test("a line shows where the model's memory begins", async ({ page, chat, provid
   const chatId = await makeLongChat(page, key);
   const message = "This model's maximum context length is 2048 tokens.";
   const refusal: Script = [{ answer: 400, body: { error: { message, code: "context_length_exceeded" } } }];
-  // The first one may be about the cap on the output, which is then left out.
+  // The first refusal may concern the output cap, which is then omitted.
   await provider.answers(refusal, refusal, [{ text: "Rivers, mostly." }, { finish: "stop" }]);
-  // Another model than that of the other journeys, which would have this limit too.
+  // A model of its own: otherwise this limit would apply to the other journeys.
   const question = {
     id: `${key}-question`,
     role: "user",
@@ -114,6 +114,6 @@ test("a line shows where the model's memory begins", async ({ page, chat, provid
   await expect(line).toHaveCount(1);
   const asks = (await provider.closed(await provider.requests())).body.messages as { role: string; content: unknown }[];
   const first = JSON.stringify(asks.find(({ role }) => role === "user")).match(/Question (\d+):/)?.[1];
-  // Right above the first message that was sent.
+  // Directly above the first message that was sent.
   await expect(line.locator("xpath=following-sibling::*[1]")).toContainText(`Question ${first}:`);
 });

@@ -1,5 +1,5 @@
-// The page behind a network that fails: a proxy between browser and server cuts every connection, or the browser itself
-// has none.
+// The page behind a failing network: a proxy between browser and server cuts every connection, or
+// the browser is offline.
 import { sized } from "@/test/chaos/trial";
 import { type FaultProxy, startFaultProxy } from "@/test/fault-proxy";
 import { freeze } from "./frozen-tab.ts";
@@ -129,7 +129,7 @@ test("I3 I6: offline for a while, the page waits, and a draft stays, also throug
   await provider.open("half");
   await provider.closed();
   await chat.composer.fill(draft);
-  // The length of the absence is what is tried here.
+  // The length of the outage is under test.
   await page.waitForTimeout(sized(3_000, 30_000));
   await expect(chat.connection).toHaveText(away);
   await chat.expectStatus("running");
@@ -176,7 +176,7 @@ test("I3 I6: a connection that falls silent and stays open is given up, and the 
   network,
 }) => {
   await provider.answers(heldHalfWay);
-  // The page's own clock, so that its patience of 37.5 s need not be waited for.
+  // A fake clock in the page, to skip its timeout of 37.5 s.
   await page.clock.install();
   await chat.signInAsGuest(network.url);
   const watched = await watchAnswer(page, whole);
@@ -219,7 +219,8 @@ for (const connection of ["dies", "lives"] as const) {
     if (connection === "dies") network.down();
     await provider.open("half");
     await provider.closed();
-    // How long it sleeps is what is tried here: in full longer than the page's patience with a silent connection.
+    // The length of the suspension is under test: in full it exceeds the page's timeout for a
+    // silent connection.
     await new Promise((resolve) => setTimeout(resolve, sized(1_000, 45_000)));
     network.up();
     wake();

@@ -1,4 +1,4 @@
-// Servers that a journey may kill: started for it, on a database of its own, with the scripted provider of all journeys.
+// Servers that a journey may kill: their own database, the shared scripted provider.
 import { randomUUID } from "node:crypto";
 import postgres from "postgres";
 import { dropDatabase } from "@/test/drop-database";

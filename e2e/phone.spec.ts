@@ -1,4 +1,4 @@
-// The same product on a small screen with a finger.
+// The product on a small touch screen.
 import { expect, test } from "./journey.ts";
 
 test("ask, open the drawer, go to another chat and back", async ({ page, chat, provider, key }) => {

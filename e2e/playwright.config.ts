@@ -1,4 +1,4 @@
-// Journeys through the built application in a real Chromium. `next build` must have run.
+// Journeys through the production build in a real Chromium. Requires `next build`.
 import { existsSync } from "node:fs";
 import { defineConfig, devices } from "playwright/test";
 
@@ -9,7 +9,7 @@ export default defineConfig({
   testDir: ".",
   outputDir: "../.cache/e2e",
   globalSetup: "./global-setup.ts",
-  // A journey that passes only at the second attempt has failed.
+  // A journey that only passes on a second attempt has failed.
   retries: 0,
   workers: 2,
   fullyParallel: true,

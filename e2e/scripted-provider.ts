@@ -1,22 +1,23 @@
-// The scripted provider's control door, seen from a test worker (test/provider.ts has the verbs and the steps).
+// Client of the scripted provider's control endpoint for test workers (verbs and steps:
+// test/provider.ts).
 import type { ProviderRequest, Script } from "@/test/provider";
 
 export type SeenRequest = Pick<ProviderRequest, "prompt" | "model" | "body" | "sent" | "closedBy">;
 
 export class ScriptedProvider {
-  /** Host and port: what must never be seen by a browser. */
+  /** Host and port, which no browser may ever see. */
   readonly host: string;
   readonly #origin: string;
   readonly #key: string;
 
-  /** `key` is a word of every prompt of one test; it keeps the scripts and gates of parallel tests apart. */
+  /** `key` is a word in every prompt of one test; it separates parallel tests. */
   constructor(baseUrl: string, key: string) {
     this.host = new URL(baseUrl).host;
     this.#origin = new URL(baseUrl).origin;
     this.#key = key;
   }
 
-  /** The scripts of the requests to come whose prompt has the key, one after the other; the last one repeats. */
+  /** Scripts for upcoming requests with the key in their prompt, in turn; the last one repeats. */
   async answers(...scripts: Script[]): Promise<void> {
     const own = scripts.map((script) =>
       script.map((step) => ("gate" in step ? { gate: `${this.#key} ${step.gate}` } : step)),
@@ -32,12 +33,12 @@ export class ScriptedProvider {
     await this.#call("reached", { name: `${this.#key} ${gate}` });
   }
 
-  /** The n-th request of this test, once its exchange is over. */
+  /** The test's n-th request, once its exchange has ended. */
   async closed(n = 1): Promise<SeenRequest> {
     return (await this.#call("closed", { name: this.#key, n: String(n) })) as SeenRequest;
   }
 
-  /** How many requests this test has made so far. */
+  /** Requests of this test so far. */
   async requests(): Promise<number> {
     return ((await this.#call("requests", { name: this.#key })) as { count: number }).count;
   }

@@ -1,4 +1,4 @@
-// Tokens, from the page that makes them to the program that uses them and back.
+// Tokens, from the page that creates them to the program that uses them and back.
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { ChatPage, expect, test } from "./journey.ts";

@@ -1,4 +1,5 @@
-// The page that shows a stream frame by frame: every format is cut in the middle, resumed, and comes to the whole text.
+// The page that shows a stream frame by frame: every format is cut midway, resumed, and arrives at
+// the whole text.
 import type { Page } from "playwright/test";
 import { expect, foreignRequests, test } from "./journey.ts";
 

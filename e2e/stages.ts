@@ -1,12 +1,12 @@
-// Records the order in which the stages of an answer come into the page. A MutationObserver sees each state the page
-// was in, however short; a test that looked from outside would race with it.
+// Records the order in which an answer's stages appear. A MutationObserver sees every state of the
+// page, however short; polling from outside would race with it.
 import type { Page } from "playwright/test";
 
 export type Stage = "searching" | "sources" | "generating" | "text" | "details";
 
 type Watched = { seenStages: Stage[] };
 
-/** Call it before the question. */
+/** Call before asking. */
 export async function watchStages(page: Page): Promise<void> {
   await page.evaluate(() => {
     const seen: Stage[] = [];
@@ -34,7 +34,7 @@ export async function watchStages(page: Page): Promise<void> {
   });
 }
 
-/** The stages in the order of their first appearance. */
+/** The stages in order of first appearance. */
 export async function firstSeen(page: Page): Promise<Stage[]> {
   return page.evaluate(() => (window as unknown as Watched).seenStages);
 }

@@ -1,4 +1,4 @@
-// Tools in the page: a card a call, its arguments and result to be read by people, and still there after a reload.
+// Tools in the page: one card per call, with readable arguments and results, also after a reload.
 import { expect, test } from "./journey.ts";
 
 const call = (tool: string, ...given: string[]) => ({ tool, arguments: given });

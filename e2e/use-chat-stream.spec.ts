@@ -1,4 +1,4 @@
-// The React hook in a real browser against the real server. A page of its own, served by Vite from these lines: the
+// The React hook in a real browser against the real server, on a separate page served by Vite: the
 // product's pages use the AI SDK's hook.
 import { createViteServer } from "vitest/node";
 import { expect, test } from "./journey.ts";
@@ -37,7 +37,7 @@ test.beforeAll(async () => {
     optimizeDeps: { include: ["react", "react-dom/client", "eventsource-parser", "uuid", "zod"] },
     server: {
       ...{ port: 0, host: "localhost", hmr: false, watch: null },
-      // The server is to see the host that the page was loaded from: a token is made for its own origin only.
+      // The server must see the page's host: a token is only created for its own origin.
       proxy: Object.fromEntries(
         ["/api", "/v1", "/chat", "/sessions"].map((path) => [path, { target, changeOrigin: false }]),
       ),

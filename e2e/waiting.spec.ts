@@ -1,4 +1,4 @@
-// What a person sees of a model that takes its time, and of an answer that its provider ended too early.
+// How the page shows a slow model, and an answer that its provider ended early.
 import { expect, test } from "./journey.ts";
 
 const said = "The river was crossed by night, and the boats were";

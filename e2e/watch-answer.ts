@@ -1,8 +1,8 @@
-// What a person saw of an answer, at every moment: a MutationObserver in the page reports each state it was in to the
-// test, through reloads and lost networks, because the report does not go over the network.
+// Everything the page showed of an answer: a MutationObserver reports each state to the test,
+// across reloads and network failures, because the report does not use the network.
 import { expect, type Page } from "playwright/test";
 
-/** One state of the page. `load` counts its documents, `nth` the answers in it; `text` is that of the last one. */
+/** A state of the page. `load` counts documents, `nth` answers; `text` is the last answer's. */
 type Sight = {
   load: number;
   nth: number;
@@ -23,8 +23,8 @@ export class WatchedAnswer {
   }
 
   /**
-   * At every moment the text of each answer was a beginning of the script and never became shorter, also not by a reload;
-   * the page was the chat and no error was shown on it.
+   * At every moment each answer's text was a prefix of the script and never shrank, not even on a
+   * reload; the page was the chat and showed no error.
    */
   expectNothingLostOrTwice(): void {
     const answered = this.#sights.filter(({ text }) => text !== "");
@@ -33,7 +33,7 @@ export class WatchedAnswer {
     const lost = this.#sights.filter(({ load, nth, text }, index) =>
       this.#sights
         .slice(0, index)
-        // For a moment a document that is being made has no answer yet.
+        // While a document loads it briefly has no answer yet.
         .some((seen) => seen.nth === nth && text.length < seen.text.length && (text !== "" || seen.load === load)),
     );
     expect(lost).toEqual([]);
@@ -43,8 +43,8 @@ export class WatchedAnswer {
 }
 
 /**
- * Call it when the chat is on the page and before the question; it watches the last answer. `script`: what the provider
- * says, plain words with one space between them, for Markdown changes nothing there.
+ * Call when the chat is open, before asking; it watches the last answer. `script`: the provider's
+ * text, plain words with single spaces, which Markdown leaves unchanged.
  */
 export async function watchAnswer(page: Page, script: string): Promise<WatchedAnswer> {
   const sights: Sight[] = [];
@@ -66,7 +66,7 @@ function watch(): void {
   const words = (element: Element | null | undefined) => (element?.textContent ?? "").replace(/\s+/g, " ").trim();
   let last = "";
   const look = () => {
-    // Half a document is nothing that anybody reads.
+    // Nobody reads a half-loaded document.
     if (document.readyState === "loading") return;
     const answers = [...document.querySelectorAll('article[aria-label="Answer"]')];
     const answer = answers.at(-1);

@@ -14,7 +14,7 @@ const http = axios.create({
 });
 
 // #region ask
-/** The events of one answer, across lost connections; whoever reads them knows which is the last. */
+/** The events of one answer, across lost connections; the caller recognizes the last one. */
 async function* ask(question) {
   // The same request with the same key is the same turn.
   const headers = { "Idempotency-Key": randomUUID() };

@@ -1,4 +1,4 @@
-// Dialect `ai-sdk` (the native one) with Node.js 20 or later and nothing else:
+// Dialect `ai-sdk` (the native one) with Node.js 20 or later, no packages:
 // RIVULET_URL=http://localhost:3000 RIVULET_TOKEN=rvl_… node node-fetch.mjs "What is a rivulet?"
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -8,9 +8,9 @@ const { RIVULET_URL: url = "http://localhost:3000", RIVULET_TOKEN: token } = pro
 const headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
 
 // #region ask
-/** The events of one answer, across lost connections; whoever reads them knows which is the last. */
+/** The events of one answer, across lost connections; the caller recognizes the last one. */
 async function* ask(question) {
-  // A message that is sent again with the same id is the same turn.
+  // A message sent again with the same id is the same turn.
   const message = { id: randomUUID(), role: "user", parts: [{ type: "text", text: question }] };
   let turnId = "";
   let cursor = "";
@@ -23,7 +23,7 @@ async function* ask(question) {
       if (response.ok) {
         turnId = response.headers.get("x-turn-id");
         for await (const event of sseEvents(response.body)) {
-          // Only now: what has no cursor has not been read.
+          // Until the first event, a retry repeats the POST.
           cursor = event.id;
           failures = 0;
           yield event;
@@ -32,7 +32,7 @@ async function* ask(question) {
         throw new Error((await response.json()).error.message);
       }
     } catch (error) {
-      // What fetch throws when the network fails.
+      // fetch throws this on network failures.
       if (!(error instanceof TypeError)) throw error;
     }
     await sleep(1_000);

@@ -25,7 +25,7 @@ async function* ask(input) {
         : await client.responses.create({ input, stream: true }, { headers });
       for await (const event of events) {
         if (event.type === "response.created") id = event.response.id;
-        // Of a repeated request: it begins at the start.
+        // A repeated request starts from the beginning.
         if (event.sequence_number <= last) continue;
         last = event.sequence_number;
         failures = 0;

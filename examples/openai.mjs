@@ -12,7 +12,8 @@ const client = new OpenAI({
 // #region ask
 /** The pieces of one answer, across lost connections. */
 async function* ask(question) {
-  // The same request with the same key is the same turn, told from its start: this client does not show the ids of events.
+  // The same request with the same key is the same turn, replayed from its start: this client does
+  // not expose event ids.
   const headers = { "Idempotency-Key": randomUUID() };
   let length = 0;
   for (let failures = 0; failures < 10; failures++) {

@@ -1,4 +1,5 @@
-// The client kit in React: the hook `useChatStream` speaks every dialect, here `agent` with its tools.
+// The client kit in React: the hook `useChatStream` supports every dialect, here `agent` with its
+// tools.
 import { useState } from "react";
 import { useChatStream } from "@/components/chat/use-chat-stream";
 

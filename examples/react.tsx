@@ -1,18 +1,21 @@
-// Dialect `rag` in React, with its sources: a hook and a component that uses it.
+// Dialect `rag` in React, with its sources: a hook and a component.
 import { useEffect, useRef, useState } from "react";
 import { sseEvents } from "./sse-events.mjs";
 
 type Server = {
   url: string;
   token: string;
-  /** The number of the chat, made when unused. */
+  /** The chat's number, created if unused. */
   session: number;
 };
 type Source = { text: string; score: number; metadata: { title: string; chunk_id: string } };
 type Answer = { text: string; sources: Source[]; status: string; isStreaming: boolean };
 
 // #region hook
-/** One answer at a time: asking again, and leaving the page, ends the reading. The turn itself goes on at the server. */
+/**
+ * One answer at a time: asking again or leaving the page stops reading. The turn continues on the
+ * server.
+ */
 export function useAnswer({ url, token, session }: Server) {
   const [answer, setAnswer] = useState<Answer>({ text: "", sources: [], status: "", isStreaming: false });
   const reading = useRef<AbortController>(null);
@@ -50,7 +53,7 @@ export function useAnswer({ url, token, session }: Server) {
 // #endregion
 
 // #region ask
-/** The events of one answer, across lost connections; whoever reads them knows which is the last. */
+/** The events of one answer, across lost connections; the caller recognizes the last one. */
 async function* answerEvents(url: string, token: string, question: string, signal: AbortSignal) {
   const headers: Record<string, string> = {
     Authorization: `Bearer ${token}`,
@@ -73,7 +76,7 @@ async function* answerEvents(url: string, token: string, question: string, signa
         throw new Error((await response.json()).content);
       }
     } catch (error) {
-      // What fetch throws when the network fails.
+      // fetch throws this on network failures.
       if (!(error instanceof TypeError)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, 1_000));

@@ -1,13 +1,16 @@
-// Server-Sent Events from the body of a fetch, in browsers and in Node.js. Bytes may be split anywhere, lines may end in
-// LF, CRLF or CR; comments are skipped, and an event that was cut off is not delivered.
+// Server-Sent Events from a fetch body, in browsers and in Node.js. Bytes may be split anywhere,
+// lines may end in LF, CRLF or CR; comments are skipped, and an incomplete event is not delivered.
 
-/** Three heartbeats of the server: a connection that is silent for so long is dead, and ends as one that was closed. */
+/**
+ * Three of the server's heartbeats: a connection silent for this long is dead, and ends like a
+ * closed one.
+ */
 const silenceMs = 45_000;
 
 /** Yields `{ event, data, id }`. Throws when the connection breaks; ends when it is closed. */
 export async function* sseEvents(body) {
   const reader = body.getReader();
-  // Keeps the first bytes of a character until the others arrive.
+  // Buffers the first bytes of a character until the rest arrives.
   const decoder = new TextDecoder();
   let line = "";
   let endedInCr = false;
@@ -36,7 +39,7 @@ export async function* sseEvents(body) {
       }
     }
   } finally {
-    // Not awaited: a connection that is dead does not answer. Rejects with the error that was thrown already.
+    // Not awaited: a dead connection does not answer. Rejects with the error already thrown.
     reader.cancel().catch(() => {});
   }
 }

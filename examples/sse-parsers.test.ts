@@ -1,4 +1,5 @@
-// The two parsers of the examples, against every way to split a stream in two and all three ends of lines.
+// The examples' two parsers, with every split of a stream into two parts and all three line
+// endings.
 import { execFileSync } from "node:child_process";
 import { ReadableStream } from "node:stream/web";
 import { describe, expect, test } from "vitest";

@@ -40,7 +40,7 @@ const cookie = (value: string, init: RequestInit = {}) =>
     headers: { host: "localhost:3000", cookie: `a=b; ${cookieName}=${value}; c=d`, ...init.headers },
   });
 
-/** The claims of one user with the row of another. */
+/** The claims of one user with another user's session row. */
 async function ofSomebodyElse(): Promise<string> {
   const id = uuidv7();
   await insertUser({ id, email: null, name: null, passwordHash: null });

@@ -1,11 +1,11 @@
-// Whatever a request opens is closed once, at whichever moment its client leaves or its work fails.
+// Everything a request opens is closed exactly once, whenever its client leaves or it fails.
 import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
 import { type ClientStream, clientStreams, withClientStream } from "./client-streams";
 import { heartbeatCount } from "./sse";
 
 const never = new Promise<never>(() => {});
-/** What a request opened, and how often that was closed. */
+/** A resource opened by a request, and how often it was closed. */
 function opened() {
   const resource = { closed: 0, close: () => void resource.closed++ };
   return resource;
@@ -70,7 +70,7 @@ it("closes what was opened when the work throws, answers without events, or its 
     ["Error: broken", async () => Promise.reject(new Error("broken"))],
     ["", async () => new Response(null, { status: 204 })],
     [": open\n", async (stream) => events(stream, async () => null)],
-    // The client sees its connection cut.
+    // The client's connection is cut.
     ["AbortError: the stream failed", async (stream) => events(stream, () => Promise.reject(new Error("broken")))],
   ];
   for (const [outcome, work] of works) {

@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { preflight, withCors } from "./cors";
 
-// Read at the first use.
+// Read on first use.
 vi.stubEnv("CORS_ORIGINS", "http://localhost:8080");
 
 function allowedHeaders(origin: string, asked: string): string[] | undefined {

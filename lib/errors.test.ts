@@ -1,7 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { AppError, type ErrorCode } from "./errors";
 
-// docs/protocol.md §3, and the two codes besides it: a taken address or id, and a bug.
+// docs/protocol.md §3, plus two more codes: a taken address or id, and a bug.
 const statuses: Record<ErrorCode, number> = {
   bad_request: 400,
   unauthorized: 401,

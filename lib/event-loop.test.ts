@@ -10,7 +10,7 @@ it("I23: tells how long the event loop was held, and what ran meanwhile", async 
   try {
     beginWork("POST /api/documents");
     const end = beginWork("GET /reference");
-    // More than once: the watch itself may not have begun at the first time.
+    // Repeated, because the watch itself may not have started the first time.
     await vi.waitFor(
       () => {
         hold(300);

@@ -152,7 +152,7 @@ describe("route", () => {
   });
 });
 
-/** A body that arrives in pieces, without Content-Length; counts how many were taken. */
+/** A body that arrives in pieces, without Content-Length; counts the pieces read. */
 function streamed(pieces: string[]) {
   const state = { taken: 0, cancelled: false };
   const body = new ReadableStream<Uint8Array>(

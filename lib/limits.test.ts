@@ -15,7 +15,7 @@ beforeEach(async () => {
   await pool().sql`delete from rate_limits`;
 });
 
-/** One more server on the same database: what the module knows of a process hangs on one symbol. */
+/** Another server on the same database: the module keeps its process state under one symbol. */
 function newServer() {
   let own: unknown;
   return async <T>(work: () => Promise<T>): Promise<T> => {
@@ -70,7 +70,7 @@ describe("on one server", () => {
 
   it("counts all callers together, whatever their addresses and emails", async () => {
     const before = env().RATE_LIMITS;
-    // Ten sign-ins a minute for everybody, and one for each address and email.
+    // Ten sign-ins a minute for everybody, and one per address and email.
     Object.assign(env(), { RATE_LIMITS: 0.01 });
     onTestFinished(() => void Object.assign(env(), { RATE_LIMITS: before }));
     const calls = Array.from({ length: 30 }, (_, n) =>
@@ -91,7 +91,7 @@ describe("on one server", () => {
   it("begins anew when the window is over", async () => {
     for (let use = 0; use < limits.turn.user.uses; use++) await spend(["turn"], { user: "ada" });
     await pool().sql`update rate_limits set expires_at = now()`;
-    // As a server does that has not been asked yet.
+    // Like a server that has had no request yet.
     shared[state] = undefined;
     await spend(["turn"], { user: "ada" });
   });
@@ -124,7 +124,7 @@ describe("on several servers", () => {
         counts[index] = (counts[index] as number) + (await server(() => allowed([spend(["turn"], { user: "ada" })])));
     const sum = counts.reduce((total, count) => total + count);
     expect(sum).toBeLessThanOrEqual(limits.turn.user.uses);
-    // What is reserved and not used is at most a tenth for each server.
+    // Each server reserves at most a tenth without using it.
     expect(sum).toBeGreaterThanOrEqual(limits.turn.user.uses * 0.6);
     expect(Math.min(...counts)).toBeGreaterThan(0);
   });

@@ -23,6 +23,6 @@ it("sends a flushed head together with what is written in the same tick", async 
   expect(await answer.text()).toBe("ab");
   const [together = 0, later] = waiting;
   expect(together).toBeGreaterThan(200);
-  // Node's own, which a chunk opens until the next tick.
+  // Node's own, opened by a chunk until the next tick.
   expect(later).toBe(1);
 });

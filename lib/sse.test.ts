@@ -7,10 +7,10 @@ import { BrokenStream, eventStream, formatFrame, type Layout } from "./sse";
 const opening = ": open\n";
 const heartbeat = ": heartbeat\n";
 const retry = "retry: 1000\n";
-/** No heartbeat within a test that is not about them. */
+/** No heartbeats in tests that are not about them. */
 const never = 3_600_000;
 
-/** A stream whose blocks the test hands out one by one; `asked` counts how often it was asked for more. */
+/** A stream whose blocks the test hands out one by one; `asked` counts the requests for more. */
 function controlled(heartbeatMs = never, layout?: Layout) {
   const waiting: PromiseWithResolvers<string | null>[] = [];
   const closed: unknown[][] = [];
@@ -38,7 +38,7 @@ function controlled(heartbeatMs = never, layout?: Layout) {
       const { done, value } = await reader.read();
       return done ? null : decoder.decode(value);
     },
-    /** The n-th question, from 1, once it was asked. */
+    /** The n-th request for a block, from 1, once made. */
     async question(n: number) {
       while (waiting.length < n) await new Promise<void>((resolve) => asks.push(resolve));
       return waiting[n - 1] as PromiseWithResolvers<string | null>;
@@ -46,7 +46,7 @@ function controlled(heartbeatMs = never, layout?: Layout) {
   };
 }
 
-/** Lets everything that is due in this turn of the event loop happen. */
+/** Lets everything due in this turn of the event loop happen. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 it("writes fields in the order event, data, id, and leaves out what is not there", () => {
@@ -70,7 +70,7 @@ it("has nothing but one data line in a bare block with data", async () => {
   expect(await stream.read()).toBe("data: d\n\n");
 });
 
-/** What a client's parser makes of the body when it comes in these pieces. */
+/** A client parser's reading of the body in these pieces. */
 function parsed(pieces: Uint8Array[]): EventSourceMessage[] {
   const events: EventSourceMessage[] = [];
   const parser = createParser({
@@ -121,7 +121,7 @@ it("I13: asks for more only when the client has taken what there was", async () 
   (await stream.question(1)).resolve("one\n\n");
   await settle();
   expect(stream.state.asked).toBe(1);
-  // `retry` on its own would be an empty event to some clients.
+  // `retry` alone would be an empty event for some clients.
   expect(await stream.read()).toBe(`${retry}one\n\n`);
   await settle();
   expect(stream.state.asked).toBe(2);
@@ -191,7 +191,7 @@ it("lets go when the client leaves before it read anything", async () => {
 
 it("beats after silence, not before, and only for who reads", async () => {
   vi.useFakeTimers();
-  // The one timer of the process: away from the real one that the tests above started.
+  // Replaces the process's one heartbeat timer: the tests above started it on the real clock.
   const key = Symbol.for("rivulet.heartbeats");
   const shared = globalThis as { [key]?: { timer: NodeJS.Timeout } };
   clearInterval(shared[key]?.timer);
@@ -219,7 +219,7 @@ it("beats after silence, not before, and only for who reads", async () => {
     await pumping;
     await vi.advanceTimersByTimeAsync(5_000);
     expect(blocks).toHaveLength(3);
-    // Five seconds of silence, and all that waits for the client that did not read is the opening.
+    // Five seconds of silence, and only the opening is buffered for the client that did not read.
     expect(await idle.read()).toBe(opening);
     const next = idle.read();
     (await idle.question(1)).resolve("first\n\n");

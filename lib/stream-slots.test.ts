@@ -5,7 +5,7 @@ import { testDatabase } from "@/test/database";
 import { StreamSlots } from "./stream-slots";
 
 const databaseUrl = testDatabase();
-/** By the defaults: 50 streams of a user, of which each server admits 8 by itself. */
+/** The defaults: 50 streams per user, of which each server admits 8 on its own. */
 const [ceiling, floor] = [50, 8];
 const refusal = { code: "limit_reached", status: 429, retryAfter: 5 };
 
@@ -15,7 +15,7 @@ beforeEach(() => {
 });
 
 type Release = () => void;
-/** Opens until refused, at most so many; how many were open in the end is the length. */
+/** Opens until refused, at most `most`; the length is the number of open streams. */
 async function openUntilRefused(slots: StreamSlots, most: number): Promise<Release[]> {
   const releases: Release[] = [];
   while (releases.length < most) {
@@ -140,7 +140,7 @@ it("rows of a server that died stop counting, and are deleted in the end", async
   expect(await rows()).toEqual([ceiling, ceiling]);
   await pool().sql`update open_streams set refreshed_at = now() - interval '1 hour'`;
   await slots.publish();
-  // Its own is refreshed: a server that was slow, not dead, counts again.
+  // Its own row is refreshed: a server that was slow, not dead, counts again.
   expect(await rows()).toEqual([ceiling]);
 });
 

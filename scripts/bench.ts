@@ -1,4 +1,5 @@
-// `npm run bench [-- --quick]`: builds the product and the quickstart it is compared with, then measures (bench/bench.ts).
+// `npm run bench [-- --quick]`: builds the product and the quickstart it is compared with, then
+// measures (bench/bench.ts).
 import { runNode } from "./processes.ts";
 import { ensureBuild, nextBin } from "./production-build.ts";
 

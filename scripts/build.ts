@@ -1,4 +1,4 @@
-// `npm run build`: the production build, whether there is one or not.
+// `npm run build`: forces a production build.
 import { runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
 

@@ -1,9 +1,9 @@
-// Where downloads stay that do not belong to one clone. Runs on Node 20 and before `npm ci`: nothing but node: modules here.
+// Downloads shared by all clones. Runs on Node 20, before `npm ci`: node: modules only.
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 
-/** The user's cache, which all clones share; the clone's own where there is no writable home. */
+/** The user's cache, shared by all clones; the clone's own without a writable home. */
 export function cacheFolder() {
   const shared = path.join(process.env.XDG_CACHE_HOME || path.join(homedir(), ".cache"), "rivulet");
   try {

@@ -1,5 +1,6 @@
-// `npm run chaos`: every test that proves a promise of docs/reliability.md, at its full size, and a table of the promises
-// at the end. `npm run chaos -- --write` also puts the table into that document. Runs longer than `npm test`.
+// `npm run chaos`: every test that proves a promise of docs/reliability.md, at full size, then a
+// table of the promises. `npm run chaos -- --write` also writes the table into that document. Takes
+// longer than `npm test`.
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { askedToEnd } from "./processes.ts";

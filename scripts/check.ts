@@ -1,4 +1,5 @@
-// `npm run check`: what to run before a commit. Format, lint, types, dead code, regular expressions, lock file, unit and contract tests.
+// `npm run check`: to run before a commit. Format, lint, types, dead code, regular expressions,
+// lock file, unit and contract tests.
 import { checks, runSuites, unitTests, withTestDatabase } from "./suites.ts";
 
 const { failed } = await withTestDatabase(() => runSuites([...checks, unitTests]));

@@ -1,5 +1,6 @@
-// Programs that tests need and npm does not have: looked for, installed where that is allowed, else asked for by name.
-// `npm test` installs them before its first test: a package manager at work beside a test that measures would be measured.
+// Programs that tests need and npm does not provide: found, installed where allowed, otherwise
+// requested by name. `npm test` installs them before its first test: a running package manager
+// would distort measurements.
 import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
@@ -8,7 +9,7 @@ const python = (module: string) => ({
   probe: ["/usr/bin/python3", "-c", `import ${module}`],
 });
 
-/** `debian` is the package a program comes from, `probe` a command that succeeds where it is installed. */
+/** `debian`: the program's package; `probe`: a command that succeeds if it is installed. */
 const programs = {
   curl: { debian: "curl", probe: ["curl", "--version"] },
   jq: { debian: "jq", probe: ["jq", "--version"] },
@@ -24,7 +25,7 @@ const programs = {
 export type Program = keyof typeof programs;
 export const allPrograms = Object.keys(programs) as Program[];
 
-/** Throws one sentence that names what is missing. Nothing is skipped. May take minutes. */
+/** Throws one sentence that names what is missing. Skips nothing. May take minutes. */
 export function requirePrograms(...names: Program[]): void {
   const missing = names
     .map((name) => programs[name])
@@ -35,14 +36,14 @@ export function requirePrograms(...names: Program[]): void {
   install(missing);
 }
 
-/** Whether this machine has Debian's packages and this account may install them. */
+/** Whether this is a Debian system and this account may install packages. */
 export function canInstall(): boolean {
   return process.getuid?.() === 0 && existsSync("/usr/bin/apt-get");
 }
 
 export function install(packages: string[]): void {
   console.log(`Installing ${packages.join(", ")} with apt-get …`);
-  // RUNLEVEL=1: a package that brings a service does not start it.
+  // RUNLEVEL=1 keeps packages from starting their services.
   const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive", RUNLEVEL: "1" };
   execFileSync("apt-get", ["update", "-qq"], { env });
   execFileSync("apt-get", ["install", "-y", "-qq", "--no-install-recommends", ...packages], { env });

@@ -1,7 +1,6 @@
-// A port to listen on.
 import { createServer } from "node:net";
 
-/** A port nobody listens on at this moment. */
+/** A port nothing listens on at this moment. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const probe = createServer();

@@ -1,5 +1,5 @@
-// Preloaded (`node --import`) by a plain Node process that runs modules of the project: imports as tsconfig.json and
-// vitest.config.ts resolve them.
+// Preloaded (`node --import`) into plain Node processes that run modules of the project: resolves
+// imports like tsconfig.json and vitest.config.ts.
 import { registerHooks } from "node:module";
 import path from "node:path";
 

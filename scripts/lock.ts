@@ -1,9 +1,9 @@
-// A lock between processes that the operating system takes back when its holder dies: the write lock of a SQLite file.
-// A file with a pid in it would have to guess whether that pid still means the same process.
+// A lock between processes that the OS releases when its holder dies: the write lock of a SQLite
+// file. A pid file would have to guess whether the pid still names the same process.
 import { DatabaseSync } from "node:sqlite";
 import { setTimeout as delay } from "node:timers/promises";
 
-/** Runs `work` while no other process (and no other call of this one) is inside with the same file. */
+/** Runs `work` while no other process, nor another call here, holds the lock on this file. */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   const database = new DatabaseSync(file, { timeout: 0 });
   try {

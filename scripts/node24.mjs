@@ -1,5 +1,6 @@
-// Runs a script of this folder on Node 24: `node scripts/node24.mjs scripts/start.ts [args]`. A machine whose Node is
-// older gets Node 24 from the npm registry once. Runs on Node 20 and before `npm ci`: nothing but node: modules here and below.
+// Runs a script of this folder on Node 24: `node scripts/node24.mjs scripts/start.ts [args]`. With
+// an older Node it downloads Node 24 from the npm registry once. Runs on Node 20 and before `npm
+// ci`: node: modules only, here and in imports.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, renameSync, rmSync, statSync } from "node:fs";
 import { constants as osConstants } from "node:os";
@@ -16,14 +17,14 @@ const [script, ...args] = process.argv.slice(2);
 if (!script) fail("Usage: node scripts/node24.mjs <script.ts> [arguments]");
 process.chdir(root);
 
-// npm passes signals on but cannot pass on its own SIGKILL.
+// npm forwards signals, but cannot forward a SIGKILL of itself.
 if (process.env.npm_lifecycle_event) await import(parentWatch);
 
 const recent = Number(process.versions.node.split(".")[0]) >= wantedMajor;
 const node = recent ? process.execPath : obtainNode();
-// Whatever is started from here, npm included, finds the same Node.
+// Child processes, npm included, find the same Node.
 process.env.PATH = [path.dirname(node), process.env.PATH].join(path.delimiter);
-// npm names the Node it runs on; scripts that trust the name would fall back to the old one.
+// npm exports the Node it runs on; scripts that trust it would fall back to the old one.
 process.env.npm_node_execpath = node;
 process.env.NODE = node;
 
@@ -47,14 +48,14 @@ if (recent) {
   child.on("exit", (code, signal) => process.exit(signal ? 128 + osConstants.signals[signal] : code));
 }
 
-/** npm's own record of what it installed is older than the lock file when the lock file changed since. */
+/** npm's record of the installation is older than a lock file that changed since. */
 function installed() {
   const record = path.join(root, "node_modules/.package-lock.json");
   const lock = path.join(root, "package-lock.json");
   return existsSync(record) && statSync(record).mtimeMs >= statSync(lock).mtimeMs;
 }
 
-/** The path of a Node 24 binary; downloads it the first time. */
+/** The path of a Node 24 binary; downloads it on first use. */
 function obtainNode() {
   const name = packageName();
   const binary = path.join("node_modules", name, "bin", process.platform === "win32" ? "node.exe" : "node");
@@ -77,7 +78,7 @@ function obtainNode() {
     renameSync(fresh, folder);
   } catch (error) {
     rmSync(fresh, { recursive: true, force: true });
-    // Another start was faster: its folder is as good as ours.
+    // Another start was faster; its folder is equivalent.
     if (!existsSync(path.join(folder, binary))) throw error;
   }
   return path.join(folder, binary);
@@ -96,7 +97,7 @@ function byHand() {
   return `Install Node.js ${wantedMajor} or newer (https://nodejs.org) and run the command again.`;
 }
 
-/** npm by the path it was started from, so that the same npm is used and Windows needs no shell. */
+/** npm by the path it was started from: the same npm, and no shell on Windows. */
 function npm(argv, options) {
   const cli = process.env.npm_execpath;
   if (cli?.endsWith(".js")) return spawnSync(process.execPath, [cli, ...argv], options);

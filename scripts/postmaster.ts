@@ -1,4 +1,4 @@
-// Whether the process that a pid file names is still that process.
+// Whether the process named by a pid file is still that process.
 import { readlinkSync } from "node:fs";
 
 export function isAlive(pid: number): boolean {
@@ -11,7 +11,10 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-/** Whether a process works in this folder, as a postmaster does in its data directory. False for another process, and for a dead one nobody has reaped. */
+/**
+ * Whether a process has this working directory, as a postmaster has its data directory. False for
+ * other processes and for zombies.
+ */
 export function worksIn(pid: number, folder: string): boolean {
   try {
     return readlinkSync(`/proc/${pid}/cwd`) === folder;

@@ -1,5 +1,5 @@
-// Child processes that end when we are asked to end. One signal handler for all of a script: a child gets the signal
-// once from here, and perhaps once more from whoever signalled the whole process group.
+// Child processes that end when the script is asked to. One signal handler per script: it signals
+// each child once, and a signal to the whole process group may reach it a second time.
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { constants } from "node:os";
 
@@ -17,19 +17,19 @@ for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const)
 /** True from the first SIGTERM, SIGINT or SIGHUP on. */
 export const askedToEnd = () => asked;
 
-/** From now on every running child gets this signal, too. */
+/** From now on every running child gets this signal too. */
 export function forwardSignal(signal: NodeJS.Signals): void {
   process.on(signal, () => {
     for (const child of running) child.kill(signal);
   });
 }
 
-/** How long a child that was asked to end may take before it is killed. */
+/** Grace period before a child that was asked to end is killed. */
 export function allowForEnding(milliseconds: number): void {
   killAfterMs = milliseconds;
 }
 
-/** Runs Node to its end and resolves to its exit code, or 128 + the number of the signal that ended it. */
+/** Runs Node to its end; resolves to its exit code, or 128 + the signal number. */
 export function runNode(argv: string[], env: NodeJS.ProcessEnv, options: SpawnOptions = {}): Promise<number> {
   return run(process.execPath, argv, { ...options, env });
 }

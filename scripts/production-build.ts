@@ -1,5 +1,5 @@
-// The production build in .next, and the one for the failure tests in .next-chaos (lib/kill-points.ts), and the question
-// whether it is a build of this code, answered by a fingerprint of every file that goes into it.
+// The production build in .next and the failure-test build in .next-chaos (lib/kill-points.ts). A
+// fingerprint of every source file tells whether a build is current.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -13,7 +13,9 @@ export const nextBin = "node_modules/next/dist/bin/next";
 const folders = ["app", "components", "db", "lib", "public"];
 const notBuilt = /\.(test|contract)\.tsx?$|^(next-env\.d|vitest\.config|drizzle\.config)\.ts$/;
 
-/** Builds unless there is a build of this code. Throws when the build fails. Of several at once one builds. */
+/**
+ * Builds unless the build is current. Throws when the build fails. One of concurrent calls builds.
+ */
 export async function ensureBuild(run: RunNode, { force = false, chaos = false } = {}): Promise<void> {
   if (!force && isBuilt(chaos)) return;
   mkdirSync(".cache", { recursive: true });
@@ -21,7 +23,7 @@ export async function ensureBuild(run: RunNode, { force = false, chaos = false }
     if (!force && isBuilt(chaos)) return;
     console.log(chaos ? "Building for the failure tests …" : "Building …");
     const { fingerprintFile } = placeOf(chaos);
-    // Without its fingerprint a build that is cut short is no build.
+    // Without a fingerprint an aborted build does not count as one.
     rmSync(fingerprintFile, { force: true });
     const fingerprint = sourceFingerprint();
     if (chaos) writeFileSync(".cache/tsconfig.chaos.json", '{ "extends": "../tsconfig.json" }');

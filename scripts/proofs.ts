@@ -1,17 +1,18 @@
-// Which test proves which promise of docs/reliability.md: a title that begins "I5 I2: …", or that of a describe block
-// around it, says so. Reads the reports of Vitest and Playwright and makes the table of `npm run chaos`.
+// Maps tests to the promises of docs/reliability.md: a test or describe title that begins "I5 I2:
+// …" names them. Reads the reports of Vitest and Playwright and builds the table of `npm run
+// chaos`.
 
-/** A test as a report tells of it. */
+/** A test as reported. */
 export type Proof = {
-  /** With the titles around it. */
+  /** Including the titles of enclosing blocks. */
   title: string;
-  /** Not skipped, not flaky. */
+  /** Neither skipped nor flaky. */
   passed: boolean;
-  /** What it went through, each checked: `task.meta.cases` in Vitest, an annotation `cases` in Playwright. */
+  /** Number of checked cases: `task.meta.cases` in Vitest, an annotation `cases` in Playwright. */
   cases: number;
 };
 
-/** A test that proves something. */
+/** Matches a test that proves a promise. */
 export const promised = /\bI\d+\b/;
 
 export function promisesOf(title: string): string[] {
@@ -52,7 +53,7 @@ export function proofsOfPlaywright({ suites }: { suites: PlaywrightSuite[] }, ar
   });
 }
 
-/** The promises by their number, with their names, as docs/reliability.md lists them. */
+/** The promises by number, with their names, as docs/reliability.md lists them. */
 export function listPromises(document: string): [promise: string, name: string][] {
   return Array.from(document.matchAll(/^\| (I\d+) \| \*\*([^*]+?)\.?\*\*/gm), ([, promise = "", name = ""]) => [
     promise,
@@ -60,7 +61,7 @@ export function listPromises(document: string): [promise: string, name: string][
   ]);
 }
 
-/** Markdown, and how many promises no test proves: those are not held. */
+/** The table as Markdown, and the number of promises without a proof: those do not hold. */
 export function tableOf(
   promises: [promise: string, name: string][],
   proofs: Proof[],

@@ -1,5 +1,6 @@
-// Regular expressions that take more than linear time on some text. Most of what the rooms below read was written by users,
-// documents or models, and one such expression lets a single message hold the event loop.
+// Finds regular expressions that take more than linear time. Most text that the folders below
+// process was written by users, documents or models, and one such expression lets a single message
+// block the event loop.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { check } from "recheck";
@@ -7,14 +8,16 @@ import ts from "typescript";
 
 type Expression = { file: string; line: number; source: string; flags: string };
 
-/** Whatever the server and its pages run. */
+/** Code that the server and its pages run. */
 const rooms = ["app", "components", "db", "lib"];
 const notServed = /\.(test|contract)\.tsx?$/;
 
-/** In the line above an expression that is given short texts only: with what bounds them. */
+/** The line above an expression that only gets short texts; it names the bound. */
 const bounded = /^\s*\/\/ Bounded: \S/;
 
-/** Each literal, and each `new RegExp` of a text that is known without running it, besides those that a comment calls bounded. */
+/**
+ * Every literal, and every `new RegExp` with a statically known source, unless marked as bounded.
+ */
 export function expressionsIn(file: string, code: string): Expression[] {
   const tree = ts.createSourceFile(file, code, ts.ScriptTarget.Latest, true);
   const found: Expression[] = [];
@@ -38,7 +41,7 @@ export function expressionsIn(file: string, code: string): Expression[] {
   return found;
 }
 
-/** A literal, or a list of literals that is joined. */
+/** A literal, or a joined list of literals. */
 function textOf(node: ts.Expression): string | undefined {
   if (ts.isStringLiteralLike(node)) return node.text;
   if (!ts.isCallExpression(node) || !ts.isPropertyAccessExpression(node.expression)) return undefined;
@@ -49,10 +52,13 @@ function textOf(node: ts.Expression): string | undefined {
   return parts.includes(undefined) ? undefined : parts.slice(0, -1).join(parts.at(-1));
 }
 
-/** Steps decide and never the clock: on a loaded machine a second is few of them, and a linear expression would seem slow. */
+/**
+ * Limited by steps, never by time: on a loaded machine a second is few steps, and linear
+ * expressions would seem slow.
+ */
 const untimed = { timeout: null, attackTimeout: null, incubationTimeout: null, seedingTimeout: null };
 
-/** Why an expression may take more than linear time; null when it does not. */
+/** Why an expression may take more than linear time; null when it is linear. */
 export async function problemOf({ source, flags }: Pick<Expression, "source" | "flags">): Promise<string | null> {
   const result = await check(source, flags, untimed);
   if (result.status === "safe") return null;
@@ -60,7 +66,7 @@ export async function problemOf({ source, flags }: Pick<Expression, "source" | "
   return `is ${result.complexity.type}; try ${result.attack.pattern}`;
 }
 
-/** True when every expression of the served rooms is linear; tells those that are not. */
+/** True when every expression in the served folders is linear; prints those that are not. */
 export async function expressionsAreLinear(): Promise<boolean> {
   const files = rooms.flatMap((room) =>
     readdirSync(room, { recursive: true, encoding: "utf8" })

@@ -1,4 +1,4 @@
-// The room rule and the vendor doors live in biome.json. Here each of them is broken once, and Biome must refuse it.
+// biome.json holds the import rules. This test breaks each of them once, and Biome must refuse it.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { copyFile, mkdtemp, rm } from "node:fs/promises";
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 const root = path.dirname(import.meta.dirname);
 const biome = path.join(root, "node_modules/.bin/biome");
 
-/** A file of a room, what it may import, and what it may not. */
+/** A file in a folder, the imports it may have, and those it may not. */
 const rooms: [file: string, allowed: string[], refused: string[]][] = [
   [
     "app/room.ts",
@@ -84,7 +84,7 @@ let folder: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "rivulet-rooms-"));
-  // The project's own configuration: the aliases are part of what is proved.
+  // The project's own configuration: its aliases are part of what is tested.
   for (const name of ["biome.json", "package.json", "tsconfig.json", ".gitignore"])
     await copyFile(path.join(root, name), path.join(folder, name));
 });
@@ -96,7 +96,7 @@ function write(file: string, lines: string[]): void {
   writeFileSync(path.join(folder, file), `${lines.join("\n")}\n`);
 }
 
-/** The findings of one rule in one file: the line each is on, and its message. */
+/** One rule's findings in one file, with line and message. */
 function findings(rule: string, file: string): { line: number; message: string }[] {
   const argv = ["lint", `--only=${rule}`, "--reporter=github", file];
   const { status, stdout, stderr } = spawnSync(biome, argv, { cwd: folder, encoding: "utf8" });
@@ -113,7 +113,7 @@ test.each(rooms)("%s may import what its room sees and nothing else", (file, all
   );
   const found = findings("style/noRestrictedImports", file);
   expect(found.map(({ line }) => sources[line - 1])).toEqual(refused);
-  // Each message states a rule; Biome's own would only say that something is forbidden.
+  // Each message states the rule; Biome's default only says that something is forbidden.
   for (const { message } of found) expect(message).toMatch(/\bsees?\b|imports|imported|Vendor doors/);
 });
 

@@ -1,5 +1,5 @@
-// `npm start` and, with --dev, `npm run dev`: the server in the foreground, with everything it needs. What the
-// environment does not name (database, secret) is made once in DATA_DIR.
+// `npm start` and, with --dev, `npm run dev`: the server in the foreground with all it needs. A
+// database or secret missing from the environment is created once in DATA_DIR.
 import { randomBytes } from "node:crypto";
 import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -13,19 +13,20 @@ import { ensureBuild, nextBin } from "./production-build.ts";
 
 const dev = process.argv.includes("--dev");
 
-/** A server that was asked to end may still be letting go of the port. */
+/** A server that is shutting down may still hold the port. */
 const portPatienceMs = 4_000;
 
 /**
- * MiB; three quarters of V8's own limit. Open streams outlive collections, and V8 then lets the space of young objects grow:
- * without this 500 streams take some 50 MiB more, and a token costs no less (docs/performance.md).
+ * Smaller young generation, in MiB: three quarters of V8's limit. Open streams survive collections,
+ * and V8 then grows the young generation: without this limit 500 streams take about 50 MiB more,
+ * and a token costs no less (docs/performance.md).
  */
 const youngObjects = "--max-semi-space-size=24";
 
 try {
   process.exit(await main());
 } catch (error) {
-  // It may quote what another program said.
+  // The message may quote another program's output.
   console.error((error as Error).message.replace(/[^\P{Cc}\n]/gu, "\ufffd"));
   process.exit(1);
 }
@@ -35,7 +36,7 @@ async function main(): Promise<number> {
   const dataDir = path.resolve(process.env.DATA_DIR || ".data");
   const host = process.env.HOST || undefined;
   const port = await requirePort(host);
-  // The server's own budget, the longest default where none is set, and time to write down what it had.
+  // The server's drain budget, or the longest default, plus time to store its state.
   const readyDelayMs = Number(process.env.READY_DELAY_MS || 2_000);
   allowForEnding((Number(process.env.DRAIN_MS) || 20_000) + readyDelayMs + 5_000);
   const secret = process.env.AUTH_SECRET || ownSecret(dataDir);
@@ -64,7 +65,7 @@ async function main(): Promise<number> {
 
 async function serve(host: string | undefined, port: number, env: NodeJS.ProcessEnv): Promise<number> {
   const where = ["-p", String(port), ...(host ? ["-H", host] : [])];
-  // Next itself, without npx or a shell in between: they would keep the signals to themselves.
+  // Next directly, without npx or a shell, which would keep signals to themselves.
   const watch = path.resolve("scripts/parent.mjs");
   const argv = dev
     ? [nextBin, "dev", ...where]
@@ -74,7 +75,7 @@ async function serve(host: string | undefined, port: number, env: NodeJS.Process
   const name = !host || host === "0.0.0.0" || host === "::" ? "localhost" : host;
   const address = `http://${name.includes(":") ? `[${name}]` : name}:${port}`;
   await untilHealthy(address, ended.signal);
-  // Next's development server is a parent of its own, which this signal would end.
+  // Next's development server has a parent process of its own, which this signal would end.
   if (!dev) forwardSignal("SIGUSR2");
   if (!ended.signal.aborted) console.log(`Rivulet is ready at ${address}`);
   return server;
@@ -89,18 +90,18 @@ async function untilHealthy(address: string, ended: AbortSignal): Promise<void> 
       await response.arrayBuffer();
       if (response.ok) return;
     } catch {
-      // Not listening yet; whether it ever will is for the process to say, by ending.
+      // Not listening yet; if it never will, the process ends.
     }
     await delay(100);
   }
 }
 
-/** The same files in the same order as the server itself reads them: they may name the port or the database. */
+/** The server's own .env files in the same order: they may set the port or the database. */
 function loadEnvFiles(): void {
   const fromNext = createRequire(path.resolve(nextBin));
   const { loadEnvConfig } = fromNext("@next/env") as { loadEnvConfig(folder: string, dev: boolean): unknown };
   loadEnvConfig(process.cwd(), dev);
-  // Lets the server look again, and see later edits in development.
+  // Makes the server read them again, and see later edits in development.
   delete process.env.__NEXT_PROCESSED_ENV;
 }
 
@@ -132,7 +133,7 @@ function listenOnce(port: number, host: string | undefined): Promise<string | un
   });
 }
 
-/** Signs the sessions of everybody, so it is made once and kept; of two starts at once the first one's counts. */
+/** Signs every session, so it is created once and kept; of concurrent starts the first wins. */
 function ownSecret(dataDir: string): string {
   const file = path.join(dataDir, "auth-secret");
   mkdirSync(dataDir, { recursive: true });

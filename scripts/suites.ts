@@ -1,5 +1,5 @@
-// Everything that checks this code, as suites that count: `npm run check`, `npm test` and `npm run chaos` are selections
-// of them.
+// Every check of this code as a counted suite; `npm run check`, `npm test` and `npm run chaos`
+// select from them.
 import { spawnSync } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -17,7 +17,7 @@ export type Suite = { name: string; run(): Promise<Count> };
 
 const nodeModules = path.resolve("node_modules");
 
-/** Each counts as one. Types need the route types that Next writes. */
+/** Each counts as one. Type checking needs the route types that Next writes. */
 export const checks: Suite[] = [
   check("format and lint", [[path.join(nodeModules, "@biomejs/biome/bin/biome"), "check", "--error-on-warnings", "."]]),
   check("types", [
@@ -40,7 +40,7 @@ export const productionBuild: Suite = {
   },
 };
 
-/** What the tests after it run: the application as it is delivered, and once more with the points where it can be killed. */
+/** The builds under test: the production build, and one with kill points. */
 export const builds: Suite = {
   name: "production build",
   async run() {
@@ -51,15 +51,18 @@ export const builds: Suite = {
 };
 
 export const unitTests = vitest("unit and contract tests", "unit");
-/** This one and those below need the builds. */
+/** This and the suites below need the builds. */
 export const serverTests = vitest("tests of the production server", "server*");
 export const clientTests = vitest("clients people use", "clients");
 /** Needs no build. */
 export const scaleTests = vitest("statements on large tables", "scale");
-/** As large as CHAOS says. */
+/** Sized by CHAOS. */
 export const failureTests = vitest("failure bench, fast part", "chaos*");
 
-/** Makes sure of all that tests need and npm does not have; those after it find a Chromium in CHROMIUM_PATH. */
+/**
+ * Ensures all programs that tests need and npm does not provide; later suites find Chromium in
+ * CHROMIUM_PATH.
+ */
 export const programs: Suite = {
   name: "programs",
   async run() {
@@ -72,7 +75,7 @@ export const programs: Suite = {
 
 export const journeys = playwright("browser journeys");
 
-/** Of all of the above only the tests that prove a promise; what they tell goes to `collected`. */
+/** All of the above, limited to tests that prove a promise; the results go to `collected`. */
 export function proofSuites(collected: Proof[]): Suite[] {
   return [
     vitest("unit and contract tests", "unit", collected),
@@ -82,7 +85,7 @@ export function proofSuites(collected: Proof[]): Suite[] {
   ];
 }
 
-/** One seed for all that is random in a run: said at its beginning, and taken from CHAOS_SEED where that is set. */
+/** One random seed per run: printed at its start, or taken from CHAOS_SEED. */
 export function announceSeed(): string {
   process.env.CHAOS_SEED ||= String(randomInt(0x7fff_ffff));
   console.log(
@@ -91,10 +94,7 @@ export function announceSeed(): string {
   return process.env.CHAOS_SEED;
 }
 
-/**
- * Gives the suites one database server of their own, and stops it whatever happens to them: a test runner that is
- * killed tears nothing down.
- */
+/** Gives the suites one database server and always stops it: a killed runner cleans up nothing. */
 export async function withTestDatabase<T>(work: () => Promise<T>): Promise<T> {
   if (process.env.TEST_DATABASE_URL) return work();
   const dataDir = mkdtempSync(path.join(tmpdir(), "rivulet-test-"));
@@ -108,7 +108,7 @@ export async function withTestDatabase<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs the suites one after the other and says after each how it went. A suite that breaks counts as one failure. */
+/** Runs the suites in order and reports after each. A suite that breaks counts as one failure. */
 export async function runSuites(suites: Suite[]): Promise<Count> {
   const total: Count = { passed: 0, failed: 0 };
   const summary: string[] = [];
@@ -139,7 +139,10 @@ function check(name: string, commands: string[][]): Suite {
   };
 }
 
-/** The projects of vitest.config.ts with this name, which may end in `*`; with `collected` only what proves a promise. */
+/**
+ * The vitest.config.ts projects with this name, which may end in `*`; with `collected`, only tests
+ * that prove a promise.
+ */
 function vitest(name: string, project: string, collected?: Proof[]): Suite {
   return {
     name,
@@ -180,11 +183,11 @@ function one(passed: boolean): Count {
 }
 
 /**
- * A skipped test counts as failed: it proves nothing. A run that failed without a failed test (a broken hook, a file that
- * does not load) is a failure all the same.
+ * A skipped test counts as failed: it proves nothing. A run that fails without a failed test (a
+ * broken hook, a file that does not load) counts as a failure too.
  */
 function settle(all: Proof[], code: number, collected?: Proof[]): Count {
-  // Vitest reports those that were not selected, too, as skipped.
+  // Vitest also reports unselected tests as skipped.
   const tests = collected ? all.filter(({ title }) => promised.test(title)) : all;
   collected?.push(...tests);
   const passed = tests.filter((test) => test.passed).length;
@@ -209,7 +212,10 @@ function readReport(file: string) {
 
 type LockEntry = { version?: string; link?: boolean; dependencies?: object; optionalDependencies?: object };
 
-/** Where a registry lacks a platform's package, npm writes a lock file that `npm ci` then refuses, on every platform. */
+/**
+ * If a registry lacks a platform's package, npm writes a lock file that `npm ci` then refuses on
+ * every platform.
+ */
 function lockFileIsWhole(file: string): boolean {
   const { packages } = JSON.parse(readFileSync(file, "utf8")) as { packages: Record<string, LockEntry> };
   const names = new Set(Object.keys(packages).map((key) => key.split("node_modules/").at(-1)));
@@ -224,7 +230,7 @@ function lockFileIsWhole(file: string): boolean {
   return problems.length === 0;
 }
 
-/** The path of a Chromium, or undefined for the one that Playwright manages. Installs one when there is none. */
+/** The path of a Chromium, or undefined for Playwright's own. Installs one when there is none. */
 async function obtainChromium(): Promise<string | undefined> {
   const named = process.env.CHROMIUM_PATH;
   if (named) {
@@ -251,6 +257,6 @@ function systemChromium(): string | undefined {
   const paths = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"].map(
     (name) => `/usr/bin/${name}`,
   );
-  // Ubuntu's chromium-browser is a script that asks for snap: only what can say its version counts.
+  // Ubuntu's chromium-browser is a stub for snap: only a program with a version counts.
   return paths.find((file) => existsSync(file) && spawnSync(file, ["--version"], { stdio: "ignore" }).status === 0);
 }

@@ -1,4 +1,4 @@
-// `npm run test:clients`: the clients people use against the production server (test/clients/).
+// `npm run test:clients`: popular clients against the production server (test/clients/).
 import { askedToEnd } from "./processes.ts";
 import { clientTests, productionBuild, runSuites, withTestDatabase } from "./suites.ts";
 

@@ -1,5 +1,6 @@
-// `npm test`: everything CI runs, with everything it needs installed on the way (packages: scripts/node24.mjs).
-// It uses databases, folders and ports of its own; a server started with `npm start` may run meanwhile.
+// `npm test`: everything CI runs; installs what it needs on the way (packages: scripts/node24.mjs).
+// Uses its own databases, folders and ports; a server started with `npm start` may run at the same
+// time.
 import { askedToEnd } from "./processes.ts";
 import {
   announceSeed,

@@ -1,4 +1,4 @@
-// The API's description as tests use it: its schemas as validators, its operations as a list, its streams as events.
+// The API description for tests: schemas as validators, operations as a list, streams as events.
 import Ajv2020, { type ValidateFunction } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
 import { createParser } from "eventsource-parser";
@@ -36,24 +36,24 @@ export function operationsOf({ paths }: Description): Listed[] {
   );
 }
 
-/** Makes validators of schemas of this description; a schema that is none throws. */
+/** Compiles schemas of this description into validators; throws on an invalid schema. */
 export function validatorOf({ components }: Description): (schema: Json) => ValidateFunction {
   const ajv = new Ajv2020({ strict: true, strictTypes: false, allErrors: true });
   addFormats.default(ajv);
-  // Words of OpenAPI that say nothing about validity.
+  // OpenAPI keywords that do not affect validation.
   for (const keyword of ["discriminator", "example"]) ajv.addKeyword(keyword);
   ajv.addVocabulary(["components"]);
   let count = 0;
   return (schema) => ajv.compile({ $id: `schema-${count++}`, components, ...schema });
 }
 
-/** Fails with the validator's reasons. */
+/** Fails with the validator's errors. */
 export function expectValid(validate: ValidateFunction, value: unknown, what: string): void {
   const valid = validate(value);
   expect(valid, `${what}: ${JSON.stringify(validate.errors)} in ${JSON.stringify(value)}`).toBe(true);
 }
 
-/** What `eventsource-parser` reads; throws for what is no event stream. */
+/** Parses with `eventsource-parser`; throws if the text is not an event stream. */
 export function eventsOf(stream: string): { data: string; id?: string }[] {
   const events: { data: string; id?: string }[] = [];
   const parser = createParser({
@@ -66,7 +66,7 @@ export function eventsOf(stream: string): { data: string; id?: string }[] {
   return events;
 }
 
-/** The values in the events of a stream; the closing `[DONE]` is none. */
+/** The JSON values of a stream's events, without the closing `[DONE]`. */
 export function valuesOf(stream: string): unknown[] {
   return eventsOf(stream)
     .filter(({ data }) => data !== "[DONE]")

@@ -1,7 +1,8 @@
-// A self-signed certificate for a server of a test: X.509 by hand (RFC 5280), as Node makes keys but no certificates.
+// A self-signed test certificate, X.509 built by hand (RFC 5280): Node generates keys but no
+// certificates.
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto";
 
-/** Valid for `host` and for no other name. */
+/** Valid for `host` only. */
 export function selfSigned(host: string): { certificate: string; key: string } {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
   // ecdsa-with-SHA256

@@ -1,6 +1,6 @@
-// Chat Completions as its clients know it, by the official `openai` package through the door of the dialects
-// (docs/protocol.md §6.6): what is asked for reaches the provider or is refused by name, what the provider says comes back,
-// and a failure has its status.
+// Chat Completions through the dialect route with the official `openai` package (docs/protocol.md
+// §6.6): request fields reach the provider or are refused by name, the provider's answer comes
+// back, and a failure has its status.
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openDoor } from "@/app/dialect-door";
@@ -19,7 +19,7 @@ const stop = { finish: "stop" } as const;
 let provider: Provider;
 let apiKey: string;
 let keys = 0;
-/** Part of a question, by which the provider knows what to answer. */
+/** Part of a question; selects the provider's answer. */
 const newKey = () => `key-${++keys}.`;
 
 beforeAll(async () => {
@@ -50,7 +50,7 @@ function ask(body: Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>, key =
   return client().chat.completions.create({ model: "scripted", messages: [user(key)], ...body });
 }
 
-/** What the provider was sent. */
+/** The body that the provider received. */
 async function sentFor(key: string, body: Partial<OpenAI.ChatCompletionCreateParamsNonStreaming>) {
   provider.on(key, [{ text: "{}" }, stop]);
   await ask(body, key);
@@ -296,7 +296,7 @@ describe("a failure has its status, also where a stream was asked for", () => {
       if (status === 429)
         expect((refused as InstanceType<typeof OpenAI.APIError>).headers?.get("retry-after")).toBe("7");
     }
-    // The client repeats a request itself.
+    // The client retries by itself.
     expect(provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
   });
 

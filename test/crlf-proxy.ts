@@ -1,4 +1,4 @@
-// An HTTP proxy that does to an event stream what the standard allows and few servers do: every line ends in CRLF.
+// An HTTP proxy that ends every line of an event stream with CRLF: valid but rare.
 import { createServer, request as httpRequest } from "node:http";
 import type { AddressInfo } from "node:net";
 import { Transform } from "node:stream";
@@ -9,7 +9,7 @@ export async function startCrlfProxy(target: number, onRequest: () => void): Pro
   const server = createServer((incoming, outgoing) => {
     onRequest();
     const { url: path, method, headers } = incoming;
-    // Broken connections are the fault proxy's business; here they only have to reach the other side.
+    // The fault proxy covers broken connections; here they only have to reach the other side.
     const upstream = httpRequest({ host: "localhost", port: target, path, method, headers, agent: false }, (answer) => {
       const { "content-length": _, ...kept } = answer.headers;
       outgoing.writeHead(answer.statusCode as number, kept);
@@ -34,7 +34,7 @@ export async function startCrlfProxy(target: number, onRequest: () => void): Pro
 function withCrlf(stream: boolean): Transform {
   return new Transform({
     transform(bytes: Buffer, _, done) {
-      // As latin1, for a packet may hold half a character.
+      // As latin1, since a packet may hold half a character.
       done(null, stream ? Buffer.from(bytes.toString("latin1").replaceAll("\n", "\r\n"), "latin1") : bytes);
     },
   });

@@ -1,26 +1,26 @@
-// A fault proxy between a server and Postgres that knows what it carries: it can lose the answer to one statement,
-// which then was carried out although nobody was told.
+// A fault proxy between a server and Postgres that understands the protocol: it can drop the reply
+// to one statement, which was then executed without its sender knowing.
 import { type FaultProxy, startFaultProxy } from "./fault-proxy.ts";
 
-/** What the answer to an executed statement begins with; what comes before tells of its preparation. */
+/** First byte of the reply to an executed statement; earlier messages belong to its preparation. */
 const bindComplete = "2".charCodeAt(0);
-/** What a notification begins with. */
+/** First byte of a notification. */
 const notification = "A".charCodeAt(0);
 
 export type DatabaseProxy = FaultProxy & {
   /** DATABASE_URL through the proxy. */
   databaseUrl: string;
-  /** The answer to the next statement with this text among its values never arrives, its connection is cut. */
+  /** Drops the reply to the next statement with this text as a value; cuts the connection. */
   cutReplyTo(text: string): void;
-  /** All such answers were cut. */
+  /** All requested replies were cut. */
   readonly cutAll: boolean;
-  /** The next group commits that come on a new connection never arrive. */
+  /** Drops the next group commits that arrive on a new connection. */
   cutRequests(count: number): void;
-  /** Connections of group commits say nothing any more; what is sent on them still arrives. */
+  /** Mutes connections of group commits; requests on them still arrive. */
   muteReplies(): void;
-  /** The same for connections that listen. */
+  /** Likewise for listening connections. */
   muteListeners(): void;
-  /** LISTEN is answered, but no notification arrives: as behind a pooler in transaction mode. */
+  /** LISTEN succeeds but no notification arrives: as behind a pooler in transaction mode. */
   loseNotifications(on: boolean): void;
 };
 
@@ -45,7 +45,7 @@ export async function startDatabaseProxy(databaseUrl: string): Promise<DatabaseP
           cutting += 1;
           link.cut = true;
         }
-        // The words of a statement are sent once a connection.
+        // A statement's text is sent once per connection.
         const begins = bytes.includes("insert into turn_chunks");
         link.commits ||= begins;
         link.listens ||= bytes.includes('listen "');

@@ -1,4 +1,4 @@
-// How a test file gets its database: `testDatabase()` at the top of the file, then the code under test as it is.
+// Gives a test file its database: call `testDatabase()` at the top of the file.
 import { randomBytes } from "node:crypto";
 import postgres, { type Sql } from "postgres";
 import { afterAll, beforeAll, inject } from "vitest";
@@ -7,8 +7,9 @@ import type { TurnCeilings } from "@/db/usage";
 import { dropDatabase } from "./drop-database";
 
 /**
- * Gives the calling test file (or describe block) a fresh, migrated, empty Postgres database, of which DATABASE_URL
- * speaks from beforeAll to afterAll. Returns a function for the address, for tests that connect by themselves.
+ * Gives the calling test file (or describe block) a fresh, migrated, empty Postgres database;
+ * DATABASE_URL points to it from beforeAll to afterAll. Returns a function for its URL, for tests
+ * that connect themselves.
  */
 export function testDatabase(): () => string {
   const name = `rivulet_test_${randomBytes(8).toString("hex")}`;
@@ -28,14 +29,14 @@ export function testDatabase(): () => string {
   return () => url;
 }
 
-/** The same server, another database. */
+/** Same server, different database. */
 export function withDatabase(url: string, name: string): string {
   const other = new URL(url);
   other.pathname = `/${name}`;
   return other.href;
 }
 
-/** For what cannot be done inside the database it is about. */
+/** For commands that must run outside the database they affect. */
 async function administer(template: string, work: (sql: Sql) => Promise<unknown>): Promise<void> {
   const sql = postgres(withDatabase(template, "postgres"), { max: 1, onnotice: () => {} });
   try {
@@ -45,7 +46,7 @@ async function administer(template: string, work: (sql: Sql) => Promise<unknown>
   }
 }
 
-/** For tests that start turns by the statement itself and are not about ceilings. */
+/** For tests that start turns by the bare statement and are not about ceilings. */
 export const noCeilings: TurnCeilings = {
   running: 10_000,
   promptTokens: 0,

@@ -1,5 +1,6 @@
-// A new dialect is one file, one registry line and its goldens (CONTRIBUTING.md): the made-up one in test/fixtures keeps
-// the contract and is served by the door, on a real database, without a change anywhere else.
+// A new dialect is one file, one registry line and its goldens (CONTRIBUTING.md): the sample in
+// test/fixtures meets the contract and is served by the dialect route, on a real database, with no
+// other change.
 import { afterAll, describe, expect, test } from "vitest";
 import { openDoor } from "@/app/dialect-door";
 import { createGuest, createToken } from "@/lib/chats/users";
@@ -31,7 +32,7 @@ describe("the door", () => {
     return door(new Request(`http://localhost${path}`, init));
   }
 
-  /** Without the comments, and the delay that stands in the first block. */
+  /** Without comments and the retry delay in the first block. */
   const blocksIn = (raw: string) => raw.replace(/^(?::|retry:).*\n/gm, "").split(/(?<=\n\n)/);
 
   test("starts, streams, resumes, answers whole, and refuses in its own shape", async () => {

@@ -1,5 +1,5 @@
-// For the tests of clients: a real HTTP server that speaks every wire format as the real one does, with the real
-// encoders, for one recorded turn. Where the streams break is the test's to say.
+// For client tests: a real HTTP server that speaks every wire format through the real encoders, for
+// one recorded turn. Tests decide where streams break.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { ClientDialect } from "@/lib/client/client-dialect";
@@ -33,11 +33,11 @@ export const tinyTurn: TurnChunk[] = [
 export type Script = {
   name: DialectName;
   turn: TurnChunk[];
-  /** Ends a stream in its own way, or returns false to have it sent whole. `blocks` are what it would hold. */
+  /** Breaks a stream, or returns false to send it whole. `blocks`: the stream's content. */
   breaks?: (exchange: Exchange, blocks: string[]) => boolean;
 };
 
-/** Answers every request of a client of this format: questions, resumes, whole answers, states and messages. */
+/** Answers this format's clients: questions, resumes, whole answers, states and messages. */
 export function speak({ name, turn, breaks = () => false }: Script): (exchange: Exchange) => void {
   const dialect = registry.find(name);
   if (!dialect) throw new Error(`no dialect ${name}`);
@@ -49,7 +49,7 @@ export function speak({ name, turn, breaks = () => false }: Script): (exchange: 
     (each): each is TurnRoute =>
       each.kind === "turn" && each.whole !== undefined && registry.match(wholePath ?? "")?.route === each,
   );
-  // Kept with the turn.
+  // Remembered for the turn.
   let view = context.view;
   const stream = (exchange: Exchange, encoded = dialect) => {
     if (exchange.body.includes('"include_sources":true')) view = { ...view, includeSources: true };

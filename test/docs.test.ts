@@ -1,4 +1,4 @@
-// The documents against the code: configuration, named files, lengths.
+// Checks the documents against the code: configuration, file names, lengths.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "vitest";
@@ -9,14 +9,14 @@ const root = path.dirname(import.meta.dirname);
 const read = (file: string) => readFileSync(path.join(root, file), "utf8");
 const groups = (text: string, pattern: RegExp) => Array.from(text.matchAll(pattern), (match) => match[1] ?? "");
 
-/** Variable to default, as the first two columns say it; null for `unset`. */
+/** Variable → default from the first two columns; null for `unset`. */
 function documentedVariables(): Record<string, string | null> {
   const section = read("README.md").split("## Configuration")[1]?.split("\n## ")[0] ?? "";
   const rows = section.matchAll(/^\| `([A-Z_]+)` \| (?:`([^`]+)`|unset) \|/gm);
   return Object.fromEntries(Array.from(rows, ([, name, value]) => [name, value ?? null]));
 }
 
-/** From the server's schema and from the launcher. */
+/** From the server's schema and the launcher. */
 function realVariables(): Record<string, string | null> {
   const defaults = parseEnv({}) as Record<string, unknown>;
   const server = groups(read("lib/env.ts"), /^ {2}([A-Z_]+):/gm).map((name) => {
@@ -62,7 +62,7 @@ describe.each(documents)("%s", (file) => {
   test("names only files that exist", () => {
     const rooms = "app|components|db|docs|e2e|lib|scripts|test";
     const named = groups(text, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
-    // Globs, a name without its folder, and the file that an operator writes, are no places.
+    // Skips globs, a file name without its folder, and a file that operators write.
     const places = named.filter((name) => !name.includes("*") && name !== "route.ts" && name !== "models.json");
     expect(places.filter((place) => !existsSync(path.join(root, place)))).toEqual([]);
   });
@@ -77,7 +77,7 @@ describe("docs/reliability.md", () => {
   const document = read("docs/reliability.md");
   const promises = listPromises(document).map(([promise]) => promise);
   const rooms = ["app", "components", "db", "e2e", "examples", "lib", "scripts", "test"];
-  /** The promises that a file of tests names at the beginning of its titles. */
+  /** The promises at the beginning of test titles. */
   const proved = new Map(
     rooms
       .flatMap((room) =>

@@ -1,5 +1,5 @@
-// How tests drop their databases. Not `with (force)`: that may not end the autovacuum, which is the superuser's; a plain drop ends it by
-// itself, and waits for connections that are being closed.
+// Drops test databases. Not `with (force)`: it may not end the superuser's autovacuum; a plain drop
+// ends it itself and waits for closing connections.
 import type { Sql } from "postgres";
 
 /** `sql` is connected to another database of the same server. */

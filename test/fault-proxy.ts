@@ -1,5 +1,5 @@
-// A TCP proxy that breaks things on purpose, to stand between a client and a server, a server and its provider, or a
-// server and its database. It knows nothing of what it carries.
+// A TCP proxy that injects faults between a client and a server, a server and its provider, or a
+// server and its database. It knows nothing of the protocol.
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Transform } from "node:stream";
 
@@ -7,19 +7,19 @@ export type FaultProxy = {
   port: number;
   /** http://localhost:<port> */
   url: string;
-  /** Cuts every connection, both sides, as a lost network does; new ones are refused until `up`. */
+  /** Cuts both sides of every connection, like a lost network; refuses new ones until `up`. */
   down(): void;
   up(): void;
-  /** The next so many connections, or all from now on, are cut after that many bytes from the server; null ends this. */
+  /** Cuts the next `connections`, or all, after this many bytes from the server; null stops it. */
   cutAfter(bytes: number | null, connections?: number): void;
-  /** Holds back what comes from the server, or what goes either way, while the connections stay open. */
+  /** Holds back the server's bytes, or both directions, while connections stay open. */
   stall(on: boolean | "both"): void;
-  /** Forwards what comes from the server in writes of at most that many bytes, so far apart; null ends this. */
+  /** Forwards the server's bytes in writes of at most `bytes`, `gapMs` apart; null stops it. */
   piece(bytes: number | null, gapMs?: number): void;
   close(): Promise<void>;
 };
 
-/** Of one connection: is shown what is about to pass and says whether it does, vanishes, or cuts the connection. */
+/** Per connection: decides whether bytes pass, vanish, or cut the connection. */
 export type Tap = {
   fromClient(bytes: Buffer): Fate;
   fromServer(bytes: Buffer): Fate;
@@ -27,8 +27,8 @@ export type Tap = {
 export type Fate = "pass" | "drop" | "cut";
 
 /**
- * `tap` is called for each connection, by those who know what it carries. A target that is a function is asked for each
- * connection, as a balancer decides.
+ * `tap` is called per connection, by users that know the protocol. A function as target is called
+ * per connection, like a load balancer.
  */
 export async function startFaultProxy(
   target: number | { host: string; port: number } | (() => number),
@@ -45,7 +45,7 @@ export async function startFaultProxy(
   const moving = { fromClient: open, fromServer: open };
   let release = () => {};
 
-  /** Bytes one way, past the tap. */
+  /** Bytes in one direction, through the tap. */
   function pass(way: keyof Tap, tapped: Tap | undefined, cut: () => void): Transform {
     return new Transform({
       async transform(bytes: Buffer, _, done) {
@@ -57,7 +57,7 @@ export async function startFaultProxy(
     });
   }
 
-  /** What a connection does to the bytes from the server. */
+  /** The faults applied to the server's bytes of one connection. */
   function fault(): Transform {
     const allowance = toCut > 0 ? limit : null;
     toCut -= 1;
@@ -85,7 +85,7 @@ export async function startFaultProxy(
     for (const socket of [client, upstream]) {
       sockets.add(socket);
       socket.setNoDelay(true);
-      // A reset is what this proxy is for; the close that follows ends the other side.
+      // Resets are this proxy's purpose; the close that follows ends the other side.
       socket.on("error", () => {});
       socket.on("close", () => sockets.delete(socket));
     }

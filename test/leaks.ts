@@ -1,17 +1,20 @@
-// What must never leave a server but to its provider and its database, and where it was found all the same: whatever a
-// test server prints and whatever a test client receives is searched here (docs/reliability.md, I22). No test framework:
-// test/leak-check.ts makes a finding a failure.
+// Secrets that must leave a server only towards its provider and its database, searched for in
+// everything a test server prints and a test client receives (docs/reliability.md, I22). No test
+// framework: test/leak-check.ts turns findings into failures.
 
 /** `answer`: what a client receives; `output`: what the server prints. */
 type Side = "answer" | "output";
 type Secret = { name: string; side: Side | "both"; pattern: RegExp };
 
-/** Part of every prompt made with `newKey` (test/server/cluster.ts). A person's own answers may repeat it, no output may. */
+/**
+ * Part of every prompt made with `newKey` (test/server/cluster.ts). Answers to its user may repeat
+ * it, output may not.
+ */
 export const promptCanary = "promptcanary5e1f";
 
 const secrets = new Map<string, Secret>();
 const found = new Set<string>();
-/** Longer than any secret: what may be split between two packets. */
+/** Longer than any secret, to find one split between two packets. */
 const carry = 400;
 
 keepSecret("a prompt", promptCanary, "output");
@@ -19,13 +22,13 @@ keep({ name: "an access token", side: "output", pattern: /rvl_[\w-]{20,}/ });
 keep({ name: "a session", side: "output", pattern: /eyJ[\w-]{30,}\.[\w-]*\./ });
 keep({ name: "a stack", side: "answer", pattern: /\bat [^\n]{0,160}[/\\][^\s"\\]{1,160}:\d+:\d+/ });
 
-/** From now on this text is searched for. Short ones are not: they would be found where they mean nothing. */
+/** Searches for this text from now on, unless it is too short to be distinctive. */
 export function keepSecret(name: string, text: string | undefined, side: Secret["side"] = "both"): void {
   if (!text || text.length < 10) return;
   keep({ name, side, pattern: new RegExp(RegExp.escape(text)) });
 }
 
-/** Takes text of one place, piece by piece. */
+/** Returns a function that scans the text of one place, piece by piece. */
 export function leakWatch(side: Side, place: string): (piece: string) => void {
   let rest = "";
   return (piece) => {
@@ -39,7 +42,7 @@ export function leakWatch(side: Side, place: string): (piece: string) => void {
   };
 }
 
-/** What was found since the last call, each with what stood before it. */
+/** Findings since the last call, each with its preceding text. */
 export function takeLeaks(): string[] {
   const leaks = [...found];
   found.clear();

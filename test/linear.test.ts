@@ -1,6 +1,6 @@
-// I23: every pass over text that users, documents or models write is linear. One that is not lets a single message hold the
-// event loop, and with it everybody. Each pass gets each text at doubling lengths, from 8 kB to 1 MB, and may take at most
-// 2.3 times the CPU for twice the text, on average.
+// I23: every pass over text from users, documents or models is linear; otherwise one message could
+// block the event loop for everybody. Each pass gets each text at doubling lengths, from 8 kB to 1
+// MB, and may take at most 2.3 times the CPU for twice the text, on average.
 import { Readable } from "node:stream";
 import { InvalidResponseDataError, type ModelMessage } from "ai";
 import { describe, expect, it } from "vitest";
@@ -34,7 +34,7 @@ import { modelSteps, StepsEnd } from "@/lib/turn/steps";
 import { contentWords, sentences, withoutMarkup } from "@/lib/words";
 import { context } from "./dialect-server";
 
-/** Runs of what makes parsers look far ahead or go back, each run as long as the others. */
+/** Runs of characters that make parsers look ahead or backtrack, all of equal length. */
 const alphabets: Record<string, string[]> = {
   "white space": ["# a", " ", "b\n", "\t", "\n", "x\n", "\r\n", "\u2028", "\u00a0", "\r"],
   "brackets that never close": ["![", "\n", "[", "\n", "[a](", "\n", "![](", "\n", "<a ", "\n", "(", "\n", "{"],
@@ -51,7 +51,7 @@ const alphabets: Record<string, string[]> = {
 };
 
 function textOf(units: string[], length: number): string {
-  // What is as short as a marker stands once, what is a run fills its share.
+  // Units are repeated to fill equal shares; one longer than its share appears once.
   const share = Math.ceil(length / units.length);
   return units.map((unit) => unit.repeat(Math.max(1, Math.floor(share / unit.length)))).join("");
 }
@@ -69,7 +69,7 @@ const source = (ordinal: number, text: string): Source => ({
   metadata: { position: 1 },
 });
 
-/** As a provider or a log brings it. */
+/** In pieces, as from a provider or a log. */
 function* pieces(text: string, length: number): Generator<string> {
   for (let at = 0; at < text.length; at += length) yield text.slice(at, at + length);
 }
@@ -89,7 +89,7 @@ function logOf(text: string, length = 500): LoggedChunk[] {
 
 const chunksOf = (text: string, length?: number) => logOf(text, length).map(({ chunk }) => chunk);
 
-/** So many parts as a text of this length has pieces: what is in them makes no difference. */
+/** As many parts as a text of this length has pieces; their content does not matter. */
 function partsOf(text: string): TurnChunk[] {
   return Array.from(pieces(text, 500)).flatMap((delta, index): TurnChunk[] => [
     { type: "text-start", id: `${index}` },
@@ -116,7 +116,7 @@ async function refused(work: Promise<unknown>): Promise<void> {
   await expect(work).rejects.toMatchObject({ code: "bad_request" });
 }
 
-/** One call of a model that says the text in parts of the same name. */
+/** One model call that streams the text in parts with the same id. */
 async function stepsOf(text: string): Promise<void> {
   const parts = Array.from(pieces(text, 500)).flatMap((delta) => [
     { type: "text-start", id: "0" },
@@ -157,7 +157,7 @@ function answered(reads: Buffer[]): Promise<void> {
   );
 }
 
-/** What is no answer is refused; how long that takes is measured. */
+/** Invalid answers are refused; the time of that is measured. */
 function unread(error: unknown): void {
   if (!InvalidResponseDataError.isInstance(error)) throw error;
 }
@@ -179,7 +179,7 @@ function toolResult(text: string): ModelMessage {
   return { role: "tool", content: [{ type: "tool-result", toolCallId: "c", toolName: "t", output }] };
 }
 
-/** Texts that were counted are remembered, and would cost nothing. */
+/** Counted texts are cached and would cost nothing. */
 let counted = 0;
 
 const post = (body: BodyInit, type: string) =>
@@ -255,13 +255,16 @@ function tooMany(error: unknown): void {
 const shortest = 8_000;
 const longest = 1_024_000;
 const maxGrowth = 2.3;
-/** Below this the steps of the CPU clock and the pauses of the collector are as large as the work. */
+/** Below this, CPU clock granularity and GC pauses are as large as the work. */
 const floorMs = 30;
-/** Far more than anything linear here takes, and little enough that what is not fails soon. */
+/** Far more than any linear pass takes, and low enough that others fail quickly. */
 const ceilingMs = 5_000;
-/** On so many doublings what a loaded machine adds is little; what grows faster than it may shows all the more. */
+/**
+ * Over this many doublings the noise of a loaded machine is small, while superlinear growth shows
+ * all the more.
+ */
 const enough = 5;
-/** A measurement can only be too long: of several the shortest counts. */
+/** Noise only lengthens a measurement: the shortest of several counts. */
 const attempts = 4;
 
 async function cpuMs(work: () => unknown): Promise<number> {
@@ -273,15 +276,15 @@ async function cpuMs(work: () => unknown): Promise<number> {
 
 type Measured = { text: string; ms: number };
 
-/** How often the text was doubled since the first length that took some CPU. */
+/** Doublings since the first length that took measurable CPU. */
 function doublings(measured: Measured[]): number {
   const from = measured.findIndex(({ ms }) => ms >= floorMs);
   return from < 0 ? 0 : measured.length - 1 - from;
 }
 
 /**
- * How much more CPU twice the text took, on average over those doublings. One tells too little: the collector may run in one of
- * the two, and what takes the square of the length shows in the next.
+ * Average growth in CPU per doubling. A single one says too little: GC may run in one of its two
+ * lengths; quadratic cost shows in the next.
  */
 function growth(measured: Measured[]): number {
   const [first, last] = [measured.find(({ ms }) => ms >= floorMs), measured.at(-1)];
@@ -294,7 +297,7 @@ describe.each(Object.entries(passes))("I23: %s is linear", (_, pass) => {
     const measured: Measured[] = [];
     const seemsSlow = () => growth(measured) > maxGrowth;
     const isJudged = () => doublings(measured) >= enough || growth(measured) === Number.POSITIVE_INFINITY;
-    // A text that seems to take too long is doubled until that is sure.
+    // A text that seems slow is doubled until the result is certain.
     for (let length = shortest; length <= longest || (seemsSlow() && !isJudged()); length *= 2) {
       const text = textOf(units, length);
       measured.push({ text, ms: await cpuMs(() => pass(text)) });

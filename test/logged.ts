@@ -1,4 +1,4 @@
-// What the logger writes while a test's work runs, line by line.
+// Captures the logger's lines while a test's work runs.
 import { Writable } from "node:stream";
 import pino from "pino";
 import { vi } from "vitest";
@@ -14,7 +14,7 @@ export async function logged(work: (lines: Line[]) => Promise<unknown>): Promise
       done();
     },
   });
-  // The logger's own stream, for the time of the test.
+  // Spies on the logger's own stream.
   const stream = (logger as unknown as Record<symbol, { write(line: string): void }>)[pino.symbols.streamSym];
   const spy = vi
     .spyOn(stream as { write(line: string): void }, "write")

@@ -1,5 +1,6 @@
-// Vitest's global setup: one real Postgres for the whole run, and in it a migrated database that test files copy.
-// TEST_DATABASE_URL names a server to use instead of the embedded one; its account must be allowed to create databases.
+// Vitest's global setup: one real Postgres per run, with a migrated template database that test
+// files copy. TEST_DATABASE_URL names a server to use instead; its account must be allowed to
+// create databases.
 import { randomBytes } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -13,7 +14,7 @@ import { withDatabase } from "./database";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** A database nobody connects to: the template of all test databases. */
+    /** The template of all test databases; nothing connects to it. */
     templateUrl: string;
   }
 }

@@ -1,8 +1,8 @@
-// How the tests write an answer of Chat Completions, and what they read from it in its canonical form.
+// Builders for Chat Completions answers in tests, and a reader for their canonical form.
 import type { JsonObject } from "@/lib/models/answer-events";
 
 export type Call = { id?: string; name?: string; arguments: string; extra?: unknown };
-/** What a server sends, and what it means. */
+/** What a server sends, and its meaning. */
 export type Answer = [name: string, wire: string, meaning: Partial<Meaning>];
 export type Meaning = {
   text: string;
@@ -28,7 +28,7 @@ type Frame = {
 };
 type CallPiece = JsonObject & { index: number; function: Partial<Call> };
 
-/** What canonical frames say. */
+/** The meaning of canonical frames. */
 export function meaningOf(frames: string, failure: unknown): Meaning {
   const meaning: Meaning = {
     text: "",

@@ -1,17 +1,17 @@
-// What the scripted provider keeps of an answer in the background (the Responses API's `background`): the script goes on
-// whoever reads it, and readers begin behind any event.
+// Background answers of the scripted provider (the Responses API's `background`): the script runs
+// independently of its readers, which may start after any event.
 import type { ServerResponse } from "node:http";
 import { StringDecoder } from "node:string_decoder";
 
 type Block = { sequence: number; text: string };
 
-/** Where a script writes an answer that is kept: what it needs of a response. */
+/** Target of a script whose answer is kept: the part of a response that scripts use. */
 export class KeptAnswer {
   readonly #blocks: Block[] = [];
   readonly #decoder = new StringDecoder();
   #rest = "";
   #more = Promise.withResolvers<void>();
-  /** Of the status and headers each reader gets its own. */
+  /** Each reader gets its own status and headers. */
   readonly writeHead = () => this;
   readonly flushHeaders = () => {};
   readonly socket = null;
@@ -34,7 +34,7 @@ export class KeptAnswer {
     return true;
   }
 
-  /** The script is over. */
+  /** Ends the script. */
   end(): void {
     if (this.#over) return;
     this.#over = true;
@@ -42,7 +42,7 @@ export class KeptAnswer {
     this.#onOver();
   }
 
-  /** The script stops at its next step. */
+  /** Stops the script at its next step. */
   destroy(): void {
     this.destroyed = true;
     this.end();

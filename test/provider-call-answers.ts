@@ -1,4 +1,4 @@
-// Answers with tool calls as the servers of the field stream them (docs/providers.md names them), and what each of them means.
+// Answers with tool calls as servers stream them (see docs/providers.md), and their meaning.
 import { type Answer, chunk, done, frame, hello, type Meaning, stop } from "./provider-answers";
 
 const call = (value: object) => chunk({ tool_calls: [value] });
@@ -10,13 +10,13 @@ const both = {
     { id: "b", ...milk },
   ],
 };
-/** A call whose arguments come in these pieces. */
+/** A call with its arguments in these pieces. */
 const pieces = (...texts: string[]) =>
   call({ index: 0, id: "a", function: { name: "add_task", arguments: "" } }) +
   texts.map((text) => call({ index: 0, function: { arguments: text } })).join("") +
   chunk({}, "tool_calls");
 
-/** What a server sends, and what it means. */
+/** What a server sends, and its meaning. */
 export const callAnswers: Answer[] = [
   [
     "a call in pieces",

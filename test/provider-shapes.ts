@@ -1,20 +1,20 @@
-// The two wire shapes of the scripted provider: OpenAI's Chat Completions and Responses, streamed and whole.
-// Pure: from what the model "says" to the bytes a real server would send. No sockets, no timing.
+// The scripted provider's wire shapes: OpenAI's Chat Completions and Responses, streamed and whole.
+// Pure: maps what the model "says" to the bytes a real server would send. No sockets, no timing.
 
 export type Usage = { input: number; output: number };
 export type Finish = "stop" | "length" | "tool_calls" | "content_filter";
 
-/** One answer being written. Each call returns the frames to send, in order; a writer is used for one request. */
+/** One answer being written. Each call returns frames in sending order; one writer per request. */
 export type Writer = {
   open(): string;
   text(delta: string): string;
   reasoning(delta: string): string;
-  /** One frame for the start, one for each delta of the arguments, one for the end where the shape has it. */
+  /** One frame for the start, one per arguments delta, and one for the end if the shape has it. */
   tool(name: string, argumentDeltas: string[]): string[];
   finish(reason: Finish, usage: Usage): string;
-  /** An error inside a stream that has begun with status 200. */
+  /** An error in a stream that began with status 200. */
   error(message: string, code: string): string;
-  /** The same answer as one JSON body, for a request without `stream`. Call it after the rest. */
+  /** The answer as one JSON body, for a request without `stream`. Call it last. */
   whole(reason: Finish, usage: Usage): object;
 };
 
@@ -46,7 +46,7 @@ function chatWriter(number: number, model: string, includeUsage: boolean): Write
       text += value;
       return delta({ content: value });
     },
-    // Not part of OpenAI's own shape; servers that imitate it send reasoning so.
+    // Not in OpenAI's shape; compatible servers send reasoning like this.
     reasoning: (value) => delta({ reasoning_content: value }),
     tool(name, argumentDeltas) {
       const index = calls.length;
@@ -82,7 +82,7 @@ type Item = { type: "message" | "reasoning" | "function_call"; id: string; [fiel
 function responsesWriter(number: number, model: string): Writer {
   const id = `resp_${number}`;
   let sequence = 0;
-  /** The text of the open item, if it is one that grows. */
+  /** The open item and its text so far, if it is one with text. */
   let open: { item: Item; text: string } | undefined;
   const output: Item[] = [];
   const frame = (type: string, body: object) =>
@@ -126,7 +126,7 @@ function responsesWriter(number: number, model: string): Writer {
     );
   }
 
-  /** Opens an item of this type unless it is the open one. */
+  /** Opens an item of this type unless one is open. */
   function enter(type: "message" | "reasoning"): string {
     if (open?.item.type === type) return "";
     const closed = close();

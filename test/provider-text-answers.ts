@@ -1,4 +1,4 @@
-// Answers in text as the servers of the field stream them (docs/providers.md names them), and what each of them means.
+// Text answers as real servers stream them (named in docs/providers.md), and their meaning.
 import { brokenOff } from "@/lib/models/answer-events";
 import { type Answer, chunk, done, frame, hello, type Meaning, stop, usage } from "./provider-answers";
 
@@ -10,7 +10,7 @@ const tagged = (open: string, close: string) =>
     .map((content) => chunk({ content }))
     .join("") + stop;
 
-/** What a server sends, and what it means. */
+/** What a server sends, and its meaning. */
 export const textAnswers: Answer[] = [
   [
     "OpenAI's own form",

@@ -1,5 +1,5 @@
-// The bytes in which each provider streams, after the documentation of its API: an answer with
-// reasoning, a call of a tool, and an error inside the stream.
+// Sample bytes of each provider's stream, after its API documentation: an answer with reasoning, a
+// tool call, and an error inside the stream.
 import { crc32 } from "node:zlib";
 
 export type Wire = {
@@ -322,8 +322,8 @@ function amazonEvent(type: string, payload: object): Buffer {
 }
 
 /**
- * A message of vnd.amazon.eventstream: lengths, headers of type 7 (string), payload, each part with
- * its checksum.
+ * A message of vnd.amazon.eventstream: lengths, headers of type 7 (string), payload, with checksums
+ * of the prelude and of the whole message.
  */
 function amazonMessage(headers: Record<string, string>, payload: object): Buffer {
   const head = Buffer.concat(

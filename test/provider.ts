@@ -1,6 +1,7 @@
-// A scripted model provider over real HTTP: OpenAI's Chat Completions and Responses, as the tests want them to behave.
-// A script is a list of steps, plain JSON. Gates stand where a sleep would: the script waits until the test opens them,
-// and the test waits until the script is there. `node test/provider.ts --help` runs it alone, for benches.
+// A scripted model provider over real HTTP: OpenAI's Chat Completions and Responses, behaving as a
+// test requires. A script is a list of steps, plain JSON. Gates replace sleeps: the script waits
+// until the test opens one, and the test can wait until the script reaches it. `node
+// test/provider.ts --help` runs it standalone, for benchmarks.
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { parseArgs } from "node:util";
@@ -8,26 +9,26 @@ import { KeptAnswer } from "./provider-background.ts";
 import { type Finish, type ShapeName, type Usage, type Writer, writerFor } from "./provider-shapes.ts";
 
 export type Step =
-  /** One delta. With `piece`, its frame leaves in writes of that many bytes, which splits UTF-8 too. */
+  /** One delta. With `piece`, written that many bytes at a time, which also splits UTF-8. */
   | { text: string; piece?: number }
-  /** One delta a word, as fast as the reader takes them or so many a second. */
+  /** One delta per word, as fast as the reader takes them or at `perSecond`. */
   | { tokens: string; perSecond?: number }
   | { reasoning: string }
   | { tool: string; arguments: string[] }
-  /** Waits here until the gate is opened; an opened gate stays open. */
+  /** Waits until the gate is opened; an opened gate stays open. */
   | { gate: string }
   | { finish: Finish; usage?: Usage }
-  /** An error event inside the stream. */
+  /** An error event in the stream. */
   | { error: string; code?: string }
-  /** Instead of a stream: this status, and this body as text or as JSON. */
+  /** Instead of a stream: this status, and this body as text or JSON. */
   | { answer: number; body: string | object; headers?: Record<string, string> }
-  /** Status 200 and the headers, without any byte of the body. Other steps that write send them by themselves. */
+  /** Status 200 and headers without a body byte. Steps that write send them implicitly. */
   | { headers: true }
-  /** These bytes as they are, within a 200 event stream. */
+  /** Raw bytes in a 200 event stream. */
   | { raw: string; encoding?: "utf8" | "hex" }
-  /** Does nothing until the client goes. Without a step before it that writes: no headers either. */
+  /** Waits for the client to leave. Without an earlier write, sends no headers either. */
   | { hang: true }
-  /** Destroys the socket. A script that runs out without `finish` ends the response cleanly, but early. */
+  /** Destroys the socket. Without `finish` a script ends the response cleanly, but early. */
   | { cut: true };
 
 export type Script = Step[];
@@ -41,47 +42,47 @@ export type ProviderRequest = {
   model: string;
   /** The text of the last user message. */
   prompt: string;
-  /** The same, but of a request to go on with an answer the question before that. */
+  /** The same; for a request to continue an answer, the question before that. */
   question: string;
   headers: IncomingHttpHeaders;
   body: Record<string, unknown>;
   /** The text deltas written so far. */
   sent: string;
-  /** Who ended the exchange; undefined while it runs. */
+  /** Which side ended the exchange; undefined while it runs. */
   closedBy: "client" | "server" | undefined;
-  /** Resolves when the response has ended or its socket has gone. */
+  /** Resolves when the response has ended or its socket has closed. */
   closed: Promise<"client" | "server">;
 };
 
 export type Provider = {
-  /** The base URL, ends with /v1. */
+  /** The base URL, ending in /v1. */
   url: string;
   port: number;
   requests: ProviderRequest[];
-  /** The queries of those who read an answer on, and the ids of answers that were cancelled. */
+  /** The queries of readers that resume an answer, and the ids of cancelled answers. */
   resumed: string[];
   cancelled: string[];
   /**
-   * Requests whose prompt, or else their question, contains `key` get these scripts, one after the other; the last one
-   * repeats. A function makes the script from the request.
+   * Requests whose prompt, or else question, contains `key` get these scripts in turn; the last one
+   * repeats. A function builds the script from the request.
    */
   on(key: string, ...scripts: Scripted[]): void;
   open(gate: string): void;
   /** Resolves when a script waits, or has waited, at the gate. */
   reached(gate: string): Promise<void>;
-  /** The n-th (from 1) request whose prompt or question contains `key`, as soon as it has arrived. */
+  /** The n-th (from 1) request whose prompt or question contains `key`, once it has arrived. */
   request(key: string, n?: number): Promise<ProviderRequest>;
-  /** Cuts what is open and stops listening. */
+  /** Cuts open connections and stops listening. */
   close(): Promise<void>;
 };
 
-/** Of each text its length. */
+/** One vector per text, with its length. */
 function vectorsOf({ model, input }: { model: string; input: string[] }) {
   const data = input.map((each, index) => ({ object: "embedding", index, embedding: [each.length, 0.5] }));
   return { object: "list", model, data, usage: { prompt_tokens: 3, total_tokens: 3 } };
 }
 
-/** A text that says what it was asked. */
+/** A text completion that echoes its request. */
 function sendCompletion(response: ServerResponse, { model: _, stream_options: __, ...asked }: Record<string, unknown>) {
   const frames = [
     { choices: [{ index: 0, text: JSON.stringify(asked), finish_reason: null }] },
@@ -92,12 +93,12 @@ function sendCompletion(response: ServerResponse, { model: _, stream_options: __
   response.end(`${frames.map((each) => `data: ${JSON.stringify(each)}\n\n`).join("")}data: [DONE]\n\n`);
 }
 
-/** A whole good answer. */
+/** A complete answer. */
 export function says(text: string, usage?: Usage): Script {
   return [{ tokens: text }, { finish: "stop", usage }];
 }
 
-/** Words with the white space before them: the deltas of a `tokens` step. Joined they are the text again. */
+/** Words with their leading white space: the deltas of a `tokens` step. */
 export function tokensOf(text: string): string[] {
   return text.match(/\s*\S+|\s+$/g) ?? [];
 }
@@ -108,7 +109,7 @@ export async function startProvider(
 ): Promise<Provider> {
   const requests: ProviderRequest[] = [];
   const scripts = new Map<string, { queue: Scripted[]; used: number }>();
-  /** Answers in the background, by their ids. */
+  /** Background answers by id. */
   const kept = new Map<string, KeptAnswer>();
   const gates = new Map<string, { reached: PromiseWithResolvers<void>; opened: PromiseWithResolvers<void> }>();
   const arrivals = new Set<() => void>();
@@ -160,7 +161,7 @@ export async function startProvider(
     }
     if (url.pathname === "/v1/completions" && text.includes("fim")) return sendCompletion(response, JSON.parse(text));
     if (url.pathname === "/v1/embeddings") return sendJson(response, 200, vectorsOf(JSON.parse(text)));
-    // Ollama's own, which is asked what its models can do.
+    // Ollama's own API, which is asked for its models' capabilities.
     if (url.pathname === "/api/tags" || url.pathname === "/api/ps") return sendJson(response, 200, { models: [] });
     const [, responseId = "", verb] = /^\/v1\/responses\/(\w+)(\/cancel)?$/.exec(url.pathname) ?? [];
     const answer = kept.get(responseId);
@@ -282,7 +283,7 @@ async function play(
 
   for (const step of script) {
     if (response.destroyed) return;
-    // First, for an answer may have `headers` too.
+    // First, because `answer` may have `headers` too.
     if ("answer" in step) {
       const type = typeof step.body === "string" ? "text/html; charset=utf-8" : "application/json";
       response.writeHead(step.answer, { "content-type": type, ...step.headers });
@@ -294,7 +295,7 @@ async function play(
       const startedAt = performance.now();
       for (const [index, token] of tokensOf(step.tokens).entries()) {
         if (response.destroyed) return;
-        // On a schedule, so that late timers do not add up.
+        // Against a fixed schedule, so that late timers do not add up.
         if (step.perSecond) await pause(startedAt + (index * 1000) / step.perSecond - performance.now());
         await say(token);
       }
@@ -308,7 +309,7 @@ async function play(
     else if ("hang" in step) await request.closed;
     else if ("cut" in step) {
       request.closedBy = "server";
-      // Behind the bytes written before: those have left this process when it is called.
+      // Flushes: the callback runs once earlier writes have left the process.
       await new Promise((resolve) => response.socket?.write("", resolve));
       response.destroy();
     } else {
@@ -320,7 +321,7 @@ async function play(
   if (!response.destroyed) response.end();
 }
 
-/** The door for tests in another process; the same verbs as the object's. */
+/** Control endpoint for tests in another process; same verbs as the object's. */
 async function control(
   provider: Pick<Provider, "on" | "open" | "reached" | "request" | "requests">,
   url: URL,
@@ -347,7 +348,7 @@ function isAbout({ prompt, question }: ProviderRequest, key: string): boolean {
   return prompt.includes(key) || question.includes(key);
 }
 
-/** How the instruction to go on with an answer begins (lib/turn/prompt.ts). */
+/** Prefix of the instruction to continue an answer (lib/turn/prompt.ts). */
 const goOn = "Your answer above was cut off.";
 
 function asked(messages: unknown): Pick<ProviderRequest, "prompt" | "question"> {

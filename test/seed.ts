@@ -1,4 +1,5 @@
-// Vitest's setup file: `npm test` and `npm run chaos` give one seed, CHAOS_SEED, to all that is random; fast-check too.
+// Vitest's setup file: `npm test` and `npm run chaos` use one seed, CHAOS_SEED, for all randomness,
+// fast-check included.
 import process from "node:process";
 
 if (process.env.CHAOS_SEED) {

@@ -1,2 +1,3 @@
-// What `server-only` is outside Next: nothing. The real package throws wherever the condition "react-server" is not set.
+// An empty `server-only` for use outside Next. The real package throws wherever the condition
+// "react-server" is not set.
 export {};

@@ -1,5 +1,6 @@
-// Starts the real production server (the output of `next build`) as a child process, for tests. One call, one process:
-// two calls with the same database are two servers. What it does not do: build, migrate, start a database.
+// Starts the real production server (the output of `next build`) as a child process for tests. One
+// call, one process; two calls with the same database are two servers. Does not build, migrate or
+// start a database.
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
@@ -8,31 +9,31 @@ import { fileURLToPath } from "node:url";
 import { keepSecret, leakWatch } from "./leaks.ts";
 
 export type TestServer = {
-  /** http://localhost:<port>: one host name throughout, as cookies and the same-origin rule need it. */
+  /** http://localhost:<port>. One host name throughout: for cookies and the same-origin rule. */
   url: string;
   port: number;
   pid: number;
-  /** Resolves when the process has gone, with the signal that ended it. */
+  /** Resolves with the ending signal once the process has exited. */
   exited: Promise<NodeJS.Signals | null>;
-  /** Both outputs so far, in order of arrival. */
+  /** stdout and stderr so far, in order of arrival. */
   output(): string;
-  /** Sends the signal to the server process itself and waits until it has gone; false when it had gone before. */
+  /** Signals the server process and waits for its exit; false when it had already exited. */
   kill(signal: "SIGKILL" | "SIGTERM"): Promise<boolean>;
-  /** SIGTERM and its exit code; for a server that is still there. */
+  /** Sends SIGTERM and returns the exit code; for a server that still runs. */
   stop(): Promise<number | null>;
   /** For SIGSTOP and SIGCONT. */
   signal(signal: NodeJS.Signals): void;
 };
 
-/** One secret for all test servers, so that two of them on one database accept each other's sessions. */
+/** One secret for all test servers, so that two on one database accept each other's sessions. */
 const authSecret = "a-secret-for-tests-and-nothing-else-0123456789";
 /** A cold start takes 1 to 2 s here; more than ten times that is broken, not slow. */
 const readyWithinMs = 30_000;
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 /**
- * Resolves when /api/ready answers 200; with `until: "healthy"` when /api/health does, which needs no database. Throws
- * with the output when the server exits or does not get there in time.
+ * Resolves when /api/ready answers 200; with `until: "healthy"` when /api/health does, which needs
+ * no database. Throws with the output when the server exits or times out.
  */
 export async function startServer({
   databaseUrl,
@@ -45,16 +46,17 @@ export async function startServer({
   databaseUrl: string;
   dataDir?: string;
   env?: Record<string, string>;
-  /** A free one by default. Give it to start a server again where a killed one was. */
+  /** A free port by default. Set it to restart a killed server in place. */
   port?: number;
-  /** From the build for the failure tests, which dies where KILL_AT says (lib/kill-points.ts). */
+  /** From the failure-test build, which dies where KILL_AT says (lib/kill-points.ts). */
   chaos?: boolean;
   until?: "ready" | "healthy";
 }): Promise<TestServer> {
   const chosen = port ?? (await freePort());
-  // As scripts/start.ts does it; parent.mjs ends the server when the test runner is gone.
+  // Like scripts/start.ts; parent.mjs ends the server when the test runner is gone.
   const argv = ["--import", "./scripts/parent.mjs", "node_modules/next/dist/bin/next", "start", "-p", String(chosen)];
-  // Not the environment of the test runner: its NODE_ENV, NODE_OPTIONS and provider keys are not the server's.
+  // Not the test runner's environment: its NODE_ENV, NODE_OPTIONS and provider keys do not belong
+  // to the server.
   const serverEnv: Record<string, string | undefined> = {
     PATH: process.env.PATH,
     HOME: process.env.HOME,
@@ -65,7 +67,7 @@ export async function startServer({
     DATABASE_URL: databaseUrl,
     AUTH_SECRET: authSecret,
     RATE_LIMITS: "off",
-    // Tests ask as guests at a scripted provider with a key.
+    // Tests run as guests with a scripted provider that has a key.
     GUESTS: "on",
     MAX_RUNNING_TURNS: "10000",
     MAX_OPEN_STREAMS: "10000",
@@ -124,7 +126,7 @@ export async function startServer({
   };
 }
 
-/** What this server knows and nobody else may learn. */
+/** Values that must not leave this server. */
 function keepSecretsOf(env: Record<string, string | undefined>): void {
   keepSecret("the key of the provider", env.OPENAI_API_KEY);
   keepSecret("the secret of the sessions", env.AUTH_SECRET);
@@ -153,7 +155,7 @@ async function answering(url: string, child: ChildProcess): Promise<void> {
   throw last;
 }
 
-/** Below the ports that the system gives out by itself, so that neither another start nor a connection takes it meanwhile. */
+/** Below the ephemeral range, so that no other start or connection takes it meanwhile. */
 async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(10_000, 32_000);
@@ -173,7 +175,7 @@ export async function newGuest(url: string): Promise<TestUser> {
   return createToken(url, { guest: true });
 }
 
-/** An account with a password, and a token of it. */
+/** Creates an account with a password and returns a token. */
 export async function signUp(
   url: string,
   account: { email: string; password: string; name?: string; invite?: string },

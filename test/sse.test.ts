@@ -12,7 +12,7 @@ const finish = (seq: number) => frame(seq, { type: "finish" });
 let stop: (() => void) | undefined;
 afterEach(() => stop?.());
 
-/** A server which answers each request by the next of these. */
+/** A server that answers successive requests with these functions. */
 async function serve(...answers: ((response: ServerResponse, lastEventId: string | undefined) => void)[]) {
   const server = createServer((request, response) => {
     response.setHeader("content-type", "text/event-stream; charset=utf-8");

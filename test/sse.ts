@@ -1,6 +1,6 @@
-// A client for tests that trusts nothing: it records every byte with its time of arrival, parses strictly by
-// docs/protocol.md §2 and checks the order of ids itself, across reconnects. A breach of the protocol rejects `ended`
-// and `until`; a test that looks at neither still fails, by an unhandled rejection.
+// A strict test client: records every byte with its arrival time, parses by docs/protocol.md §2 and
+// checks the order of ids itself, across reconnects. A protocol violation rejects `ended` and
+// `until`; a test that awaits neither still fails, by an unhandled rejection.
 import { request as httpRequest, type IncomingHttpHeaders, type IncomingMessage } from "node:http";
 import { isTerminal, type TurnChunk } from "@/lib/turn/chunks";
 import { leakWatch } from "./leaks.ts";
@@ -8,8 +8,8 @@ import { leakWatch } from "./leaks.ts";
 export type Frame = { event: string | undefined; data: string; id: string | undefined; atMs: number };
 
 /**
- * `terminal`: after the last frame of a turn. `eof`: closed by the server before it. `reset`: the socket broke. `refused`: there was
- * no stream, but an answer of status 400 or more.
+ * `terminal`: after a turn's last frame. `eof`: closed by the server before it. `reset`: the socket
+ * broke. `refused`: no stream, but a response with status 400 or higher.
  */
 export type Ending = "terminal" | "eof" | "reset" | "closed" | `refused: ${string}`;
 
@@ -18,43 +18,47 @@ export type OpenOptions = {
   /** Sent as JSON by POST; without it the request is a GET. */
   body?: unknown;
   headers?: Record<string, string>;
-  /** Resume where that stream stopped: its cursor is sent, and what it saw is the beginning of what this one saw. */
+  /** Resumes where that stream stopped: sends its cursor and starts from everything it saw. */
   after?: EventStream;
   /**
    * `log`, the default: dialect ai-sdk, every chunk a frame, from seq 1 or right after the cursor.
-   * `compacted`: dialect ai-sdk followed without a cursor, where one frame may stand for many chunks.
-   * `dialect`: any other; its frames are no chunks, and not every chunk makes one.
+   * `compacted`: dialect ai-sdk followed without a cursor, where one frame may stand for many
+   * chunks.
+   * `dialect`: any other; its frames are not chunks, and not every chunk makes one.
    */
   kind?: "log" | "compacted" | "dialect";
-  /** For measuring slow readers: stop reading from the start; `resume()` reads on. */
+  /** For slow readers: does not read until `resume()`. */
   paused?: boolean;
 };
 
 export type EventStream = {
   status: number;
   headers: IncomingHttpHeaders;
-  /** The whole body when the answer is not an event stream; "" for one. */
+  /** The whole body when the response is not an event stream; otherwise "". */
   body: string;
-  /** Everything below includes what the streams before it in `after` had seen, except `bytes` and `comments`. */
+  /**
+   * Everything below includes what earlier streams in `after` had seen, except `bytes` and
+   * `comments`.
+   */
   frames: Frame[];
   bytes: { atMs: number; bytes: Buffer }[];
   comments: { text: string; atMs: number }[];
   retryMs: number | undefined;
-  /** The chunks of dialect ai-sdk; `[DONE]` is none. */
+  /** The chunks of dialect ai-sdk, without `[DONE]`. */
   chunks: TurnChunk[];
   /** The joined text deltas of dialect ai-sdk. */
   text: string;
   /** The last id. */
   cursor: string | undefined;
   ended: Promise<Ending>;
-  /** Resolves when the predicate holds; looked at after every frame and comment. Rejects when the stream ends first. */
+  /** Resolves once the predicate holds, checked per frame and comment. Rejects at the end. */
   until(predicate: (stream: EventStream) => boolean): Promise<void>;
   pause(): void;
   resume(): void;
   close(): void;
 };
 
-/** Resolves with the headers of the answer; for an answer that is no event stream, with its body. */
+/** Resolves with the response headers, or with the body if it is not an event stream. */
 export async function openStream(url: string, options: OpenOptions = {}): Promise<EventStream> {
   const response = await send(url, options);
   const { after, kind = "log" } = options;
@@ -115,7 +119,7 @@ export async function openStream(url: string, options: OpenOptions = {}): Promis
     watch(bytes.toString("latin1"));
     stream.bytes.push({ atMs, bytes });
     rest = Buffer.concat([rest, bytes]);
-    // Only whole blocks are decoded, so a character split between packets is never torn.
+    // Decodes only whole blocks, so that a character split between packets is never torn.
     for (let end = rest.indexOf("\n\n"); end >= 0; end = rest.indexOf("\n\n")) {
       const block = new TextDecoder("utf-8", { fatal: true }).decode(rest.subarray(0, end));
       rest = rest.subarray(end + 2);
@@ -186,7 +190,7 @@ function send(url: string, { token, body, headers, after }: OpenOptions): Promis
       url,
       {
         method: body === undefined ? "GET" : "POST",
-        // Its own connection: closing it must not touch another stream.
+        // Its own connection: closing it must not affect another stream.
         agent: false,
         headers: {
           accept: "text/event-stream",
@@ -203,7 +207,10 @@ function send(url: string, { token, body, headers, after }: OpenOptions): Promis
   });
 }
 
-/** §2: comments and `retry:` in any block; else `event:`, one `data:`, `id:` last. Anything else is a breach. */
+/**
+ * §2: comments and `retry:` in any block; otherwise `event:`, one `data:`, `id:` last. Anything
+ * else is a violation.
+ */
 export function parseBlock(
   block: string,
   atMs: number,
@@ -229,7 +236,7 @@ export function parseBlock(
   return { comments, retryMs, frame: { event: field("event"), data: field("data") ?? "", id, atMs } };
 }
 
-/** A cursor taken apart: `<turnId>.<seq>`, or `<turnId>.<seq>.<n>` for the n-th further frame of one chunk. */
+/** Splits a cursor: `<turnId>.<seq>`, or `<turnId>.<seq>.<n>` for a chunk's n-th further frame. */
 export function parseCursor(cursor: string): { turnId: string; seq: number; part: number } {
   const match = /^([0-9a-f-]{36})\.([1-9]\d*)(?:\.([1-9]\d*))?$/.exec(cursor);
   if (!match?.[1]) throw new Error(`Not a cursor: ${cursor}`);

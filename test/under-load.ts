@@ -1,9 +1,9 @@
-// Time limits on a loaded or a slow machine. A limit that holds on an idle one is stretched by how much slower this one is now,
-// so that it still fails where the product is slow, and does not where the machine is.
+// Time limits on a loaded or slow machine: each limit is multiplied by the current slowdown, so
+// that it fails when the product is slow but not when the machine is.
 
-/** Each step waits for the one before, so this is a number of clock cycles and no more: about 80 million. */
+/** Each step depends on the previous one: a fixed number of clock cycles, about 80 million. */
 const steps = 20_000_000;
-/** What they take at 2.7 GHz, on a core that nobody else wants. */
+/** Their duration at 2.7 GHz on an otherwise idle core. */
 const idleMs = 30;
 
 function busy(count = steps): number {
@@ -12,22 +12,25 @@ function busy(count = steps): number {
   return value;
 }
 
-// The first run is compiled on the way.
+// Warms up the JIT.
 busy(steps / 10);
 
-/** 1 on an idle machine; 3 where three processes share each core, and where the host gives this machine a third of one. */
+/**
+ * 1 on an idle machine; 3 where three processes share each core, or the host gives this machine a
+ * third of one.
+ */
 function slowdown(): number {
   const startMs = performance.now();
   busy();
   return Math.max(1, (performance.now() - startMs) / idleMs);
 }
 
-/** To be called where the time is compared, right after what was timed. */
+/** Call it where the time is compared, right after the measurement. */
 export function underLoad(limitMs: number): number {
   return limitMs * slowdown();
 }
 
-/** The first of several measurements that is fine, else the last: one can only be too long. */
+/** The first of several measurements that passes, else the last: noise only lengthens. */
 export async function bestOf<Measured>(
   attempts: number,
   measure: () => Promise<Measured>,

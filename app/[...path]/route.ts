@@ -1,4 +1,4 @@
-// Every path that is no page and no native endpoint: the dialects' doors, and 404 for the rest.
+// Catch-all for paths that are neither a page nor a native endpoint: dialect routes, otherwise 404.
 import { openDoor } from "@/app/dialect-door";
 import { keepAlive } from "@/app/keep-alive";
 import { preflight } from "@/lib/cors";
@@ -7,7 +7,7 @@ import { registry } from "@/lib/dialects/registry";
 export const maxDuration = 300;
 
 const open = openDoor(registry, keepAlive);
-// Next calls a handler with a second argument of its own.
+// Next passes a second argument to handlers.
 const door = (request: Request) => open(request);
 
 export { door as DELETE, door as GET, door as PATCH, door as POST, door as PUT, preflight as OPTIONS };

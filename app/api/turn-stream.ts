@@ -1,4 +1,4 @@
-// The way out of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
+// Output of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { v4 as uuidv4 } from "uuid";
 import { followTurn, type Turn } from "@/lib/chats/follow";
@@ -18,10 +18,10 @@ import { BrokenStream, eventStreamHeaders, type Layout } from "@/lib/sse";
 import { isTerminal, type TurnError } from "@/lib/turn/chunks";
 import { type Cursor, parseCursor } from "@/lib/turn/cursor";
 
-/** Some HTTP clients give up after five seconds without a byte, also while a model thinks. */
+/** Some HTTP clients time out after five seconds without a byte, also while a model thinks. */
 const maxHeartbeatMs = 4_000;
 
-/** `Last-Event-ID`, else `?after=`; null when neither is there. Throws bad_request for one that no stream gave out. */
+/** `Last-Event-ID`, else `?after=`; else null. A malformed cursor throws bad_request. */
 export function requestedCursor(request: Request): Cursor | null {
   const text = request.headers.get("last-event-id") || new URL(request.url).searchParams.get("after");
   if (!text) return null;
@@ -38,15 +38,21 @@ function wantsEvents(request: Request): boolean {
 type Options = {
   dialect: Dialect;
   cursor?: Cursor | null;
-  /** Join what is stored by now into as few chunks as possible. */
+  /** Merge the stored chunks into as few as possible. */
   compact?: boolean;
   pacing?: Pacing;
   contentType?: string;
-  /** A turn that fails before its first content is answered with the status of its failure, where the dialect has one. */
+  /**
+   * If the turn fails before its first content, answer with the failure's HTTP status, where the
+   * dialect defines one.
+   */
   refuses?: boolean;
 };
 
-/** 200 with the stream, from behind the cursor to the terminal; 204 when the turn ended and nothing is left for this reader. */
+/**
+ * 200 with the stream from the cursor to the terminal; 204 when the turn has ended and nothing is
+ * left for this reader.
+ */
 export async function turnStream(
   request: Request,
   stream: ClientStream,
@@ -55,7 +61,7 @@ export async function turnStream(
 ): Promise<Response> {
   const context = await loadTurnContext(turn, dialect.knows);
   const gatherMs = dialect === aiSdk ? gatherMsOf(request) : 0;
-  // What was received must not be joined with what is to come.
+  // Text the client already received must not be merged with text still to come.
   const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);
   const follower = stream.own(await followTurn(turn, cursor, fromSeq, compact));
   const flow = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
@@ -97,7 +103,7 @@ export async function turnStream(
   const body = stream.events({
     heartbeatMs: Math.min(env().HEARTBEAT_MS, maxHeartbeatMs),
     layout,
-    // Elsewhere one batch is several writes.
+    // Otherwise one batch takes several writes.
     ...(!pacing.delayMs && !dialect.segmented && { isLast: () => isLast }),
     next: async () => {
       const blocks = first ?? (await next());
@@ -109,12 +115,12 @@ export async function turnStream(
   return new Response(body, { headers });
 }
 
-/** The answer to a client whose turn has failed. */
+/** The HTTP response for a failed turn. */
 export function refusedTurn(dialect: Dialect, turn: Turn, error: TurnError): Response {
   return refusedCall(dialect, error, turnHeaders(turn));
 }
 
-/** The answer to a client whose call of a model has failed. */
+/** The HTTP response for a failed model call. */
 export function refusedCall(dialect: Dialect, error: TurnError, given: Record<string, string> = {}): Response {
   const requestId = uuidv4();
   const { code, message } = error;
@@ -127,7 +133,7 @@ export function refusedCall(dialect: Dialect, error: TurnError, given: Record<st
   return Response.json(body, { status: failure.status, headers });
 }
 
-/** Each write leaves by itself: Node sends what is written in one turn of the event loop as one. */
+/** One event-loop turn per write: Node coalesces what is written within one turn. */
 function segments(nextBatch: () => Promise<string[] | null>): () => Promise<string | null> {
   let waiting: string[] = [];
   return async () => {
@@ -137,7 +143,7 @@ function segments(nextBatch: () => Promise<string[] | null>): () => Promise<stri
   };
 }
 
-/** One block at a time, so far apart. Only this reader waits; the log is read when it is ready for more. */
+/** One block every `delayMs`. Only this reader waits; it reads the log again when it is ready. */
 function pacedBlocks(
   nextBatch: () => Promise<string[] | null>,
   delayMs: number,

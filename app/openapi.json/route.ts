@@ -1,4 +1,4 @@
-// GET /openapi.json: the API's description, for everybody and from every origin.
+// GET /openapi.json: the API description, public and open to every origin.
 import { apiDescriptionJson } from "@/app/openapi/document";
 import { originOf } from "@/app/openapi/origin";
 import { route } from "@/lib/http";

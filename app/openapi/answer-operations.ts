@@ -1,4 +1,4 @@
-// The operations on one answer, by the id of its format.
+// Operations on one answer by its dialect's id.
 import { z } from "zod";
 import type { ZodOpenApiContentObject, ZodOpenApiOperationObject } from "zod-openapi";
 import { answerQuery } from "@/app/answer-door";

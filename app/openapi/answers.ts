@@ -1,5 +1,5 @@
-// What the native endpoints answer, as schemas with the names they have in the API's description. Each is held to the type
-// of the verb that makes it by the compiler, and to the real server's answers by test/server/openapi.test.ts.
+// Named response schemas of the native endpoints. The compiler checks each against the return type
+// of its verb; test/server/openapi.test.ts checks them against the real server's responses.
 import { z } from "zod";
 import type { Chat } from "@/lib/chats/chats";
 import type { describeTurn } from "@/lib/chats/follow";
@@ -223,7 +223,7 @@ export const testEvent = z
   .object({ index: z.int().min(0).max(9), elapsedMs: z.int().describe("Since the stream began, at the server.") })
   .meta({ id: "TestEvent" });
 
-/** next-auth's. */
+/** next-auth's session. */
 export const session = z
   .object({ user: z.looseObject({}), expires: z.string() })
   .nullable()

@@ -1,4 +1,4 @@
-// The operations of every dialect, read from the registry: a new dialect is described by being in it.
+// The operations of every dialect, generated from the registry; a new dialect needs no entry here.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
@@ -155,7 +155,7 @@ function streams(dialect: Dialect, { plainText }: TurnRoute, examples = false) {
   };
 }
 
-/** What the query is before it is made into `Pacing`. */
+/** The query schema before its transform to `Pacing`. */
 function queryOf({ pacing }: TurnRoute): z.ZodObject {
   const schema = pacing instanceof z.ZodPipe ? pacing.in : pacing;
   if (schema instanceof z.ZodObject) return schema;

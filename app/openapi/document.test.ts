@@ -8,7 +8,7 @@ import { lines } from "@/test/fixtures/lines";
 import { apiDescription, describe } from "./document";
 import { eventName } from "./refusals";
 
-/** As it travels. */
+/** As serialized JSON. */
 const description = JSON.parse(JSON.stringify(await apiDescription())) as Description;
 const operations = operationsOf(description);
 const validator = validatorOf(description);
@@ -21,7 +21,7 @@ it("is valid OpenAPI 3.1", async () => {
 });
 
 it("has one name for each shape", () => {
-  // `zod-openapi` says Output behind a name where a request and an answer would be written differently.
+  // `zod-openapi` appends "Output" when a schema differs between request and response.
   expect(Object.keys(description.components.schemas).filter((name) => name.endsWith("Output"))).toEqual([]);
 });
 

@@ -1,6 +1,6 @@
-// The API's description, OpenAPI 3.1: made from the schemas that parse the requests and from the registry of dialects.
-// Served at /openapi.json, drawn at /reference. What an operation is stands in native-operations.ts; dialects tell it
-// themselves.
+// The API description, OpenAPI 3.1, generated from the request schemas and the dialect registry.
+// Served at /openapi.json, rendered at /reference. native-operations.ts describes native
+// operations; dialects describe themselves.
 import { z } from "zod";
 import { createDocument } from "zod-openapi";
 import type { Dialect } from "@/lib/dialects/contract";
@@ -29,12 +29,12 @@ the dialects work with and without a trailing slash.`;
 
 export type ApiDescription = ReturnType<typeof createDocument>;
 
-/** Of the protocol, not of the server. */
+/** Version of the protocol, not of the server. */
 const version = "1.0.0";
 
 let made: Promise<ApiDescription> | undefined;
 
-/** The description without its server, which each request knows. Made once. */
+/** The description without `servers`, which depends on the request. Built once. */
 export function apiDescription(): Promise<ApiDescription> {
   made ??= describe(registry.dialects);
   return made;
@@ -42,7 +42,7 @@ export function apiDescription(): Promise<ApiDescription> {
 
 let madeJson: Promise<string> | undefined;
 
-/** The same as JSON, for a server at this address. What all servers have in common is made once. */
+/** The description as JSON with this server's address. The shared rest is serialized once. */
 export async function apiDescriptionJson(origin: string): Promise<string> {
   madeJson ??= apiDescription().then((description) => JSON.stringify(description));
   return `{"servers":${JSON.stringify([{ url: origin }])},${(await madeJson).slice(1)}`;
@@ -84,12 +84,12 @@ export async function describe(dialects: readonly Dialect[]): Promise<ApiDescrip
   );
 }
 
-/** Only the transcripts lead to it. */
+/** Only transcripts refer to it, so it must be added explicitly. */
 function eventSchema(dialect: Dialect): [string, z.ZodType][] {
   return dialect.describes ? [[eventName(dialect), dialect.describes.event]] : [];
 }
 
-/** Gives what a dialect parses and refuses with names; a body may be that of two routes. */
+/** Names the body and error schemas of a dialect; two routes may share a body. */
 function nameSchemas(dialect: Dialect): void {
   const prefix = eventName(dialect).replace(/Event$/, "");
   const bodies = new Set(dialect.routes.flatMap((route) => (route.kind === "turn" ? [route.body] : [])));
@@ -101,7 +101,7 @@ function name(schema: z.ZodType, id: string): void {
   z.globalRegistry.add(schema, { ...schema.meta(), id });
 }
 
-/** A format says it; its pattern, and the bounds of every integer, only get in a reader's way. */
+/** Drops patterns that a `format` already implies and Zod's default integer bounds: noise. */
 function plain({ jsonSchema }: { jsonSchema: Record<string, unknown> }): void {
   if (jsonSchema.format) delete jsonSchema.pattern;
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;

@@ -1,4 +1,4 @@
-// The turns that the API's description shows as transcripts: each dialect's encoder writes its own from these chunks.
+// The transcripts of the API description: each dialect's encoder renders these chunks.
 
 import type { Dialect } from "@/lib/dialects/contract";
 import { batchEncoder } from "@/lib/dialects/encode";
@@ -120,7 +120,7 @@ const turns = {
   },
 };
 
-/** The example turns as this dialect streams them, by name. */
+/** The example turns in this dialect's stream format, by name. */
 export function transcripts(dialect: Dialect): Record<string, { summary: string; value: string }> {
   return Object.fromEntries(
     Object.entries(turns).map(([name, { summary, chunks }]) => {
@@ -131,7 +131,7 @@ export function transcripts(dialect: Dialect): Record<string, { summary: string;
   );
 }
 
-/** The first of them, for a format that answers whole. */
+/** The first example, for formats with a non-streamed answer. */
 export async function wholeAnswer(): Promise<TurnAnswer> {
   const message = await foldChunks(answer.filter((chunk) => !isTerminal(chunk)));
   return { context, message, metadata: message.metadata ?? {} };

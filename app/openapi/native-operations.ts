@@ -1,5 +1,5 @@
-// The native endpoints, one entry for each route file of app/api: what a route cannot say of itself, beside the schemas it
-// parses with. test/server/openapi.test.ts compares this list with the files, and every answer with what is said here.
+// The native endpoints, one entry per route file of app/api: what the request schemas alone cannot
+// say. test/server/openapi.test.ts checks this list against the files and against every response.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
 import { accountDeletion, passwordChange } from "@/lib/chats/account";

@@ -1,5 +1,6 @@
-// Where the caller reaches this server: what tools that read the description, and people who copy a command, call. The
-// host is one that lib/request-gate.ts let pass, and the forwarded headers are what a trusted proxy or Next wrote.
+// The server's origin as the caller sees it: for tools that read the description and commands that
+// people copy. lib/request-gate.ts has checked the host, and only a trusted proxy or Next sets the
+// forwarded headers.
 
 export function originOf(headers: Headers): string {
   const host = headers.get("x-forwarded-host") ?? headers.get("host") ?? "localhost:3000";

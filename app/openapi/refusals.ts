@@ -1,4 +1,5 @@
-// What operations share: refusals before the first byte (docs/protocol.md §3), and what a stream is to its reader (§2).
+// Shared by all operations: refusals before the first byte (docs/protocol.md §3), and stream
+// responses (§2).
 import { z } from "zod";
 import type { ZodOpenApiMediaTypeObject, ZodOpenApiResponsesObject } from "zod-openapi";
 import type { Dialect, Route } from "@/lib/dialects/contract";
@@ -24,14 +25,14 @@ const headers = { "X-Request-Id": z.string().describe("By which the server's log
 const retryAfter = z.string().describe("Seconds to wait.");
 const bearer = { "WWW-Authenticate": z.literal("Bearer") };
 
-/** The responses of an operation that can be refused so. 429 and 503 are among them always. */
+/** Error responses by status. 429 and 503 are always included. */
 export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodOpenApiResponsesObject {
   return Object.fromEntries(
     [...statuses, 429 as const, 503 as const].map((status) => [
       String(status),
       {
         description: meanings[status],
-        // A turn that failed is no refusal: its answer has the headers of answers.
+        // A failed turn is not a refusal: it carries the headers of an answer.
         headers:
           status === 502 || status === 504
             ? turnHeaders
@@ -76,9 +77,9 @@ export function eventName(dialect: Dialect): string {
   return `${dialect.name.replace(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase())}Event`;
 }
 
-/** Server-Sent Events in a dialect; `examples`: with transcripts by its own encoder. */
+/** Server-Sent Events in a dialect; `examples` adds transcripts from its encoder. */
 export function eventStreamContent(dialect: Dialect, { examples = false } = {}): ZodOpenApiMediaTypeObject {
-  // OpenAPI 3.1 has no place for the schema of one event.
+  // OpenAPI 3.1 cannot attach a schema to a single event.
   const schema = `#/components/schemas/${eventName(dialect)}`;
   return {
     schema: z.string().describe(`Server-Sent Events. The \`data\` of each is JSON, besides a closing \`[DONE]\`.`),

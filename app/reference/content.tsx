@@ -3,7 +3,7 @@ import { Method, OperationSection } from "./operation";
 import { type Description, type Group, groupsOf } from "./operations";
 import { Fields, Text } from "./schema";
 
-/** The whole reference. Stateless, so that it can be made once (static-html.ts). */
+/** The whole reference. Stateless, so that it can be rendered once (static-html.ts). */
 export function ReferenceContent({ description, origin }: { description: Description; origin: string }) {
   const groups = groupsOf(description);
   const schemas = Object.entries(description.components.schemas);

@@ -4,7 +4,7 @@ import { copyText } from "@/components/ui/copy-button";
 
 const shownMs = 1_500;
 
-/** Makes the copy buttons of code blocks work that are HTML and no components (`Code` in operation.tsx). */
+/** Activates copy buttons in static HTML (`Code` in operation.tsx). */
 export function CopyCode({ children }: { children: ReactNode }) {
   const onClick = async ({ target }: MouseEvent) => {
     const button = target instanceof Element ? target.closest<HTMLButtonElement>("button[data-copy]") : null;

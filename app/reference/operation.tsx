@@ -49,7 +49,7 @@ export function Method({ name, className }: { name: string; className?: string }
   );
 }
 
-/** As `CodeBlock` of the chat, without state; copy-code.tsx listens to its button. */
+/** The chat's `CodeBlock` without state; copy-code.tsx handles its button. */
 function Code({ language, children }: { language: string; children: string }) {
   return (
     <div data-code="" className="my-4 overflow-hidden rounded-xl border border-line bg-bank">

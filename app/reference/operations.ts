@@ -1,4 +1,5 @@
-// The API's description as the reference draws it: operations by tag, schemas by name, a command for each operation. Pure.
+// Shapes the API description for the reference: operations by tag, schemas by name, a command per
+// operation. Pure.
 
 export type Schema = {
   $ref?: string;
@@ -56,7 +57,7 @@ export function refName({ $ref }: Schema): string | undefined {
   return $ref?.split("/").at(-1);
 }
 
-/** In one line: `string (uuid)`, `"a" | "b"`, `Chat[]`. */
+/** A schema as one line: `string (uuid)`, `"a" | "b"`, `Chat[]`. */
 export function typeOf(schema: Schema): string {
   const ref = refName(schema);
   if (ref) return ref;
@@ -73,14 +74,14 @@ export function typeOf(schema: Schema): string {
   return schema.format ? `${type} (${schema.format})` : type;
 }
 
-/** The objects one level down: of a property itself, of its items, of its alternatives. */
+/** The object schemas one level down: the property itself, its items or its alternatives. */
 export function objectsIn(schema: Schema): Schema[] {
   if (schema.properties) return [schema];
   if (schema.items) return objectsIn(schema.items);
   return (schema.anyOf ?? schema.oneOf ?? schema.allOf ?? []).flatMap(objectsIn);
 }
 
-/** A command to copy. `$TOKEN`, `$CHAT_ID` … are the reader's. */
+/** A command to copy. The reader fills in `$TOKEN`, `$CHAT_ID` … */
 export function curlOf({ method, path, security, requestBody, responses }: Listed, origin: string): string {
   const address = path.replace(/\{(\w+)\}/g, (_, name: string) => `$${name.replace(/[A-Z]/g, "_$&").toUpperCase()}`);
   const streams = Object.values(responses).some((each) => each.content?.["text/event-stream"]);

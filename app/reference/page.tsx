@@ -13,7 +13,7 @@ export const metadata: Metadata = {
   description: "Every endpoint and every wire format of this server, with examples.",
 };
 
-/** Stands for the server's address, which each request knows. */
+/** Replaced by the server's address, which depends on the request. */
 const placeholder = "https://origin.invalid";
 
 let made: Promise<string> | undefined;
@@ -23,11 +23,11 @@ async function make(): Promise<string> {
   return staticHtml(<ReferenceContent description={description} origin={placeholder} />);
 }
 
-/** Sending the page of 1.8 MB takes some 40 ms. Other requests run between two readers. */
+/** Sending the 1.8 MB page takes about 40 ms. Other requests run in this pause. */
 const pauseMs = 20;
 let last: Promise<unknown> = Promise.resolve();
 
-/** Queues the readers, so that many at once never block the event loop for the sum of their pages. */
+/** Queues readers, so that concurrent ones do not block the event loop for all of their pages. */
 function myTurn(): Promise<unknown> {
   last = last.then(() => othersRun(pauseMs));
   return last;

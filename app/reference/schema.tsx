@@ -1,9 +1,9 @@
 import { objectsIn, refName, type Schema, typeOf } from "./operations";
 
-/** Deeper ones are told by their type alone. */
+/** Deeper levels show their type only. */
 const maxDepth = 3;
 
-/** The fields of a schema as a list; a reference is a link to its own place on the page. */
+/** A schema's fields as a list; a reference links to its section of the page. */
 export function Fields({ schema, depth = 0 }: { schema: Schema; depth?: number }) {
   if (schema.$ref || (!schema.properties && objectsIn(schema).length === 0))
     return (
@@ -66,7 +66,7 @@ function Type({ schema }: { schema: Schema }) {
   );
 }
 
-/** Plain text with `code` in it. */
+/** Plain text with `code` spans. */
 export function Text({ children }: { children: string }) {
   return children.split("`").map((piece, index) =>
     index % 2 === 0 ? (

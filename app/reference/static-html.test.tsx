@@ -6,7 +6,7 @@ import { ReferenceContent } from "./content";
 import type { Description } from "./operations";
 import { staticHtml } from "./static-html";
 
-/** Other escapes of the same signs, and React closes what has no content. */
+/** Normalizes entity spelling and void elements, where React's output differs. */
 const normal = (html: string) =>
   html
     .replaceAll("&#38;", "&amp;")

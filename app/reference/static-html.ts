@@ -1,6 +1,6 @@
-// A tree of stateless React elements as HTML. React's own renderer takes a second of CPU for the reference, on each request
-// twice, because a page also carries its elements as data; this HTML is made once. It supports what the reference needs: plain
-// function components, elements and text; no hooks, no context, no refs.
+// Renders a tree of stateless React elements to HTML. React's own renderer takes a second of CPU
+// for the reference, twice per request because a page also carries its elements as data; this HTML
+// is built once. Supports plain function components, elements and text; no hooks, context or refs.
 import { setImmediate as otherTasks } from "node:timers/promises";
 import { Fragment, isValidElement, type ReactElement, type ReactNode } from "react";
 
@@ -11,10 +11,10 @@ const names: Record<string, string> = {
   strokeLinecap: "stroke-linecap",
 };
 
-/** Other requests run after each slice: far below the gap between two tokens that a reader would notice. */
+/** Other requests run between slices: far below a token gap that a reader would notice. */
 const sliceMs = 10;
 
-/** Yields to the event loop while it works. Rejects for what it does not support. */
+/** Yields to the event loop while it works. Rejects unsupported elements. */
 export async function staticHtml(node: ReactNode): Promise<string> {
   let html = "";
   let sliceEndMs = performance.now() + sliceMs;

@@ -9,7 +9,7 @@ import { isDatabaseAway } from "@/lib/database-away";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 
-/** Null before the first try; otherwise what went wrong, and what stays in the form. */
+/** Null before the first try; then the error and the form's values. */
 export type SignInState = { error: string; email: string; name: string } | null;
 
 export async function continueAsGuest(): Promise<SignInState> {
@@ -55,7 +55,7 @@ function read(form: FormData): { email: string; password: string; name: string; 
   };
 }
 
-/** Signs this browser in as the user that comes out, and leaves for the start page; else what went wrong. */
+/** Signs in as the resulting user and redirects to the start page; returns the error otherwise. */
 async function attempt(
   { email = "", name = "" }: { email?: string; name?: string },
   userOf: () => Promise<string>,
@@ -67,11 +67,11 @@ async function attempt(
     if (!isDatabaseAway(error)) throw error;
     return { error: "The database cannot be reached. Try again in a moment.", email, name };
   }
-  // Without a host: it stays where it came from.
+  // No host: the browser stays on the origin it used.
   redirect("/");
 }
 
-/** The API names the field first ("password: must have …"); a form shows where it is. */
+/** API messages start with the field's name ("password: must have …"); the form shows it. */
 function sentence(message: string): string {
   const [, field = "", rest = message] = /^(\w+): (.+)$/s.exec(message) ?? [];
   const words = rest.startsWith("must") ? `${field} ${rest}` : rest;

@@ -18,7 +18,7 @@ export default async function SignInPage({ searchParams }: SignInPageProps) {
   const invitation = typeof invite === "string" ? invite : null;
   const wantsAccount = wanted !== undefined || invitation !== null;
   const user = await currentUser();
-  // A guest may turn into an account and keep everything; whoever has an account is done here.
+  // A guest may upgrade and keep everything; an account holder has nothing to do here.
   if (user && !(user.guest && wantsAccount)) redirect("/");
   return (
     <main className="grid min-h-dvh lg:grid-cols-[1fr_minmax(30rem,42%)]">

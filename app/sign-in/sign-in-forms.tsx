@@ -7,15 +7,18 @@ import type { SignInState } from "./actions";
 type FormAction = (before: SignInState, form: FormData) => Promise<SignInState>;
 
 type SignInFormsProps = {
-  /** A signed-in guest makes an account and keeps the chats. */
+  /** A signed-in guest creates an account and keeps the chats. */
   upgrade: boolean;
   signUpFirst: boolean;
-  /** Who may make an account; `first`: nobody has one yet; `setup`: nor that, and the first one takes the setup link. */
+  /**
+   * Who may sign up. `first`: no account exists yet; `setup`: likewise, but it needs the setup
+   * link.
+   */
   signUp: "first" | "setup" | "open" | "invite" | "off";
-  /** The token of an invitation's link, or of the setup link. */
+  /** The token of an invitation or setup link. */
   invitation: string | null;
   guestAction: (() => Promise<SignInState>) | null;
-  /** A guest who was away for so many days is deleted. */
+  /** Days of absence after which a guest is deleted. */
   guestDays: number;
   signInAction: FormAction;
   signUpAction: FormAction;

@@ -28,7 +28,7 @@ type DetailsProps = {
   onContinue: (() => void) | undefined;
 };
 
-/** Under an ended answer: how it ended, what it took, and what can be done with it. */
+/** Below an ended answer: its ending, usage and actions. */
 export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: DetailsProps) {
   const { models } = useSession();
   const { status, error, model, timing, usage, confidence, memory } = metadata;

@@ -9,7 +9,7 @@ export function statuses(message: ChatMessage): StatusData[] {
   return message.parts.flatMap((part) => (part.type === "data-status" ? [part.data as StatusData] : []));
 }
 
-/** When what the model does now began, by `performance.now()`, if it takes its time and that is known. */
+/** When the model's current step began (`performance.now()`), once reported as slow. */
 export function waitingSince(message: ChatMessage, beganMs: number | undefined): number | undefined {
   const generating = statuses(message).find(({ stage, state }) => stage === "generate" && state === "active");
   return generating?.sinceMs === undefined || beganMs === undefined ? undefined : beganMs + generating.sinceMs;
@@ -19,20 +19,21 @@ type AnswerStatusProps = {
   message: ChatMessage;
   live: boolean;
   writes: boolean;
-  /** When the turn began, by `performance.now()`. */
+  /** When the turn began (`performance.now()`). */
   beganMs: number | undefined;
 };
 
 /**
- * The stages so far, a finished one with what it found: a search may take less time than a frame, and still be seen.
- * Only stages are announced, never tokens: one sentence when a stage begins and one at the end.
+ * The stages so far, finished ones with their result: a search may take less than a frame and must
+ * still be visible. Announces stages only, never tokens: one sentence when a stage begins and one
+ * at the end.
  */
 export function AnswerStatus({ message, live, writes, beganMs }: AnswerStatusProps) {
   const ending = endingOf(message);
   if (!live && ending) return null;
   const stages = statuses(message);
   const waiting = stages.find(({ sinceMs, state }) => sinceMs !== undefined && state === "active");
-  // Reasoning that is shown says itself that the model thinks, and for how long.
+  // Visible reasoning already says that the model thinks, and for how long.
   const reasons = message.parts.some(
     (part) => part.type === "reasoning" && part.state === "streaming" && part.text.trim() !== "",
   );
@@ -83,7 +84,7 @@ function Stage({ label, state = "active", detail, writes, sinceMs }: StageProps)
   );
 }
 
-/** The place of an answer that was asked for and has not begun. */
+/** Placeholder for a requested answer that has not begun. */
 export function PendingAnswer() {
   return (
     <article aria-label="Answer" data-status="running">

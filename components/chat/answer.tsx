@@ -19,7 +19,7 @@ import { ToolCall } from "./tool-call";
 
 type AnswerProps = {
   message: ChatMessage;
-  /** When its turn began, by `performance.now()`; known while it runs. */
+  /** When its turn began (`performance.now()`); known only while it runs. */
   beganMs: number | undefined;
   last: boolean;
   settled: boolean;
@@ -32,11 +32,12 @@ function revealCard(id: string) {
   const card = document.getElementById(id);
   card?.focus({ preventScroll: true });
   const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
-  // The opened passage makes the page longer, and a reader at the end is kept there: first that frame, then this.
+  // Opening the passage makes the page longer and stick-to-bottom may scroll in the next frame:
+  // scroll one frame later.
   requestAnimationFrame(() => requestAnimationFrame(() => card?.scrollIntoView({ block: "center", behavior })));
 }
 
-/** The first text, the second one …: a replay may leave out parts that are not drawn, and so move the others. */
+/** Keys by type and ordinal, not index: a replay may omit invisible parts. */
 function keysOf(parts: ChatMessage["parts"]): string[] {
   const seen = new Map<string, number>();
   return parts.map(({ type }) => {
@@ -48,7 +49,7 @@ function keysOf(parts: ChatMessage["parts"]): string[] {
 
 function useSources(message: ChatMessage) {
   const parts = message.parts.filter((part) => part.type === "source-document");
-  // Parts are copied with every token; the sources themselves come once, so their ids tell whether they changed.
+  // Parts are copied with every token, but sources arrive once: their ids identify a change.
   const key = parts.map((part) => part.sourceId).join(" ");
   // biome-ignore lint/correctness/useExhaustiveDependencies: see above.
   return useMemo(() => parts.flatMap((part) => parseSource(part) ?? []), [key]);
@@ -91,7 +92,7 @@ export const Answer = memo(function Answer({
   const article = useRef<HTMLElement>(null);
   const [heightPx, setHeightPx] = useState<number>();
   const goOn = () => {
-    // The button goes: who pressed it stays in the answer, and the page keeps its height until the words need it.
+    // The button disappears: focus moves to the answer, whose height is kept until text fills it.
     article.current?.focus({ preventScroll: true });
     setHeightPx(article.current?.offsetHeight);
     onContinue(id);

@@ -6,12 +6,15 @@ import { Dialog } from "@/components/ui/dialog";
 import { useStored } from "@/components/ui/stored";
 import { findBuffering } from "@/lib/client/buffering";
 
-/** In localStorage: whoever closed the note knows, and need not be told in every tab. */
+/** In localStorage: once closed, closed in every tab. */
 const closedKey = "rivulet.buffering.closed";
-/** In sessionStorage: this tab's streams were found to arrive as they are sent. A tab that was told otherwise looks again when it is loaded again. */
+/**
+ * In sessionStorage: this tab's streams are known to arrive unbuffered. A tab with buffered streams
+ * tests again on reload.
+ */
 const directKey = "rivulet.buffering.direct";
 
-/** What this page has found, whichever chat is open; null while it does not know. */
+/** This page's result, for all chats; null before the test. */
 let buffered: boolean | null = null;
 
 function knownDirect(): boolean {
@@ -26,12 +29,12 @@ function rememberDirect(): void {
   try {
     sessionStorage.setItem(directKey, "1");
   } catch (error) {
-    // Where storage is refused, the next load of the page looks again.
+    // Without storage the next page load tests again.
     console.warn(error);
   }
 }
 
-/** Not while the end of the answer is drawn. Returns how to call it off. */
+/** Runs `action` once the page has drawn the answer and is idle. Returns a cancel function. */
 function whenIdle(action: () => void): () => void {
   if (!("requestIdleCallback" in window)) {
     const timer = setTimeout(action, 500);
@@ -42,8 +45,8 @@ function whenIdle(action: () => void): () => void {
 }
 
 /**
- * After the first answer it asks whether streams arrive as they are sent, once in a tab's session, and says so when they
- * do not. Before there was an answer nobody needs to know.
+ * Tests after the first answer, once per tab session, whether streams arrive unbuffered, and shows
+ * a note when they do not. Before the first answer the result would be of no use.
  */
 export function BufferingNote({ running }: { running: boolean }) {
   const [shown, setShown] = useState(buffered === true);
@@ -62,7 +65,7 @@ export function BufferingNote({ running }: { running: boolean }) {
         if (buffered) setShown(true);
         else rememberDirect();
       } catch (error) {
-        // A test that could not be run says nothing; the next answer's end is another occasion.
+        // A failed test says nothing; the next answer triggers another one.
         if (!leaving.signal.aborted) console.warn(error);
       }
     };
@@ -87,7 +90,7 @@ export function BufferingNote({ running }: { running: boolean }) {
               How to fix it
             </button>
           </p>
-          {/* Without a tooltip, which would cover the message box. */}
+          {/* No tooltip: it would cover the message box. */}
           <Button look="quiet" aria-label="Close" onClick={() => setClosed(true)} className="size-8! shrink-0 px-0">
             <X />
           </Button>

@@ -4,7 +4,7 @@ import { v7 as newId } from "uuid";
 import { api } from "@/components/api";
 import type { Chat, ChatPage } from "@/lib/client/api";
 
-/** While a chat in the list is answering, the list is asked for this often, to see it end. */
+/** Poll interval of the list while a chat in it is answering, to see it end. */
 const pollMs = 3_000;
 
 type Fresh = { id: string; begun: boolean };
@@ -13,13 +13,13 @@ type Chats = {
   chats: Chat[];
   more: boolean;
   query: string;
-  /** In words, when the list could not be read or changed. */
+  /** A message for people when the list could not be read or changed. */
   failure: string | null;
   search: (query: string) => void;
   refresh: () => Promise<void>;
   loadMore: () => Promise<void>;
   change: (action: () => Promise<unknown>) => Promise<boolean>;
-  /** The next new chat: its id, and whether it has begun, so that another visit of "/" needs another one. */
+  /** The next new chat. Once it has begun, another visit to "/" needs a new one. */
   fresh: Fresh;
   setFresh: (fresh: Fresh) => void;
 };
@@ -32,7 +32,7 @@ export function useChats(): Chats {
   return chats;
 }
 
-/** The list of chats and what can be done with it. The first page comes with the document, from the server. */
+/** The list of chats and its actions. The server renders the first page into the document. */
 export function ChatsProvider({ first, children }: { first: ChatPage; children: ReactNode }) {
   const [page, setPage] = useState(first);
   const [query, setQuery] = useState("");
@@ -58,7 +58,7 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
     if (turn === asked.current) setPage(next);
   }, []);
 
-  /** In the background: what cannot be read now stays as it is on the page, until the next time. */
+  /** Background refresh: on failure the page keeps what it shows until the next one. */
   const refresh = useCallback(async () => {
     try {
       await load();

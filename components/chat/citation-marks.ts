@@ -1,5 +1,6 @@
-// A rehype plugin: `[1]` and `[1, 2]` in running text become `citation` elements, which Markdown draws as links to
-// the sources. Code, links and headings' anchors are left alone. Runs after sanitizing, which would drop the element.
+// A rehype plugin: turns `[1]` and `[1, 2]` in running text into `citation` elements, which
+// Markdown renders as links to the sources. Skips code, links and heading anchors. Runs after
+// sanitizing, which would drop the element.
 type Node = { type: string; tagName?: string; value?: string; children?: Node[]; properties?: Record<string, unknown> };
 
 const mark = /\[(\d{1,3}(?:\s*,\s*\d{1,3})*)\]/;
@@ -19,7 +20,7 @@ function walk(node: Node): void {
 }
 
 function split(text: Node): Node[] {
-  // An odd place holds what the group caught: the numbers between the brackets.
+  // Odd indexes hold the capture group: the numbers between the brackets.
   return (text.value ?? "").split(mark).flatMap((piece, index): Node[] => {
     if (index % 2 === 0) return piece ? [{ type: "text", value: piece }] : [];
     return piece.split(",").map((number) => ({

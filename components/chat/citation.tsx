@@ -3,7 +3,7 @@ import { createContext, useContext } from "react";
 
 type Cite = { has: (ordinal: number) => boolean; show: (ordinal: number) => void };
 
-/** How the text of an answer reaches the sources of the same answer. */
+/** Connects citations in an answer's text to its sources. */
 export const Citations = createContext<Cite>({ has: () => false, show: () => {} });
 
 export function CitationLink(props: Record<string, unknown>) {

@@ -28,14 +28,14 @@ export function Composer({ text, onText, running, onSend, onStop }: ComposerProp
     element.style.height = `${element.scrollHeight}px`;
   }, [text]);
 
-  // Not on a phone, where it brings up the keyboard, and never away from something that was already opened.
+  // Not on phones, where it opens the keyboard, and never stealing the focus.
   useEffect(() => {
     const free = document.activeElement === document.body;
     if (free && matchMedia("(pointer: fine)").matches) area.current?.focus({ preventScroll: true });
   }, []);
 
   const onKeyDown = (event: KeyboardEvent) => {
-    // Enter also ends a word in Japanese, Chinese and Korean input; that one must not send.
+    // In Japanese, Chinese and Korean input Enter also commits a composition; that must not send.
     if (event.key !== "Enter" || event.shiftKey || event.nativeEvent.isComposing) return;
     event.preventDefault();
     if (!empty && !running) onSend();

@@ -5,12 +5,12 @@ import type { ChatMessage } from "@/lib/turn/chunks";
 export type Approval = { id: string; approved: boolean };
 
 export type Consent = {
-  /** What was decided so far; undefined while nothing was. */
+  /** The decision so far; undefined before one was made. */
   decided: (approvalId: string) => boolean | undefined;
   decide: (approvalId: string, approved: boolean) => void;
 };
 
-/** The decisions about an answer's calls. They are sent together, once there is one for each. */
+/** Decisions on an answer's calls, sent together once every call has one. */
 export function useConsent(
   { id, parts }: ChatMessage,
   onDecide: (messageId: string, approvals: Approval[]) => void,
@@ -25,7 +25,7 @@ export function useConsent(
         return decision === undefined ? [] : [{ id: approvalId, approved: decision }];
       });
       const complete = approvals.length === openRequests(parts).length;
-      // Once sent they are the server's. Should the request fail, all is asked again.
+      // Once sent, the server owns them. If the request fails, the user is asked again.
       setDecisions(complete ? {} : all);
       if (complete) onDecide(id, approvals);
     },

@@ -2,7 +2,7 @@ import type { ChatMessage } from "@/lib/turn/chunks";
 import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
 
-/** Ended before its time, with something to go on from. */
+/** Whether the answer ended early and has something to continue from. */
 export function canContinue({ role, metadata, parts }: ChatMessage): boolean {
   const status = metadata?.status;
   if (role !== "assistant" || status === undefined) return false;
@@ -10,9 +10,10 @@ export function canContinue({ role, metadata, parts }: ChatMessage): boolean {
 }
 
 /**
- * The messages as they are read: one answer to each question, which loses no word while it is written. An answer that broke
- * off goes on in another message, and that one begins as a replay of it, as every stream does that is joined in the middle.
- * `shown` is what is on the page, `asked` the broken answer that was asked to go on and may not have begun to.
+ * The messages as shown: one answer per question, which never loses a word while it is written. A
+ * broken answer continues in another message, which begins as a replay, like every stream joined
+ * midway. `shown` is what the page shows, `asked` the broken answer whose continuation was
+ * requested and may not have begun.
  */
 export function asRead(messages: ChatMessage[], shown: ChatMessage[], asked: string | null): ChatMessage[] {
   const read = messages.filter(({ role }, index) => role === "user" || messages[index + 1]?.role !== "assistant");
@@ -32,7 +33,7 @@ export function asRead(messages: ChatMessage[], shown: ChatMessage[], asked: str
   return before && isBehind(answer, before) ? [...read.slice(0, -1), { ...answer, parts: before.parts }] : read;
 }
 
-/** A running answer whose replay has not yet come to where the page is. */
+/** A running answer whose replay has not caught up with the page. */
 function isBehind(answer: ChatMessage, before: ChatMessage): boolean {
   if (answer.metadata?.status) return false;
   if (answer.id === before.id && answer.parts.length < before.parts.length) return true;

@@ -39,7 +39,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
     <div className="relative flex min-h-0 flex-1 flex-col">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the conversation is scrolled by keyboard. */}
       <div ref={scroller} tabIndex={0} className="min-h-0 flex-1 overflow-y-auto overscroll-contain outline-none">
-        {/* The stages are announced by the answer's own status line; tokens are not. */}
+        {/* The answer's status line announces stages; tokens are not announced. */}
         <div
           ref={content}
           role="log"
@@ -61,7 +61,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
               </Fragment>
             ) : (
               <Answer
-                // An answer that goes on in another message is still the answer to its question.
+                // Keyed by question: a continuation in another message is still the same answer.
                 key={`answer-to-${messages[index - 1]?.id}`}
                 message={message}
                 beganMs={message.metadata?.status ? undefined : talk.beganMs(message.metadata?.turnId)}

@@ -5,8 +5,9 @@ import type { ChatMessage } from "@/lib/turn/chunks";
 import { useSession } from "./session";
 
 /**
- * What stands in the composer, and the message on its way: sent, but not yet known to be stored. That one keeps its id,
- * so that sending it again, also after a reload, is the same send (docs/protocol.md §5). With other `options` it is another one.
+ * The composer's text and the message in flight: sent, but not known to be stored. It keeps its id,
+ * so that sending it again, also after a reload, is the same send (docs/protocol.md §5). Different
+ * `options` make it another send.
  */
 export type Draft = { text: string; sent?: { messageId: string; chatId: string; text: string; options?: string } };
 
@@ -19,14 +20,15 @@ function acceptDraft(stored: unknown): Draft {
 
 const keyOf = (userId: string, place: string) => `rivulet.${userId}.draft.${place}`;
 
-/** The draft of the chat that does not exist yet; its message in flight knows which chat it was sent to. */
+/** The draft of the chat that does not exist yet; its message in flight knows its chat id. */
 export function readNewDraft(userId: string): Draft {
   return acceptDraft(readStored(keyOf(userId, "new")));
 }
 
 /**
- * Survives reloads and failures, one for each chat; `place` is a chat's id, or "new". Not shared live between tabs: two
- * people's worth of typing in one field helps nobody. `moveTo` gives the draft of a new chat to the chat it became.
+ * One draft per chat, which survives reloads and failures; `place` is a chat id or "new". Not
+ * synced live between tabs: two tabs typing into one draft helps nobody. `moveTo` hands the draft
+ * of a new chat to the chat it became.
  */
 export function useDraft(place: string, messages: ChatMessage[]) {
   const { user } = useSession();
@@ -46,7 +48,8 @@ export function useDraft(place: string, messages: ChatMessage[]) {
     [user.id],
   );
 
-  // A message that was on its way when the page went: stored, then the chat has it; else it comes back to the composer.
+  // A message in flight when the page closed: if the chat has it, it was stored; otherwise it
+  // returns to the composer.
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page opens.
   useEffect(() => {
     const { text, sent } = acceptDraft(readStored(key.current));

@@ -1,12 +1,12 @@
 import { useEffect, useState } from "react";
 
-/** As people say it; of a minute and more with seconds. */
+/** Whole seconds; from one minute on, minutes and seconds. */
 export function wholeSeconds(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
 }
 
-/** The time since a moment of `performance.now()`, drawn anew each second and never announced. */
+/** The time since a `performance.now()` moment, redrawn every second and never announced. */
 export function Elapsed({ sinceMs }: { sinceMs: number }) {
   const [nowMs, setNowMs] = useState(() => performance.now());
   useEffect(() => {

@@ -18,7 +18,7 @@ function answer(parts: Part[], finishReason?: FinishReason, status: FinalState =
   return { id: "a", role: "assistant", parts, metadata: { status, finishReason } as MessageMetadata };
 }
 
-/** Each reason that the AI SDK has; the compiler adds what is missing here. */
+/** Every finish reason of the AI SDK; a missing one is a compile error. */
 const treatments: Record<FinishReason, { note: string | undefined; continues: boolean }> = {
   stop: { note: undefined, continues: false },
   length: { note: "The answer reached its length limit.", continues: true },

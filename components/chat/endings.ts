@@ -1,13 +1,13 @@
-// What the page says about how an answer ended: one entry for each way there is (docs/protocol.md §4).
+// What the page says about an answer's ending, one entry per ending (docs/protocol.md §4).
 import type { FinishReason } from "ai";
 import { openRequests } from "@/lib/turn/approval";
 import type { ChatMessage, FinalState } from "@/lib/turn/chunks";
 import { isOutOfSteps } from "@/lib/turn/cut-off";
 
 export type AnswerEnding = {
-  /** For screen readers, when the answer ends. */
+  /** Announced by screen readers when the answer ends. */
   announced: string;
-  /** Under the answer. */
+  /** Shown below the answer. */
   note?: { word: string; says: string };
 };
 
@@ -18,18 +18,18 @@ const cutOff = (says: string): AnswerEnding => ({
   note: { word: "Cut off", says },
 });
 
-/** Of a complete answer. */
+/** For complete answers. */
 export const byFinishReason: Record<FinishReason, (parts: ChatMessage["parts"]) => AnswerEnding> = {
   stop: () => complete,
   length: () => cutOff("The answer reached its length limit."),
   "content-filter": () => cutOff("The provider’s content filter ended this answer."),
   "tool-calls": (parts) => {
     if (openRequests(parts).length > 0) return { announced: "This answer needs your consent to go on." };
-    // Other calls are run by the program that asked.
+    // Other calls are run by the client that requested them.
     return isOutOfSteps(parts) ? cutOff("The answer reached its limit of tool calls.") : complete;
   },
   other: () => cutOff("The provider did not say why the answer ends here."),
-  // These two are no complete answers: byStatus has them.
+  // Not complete answers: `byStatus` covers them.
   error: () => complete,
   interrupted: () => complete,
 };
@@ -40,7 +40,7 @@ const byStatus: Record<Exclude<FinalState, "complete">, AnswerEnding> = {
     announced: "Answer interrupted.",
     note: { word: "Interrupted", says: "The text up to here was kept." },
   },
-  // Its error has a place of its own.
+  // Its error is shown separately.
   failed: { announced: "Answer failed." },
 };
 
@@ -49,6 +49,6 @@ export function endingOf({ metadata, parts }: ChatMessage): AnswerEnding | null 
   const { status, finishReason } = metadata ?? {};
   if (!status) return null;
   if (status !== "complete") return byStatus[status];
-  // Answers of older versions may have no reason, or another word for it.
+  // Answers of older versions may have no reason, or an unknown one.
   return finishReason && Object.hasOwn(byFinishReason, finishReason) ? byFinishReason[finishReason](parts) : complete;
 }

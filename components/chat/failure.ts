@@ -1,11 +1,11 @@
 import { RequestError } from "@/lib/client/request";
 
-/** A request that the conversation could not make, in words. */
+/** A failed request of the conversation, in words for people. */
 export type Failure = { message: string; signIn: boolean };
 
 export function describe(error: unknown): Failure {
   if (!(error instanceof RequestError)) {
-    // A bug of this page: the person gets a sentence, the console the whole.
+    // A bug in this page: the user gets a sentence, the console the full error.
     console.error(error);
     return { message: "Something went wrong on this page. Reload it and try again.", signIn: false };
   }
@@ -16,7 +16,7 @@ export function describe(error: unknown): Failure {
   return { message: error.message + onThisClock(error), signIn: false };
 }
 
-/** The server names the reset of a budget in UTC. */
+/** The server gives a budget's reset in UTC; shows it in local time. */
 function onThisClock({ code, details: { resetsAt } }: RequestError): string {
   if (code !== "budget_exhausted" || typeof resetsAt !== "string") return "";
   const at = new Date(resetsAt);

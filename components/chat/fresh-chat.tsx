@@ -9,7 +9,7 @@ import { useSession } from "./session";
 
 const noMessages = { messages: [], nextCursor: null };
 
-/** The chat that does not exist yet. With its first message the address becomes its own, without a page change. */
+/** The chat that does not exist yet. Its first message sets the URL without a navigation. */
 export function FreshChat() {
   const { user } = useSession();
   const { fresh, setFresh } = useChats();
@@ -18,13 +18,13 @@ export function FreshChat() {
   const [openedAt] = useState(path);
   const own = `/chat/${fresh.id}`;
 
-  // A first message that was on its way when the page went is sent again to the same chat.
+  // A first message in flight when the page closed is sent again to the same chat.
   useEffect(() => {
     const { sent } = readNewDraft(user.id);
     if (sent) setFresh({ id: sent.chatId, begun: false });
   }, [user.id, setFresh]);
 
-  // Only the address tells that it began: it changes a moment after the message was taken.
+  // The changed URL, shortly after the message was accepted, is the only sign that the chat began.
   useEffect(() => {
     if (path === own && !fresh.begun) setFresh({ ...fresh, begun: true });
   }, [path, own, fresh, setFresh]);
@@ -34,7 +34,7 @@ export function FreshChat() {
     if (over) setFresh({ id: newId(), begun: false });
   }, [over, setFresh]);
 
-  // Back in the history to a chat that began here: this page no longer holds it, its own page does.
+  // Back in history to a chat that began here: this page no longer holds it, so load its own page.
   const elsewhere = path !== "/" && (openedAt !== "/" || path !== own);
   useEffect(() => {
     if (elsewhere) router.replace(path);

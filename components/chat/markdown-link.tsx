@@ -6,7 +6,7 @@ import { undeclaredHost } from "./claimed-host";
 
 const allowed = new Set(["http:", "https:", "mailto:"]);
 
-/** Null for relative addresses and every scheme that could do more than open a page or a mail. */
+/** Null for relative URLs and for every scheme that does more than open a page or a mail. */
 function parseAddress(address: unknown): URL | null {
   const url = typeof address === "string" && URL.canParse(address) ? new URL(address) : null;
   return url && allowed.has(url.protocol) ? url : null;
@@ -20,7 +20,7 @@ function Outward({ url, children }: { url: URL; children: ReactNode }) {
   );
 }
 
-/** Isolated, so that neither text can change the order in which the other is read. */
+/** Bidi-isolated, so that neither text can reorder the other. */
 export function MarkdownLink({ href, children, node }: ComponentProps<"a"> & ExtraProps) {
   const url = parseAddress(href);
   if (!url) return <span>{children}</span>;
@@ -47,7 +47,10 @@ function textOf(node: unknown): string {
   return typeof value === "string" ? value : children.map(textOf).join("");
 }
 
-/** An address in an answer can carry what the answer knows, so an image is never fetched: it is named and linked. */
+/**
+ * An image URL in an answer can exfiltrate what the answer knows, so it is never fetched: only
+ * named and linked.
+ */
 export function MarkdownImage({ src, alt }: ComponentProps<"img"> & ExtraProps) {
   const url = parseAddress(src);
   const words = visibleLine(alt ?? "") || "Image";

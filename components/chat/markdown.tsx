@@ -9,8 +9,8 @@ import { MarkdownImage, MarkdownLink } from "./markdown-link";
 import { type Sections, sectionsOf } from "./sections";
 import { visibleTexts } from "./visible-texts";
 
-// Everything here is created once: a changed identity would make Streamdown parse every block again.
-// Without the `raw` plugin HTML in an answer stays text; `sanitize` is the second lock on what Markdown makes.
+// Created once: a changed identity would make Streamdown parse every block again.
+// Without the `raw` plugin HTML stays text; `sanitize` is a second line of defence.
 const linkSafety = { enabled: false };
 const rehypePlugins = [defaultRehypePlugins.sanitize, visibleTexts, citations].filter((plugin) => plugin !== undefined);
 
@@ -48,7 +48,10 @@ const components: Components = {
   section: "section",
 };
 
-/** Markdown as it arrives: finished sections are drawn once, of the last one only the last block again with each token. */
+/**
+ * Streaming Markdown: finished sections render once; of the last section, each token redraws only
+ * the last block.
+ */
 export const Markdown = memo(function Markdown({ text, running }: { text: string; running: boolean }) {
   const before = useRef<Sections>(undefined);
   const sections = useMemo(() => sectionsOf(text, before.current), [text]);

@@ -5,7 +5,7 @@ import { Menu, MenuChoice, MenuOption } from "@/components/ui/menu";
 import { useSession } from "./session";
 import { useModel } from "./settings";
 
-/** Only where there is a choice. */
+/** Hidden without a choice. */
 export function ModelSelect() {
   const ready = useSession().models.filter((model) => model.ready);
   const [model, setModel] = useModel();

@@ -3,7 +3,10 @@ import { Button } from "@/components/ui/button";
 import { Mark } from "@/components/ui/mark";
 import type { Failure } from "./failure";
 
-/** Always there, so that a screen reader hears it change; visible only while the stream is away. */
+/**
+ * Always mounted, so that screen readers announce changes; visible only while the stream is
+ * disconnected.
+ */
 export function ConnectionLine({ away }: { away: boolean }) {
   return (
     <p

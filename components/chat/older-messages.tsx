@@ -3,17 +3,17 @@ import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useSta
 import { Button } from "@/components/ui/button";
 import { describe } from "./failure";
 
-/** Loaded this far before the reader comes to the top: about a screen. */
+/** Distance from the top at which loading starts: about one screen. */
 const aheadPx = 800;
 
 type OlderMessagesProps = {
   scroller: RefObject<HTMLElement | null>;
-  /** Another one after each page; null at the beginning of the conversation. */
+  /** Changes after each page; null at the beginning of the conversation. */
   cursor: string | null;
   load: () => Promise<void>;
 };
 
-/** The top of a conversation of which only the end is on the page. Comes into view by scrolling, and then loads what is before. */
+/** The top of a partly loaded conversation: loads older messages when scrolled into view. */
 export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
   const top = useRef<HTMLDivElement>(null);
   const [problem, setProblem] = useState<string | null>(null);
@@ -32,8 +32,8 @@ export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
   useEffect(() => {
     const mark = top.current;
     if (!mark || cursor === null) return;
-    // A new observer for each page says at once whether the top is still in view.
-    // A busy page hears of several changes at once: the last of them is how it stands.
+    // A new observer per page reports immediately whether the top is still in view. A busy page
+    // delivers several entries at once; the last one is current.
     const observer = new IntersectionObserver((entries) => entries.at(-1)?.isIntersecting && void attempt(), {
       root: scroller.current,
       rootMargin: `${aheadPx}px 0px 0px 0px`,
@@ -51,7 +51,7 @@ export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
   );
 }
 
-/** Keeps what the reader looks at where it is when messages are added above it. `firstId`: of the first message on the page. */
+/** Keeps the scroll position while messages are added above `firstId`, the page's first. */
 export function useStayInPlace(
   scroller: RefObject<HTMLElement | null>,
   content: RefObject<HTMLElement | null>,
@@ -64,7 +64,7 @@ export function useStayInPlace(
     const view = scroller.current;
     if (!view || firstId === shown.current) return;
     shown.current = firstId;
-    // From what was remembered: the browser may have moved the view by itself, or not.
+    // From the remembered position: the browser may or may not have anchored the scroll itself.
     view.scrollTop = before.current.top + view.scrollHeight - before.current.height;
   }, [scroller, firstId]);
 

@@ -6,7 +6,7 @@ import { Elapsed, wholeSeconds } from "./elapsed";
 type ReasoningProps = {
   text: string;
   running: boolean;
-  /** By `performance.now()`; undefined where that is not known, as in the first seconds. */
+  /** By `performance.now()`; undefined when unknown, as in the first seconds. */
   sinceMs: number | undefined;
   durationMs: number | undefined;
 };

@@ -1,7 +1,7 @@
 "use client";
 import { type KeyboardEvent, useEffect, useRef } from "react";
 
-/** Enter or leaving the field takes the title, Escape keeps the old one. */
+/** Enter or blur accepts the title, Escape keeps the old one. */
 export function RenameField({ title, onDone }: { title: string; onDone: (next: string | null) => void }) {
   const field = useRef<HTMLInputElement>(null);
   const done = useRef(false);
@@ -11,7 +11,7 @@ export function RenameField({ title, onDone }: { title: string; onDone: (next: s
     onDone(next);
   };
   useEffect(() => {
-    // The menu that opened this gives the focus back to its button first.
+    // The menu that opened this returns the focus to its button first.
     const frame = requestAnimationFrame(() => field.current?.select());
     return () => cancelAnimationFrame(frame);
   }, []);

@@ -7,7 +7,7 @@ const long = Array.from({ length: 60 }, (_, n) => paragraph(n)).join("");
 
 const whole = ({ finished, last }: Sections) => finished.join("") + last;
 
-/** As the page draws it: every so many characters. */
+/** As the page does: re-sectioned every `step` characters. */
 function grown(text: string, step: number): Sections[] {
   const all: Sections[] = [];
   for (let end = step; end < text.length + step; end += step) all.push(sectionsOf(text.slice(0, end), all.at(-1)));

@@ -1,27 +1,28 @@
-// A long text in sections, so that what it costs to draw does not grow with what is drawn already: a finished section is
-// neither looked at again nor laid out while it is out of sight. Where blocks end is Streamdown's to say.
+// Splits a long text into sections, so that drawing costs do not grow with its length: a finished
+// section is not parsed again and not laid out while off screen. Streamdown decides where blocks
+// end.
 import { parseMarkdownIntoBlocks } from "streamdown";
 
 export type Sections = { text: string; finished: readonly string[]; last: string };
 
 const none: Sections = { text: "", finished: [], last: "" };
-/** Some screens: short enough to be parsed within a frame, long enough that there are few. */
+/** A few screens: short enough to parse within a frame, long enough to keep the number low. */
 const sectionLength = 4_000;
-/** Of a link or a footnote: what is said before may mean it, so such a text stays in one piece. */
+/** A link or footnote definition: earlier text may refer to it, so the text is not split. */
 const definition = /^ {0,3}\[[^\]\n\r\u2028\u2029]+\]:/m;
 
-/** The sections of a text, which usually goes on where `before` ended: then those that were finished stay as they are. */
+/** Sections of a text. When it extends `before`, the finished sections stay unchanged. */
 export function sectionsOf(text: string, before: Sections = none): Sections {
   const known = text.startsWith(before.text) ? before : none;
   const rest = text.slice(known.text.length - known.last.length);
   if (definition.test(rest)) return { text, finished: [], last: text };
   if (rest.length < sectionLength) return { text, finished: known.finished, last: rest };
   const blocks = parseMarkdownIntoBlocks(rest);
-  // Line ends may have been changed.
+  // The parser may have changed line endings.
   if (blocks.join("") !== rest) return { text, finished: known.finished, last: rest };
   const finished: string[] = [];
   let [start, end] = [0, 0];
-  // The last two blocks may still become one with what is to come.
+  // The last two blocks may still merge with text to come.
   for (const block of blocks.slice(0, -2)) {
     end += block.length;
     if (end - start < sectionLength || !block.endsWith("\n\n")) continue;

@@ -7,10 +7,10 @@ type Session = { user: Person; models: ModelChoice[]; defaultModel: string };
 
 const Context = createContext<Session | null>(null);
 
-/** What does not change while the page is open: who is here and which models there are. */
+/** Constant while the page is open: the user and the models. */
 export function SessionProvider({ children, ...session }: Session & { children: ReactNode }) {
-  // next-auth's answer sets the session cookie anew: whoever comes back within a year stays signed in. Nothing waits
-  // for it, and a visit that misses it is no loss.
+  // next-auth's response renews the session cookie, so visitors who return within a year stay
+  // signed in. Nothing waits for it, and missing it once does no harm.
   useEffect(() => {
     fetch("/api/auth/session").catch(() => {});
   }, []);

@@ -22,7 +22,7 @@ export function useScope(): [Scope, (next: Scope) => void] {
   return useStored(`rivulet.${user.id}.scope`, acceptScope);
 }
 
-/** Which model answers the next question. A model that is gone gives way to the server's default. */
+/** Which model answers the next question. Falls back to the server's default if it is gone. */
 export function useModel(): [string, (next: string) => void] {
   const { user, models, defaultModel } = useSession();
   const accept = useCallback(

@@ -10,7 +10,7 @@ import { AccountMenu } from "./account-menu";
 import { useChats } from "./chats";
 import { Sidebar } from "./sidebar";
 
-/** The frame around a conversation: chats at the side (a drawer on a phone), the page's own controls on top. */
+/** The frame around a conversation: chats at the side (a drawer on phones), controls on top. */
 export function Shell({ signOut, children }: { signOut: () => Promise<void>; children: ReactNode }) {
   return (
     <div className="flex h-dvh overflow-hidden">
@@ -54,12 +54,12 @@ function Drawer() {
         <Dialog.Overlay className="fixed inset-0 z-40 bg-black/35 md:hidden" />
         <Dialog.Content
           aria-describedby={undefined}
-          // The first field would bring up a phone's keyboard.
+          // Focusing the first field would open a phone's keyboard.
           onOpenAutoFocus={(event) => {
             event.preventDefault();
             (event.currentTarget as HTMLElement).focus();
           }}
-          // Whoever follows a link is done with the list.
+          // Following a link closes the list.
           onClick={(event) => {
             if ((event.target as Element).closest("a")) setOpen(false);
           }}

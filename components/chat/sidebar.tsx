@@ -6,7 +6,7 @@ import { Wordmark } from "@/components/ui/mark";
 import { ChatList } from "./chat-list";
 import { useChats } from "./chats";
 
-/** A pause in typing this long starts the search. */
+/** Search debounce. */
 const settleMs = 200;
 
 export function Sidebar() {

@@ -6,9 +6,9 @@ import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 
 type SourcesProps = {
   sources: Source[];
-  /** Such as "3 sources from 2 documents". */
+  /** For example "3 sources from 2 documents". */
   caption: string | undefined;
-  /** The ordinals that are open. */
+  /** The expanded ordinals. */
   open: ReadonlySet<number>;
   onToggle: (ordinal: number) => void;
   cardId: (ordinal: number) => string;

@@ -1,10 +1,10 @@
 "use client";
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 
-/** Closer than this to the end the reader counts as being there: about two lines. */
+/** Within this distance of the end, about two lines, the reader counts as at the end. */
 const nearPx = 56;
 
-/** Keeps the end of `content` in view while the reader is at the end, and leaves the page alone otherwise. */
+/** Keeps the end of `content` in view while the reader is at the end; otherwise does not scroll. */
 export function useStickToBottom(scroller: RefObject<HTMLElement | null>, content: RefObject<HTMLElement | null>) {
   const stuck = useRef(true);
   const [atEnd, setAtEnd] = useState(true);
@@ -30,7 +30,7 @@ export function useStickToBottom(scroller: RefObject<HTMLElement | null>, conten
       top = view.scrollTop;
       setAtEnd(near || stuck.current);
     };
-    // Observers run after layout, so reading the height here forces none.
+    // Observers run after layout, so reading the height forces none.
     const grown = new ResizeObserver(() => {
       if (stuck.current) view.scrollTop = view.scrollHeight;
       else setAtEnd(view.scrollHeight - view.scrollTop - view.clientHeight < nearPx);

@@ -1,13 +1,13 @@
 import { ArrowUpRight } from "lucide-react";
 
-// About the sample documents that every account starts with.
+// About the sample documents in every account.
 const questions = [
   "How does Rivulet keep an answer when the server dies?",
   "What happens when two tabs ask at once?",
   "How do I connect my own client to the stream?",
 ];
 
-/** What an empty chat shows: one line of welcome and a few questions to begin with. */
+/** The content of an empty chat: a welcome line and a few starter questions. */
 export function Suggestions({ onAsk }: { onAsk: (question: string) => void }) {
   return (
     <div className="motion-safe:animate-[appear_240ms_ease-out]">

@@ -3,7 +3,10 @@ import { useCallback, useEffect, useRef } from "react";
 
 const name = "rivulet.chats";
 
-/** Tells the other tabs that a chat began to change, and hears of it: a second tab joins an answer at once. */
+/**
+ * Notifies the other tabs of a change in this chat and listens for theirs: a second tab joins an
+ * answer immediately.
+ */
 export function useOtherTabs(chatId: string, onChange: () => void): () => void {
   const channel = useRef<BroadcastChannel | null>(null);
   useEffect(() => {
@@ -12,7 +15,7 @@ export function useOtherTabs(chatId: string, onChange: () => void): () => void {
     open.onmessage = (event: MessageEvent<unknown>) => {
       if (event.data === chatId) onChange();
     };
-    // A tab that comes back to the front may have missed everything, also what other devices did.
+    // A tab in the background may have missed everything, also changes from other devices.
     const onVisible = () => {
       if (document.visibilityState === "visible") onChange();
     };

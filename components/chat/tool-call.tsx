@@ -20,15 +20,15 @@ const states: Record<string, string> = {
 type ToolCallProps = {
   part: ToolUIPart | DynamicToolUIPart;
   running: boolean;
-  /** Null where nothing can be decided any more, or not yet. */
+  /** Null when no decision is possible, or not yet. */
   consent: Consent | null;
 };
 
-/** A tool at work: its name, what it is about and its state in one line, arguments and result inside. */
+/** A tool call: name, gist and state on one line, arguments and result inside. */
 export function ToolCall({ part, running, consent }: ToolCallProps) {
   const ended = part.state.startsWith("output-");
   const name = visibleLine(getToolName(part));
-  // Of a call that could not be read there is only its text.
+  // A call that could not be parsed has only its raw text.
   const input = part.input ?? ("rawInput" in part ? part.rawInput : undefined);
   const asks = part.state === "approval-requested";
   return (

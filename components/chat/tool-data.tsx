@@ -13,7 +13,7 @@ function isTask(value: unknown): value is Task {
   return isFields(value) && typeof value.title === "string" && "task_id" in value && "status" in value;
 }
 
-/** A few words that tell one call from the next: the task it was about, or how many it found. */
+/** A few words to tell calls apart: the task's title, or the number of results. */
 export function gistOf(input: unknown, output: unknown): string {
   const { task, deleted, tasks, has_more } = isFields(output) ? output : ({} as Fields);
   if (Array.isArray(tasks)) return `${tasks.length}${has_more ? "+" : ""} ${tasks.length === 1 ? "task" : "tasks"}`;
@@ -21,7 +21,7 @@ export function gistOf(input: unknown, output: unknown): string {
   return isFields(about) ? visibleLine(String(about.title)) : "";
 }
 
-/** What went into a tool or came out of it, for people: fields by name, lists as lists, tasks as tasks. */
+/** A tool's input or output for people: fields by name, lists as lists, tasks as tasks. */
 export function ToolData({ value }: { value: unknown }) {
   if (value === null || value === undefined || value === "") return <span className="text-ink-3">none</span>;
   if (isTask(value)) return <TaskLine task={value} />;

@@ -6,13 +6,13 @@ import { type ChatState, type ChatStore, createChatStore } from "@/lib/client/ch
 export type ChatStream = ChatState & Pick<ChatStore, "send" | "cancel" | "retry">;
 
 /**
- * One conversation in any wire format: what to draw, and what to do. `chat` names one that exists. The options count
- * when the component mounts; give it another `key` to talk elsewhere.
+ * One conversation in any wire format: state and actions. `chat` names an existing one. Options are
+ * read at mount; give the component another `key` to switch.
  */
 export function useChatStream({ chat, ...options }: ChatClientOptions & { chat?: string | number }): ChatStream {
   const [store] = useState(() => createChatStore(createChatClient(options), { chat }));
   const state = useSyncExternalStore(store.subscribe, store.getSnapshot, store.getSnapshot);
-  // Leaving the page is not stopping the answer.
+  // Leaving the page does not stop the answer.
   useEffect(() => store.leave, [store]);
   const { send, cancel, retry } = store;
   return { ...state, send, cancel, retry };

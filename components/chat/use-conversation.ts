@@ -17,11 +17,14 @@ import { describe, type Failure } from "./failure";
 import { useModel, useScope } from "./settings";
 import { useOtherTabs } from "./tabs";
 
-/** Drawing more often than this shows nobody anything: about three frames. */
+/** Drawing more often is invisible: about three frames. */
 const drawMs = 50;
-/** As long as it may be without making a fast answer late: a frame a token is five times the bytes of the text. */
+/**
+ * The longest gathering delay that does not make a fast answer late: one frame per token is five
+ * times the text's bytes.
+ */
 const gatherMs = 400;
-/** How long an answer without an ending may stay unfollowed before the server is asked about it; doubles up to the cap. */
+/** Delay before polling an unfinished answer without a stream; doubles up to the cap. */
 const lookAgainMs = 1_000;
 const lookAgainCapMs = 10_000;
 
@@ -29,24 +32,24 @@ function isRunning(message: ChatMessage | undefined): boolean {
   return message?.role === "assistant" && !message.metadata?.status;
 }
 
-/** Whether these messages show the turn in the state of the news, or are about to. */
+/** Whether these messages already show, or are about to show, the turn in the reported state. */
 function isKnown(messages: ChatMessage[], { turnId, status }: TurnNews): boolean {
   return messages.some(({ metadata }) => metadata?.turnId === turnId && (status === "running" || metadata.status));
 }
 
 type Options = { chatId: string; initial: MessagePage; isNew: boolean };
 
-/** One conversation: what it shows, and everything a person can do in it. */
+/** One conversation: its state and every action on it. */
 export function useConversation({ chatId, initial: { messages: initial, nextCursor }, isNew }: Options) {
   const [exists, setExists] = useState(!isNew);
   const { draft, setDraft, moveTo } = useDraft(isNew ? "new" : chatId, initial);
   const [failure, setFailure] = useState<Failure | null>(null);
-  /** Of the messages before the first on the page. */
+  /** Cursor to the messages before the first one on the page. */
   const [olderCursor, setOlderCursor] = useState(nextCursor);
   const [joining, setJoining] = useState(false);
-  /** The broken answer whose continuation was asked for, while that is followed. */
+  /** The broken answer whose requested continuation is being followed. */
   const [continuing, setContinuing] = useState<string | null>(null);
-  /** The youngest of the feed that is not known to be on the page. */
+  /** The latest feed event not known to be on the page. */
   const [news, setNews] = useState<TurnNews | null>(null);
   const [scope] = useScope();
   const [model] = useModel();
@@ -57,7 +60,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     transport.connection.getSnapshot,
     () => "idle" as const,
   );
-  /** What was on the page before the request in flight, until the server has taken that request. */
+  /** The page's messages before the request in flight, until the server accepts it. */
   const before = useRef<ChatMessage[] | null>(null);
   /** A running answer was found and is being joined. */
   const joins = useRef(false);
@@ -96,7 +99,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     setExists(true);
     moveTo(chatId);
     if (isNew) window.history.replaceState(null, "", `/chat/${chatId}`);
-    // What was typed meanwhile stays; what was sent is the server's now.
+    // Text typed meanwhile stays; the server owns what was sent.
     setDraft({ text: latest.current.draft.text });
     void refresh();
     tellOthers();
@@ -110,17 +113,17 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     if (sent) setDraft({ text: [sent.text, text].filter(Boolean).join("\n"), sent });
     const answers = error instanceof RequestError && error.code === "turn_running";
     if (answers) setJoining(true);
-    // Whoever asked for an answer and not for words of their own sees one come.
+    // Without a typed message (regenerate) no failure is shown: an answer arrives anyway.
     if (sent || !answers) setFailure(describe(error));
   };
 
-  /** Takes over what the server has, and joins an answer that is being written. */
+  /** Syncs with the server's messages and joins a running answer. */
   const lookAgain = useCallback(async () => {
     const isFollowing = () => latest.current.busy || joins.current;
     if (isFollowing() || !latest.current.exists) return;
     const newest = await api.listMessages(chatId);
     if (isFollowing()) return;
-    // What was loaded above stays: what is above a message never changes.
+    // Keep what was loaded above: messages above another never change.
     const overlap = shown.current.findIndex(({ id }) => id === newest.messages[0]?.id);
     if (overlap === -1) setOlderCursor(newest.nextCursor);
     setMessages([...shown.current.slice(0, Math.max(0, overlap)), ...newest.messages]);
@@ -142,7 +145,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   const tellOthers = useOtherTabs(
     chatId,
     useCallback(() => {
-      // A look that fails here costs nothing: what is on the page stays, and the next event looks again.
+      // A failure here is harmless: the page stays as it is, and the next event looks again.
       lookAgain().catch((error) => console.warn(error));
     }, [lookAgain]),
   );
@@ -150,7 +153,8 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   useChatFeed(exists ? chatId : null, setNews);
   useEffect(() => {
     if (!news || busy || isKnown(messages, news)) return;
-    // Once for each piece of news: should this look fail, the line is down, and the feed tells again when it is back.
+    // Once per event: if this fails, the connection is down, and the feed repeats the state after
+    // its reconnect.
     setNews(null);
     lookAgain().catch((error) => console.warn(error));
     void refresh();
@@ -182,7 +186,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     return { body: { model, searchMode: scope.mode, ...documents } };
   };
 
-  /** Before each request: only what is shown counts, and what was heard of earlier turns does not. */
+  /** Before each request: only what is shown counts; earlier feed events do not. */
   const begin = () => {
     before.current = messages;
     setMessages(messages);
@@ -220,7 +224,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     resume(messageId, { trigger: "answer-approvals", approvals, turnId });
   };
 
-  /** The answer goes on in another message. */
+  /** The answer continues in another message. */
   const resume = (messageId: string, body: Continuation) => {
     begin();
     setContinuing(messageId);
@@ -228,7 +232,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   };
 
   latest.current = { busy, exists, draft, regenerate, goOn, decide };
-  // One identity for good: they go to every answer, and new ones would draw them all again.
+  // Stable identities: they go to every answer, and new ones would redraw them all.
   const again = useCallback((messageId: string) => latest.current.regenerate(messageId), []);
   const continueAnswer = useCallback((messageId: string) => latest.current.goOn(messageId), []);
   const decideCalls = useCallback((messageId: string, approvals: Approval[]) => {
@@ -238,7 +242,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   const stop = async () => {
     try {
       const { turnId } = await api.stopTurn(chatId);
-      // Nothing ran, or what ended before: the request is still on its way here, so it is given up here.
+      // Nothing ran but an earlier turn: the request is still on its way, so abort it here.
       const earlier = !turnId || before.current?.some(({ metadata }) => metadata?.turnId === turnId);
       if (before.current && earlier) {
         await chat.stop();
@@ -259,7 +263,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     pending: status === "submitted" && messages.at(-1)?.role === "user",
     away: connection === "reconnecting" || connection === "polling" || (unfollowed && looks > 1),
     text: draft.text,
-    // Words that were changed are another message; only those in flight still need their id.
+    // Edited text is another message; only text in flight keeps its id.
     setText: (text: string) => setDraft({ text, sent: before.current ? draft.sent : undefined }),
     failure,
     send,

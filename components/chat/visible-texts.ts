@@ -1,5 +1,5 @@
-// A rehype plugin: takes invisible characters out of all texts of an answer, code included. An override of the writing
-// direction would show an address or a line of code as another one than it is.
+// A rehype plugin: strips invisible characters from all texts of an answer, code included. A bidi
+// override would show a URL or a line of code as a different one.
 import { visibleText } from "@/lib/turn/foreign-text";
 
 type Node = { type: string; value?: string; children?: Node[] };

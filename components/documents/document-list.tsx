@@ -64,7 +64,7 @@ export function DocumentList({ documents, onRemove, onMore }: DocumentListProps)
 
 type DocumentRowProps = {
   document: Document;
-  /** Null: not a matter of choice now. */
+  /** Null while selection is not possible. */
   selected: boolean | null;
   onSelect: (on: boolean) => void;
   onDelete: () => void;

@@ -19,7 +19,7 @@ export function DocumentsDialog({ open, onOpenChange }: DocumentsDialogProps) {
   );
 }
 
-/** Lives only while the dialog is open, so each opening shows the server's list of now. */
+/** Mounted only while the dialog is open, so each opening loads the current list. */
 function Body() {
   const { documents, loadMore, uploads, failure, upload, dismiss, remove } = useDocumentList();
   return (

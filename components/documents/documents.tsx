@@ -12,7 +12,7 @@ export function useDocuments() {
   return documents;
 }
 
-/** The one documents dialog of the page, opened from anywhere. */
+/** The page's only documents dialog, opened from anywhere. */
 export function DocumentsProvider({ children }: { children: ReactNode }) {
   const [shown, setShown] = useState(false);
   const open = useCallback(() => setShown(true), []);

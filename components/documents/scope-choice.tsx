@@ -8,7 +8,7 @@ const choices: { mode: SearchMode; label: string }[] = [
   { mode: "none", label: "None" },
 ];
 
-/** The same choice as in the composer, where the documents themselves can be ticked. */
+/** The composer's choice, here next to the documents' own checkboxes. */
 export function ScopeChoice({ scope, onScope }: { scope: Scope; onScope: (next: Scope) => void }) {
   return (
     <fieldset className="mt-5 flex items-center gap-3">

@@ -5,7 +5,7 @@ import type { Document } from "@/lib/client/api";
 
 export type Upload = { key: string; name: string; error: string | null };
 
-/** Larger than any text a person writes, small enough to be read in one go; the server has the last word. */
+/** Larger than any text a person writes, small enough to read at once; the server decides. */
 const maxBytes = 5 * 1024 * 1024;
 const wanted = /\.(txt|md|markdown)$/i;
 
@@ -28,7 +28,7 @@ export function useDocumentList() {
 
   const asked = useRef(0);
 
-  /** The list is always the server's; of two answers only the one asked for last counts. */
+  /** The list always comes from the server; of concurrent loads only the latest counts. */
   const load = useCallback(async () => {
     const turn = ++asked.current;
     try {
@@ -51,7 +51,7 @@ export function useDocumentList() {
     setFailure(null);
     try {
       const next = await api.listDocuments({ cursor: nextCursor });
-      // The list began anew meanwhile.
+      // The list was reloaded meanwhile.
       if (turn !== asked.current) return;
       setDocuments((now) => [...(now ?? []), ...next.documents]);
       setNextCursor(next.nextCursor);
@@ -72,7 +72,7 @@ export function useDocumentList() {
         error: refusal(file),
       }));
       setUploads((now) => [...now, ...batch.map(({ key, name, error }) => ({ key, name, error }))]);
-      // One after the other: the server reads and indexes each, and the order of the list stays that of the choice.
+      // Sequential: the server indexes each, and the list keeps the selection's order.
       for (const { file, key, error } of batch) {
         if (error) continue;
         try {

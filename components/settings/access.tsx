@@ -10,7 +10,7 @@ import { TokenList } from "./token-list";
 
 type AccessProps = { first: TokenPage; userId: string; address: string };
 
-/** The tokens of this account and what to do with one. */
+/** This account's tokens and their actions. */
 export function Access({ first, userId, address }: AccessProps) {
   const [{ tokens, nextCursor }, setPage] = useState(first);
   const { made, create, revoke, attempt, problem, pending } = useSecrets({

@@ -1,4 +1,5 @@
-// What a browser calls itself, as people call it. A list of known names: the text is the client's, and shown only through this.
+// A user agent as a familiar browser name. Known names only: the text comes from the client and is
+// never shown directly.
 
 const browsers: [name: string, sign: RegExp][] = [
   ["Edge", /Edg(?:e|A|iOS)?\//],

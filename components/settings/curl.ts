@@ -1,4 +1,4 @@
-// The commands that the settings page offers, one for each format that can be asked without anything prepared.
+// The settings page's commands, one per format that needs no preparation.
 
 const question = "What is a rivulet?";
 
@@ -16,7 +16,7 @@ const requests = {
 export type Format = keyof typeof requests;
 export const formats = Object.keys(requests) as Format[];
 
-/** For a POSIX shell. Without a token it takes the one in `RIVULET_TOKEN`. */
+/** For a POSIX shell. Without a token it uses `RIVULET_TOKEN`. */
 export function curlFor(
   format: Format,
   { address, userId, token }: { address: string; userId: string; token: string | undefined },

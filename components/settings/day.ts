@@ -1,4 +1,4 @@
-/** One zone and one language, so that server and browser draw the same. */
+/** Fixed zone and language, so that server and browser render the same. */
 export function day(iso: string): string {
   return new Date(iso).toLocaleDateString("en-GB", {
     day: "numeric",

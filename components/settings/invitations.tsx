@@ -12,7 +12,7 @@ import { Section } from "./section";
 
 type InvitationsProps = { first: Invitation[]; address: string };
 
-/** For administrators. */
+/** Administrators only. */
 export function Invitations({ first, address }: InvitationsProps) {
   const [invitations, setInvitations] = useState(first);
   const { made, create, revoke, problem, pending } = useSecrets({

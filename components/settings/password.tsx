@@ -31,7 +31,7 @@ export function Password({ email, onChanged }: PasswordProps) {
       lead="A new password signs out all your other browsers and revokes all your access tokens."
     >
       <form onSubmit={change} className="grid items-start gap-4 sm:grid-cols-2">
-        {/* For password managers: whose password this is. */}
+        {/* Tells password managers which account this is. */}
         <input type="text" name="username" autoComplete="username" value={email} readOnly hidden />
         <Field label="Current password" name="current" type="password" autoComplete="current-password" required />
         <Field

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { RequestError } from "@/lib/client/request";
 
-/** One request at a time, with the server's sentence when it is refused. `attempt` tells whether it was done. */
+/** One request at a time, with the server's message on refusal. `attempt` resolves to success. */
 export function useAttempt() {
   const [problem, setProblem] = useState<string | null>(null);
   const [pending, setPending] = useState(false);

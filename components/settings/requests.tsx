@@ -8,7 +8,7 @@ import { Section } from "./section";
 
 type RequestsProps = { address: string; userId: string; token: string | undefined };
 
-/** A request to copy, with the token just made, else with a variable that stands for one. */
+/** A request to copy, with the token just created, otherwise with a variable. */
 export function Requests({ address, userId, token }: RequestsProps) {
   const [format, setFormat] = useState<Format>("openai");
   const command = curlFor(format, { address, userId, token });

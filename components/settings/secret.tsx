@@ -8,14 +8,17 @@ import { useAttempt } from "./problem";
 type Secret = { id: string; token: string };
 
 type Verbs = {
-  /** From the fields of the form. */
+  /** From the form's fields. */
   make: (fields: FormData) => Promise<Secret>;
   remove: (id: string) => Promise<unknown>;
-  /** Reads the list again, after each change. */
+  /** Reloads the list after each change. */
   refresh: () => Promise<void>;
 };
 
-/** Creates and revokes tokens and links. A new one is in this page's memory only, until it is left. */
+/**
+ * Creates and revokes tokens and links. A new secret exists only in this page's memory until the
+ * page closes.
+ */
 export function useSecrets({ make, remove, refresh }: Verbs) {
   const [made, setMade] = useState<Secret | null>(null);
   const { attempt, problem, pending } = useAttempt();
@@ -42,7 +45,7 @@ type FormProps = {
   children?: ReactNode;
 };
 
-/** One line: what it is for, and the button that creates it. */
+/** One row: the purpose and the create button. */
 export function SecretForm({ field, action, pending, onCreate, children }: FormProps) {
   const create = (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();

@@ -10,7 +10,6 @@ import { day } from "./day";
 import { Problem, useAttempt } from "./problem";
 import { Section } from "./section";
 
-/** Where this user is signed in. */
 export function Sessions({ first, guest }: { first: BrowserSession[]; guest: boolean }) {
   const [sessions, setSessions] = useState(first);
   const [leaving, setLeaving] = useState(false);

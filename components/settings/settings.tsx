@@ -17,16 +17,16 @@ type SettingsProps = {
   user: { id: string; name: string | null; email: string | null; guest: boolean };
   tokens: TokenPage;
   sessions: BrowserSession[];
-  /** Null for everybody but administrators. */
+  /** Null for non-administrators. */
   invitations: Invitation[] | null;
-  /** A guest who was away for so many days is deleted. */
+  /** Days of absence after which a guest is deleted. */
   guestDays: number;
-  /** The server's own, without a trailing slash. */
+  /** The server's origin, without a trailing slash. */
   address: string;
 };
 
 export function Settings({ user, tokens, sessions, invitations, guestDays, address }: SettingsProps) {
-  // Another password ends what these lists showed: they begin anew.
+  // A password change ends what these lists showed, so they reload.
   const [left, setLeft] = useState({ tokens, sessions, round: 0 });
   const begin = async () => {
     const now = { tokens: await api.listTokens(), sessions: await api.listSessions() };

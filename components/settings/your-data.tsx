@@ -11,7 +11,7 @@ import { Section } from "./section";
 
 const loss = "All your chats, documents, tasks and access tokens are deleted for good. Nobody can bring them back.";
 
-/** Taking everything along, and leaving for good. */
+/** Export and account deletion. */
 export function YourData({ guest }: { guest: boolean }) {
   const [leaving, setLeaving] = useState(false);
   const { problem, pending, attempt } = useAttempt();

@@ -25,7 +25,7 @@ export function Button({ look = "outline", className, type = "button", ...props 
   );
 }
 
-/** A button that shows only an icon; its label is its name and its tooltip. */
+/** An icon-only button; its label is both accessible name and tooltip. */
 export function IconButton({ label, className, ...props }: ButtonProps & { label: string }) {
   return (
     <Tooltip label={label}>

@@ -11,7 +11,7 @@ type ConfirmProps = {
   onConfirm: () => void;
 };
 
-/** Asks before something that cannot be undone. */
+/** Confirms an action that cannot be undone. */
 export function Confirm({ open, onOpenChange, title, description, action, onConfirm }: ConfirmProps) {
   return (
     <AlertDialog.Root open={open} onOpenChange={onOpenChange}>

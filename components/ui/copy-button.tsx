@@ -3,7 +3,7 @@ import { Check, Copy } from "lucide-react";
 import { useEffect, useState } from "react";
 import { IconButton } from "./button";
 
-/** navigator.clipboard exists only on https and localhost; a server in a home network often has neither. */
+/** navigator.clipboard needs https or localhost; servers on a home network often have neither. */
 export async function copyText(text: string): Promise<boolean> {
   if (navigator.clipboard)
     return navigator.clipboard.writeText(text).then(

@@ -14,7 +14,7 @@ type DialogProps = {
   children: ReactNode;
 };
 
-/** A dialog with a title, a sentence and a close button; on a phone a sheet that rises from the bottom edge. */
+/** A dialog with a title, a sentence and a close button; on phones a bottom sheet. */
 export function Dialog({ open, onOpenChange, title, description, className, children }: DialogProps) {
   return (
     <Primitive.Root open={open} onOpenChange={onOpenChange}>
@@ -35,7 +35,7 @@ export function Dialog({ open, onOpenChange, title, description, className, chil
               </Primitive.Description>
             </div>
             <Primitive.Close asChild>
-              {/* Without a tooltip: that would take the first Escape for itself. */}
+              {/* No tooltip: it would consume the first Escape. */}
               <Button look="quiet" aria-label="Close" className="-mt-1 -mr-2 size-9 px-0">
                 <X />
               </Button>

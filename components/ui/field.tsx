@@ -1,6 +1,6 @@
 import { type ComponentProps, useId } from "react";
 
-/** A labelled input with room for one sentence about it. */
+/** A labelled input with an optional hint. */
 export function Field({ label, hint, ...props }: ComponentProps<"input"> & { label: string; hint?: string }) {
   const id = useId();
   return (

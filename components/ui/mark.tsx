@@ -1,6 +1,6 @@
 import { clsx } from "clsx";
 
-/** Two sources that become one stream. `flowing` sets it in motion: the one sign of work in progress. */
+/** The logo: two sources become one stream. `flowing` animates it while work is in progress. */
 export function Mark({ className, flowing = false }: { className?: string; flowing?: boolean }) {
   return (
     <svg

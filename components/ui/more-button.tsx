@@ -2,7 +2,7 @@
 import { useState } from "react";
 import { Button } from "./button";
 
-/** The end of a list of which more is on the server. `onMore` reports its own failures. */
+/** The end of a partly loaded list. `onMore` reports its own failures. */
 export function MoreButton({ onMore, label }: { onMore: () => Promise<unknown>; label: string }) {
   const [pending, setPending] = useState(false);
   const load = async () => {

@@ -1,8 +1,9 @@
 "use client";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 
-// Small values that outlive a reload: localStorage, seen by every component and tab that uses the same key.
-// Where storage is refused (private windows, full disks) the value lives as long as the page.
+// Small values that survive a reload: localStorage, shared by every component and tab with the same
+// key.
+// Without storage (private windows, full disks) the value lives as long as the page.
 const kept = new Map<string, string>();
 const listeners = new Set<() => void>();
 
@@ -16,7 +17,7 @@ function readRaw(key: string): string | null {
   }
 }
 
-/** Null forgets the value. */
+/** Null removes the value. */
 export function writeStored(key: string, next: unknown): void {
   const value = next === null ? null : JSON.stringify(next);
   try {
@@ -52,7 +53,10 @@ function parse(raw: string | null): unknown {
   }
 }
 
-/** `accept` turns whatever was stored (also by an older version, or null) into a value; null as the next value forgets it. */
+/**
+ * `accept` turns the stored value (null, or an older version's) into a value; writing null removes
+ * it.
+ */
 export function useStored<T>(key: string, accept: (stored: unknown) => T): [T, (next: T | null) => void] {
   const raw = useSyncExternalStore(
     subscribe,

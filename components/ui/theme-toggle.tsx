@@ -4,7 +4,10 @@ import { IconButton } from "./button";
 
 const yearSeconds = 31_536_000;
 
-/** Until it is used the system decides. The choice is a cookie, so that the server draws the first frame right. */
+/**
+ * The system decides until first use. The choice is a cookie, so that the server renders the first
+ * frame right.
+ */
 export function ThemeToggle() {
   const toggle = () => {
     const root = document.documentElement;

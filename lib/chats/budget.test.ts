@@ -1,5 +1,5 @@
-// Ceilings and token budgets against a real database: what concurrent servers admit together, and that what a turn
-// reserved is settled exactly once, however it ends.
+// Ceilings and token budgets against a real database: what concurrent servers admit together, and
+// that a turn's reservation is settled exactly once, however it ends.
 import fc from "fast-check";
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -60,7 +60,7 @@ async function newUser(email: string | null = `${uuidv7()}@example.com`): Promis
 
 const sqlOf = (server: number) => (servers[server] as Connections).sql;
 
-/** Starts a turn in a new chat, as one of the servers does; null when it is refused for this reason. */
+/** Starts a turn in a new chat on one of the servers; null when refused for this reason. */
 async function begin(
   server: number,
   userId: string,
@@ -106,7 +106,7 @@ describe("concurrent starts", () => {
     await end(0, turns[0] as TurnRow, null);
     expect(await begin(1, userId, ceilings, "running")).not.toBeNull();
     expect(await begin(0, userId, ceilings, "running")).toBeNull();
-    // What was refused left nothing.
+    // The refused turn left nothing behind.
     expect(await pool().sql`select from chats where user_id = ${userId}`).toHaveLength(6);
   });
 
@@ -129,7 +129,7 @@ describe("concurrent starts", () => {
     );
     expect(started.filter((turn) => turn !== null)).toHaveLength(10);
     expect(await taken(users)).toEqual({ used: 0, reserved: 1_000 });
-    // An answer that used less than it had reserved makes room for another.
+    // An answer that used less than its reservation makes room for another.
     await end(0, started.find((turn) => turn !== null) as TurnRow, 20);
     expect(await begin(1, users[0] as string, ceilings, name)).not.toBeNull();
     expect(await begin(0, users[0] as string, ceilings, name)).toBeNull();
@@ -150,7 +150,10 @@ describe("concurrent starts", () => {
   });
 });
 
-/** By one call after the other in each of 50 workers on both servers. `STARTS=2000` gives the figures of decision 0024. */
+/**
+ * Sequential calls in each of 50 workers on both servers. `STARTS=2000` gives the figures of
+ * decision 0024.
+ */
 it("a budget that all share admits what fits, started by 50 at a time", async () => {
   await pool().sql`truncate token_usage`;
   await pool().sql`delete from turns`;
@@ -225,7 +228,7 @@ it("whatever happens on two servers, each turn is settled once and the budget is
       await pool().sql`delete from turns`;
       const users = await Promise.all([0, 1, 2].map(() => newUser(null)));
       const running: TurnRow[] = [];
-      /** What ended turns used, each counted once however often its end was committed. */
+      /** Tokens used by ended turns, each counted once, however often its end was committed. */
       let used = 0;
       const settle = async (turn: TurnRow, server: number, share: number, measured: boolean, times: number) => {
         const written = Math.floor((turn.reservedTokens - turn.promptTokens) * share);
@@ -265,7 +268,8 @@ it("whatever happens on two servers, each turn is settled once and the budget is
             const turn = running.splice(each.turn % Math.max(1, running.length), 1)[0];
             if (!turn) return;
             if (each.kind === "end") return settle(turn, each.server, each.share, each.measured, each.repeated ? 2 : 1);
-            // The owner dies; another server takes the turn over, and the owner's late commit changes nothing.
+            // The owner dies; another server takes the turn over, and the owner's late commit
+            // changes nothing.
             const { sql } = pool();
             await sql`update turns set lease_until = now() - interval '1 second' where id = ${turn.id}`;
             const [claimed] = await claimExpiredTurns([turn.id], 1, 60_000);
@@ -278,7 +282,7 @@ it("whatever happens on two servers, each turn is settled once and the budget is
         expect(now.reserved).toBe(running.reduce((sum, { reservedTokens }) => sum + reservedTokens, 0));
         expect(now.used + now.reserved).toBeLessThanOrEqual(budget);
       }
-      // Their chats are deleted while they run: what was reserved is free again.
+      // Deleting the chats of running turns releases their reservations.
       await pool().sql`delete from chats where user_id = any(${users}::uuid[])`;
       expect(await taken(users)).toEqual({ used, reserved: 0 });
     }),
@@ -344,7 +348,7 @@ describe("a turn", () => {
     expect(retryAfter).toBeLessThanOrEqual(86_400);
     expect(details.resetsAt).toMatch(/T00:00:00\.000Z$/);
     expect(await pool().sql`select from turns where client_key = ${refused.clientKey}`).toHaveLength(0);
-    // An equal send of a turn that runs or ran is not a new turn, and the local model costs nothing.
+    // Repeated sends start no new turn, and the local model is free.
     await finished(await startTurn(userId, first, keepAlive));
     await finished(await startTurn(userId, ask("free", "local"), keepAlive));
     // Yesterday's usage does not count.
@@ -380,7 +384,7 @@ describe("a turn", () => {
     expect(await startTurn(userId, requests[0] as TurnRequest, keepAlive)).toMatchObject({ id: turns[0]?.id });
     const busy = ask("busy chat", undefined, requests[1]?.chatId);
     await expect(startTurn(userId, busy, keepAlive)).rejects.toMatchObject({ code: "turn_running" });
-    // A deleted chat's turn frees its place too.
+    // Deleting a chat also frees its turn's place.
     await deleteChat(userId, requests[2]?.chatId as string);
     await finished(await startTurn(userId, ask("a place"), keepAlive));
     provider.open("places");

@@ -1,5 +1,5 @@
-// Ceilings of what a user stores, at the ceiling and just below it, by many at once: each test adds in parallel on as many
-// connections as the pool has, which is what several servers on one database do.
+// Storage ceilings, at and just below the limit, with concurrent adds: each test uses as many
+// connections as the pool has, as several servers on one database do.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -27,7 +27,10 @@ beforeEach(async () => {
   await pool().sql`insert into users (id) values (${userId})`;
 });
 
-/** What the calls made; the others must have been refused for this ceiling, in a sentence that says what to do. */
+/**
+ * The results of the successful calls; the others must have been refused for this ceiling, with a
+ * sentence that says what to do.
+ */
 async function made<T>(calls: Promise<T>[], sentence: RegExp): Promise<T[]> {
   const results = await Promise.allSettled(calls);
   for (const result of results.filter(({ status }) => status === "rejected")) {
@@ -180,7 +183,7 @@ describe("of what a send adds", () => {
     await Promise.all(running.splice(0));
     expect(await stored()).toBeGreaterThan(100);
     expect(await storedBytes()).toBe(await stored());
-    // More changes than are kept apart: the next send joins them.
+    // More changes than are kept as separate rows: the next send merges them.
     for (let n = 0; n < 120; n++)
       await pool()
         .sql`update messages set parts = ${JSON.stringify([{ type: "text", text: n % 2 ? "Hi" : "Hello" }])}::text::json where id = ${turn.userMessageId}`;

@@ -1,5 +1,6 @@
-// Where a send stands when its client tells its whole conversation, against a real database and a scripted provider. The bodies
-// are those of stock clients; test/server/stock-history.test.ts plays the clients themselves.
+// Locates a send in the chat's tree when its client sends the whole conversation, against a real
+// database and a scripted provider. The bodies are those of stock clients;
+// test/server/stock-history.test.ts runs the clients themselves.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -47,7 +48,7 @@ type Sent = { id?: string; role: "user" | "assistant"; parts: { type: "text"; te
 const user = (id: string | undefined, text: string): Sent => ({ id, role: "user", parts: [{ type: "text", text }] });
 const answer = (id: string | undefined, text: string): Sent => ({ ...user(id, text), role: "assistant" });
 
-/** A chat of one user, spoken to as stock clients do. */
+/** A chat of one user, used as by stock clients. */
 function conversation(userId: string, chatId: string = uuidv7()) {
   const begin = (messages: unknown[], options: object = {}, key: string | null = null) => {
     const { request } = parseSend(chatRequest.parse({ id: chatId, searchMode: "none", messages, ...options }), key);
@@ -56,14 +57,14 @@ function conversation(userId: string, chatId: string = uuidv7()) {
   return {
     chatId,
     begin,
-    /** To its end; the answer as the client then has it. */
+    /** Runs to the end; returns the answer as the client then has it. */
     async send(messages: unknown[], options: object = {}, key: string | null = null): Promise<Sent> {
       const turn = await begin(messages, options, key);
       await ended(turn);
       return answer(turn.messageId, textOf((await listMessages(userId, chatId)).messages.at(-1) as Sent as never));
     },
     view: async () => (await listMessages(userId, chatId)).messages.map(textOf),
-    /** What the model was sent last, without instructions. */
+    /** The model's last prompt, without instructions. */
     prompt: () =>
       ((provider.requests.at(-1)?.body.messages ?? []) as { role: string; content: unknown }[])
         .filter(({ role }) => role !== "system")
@@ -77,7 +78,7 @@ async function ended(turn: TurnRow): Promise<void> {
     if (batch.some(({ chunk }) => isTerminal(chunk))) return reader.close();
 }
 
-/** Runs until its provider is asked and waits at a gate. */
+/** A turn that has asked its provider and waits at a gate. */
 async function running(chat: ReturnType<typeof conversation>, messages: unknown[], key: string, options: object = {}) {
   provider.on(key, [{ text: "Half" }, { gate: key }, { finish: "stop" }]);
   const turn = await chat.begin(messages, options);
@@ -97,7 +98,7 @@ describe("a send whose client tells its conversation", () => {
     expect(edited.id).not.toBe(a2.id);
     expect(chat.prompt()).toEqual(["one", "Hello there.", "deux"]);
     expect(await chat.view()).toEqual(["one", "Hello there.", "deux", "Hello there."]);
-    // What follows is behind the edited question, which the client still calls by its old id.
+    // The next message follows the edited question, which the client still calls by its old id.
     await chat.send([user("1", "one"), a1, user("2", "deux"), edited, user("3", "three")]);
     expect(chat.prompt()).toEqual(["one", "Hello there.", "deux", "Hello there.", "three"]);
     const before = await pool().sql`select from messages where chat_id = ${chat.chatId} and role = 'user'`;
@@ -126,14 +127,14 @@ describe("a send whose client tells its conversation", () => {
       await chat.send([u1, a1, u3, a3, user(uuidv7(), text)]);
       expect(chat.prompt()).toEqual(["question 1", "Hello there.", "question 3", "Hello there.", text]);
     }
-    // What had to be copied for that was copied once.
+    // Messages that had to be copied for this were copied once.
     expect(await pool().sql`select from messages where chat_id = ${chat.chatId} and text = 'question 3'`).toHaveLength(
       2,
     );
 
     await chat.send([user("5", "anew")]);
     expect([chat.prompt(), await chat.view()]).toEqual([["anew"], ["anew", "Hello there."]]);
-    // A client that keeps only the end of its conversation takes nothing back.
+    // A client that keeps only the end of its conversation removes nothing.
     await chat.send([a3, user("6", "behind the third")]);
     expect(chat.prompt()).toHaveLength(7);
   });
@@ -207,7 +208,7 @@ describe("a send whose client tells its conversation", () => {
     expect(await chat.view()).toEqual(["first wording", "Hello there."]);
     await chat.send([user("1", "second wording")], { trigger: "regenerate-message" });
     expect([chat.prompt(), await chat.view()]).toEqual([["second wording"], ["second wording", "Hello there."]]);
-    // Whole, as no stock client sends it: what is named decides.
+    // The whole conversation, as no stock client sends it: the named message decides.
     const all = [user("1", "first wording"), a1, user("2", "later")];
     await chat.send(all, { trigger: "regenerate-message", messageId: a1.id });
     expect(chat.prompt()).toEqual(["first wording"]);
@@ -290,7 +291,7 @@ describe("a send into a chat that is answering", () => {
     const before = [user("1", "first"), a1];
     const words = `same words ${chat.chatId}`;
     const turn = await running(chat, [...before, user("2", words)], chat.chatId);
-    /** As the dialects do, whose messages have no ids. */
+    /** Like dialects, whose messages have no ids. */
     const say = (options: Partial<TurnOptions> & { keyless?: boolean } = {}) => {
       const message = { id: uuidv7(), parts: user("", words).parts };
       const shared = { trigger: "submit-message", chatId: chat.chatId, clientKey: message.id, keyless: true } as const;

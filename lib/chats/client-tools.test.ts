@@ -1,4 +1,4 @@
-// Tools that a client runs: their calls stay open, and what the client answered to them begins the turn that goes on.
+// Client-run tools: their calls stay open, and the client's results start the continuing turn.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -73,7 +73,7 @@ it("an open call takes its client's result, in one turn however often that is se
   const ofWeather = (parts: object[] = []) =>
     parts.filter((part) => (part as { type: string }).type === "tool-weather").map(call);
 
-  /** As a stock client sends the message back: under the id of the first answer, each call with its result. */
+  /** As a stock client sends it back: under the first answer's id, each call with its result. */
   const answer = (steps: [toolCallId: string, output: unknown][]) => {
     const parts = steps.flatMap(([toolCallId, output]) => [
       { type: "step-start" },
@@ -90,7 +90,7 @@ it("an open call takes its client's result, in one turn however often that is se
   const rounds = await Promise.all([1, 2, 3].map(() => answer([[oslo?.toolCallId as string, first]])));
   expect(new Set(rounds.map(({ id }) => id)).size).toBe(1);
   const going = rounds[0] as TurnRow;
-  // What this client has already does not come again.
+  // What this client already has is not repeated.
   const [result, ...rest] = await read(going, behindBeginning(going).seq);
   expect(result).toEqual({ type: "tool-output-available", toolCallId: oslo?.toolCallId, output: first });
   expect(rest.map(({ type }) => type)).not.toContain("start");
@@ -103,7 +103,7 @@ it("an open call takes its client's result, in one turn however often that is se
   const last = await answer(steps);
   await read(last);
   expect((await answer(steps)).id).toBe(last.id);
-  // The first send once more, whose answer was lost.
+  // Repeats the first send, as after a lost response.
   expect((await answer(steps.slice(0, 1))).id).toBe(going.id);
   const branch = (await listMessages(userId, chatId)).messages;
   expect(branch.map(textOf)).toEqual(["how cold", "Colder in Oslo."]);
@@ -114,7 +114,7 @@ it("an open call takes its client's result, in one turn however often that is se
   expect(JSON.stringify(body.tools)).toContain("weather");
   expect(await pool().sql`select from turns where user_id = ${userId}`).toHaveLength(3);
 
-  // The next question stands behind the whole answer, which the client knows by the id of its beginning.
+  // The next question follows the whole answer, which the client knows by the id of its beginning.
   const next = [
     question,
     { ...waiting, parts: [] },

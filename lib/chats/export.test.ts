@@ -19,7 +19,7 @@ it("reads a page of rows when the one before it was taken, so that an export of 
   const types: string[] = [];
   for (let count = 0; count < 5; count++) types.push((await next()).type);
   expect(types).toEqual(["account", "chat", "message", "message", "message"]);
-  // Had it read on, it would tell what is gone by now.
+  // If it had read ahead, it would export rows that are gone by now.
   await sql`delete from messages where user_id = ${userId} and id <> 'message-1'`;
   const rest: string[] = [];
   for await (const line of lines) rest.push(JSON.parse(line).id ?? JSON.parse(line).type);

@@ -10,7 +10,7 @@ afterEach(() => void vi.useRealTimers());
 
 const gatherMs = 400;
 
-/** A reader whose batches come when the test says so; the terminal ends it, as it ends every log. */
+/** A reader whose batches the test controls; the terminal ends it, like every log. */
 function scriptedReader() {
   const queue: (LoggedChunk[] | null)[] = [];
   let wake: (() => void) | null = null;
@@ -38,7 +38,7 @@ function scriptedReader() {
 
 type Given = { batch: LoggedChunk[]; atMs: number };
 
-/** Reads on and on, and notes when it got what. */
+/** Reads continuously and records what arrived when. */
 function reading(reader: LogReader) {
   const given: Given[] = [];
   const ended = (async () => {
@@ -54,7 +54,7 @@ const delta = (text: string): TurnChunk => ({ type: "text-delta", id: "t", delta
 const head: TurnChunk[] = [{ type: "start", messageId: "m" }, { type: "start-step" }, { type: "text-start", id: "t" }];
 const tail: TurnChunk[] = [{ type: "text-end", id: "t" }, { type: "finish-step" }, { type: "finish" }];
 
-/** One delta of `text` each 25 ms, after the head, `count` of them; returns the next seq. */
+/** `count` deltas of `text`, one every 25 ms after the head; returns the next seq. */
 async function flow(give: (batch: LoggedChunk[]) => void, text: string, count: number, from: number) {
   for (let n = 0; n < count; n++) {
     give(logged([delta(text)], from + n));
@@ -75,7 +75,7 @@ describe("a stream that is faster than anybody reads", () => {
     await ended;
     const deltas = given.filter(({ batch }) => batch[0]?.chunk.type === "text-delta");
     expect(deltas[0]).toMatchObject({ atMs: beganMs + 1_000, batch: [{ seq: 4 }] });
-    // Five seconds: some single deltas before it counts as fast, then one each 400 ms.
+    // Five seconds: a few single deltas before it counts as fast, then one every 400 ms.
     expect(deltas.length).toBeLessThan(30);
     const gapsMs = deltas.map(({ atMs }, index) => atMs - (deltas[index - 1]?.atMs ?? atMs));
     expect(Math.max(...gapsMs)).toBeLessThanOrEqual(gatherMs);
@@ -147,7 +147,7 @@ const turns = fc.array(
   fc.record({
     kind: fc.constantFrom("text", "text", "text", "reasoning", "other"),
     text: fc.string({ unit: "grapheme", minLength: 1, maxLength: 200 }),
-    /** Whether it begins a batch, and how long after the one before that comes. */
+    /** Whether it starts a batch, and that batch's delay after the previous one. */
     first: fc.boolean(),
     afterMs: fc.integer({ min: 0, max: 900 }),
   }),

@@ -1,4 +1,4 @@
-// Who may make an account where SIGN_UP=invite, and as what.
+// Who may sign up with SIGN_UP=invite, and in which role.
 import { v7 as uuidv7 } from "uuid";
 import { beforeAll, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -22,7 +22,7 @@ async function invite(fields: object = {}): Promise<{ id: string; token: string 
 
 beforeAll(async () => {
   Object.assign(process.env, { SIGN_UP: "invite", ADMIN_EMAILS: "Boss@example.com", RATE_LIMITS: "off" });
-  // At once: one is the first, and the others need an invitation.
+  // Concurrently: one is the first account, the others need an invitation.
   const [first, ...others] = (await Promise.allSettled([join(), join(), join()])).sort((a, b) =>
     a.status < b.status ? -1 : 1,
   );

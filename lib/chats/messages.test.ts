@@ -21,7 +21,7 @@ beforeEach(async () => {
   chatId = (await createChat(userId, {})).id;
 });
 
-/** Adds a message behind `parent`; returns its id. */
+/** Adds a message after `parent`; returns its id. */
 async function add(text: string, parent: string | null, role = "user"): Promise<string> {
   const id = uuidv7();
   await pool().sql`

@@ -27,14 +27,14 @@ beforeAll(() => {
 const bearer = (value: string) => new Request("http://localhost/", { headers: { authorization: `Bearer ${value}` } });
 const newUser = async () => (await createGuest(address)).id;
 
-/** A request with the JWT of these claims. */
+/** A request with a JWT of these claims. */
 async function request(claims: SessionClaims | null): Promise<Request> {
   return bearer((await sessionCookie(new Headers(), claims)).value);
 }
 const open = async (userId: string, headers = firefox): Promise<Caller> =>
   requireCaller(await request(await openSession(userId, headers)));
 
-/** As servers made them before sessions had rows. */
+/** A JWT from before sessions had rows. */
 const oldJwt = (userId: string) => encode({ token: { sub: userId, version: 1 }, secret, salt: "authjs.session-token" });
 
 describe("sessions", () => {

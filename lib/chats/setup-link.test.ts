@@ -1,4 +1,4 @@
-// Who may make the first account of a server, which administers it.
+// Who may create a server's first account, its administrator.
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
 import { env } from "@/lib/env";
@@ -51,7 +51,7 @@ describe("from elsewhere", () => {
     expect(results.filter(({ status }) => status === "fulfilled")).toMatchObject([{ value: { admin: true } }]);
     await expect(join("late@example.com", { invite })).rejects.toMatchObject({ code: "forbidden" });
     expect(await setupLink()).toBeNull();
-    // Without it the account is like any other.
+    // Without the link the account is an ordinary one.
     expect(await join("late@example.com")).toMatchObject({ admin: false });
   });
 });

@@ -1,6 +1,5 @@
-// What a provider wants back of its answers: in the requests of one turn, in later turns, after an
-// answer broke off, and never for another model or another reader. Against a real database, over
-// real HTTP.
+// State that a provider needs back from its answers: in the requests of one turn, in later turns,
+// after a broken answer, and never for another model or reader. Real database, real HTTP.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -38,7 +37,7 @@ afterAll(async () => {
 type Item = Record<string, unknown> & { type?: string; role?: string };
 type Body = { input?: Item[]; messages?: Item[] };
 
-/** A chat of a user of its own. */
+/** A chat of a new user. */
 async function newChat(model: string) {
   const userId = uuidv7();
   const chatId = uuidv7();
@@ -73,7 +72,7 @@ async function newChat(model: string) {
     askOther: (other: string, text: string, ...scripts: Script[]) => run({ model: other }, text, ...scripts),
     askPrompt: (text: string, messages: TurnPrompt["messages"]) =>
       run({ trigger: "answer-prompt", prompt: { messages, instructions: "", settings: {} } }, text),
-    /** The answer's next script is played. */
+    /** Plays the next script of the answer. */
     goOn: (other: string) => run({ trigger: "continue-message", model: other }, ""),
   };
 }
@@ -143,7 +142,7 @@ describe("the Responses API", () => {
     const chat = await newChat("openai:gpt-5-mini");
     await chat.ask("buy oil", first[0], [{ reasoning: "Loose." }], says("Oil."));
     const bodies = await chat.goOn("openai:gpt-5-mini");
-    // What nothing followed is refused by the API.
+    // The API refuses an item without its successor.
     expect(bodies[0]?.input?.slice(2)).toMatchObject(answered);
     const later = await chat.ask("and then", says("Nothing."));
     expect(typesOf(later[0])).toEqual([

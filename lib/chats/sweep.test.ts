@@ -1,4 +1,4 @@
-// What the background deletes, and what it must leave alone.
+// What background sweeps delete, and what they must keep.
 import { randomUUID } from "node:crypto";
 import { beforeEach, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -26,7 +26,7 @@ beforeEach(async () => {
   await sql()`truncate turn_chunks`;
 });
 
-/** A turn that has ended, with its question, its answer and so many chunks. */
+/** An ended turn with its question, answer and this many chunks. */
 async function addTurn(
   userId: string,
   { chunks = 3, request = {} as object, state = "complete", chatId = randomUUID() } = {},
@@ -80,7 +80,7 @@ describe("bytes that were stored before the database counted them", () => {
     }
     expect((await bytesOf(first))?.counted).toBeGreaterThan(0);
     expect(await sql()`select from storage_uncounted`).toEqual([]);
-    // Nobody is counted a second time.
+    // Nobody is counted twice.
     const before = await bytesOf(first);
     await countUncounted();
     expect(await bytesOf(first)).toEqual(before);
@@ -88,7 +88,7 @@ describe("bytes that were stored before the database counted them", () => {
 });
 
 describe("prompts", () => {
-  /** U+0000 is what jsonb cannot hold. */
+  /** jsonb cannot store U+0000. */
   const prompt = {
     messages: [],
     instructions: "long \0 instructions, \\u0000 is no escape",
@@ -185,7 +185,7 @@ describe("guests", () => {
     const { token } = await createToken(running.id, { name: "t" });
     await sweepGuests(30);
     for (const { id } of [recent, account, running]) expect(await isThere(id)).toBe(true);
-    // The running one has not lost its way in.
+    // The running guest keeps its credentials.
     expect(await requireUser(bearer(token))).toMatchObject({ id: running.id });
   });
 
@@ -233,7 +233,7 @@ describe("guests", () => {
     for (const table of ["tokens", "sessions"]) expect([table, await count(table, userId)]).toEqual([table, 0]);
     expect(await count("chats", userId)).toBe(1);
     await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
-    // As after a server that stopped here: the next rounds, of several servers at once, finish it.
+    // A server may stop here: later rounds, of several servers at once, finish the job.
     await Promise.all([sweepGuests(30), sweepGuests(30), sweepGuests(30)]);
     await sweepGuests(30);
     expect(await isThere(userId)).toBe(false);

@@ -1,4 +1,4 @@
-// What a server does with turns that others left behind, against a real database and a scripted provider.
+// A server's handling of orphaned turns, against a real database and a scripted provider.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -36,7 +36,7 @@ async function newUser(): Promise<string> {
   return id;
 }
 
-/** To the terminal. */
+/** Reads to the terminal. */
 async function ended(turn: TurnRow): Promise<TurnRow> {
   const reader = await followTurn(turn, null, 0, false);
   while (await reader.next());
@@ -85,7 +85,7 @@ it("continues by itself what was interrupted lately and nobody went on from, and
   const turns: TurnRow[] = [];
   for (let count = 0; count < 5; count++) turns.push(await ask(userId, "half of it"));
   const [wanted, old, deadly, answered, continued] = turns as [TurnRow, TurnRow, TurnRow, TurnRow, TurnRow];
-  // Postgres refuses to read json with U+0000: one such request must not keep the others from being continued.
+  // Postgres cannot process json with U+0000: one such request must not block the others.
   await sql`update turns set request = ${'{"model":"openai:scripted","prompt":{"instructions":"a \\u0000"}}'}::text::json where id = ${wanted.id}`;
   await ask(userId, "refused");
   await ask(userId, "whole");

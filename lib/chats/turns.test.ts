@@ -1,4 +1,5 @@
-// Starting, following and stopping turns against a real database, with the local model and a scripted provider.
+// Starting, following and stopping turns against a real database, with the local model and a
+// scripted provider.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pool } from "@/db/client";
@@ -23,7 +24,7 @@ import type { TurnRequest } from "./turn-request";
 testDatabase();
 
 let provider: Provider;
-/** Runs that were let go of: none may outlive its test file. */
+/** Detached runs: none may outlive its test file. */
 const runs: Promise<void>[] = [];
 const keepAlive = (work: Promise<void>) => void runs.push(work);
 
@@ -48,7 +49,7 @@ async function newUser(): Promise<string> {
   return id;
 }
 
-/** A question in a chat; its id is its key. */
+/** A question in a chat; its id is its idempotency key. */
 function ask(text: string, chatId = uuidv7(), id = uuidv7()): TurnRequest & { trigger: "submit-message" } {
   const message = { id, parts: [{ type: "text" as const, text }] };
   return { trigger: "submit-message", chatId, clientKey: id, message, searchMode: "none" };
@@ -69,7 +70,7 @@ async function read(turn: TurnRow, afterSeq = 0, compact = false): Promise<Logge
   return all;
 }
 
-/** Follows until the text so far is this, and lets go. */
+/** Follows until the text so far equals this, then closes. */
 async function readUntil(turn: TurnRow, text: string): Promise<void> {
   const reader = await followTurn(turn, null, 0, false);
   let seen = "";
@@ -111,7 +112,7 @@ describe("starting", () => {
     expect(new Set(turns.map(({ id }) => id)).size).toBe(1);
     const logs = await Promise.all(turns.map((turn) => read(turn)));
     for (const log of logs) expect(log).toEqual(logs[0]);
-    // And later, when it has long ended.
+    // And later, long after it ended.
     expect(await startTurn(userId, request, keepAlive)).toMatchObject({ id: turns[0]?.id, state: "complete" });
     expect(requestsFor("asked in parallel")).toBe(1);
     expect((await listMessages(userId, request.chatId)).messages).toHaveLength(2);
@@ -243,7 +244,7 @@ describe("starting", () => {
     await pool().sql`delete from turn_chunks where turn_id = ${(turn as TurnRow).id}`;
     await pool().sql`update turns set pruned_at = now() where id = ${(turn as TurnRow).id}`;
     await expect(startTurn(userId, others[0] as TurnRequest, keepAlive)).rejects.toMatchObject({ code: "key_reused" });
-    // The id of the message is not its content when the key is another one.
+    // With another key, the message's id is not part of its content.
     const renamed = { ...request, message: { ...request.message, id: uuidv7() } };
     expect(await startTurn(userId, renamed, keepAlive)).toMatchObject({ id: turn?.id });
     expect((await listMessages(userId, request.chatId)).messages).toHaveLength(2);
@@ -342,7 +343,7 @@ describe("starting", () => {
     const request = ask("quota");
     const turn = await startTurn(userId, request, keepAlive);
     await read(turn);
-    // The chat is the same and busy or not: what counts is that a turn is asked for.
+    // The chat is the same, busy or not: the limit counts requests for turns.
     const refusals: unknown[] = [];
     for (let i = 0; i < 60; i++)
       await startTurn(userId, again("no-such-chat"), keepAlive).catch((error: unknown) => refusals.push(error));

@@ -53,7 +53,7 @@ describe("signing up and in", () => {
       }
       return best;
     };
-    // Without a hash to compare with it would be one query: a twentieth. Half is far from both.
+    // Without a hash check it would take a twentieth of the time. Half is far from both.
     const known = await fastestMs("carol@example.com");
     const unknown = await fastestMs("nobody-2@example.com");
     expect(unknown).toBeGreaterThan(known / 2);

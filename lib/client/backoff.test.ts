@@ -7,7 +7,7 @@ afterEach(() => void vi.useRealTimers());
 const forever = 60_000;
 const never = new AbortController().signal;
 
-/** Calls back at once, while it is being subscribed to. */
+/** Fires synchronously during subscription. */
 const awake: Wake = (listener) => {
   listener("online");
   return unsubscribed;

@@ -1,4 +1,4 @@
-// The verdict over real HTTP; with real proxies it is e2e/buffering.spec.ts.
+// The verdict over real HTTP; e2e/buffering.spec.ts covers real proxies.
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,7 +9,7 @@ type Way = "direct" | "held back" | "broken off" | "not the test" | "refused";
 let close = () => {};
 afterEach(() => close());
 
-/** The n-th request is answered the n-th way, the last one again and again. Returns the verdict and how often it was asked. */
+/** Answers the n-th request the n-th way, repeating the last. Also counts the requests. */
 async function verdict(...ways: Way[]): Promise<{ verdict: Promise<boolean>; asked: () => number }> {
   let asked = 0;
   const server = createServer((_, response) => {

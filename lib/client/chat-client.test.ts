@@ -34,7 +34,7 @@ const textOf = (events: ChatEvent[]) => events.map((event) => (event.type === "t
 const sourcesOf = (events: ChatEvent[]): ChatSource[] =>
   events.flatMap((event) => (event.type === "sources" ? event.sources : []));
 const toolsOf = (events: ChatEvent[]) => events.filter(({ type }) => type === "tool-call" || type === "tool-result");
-/** In no order: calls may overlap. */
+/** Order-independent: calls may overlap. */
 const sorted = (events: ChatEvent[]) => events.map((event) => JSON.stringify(event)).sort();
 
 async function storedEvents(turn: TurnChunk[], name: DialectName) {
@@ -53,7 +53,7 @@ const tells = {
   code: new Set<DialectName>(["ai-sdk", "text", "snapshot", "content", "openai"]),
 };
 
-/** The part of a stored answer that the format tells. */
+/** The part of a stored answer that the format conveys. */
 function toldOf(name: DialectName, stored: ChatEvent[]): ChatEvent[] {
   const untold = new Set<string>([
     ...(tells.sources.has(name) ? [] : ["sources"]),
@@ -112,7 +112,7 @@ describe.each(names)("%s", (name) => {
       });
       const heard = await hear(name);
       expect(textOf(heard), `after ${k} blocks`).toBe(textOf(stored));
-      // The stored message may tell more than the format does, and is not asked when the stream got that far.
+      // The stored message may tell more; it is not fetched when the stream got that far.
       expect([told, stored].map(sourcesOf)).toContainEqual(sourcesOf(heard));
       expect(sorted(toolsOf(stored))).toEqual(expect.arrayContaining(sorted(toolsOf(heard))));
       expect(sorted(toolsOf(heard))).toEqual(expect.arrayContaining(sorted(toolsOf(told))));
@@ -128,14 +128,14 @@ describe.each(names)("%s", (name) => {
     });
     const uncut = await hear(name);
     expect(textOf(uncut)).toBe("Grüße 日本🌊");
-    // Where the next stream that begins is to be cut: `text` begins one only after its native question.
+    // Where to cut the next stream: `text` opens one only after its native question.
     const cuts: number[] = [];
     server.answer = script(tinyTurn, (exchange) => {
       const begins = (exchange.method === "GET") === (name === "text") && !exchange.query.has("after");
       const at = begins ? cuts.pop() : undefined;
       if (at === undefined) return false;
       exchange.response.write(wire.subarray(0, at));
-      // An end that looks clean is no better than a broken connection.
+      // A clean early end must be treated like a broken connection.
       if (at % 2) exchange.response.end();
       else cut(exchange);
       return true;
@@ -172,7 +172,7 @@ describe.each(names)("%s", (name) => {
     const answer = script(turn, (exchange, blocks) => {
       const sent = blocks.findIndex((block) => block.includes("Half")) + 1;
       exchange.response.write(blocks.slice(0, sent).join(""));
-      // Only `text` opens a second stream; the first, native one is not read.
+      // Only `text` opens a second stream; its first, native one is not read.
       waiting = { exchange, blocks, sent };
       return true;
     });
@@ -246,7 +246,7 @@ test.each(["rag", "token"] as const)("%s: a chat is made for a question without 
   server.answer = (exchange) => {
     if (exchange.path !== "/api/chats") return answer(exchange);
     made += 1;
-    // The first answer is lost, the second says that it is there.
+    // The first response is lost, the second reports that the chat exists.
     if (made === 1) exchange.response.socket?.destroy();
     else json(exchange, 409, { error: { code: "conflict", message: "You have one." } });
   };
@@ -283,7 +283,7 @@ test("attempts are limited", async () => {
   });
   server.answer = (exchange) => (exchange.number === 1 ? answer(exchange) : void exchange.response.socket?.destroy());
   await expect(hear("rag", { attempts: 3 })).rejects.toMatchObject({ code: "unreachable" });
-  // The first stream failed too; then the second and, once streams have failed twice, the state of the turn.
+  // The first stream failed too; then the second and, after two failed streams, the turn's state.
   expect(server.exchanges.map(({ method, path }) => `${method} ${path}`)).toEqual([
     `POST /chat/${context.chatId}/stream`,
     `GET /chat/${context.chatId}/stream`,

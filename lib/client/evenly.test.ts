@@ -21,7 +21,7 @@ class Page extends EventTarget {
   visibilityState = "visible";
 }
 
-/** Everything that comes out, and when. `over` after the time, whatever is still to come. */
+/** All output with its time. Ends with `over` after that time, even if more is pending. */
 async function read(script: Coming[], { document = new Page(), error }: { document?: Page; error?: Error } = {}) {
   const seen: { chunk: TurnChunk; atMs: number }[] = [];
   const beganMs = performance.now();
@@ -44,7 +44,7 @@ it("gives a burst out in pieces, until about when the next one comes", async () 
   const { seen } = await read([...script, { afterMs: 400, chunk: end }]);
   const pieces = seen.filter(({ chunk }) => chunk.type === "text-delta");
   expect(textOf(pieces.map(({ chunk }) => chunk))).toBe(burst.repeat(4));
-  // The first one comes whole: nobody knows yet when there will be more.
+  // The first one passes whole: it is not yet known when more will come.
   expect(pieces[0]).toEqual({ chunk: delta(burst), atMs: 0 });
   const gapsMs = pieces.slice(2).map(({ atMs }, index) => atMs - (pieces[index + 1]?.atMs ?? 0));
   expect(Math.max(...gapsMs)).toBeLessThanOrEqual(50);

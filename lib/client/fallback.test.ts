@@ -38,7 +38,7 @@ async function answerOf(turn: TurnChunk[]): Promise<ChatMessage> {
   return stored(chat.lastMessage);
 }
 
-/** The first stream breaks off after k chunks, all others are refused; the turn has ended with this message. */
+/** The first stream breaks after k chunks, others are refused; the turn ended with this message. */
 function breakAfter(k: number, turn: TurnChunk[], answer: ChatMessage) {
   return (exchange: Exchange) => {
     if (exchange.path === statePath) return json(exchange, 200, turnState(answer.metadata?.status ?? "complete"));

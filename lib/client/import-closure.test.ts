@@ -1,4 +1,5 @@
-// lib/client is a kit of its own: what it imports, however far, is neither React nor Next nor another room's running code.
+// lib/client stands alone: its transitive imports contain neither React nor Next nor run-time code
+// of other folders.
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -8,7 +9,7 @@ import { expect, test } from "vitest";
 const root = path.join(import.meta.dirname, "../..");
 const require = createRequire(import.meta.url);
 
-/** Our files and the packages that this file needs when it runs; type imports are gone by then. */
+/** The project files and packages that this file loads at run time; type imports do not count. */
 function closureOf(entry: string): { files: string[]; packages: string[] } {
   const files = new Set<string>();
   const packages = new Set<string>();
@@ -28,7 +29,7 @@ function closureOf(entry: string): { files: string[]; packages: string[] } {
   return { files: [...files].sort(), packages: [...packages].sort() };
 }
 
-/** The package and all that it installs. */
+/** The package with its transitive dependencies. */
 function installedWith(name: string, found = new Set<string>()): Set<string> {
   if (found.has(name)) return found;
   found.add(name);

@@ -40,7 +40,7 @@ function open(options: TransportOptions = {}) {
   return { transport, chat: new HeadlessChat({ id: chatId, transport }) };
 }
 
-/** The rest of the turn behind the cursor, whole. */
+/** The rest of the turn after the cursor. */
 function answerRest(exchange: Exchange): void {
   stream(exchange, turnId, streamAfter(shortTurn, exchange.query.get("after")));
   exchange.response.end();
@@ -75,7 +75,7 @@ test.each([
       expect(chat.seen).toEqual(shortTurn);
       expect(chat.lastMessage).toEqual(uncut);
     }
-    // Some 1500 turns of two requests each; 5 s on two idle cores.
+    // About 1500 turns of two requests each; 5 s on two idle cores.
   },
   120_000,
 );
@@ -148,7 +148,7 @@ test("I5 I6: silence is a lost connection; heartbeats are not silence", async ()
     const timer = setInterval(() => {
       exchange.response.write(": heartbeat\n\n");
       beats += 1;
-      // Five heartbeats: twice the silence that is allowed.
+      // Five heartbeats: twice the allowed silence.
       if (beats < 5) return;
       clearInterval(timer);
       exchange.response.end(frames(shortTurn.slice(2), 2));

@@ -1,5 +1,5 @@
-// Every dialect against the contract. What is particular to one is said here and nowhere else: how its text is read, and
-// which client's parser reads it.
+// Every dialect against the contract. Per-dialect knowledge lives only here: how to read its text,
+// and which client's parser reads it.
 import { asSchema, parseJsonEventStream, uiMessageChunkSchema } from "ai";
 import fc from "fast-check";
 import { Stream } from "openai/core/streaming";
@@ -21,7 +21,7 @@ import { text } from "./text";
 import { tokens } from "./token";
 import { WordGroups } from "./word-groups";
 
-/** Formats that say what an event is by its `type`. */
+/** Formats whose events carry a `type`. */
 const typed =
   (type: string, field = "content") =>
   ({ data }: ReadEvent): string => {
@@ -60,7 +60,7 @@ const readings: Reading[] = [
       try {
         for await (const chunk of Stream.fromSSEResponse(new Response(body), new AbortController())) values.push(chunk);
       } catch (error) {
-        // An error frame: the client throws it.
+        // An error frame, which the client throws.
         values.push(String(error));
       }
       return values;

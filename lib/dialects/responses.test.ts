@@ -1,4 +1,4 @@
-// The dialect `responses` where it is more than an encoder: what its requests become, and the whole response.
+// The parts of dialect `responses` beyond its encoder: request parsing and the whole response.
 import { describe, expect, test } from "vitest";
 import type { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";

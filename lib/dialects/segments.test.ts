@@ -15,7 +15,7 @@ const awkward = fc.oneof(
     })
     .map((all) => all.join("")),
 );
-/** Of the text alone, without the quotes around it. */
+/** Bytes of the text alone, without its quotes. */
 const bytesInFrame = (text: string) =>
   Buffer.byteLength(formatFrame({ data: JSON.stringify(text) })) - Buffer.byteLength('data: ""\n\n');
 
@@ -28,7 +28,7 @@ test("pieces put together are the text, none is too large, and none ends within 
         expect(piece).not.toBe("");
         expect(bytesInFrame(piece)).toBeLessThanOrEqual(maxBytes);
       }
-      // A pair that was cut would have halves that JSON escapes.
+      // JSON would escape the halves of a split surrogate pair.
       expect(pieces.map((piece) => JSON.stringify(piece).slice(1, -1)).join("")).toBe(
         JSON.stringify(text).slice(1, -1),
       );

@@ -1,5 +1,5 @@
-// Notifications that do not arrive, and what is told by those that do (RELIABILITY I14, I15): a LISTEN connection that
-// dies, one that falls silent, a pooler that delivers nothing.
+// Missing notifications, and the content of those that arrive (docs/reliability.md I14, I15): a
+// LISTEN connection that dies, one that goes silent, a pooler that delivers nothing.
 import { randomUUID } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { closePool, pool } from "@/db/client";
@@ -12,7 +12,7 @@ import { underLoad } from "@/test/under-load";
 import { PostgresLog } from "./postgres-log";
 import { drain, expectEnded, insertTurn, readUntil, ScriptedTurn, textIn, until } from "./scripted-turn";
 
-/** Renewals, which also learn of stops, come each 10 s: what is faster was not told by them. */
+/** Lease renewals, which also discover stops, run every 10 s: anything faster came another way. */
 const leaseMs = 30_000;
 const url = testDatabase();
 let proxy: DatabaseProxy;
@@ -42,7 +42,7 @@ const listenerPids = async (): Promise<number[]> => {
   return rows.map(({ pid }) => pid);
 };
 
-/** A turn that says nothing, so that only a notification (or asking for it) can tell of the stop. */
+/** A silent turn, so that only a notification (or polling) can reveal the stop. */
 async function expectQuickStop(log: PostgresLog, from: PostgresLog): Promise<void> {
   const silent = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
   await log.read(silent.turnId, 0).next();
@@ -101,7 +101,7 @@ test("I15: none arrive: said once, readers, stops and watched chats are served b
     await readUntil(remote, (all) => textIn(all) === `${i} `);
     delaysMs.push(performance.now() - saidMs);
   }
-  // Each 250 ms, not each second.
+  // Every 250 ms instead of every second.
   expect(Math.min(...delaysMs)).toBeLessThan(underLoad(400));
   console.info(`without notifications a chunk takes up to ${Math.round(Math.max(...delaysMs))} ms`);
   await expectQuickStop(log, other);
@@ -110,7 +110,7 @@ test("I15: none arrive: said once, readers, stops and watched chats are served b
   expect(await turn.end()).toBe("stored");
   await until(() => told.count > before);
 
-  // It goes on asking itself, and does not go on complaining.
+  // It keeps polling, but does not keep warning.
   expect(warn.mock.calls).toEqual([[deaf], [deaf]]);
   proxy.loseNotifications(false);
   await until(() => info.mock.calls.flat().filter((text) => String(text).includes("arrive again")).length === 2);
@@ -187,7 +187,8 @@ describe("watching a chat", () => {
     const unheard = openLog();
     for (let index = 0; index < 1_000; index++) unheard.watchChat(userId, `chat ${index}`, () => {});
     await queriesIn(1_000);
-    // Its reaper asks once a second, it for all chats once a second, and now and then whether it hears.
+    // The reaper polls once a second, the watcher once a second for all chats, plus occasional
+    // delivery checks.
     expect(await queriesIn(2_000)).toBeLessThanOrEqual(watched + 2 * 2 + 8);
     for (const stop of stops) stop();
     await closePool();

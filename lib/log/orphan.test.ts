@@ -1,5 +1,5 @@
-// Turns whose owner died before it stored anything of the answer (RELIABILITY I3, I4, I7, I10): handed over to whoever runs
-// turns, to one of all processes, behind what is stored.
+// Turns whose owner died before storing any of the answer (docs/reliability.md I3, I4, I7, I10):
+// handed to exactly one process that runs turns, which continues after what is stored.
 import { afterEach, expect, test } from "vitest";
 import { pool } from "@/db/client";
 import { expireLeases } from "@/db/log";
@@ -31,7 +31,7 @@ const openLog = () => {
 };
 afterEach(async () => {
   await Promise.all(logs.splice(0).map((log) => log.close(0)));
-  // What was left running would be handed over in the next test.
+  // Running turns would be handed over in the next test.
   await pool().sql`delete from turns`;
 });
 
@@ -48,7 +48,7 @@ const source = sourceChunk({
   metadata: {},
 });
 
-/** What a process may have stored before it died, and whether that counts as a part of an answer. */
+/** What a process may have stored before it died, and whether that counts as part of an answer. */
 function beginnings(turnId: string): { answered: boolean; chunks: TurnChunk[] }[] {
   const chunks = beginning(turnId);
   const [start, opened] = [chunks.slice(0, 1), chunks.slice(0, 2)];
@@ -61,7 +61,7 @@ function beginnings(turnId: string): { answered: boolean; chunks: TurnChunk[] }[
   return [
     ...[[], start, opened, searched.slice(0, 3), searched].map((each) => ({ answered: false, chunks: each })),
     ...[3, 4, 5].map((length) => ({ answered: false, chunks: chunks.slice(0, length) })),
-    // Others might be found now.
+    // A new search might find other sources.
     { answered: true, chunks: searched.slice(0, 4) },
     { answered: true, chunks: [...chunks, { type: "text-delta", id: "t", delta: "x" }] },
   ];
@@ -108,7 +108,7 @@ test("I3 I10: the new owner writes on, all readers see one log, and the old owne
   const readers = [asleep, alive].map((log) => drain(log.read(turnId, 0)));
   const { promise, resolve } = Promise.withResolvers<ScriptedTurn>();
   alive.onOrphan(({ epoch, stored }) => resolve(new ScriptedTurn(alive, turnId, epoch, stored)));
-  // As if the old one were asleep: its lease is over, however often it renews it.
+  // As if the old owner were suspended: its lease expires, however often it renews it.
   const expiring = until(async () => {
     await pool().sql`update turns set lease_until = now() - interval '1 second' where id = ${turnId} and epoch = 1`;
     return (await storedTurn(turnId)).epoch === 2;
@@ -147,12 +147,12 @@ test("I4: a turn that costs every owner its life is run three times, then ended"
   const epochs: number[] = [];
   log.onOrphan(({ epoch }) => {
     epochs.push(epoch);
-    // It dies at once: nothing renews its lease.
+    // It dies immediately: nothing renews its lease.
     void pool().sql`update turns set lease_until = now() - interval '1 second' where id = ${turnId}`.execute();
   });
   await drain(log.read(turnId, 0));
   await expectEnded(turnId, "interrupted");
-  // The first run was its first owner's.
+  // The first epoch was its original owner's.
   expect(epochs).toEqual([2, 3]);
 });
 

@@ -1,5 +1,6 @@
-// The database away: cut off, silent, stopped, killed. Nothing is lost, nothing comes twice, order is kept (RELIABILITY
-// I2, I3, I4 and the faults "database down mid-stream", "database fails at save").
+// Database outages: cut off, unresponsive, stopped, killed. Nothing is lost or repeated, and order
+// is kept (docs/reliability.md I2, I3, I4 and the faults "database down mid-stream", "database
+// fails at save").
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -95,7 +96,7 @@ describe("between server and database", () => {
         room = turn.say("x".repeat(8_000));
         await new Promise(setImmediate);
       }
-      // One commit's worth under way and 1 MiB behind it, each with the chunk that was too much.
+      // One commit's worth in flight and 1 MiB queued, each exceeded by at most one chunk.
       expect(turn.text.length).toBeGreaterThan(1_048_576);
       expect(turn.text.length).toBeLessThan(2 * 1_048_576 + 3 * 8_000);
       expect(seen.map((all) => all.length)).toEqual([5, 5]);
@@ -111,7 +112,7 @@ describe("between server and database", () => {
   test.each(["refuse", "stall"] as const)(
     "%s for too long: the turn ends as interrupted by its storage",
     async (fault) => {
-      // Longer without an answer than the bound: it holds for a commit that hangs, too.
+      // Unanswered for longer than the bound, which applies to a hanging commit too.
       const log = openLog(leaseMs, { storageAwayMs: 300, answerMs: 1_000 });
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       const reader = log.read(turn.turnId, 0);
@@ -143,14 +144,14 @@ describe("between server and database", () => {
       await locked`lock table turns in access exclusive mode`;
       turn.say("kept");
       const tries = new Set<string>();
-      // Each try is another one on the same connection.
+      // Every attempt starts a new statement on the same connection.
       await until(async () => {
         for (const { query_start } of await waiting(locked)) tries.add(String(query_start));
-        // Those of the statistics that a transaction has seen stay as they were.
+        // A transaction sees a fixed snapshot of the statistics until it is cleared.
         await locked`select pg_stat_clear_snapshot()`;
         return tries.size >= 8;
       });
-      // The pool's ten at the most, those of the log, the reaper's and what the database does for itself.
+      // At most the pool's ten, plus those of the log, the reaper and Postgres itself.
       expect((await backends(locked)).length).toBeLessThan(15);
     });
     expect(await turn.end()).toBe("stored");
@@ -171,7 +172,7 @@ describe("between server and database", () => {
       return expired.length > 0;
     });
     await direct.end();
-    // The owner is the slower one to come back.
+    // The owner is the slower one to reconnect.
     proxy.cutRequests(1);
     goOn();
     expect(await turn.end()).toBe("stored");
@@ -203,7 +204,7 @@ describe("a database that is killed", () => {
     let back = false;
     for (let i = 0; !back; i++) {
       for (const turn of turns) await turn.say(`${i} `);
-      // Immediate shutdown: as after a power cut. The one who started it starts it again.
+      // Immediate shutdown, as after a power cut. The launcher that started it restarts it.
       if (i === 20) process.kill(postmaster, "SIGQUIT");
       if (i > 20 && i % 20 === 0)
         back = await pool().sql`select pg_postmaster_start_time() as at`.then(

@@ -1,5 +1,5 @@
-// The log's contract on a real Postgres, and what only Postgres can show: commits a second, fencing, lost
-// notifications, statements that fail.
+// The log's contract on a real Postgres, and what only Postgres can show: commits per second,
+// fencing, lost notifications, failing statements.
 import { once } from "node:events";
 import { stat } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
@@ -28,7 +28,7 @@ import {
 import { Writer } from "./writer";
 
 const url = testDatabase();
-/** Long: nothing here is about owners that die. */
+/** Long: no test here is about dead owners. */
 const leaseMs = 30_000;
 
 logContract("Postgres", {
@@ -65,7 +65,7 @@ describe("on Postgres", () => {
     await Promise.all(logs.splice(0).map((log) => log.close(0)));
   });
 
-  /** When commits began: each takes from its writers. */
+  /** Start times of commits: each begins by taking from its writers. */
   function watchCommits(): number[] {
     const startsMs: number[] = [];
     const take = Writer.prototype.take;
@@ -92,7 +92,7 @@ describe("on Postgres", () => {
     }
     await turn.end();
     const gapsMs = startsMs.slice(2).map((startMs, index) => startMs - (startsMs[index + 1] as number));
-    // One commit begins at a time when the timer's clock and performance.now() may differ by a fraction.
+    // Commits start on a timer whose clock may differ from performance.now() by a fraction.
     for (const gapMs of gapsMs) expect(gapMs).toBeGreaterThan(24);
   });
 
@@ -100,7 +100,7 @@ describe("on Postgres", () => {
     const log = openLog();
     const startsMs = watchCommits();
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
-    // On an idle process the commit is the next thing to happen, whatever else is appended meanwhile.
+    // On an idle process the commit runs next, whatever else is appended meanwhile.
     for (let i = 0; i < 3; i++) {
       turn.say("x");
       await new Promise(setImmediate);
@@ -120,14 +120,14 @@ describe("on Postgres", () => {
     const told: string[] = [];
     for (let text = 0; text < 350; text++) {
       const tell = (word: string) => {
-        // Never from within the call that keeps it.
+        // Never from within the call that holds the text.
         expect(kept).toContain(text);
         told.push(`${word} ${text}`);
       };
       const holds: boolean = holdUntilCommit({ prepare: () => tell("prepare"), release: () => tell("release") });
       (holds ? kept : passed).push(text);
     }
-    // When a timer of a millisecond fires all of them have waited for longer than that.
+    // When a 1 ms timer fires, all of them have waited longer than that.
     for (const keptMs = performance.now(); performance.now() < keptMs + 2; );
     expect(passed).toEqual(Array.from({ length: 75 }, (_, text) => text));
     expect(told).toEqual([]);
@@ -145,7 +145,7 @@ describe("on Postgres", () => {
     const server = createServer();
     onTestFinished(() => void server.close());
     await once(server.listen(0, "127.0.0.1"), "listening");
-    // Paused before it is connected: nothing is read until somebody says so.
+    // Paused before connecting: nothing is read until released.
     const reader = connect((server.address() as AddressInfo).port, "127.0.0.1").pause();
     const [writer] = (await once(server, "connection")) as [Socket];
     onTestFinished(() => void reader.destroy());
@@ -170,7 +170,7 @@ describe("on Postgres", () => {
       },
     };
     while (!holdUntilCommit(waiting)) expect(heard).toBe("");
-    // The worst moment: the network was just looked at, and the next text finds the commit free.
+    // The worst case: the network was just polled, and the next text finds the commit idle.
     await stat(".");
     for (const startMs = performance.now(); performance.now() < startMs + 30; );
     holdUntilCommit({ prepare() {}, release() {} });
@@ -254,7 +254,7 @@ describe("on Postgres", () => {
       await Promise.all(turns.map((turn) => turn.end()));
       const chunks = (await storedLog(turnIds[0] as string)).length;
       console.info(`${count} turns: ${(commits / seconds).toFixed(1)} commits a second, ${chunks} chunks a turn`);
-      // 40 by the interval and 5 for first texts, which may all come at once in the beginning.
+      // 40 from the interval and 5 for first texts, which may all come at once at the start.
       expect(commits).toBeLessThanOrEqual(45 * seconds + 6);
       expect(commits).toBeGreaterThan(2);
       for (const [index, all] of (await Promise.all(readers)).entries()) {
@@ -305,7 +305,7 @@ describe("on Postgres", () => {
   });
 
   describe("a commit that fails", () => {
-    /** Ending this turn's message fails so many times with this SQLSTATE. */
+    /** Makes ending this turn's message fail `times` times with this SQLSTATE. */
     async function failEnding(turnId: string, times: number, sqlstate: string): Promise<void> {
       const { sql } = pool();
       await sql.unsafe(`
@@ -335,7 +335,7 @@ describe("on Postgres", () => {
       const log = openLog(900);
       const [one, two] = (await insertTurns(2, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
       if (!one || !two) throw new Error("two turns");
-      // With the others, then alone.
+      // Once with the others, then alone.
       await failEnding(one.turnId, 2, "P0001");
       for (const turn of [one, two]) turn.say("kept");
       await readUntil(log.read(one.turnId, 0), (all) => textIn(all) === "kept");

@@ -1,4 +1,5 @@
-// Turns whose owner died (RELIABILITY I2, I4, I5, I10): ended by whoever is left, once, with what was stored.
+// Turns whose owner died (docs/reliability.md I2, I4, I5, I10): ended once, by a surviving process,
+// with what was stored.
 import { afterEach, expect, test } from "vitest";
 import { pool } from "@/db/client";
 import { commitChunks, pruneChunks } from "@/db/log";
@@ -33,7 +34,7 @@ afterEach(async () => {
   await Promise.all(logs.splice(0).map((log) => log.close(0)));
 });
 
-/** A turn that opens everything that can be open. */
+/** A turn that opens every kind of part. */
 function script(turnId: string): TurnChunk[] {
   const tool = { toolCallId: "c", toolName: "clock" };
   const chunks: TurnChunk[] = [
@@ -51,7 +52,7 @@ function script(turnId: string): TurnChunk[] {
   ];
   const open = new OpenParts();
   for (const chunk of chunks) open.see(chunk);
-  // All but the terminal: with that the turn would have ended.
+  // Without the terminal, which would end the turn.
   return [...chunks, ...endTurn(open, { turnId, status: "complete" }).slice(0, -1)];
 }
 
@@ -147,7 +148,7 @@ test("a turn that is written here is late, not dead", async () => {
   const late = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
   const expire = (turnId: string, ago: string) =>
     pool().sql`update turns set lease_until = now() - ${ago}::interval where id = ${turnId}`;
-  // The dead one expired later, so by the time it is ended the late one was looked at.
+  // The dead turn expired later, so once it has ended, the late one has been examined.
   const dead = await insertTurn(leaseMs);
   await expire(dead, "1 second");
   await until(async () => {
@@ -169,7 +170,7 @@ test("a turn that cannot be ended keeps no other from it", async () => {
   const log = openLog();
   await drain(log.read(dead as string, 0));
   await expectEnded(dead as string, "interrupted");
-  // Its claim holds, so that a try is counted even when it kills its server.
+  // The claim persists, so an attempt counts even when it kills its server.
   expect(await storedTurn(poisoned as string)).toMatchObject({ state: "running", lastSeq: 0, epoch: 2 });
   await sql.unsafe("drop trigger refuse on messages");
   await drain(log.read(poisoned as string, 0));
@@ -205,12 +206,13 @@ test("a log that cannot be read as chunks is tried a bounded number of times; th
   const log = openLog();
   await drain(log.read(other, 0));
   await expectEnded(other, "interrupted");
-  // Each claim's lease is ended here. With a lease that is short enough to wait for, a look at a busy database takes longer than
-  // an owner can miss a renewal, which counts as an outage: then nobody claims for three seconds.
+  // Expires each claim's lease by hand. With a lease short enough to wait for, a query on a busy
+  // database takes longer than an owner may miss a renewal, which counts as an outage: then nobody
+  // claims for three seconds.
   await until(async () => {
     await pool()
       .sql`update turns set lease_until = now() - interval '1 second' where id = ${broken} and state = 'running'`;
-    // Its message follows its turn.
+    // The message is updated after its turn.
     return (await storedTurn(broken)).message.status !== "running";
   });
   const rows = await pool()

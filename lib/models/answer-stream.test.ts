@@ -12,10 +12,10 @@ const never: HoldUntilCommit = () => false;
 const open = (source: Readable, hold: HoldUntilCommit) =>
   answerStream(source, { normaliser: new Normaliser(new ChatEvents("http://provider")), hold });
 
-/** A loop's turn, in which the network would be looked at. */
+/** One event-loop turn, in which the network would be polled. */
 const aLook = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-/** Of an answer in canonical form. */
+/** A chunk in canonical form. */
 function chat(delta: object, finish_reason: string | null = null): string {
   return `data: ${JSON.stringify({ choices: [{ index: 0, delta, finish_reason }] })}\n\n`;
 }
@@ -23,7 +23,7 @@ function chat(delta: object, finish_reason: string | null = null): string {
 const usage = `data: ${JSON.stringify({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 2, total_tokens: 3 } })}\n\n`;
 const stop = chat({}, "stop");
 
-/** What comes out for these reads, one string a read. */
+/** The output for these reads, one string per read. */
 async function through(reads: Uint8Array[], hold = never): Promise<string[]> {
   const left = reads.filter((read) => read.length > 0);
   const source = new Readable({
@@ -145,9 +145,9 @@ it("counts whatever comes as a sign of life", async () => {
   expect(bytes).toBe(4);
 });
 
-/** A connection and a log that do what they are told. */
+/** A controllable connection and log. */
 function scripted() {
-  /** What the system holds: all of it is handed over when the source reads. */
+  /** Bytes in the system's buffers: all are handed over when the source reads. */
   const unread: (Buffer | null)[] = [];
   let wanted = false;
   const source = new Readable({
@@ -181,7 +181,7 @@ function scripted() {
     reader,
     say: (text: string) => put(Buffer.from(text)),
     end: () => put(null),
-    /** Of the last that waits: the log is about to begin a commit. */
+    /** Prepares the last held text: the log is about to begin a commit. */
     async prepare() {
       held.at(-1)?.prepare();
       await aLook();
@@ -190,7 +190,7 @@ function scripted() {
   };
 }
 
-/** One text that was read, one that waits. */
+/** One text already read, one waiting. */
 async function waiting(text = "b") {
   const script = scripted();
   const first = script.reader.read();
@@ -350,7 +350,7 @@ describe("a source", () => {
 
   it("gives its text to the streams behind before its failure", async () => {
     const source = new Readable({ highWaterMark: 0, read() {} });
-    // As many as the SDK has.
+    // As many as in the SDK.
     let stream = open(source, never);
     for (let behind = 0; behind < 8; behind++) stream = stream.pipeThrough(new TransformStream());
     const reader = stream.getReader();

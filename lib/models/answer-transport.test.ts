@@ -1,5 +1,5 @@
-// The answers of the field over real sockets, through Node's `fetch` and through our own HTTP layer, and the many forms in which HTTP
-// carries them.
+// Real-world answers over real sockets, through Node's `fetch` and through our own HTTP layer, in
+// the many forms that HTTP allows.
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { Readable } from "node:stream";
@@ -26,12 +26,12 @@ import { providerFetch } from "./provider-fetch";
 type Answer = (socket: Socket) => void | Promise<void>;
 
 let url: string;
-/** What the server does with the next request. */
+/** How the server handles the next request. */
 let play: Answer;
 let requests = 0;
 const server = createServer((socket) => {
   socket.on("error", () => {});
-  // A request of these tests fits into a packet.
+  // Each request of these tests fits in one packet.
   socket.on("data", () => {
     requests += 1;
     void play(socket);
@@ -60,7 +60,7 @@ const transports: [name: string, ask: () => Promise<ReadableStream<Uint8Array> |
   ["our HTTP layer", async () => (await providerFetch(url, request)).body],
 ];
 
-/** The meaning of what came, and of what it failed with. */
+/** The meaning of what arrived, and of the failure. */
 async function read(ask: () => Promise<ReadableStream<Uint8Array> | null>, answer: Answer): Promise<Meaning> {
   play = answer;
   let frames = "";

@@ -6,7 +6,7 @@ import { modelMessages } from "@/lib/turn/prompt";
 import { contextOf } from "./context";
 
 let models = 0;
-/** Another model each time, since refusals are remembered by model. */
+/** A new model each time, since refusals are remembered per model. */
 const contextFor = (provider: string, abilities = {}, nowMs?: () => number, name = `scripted-${++models}`) =>
   contextOf({ id: `${provider}:${name}`, provider, abilities }, nowMs);
 
@@ -132,7 +132,7 @@ describe("what a turn costs before its model is asked", () => {
       parts: [{ type: "text", text: `${n} ${index} ${text}` }],
     })).concat({ id: "question", role: "user", parts: [{ type: "text", text: "And now?" }] }) as ChatMessage[];
 
-  /** The mean of some rounds, each with a chat of its own: what one user's turn costs, warm. */
+  /** Mean over several rounds, each with its own chat: the warm cost of one user's turn. */
   async function cpuMs(messages: number, work: (history: ChatMessage[]) => Promise<unknown>, again = false) {
     const rounds = 20;
     const chats = Array.from({ length: rounds }, () => chatOf(messages));

@@ -42,7 +42,7 @@ it.each([
   ["no text", { nested: canary }],
 ])("I22: leaves %s out of code, type and parameter", (_, said) => {
   expect(failureFacts(failed(400, { code: said, type: said, param: said }))).toEqual(
-    // A parameter that is refused, whatever its name.
+    // A refused parameter, whatever its name.
     typeof said === "string" ? { refusal: "parameter", status: 400 } : { status: 400 },
   );
 });

@@ -6,7 +6,7 @@ import { type Provider, type Script, startProvider } from "@/test/provider";
 import { buildCatalogue } from "./catalogue";
 import { classifyFailure } from "./failure";
 
-/** In the key, in what the provider says, and in what is asked: none of it may come out. */
+/** Part of the key, the provider's message and the prompt: it must never come out. */
 const canary = "sk-canary-7f3a";
 
 let provider: Provider;
@@ -23,7 +23,7 @@ function ask(api: (typeof apis)[number], prompt: string, url = provider.url) {
   return streamText({ model, prompt: `${prompt} ${canary}`, onError: () => {} });
 }
 
-/** What a run sees: the text, the first error, and how it is said to have ended. */
+/** What a run sees: the text, the first error, and the reported ending. */
 async function outcome(result: ReturnType<typeof ask>, onText = () => {}) {
   let text = "";
   let error: unknown;
@@ -40,11 +40,11 @@ async function outcome(result: ReturnType<typeof ask>, onText = () => {}) {
 }
 
 const said = { error: { message: `Wrong key ${canary}`, type: "x", code: "x" } };
-/** For calls that are repeated before their failure is told. */
+/** For calls that are retried before their failure is reported. */
 const atOnce = { "retry-after-ms": "1" };
 const html = "<!doctype html><title>Not an API</title>";
 
-// Beside each other: three of them wait until the call was tried three times.
+// Concurrently: three of them wait for three attempts.
 describe.each(apis)("%s", { concurrent: true }, (api) => {
   it.each<[string, Script, TurnErrorCode, boolean, string]>([
     ["401", [{ answer: 401, body: said }], "provider_auth", false, ""],
@@ -114,7 +114,7 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
     expect(classifyFailure(error)).toMatchObject({ code: "provider_unavailable", retryable: true });
   });
 
-  // Not errors for the SDK: a run tells these ends from good ones by the reason.
+  // Not errors for the SDK: a run recognizes these endings by their finish reason.
   it.each<[string, Script, string]>([
     ["ends early", [{ text: "Hi" }], "Hi"],
     ["ends before any text", [{ headers: true }], ""],
@@ -129,7 +129,7 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
   });
 });
 
-/** Each class of refusal has a sentence of its own. */
+/** Each class of refusal has its own sentence. */
 const refusals: [name: string, status: number, code: string, failure: TurnErrorCode, sentence: RegExp][] = [
   ["credit", 429, "insufficient_quota", "provider_rate_limited", /credit .* used up/],
   ["a conversation that is too long", 400, "context_length_exceeded", "provider_invalid", /too long for the model/],

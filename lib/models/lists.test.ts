@@ -1,5 +1,4 @@
-// What servers say of their models, played by servers that say it, and what the catalogue makes of
-// it.
+// Model lists as servers report them, and the resulting catalogue.
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -13,7 +12,7 @@ import { providersOf } from "./providers/registry";
 
 type Answers = Record<string, unknown>;
 
-/** Answers a path with JSON, and 404 to others; `asked` are the paths, in order. */
+/** Answers listed paths with JSON and others with 404; `asked` records the requests in order. */
 async function serving(answers: Answers) {
   const asked: { path: string; headers: IncomingHttpHeaders; body: string }[] = [];
   const server = createServer(async (request, response) => {
@@ -236,7 +235,7 @@ describe("the list of Ollama", () => {
     const shows = () => asked.filter(({ path }) => path === "/api/show").length;
     const before = shows();
     // The server has unloaded its model, whose context stays known; only a model without a digest
-    // is asked about again.
+    // is queried again.
     answers["/api/ps"] = { models: [] };
     expect(await list()).toEqual(listed);
     expect(shows() - before).toBe(1);
@@ -272,7 +271,7 @@ describe("a catalogue with a wildcard", () => {
     ]);
     expect([catalogue.awaitsList, catalogue.knows(), catalogue.defaultId]).toEqual([false, true, "ollama:qwen3:8b"]);
     expect(catalogue.require("qwen3:8b").abilities.tools).toBe(true);
-    // As a page asks that was opened before.
+    // As requested by a page opened earlier.
     expect(catalogue.require("ollama:*").id).toBe("ollama:qwen3:8b");
     expect(catalogue.require("llama3.2").model).toBe(catalogue.require("ollama:llama3.2").model);
     expect(() => catalogue.require("ollama:absent")).toThrow(expect.objectContaining({ code: "bad_request" }));

@@ -31,7 +31,7 @@ const options = (question: string, passages: LocalOptions["sources"], said?: str
   prompt: question || " ",
   providerOptions: { rivulet: { question, sources: passages, ...(said && { said }) } },
 });
-/** Whole, so that nobody waits for the words. */
+/** Not streamed, so that nothing waits for the pacing of words. */
 const ask = (question: string, passages = sources) => generateText(options(question, passages));
 const stream = (question: string) => streamText(options(question, sources));
 
@@ -112,7 +112,7 @@ describe("the stream", () => {
     for await (const _ of stream("How are backups made?").textStream) arrivals.push(performance.now() - begun);
     expect(arrivals.length).toBeGreaterThan(5);
     expect(arrivals[0]).toBeLessThan(underLoad(100));
-    // 20 ms a word; timers may be late, never early by more than a millisecond a word.
+    // 20 ms per word; timers may be late, but never early by more than a millisecond per word.
     expect(arrivals.at(-1)).toBeGreaterThan((arrivals.length - 1) * 19);
   });
 

@@ -1,4 +1,5 @@
-// The answers of test/provider-text-answers.ts and test/provider-call-answers.ts, read whole, byte by byte, and cut at every byte.
+// The answers of test/provider-text-answers.ts and test/provider-call-answers.ts, read whole, byte
+// by byte, and cut at every byte.
 import { createOpenAI } from "@ai-sdk/openai";
 import { describe, expect, it } from "vitest";
 import { chunk, done, frame, hello, type Meaning, meaningOf, stop, usage } from "@/test/provider-answers";
@@ -37,7 +38,7 @@ describe("an answer with", () => {
     for (let end = 0; end < bytes.length; end++) {
       const cut = read([bytes.subarray(0, end)]);
       const { text, reasoning, calls, finish, failed } = right;
-      // Behind the reason of the end only usage is missing.
+      // After the finish reason only usage is missing.
       const expected =
         cut.finish === brokenOff
           ? { failed: null, begins: [true, true] }
@@ -142,7 +143,7 @@ describe("the Responses API, from an imitator that", () => {
   const good = { text: "Hello world.", finish: "stop", failed: null };
   const ran = { calls: [{ id: "a", name: "add_task", arguments: milk }], finish: "tool-calls", failed: null };
 
-  /** What the adapter makes of the canonical form. */
+  /** The adapter's reading of the canonical form. */
   async function read(pieces: Uint8Array[]) {
     const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
     const frames = framesOf([...pieces.flatMap((piece) => normaliser.read(piece)), ...normaliser.finish(false)]);

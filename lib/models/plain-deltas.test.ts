@@ -1,4 +1,4 @@
-// The shortcut must never read an event otherwise than the way around it does.
+// The fast path must read every event exactly like the slow path.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Item, JsonObject } from "./answer-events";

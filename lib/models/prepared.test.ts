@@ -20,7 +20,7 @@ const tools = {
   theirs: tool({ inputSchema }),
 };
 
-/** The names of the tools and the cap in the request. */
+/** The tool names and the cap in the request. */
 async function asked(abilities: () => Abilities, maxOutputTokens?: number) {
   const env = parseEnv({ OLLAMA_BASE_URL: provider.url });
   const ollama = providersOf(env, { servers: [] }).get("ollama");

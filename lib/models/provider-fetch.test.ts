@@ -20,7 +20,7 @@ import { classifyFailure } from "./failure";
 import { providerFetch } from "./provider-fetch";
 import { timeouts } from "./timeouts";
 
-/** Resolves with the port; closed, with its connections, after the test. */
+/** Resolves with the port; closed with its connections after the test. */
 async function listen(server: Server, host = "127.0.0.1"): Promise<number> {
   const sockets = new Set<Socket>();
   server.on("connection", (socket) => {
@@ -36,13 +36,13 @@ async function listen(server: Server, host = "127.0.0.1"): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Answers each request as it is told, in HTTP. */
+/** An HTTP server that answers each request with `answer`. */
 async function httpServer(answer: (request: IncomingMessage, response: ServerResponse, text: string) => void) {
   const server = createServer(async (request, response) => answer(request, response, await textOfRequest(request)));
   return `http://127.0.0.1:${await listen(server)}`;
 }
 
-/** Answers each request, which must fit into a packet, with whatever bytes. */
+/** Answers each request, which must fit in one packet, with arbitrary bytes. */
 async function tcpServer(answer: (socket: Socket) => void) {
   const server = createTcpServer((socket) => socket.on("data", () => answer(socket)));
   return `http://127.0.0.1:${await listen(server)}`;
@@ -65,7 +65,7 @@ function said(content: string, finish_reason: string | null = null): string {
 const streamHead = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 const httpChunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 
-/** A stream that says one text and then nothing; `closed` when its client has gone. */
+/** A stream that sends one text and then goes silent; `closed` when its client has left. */
 async function silentServer() {
   const closed = Promise.withResolvers<void>();
   const url = await httpServer((_, response) => {
@@ -350,7 +350,7 @@ describe("an abort", () => {
   });
 });
 
-/** What the SDK makes of it: the text before, the first error, and what a person may know of that. */
+/** The SDK's view: the text before, the first error, and its sentence for people. */
 async function ask(url: string, maxRetries = 0) {
   const model = wrapLanguageModel({
     model: createOpenAI({ baseURL: url, apiKey: "unused", fetch: providerFetch }).chat("scripted"),
@@ -486,7 +486,7 @@ it("leaves text that waits for a commit in the system, until its server can writ
   expect(server?.writableLength).toBe(0);
 });
 
-/** What it is when a hundred turns of the loop have not changed it. */
+/** The value once a hundred event-loop turns have not changed it. */
 async function settled(measure: () => number): Promise<number> {
   let last = measure();
   for (let turns = 0; turns < 100; turns++) {
@@ -510,7 +510,7 @@ it("goes through a proxy when Node is told of one", async () => {
   const seen: string[] = [];
   const proxy = createServer(async (request, response) => {
     seen.push(`${request.method} ${request.url} ${await textOfRequest(request)}`);
-    // A kept connection that has gone, once.
+    // Resets a kept-alive connection, once.
     if (request.url?.endsWith("/again") && seen.length === 2) request.socket.resetAndDestroy();
     else answer(request, response);
   });
@@ -594,7 +594,7 @@ describe("a streamed answer that comes otherwise than asked for", () => {
     const startMs = performance.now();
     expect((await ask(url)).text).toBe("Hello world.");
     expect(resets).toBe(1);
-    // The pause before an ordinary repetition is two seconds.
+    // The normal retry delay is two seconds.
     expect(performance.now() - startMs).toBeLessThan(underLoad(1_900));
   });
 });

@@ -8,7 +8,7 @@ function failed(statusCode: number, body: unknown): APICallError {
   return new APICallError({ message: "refused", url: "", requestBodyValues: {}, statusCode, responseBody });
 }
 
-/** The shapes of the bodies that servers send. */
+/** The shapes of error bodies that servers send. */
 const openai = (
   message: string,
   code: string | number | null = null,

@@ -16,12 +16,12 @@ const inputSchema = z.object({});
 const optional = { own: tool({ inputSchema, providerOptions: { rivulet: { optional: true } } }) };
 const brought = { theirs: tool({ inputSchema }) };
 
-/** A model nobody has asked yet. */
+/** A model that has not been called yet. */
 function freshModel(): ReadyModel["model"] {
   return buildCatalogue(parseEnv({ MODELS: "ollama:m", OLLAMA_BASE_URL: provider.url })).require().model;
 }
 
-/** Its answer, or what it failed with, and the names of the tools in each request it took. */
+/** Its answer or failure, and the tool names in each request it accepted. */
 async function ask(prompt: string, tools: ToolSet, model = freshModel(), ...scripts: Script[]) {
   provider.on(prompt, ...scripts);
   const before = provider.requests.length;
@@ -131,7 +131,7 @@ type Settings = {
   providerOptions?: Parameters<typeof streamText>[0]["providerOptions"];
 };
 
-/** The answer, or null when the call failed, and the caps in the requests that the provider received. */
+/** The answer, or null when the call failed, and the caps in the provider's requests. */
 async function askCapped(prompt: string, maxOutputTokens: number, ...scripts: Script[]) {
   return askWith({ prompt, maxOutputTokens }, ...scripts);
 }

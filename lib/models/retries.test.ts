@@ -13,7 +13,7 @@ afterAll(() => provider.close());
 
 let asks = 0;
 
-/** Calls a model whose provider plays these scripts, one after the other. */
+/** Calls a model whose provider plays these scripts in turn. */
 async function call(scripts: Script[], abortSignal?: AbortSignal) {
   const question = `question ${++asks}!`;
   provider.on(question, ...scripts);
@@ -43,7 +43,7 @@ describe("a call that fails before it says anything", () => {
       says("Good day."),
     ]);
     expect({ outcome, requests }).toEqual({ outcome: true, requests: 3 });
-    // The SDK's own pause would be two seconds.
+    // The SDK's default backoff would be two seconds.
     expect(tookMs).toBeLessThan(underLoad(1_900));
   });
 

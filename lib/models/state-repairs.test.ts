@@ -1,5 +1,4 @@
-// Refusals of what goes back to a provider of its own answers, over real HTTP: asked once more in
-// the form that is taken.
+// A provider refuses its own returned state, over real HTTP: retried once in a form it accepts.
 import { type ModelMessage, streamText } from "ai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseEnv } from "@/lib/env";
@@ -36,10 +35,7 @@ const call = (toolCallId: string, thoughtSignature?: string): ModelMessage[] => 
   },
 ];
 
-/**
- * The assistant's messages in each request, for a conversation with a call in an earlier turn and
- * in this one.
- */
+/** Each request's assistant messages, after a call in an earlier turn and one in this turn. */
 async function ask(question: string, messages: ModelMessage[], ...scripts: Script[]): Promise<Sent[][]> {
   provider.on(question, ...scripts);
   const before = provider.requests.length;

@@ -9,7 +9,8 @@ import { ProviderTimeoutError } from "./timeouts";
 let provider: Provider;
 beforeAll(async () => {
   provider = await startProvider();
-  // The first call loads code: on a busy machine for longer than the limits of these tests, before anything is sent.
+  // The first call loads code, which on a busy machine may exceed these tests' limits before
+  // anything is sent.
   for (const api of apis) await generateText({ model: modelWith(api, 60_000, 60_000), prompt: "warm up" });
 });
 afterAll(() => provider.close());
@@ -80,7 +81,7 @@ it("gives up an answer asked for whole", async () => {
 });
 
 it("lets a slow answer run that is never silent for too long", async () => {
-  // Two seconds in all, twenty silences of 100 ms each.
+  // Two seconds in total, with twenty gaps of 100 ms each.
   provider.on("slow", [{ tokens: "word ".repeat(20).trim(), perSecond: 10 }, { finish: "stop" }]);
   const result = streamText({ model: modelWith("chat", 1000, 1000), prompt: "slow" });
   expect(await result.text).toBe("word ".repeat(20).trim());
@@ -96,7 +97,7 @@ it("does not count the time of a slow reader", async () => {
   const types: string[] = [];
   for (let part = await reader.read(); !part.done; part = await reader.read()) {
     types.push(part.value.type);
-    // Twice the limit between two reads: the thing under test is time itself.
+    // Twice the limit between two reads: time itself is under test.
     if (part.value.type === "text-delta") await new Promise((resolve) => setTimeout(resolve, 200));
   }
   expect(types.at(-1)).toBe("finish");

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { countTokens } from "./token-count";
 
 const million = 1_000_000;
-/** Always the same. */
+/** Deterministic. */
 function randomLetters(length: number): string {
   let state = 7;
   return Array.from({ length }, () => {
@@ -39,7 +39,7 @@ describe.each(Object.entries(texts))("of %s", (name, unit) => {
     let longestMs = 0;
     let since = process.cpuUsage();
     let counting = true;
-    // CPU time, since other processes of a busy machine hold this one too.
+    // CPU time, since other processes of a busy machine delay this one too.
     const tick = () => {
       const { user, system } = process.cpuUsage(since);
       longestMs = Math.max(longestMs, (user + system) / 1_000);

@@ -182,7 +182,7 @@ describe("sample documents", () => {
     for (const { id } of documents) {
       expect(await requireDocument(user, id)).toMatchObject({ id });
       await deleteDocument(user, id);
-      // From here on it is as unknown as any other.
+      // From here on it is like any unknown document.
       await expect(deleteDocument(user, id)).rejects.toMatchObject({ status: 404 });
       await expect(requireDocument(user, id)).rejects.toMatchObject({ status: 404 });
       expect(await search(user, "heartbeat", { documentIds: [id] })).toEqual([]);
@@ -218,7 +218,7 @@ describe("sample documents", () => {
     expect(await search(user, "heartbeat")).toEqual([]);
     expect(await search(user, "pulse")).toMatchObject([{ title: "Protocol 2" }]);
     expect(await search(other, "pulse")).toEqual([]);
-    // A file that cannot be read is no reason to forget what it said.
+    // An unreadable file must not delete its stored content.
     await rm(path.join(folder, "docs/protocol.md"));
     await refreshSamples();
     expect(await search(user, "pulse")).toHaveLength(1);

@@ -205,7 +205,7 @@ describe("a hostile question", () => {
 
 it("plans every search for its own values: a generic plan at the sixth call knows neither the owner nor the words", async () => {
   for (let call = 0; call < 12; call++) expect(await search(user, "backups every night")).not.toEqual([]);
-  // One statement for each connection of the pool: none may hold the search as a prepared one.
+  // One statement per connection of the pool: none may hold the search as a prepared statement.
   const prepared = await Promise.all(
     Array.from(
       { length: 10 },

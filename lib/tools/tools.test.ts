@@ -22,7 +22,7 @@ type Call = (
 
 let calls = 0;
 
-/** The tools as the SDK calls them: arguments parsed by the schema, then `execute`. */
+/** Calls tools like the SDK: arguments parsed by the schema, then `execute`. */
 function callerOf(tools: ToolSet): Call {
   return async (name, input = {}, options = {}) => {
     const tool = tools[name];
@@ -81,7 +81,7 @@ describe("the task list", () => {
     expect(await titles({ status: "completed" })).toEqual(["Buy milk"]);
     expect((await call("delete_task", { task_id: 2 })).deleted.title).toBe("Call Anna");
     expect(await titles({ status: "all" })).toEqual(["Buy milk"]);
-    // A number that the conversation has spoken of never comes to mean another task.
+    // A number mentioned in the conversation never names another task later.
     expect((await call("add_task", { title: "Third" })).task.task_id).toBe(3);
     expect(reported).toEqual([]);
   });
@@ -212,7 +212,7 @@ describe("every tool", () => {
     const userId = uuidv7();
     const reported: unknown[] = [];
     const call = callerOf(toolsFor(userId, (error) => reported.push(error)));
-    // Nobody's list: the owner is gone.
+    // The list's owner is gone.
     const failure = await call("add_task", { title: "canary" }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ToolFailure);
     expect(String(failure)).toBe(
@@ -238,7 +238,7 @@ describe("every tool", () => {
     });
     await sql.end();
     await expect(call("add_task", { title: "too late" }, options)).rejects.toThrow(ToolFailure);
-    // What had begun is carried out, as the contract says.
+    // Started work completes, as the contract says.
     const list = async () => (await call("list_tasks")).tasks.map(({ title }) => title);
     await expect.poll(list, { interval: 10, timeout: 10_000 }).toEqual(["under way"]);
     expect(reported).toEqual([]);
@@ -255,7 +255,7 @@ describe("every tool", () => {
         where wait_event_type = 'Lock' and datname = current_database() and query like '%"tasks"%'`;
       await expect.poll(waiting, { interval: 10, timeout: 10_000 }).toHaveLength(1);
       const lockUser = () => other`select 1 from users where id = ${userId} for update skip locked`;
-      // Its transaction counts under the user's row.
+      // Its transaction counts under the lock on the user's row.
       expect(await lockUser()).toHaveLength(0);
       await added;
       expect(await lockUser()).toHaveLength(1);

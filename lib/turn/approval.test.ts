@@ -96,7 +96,7 @@ async function run(key: string, setup: Setup = {}) {
     onChunk?.(chunk);
   }
   const message = await foldChunks(chunks);
-  // What is stored gives the same message again.
+  // Refolding what is stored gives the same message.
   expect((await foldChunks(unfoldMessage(message))).parts).toEqual(message.parts);
   const parts = message.parts.filter(isToolUIPart);
   return { turnId, chunks, message, states: parts.map(({ state }) => state), parts, text: textOf(message) };
@@ -104,7 +104,7 @@ async function run(key: string, setup: Setup = {}) {
 
 type Asked = Awaited<ReturnType<typeof run>>;
 
-/** As lib/chats begins the log of the turn that carries a decision out. */
+/** The log of the turn that executes a decision, as lib/chats starts it. */
 function decidedLog({ message }: Asked, ...approved: boolean[]): TurnChunk[] {
   const id = turnIds[1] as string;
   const identity = { turnId: id, chatId: "chat-0001", messageId: `answer-${id}`, userMessageId: "question" };

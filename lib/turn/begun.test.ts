@@ -41,7 +41,7 @@ const text = (...deltas: string[]): TurnChunk[] => [
 const call: TurnChunk = { type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} };
 const result: TurnChunk = { type: "tool-output-available", toolCallId: "c", output: "12:00" };
 
-/** The parts of an answer that said this and was then interrupted. */
+/** The parts of an interrupted answer with these chunks. */
 async function partsOf(chunks: TurnChunk[]): Promise<ChatMessage["parts"]> {
   const open = new OpenParts();
   for (const chunk of chunks) open.see(chunk);
@@ -153,7 +153,7 @@ describe("what is kept of an answer", () => {
         if ("preliminary" in part && part.preliminary) return false;
         return !("errorText" in part && part.errorText === unfinishedTool);
       });
-      // The SDK shows a step with the first thing in it, here how the turn stands.
+      // The SDK shows a step with its first content, here the turn's status.
       const again = await foldChunks([...head, ...keptChunks(parts), status("generate", "active")]);
       expect(again.parts.map(telling)).toEqual(known.map(telling));
     }

@@ -11,7 +11,7 @@ import {
 } from "./context-window";
 import { sizeOf } from "./prompt-size";
 
-/** A token a character: sums can be done by hand. */
+/** One token per character: sums can be done by hand. */
 function portsOf(context: ModelContext | number): ContextPorts & { counted: string[] } {
   const counted: string[] = [];
   return {
@@ -65,7 +65,7 @@ function windowOf(conversation: Partial<Conversation>, ports: ContextPorts): Con
   return new ContextWindow({ ...defaults, instructions: "Be brief.", maxOutputTokens: 100, ...conversation }, ports);
 }
 
-/** `count` exchanges of 2 × (100 characters and what a message costs), then a question. */
+/** `count` exchanges of 2 × (100 characters plus a message's overhead), then a question. */
 function chat(count: number, answer = (id: string) => said(id, "a".repeat(100))): ChatMessage[] {
   const past = Array.from({ length: count }, (_, n) => [user(`q${n}`, "q".repeat(100)), answer(`a${n}`)]);
   return [...past.flat(), user("question", "And now?")];
@@ -105,7 +105,7 @@ describe("a conversation that fits", () => {
 
 describe("a conversation that is too long", () => {
   it("loses its oldest exchanges, question and answer together", async () => {
-    // An exchange has 216 tokens.
+    // An exchange takes 216 tokens.
     const window = windowOf({ history: chat(20) }, portsOf(1_000));
     const { messages } = await window.fit([]);
     expect(messages.map(({ role }) => role)).toEqual([...Array(4).fill(["user", "assistant"]).flat(), "user"]);

@@ -13,7 +13,7 @@ function openAfter(chunks: TurnChunk[]): OpenParts {
   return open;
 }
 
-/** All places where a turn may be cut, and every way in which it then ends. */
+/** Every place where a turn may be cut, and every way it may then end. */
 const cuts = richTurn.slice(0, -3).map((_, index) => richTurn.slice(0, index + 1));
 const ends: { status: FinalState; terminal: string }[] = [
   { status: "complete", terminal: "finish" },

@@ -7,7 +7,7 @@ import { richTurn } from "./rich-turn";
 
 const turnId = "01940000-0000-7000-8000-000000000001";
 
-/** As it lies in the database: what is undefined is not there. */
+/** As stored in the database: without undefined fields. */
 const stored = <T>(value: T): T => JSON.parse(JSON.stringify(value)) as T;
 
 async function refold(message: ChatMessage): Promise<ChatMessage> {
@@ -86,7 +86,7 @@ describe("unfoldMessage is the way back", () => {
       const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
       const message = stored(await foldChunks([...begin, ...ending]));
       expect(await refold(message)).toEqual(message);
-      // Numbered backwards from the terminal's seq, so it must not need more chunks than the log had.
+      // Numbered backwards from the terminal's seq: must not need more chunks than the log had.
       expect(unfoldMessage(message).length).toBeLessThanOrEqual(cut + ending.length);
     }
     const message = stored(await foldChunks(richTurn));

@@ -1,5 +1,5 @@
-// What each provider's own package sends back of an earlier turn with a call: the body of the later request, against a server
-// that streams the provider's bytes.
+// What each provider's own package sends back of an earlier turn with a call: the body of the later
+// request, against a server that streams the provider's bytes.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type ModelMessage, tool } from "ai";
@@ -16,7 +16,7 @@ import { type RunInput, runTurn } from "./run";
 type Body = Record<string, unknown>;
 type Refusal = { type: "error"; error: { type: string; message: string } };
 
-/** Answers with one reply after the other, and keeps what it is asked. */
+/** Answers with these replies in turn, and records the requests. */
 async function serving({ contentType }: wires.Wire, ...replies: (Buffer | Refusal)[]) {
   const bodies: Body[] = [];
   const server = createServer(async (request, response) => {
@@ -41,7 +41,7 @@ type Case = [
   model: string,
   wire: wires.Wire,
   variables: (url: string) => Record<string, string>,
-  /** The field of the request that holds the conversation, and what of it comes back. */
+  /** The request field with the conversation, and the returned parts in it. */
   field: string,
   answers: object[],
 ];
@@ -148,7 +148,7 @@ const cases: Case[] = [
 
 const weather = tool({ inputSchema: z.object({ city: z.string() }), execute: async () => ({ degrees: -3 }) });
 
-/** The history with a question more, and with its answer as it is stored. */
+/** The history plus a question and its stored answer. */
 async function ask(history: ChatMessage[], text: string, model: Pick<RunInput, "model" | "modelId">) {
   const question: ChatMessage = { id: "q", role: "user", parts: [{ type: "text", text }] };
   const turn = runTurn(
@@ -228,6 +228,7 @@ it("Anthropic is asked once more without the thinking of earlier turns that it r
   const { id: modelId, model } = anthropic(url);
   await ask(await ask([], "How is the weather?", { modelId, model }), "And now?", { modelId, model });
   const thoughts = bodies.map((body) => JSON.stringify(body.messages).match(/"thinking":"[^"]+/g)?.length ?? 0);
-  // The question, with its call, with an earlier turn, with a call more, and without the earlier turn's.
+  // The question, with its call, with an earlier turn, with another call, and without the earlier
+  // turn's.
   expect(thoughts).toEqual([0, 1, 2, 3, 1]);
 });

@@ -9,14 +9,14 @@ const text = (delta: string, id = "a"): TurnChunk => ({ type: "text-delta", id, 
 const logged = (chunks: TurnChunk[]): LoggedChunk[] =>
   chunks.map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
 
-/** Every string JavaScript has: whole characters of all planes, and halves of them. */
+/** Every possible JavaScript string: characters of all planes, and lone surrogates. */
 const anyText = fc.string({
   unit: fc.oneof(
     fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
     fc.integer({ min: 0xd800, max: 0xdfff }).map((code) => String.fromCharCode(code)),
   ),
 });
-/** A pair at every second place, so that each border has one before it or across it. */
+/** A surrogate pair at every second index, so that each boundary has one before or across it. */
 const longText = fc
   .tuple(fc.constantFrom("", "x"), anyText, fc.integer({ min: 8_191, max: 17_000 }))
   .map(([shift, piece, pairs]) => `${shift}${"😀".repeat(pairs)}${piece}`);

@@ -3,7 +3,7 @@ import type { TurnChunk } from "./chunks";
 import { foldChunks, unfoldParts } from "./fold";
 import { generateStatus, isWaiting, ReasoningTimes, reasoningMs } from "./model-status";
 
-/** Each chunk at the time at which it comes, and what follows it. */
+/** Each chunk at its time, followed by the status that it causes. */
 function told(times: ReasoningTimes, chunks: [atMs: number, chunk: TurnChunk][]): TurnChunk[] {
   return chunks.flatMap(([atMs, chunk]) => [chunk, times.see(chunk, () => atMs) ?? []].flat());
 }

@@ -11,7 +11,7 @@ function source(fields: Partial<Source>): Source {
   return { ...document, title: "Rivers", filename: "rivers.txt", ordinal: 1, score: 1, text: "Water.", ...fields };
 }
 
-/** The tags of the fence in order, without their attributes. */
+/** The fence's tags in order, without attributes. */
 function fenceOf(quotation: string): string[] {
   const passages = quotation.slice(quotation.indexOf("\n\n"));
   return Array.from(passages.matchAll(/<\/?passage\S*?(?=[ >])/g), ([tag]) => tag);
@@ -42,7 +42,7 @@ describe("quotePassages", () => {
       fc.property(documents, (fields) => {
         const quotation = quotePassages(fields.map(source), code);
         expect(fenceOf(quotation)).toEqual(fields.flatMap(() => one));
-        // A title cannot leave its attribute, or its line.
+        // A title cannot escape its attribute or its line.
         const heads = quotation.split("\n").filter((line) => line.startsWith(`<passage-${code} `));
         expect(heads).toHaveLength(fields.length);
         for (const head of heads) expect(head).toMatch(/^<passage-[0-9a-f]+ number="1" title="[^"<]*" file="[^"<]*">$/);

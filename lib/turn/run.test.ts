@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(() => provider.close());
 
-/** Not the SDK's own union of all that may name a model: its size is beyond the compiler here. */
+/** Not the SDK's union of everything that may name a model: too large for the compiler here. */
 type Model = ReadyModel["model"];
 
 const apis = ["chat", "responses"] as const;
@@ -61,7 +61,7 @@ const identity = {
 
 type Setup = Partial<Omit<RunInput, "model">> & { model: Model; ports?: Partial<RunPorts>; halt?: AbortController };
 
-/** Runs a turn to its end. `onChunk` sees each chunk before the next is asked for. */
+/** Runs a turn to its end. `onChunk` sees each chunk before the next is pulled. */
 async function run(
   question: string,
   { ports, halt = new AbortController(), begun = [], ...input }: Setup,
@@ -98,7 +98,7 @@ async function run(
     onChunk(chunk);
   }
 
-  // True of every turn, however it ends.
+  // Holds for every turn, however it ends.
   const problems: unknown[] = [];
   const message = await foldChunks(chunks, (problem) => problems.push(problem));
   expect(problems).toEqual([]);
@@ -112,7 +112,7 @@ async function run(
   return { chunks, names: namesOf(chunks), reported, message, text: textOf(message), metadata };
 }
 
-/** The order of a turn, deltas of one part as one. */
+/** The order of a turn's chunks, with deltas of one part merged. */
 function namesOf(chunks: TurnChunk[]): string[] {
   return chunks
     .map((chunk) => {
@@ -218,7 +218,7 @@ describe.each(apis)("over the %s API", (api) => {
       expect(prompt.endsWith(`\n\n${question}`)).toBe(true);
       expect(prompt).toContain(order);
     }
-    // The instructions are the same whatever the documents say.
+    // The instructions are the same, whatever the documents say.
     const [first, second] = [await provider.request(question, 1), await provider.request(question, 2)];
     const instructions = ({ body }: typeof first) => ((body.messages ?? body.input) as unknown[])[0];
     expect(instructions(first)).toEqual(instructions(second));
@@ -630,7 +630,7 @@ it("passes reasoning on", async () => {
 
 describe("while the answer has not begun", () => {
   const impatient = { quietMs: 30, settleMs: 10 };
-  /** Opens a gate of the provider when a status comes. */
+  /** Opens a gate of the provider when a status arrives. */
   const opens =
     (gates: Record<string, string>) =>
     (chunk: TurnChunk): void => {
@@ -648,7 +648,7 @@ describe("while the answer has not begun", () => {
   const waits = (question: string, gates: Record<string, string>) => {
     const halt = new AbortController();
     const ports = { onModelPhase: (listener: PhaseListener) => onModelPhase(halt.signal, listener, impatient) };
-    // A server that asks for a key keeps its models loaded.
+    // A server that requires a key keeps its models loaded.
     return run(question, { model: scripted("chat", provider.url, ""), halt, ports }, opens(gates));
   };
 

@@ -11,7 +11,7 @@ import { modelSteps, type Prompt, StepsEnd } from "./steps";
 const apis = ["chat", "responses"] as const;
 type Api = (typeof apis)[number];
 
-// Two providers count their requests alike, so that what one is asked can be compared with what the other is.
+// Two providers number their requests alike, so that their requests can be compared.
 let ours: Provider;
 let theirs: Provider;
 let refusing: Provider;
@@ -27,7 +27,7 @@ function modelOf(provider: Provider, api: Api) {
   return buildCatalogue(parseEnv(variables)).require().model;
 }
 
-/** How often each was called is told by what it answers. */
+/** Each result contains the number of calls so far. */
 function toolbox() {
   let calls = 0;
   const inputSchema = z.object({ city: z.string() });
@@ -54,7 +54,7 @@ async function run(api: Api, question: string): Promise<Run> {
   return { chunks, end };
 }
 
-/** The same by the SDK's own loop. */
+/** The same through the SDK's own loop. */
 async function reference(api: Api, question: string): Promise<Run> {
   const chunks: TurnChunk[] = [];
   const end = new StepsEnd();
@@ -84,7 +84,7 @@ function asked(question: string): Prompt {
   return { fit: async (said) => ({ messages: [{ role: "user", content: question }, ...said] }), shrink: () => false };
 }
 
-/** What a provider's id is replaced by is nobody's business but that it is another one; the SDK's sentences are not ours. */
+/** Ids are replaced by any other id; the SDK's error sentences are not ours. */
 function comparable({ chunks, end }: Run) {
   const names = new Map<string, string>();
   const named = chunks.map((chunk) => {
@@ -231,7 +231,7 @@ describe.each(apis)("over the %s API, as streamText does it", (api) => {
     );
     const answer = fc
       .tuple(fc.array(step, { minLength: 1, maxLength: 5 }), fc.constantFrom("stop", "tool_calls", "length" as const))
-      // The SDK's loop lets a model mend a call that was cut off with its answer, up to ten times.
+      // The SDK's loop lets a model repair a call cut off with its answer, up to ten times.
       .filter(([steps, finish]) => finish !== "length" || !steps.some(isWrongCall))
       .map(([steps, finish]): Script => [...steps, { finish }]);
     await fc.assert(

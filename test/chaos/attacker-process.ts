@@ -1,9 +1,10 @@
-// One bad neighbour in a process of its own, so that what its attacks cost the client is not the test's. Started by
-// one-bad-neighbour.test.ts; takes the name of an attack, sends back how often each status came.
+// One bad neighbour in a separate process, so that its client-side cost does not count against the
+// test. Started by one-bad-neighbour.test.ts; receives an attack's name and returns how often each
+// status occurred.
 import { attacks, type Target } from "./attacks.ts";
 
 export type Order = { attack: string; target: Target; forMs: number };
-/** Requests by status; 0: no answer, or given up. */
+/** Requests by status; 0: no response, or aborted. */
 export type Toll = Record<string, number>;
 
 process.on("message", async ({ attack, target, forMs }: Order) => {

@@ -1,13 +1,14 @@
-// What a hostile or merely heavy guest sends, one function an attack. Each call is one round of requests and resolves with their
-// statuses; `attacker-process.ts` repeats it. Everything here is an ordinary use of the public API.
+// What a hostile or merely heavy guest sends, one function per attack. Each call is one round of
+// requests and resolves to their statuses; `attacker-process.ts` repeats it. Everything here is
+// ordinary use of the public API.
 import { randomBytes, randomInt, randomUUID } from "node:crypto";
 
 export type Target = { url: string; token: string };
 export type Attack = (target: Target) => Promise<number[]>;
 
-/** Requests of one round. */
+/** Requests per round. */
 const parallel = 30;
-/** Longer than any answer takes; a request that hangs counts as status 0. */
+/** Longer than any answer takes; a hung request counts as status 0. */
 const giveUpMs = 20_000;
 
 async function statusOf({ url, token }: Target, path: string, init: RequestInit = {}): Promise<number> {
@@ -20,7 +21,7 @@ async function statusOf({ url, token }: Target, path: string, init: RequestInit 
     await answer.arrayBuffer();
     return answer.status;
   } catch (error) {
-    // Closed by the server while a body was still being sent, or aborted by this side on purpose.
+    // Closed by the server while sending a body, or aborted here on purpose.
     if (error instanceof Error) return 0;
     throw error;
   }
@@ -60,12 +61,15 @@ function rawMultipart(target: Target, parts: number): Promise<number> {
   });
 }
 
-/** A request that is given up at a random moment of its first 60 ms. */
+/** A request aborted at a random moment within its first 60 ms. */
 function leaveEarly(target: Target, path: string, init: RequestInit = {}): Promise<number> {
   return statusOf(target, path, { ...init, signal: AbortSignal.timeout(randomInt(1, 60)) });
 }
 
-/** By name, as test titles show them. `slowBrackets` and `manyParts` in a prompt name answers of the scripted provider. */
+/**
+ * By name, as in test titles. `slowBrackets` and `manyParts` in a prompt select answers of the
+ * scripted provider.
+ */
 export const attacks: Record<string, Attack> = {
   "a heading of 120 kB of spaces": (target) => times(3, () => upload(target, "x.md", `# a${" ".repeat(120_000)}b`)),
   "80,000 images that never close": (target) => times(3, () => upload(target, "x.md", `# ${"![".repeat(80_000)}`)),
@@ -84,7 +88,7 @@ export const attacks: Record<string, Attack> = {
       ),
     ),
   "messages of a million characters": (target) => times(5, () => ask(target, ["word ".repeat(199_990)], "local")),
-  // With a question that finds something, so that the answer is compared with its sources.
+  // With a question that finds sources, so that the answer is compared with them.
   "answers of 100 kB of brackets": (target) =>
     times(5, () => ask(target, ["What is a rivulet? slowBrackets"], "openai:scripted")),
   "answers of 2,000 parts": (target) =>

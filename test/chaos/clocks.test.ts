@@ -1,5 +1,6 @@
-// Two servers of one database whose clocks are a day or two apart, and clocks that jump while turns run (libfaketime).
-// Only the database's clock may decide who holds a lease, what is old and what has expired.
+// Two servers of one database with clocks a day or two apart, and clocks that jump while turns run
+// (libfaketime). Only the database's clock may decide who holds a lease, what is old and what has
+// expired.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -19,7 +20,7 @@ const folder = mkdtempSync(path.join(tmpdir(), "rivulet-clocks-"));
 const tokens = ["One", " two", " three"];
 const day = 86_400;
 
-/** Seconds this server is ahead of the database. It sees a change within a second. */
+/** Seconds this server's clock is ahead of the database. The server picks it up within a second. */
 const setClock = (name: "a" | "b", seconds: number) =>
   writeFileSync(path.join(folder, name), `${seconds < 0 ? "" : "+"}${seconds}\n`);
 
@@ -27,17 +28,17 @@ async function startServer(name: "a" | "b", port?: number): Promise<TestServer> 
   return cluster.start({
     port,
     env: {
-      // What the program would set for a command it runs itself.
+      // The preload that faketime sets for its commands.
       LD_PRELOAD: execFileSync("faketime", ["-f", "+0", "printenv", "LD_PRELOAD"], { encoding: "utf8" }).trim(),
       FAKETIME_TIMESTAMP_FILE: path.join(folder, name),
       FAKETIME_CACHE_DURATION: "1",
-      // As on a machine whose clock is set: only the time of day is another one.
+      // As on a machine whose clock is set: only the time of day changes.
       FAKETIME_DONT_FAKE_MONOTONIC: "1",
     },
   });
 }
 
-/** By the `Date` of an answer. */
+/** From a response's `Date` header. */
 async function aheadBySeconds(server: TestServer): Promise<number> {
   const { headers } = await fetch(`${server.url}/api/health`);
   return Math.round((Date.parse(headers.get("date") as string) - Date.now()) / 1_000);
@@ -59,7 +60,7 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 type Live = { key: string; stream: EventStream; reader: EventStream; turnId: string; chatId: string };
 
-/** A turn of `server` that stands still behind its second token, followed on the other one too. */
+/** A turn on `server` that pauses after its second token, followed on the other server too. */
 async function runningTurn(server: TestServer, chatId?: string): Promise<Live> {
   const key = newKey();
   cluster.provider.on(key, gated(key, tokens));
@@ -78,7 +79,7 @@ async function finish({ key, stream, reader, turnId, chatId }: Live, server: Tes
     expect([follower.text, outline(follower.chunks).at(-1)]).toEqual([tokens.join(""), "finish"]);
   }
   const [turn] = await cluster.sql`select epoch, state from turns where id = ${turnId}`;
-  // Nobody had taken it over.
+  // No takeover happened.
   expect(turn).toEqual({ epoch: 1, state: "complete" });
   expect(textOf(await cluster.answer(chatId, { server }))).toBe(tokens.join(""));
 }
@@ -172,7 +173,7 @@ test("I16 I3 I10: a clock that jumps a day forward and two back under a turn cha
   countCases(context, sized(1, 2) * jumps.length);
 });
 
-// Each server prunes once a minute: only the whole run has the time.
+// Each server prunes once a minute: only the full run has the time.
 for (const name of sized([], ["I16: a server in the future prunes nothing that is fresh"]))
   test(name, async () => {
     const stream = await cluster.send(newKey());

@@ -1,5 +1,6 @@
-// What model.test.ts does to two servers and two tabs, and what it holds them to. The model is the log as it was last seen:
-// of each turn the committed chunks, to which some may be added, and once there is a terminal, none.
+// The commands and invariants of model.test.ts, on two servers and two tabs. The model is the log
+// as last seen: each turn's committed chunks. Chunks may only be appended, and none after a
+// terminal.
 import { randomUUID } from "node:crypto";
 import fc from "fast-check";
 import { expect } from "vitest";
@@ -17,14 +18,14 @@ const terminals: Record<FinalState, string> = {
   interrupted: "error",
 };
 
-/** The chunks of each turn of the chat, as stored. */
+/** The stored chunks of each turn of the chat. */
 export type Model = { logs: Map<string, string[]> };
 
-/** A tab has followed at most one turn, over as many connections as it took. */
+/** A tab has followed at most one turn, over any number of connections. */
 type Tab = { turnId: string; stream: EventStream } | null;
 type Command = fc.AsyncCommand<Model, Conversation>;
 
-/** Where the servers are, also while one of them starts again. */
+/** The servers' addresses, also while one of them restarts. */
 export class Servers {
   readonly #cluster: Cluster;
   readonly #up: Promise<TestServer>[];
@@ -38,7 +39,7 @@ export class Servers {
     return this.#up[index] as Promise<TestServer>;
   }
 
-  /** The other one is there meanwhile. */
+  /** The other server stays up. */
   async kill(index: number): Promise<void> {
     const server = await this.get(index);
     await server.kill("SIGKILL");
@@ -56,7 +57,7 @@ export class Conversation {
   chatId = randomUUID();
   tabs: [Tab, Tab] = [null, null];
   #lastSend: { text: string; messageId: string; turnId: string } | null = null;
-  /** The provider waits behind so many words. */
+  /** The provider waits after this many words. */
   #opened = 0;
   #key = "";
 
@@ -74,7 +75,10 @@ export class Conversation {
     return this.cluster.api<T>(method, path, { server: await this.servers.get(index) });
   }
 
-  /** Asks something new, or what is in `body`: refused while a turn of the chat runs, and otherwise answered. */
+  /**
+   * Sends a new question, or what `again` asks for: refused while a turn of the chat runs,
+   * otherwise answered.
+   */
   async ask(tab: number, server: number, again?: { trigger: string }): Promise<void> {
     const runningBefore = await this.#running();
     const [text, messageId] = [newKey(), randomUUID()];
@@ -86,7 +90,7 @@ export class Conversation {
       return;
     }
     if (again && stream.status !== 200) {
-      // Nothing to answer again, or an answer that has nothing more to come.
+      // Nothing to answer again, or an answer that cannot be continued.
       expect([400, 404]).toContain(stream.status);
       const states = await this.#states();
       const last = states.at(-1);
@@ -104,7 +108,7 @@ export class Conversation {
     this.#follow(tab, turnId, stream);
   }
 
-  /** The same send once more: the same turn, whatever became of it. */
+  /** Repeats the same send: it must get the same turn, whatever its state. */
   async repeat(tab: number, server: number): Promise<void> {
     const sent = this.#lastSend;
     if (!sent) return;
@@ -115,7 +119,7 @@ export class Conversation {
     this.#follow(tab, sent.turnId, stream);
   }
 
-  /** The provider says one word more, or all that are left. */
+  /** The provider emits `count` more words, or all that are left. */
   say(count: number): void {
     for (let word = 0; word < count && this.#opened < words.length; word++) {
       this.cluster.provider.open(gateOf(this.#key, this.#opened));
@@ -162,7 +166,7 @@ export class Conversation {
     this.chatId = randomUUID();
   }
 
-  /** Tabs first: what they hold by then must be in the log that is read afterwards. */
+  /** Tabs first: what they hold now must be in the log, which is read afterwards. */
   async check(model: Model): Promise<void> {
     const held = this.tabs.map((tab) => tab && { turnId: tab.turnId, data: dataOf(tab.stream) });
     const logs = await this.#logs();
@@ -178,7 +182,9 @@ export class Conversation {
     model.logs = logs;
   }
 
-  /** Everything the provider has is said, every tab comes back until it has the end; then all that is stored agrees. */
+  /**
+   * Emits everything and reconnects each tab until it has the end; all stored data must then agree.
+   */
   async finish(model: Model): Promise<void> {
     this.say(words.length);
     for (const index of [0, 1]) {
@@ -210,7 +216,7 @@ export class Conversation {
     this.tabs[tab] = { turnId, stream };
   }
 
-  /** Turns of the chat in the order in which they began. */
+  /** The chat's turns in start order. */
   async #states(): Promise<{ id: string; state: TurnState; messageId: string; continues: string | null }[]> {
     return this.cluster.sql`
       select id, state, message_id as "messageId", request->>'continues' as continues from turns
@@ -233,7 +239,7 @@ function dataOf({ frames }: EventStream): string[] {
   return frames.flatMap(({ data, id }) => (id === undefined ? [] : [data]));
 }
 
-/** A log as readers get it: without what only the model's provider can read. */
+/** A log as readers get it: without data only the model's provider can read. */
 function shownOf(log: string[]): string[] {
   return log.map((json) => {
     const chunk = JSON.parse(json) as TurnChunk;
@@ -248,7 +254,7 @@ function endsTurn(json: string): boolean {
 const tab = fc.nat({ max: 1 });
 const server = fc.nat({ max: 1 });
 
-/** What is done more often stands here more often. */
+/** Weighted by repetition. */
 export function commands(): fc.Arbitrary<Command>[] {
   const send = fc.tuple(tab, server).map((on) => command(`send ${on}`, (real) => real.ask(...on)));
   const say = fc.integer({ min: 1, max: 3 }).map((count) => command(`say ${count}`, async (real) => real.say(count)));

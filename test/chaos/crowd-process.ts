@@ -1,5 +1,6 @@
-// Thousands of readers in a process of their own, so that what they cost is not the server's and not the test's. Started
-// and spoken to by crowd.ts. Each reader checks that the ids it gets are 1, 2, 3 … without hole or repeat.
+// Thousands of readers in a separate process, so that their cost counts neither for the server nor
+// for the test. Started and controlled by crowd.ts. Each reader checks that its ids are 1, 2, 3 …
+// without gap or repeat.
 import { get } from "node:http";
 import type { CrowdVerbs, Gaps } from "./crowd.ts";
 
@@ -13,7 +14,7 @@ type Reader = {
   beats: number;
 };
 
-/** Fewer than the server's backlog of connections that wait to be accepted. */
+/** Below the server's accept backlog. */
 const openAtOnce = 100;
 const readers: Reader[] = [];
 const gaps: number[] = [];
@@ -21,7 +22,7 @@ const breaches: string[] = [];
 let closed = 0;
 let watchers: (() => void)[] = [];
 
-/** The machine's monotonic clock: the same in all of its processes. */
+/** The machine's monotonic clock, the same in all processes. */
 function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }
@@ -36,7 +37,7 @@ async function until(fact: () => boolean): Promise<void> {
   while (!fact()) await new Promise<void>((resolve) => watchers.push(resolve));
 }
 
-/** Resolves with the first bytes of the stream. */
+/** Resolves with the stream's first bytes. */
 function open(url: string, token: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const reader: Reader = { rest: "", seq: 0, text: "", terminal: false, lastMs: 0, textMs: 0, beats: 0 };
@@ -65,7 +66,7 @@ function take(reader: Reader, text: string): void {
   let { rest } = reader;
   rest += text;
   for (;;) {
-    // A comment ends with its line, a block with a blank one.
+    // A comment ends with its line, a block with a blank line.
     const isComment = rest.startsWith(":");
     const end = rest.indexOf(isComment ? "\n" : "\n\n");
     if (end < 0) break;

@@ -6,20 +6,20 @@ import { fileURLToPath } from "node:url";
 export type Gaps = { p50: number; p99: number; max: number };
 
 export type CrowdVerbs = {
-  /** Adds readers, spread over the addresses. Resolves when each has got its first bytes. */
+  /** Adds readers, spread over the URLs. Resolves once each has received its first bytes. */
   open(urls: string[], token: string, count: number): Promise<void>;
-  /** Begins to count heartbeats anew. */
+  /** Restarts counting heartbeats. */
   listen(): Promise<void>;
-  /** Since `listen`: the times from whatever came before to each heartbeat, and the longest silence at this moment. */
+  /** Since `listen`: the gap before each heartbeat, and the longest current silence. */
   beats(): Promise<{ alive: number; fewest: number; gapsMs: Gaps; silentMs: number }>;
-  /** Resolves when each reader has exactly this text, with how long after `sinceMs` its last piece came. */
+  /** Resolves once each reader has this text, with its last piece's delay after `sinceMs`. */
   heard(text: string, sinceMs: number): Promise<Gaps>;
-  /** Resolves when all connections were closed. */
+  /** Resolves once all connections are closed. */
   ended(): Promise<{ terminals: number; breaches: string[] }>;
 };
 
 export type Crowd = CrowdVerbs & {
-  /** The clock of `heard`. */
+  /** The clock used by `heard`. */
   nowMs(): number;
   close(): Promise<void>;
 };

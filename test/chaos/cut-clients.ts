@@ -1,5 +1,5 @@
-// The clients that cuts.test.ts puts behind a connection that breaks: the project's own, two EventSources that other
-// people wrote, and one that only records. Each reads one turn to its end, whatever it takes.
+// The clients that cuts.test.ts runs over a connection that breaks: the project's own, two
+// third-party EventSources, and one that only records. Each reads one turn to its end.
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { EventSource } from "eventsource";
 import { createChatClient } from "@/lib/client/chat-client";
@@ -7,12 +7,12 @@ import { ResumableChatTransport } from "@/lib/client/transport";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import { type EventStream, openStream } from "@/test/sse";
 
-/** A turn and how to ask for it: `text` in `chatId`, with the id of the message as the key. */
+/** A turn and its request: `text` in `chatId`, with the message's id as the key. */
 export type Asked = { turnId: string; chatId: string; messageId: string; text: string; token: string };
-/** What was read: the text, or for a recording client every frame. */
+/** The result: the text, or every frame for a recording client. */
 type Read = (url: string, asked: Asked) => Promise<string>;
 
-/** A connection is cut once, so whoever comes back need not wait. */
+/** A connection is cut only once, so reconnects need not wait. */
 const backoff = { minMs: 1, maxMs: 5 };
 
 function chatClient(dialect: "ai-sdk" | "openai"): Read {
@@ -37,7 +37,7 @@ const pageTransport: Read = async (url, { text, chatId, messageId, token }) => {
     chatId,
     messageId: undefined,
     messages: [message],
-    // As the turn was asked for: another request with its key is refused.
+    // The same request as before: a different one with its key is refused.
     body: { searchMode: "none" },
     abortSignal: undefined,
   });
@@ -69,7 +69,7 @@ const eventSource: Read = (url, { turnId, token }) =>
     };
   });
 
-/** It is made for browsers: `window` and `document` must be there. */
+/** Made for browsers: it needs `window` and `document`. */
 const microsoftEventSource: Read = async (url, { turnId, token }) => {
   let read = "";
   const finished = new AbortController();
@@ -79,7 +79,7 @@ const microsoftEventSource: Read = async (url, { turnId, token }) => {
     openWhenHidden: true,
     fetch: globalThis.fetch,
     onmessage({ data }) {
-      // It hands out a block that holds only `retry:` as a message without data.
+      // It delivers a block with only `retry:` as a message without data.
       if (!data || data === "[DONE]") return;
       const chunk = JSON.parse(data) as TurnChunk;
       if (chunk.type === "text-delta") read += chunk.delta;
@@ -94,7 +94,7 @@ const microsoftEventSource: Read = async (url, { turnId, token }) => {
   return read;
 };
 
-/** Records every frame; test/sse.ts checks the bytes and the order. The trailer has no id and may be lost. */
+/** Records every frame; test/sse.ts checks them. The trailer has no id and may be lost. */
 function recorder(dialect: "ai-sdk" | "openai" | "snapshot"): Read {
   return async (url, { turnId, token }) => {
     const kind = dialect === "ai-sdk" ? "log" : "dialect";
@@ -105,7 +105,7 @@ function recorder(dialect: "ai-sdk" | "openai" | "snapshot"): Read {
     let after: EventStream | undefined;
     for (;;) {
       const stream = await openStream(path, { token, kind, after }).catch((error: Error) => {
-        // Cut before the head was whole. That happens once.
+        // Cut inside the response head. That happens once.
         if (cutHead) throw error;
         cutHead = true;
       });
@@ -124,10 +124,10 @@ function recorder(dialect: "ai-sdk" | "openai" | "snapshot"): Read {
 export type CutClient = {
   name: string;
   read: Read;
-  /** What it reads is frames. */
+  /** It reads frames. */
   records?: true;
   losesAtLastLineFeed?: true;
-  /** One of those that the fast run cuts often as well. */
+  /** The fast run cuts this one often as well. */
   often?: true;
 };
 

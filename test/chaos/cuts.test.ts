@@ -1,5 +1,5 @@
-// A connection that breaks at any byte of a response: its head, the framing of chunks, in the middle of a character, of
-// an id, between two line feeds. Whoever comes back has the same text, each time.
+// A connection that breaks at any byte of a response: in its head, in chunk framing, inside a
+// character or an id, between two line feeds. A client always ends up with the same text.
 import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { connect } from "node:net";
@@ -14,11 +14,11 @@ const cluster = testCluster();
 
 const words = "One — two, three: 日本語 und Grüße, four 👋🏽 five; six “seven” eight, nine naïve ten, eleven. Twelve!";
 const tokens = tokensOf(words);
-/** Cuts under way at the same time; most of it is waiting for a reconnection. */
+/** Concurrent cuts; they mostly wait for a reconnect. */
 const atOnce = 128;
 
 let ended: Asked;
-/** Of the response for the turn that has ended, from the status line to the end. */
+/** Size of the ended turn's response, from the status line on. */
 let responseBytes: number;
 
 beforeAll(async () => {
@@ -39,7 +39,7 @@ afterAll(() => {
   vi.unstubAllGlobals();
 });
 
-/** Asks, and does not listen. */
+/** Asks without reading the response. */
 async function ask(script: (key: string, tokens: string[]) => Script): Promise<Asked> {
   const text = newKey();
   cluster.provider.on(text, script(text, tokens));
@@ -63,7 +63,7 @@ function countBytes({ turnId, token }: Asked): Promise<number> {
   });
 }
 
-/** Every so-many-th byte of a response, beginning anywhere. */
+/** Every `step`-th byte of a response, from a random start. */
 function cutsOf(step: number, client: CutClient): number[] {
   const first = 1 + Math.floor(randomFrom(cutClients.indexOf(client))() * step);
   return Array.from({ length: Math.ceil((responseBytes - first + 1) / step) }, (_, index) => first + index * step);
@@ -79,13 +79,14 @@ async function readCut({ read }: CutClient, asked: Asked, cut: number): Promise<
   }
 }
 
-/** The same as over a connection that held. */
+/** The same as over an unbroken connection. */
 async function expectSame(client: CutClient, asked: Asked, texts: string[]): Promise<void> {
   const whole = client.records ? await client.read(cluster.a.url, asked) : words;
   const wrong = texts.filter((text) => text !== whole);
   if (!client.losesAtLastLineFeed) return expect(wrong).toEqual([]);
-  // It takes an id when the line with it ends, and the event one line feed later: cut at exactly that byte, whatever a
-  // server sends, it asks for what comes behind an event that it has not given out. So one byte a frame is its own.
+  // This client takes an id at the end of its line and delivers the event one line feed later: cut
+  // at exactly that byte, it resumes after an event that it has not delivered, whatever the server
+  // sends. One byte per frame is its own bug.
   const stream = await cluster.follow(asked.turnId);
   await stream.ended;
   const deltas = stream.chunks.flatMap((chunk) => (chunk.type === "text-delta" ? [chunk.delta] : []));
@@ -116,7 +117,7 @@ test("I3 I6: live turns, all clients, cut while words come", async (context) => 
     cutsOf(sized(128, client.often ? 1 : 8), client).map((cut) => ({ client, cut })),
   );
   for (let from = 0; from < jobs.length; from += atOnce) {
-    // Apart enough to be stored and sent one by one, as long as the machine is not busy.
+    // Far enough apart to be stored and sent one by one, as long as the machine is not busy.
     const asked = await ask(() => [{ tokens: words, perSecond: 40 }, { finish: "stop" }]);
     const batch = jobs.slice(from, from + atOnce);
     const texts = await Promise.all(batch.map(({ client, cut }) => readCut(client, asked, cut)));

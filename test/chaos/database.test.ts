@@ -1,5 +1,5 @@
-// The database away in every way a server meets it: down at the start, frozen, cut off as by a power failure, its
-// connections ended one after the other, its answers lost. Two servers, one Postgres that belongs to this file.
+// Every way a server loses its database: down at start, frozen, cut off as by a power failure,
+// connections ended one after another, answers lost. Two servers and a separate Postgres.
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
@@ -24,7 +24,7 @@ import { OwnDatabase } from "./own-database";
 import { countCases, randomFrom, sized } from "./trial";
 
 const leaseMs = 2_000;
-/** What a person would wait; the server's own bound is some seconds. */
+/** What a person would wait; the server's own bound is a few seconds. */
 const answerWithinMs = 15_000;
 const cluster = new Cluster({ LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" });
 let database: OwnDatabase;
@@ -35,7 +35,7 @@ beforeAll(async () => {
   await cluster.begin(database.url, 2);
 }, 60_000);
 afterEach(async () => {
-  // A test that failed half-way may have left it asleep or down.
+  // A failed test may have left it frozen or down.
   await database.start();
   await proxy?.close();
   proxy = undefined;
@@ -47,7 +47,7 @@ afterAll(async () => {
 
 type Live = { key: string; script: string; readers: [EventStream, EventStream]; turnId: string; chatId: string };
 
-/** A turn that writes for some seconds, followed on both servers. */
+/** A turn that writes for a few seconds, followed on both servers. */
 async function begin(words: number, perSecond: number, server = cluster.a): Promise<Live> {
   const key = newKey();
   const script = Array.from({ length: words }, (_, index) => `word${index}`).join(" ");
@@ -60,7 +60,7 @@ async function begin(words: number, perSecond: number, server = cluster.a): Prom
 
 const begun = ({ readers }: Live) => Promise.all(readers.map((reader) => reader.until(({ text }) => text.length > 60)));
 
-/** Complete and whole for both readers, in the log and as the stored message; asked of the provider once. */
+/** Complete for both readers, in the log and as the stored message; the provider was asked once. */
 async function checkWhole({ key, script, readers, turnId, chatId }: Live): Promise<void> {
   for (const reader of readers) {
     expect(await reader.ended).toBe("terminal");
@@ -75,7 +75,7 @@ async function checkWhole({ key, script, readers, turnId, chatId }: Live): Promi
   expect(cluster.requestsFor(key)).toHaveLength(1);
 }
 
-/** Looks until the fact is there; the test's own timeout says when it never comes. */
+/** Polls until the fact holds; the test's timeout ends it otherwise. */
 async function until(fact: () => Promise<boolean>): Promise<void> {
   while (!(await fact())) await delay(20);
 }
@@ -84,7 +84,10 @@ const isReady = async (server: TestServer) => (await fetch(`${server.url}/api/re
 
 type Sendable = ReturnType<typeof messageBody>;
 
-/** Sends again with the same ids, as every client does, until there is a stream. Anything but 200 and 503 is a failure. */
+/**
+ * Repeats the send with the same ids, like every client, until there is a stream. Any status but
+ * 200 and 503 fails.
+ */
 async function sendUntilTaken(body: Sendable, server = cluster.a): Promise<EventStream> {
   for (;;) {
     const stream = await openStream(`${server.url}/api/chat`, { token: cluster.user.token, body });
@@ -122,7 +125,7 @@ test("I7 I8: down at the start: 503 and nothing sent to the provider; back, the 
     const ready = await fetch(`${server.url}/api/ready`);
     expect(ready.status).toBe(503);
   }
-  // All the while it comes back, and before an empty one has its tables, nothing fails in another way.
+  // During the outage, and before an empty database has its tables, nothing else fails.
   let back = false;
   const statuses = new Set<number>();
   const asking = (async () => {
@@ -132,7 +135,7 @@ test("I7 I8: down at the start: 503 and nothing sent to the provider; back, the 
   await Promise.all([known, empty].map((server) => until(() => isReady(server))));
   back = true;
   await asking;
-  // Its users are not there.
+  // Its users do not exist there.
   expect([...statuses].filter((status) => status !== 503 && status !== 401)).toEqual([]);
   expect(cluster.provider.requests).toHaveLength(asked);
   const [first, second] = await Promise.all([send(known), send(known)]);
@@ -160,7 +163,7 @@ test("I1 I2 I3 I4: frozen for three seconds: delivery waits, heartbeats go on, t
   const readers = turns.flatMap((turn) => turn.readers);
   database.freeze();
   const frozenAtMs = performance.now();
-  // What was committed before has arrived where a heartbeat comes after it.
+  // Once a heartbeat follows the last frame, everything committed has arrived.
   const isSilent = ({ frames, comments }: EventStream) =>
     (comments.at(-1)?.atMs ?? 0) > Math.max(frozenAtMs, frames.at(-1)?.atMs ?? 0);
   await Promise.all(readers.map((reader) => reader.until(isSilent)));
@@ -219,7 +222,7 @@ test("one user's sixty searches hang on a lock: nobody else is refused or slowed
           return status;
         }),
       );
-    // Two rounds of those that are let through at a time.
+    // Two rounds of the admitted number.
     while (refused.length < 4) {
       const startMs = performance.now();
       const { status } = await cluster.api("GET", "/api/chats", { user: other });
@@ -227,7 +230,7 @@ test("one user's sixty searches hang on a lock: nobody else is refused or slowed
       expect(status).toBe(200);
     }
     const backends = await locked`select 1 from pg_stat_activity where application_name = 'rivulet'`;
-    // Two servers and whoever started this database.
+    // Two servers, plus the process that started this database.
     expect(backends.length).toBeLessThanOrEqual(2 * 13 + 1);
   });
   expect(new Set(refused)).toEqual(
@@ -293,7 +296,7 @@ test("I1 I2 I3 I4 I7: its connections ended again and again: every send is one t
 
 test("I4 I7: the answer to the storing of a send is lost: one turn, which is answered", async (context) => {
   proxy = await startDatabaseProxy(database.url);
-  // Far longer than this test may take: nobody waits for the end of a lease.
+  // Far longer than this test may take: nothing waits for the lease to expire.
   const server = await cluster.start({ databaseUrl: proxy.databaseUrl, env: { LEASE_MS: "600000" } });
   const rounds = sized(3, 20);
   for (let round = 0; round < rounds; round++) {
@@ -356,7 +359,7 @@ test("I9 I4 I7: what was answered 2xx is there after SIGKILL of the server and a
     const sends = bodies.map(async (body, index) => {
       await delay(index * 8);
       const stream = await sendUntilTaken(body).catch((error: Error) => {
-        // Over once the server is gone.
+        // Ends with the server.
         if (error.name === "AssertionError") throw error;
         return null;
       });
@@ -388,7 +391,7 @@ test("I9 I4 I7: what was answered 2xx is there after SIGKILL of the server and a
   countCases(context, acknowledged);
 });
 
-// The bound is 30 s and not to be configured: only the whole run has the time.
+// The bound is 30 s and not configurable: only the full run has the time.
 for (const name of sized(
   [],
   ["I2 I4 I12: away for longer than the bound: the provider's request ends, the text is kept"],

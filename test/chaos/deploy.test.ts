@@ -1,5 +1,6 @@
-// A rolling deploy under live turns: A leaves by SIGTERM and comes back, then B. Clients come through a front that only
-// knows which server takes connections. Nobody may lose a character, get one twice, or see an error.
+// A rolling deploy under live turns: A leaves on SIGTERM and comes back, then B. Clients connect
+// through a front that only knows which server accepts connections. Nobody may lose or repeat a
+// character, or see an error.
 import { randomUUID } from "node:crypto";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -22,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(() => front.close());
 
-/** Gives each connection to the servers by turns; one that refuses it is passed over. Knows nothing of HTTP or drains. */
+/** Round-robin over connections, skipping a server that refuses. Knows no HTTP and no drains. */
 async function startFront(): Promise<{ url: string; close(): Promise<void> }> {
   const sockets = new Set<Socket>();
   let turn = 0;
@@ -45,7 +46,7 @@ async function startFront(): Promise<{ url: string; close(): Promise<void> }> {
     };
     sockets.add(client);
     client.on("close", () => sockets.delete(client));
-    // A client that left: its upstream is closed above.
+    // The client left: its upstream is closed above.
     client.on("error", () => client.destroy());
     pass(ports);
   });
@@ -64,7 +65,7 @@ type Live = { key: string; script: string; chat: HeadlessChat; sent: Promise<voi
 
 const words = (name: string, count: number) => Array.from({ length: count }, (_, index) => `${name}${index} `).join("");
 
-/** A question asked with the page's own client, and a client of our own that reads along with it. */
+/** A question from the page's own client, with a second reader that follows along. */
 function ask(): Live {
   const key = newKey();
   const [before, after] = [words("before", 40), words("after", 20).trimEnd()];
@@ -87,7 +88,7 @@ function ask(): Live {
 const textIn = (chunks: TurnChunk[]) =>
   chunks.map((chunk) => (chunk.type === "text-delta" ? chunk.delta : "")).join("");
 
-/** Reads the chat's turn from its start to its terminal, at its cursor again whenever a connection ends before that. */
+/** Reads the chat's turn from start to terminal, resuming after each premature end. */
 async function followAlong(chat: HeadlessChat): Promise<EventStream> {
   await expect.poll(() => chat.seen.length, { interval: 20, timeout: 30_000 }).toBeGreaterThan(0);
   const start = chat.seen[0] as Extract<TurnChunk, { type: "start" }>;
@@ -103,7 +104,10 @@ async function followAlong(chat: HeadlessChat): Promise<EventStream> {
   }
 }
 
-/** Resolves when every page shows the word; what a page shows instead of an answer fails the test. */
+/**
+ * Resolves when every page shows the word; a page that shows something else instead of an answer
+ * fails the test.
+ */
 async function allSee(turns: Live[], word: string): Promise<void> {
   const state = ({ chat }: Live) => chat.error?.message ?? textIn(chat.seen).includes(word);
   await expect.poll(() => turns.map(state), { timeout: 60_000 }).toEqual(turns.map(() => true));
@@ -125,7 +129,7 @@ async function checkWhole({ chat, script, sent, reader }: Live): Promise<void> {
   expect(stored.metadata).toMatchObject({ status: "complete" });
 }
 
-/** How many turns the server that left had when it was told to. */
+/** How many turns the leaving server had when its drain began. */
 function drained(output: string): number {
   const line = output.split("\n").find((each) => each.includes("draining: "));
   return (JSON.parse(line ?? "{}") as { turns: number }).turns;
@@ -145,7 +149,7 @@ test(
         await expect.poll(() => leaving.output(), { interval: 20 }).toContain("draining: ");
         const late = Array.from({ length: lateTurns }, ask);
         const all = [...turns, ...late];
-        // Every answer goes on while its server drains, in front of its readers.
+        // Every answer continues for its readers while its server drains.
         await allSee(all, "before39 ");
         for (const { key } of all) cluster.provider.open(gateOf(key, 0));
         expect(await exit).toBe(0);

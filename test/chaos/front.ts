@@ -1,5 +1,5 @@
-// Proxies as their Debian packages configure them, in front of a test server: in a folder and on a port of their own,
-// with nothing in the configuration but where the server is.
+// Proxies with their Debian packages' configuration in front of a test server: each has its own
+// folder and port, and the configuration adds only the server's address.
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ export class Front {
     this.url = `http://localhost:${port}`;
   }
 
-  /** `directives`: further lines of nginx's location. */
+  /** `directives`: extra lines for nginx's location. */
   static async start(kind: Kind, target: number, directives = ""): Promise<Front> {
     const folder = mkdtempSync(path.join(tmpdir(), `rivulet-${kind}-`));
     // Its workers run under another account.
@@ -54,18 +54,21 @@ export class Front {
     throw new Error(`${this.#kind} does not start with ${file}`);
   }
 
-  /** At once, with every connection. */
+  /** Immediately, with every connection. */
   async down(): Promise<void> {
     const child = this.#process;
     this.#process = null;
     if (!child || child.exitCode !== null) return;
     const gone = once(child, "exit");
-    // nginx: fast shutdown, which its workers follow. Caddy waits for open streams unless it is killed.
+    // nginx: fast shutdown, workers included. Caddy waits for open streams unless killed.
     child.kill(this.#kind === "nginx" ? "SIGTERM" : "SIGKILL");
     await gone;
   }
 
-  /** nginx only: new workers with the same configuration; the old ones keep their connections until those end. */
+  /**
+   * nginx only: starts new workers with the same configuration; old ones keep their connections
+   * until those end.
+   */
   reload(): void {
     this.#process?.kill("SIGHUP");
   }
@@ -76,7 +79,7 @@ export class Front {
   }
 }
 
-/** Debian's own nginx.conf; only what belongs to the running service, and the sites, are other ones. */
+/** Debian's nginx.conf; only the paths of the system service and the sites are replaced. */
 function nginx(folder: string, port: number, target: number, directives: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((name) => `${name}_temp_path ${name};`);
   const site = `server { listen ${port}; location / { proxy_pass http://localhost:${target}; ${directives} } }`;

@@ -1,5 +1,6 @@
-// Requests that are too large, too slow, or lie about their length, at every kind of door; and cursors that nobody gave
-// out. The server refuses early, holds next to nothing meanwhile, and goes on serving the others.
+// Requests that are too large, too slow, or lie about their length, on every kind of endpoint; and
+// forged cursors. The server refuses early, holds almost no memory meanwhile, and keeps serving
+// others.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -13,7 +14,7 @@ const cluster = testCluster({ env: measured });
 
 const mebibyte = 1_048_576;
 const endlessBytes = sized(64, 1_024) * mebibyte;
-/** The largest cap, what two kernels hold of a connection, and what was on its way. */
+/** The largest cap, the socket buffers of two kernels, and data in flight. */
 const takenBytes = 36 * mebibyte;
 const allowedBytes = 16 * mebibyte;
 
@@ -47,12 +48,12 @@ function head(path: string, fields: Record<string, string>): string {
 
 function dial(): Socket {
   const socket = connect(cluster.a.port, "localhost");
-  // The server may hang up on it; `close` follows.
+  // The server may reset it; `close` follows.
   socket.on("error", () => {});
   return socket;
 }
 
-/** What the server says until it hangs up. */
+/** Everything the server sends until it hangs up. */
 function allOf(socket: Socket): Promise<string> {
   let text = "";
   socket.on("data", (bytes) => {
@@ -69,7 +70,7 @@ function residentBytes(): number {
   return 1_024 * Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${cluster.a.pid}/status`, "utf8"))?.[1]);
 }
 
-/** A chunked body without an end, for as long as the server takes it, whatever it answers. */
+/** An endless chunked body, sent as long as the server accepts it, whatever it answers. */
 async function sendEndless({ path, type, begin }: Door) {
   const socket = dial();
   const said = allOf(socket);
@@ -95,7 +96,7 @@ async function sendEndless({ path, type, begin }: Door) {
 }
 
 beforeAll(async () => {
-  // The first use of a door loads its code.
+  // The first use of an endpoint loads its code.
   for (const door of doors)
     await fetch(cluster.a.url + door.path, {
       method: "POST",
@@ -107,7 +108,7 @@ beforeAll(async () => {
 test(`a body of ${endlessBytes / mebibyte} MiB without Content-Length, at every door at the same time`, async (context) => {
   const before = await memoryOf(cluster.a);
   const resident = residentBytes();
-  // A connection whose answer is not heard is closed when its keep-alive ends, some seconds later: for all at once.
+  // In parallel: an unread connection closes seconds later, when its keep-alive ends.
   const results = await Promise.all(doors.map(async (door) => ({ ...(await sendEndless(door)), path: door.path })));
   const after = await memoryOf(cluster.a);
   const peak = Math.max(...results.map((result) => result.peak));

@@ -1,6 +1,6 @@
-// A server that dies, or falls asleep, at a named point on the way of a chunk (lib/kill-points.ts). Each case has a server A
-// of its own, from the build for the failure tests, and turns at different stages; server B of the same database goes on.
-// What the log held when A died decides what must come of each turn.
+// A server that dies or is suspended at a named point in a chunk's path (lib/kill-points.ts). Each
+// case has its own server A, from the failure-test build, with turns at different stages; server B
+// on the same database stays up. What the log held when A died decides the outcome of each turn.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -22,7 +22,7 @@ import { countCases, sized } from "./trial";
 
 const leaseMs = 1_500;
 const silenceMs = leaseMs + 2_000;
-/** A process that sleeps inside a transaction loses it after this long (db/client.ts). */
+/** A process suspended inside a transaction loses it after this long (db/connect.ts). */
 const transactionSleepMs = 5_000;
 
 const points: KillPoint[] = [
@@ -36,7 +36,7 @@ const points: KillPoint[] = [
 type Case = { point: KillPoint; passage: number };
 const everywhere = (passages: number[]): Case[] =>
   points.flatMap((point) => passages.map((passage) => ({ point, passage })));
-/** The first passages fall into the opening of the first turns, the later ones into their text. */
+/** The first passages hit the start of the first turns, later ones their text. */
 const kills = sized(
   everywhere([1]).concat([
     { point: "before-insert", passage: 5 },
@@ -52,7 +52,7 @@ const sleeps = sized<Case[]>(
   everywhere([1, 3, 6]),
 );
 
-// Half of the cases on each, at the same time: most of a case is waiting for a lease to run out.
+// Half of the cases on each lane, in parallel: a case mostly waits for a lease to expire.
 const lanes = [0, 1].map(() => testCluster({ servers: 0, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } }));
 beforeAll(async () => {
   await Promise.all(
@@ -67,7 +67,10 @@ beforeAll(async () => {
 type Live = { key: string; script: string; gates: string[]; stream: EventStream; turnId: string; chatId: string };
 type Row = { seq: number; type: string; json: string };
 
-/** A turn on A that begins to speak when its first gate is open. `started` gets its gates, also when A dies before it answers. */
+/**
+ * A turn on A that begins to write when its first gate opens. `started` receives its gates, also
+ * when A dies unanswered.
+ */
 async function send(lane: Cluster, server: TestServer, words: number, started: string[]): Promise<Live> {
   const key = newKey();
   const tokens = Array.from({ length: words }, (_, index) => `word${index} `);
@@ -79,7 +82,7 @@ async function send(lane: Cluster, server: TestServer, words: number, started: s
   return { key, script: tokens.join(""), gates, stream, turnId, chatId };
 }
 
-/** Sends turns and lets each say word after word, until A is gone (`over`). */
+/** Sends turns and lets each emit word after word until A is gone (`over`). */
 async function talkUntil(over: Promise<unknown>, begin: () => Promise<Live>, lane: Cluster, lives: Live[]) {
   let going = true;
   const ended = over.then(() => {
@@ -101,7 +104,7 @@ async function talkUntil(over: Promise<unknown>, begin: () => Promise<Live>, lan
   }
 }
 
-/** A request that failed because A died: then A is gone. */
+/** A request that failed because A died: waits until A is gone. */
 function orGone(ended: Promise<void>): (error: unknown) => Promise<void> {
   return () => ended;
 }
@@ -114,19 +117,19 @@ async function storedRows(lane: Cluster, turnId: string): Promise<Row[]> {
 
 const isTerminal = ({ type }: Row) => ["finish", "abort", "error"].includes(type);
 
-/** What must come of a turn of which the log held these rows when its owner was gone. */
+/** The required outcome of a turn whose log held these rows when its owner died. */
 function fateOf(rows: Row[]): "complete" | "run again" | "interrupted" {
   if (rows.some(isTerminal)) return "complete";
   return rows.some(({ type }) => type === "text-delta") ? "interrupted" : "run again";
 }
 
-/** The longest the reader heard nothing but heartbeats since then. */
+/** The reader's longest time without frames since then; heartbeats do not count. */
 function longestSilenceMs({ frames }: EventStream, sinceMs: number): number {
   const timesMs = [sinceMs, ...frames.map(({ atMs }) => atMs).filter((atMs) => atMs > sinceMs)];
   return Math.max(0, ...timesMs.slice(1).map((atMs, index) => atMs - (timesMs[index] as number)));
 }
 
-/** Everything that holds of a turn once B has dealt with it. */
+/** Checks all that must hold for a turn once B has dealt with it. */
 async function checkTurn(
   lane: Cluster,
   { live, before, reader }: { live: Live; before: Row[]; reader: EventStream },
@@ -153,7 +156,7 @@ async function checkTurn(
   // A may have died before it asked.
   expect(fate === "run again" ? [1, 2] : [1]).toContain(requests.length);
 
-  // What A's client and B's reader got is what is stored, byte for byte; the client goes on behind it.
+  // A's client and B's reader got exactly the stored bytes; the client resumes after them.
   const bytes = eventBytesOf(replay);
   expect(eventBytesOf(reader)).toBe(bytes);
   expect(bytes.startsWith(eventBytesOf(stream))).toBe(true);
@@ -184,7 +187,7 @@ async function inLanes<T>(cases: Case[], run: (lane: Cluster, one: Case) => Prom
   return results.flat();
 }
 
-/** Turns on A up to the moment when it is gone: one that is not answered yet, one that talks on, and others that end. */
+/** Turns on A until it is gone: one unanswered, one that keeps writing, others that end. */
 async function turnsUntil(
   gone: (a: TestServer) => Promise<unknown>,
   lane: Cluster,
@@ -197,11 +200,11 @@ async function turnsUntil(
   const over = gone(a);
   const begin = (words: number) => () => send(lane, a, words, started);
   const ended = over.then(() => {});
-  // A process that sleeps neither answers a send nor refuses it.
+  // A suspended process neither answers nor refuses a send.
   const waiting = Promise.race([ended, begin(3)().then((live) => void lives.push(live), orGone(ended))]);
   await Promise.all([waiting, talkUntil(over, begin(40), lane, lives), talkUntil(over, begin(2), lane, lives)]);
   const goneMs = performance.now();
-  // B takes nothing over before a lease has run out.
+  // B takes nothing over before a lease has expired.
   const ofA = lane.provider.requests.filter(({ prompt }) => lives.some(({ key }) => prompt.includes(key)));
   const found = await lane.sql<{ id: string }[]>`select id from turns where state = 'running'`;
   const turns = await Promise.all(
@@ -224,7 +227,7 @@ test("I1 I2 I3 I4 I5 I7: SIGKILL at every point: what was seen is stored, reader
     const { a, turns, unknown, goneMs, openGates } = await turnsUntil(({ exited }) => exited, lane, one);
     expect(await a.exited).toBe("SIGKILL");
     openGates();
-    // Sends that A took and never answered are turns all the same.
+    // Sends that A accepted but never answered are turns too.
     for (const turnId of unknown) {
       const reader = await lane.follow(turnId, { server: lane.b });
       expect(await reader.ended).toBe("terminal");
@@ -240,9 +243,9 @@ test("I1 I2 I3 I4 I5 I7: SIGKILL at every point: what was seen is stored, reader
 test("I10 I4 I5: asleep at a point past its lease: B takes the turns over, and awake again it adds, ends and tells nothing", async (context) => {
   await inLanes(sleeps, async (lane, one) => {
     const { a, turns, ofA, goneMs, openGates } = await turnsUntil(asleep, lane, one, ":stop");
-    // In the chaos build a commit is a transaction, and a sleeper's transaction keeps its rows for a while.
+    // In the chaos build a commit is a transaction: suspended, it keeps its locks for a while.
     const limitMs = one.point === "after-insert" ? silenceMs + transactionSleepMs : silenceMs;
-    // B runs some of them again, and has not gone further than A when A awakes.
+    // B reruns some of them and is not ahead of A when A wakes up.
     const again = turns.filter(({ before }) => fateOf(before) === "run again");
     const over = turns.filter((turn) => !again.includes(turn));
     for (const { reader } of over) expect(await reader.ended).toBe("terminal");
@@ -256,12 +259,12 @@ test("I10 I4 I5: asleep at a point past its lease: B takes the turns over, and a
       ["rivulet_turns", "rivulet_chats"].map((channel) => lane.sql.listen(channel, (payload) => heard.push(payload))),
     );
     a.signal("SIGCONT");
-    // It finds out by itself: its readers get what B wrote, and it lets go of the provider.
+    // A notices by itself: its readers get what B wrote, and it drops its provider requests.
     for (const { live } of over) expect(await live.stream.ended).toBe("terminal");
     await Promise.all(ofA.map(({ closed }) => closed));
     openGates();
     for (const { live } of again) expect(await live.stream.ended).toBe("terminal");
-    // What it had to say before a turn of its own would be said by now.
+    // Everything A had to notify before a turn of its own has been sent by now.
     expect(await (await lane.send(newKey(), {}, { server: a })).ended).toBe("terminal");
     await lane.sql.notify("rivulet_turns", "last");
     while (!heard.includes("last")) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -271,20 +274,20 @@ test("I10 I4 I5: asleep at a point past its lease: B takes the turns over, and a
     await Promise.all(listeners.map(({ unlisten }) => unlisten()));
 
     for (const turn of over) await checkTurn(lane, turn, goneMs, limitMs);
-    // These were held up by the gates.
+    // The gates held these up.
     for (const turn of again) await checkTurn(lane, turn, performance.now(), limitMs);
     await a.kill("SIGKILL");
     countCases(context, turns.length);
   });
 });
 
-/** Resolves when the process sleeps. */
+/** Resolves when the process is suspended. */
 async function asleep({ pid }: TestServer): Promise<void> {
   const state = () => readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.[0];
   while (state() !== "T") await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-/** The turn, its log and its message as they are stored. */
+/** The stored turn, log and message. */
 async function everythingOf(lane: Cluster, turnId: string): Promise<unknown> {
   const [turn] = await lane.sql`
     select state, epoch, last_seq, error, ended_at, messages.status, messages.text, messages.parts::text as parts

@@ -1,6 +1,7 @@
-// SIGKILL at random points: of two servers on one database one dies under live turns, by turns A and B, and is started
-// again on its port. What any client had seen must be there afterwards, byte for byte, and every reader must be told in
-// time. Random are the moment, within a commit too, and the pace of each answer.
+// SIGKILL at random points: of two servers on one database, A and B die alternately under live
+// turns and restart on the same port. Everything a client has seen must still be there, byte for
+// byte, and every reader must hear of the outcome in time. The moment, also within a commit, and
+// each answer's pace are random.
 import { randomUUID } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import { eventBytesOf, header, messageBody, newKey, type TestServer, testCluster, textOf } from "@/test/server/cluster";
@@ -12,9 +13,12 @@ const leaseMs = 2_000;
 const silenceMs = leaseMs + 2_000;
 const cluster = testCluster({ servers: 2, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } });
 const kills = sized(6, 50);
-/** Turns of the server that dies, those of them without any answer, turns of the other one, and sends on their way. */
+/**
+ * Turns of the dying server, those among them without any answer, turns of the other server, and
+ * sends in flight.
+ */
 const sizes = { dying: 10, late: 2, living: 2, sending: 2 };
-/** What a commit takes with the pause before it: the kill hits any part of it. */
+/** Duration of a commit plus the pause before it: the kill hits any part of it. */
 const commitMs = 30;
 let slowestMs = 0;
 
@@ -23,25 +27,25 @@ type Live = {
   stream: EventStream;
   turnId: string;
   chatId: string;
-  /** Its provider says nothing before the kill: whoever finds it has to ask again, and to bring all of the answer. */
+  /** Its provider is silent before the kill: the takeover must ask again for the whole answer. */
   late: boolean;
-  /** On the server that lives, from the beginning. */
+  /** On the surviving server, from the beginning. */
   reader: EventStream;
   /** A second reader on the turn's own server, for some turns. */
   neighbour: EventStream | undefined;
 };
 
-/** A send and what became of it; null where its server was gone before it answered. */
+/** A send and its response; null if its server died before answering. */
 type Sent = { body: ReturnType<typeof messageBody>; first: Promise<EventStream | null> };
 
 const lateGate = (gate: string) => `${gate}, late`;
 
 beforeAll(async () => {
-  // Before it is measured every server has loaded every route once.
+  // Each server loads every route once before measuring.
   for (const server of [cluster.a, cluster.b]) await (await cluster.send(newKey(), {}, { server })).ended;
 });
 
-/** A turn whose answer begins when `gate` opens; `late`: the one for what comes after the kill. */
+/** A turn whose answer begins when `gate` opens; with `late`, when the late gate does. */
 async function startTurn(
   server: TestServer,
   gate: string,
@@ -80,14 +84,14 @@ function send(server: TestServer): Sent {
   return { body, first };
 }
 
-/** Resolves when all streams together have brought so many characters, or have all ended. */
+/** Resolves when the streams together have received this many characters, or have all ended. */
 async function received(streams: EventStream[], characters: number): Promise<void> {
   const enough = () => streams.reduce((sum, { text }) => sum + text.length, 0) >= characters;
   const all = Promise.all(streams.map(({ ended }) => ended));
   await Promise.race([all, ...streams.map((stream) => stream.until(enough).catch(() => all))]);
 }
 
-/** The longest time from the kill on in which the reader got nothing: the terminal, or how the answer goes on elsewhere. */
+/** The reader's longest silence after the kill, until its answer ends or continues. */
 function longestSilenceMs({ frames }: EventStream, killedAtMs: number): number {
   const timesMs = [killedAtMs, ...frames.map(({ atMs }) => atMs).filter((atMs) => atMs > killedAtMs)];
   return Math.max(0, ...timesMs.slice(1).map((atMs, index) => atMs - (timesMs[index] as number)));
@@ -122,7 +126,10 @@ async function checkTurn(live: Live, survivor: TestServer, killedAtMs: number): 
   return status;
 }
 
-/** What a client does that lost its server: the other one, from its cursor. It ends with all of the answer. */
+/**
+ * What a client does after losing its server: resume on the other one at its cursor. Must end with
+ * the whole answer.
+ */
 async function moveOn({ stream, turnId, chatId }: Live, survivor: TestServer): Promise<void> {
   const moved = await openStream(`${survivor.url}/api/turns/${turnId}/stream`, {
     token: cluster.user.token,
@@ -132,7 +139,10 @@ async function moveOn({ stream, turnId, chatId }: Live, survivor: TestServer): P
   expect(moved.text).toBe(textOf(await cluster.answer(chatId, { server: survivor })));
 }
 
-/** A send that may have been lost with its server, sent again: one turn, one question, wherever the first one died. */
+/**
+ * Repeats a send that may have been lost with its server: one turn, one question, wherever the
+ * first attempt died.
+ */
 async function sendAgain({ body, first }: Sent, survivor: TestServer): Promise<void> {
   const before = await first;
   const again = await openStream(`${survivor.url}/api/chat`, { token: cluster.user.token, body });
@@ -144,7 +154,7 @@ async function sendAgain({ body, first }: Sent, survivor: TestServer): Promise<v
       (select count(*)::int from messages where chat_id = ${body.id} and role = 'user') as questions,
       (select count(*)::int from messages where chat_id = ${body.id} and role = 'assistant') as answers`;
   expect(rows).toEqual({ turns: 1, questions: 1, answers: 1 });
-  // What the first one was told is true of the second.
+  // The second response agrees with what the first one said.
   const known = before ? [header(before, "x-turn-id")] : [];
   expect([header(again, "x-turn-id")]).toEqual(expect.arrayContaining(known));
   expect(eventBytesOf(again).startsWith(before ? eventBytesOf(before) : "")).toBe(true);

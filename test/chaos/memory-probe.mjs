@@ -1,5 +1,5 @@
-// Preloaded by a server under test (NODE_OPTIONS): on SIGUSR2 it collects its garbage and prints what is left. What a
-// reader costs is some kilobytes, and what waits to be collected after an answer of megabytes is megabytes.
+// Preloaded into a server under test (NODE_OPTIONS): on SIGUSR2 it collects garbage and prints what
+// is left. A reader costs kilobytes, while uncollected garbage of a large answer is megabytes.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
@@ -7,7 +7,7 @@ setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc");
 
 process.on("SIGUSR2", async () => {
-  // What finalizers let go of in the first round goes in the second.
+  // What finalizers release in one round is collected in the next.
   for (let round = 0; round < 3; round++) {
     collect();
     await new Promise(setImmediate);

@@ -1,10 +1,10 @@
-// How much memory a server holds, with its garbage collected first.
+// A server's memory after garbage collection.
 import type { TestServer } from "@/test/server";
 
-/** Environment of a server that is to be measured. */
+/** Environment of a server to be measured. */
 export const measured = { NODE_OPTIONS: `--import ${new URL("./memory-probe.mjs", import.meta.url)}` };
 
-/** Bytes. `used` is what the program holds: objects and buffers; `rss` also what the runtime keeps for later. */
+/** In bytes. `used`: objects and buffers; `rss` adds what the runtime keeps in reserve. */
 export type Memory = { rss: number; used: number };
 
 export async function memoryOf(server: TestServer): Promise<Memory> {

@@ -1,6 +1,7 @@
-// Whatever is done, in whatever order, from two tabs and on two servers that may be killed: what a tab holds is the
-// beginning of what is stored, what is stored is only ever added to, and in the end both are whole. The commands of a run
-// follow from the seed; a failure prints them, and the path that repeats it alone (CHAOS_SEED and CHAOS_PATH).
+// Arbitrary commands in arbitrary order, from two tabs on two servers that may be killed: what a
+// tab holds is a prefix of what is stored, stored data is append-only, and in the end both are
+// complete. A run's commands follow from the seed; a failure prints them, and the path that repeats
+// only it (CHAOS_SEED and CHAOS_PATH).
 import fc from "fast-check";
 import { afterAll, test } from "vitest";
 import { testCluster } from "@/test/server/cluster";
@@ -23,11 +24,11 @@ test("I1 I3 I4 I7 I18: send, stop, cut, kill, resume, regenerate, continue and d
       await real.finish(model);
       steps += [...list].length;
     }),
-    // A smaller example would take hours of restarts; the path repeats this one.
+    // Shrinking would take hours of restarts; the path repeats this one.
     { seed, path: process.env.CHAOS_PATH ?? "", numRuns: sized(8, 150), endOnFailure: true },
   );
   console.log(`${result.numRuns} runs, ${steps} commands`);
-  // The report of a failure names its commands; the cause says what they broke.
+  // The report names the commands of a failure; the cause says what they broke.
   if (result.failed) throw new Error(fc.defaultReportMessage(result), { cause: result.errorInstance });
   countCases(context, steps);
 }, 600_000);

@@ -1,5 +1,6 @@
-// One guest does its worst while twenty others chat: they notice nothing, and afterwards nothing is left of it.
-// Rate limits are off here, so that what holds is the design and not a counter; the ceilings stay.
+// One guest does its worst while twenty others chat: they notice nothing, and afterwards nothing of
+// it remains. Rate limits are off, so that the design holds rather than a counter; the ceilings
+// stay.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -16,11 +17,14 @@ import { countCases, sized } from "./trial";
 const attackMs = sized(1_000, 30_000);
 const neighbours = 20;
 const tokensPerSecond = 50;
-/** The promise, RELIABILITY I23. */
+/** The promise I23 (docs/reliability.md). */
 const maxGapMs = 500;
-/** Of each answer the longest gap, at the median: what holds the event loop once is no more than a gap of each, which p99 may miss. */
+/**
+ * Median of each answer's longest gap: a single block of the event loop costs each answer one gap,
+ * which p99 may miss.
+ */
 const maxLongestMs = sized(500, 2_000);
-/** What the runtime may keep for later after megabytes went through it; a leak of the attacks' bodies is far more. */
+/** The runtime's reserve after megabytes of traffic; a leak of the attacks is far more. */
 const memoryGraceBytes = 64 * 1_048_576;
 
 const cluster = testCluster({ env: { ...measured, HEARTBEAT_MS: "1000", MAX_OPEN_STREAMS: "50" } });
@@ -37,7 +41,7 @@ beforeAll(async () => {
   expect(stored.status).toBe(201);
   cluster.provider.on("slowBrackets", [{ text: `${"[".repeat(100_000)} rivulet` }, { finish: "stop" }]);
   cluster.provider.on("manyParts", [...Array.from({ length: 2_000 }, partOf), { finish: "stop" }]);
-  // The first requests load the routes and fill the pool: what is kept from there on is no leak.
+  // The first requests load the routes and fill the pool: only growth after that is a leak.
   await Promise.all(users.map((user) => chat(user, 1)).map(async (stream) => (await stream).ended));
   await attack("lists", 100);
   before = await held();
@@ -66,7 +70,7 @@ async function attack(name: string, forMs: number): Promise<Toll> {
   return (await done)[0] as Toll;
 }
 
-/** One live answer at 20 ms a token, for about so long. */
+/** One live answer at 20 ms per token, for about `forMs`. */
 async function chat(user: TestUser, forMs: number): Promise<EventStream> {
   const key = newKey();
   const count = Math.ceil((forMs / 1_000) * tokensPerSecond);
@@ -74,7 +78,7 @@ async function chat(user: TestUser, forMs: number): Promise<EventStream> {
   return cluster.send(key, { searchMode: "none", model: "openai:scripted" }, { user });
 }
 
-/** Between one piece of an answer's text and the next, of all these answers, in milliseconds, sorted. */
+/** The gaps between pieces of text of all these answers, in milliseconds, sorted. */
 function gapsOf(streams: EventStream[]): number[] {
   return streams
     .flatMap(({ frames }) => {
@@ -84,7 +88,7 @@ function gapsOf(streams: EventStream[]): number[] {
     .toSorted((one, other) => one - other);
 }
 
-/** A chat with so many messages: what a heavy user has after some years. */
+/** A chat with this many messages: a heavy user after some years. */
 async function seedMessages(userId: string, count: number): Promise<void> {
   await cluster.sql`insert into chats (user_id, id, number, title) values (${userId}, 'years', 1000000, 'Years')`;
   await cluster.sql`
@@ -93,7 +97,10 @@ async function seedMessages(userId: string, count: number): Promise<void> {
     from generate_series(1, ${count}::int) as n`;
 }
 
-/** What the others do besides reading, until the attack is over: short requests and new answers. Their statuses. */
+/**
+ * What the others do besides reading until the attack ends: short requests and new answers. Returns
+ * their statuses.
+ */
 async function everydayUse(over: Promise<unknown>): Promise<number[]> {
   const statuses: number[] = [];
   let running = true;
@@ -134,7 +141,7 @@ async function feltDuring(name: string, context: TestContext): Promise<{ p99Ms: 
   expect(endings).toEqual(users.map(() => "terminal"));
   expect(streams.map(({ chunks }) => chunks.at(-1)?.type)).toEqual(users.map(() => "finish"));
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
-  // The guest itself is refused in words, never by a failure.
+  // The guest itself gets refusals, never a failure.
   expect(Object.keys(toll)).not.toContain("500");
   countCases(context, neighbours + statuses.length);
   return { p99Ms, longestMs };
@@ -158,6 +165,6 @@ test("I23: afterwards memory and backends are where they were", async () => {
     .poll(async () => (await held()).backends, { timeout: 30_000, interval: 500 })
     .toBeLessThanOrEqual(before.backends);
   expect((await held()).memory - before.memory).toBeLessThan(memoryGraceBytes);
-  // No file was parsed in the process that serves.
+  // The serving process parsed no file itself.
   expect(cluster.a.output()).not.toContain("parses this file itself");
 });

@@ -1,5 +1,6 @@
-// A Postgres of a test's own, for faults that hit the server process itself: stopped as by a power cut, started again,
-// frozen. It stays down until the test starts it. Linux only: the processes are found in /proc.
+// A Postgres of a test's own, for faults of the server process itself: immediate stop as by a power
+// cut, restart, freeze. It stays down until the test starts it. Linux only: finds the processes in
+// /proc.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
@@ -20,18 +21,18 @@ export class OwnDatabase {
     this.url = url;
   }
 
-  /** An empty database that answers. */
+  /** An empty database that accepts queries. */
   static async create(): Promise<OwnDatabase> {
     const dataDir = await mkdtemp(path.join(tmpdir(), "rivulet-own-"));
     const made = await startPostgres({ dataDir, mayCreateDatabases: true });
-    // Whoever starts it that way revives it, too: here a stopped database is to stay down.
+    // That launcher would revive it; here a stopped database must stay down.
     await made.stop();
     const own = new OwnDatabase(dataDir, made.url);
     await own.start();
     return own;
   }
 
-  /** Resolves when it answers, however it was left. After an immediate stop that includes the recovery. */
+  /** Resolves when it accepts queries, whatever its state was. May include crash recovery. */
   async start(): Promise<void> {
     if (this.#running) {
       this.thaw();
@@ -42,15 +43,15 @@ export class OwnDatabase {
     await this.#control("start", "-l", path.join(this.#home, "postgres.log"), "-o", options);
   }
 
-  /** As a power cut: nobody is waited for, nothing is written down. */
+  /** Like a power cut: waits for nobody, flushes nothing. */
   async stopImmediately(): Promise<void> {
     await this.#control("stop", "-m", "immediate");
   }
 
-  /** Freezes every process of it: connections stay open, and nothing answers. */
+  /** Suspends all of its processes: connections stay open, and nothing answers. */
   freeze(): void {
     const postmaster = this.#postmaster();
-    // The one that makes the others first.
+    // The parent first, so that it starts no more processes.
     process.kill(postmaster, "SIGSTOP");
     for (const pid of childrenOf(postmaster)) signal(pid, "SIGSTOP");
   }
@@ -87,7 +88,7 @@ export class OwnDatabase {
   }
 }
 
-/** One that ended since it was listed has nothing to do. */
+/** A process that has ended meanwhile needs no signal. */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);

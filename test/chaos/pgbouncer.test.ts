@@ -1,5 +1,5 @@
-// Two servers whose database is behind PgBouncer in transaction mode: LISTEN is taken and nothing ever arrives. So this is
-// also the proof that notifications are hints only: none of them arrives here.
+// Two servers whose database is behind PgBouncer in transaction mode: LISTEN succeeds and no
+// notification ever arrives. So this also proves that notifications are only hints.
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -12,7 +12,7 @@ import { countCases, sized } from "./trial";
 
 const leaseMs = 3_000;
 const cluster = testCluster({ servers: 0, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "500" } });
-/** What a stop may take (I11), and what an open page may be late. */
+/** Limit for a stop (I11), and for an open page's delay. */
 const promptMs = 1_000;
 const deaf = "notifications of the database do not arrive";
 const name = `rivulet_pooled_${randomBytes(6).toString("hex")}`;
@@ -20,7 +20,7 @@ let bouncer: PgBouncer;
 
 beforeAll(async () => {
   requirePrograms("pgbouncer");
-  // An empty one: both servers want to apply the migrations.
+  // Empty: both servers try to apply the migrations.
   await cluster.sql.unsafe(`create database ${name}`);
   bouncer = await PgBouncer.start(withDatabase(cluster.databaseUrl, name));
   const start = () => cluster.start({ databaseUrl: bouncer.databaseUrl });
@@ -62,7 +62,7 @@ test("I11 I15: a stop from the other server closes the provider's socket within 
   cluster.provider.on(key, [{ gate: key }, { text: "never" }, { finish: "stop" }]);
   const stream = await cluster.send(key, { searchMode: "none" });
   await cluster.provider.reached(key);
-  // A commit would tell of the stop; after this there is none until a token comes.
+  // A commit would reveal the stop; from here on there is none until a token arrives.
   await stream.until(({ chunks }) =>
     chunks.some((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate"),
   );
@@ -107,7 +107,7 @@ test("statements are limited by Postgres behind a pooler, too, where startup par
     "lock_timeout=2700",
     "statement_timeout=3825",
   ]);
-  // Connections that the pooler opened before the role had its limits have none.
+  // Connections that the pooler opened before the role got its limits have none.
   const limits = async () => (await sql`select current_setting('statement_timeout') as statement`)[0]?.statement;
   const seen = new Set<string>();
   while (!seen.has("3825ms")) seen.add(await limits());

@@ -1,5 +1,6 @@
-// PgBouncer in transaction mode in front of a test database: each transaction on the next connection, so that whatever a
-// session holds (LISTEN, prepared statements, settings, locks) is lost or found by somebody else.
+// PgBouncer in transaction mode in front of a test database: each transaction uses another
+// connection, so session state (LISTEN, prepared statements, settings, locks) is lost or leaks to
+// others.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -9,11 +10,11 @@ import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 import { freePort } from "@/scripts/free-port";
 
-/** PgBouncer does not run as root. */
+/** PgBouncer refuses to run as root. */
 const nobody = 65_534;
 
 export class PgBouncer {
-  /** DATABASE_URL through it. */
+  /** DATABASE_URL through PgBouncer. */
   readonly databaseUrl: string;
   readonly #process: ChildProcess;
   readonly #folder: string;

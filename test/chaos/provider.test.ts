@@ -1,5 +1,6 @@
-// The provider at its worst, beyond test/server/failure.test.ts: it ends or breaks at every token and at any byte, hangs
-// while somebody stops the answer, sends what is no text, and the line to it is cut, stalls or carries bytes one by one.
+// The provider at its worst, beyond test/server/failure.test.ts: it ends or breaks at every token
+// and at any byte, hangs while a user stops the answer, sends garbage; the connection to it is cut,
+// stalls or carries single bytes.
 import { afterAll, expect, test } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { type FaultProxy, startFaultProxy } from "@/test/fault-proxy";
@@ -18,7 +19,10 @@ afterAll(() => Promise.all(lines.map((proxy) => proxy.close())));
 
 type Ended = { stream: EventStream; state: string; code: string | undefined; key: string };
 
-/** Sends, follows to the end, and checks what holds however it ends: one terminal, and what was seen is what is stored. */
+/**
+ * Sends, follows to the end, and checks the invariants: one terminal, and the stored answer equals
+ * what was seen.
+ */
 async function run(model: string, script: Script, server = cluster.a): Promise<Ended> {
   const key = newKey();
   cluster.provider.on(key, script);
@@ -32,7 +36,7 @@ async function run(model: string, script: Script, server = cluster.a): Promise<E
   return { stream, state, code: error?.code, key };
 }
 
-/** The same process goes on, in the same chat too. */
+/** The same process keeps working, in the same chat too. */
 async function goesOn(model: string, chatId: string): Promise<void> {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Well again." }, { finish: "stop" }]);
@@ -48,7 +52,7 @@ for (const [shape, model] of shapes)
     for (let count = 0; count <= tokens.length; count += sized(2, 1)) {
       const said: Script = tokens.slice(0, count).map((token) => ({ text: token }));
       for (const end of [[], half, [{ cut: true }], [...half, { cut: true }]] as Script[]) {
-        // Before the first token a broken connection is tried again, with the SDK's own pauses of seconds.
+        // Before the first token a broken connection is retried, with the SDK's backoff of seconds.
         if (count === 0 && end.some((step) => "cut" in step)) continue;
         const { stream, state, key } = await run(model, [{ headers: true }, ...said, ...end]);
         expect([count, stream.text]).toEqual([count, tokens.slice(0, count).join("")]);
@@ -158,11 +162,11 @@ for (const [shape, model] of shapes)
     const uncut = await run(model, script, server);
     expect([uncut.state, uncut.stream.text]).toEqual(["complete", text]);
     const total = carried;
-    // New connections only: the one that is open has its allowance already.
+    // New connections only: the open one already has its allowance.
     proxy.down();
     proxy.up();
     const random = randomFrom(4);
-    // Cut before the first token it is asked again, after seconds: a few times will do.
+    // Cut before the first token, the request is retried after seconds: a few times suffice.
     const places = [
       ...Array.from({ length: sized(0, 8) }, () => 0.3 * random()),
       ...Array.from({ length: sized(8, 200) }, () => 0.4 + 0.6 * random()),
@@ -172,7 +176,7 @@ for (const [shape, model] of shapes)
       proxy.cutAfter(at);
       const { stream, state, key } = await run(model, script, server);
       expect([at, text.startsWith(stream.text)]).toEqual([at, true]);
-      // Behind the word that it is finished nothing is missing any more.
+      // After its finish nothing can be missing.
       if (state === "complete") expect([at, stream.text]).toEqual([at, text]);
       else expect(["failed", "interrupted"]).toContain(state);
       if (stream.text !== "") expect(cluster.requestsFor(key)).toHaveLength(1);
@@ -192,7 +196,7 @@ for (const [shape, model] of shapes)
       await stream.until((now) => now.text === "Half");
       proxy.stall(true);
       cluster.provider.open(key);
-      // The provider has said all, and nothing of it has come through.
+      // The provider has sent everything, and nothing of it has come through.
       expect(await (await cluster.provider.request(key)).closed).toBe("server");
       expect(stream.text).toBe("Half");
       if (!stays) proxy.stall(false);

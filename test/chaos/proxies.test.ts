@@ -1,6 +1,7 @@
-// Behind nginx and Caddy as Debian ships them, without a line of configuration for streams: each event comes at once,
-// silence is no reason to be cut off, and a proxy that goes away and comes back costs nothing. What the documented
-// configurations do: test/server/sse-document.test.ts. Bytes one by one and CRLF: test/server/dialect-clients.test.ts.
+// Behind nginx and Caddy as Debian ships them, with no configuration for streams: each event
+// arrives at once, silence does not end a stream, and a proxy restart loses nothing. Documented
+// configurations: test/server/sse-document.test.ts. Single bytes and CRLF:
+// test/server/dialect-clients.test.ts.
 import { setTimeout as delay } from "node:timers/promises";
 import { afterEach, beforeAll, expect, test } from "vitest";
 import { requirePrograms } from "@/scripts/debian";
@@ -63,7 +64,7 @@ test("I5 I6: nginx with proxy_read_timeout 2s: silence longer than that, before 
     expect(stream.text).toBe("One");
     const silences = stream.comments.map(({ atMs }, index) => atMs - (stream.comments[index - 1]?.atMs ?? atMs));
     expect(stream.comments.length).toBeGreaterThan(sized(4, 10));
-    // Nobody else's timer may be nearer than this.
+    // No other system's timeout may be shorter than this.
     expect(Math.max(...silences)).toBeLessThan(underLoad(1_900));
   }
 });

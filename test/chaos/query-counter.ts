@@ -1,11 +1,11 @@
-// A TCP proxy between one server and Postgres that counts the statements it carries, exactly and at once, which the
-// database's own statistics are not. It breaks nothing.
+// A TCP proxy between one server and Postgres that counts statements exactly and immediately,
+// unlike the database's own statistics. Injects no faults.
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
 export type QueryCounter = {
-  /** The database's address through the proxy. */
+  /** The database URL through the proxy. */
   url: string;
-  /** Statements sent so far, over all connections. */
+  /** Statements so far, over all connections. */
   count(): number;
   close(): Promise<void>;
 };
@@ -28,7 +28,7 @@ export async function startQueryCounter(databaseUrl: string): Promise<QueryCount
     for (const socket of [client, database]) {
       sockets.add(socket);
       socket.setNoDelay(true);
-      // A connection that broke has ended; the other half follows.
+      // The connection broke and has ended; the other half follows.
       socket.on("error", () => {});
       socket.on("close", () => {
         sockets.delete(socket);
@@ -51,7 +51,7 @@ export async function startQueryCounter(databaseUrl: string): Promise<QueryCount
   };
 }
 
-/** Follows the frontend protocol: a first message without a type, then a type byte and a length each. */
+/** Parses the frontend protocol: an untyped first message, then a type byte and a length each. */
 function statements(found: () => void): (bytes: Buffer) => void {
   let rest = Buffer.alloc(0);
   let typeBytes = 0;

@@ -1,4 +1,5 @@
-// The owner of many turns, to be killed: a log of its own in a process of its own. Started and spoken to by races.test.ts.
+// The owner of many turns, to be killed: its own log in its own process. Started and controlled by
+// races.test.ts.
 import { PostgresLog } from "@/lib/log/postgres-log";
 import { beginTurn, type RacePlan, words } from "./race-turn";
 
@@ -22,7 +23,7 @@ async function run(log: PostgresLog, { turnId, finishMs, wordMs, silentMs }: Rac
     const over = finishMs !== null && performance.now() - startMs >= finishMs;
     if (turn.signal.aborted || over) break;
   }
-  // Without a time to finish it lives until it is told to end, or killed.
+  // Without a finish time it runs until it is aborted or killed.
   if (finishMs === null) await new Promise<void>((resolve) => onAbort(turn.signal, resolve));
   const outcome = await turn.end(turn.signal.aborted ? "stopped" : "complete");
   process.send?.({ turnId, outcome });

@@ -18,11 +18,11 @@ export const words = Array.from({ length: 60 }, (_, index) => `word${index} `);
 type RaceTurn = {
   signal: AbortSignal;
   say(delta: string): void;
-  /** Ends it; as the log asks for, where it has asked. */
+  /** Ends it with `status`, or as the log requests. */
   end(status: FinalState): Promise<"stored" | "lost">;
 };
 
-/** `stored`: what its log holds already. */
+/** `stored`: the chunks already in its log. */
 export function beginTurn(writer: LogWriter, turnId: string, stored: TurnChunk[] = []): RaceTurn {
   const open = new OpenParts();
   for (const chunk of stored) open.see(chunk);

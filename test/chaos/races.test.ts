@@ -1,6 +1,7 @@
-// Stop, finish and the owner's death, at the same moment: whoever wins, there is one terminal, everything that tells of
-// the turn tells the same, and whoever asked for the stop is told what became of it. The owner is a real process that is
-// killed, or frozen for longer than its lease and then goes on; the survivor is the log of this process.
+// Stop, finish and the owner's death at the same moment: whichever wins, there is one terminal,
+// every view of the turn agrees, and the caller of the stop learns the outcome. The owner is a real
+// process that is killed, or suspended for longer than its lease and then resumed; the survivor is
+// this process's log.
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
@@ -16,14 +17,14 @@ import { beginTurn, type RacePlan, words } from "./race-turn";
 import { countCases, randomFrom, sized } from "./trial";
 
 vi.hoisted(() => {
-  // Each turn that lost its owner is a line otherwise.
+  // Otherwise each orphaned turn logs a line.
   process.env.LOG_LEVEL = "error";
 });
 const url = testDatabase();
 const batches = sized(2, 10);
 const batchSize = sized(50, 100);
 const leaseMs = 900;
-/** Around the moment of the kill: some commits. */
+/** Spread around the moment of the kill: a few commits. */
 const spreadMs = 120;
 
 const random = randomFrom(5);
@@ -38,7 +39,7 @@ let log: PostgresLog;
 beforeAll(() => {
   process.env.LEASE_MS = String(leaseMs);
   log = turnLog() as PostgresLog;
-  // What nobody has answered yet is answered here, and not so fast that its former owner could not come between.
+  // Answers unanswered turns here, slowly enough for the former owner to interfere.
   log.onOrphan(async ({ turnId, epoch, stored }) => {
     const chunks = stored.map(({ chunk }) => chunk);
     const turn = beginTurn(log.open(turnId, epoch, stored), turnId, chunks);
@@ -74,7 +75,7 @@ async function race(batch: number): Promise<FinalState[]> {
   const [row] = await pool().sql`select user_id as "userId" from turns where id = ${turnIds[0] as string}`;
   const races = turnIds.map((turnId): Race => {
     const finishMs = chance(0.85) ? around(killMs) : null;
-    // Some are behind the kill, where only the survivor can say what becomes of them.
+    // Some stops come after the kill, when only the survivor can report the outcome.
     const stopMs = chance(0.5) ? around(killMs + (chance(0.2) ? leaseMs : 0)) : null;
     return { turnId, finishMs, stopMs, wordMs: 2 + random() * 30, silentMs: chance(0.3) ? killMs + 100 : 0 };
   });
@@ -85,7 +86,8 @@ async function race(batch: number): Promise<FinalState[]> {
   const kill = after(killMs).then(() => owner.kill(frozen ? "SIGSTOP" : "SIGKILL"));
   const killed = kill.then(async () => {
     if (!frozen) return;
-    // Until another one runs what was its own. It wakes up, says the rest of it all the same, and learns that of each.
+    // Until another process runs its turns. Resumed, it still writes the rest, and learns of each
+    // takeover that way.
     let taken: string[] = [];
     await until(async () => {
       taken = await takenOver(turnIds);
@@ -121,7 +123,7 @@ async function race(batch: number): Promise<FinalState[]> {
     if (stopMs === null) expect(state).not.toBe("stopped");
     else expect([turnId, answers[index]]).toEqual([turnId, state]);
     const told = outcomes.find((outcome) => outcome.turnId === turnId)?.outcome;
-    // An owner that says it stored the end had not been taken over, and the other way round.
+    // An owner that reports the end as stored was not taken over, and vice versa.
     if (told === "stored") expect(epoch).toBe(1);
     if (told === "lost") expect(epoch).toBeGreaterThan(1);
     states.push(state as FinalState);
@@ -129,7 +131,7 @@ async function race(batch: number): Promise<FinalState[]> {
   return states;
 }
 
-/** Turns that another process runs than the one that began them. */
+/** Running turns owned by another process than the one that started them. */
 async function takenOver(turnIds: string[]): Promise<string[]> {
   const rows = await pool().sql`
     select id from turns where id = any(${turnIds}) and epoch > 1 and state = 'running'`;
@@ -145,7 +147,7 @@ test(`I4 I11 I10: ${batches * batchSize} races of stop, finish and kill: one ter
   for (let batch = 0; batch < batches; batch++)
     for (const state of await race(batch)) counts[state] = (counts[state] ?? 0) + 1;
   console.log(`${batches * batchSize} races: ${JSON.stringify(counts)}`);
-  // A race that one side always wins shows nothing.
+  // A race that one side always wins proves nothing.
   for (const state of ["complete", "stopped", "interrupted"])
     expect([state, counts[state] ?? 0]).not.toEqual([state, 0]);
   countCases(context, batches * batchSize);

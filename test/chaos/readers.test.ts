@@ -1,4 +1,4 @@
-// Readers are independent: what a slow one costs the server, the turn and the other readers.
+// Readers are independent: the cost of a slow one to the server, the turn and other readers.
 import { get, type IncomingMessage } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -14,16 +14,16 @@ const cluster = testCluster({ env: { ...measured, CHUNK_TIMEOUT_MS: "600000" } }
 const megabyte = 1_000_000;
 const answerBytes = sized(5, 20) * megabyte;
 const deltaBytes = 4_000;
-/** What a reader that takes nothing may hold of the server's memory, in all (RELIABILITY I13). */
+/** Memory a stalled reader may hold in the server, in total (docs/reliability.md I13). */
 const allowedBytes = 10 * megabyte;
-/** 256 KiB in flight, and as much again for the connection and the request. */
+/** 256 KiB in flight, and the same again for the connection and the request. */
 const allowedEachBytes = 524_288;
-/** What a busy machine adds to the one and not to the other. */
+/** Noise of a busy machine that may hit one measurement and not the other. */
 const graceMs = 500;
 const bytesPerSecond = 1_000;
 const slowCount = 20;
 
-/** Everything, and then it waits for the gate before it ends. */
+/** The whole text at once; then waits for the gate before it ends. */
 function longAnswer(key: string): { script: Script; text: string } {
   const deltas = Array.from({ length: answerBytes / deltaBytes }, (_, index) =>
     `${index} `.padEnd(deltaBytes, "the quick brown fox jumps over the lazy dog "),
@@ -33,12 +33,13 @@ function longAnswer(key: string): { script: Script; text: string } {
 }
 
 type SlowReader = {
-  received(): number /** Reads on at full speed, to the end. */;
+  received(): number;
+  /** Reads the rest at full speed. */
   hurry(): Promise<string>;
   close(): void;
 };
 
-/** Takes so many bytes a second, from the start of the turn. */
+/** Reads this many bytes a second from the turn's start. */
 async function slowReader(turnId: string, perSecond: number): Promise<SlowReader> {
   const headers = { authorization: `Bearer ${cluster.user.token}` };
   const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -77,7 +78,7 @@ function textIn(chunks: TurnChunk[]): string {
 }
 
 test(`I13: readers at ${bytesPerSecond} bytes a second of ${answerBytes / megabyte} MB cost neither memory nor the speed of others`, async (context) => {
-  /** Resolves when the whole text has reached a reader at full speed, while the turn still runs. */
+  /** Resolves when the whole text has reached a full-speed reader while the turn still runs. */
   async function answer() {
     const key = newKey();
     const { script, text } = longAnswer(key);
@@ -98,7 +99,7 @@ test(`I13: readers at ${bytesPerSecond} bytes a second of ${answerBytes / megaby
     };
   }
 
-  /** Milliseconds for the whole of an ended turn. */
+  /** Milliseconds for a full read of an ended turn. */
   async function replay(turnId: string): Promise<number> {
     const startMs = performance.now();
     const stream = await openStream(`${cluster.a.url}/api/turns/${turnId}/stream`, { token: cluster.user.token });
@@ -110,7 +111,7 @@ test(`I13: readers at ${bytesPerSecond} bytes a second of ${answerBytes / megaby
     return Math.min(await replay(turnId), await replay(turnId), await replay(turnId));
   }
 
-  // The first time is for the runtime: code is compiled, the heap grows to what such answers need.
+  // The first run warms up: code is compiled and the heap grows to what such answers need.
   const first = await answer();
   await slowReader(first.turnId, bytesPerSecond).then(async (reader) => {
     await first.arrivedMs;
@@ -135,12 +136,12 @@ test(`I13: readers at ${bytesPerSecond} bytes a second of ${answerBytes / megaby
   const withTwo = await memoryOf(cluster.a);
   const beforeMs = await fastestReplay(alone.turnId);
   const crowd = await Promise.all(Array.from({ length: slowCount }, () => slowReader(shared.turnId, bytesPerSecond)));
-  // At first the kernel takes some megabytes for each of them; that is over with this.
+  // At first the kernel takes a few megabytes for each; this read gets that over with.
   await replay(alone.turnId);
   const withCrowd = await memoryOf(cluster.a);
   const besideMs = await fastestReplay(alone.turnId);
   for (const reader of crowd) reader.close();
-  // Once more: the machine, and this process with all it has read, may have become slower meanwhile.
+  // Once more: the machine, and this process with all its data, may have become slower.
   const withoutMs = Math.max(beforeMs, await fastestReplay(alone.turnId));
   const slowBytes = slow.received();
   await shared.end();

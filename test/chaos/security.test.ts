@@ -1,6 +1,6 @@
-// What test/server/{access,accounts,resume,stopping}.test.ts leave open: the same-origin rule at the doors of the dialects,
-// cursors nobody made on every path that streams, and stop in both orders with the end at every token, from either
-// server, and when the owner is dead.
+// Cases beyond test/server/{access,accounts,resume,stopping}.test.ts: the same-origin rule on
+// dialect routes, forged cursors on every streaming path, and stop racing the end at every token in
+// both orders, from either server and with a dead owner.
 import { randomUUID } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import { registry } from "@/lib/dialects/registry";
@@ -42,7 +42,7 @@ test("I20: with the session cookie no other site's page starts anything through 
     { "content-type": "multipart/form-data; boundary=x", origin: "https://evil.example" },
     { "content-type": json, origin: "https://evil.example" },
     { "content-type": json, origin: "null" },
-    // May call the dialects (CORS_ORIGINS), but with a token, never with somebody's session.
+    // May call the dialects (CORS_ORIGINS), but with a token, never with a session.
     { "content-type": json, origin: "http://localhost:8080" },
     { "content-type": json, "sec-fetch-site": "same-site" },
   ];
@@ -105,7 +105,7 @@ type Stopped = { turnId: string | null; status: string | null };
 const stop = (stream: EventStream, server = cluster.a) =>
   cluster.api<Stopped>("DELETE", `/api/turns/${header(stream, "x-turn-id")}`, { server });
 
-/** A turn whose reader has seen this many tokens and whose provider waits behind them. */
+/** A turn whose reader has seen this many tokens and whose provider pauses after them. */
 async function turnAt(count: number): Promise<{ key: string; stream: EventStream; closed: Promise<string> }> {
   const key = newKey();
   cluster.provider.on(key, [{ gate: gateOf(key, -1) }, ...gated(key, tokens)]);
@@ -119,7 +119,7 @@ async function turnAt(count: number): Promise<{ key: string; stream: EventStream
   return { key, stream, closed: request.closed };
 }
 
-/** The answer, the terminal, the turn and the message say the same, once. */
+/** The response, the terminal, the turn and the message agree, with a single end. */
 async function checkEnd(stream: EventStream, status: string | null, server = cluster.a): Promise<void> {
   expect(["stopped", "complete"]).toContain(status);
   const turnId = header(stream, "x-turn-id");
@@ -183,7 +183,7 @@ test("I11 I12 I5: stop when the owner is dead: the survivor stops the turn, also
     expect(reader.text).toBe(tokens.slice(0, counts[index]).join(""));
     await checkEnd(stream, "stopped", cluster.b);
   }
-  // Nobody asked for it any more.
+  // Nothing was asked of the provider after that.
   expect(cluster.provider.requests).toHaveLength(asked);
   cluster.a = await cluster.start({ port });
   countCases(context, counts.length);

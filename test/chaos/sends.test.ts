@@ -1,5 +1,6 @@
-// One send, one turn, whatever happens around it: many equal ones at once on two servers, before and after a SIGKILL, two
-// different ones at one moment, and a database that is away when the send comes.
+// One send, one turn, whatever happens around it: many identical ones at once on two servers,
+// before and after a SIGKILL, two different ones at the same moment, and a database outage during
+// the send.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { startFaultProxy } from "@/test/fault-proxy";
@@ -72,7 +73,7 @@ test.each([
       const keys = [newKey(), newKey()];
       for (const key of keys) cluster.provider.on(key, gated(key, ["Hello."]));
       const chat = fresh ? randomUUID() : chatId;
-      // Both have found the chat idle, and stand before the insert that decides.
+      // Both have found the chat idle and wait before the deciding insert.
       const barrier = await holdTable(cluster, "turns");
       const sent = Promise.all(
         [cluster.a, cluster.b].map((server, index) =>
@@ -101,12 +102,12 @@ test.each([
   },
 );
 
-/** When the server of a send dies, and what the equal send elsewhere makes of it. */
+/** When a send's server dies, and the outcome of the same send elsewhere. */
 type Death = {
   moment: string;
-  /** Sends, and resolves when that moment is there; `release` lets go of what held it there. */
+  /** Sends, and resolves at that moment; `release` removes what holds it there. */
   begin(body: Body, key: string): Promise<{ first: Promise<EventStream>; release(): Promise<void> }>;
-  /** Only a turn nothing of which was answered is asked for again. */
+  /** Only a turn without any answer is asked again. */
   requests: number;
   text: string;
 };
@@ -150,7 +151,7 @@ const deaths: Death[] = [
   },
 ];
 
-/** After a test that killed it. */
+/** After a test that killed A. */
 async function reviveA(): Promise<void> {
   if (killed) cluster.a = await cluster.start({ port: cluster.a.port });
   killed = false;

@@ -1,5 +1,5 @@
-// Thousands of open streams on one process: each is alive and hears from the server, and none of them costs the database
-// anything. Half of their turns are written by this process, half by another one.
+// Thousands of open streams on one process: each is alive and receives heartbeats, and none costs
+// the database anything. Half of their turns are written by this process, half by another.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -14,9 +14,9 @@ const streams = sized(500, 5_000);
 const windowSeconds = sized(5, 60);
 const baselineSeconds = sized(4, 20);
 const heartbeatMs = sized(2_000, 5_000);
-/** A fifth of the shortest interval that a client may be told; a proxy that is so close to its limit has none. */
+/** A fifth of the shortest heartbeat interval; no proxy has a timeout that close to it. */
 const lateMs = 1_000;
-/** Sockets of the crowd, its own descriptors and those of the runtime. */
+/** The crowd's sockets, its own descriptors and the runtime's. */
 const descriptors = streams + 200;
 
 const cluster = testCluster({
@@ -24,7 +24,7 @@ const cluster = testCluster({
 });
 
 beforeAll(() => {
-  // The server and the crowd inherit this process's limit: Node raises its own soft one to the hard one.
+  // The server and the crowd inherit this process's limit: Node raises it to the hard one.
   const limit = execFileSync("sh", ["-c", "ulimit -Hn"], { encoding: "utf8" }).trim();
   if (limit !== "unlimited" && Number(limit) < descriptors)
     throw new Error(`${streams} streams need ${descriptors} open files, and this machine allows ${limit}: ulimit -n.`);
@@ -56,7 +56,7 @@ test(
       return `${crowded.url}/api/turns/${header(stream, "x-turn-id")}/stream`;
     }
 
-    /** Statements of each second. */
+    /** Statements in each second. */
     async function queriesASecond(seconds: number): Promise<number[]> {
       const counts: number[] = [];
       for (let second = 0; second < seconds; second++) {
@@ -106,7 +106,8 @@ test(
     // The rounds of two timers may fall into one second.
     expect(median(withMany)).toBeLessThanOrEqual(median(withFew) + 1);
     expect(mean(withMany)).toBeLessThanOrEqual(mean(withFew) + 1);
-    // Two commits, a read for all who follow the other server's turns, and the rounds of that second.
+    // Two commits, one read for all followers of the other server's turns, and the timers' rounds
+    // in that second.
     expect(countAfter - countBefore).toBeLessThanOrEqual(median(withFew) * (1 + arrival.max / 1_000) + 10);
     expect(ended).toEqual({ terminals: streams, breaches: [] });
     countCases(context, streams);

@@ -1,5 +1,5 @@
-// Turns that outlive their server. One that nobody had begun to answer is run by a server that lives; an answer that broke
-// off is continued, by a person or by itself, and reads as one. A run that hangs has its end all the same.
+// Turns that outlive their server. An unanswered one is run by a live server; a broken answer is
+// continued, by a user or automatically, and reads as one. A hung run ends all the same.
 import { randomUUID } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { continueInstruction } from "@/lib/turn/prompt";
@@ -12,7 +12,7 @@ import { countCases, sized } from "./trial";
 
 const leaseMs = 2_000;
 const cluster = testCluster({ servers: 2, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } });
-/** What servers are started with again. */
+/** Environment for restarted servers. */
 let env: Record<string, string> = {};
 
 async function restartDead(): Promise<void> {
@@ -37,7 +37,7 @@ type Live = {
   chatId: string;
 };
 
-/** A turn on A, and what its provider says to the first request, the second … */
+/** A turn on A, with the provider's answers to the first request, the second … */
 async function begin(scripts: Script[], { user = cluster.user, options = {}, key = newKey() } = {}): Promise<Live> {
   cluster.provider.on(key, ...scripts);
   const body = messageBody(key, options);
@@ -47,7 +47,7 @@ async function begin(scripts: Script[], { user = cluster.user, options = {}, key
 
 const onB = ({ turnId, user }: Live) => cluster.follow(turnId, { server: cluster.b, user });
 
-/** `POST /api/chat` that goes on with the chat's last answer, or with the one named. */
+/** `POST /api/chat` that continues the chat's last answer, or the named one. */
 function goOn({ chatId, user }: Live, server: TestServer, messageId?: string, idempotencyKey: string = randomUUID()) {
   return openStream(`${server.url}/api/chat`, {
     token: user.token,
@@ -87,7 +87,7 @@ test("I3 I4 I7 I18: killed before the first token: another server answers, in on
   for (const [index, live] of turns.entries()) {
     const { key, stream, turnId, chatId, body, user } = live;
     expect(await stream.ended).toBe("reset");
-    // The client does what clients do: it comes back with its cursor, and it sends again.
+    // The client does both: it resumes at its cursor and repeats the send.
     const resumed = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {
       token: user.token,
       after: stream,
@@ -123,7 +123,7 @@ test("I4 I11: what cost two servers their lives already, and what was stopped, i
   const unwanted = await begin([[{ gate: "unwanted" }]]);
   await Promise.all([cluster.provider.reached("poison"), cluster.provider.reached("unwanted")]);
   const readers = await Promise.all([onB(poison), onB(unwanted)]);
-  // As if B had died of it, and a third server after that.
+  // As if B and a third server had crashed on it.
   await cluster.sql`update turns set crashes = 2 where id = ${poison.turnId}`;
   await cluster.a.kill("SIGKILL");
   const stopped = await cluster.api("DELETE", `/api/turns/${unwanted.turnId}`, { server: cluster.b });
@@ -154,7 +154,7 @@ test("I10: a server that slept while another one answered adds nothing and lets 
   expect(cluster.requestsFor(live.key).length).toBe(2);
 });
 
-/** Cuts inside a word, inside a code block, and behind its end. */
+/** Cuts inside a word, inside a code block, and after its end. */
 const script = ["Rivers:\n\n```js\n", "const rivu", "let = 1;\n", "```\n\nThat ", "is all."];
 
 test("I2 I12 I18: killed behind the k-th token: interrupted, and Continue on the other server gives one whole answer", async (context) => {
@@ -220,7 +220,7 @@ test("I2 I12 I18: killed behind the k-th token: interrupted, and Continue on the
 
 test("I4 I11: a tool that hangs keeps neither a stop nor the deadline from ending the turn", async () => {
   const strict = await cluster.start({ env: { TURN_DEADLINE_MS: "1500" } });
-  // A tool that hangs in its transaction may hold rows of its user, so each turn has its own.
+  // A tool hung in its transaction may lock rows of its user, so each turn has its own user.
   const [first, other] = await Promise.all([cluster.guest(), cluster.guest()]);
   const calls: Script = [
     { text: "Let me see." },
@@ -272,13 +272,13 @@ test("I4 I11: a tool that hangs keeps neither a stop nor the deadline from endin
 
 test("I4 I7 I12: with CONTINUE_INTERRUPTED=auto an answer goes on by itself, once, whoever is left", async () => {
   env = { CONTINUE_INTERRUPTED: "auto" };
-  // Nothing that happened before is theirs to continue.
+  // Excludes earlier interruptions from continuation.
   await cluster.sql`update turns set ended_at = now() - interval '1 hour' where state = 'interrupted'`;
   await Promise.all([cluster.a.kill("SIGKILL"), cluster.b.kill("SIGKILL")]);
   await restartDead();
   const turnsOf = ({ chatId }: Live) => cluster.sql`
     select id, state, client_key from turns where chat_id = ${chatId} order by created_at`;
-  /** The continuation, as soon as there is one. */
+  /** The continuation, once it exists. */
   const continuationOf = async (live: Live): Promise<EventStream> => {
     for (;;) {
       const [, next] = await turnsOf(live);
@@ -287,7 +287,8 @@ test("I4 I7 I12: with CONTINUE_INTERRUPTED=auto an answer goes on by itself, onc
     }
   };
 
-  // Both servers see that a provider broke off; one goes on, and what it begins is not continued again.
+  // Both servers see the provider's interruption; one continues it, and does not continue its own
+  // continuation.
   cluster.provider.on(continueInstruction, [{ text: "two " }], [{ text: "three." }, { finish: "stop" }]);
   const before = cluster.requestsFor(continueInstruction).length;
   const early = await begin([[{ text: "One " }]]);

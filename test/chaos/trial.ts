@@ -1,8 +1,8 @@
-// What the failure tests share: how large they are, the seed of what is random in them, and how they count their cases.
-// A test here names the promises it proves (docs/reliability.md) at the beginning of its title: "I5 I2: …".
+// Shared by the failure tests: their size, random seed and case count. Their titles begin with the
+// promises that they prove (docs/reliability.md): "I5 I2: …".
 import type { TestContext } from "vitest";
 
-/** `npm run chaos` runs everything; `npm test` a part of it that takes a minute or two. */
+/** `npm run chaos` runs everything; `npm test` runs a part that takes a minute or two. */
 const full = process.env.CHAOS === "full";
 
 export function sized<T>(fast: T, all: T): T {
@@ -15,17 +15,20 @@ console.log(`CHAOS_SEED=${seed}`);
 
 declare module "vitest" {
   interface TaskMeta {
-    /** Cases this test went through, each checked; 1 by default. */
+    /** Number of checked cases in this test; 1 by default. */
     cases?: number;
   }
 }
 
-/** For the table: how many cases this test went through. */
+/** Adds to this test's number of cases, for the table. */
 export function countCases({ task }: Pick<TestContext, "task">, cases: number): void {
   task.meta.cases = (task.meta.cases ?? 0) + cases;
 }
 
-/** Numbers in 0..1 that follow from the seed: mulberry32, in the public domain. `stream` tells the uses of one seed apart. */
+/**
+ * Random numbers in 0..1 from the seed: mulberry32, public domain. `stream` separates several uses
+ * of one seed.
+ */
 export function randomFrom(stream: number): () => number {
   let state = (seed + Math.imul(stream, 0x9e37_79b9)) | 0;
   return () => {

@@ -1,6 +1,6 @@
-// A server with OpenAI's API that was not written here, in front of llama.cpp: both from npm, on
-// Linux with glibc. Installed on first use into .cache/, because together they are 130 MB, and the
-// server has no maintainer any more.
+// A third-party server with OpenAI's API in front of llama.cpp: both from npm, on Linux with glibc.
+// Installed on first use into .cache/, because together they are 130 MB and the server is no longer
+// maintained.
 import { type ChildProcess, fork, spawnSync } from "node:child_process";
 import { on, once } from "node:events";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -10,7 +10,7 @@ import { type TinyModel, writeTinyModel } from "./tiny-model";
 
 const folder = path.resolve(".cache/real-server");
 const platform = `${process.platform}-${process.arch}`;
-/** Platform packages by name: the optional ones would bring the builds for GPUs as well. */
+/** Platform packages by name: the optional dependencies would include GPU builds. */
 const packages = [
   "inference-server@1.0.0-beta.32",
   "node-llama-cpp@3.22.1",
@@ -20,8 +20,8 @@ const packages = [
 ];
 
 /**
- * As its own documentation starts it. Tells the parent when it listens, and of each response
- * whether it was taken to its end.
+ * As its documentation starts it. Tells the parent when it listens, and for each response whether
+ * it was read to its end.
  */
 const program = `
 import { createExpressServer, InferenceServer } from "inference-server";
@@ -35,11 +35,11 @@ http.on("request", (_, response) => {
 http.listen(port, "127.0.0.1", () => process.send("listening"));
 `;
 
-/** `contextSize` is in tokens: each byte of a prompt is one. */
+/** `contextSize` is in tokens; one byte of a prompt is one token. */
 export type ServedModel = TinyModel & { contextSize?: number };
 
 export class LlamaServer {
-  /** OPENAI_BASE_URL. */
+  /** The value for OPENAI_BASE_URL. */
   readonly url: string;
   readonly #process: ChildProcess;
 
@@ -82,9 +82,7 @@ export class LlamaServer {
     return server;
   }
 
-  /**
-   * Resolves when the server says this for the next time: that it listens, or how a response ended.
-   */
+  /** Resolves at the server's next message of this kind: it listens, or how a response ended. */
   async told(what: "listening" | "whole" | "left"): Promise<void> {
     for await (const [message] of on(this.#process, "message", { close: ["exit"] })) if (message === what) return;
     throw new Error("The model server ended.");

@@ -1,5 +1,5 @@
-// Turns against a server that runs a model. It says less than what real models say, but it is a
-// server of others, with a real template, tokenizer, sampler and queue, and with their real faults.
+// Turns against a server that runs a model. It says less than real models do, but it is third-party
+// software with a real template, tokenizer, sampler and queue, and with their real faults.
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { TurnRow } from "@/db/turns";
@@ -31,7 +31,7 @@ beforeAll(async () => {
     MODELS: "openai:sentence,openai:endless,openai:forgetful,openai:none",
     OPENAI_BASE_URL: server.url,
     CHUNK_TIMEOUT_MS: "5000",
-    // This server goes on with an answer that nobody reads any more.
+    // This server keeps generating after its reader has left.
     MAX_OUTPUT_TOKENS: "8000",
   });
 }, 300_000);
@@ -60,7 +60,7 @@ function ask(userId: string, model: string, text: string, chatId = uuidv7()): Pr
   return startTurn(userId, request, (work) => void runs.push(work));
 }
 
-/** Chunks behind `afterSeq`, to the end or until one of them fits. */
+/** Chunks after `afterSeq`, to the end or until one of them matches. */
 async function read(turn: TurnRow, afterSeq = 0, until = (_: LoggedChunk) => false): Promise<LoggedChunk[]> {
   const reader = await followTurn(turn, null, afterSeq, false);
   const all: LoggedChunk[] = [];
@@ -113,7 +113,7 @@ it("a reader who left goes on where it was, without a hole", async () => {
 });
 
 it("a conversation that the context does not hold fails, and is never complete", async () => {
-  // This server answers with status 200 and `data: [ERROR]`, without a line end, and leaves the
+  // This server answers with status 200 and `data: [ERROR]`, without a line end, and keeps the
   // connection open.
   const { text, metadata } = await answerOf(await read(await ask(await newUser(), "openai:forgetful", "Hello")));
   expect({ text, status: metadata.status, code: metadata.error?.code }).toEqual({

@@ -1,22 +1,19 @@
-// A model for llama.cpp, of a few hundred kilobytes and without weights that anybody trained:
-// attention and feed-forward are zero, so the next token follows from the last one alone. Each word
-// is a token, and the output layer leads from word to word. What such a model says makes no sense
-// and needs none: what is tested is how a server carries it.
+// A model for llama.cpp of a few hundred kilobytes, without trained weights: attention and
+// feed-forward are zero, so the next token follows from the last one alone. Each word is a token,
+// and the output layer maps each word to the next. Its text makes no sense; what is tested is how a
+// server delivers it.
 import { writeFileSync } from "node:fs";
 
 export type TinyModel = {
   words: string[];
-  /** Starts over after the last word. Without it the answer ends there. */
+  /** Starts over after the last word; otherwise the answer ends there. */
   endless?: boolean;
 };
 
-/**
- * Enough for random signs to be nearly at right angles, so that each token has one successor by
- * far.
- */
+/** Makes random sign vectors nearly orthogonal, so that each token has one clear successor. */
 const width = 64;
 const contextLength = 8_192;
-/** Of GGUF: a word, a special token, a byte. */
+/** GGUF token types: a word, a special token, a byte. */
 const kinds = { normal: 1, unknown: 2, control: 3, byte: 6 };
 
 /** Writes the model as GGUF, version 3. */
@@ -48,7 +45,7 @@ export function writeTinyModel(file: string, { words, endless = false }: TinyMod
   const output = new Float32Array(vocabulary.length * width);
   for (const [token, successor] of successors.entries())
     for (let at = 0; at < width; at++) {
-      // The many that lead to the end must not drown each other.
+      // The many tokens that lead to the end must not drown each other out.
       const share = successor === end && token < first ? 1 / 16 : 1;
       output[successor * width + at] =
         (output[successor * width + at] ?? 0) + share * (embedding[token * width + at] ?? 0);
@@ -109,10 +106,10 @@ function randomSigns(length: number): Float32Array {
 type Value = string | number | boolean | string[] | { float: number } | { floats: number[] } | { ints: number[] };
 type Tensor = [name: string, dimensions: number[], data: Float32Array];
 
-/** Tensors begin at multiples of it. */
+/** Tensors start at multiples of this. */
 const alignment = 32;
 
-/** The types of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
+/** Value types of the format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md */
 const types = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 };
 
 function writeGguf(file: string, metadata: [key: string, value: Value][], tensors: Tensor[]): void {

@@ -1,5 +1,5 @@
-// Every verb of db/ that sends statements, with arguments for which there is much to do. A new verb belongs here: the test fails
-// until it is called, or excused in excused.ts.
+// Every db/ function that sends statements, with arguments that make it do much work. Add new ones
+// here: the test fails until a function is called, or excused in excused.ts.
 import { v7 as uuidv7 } from "uuid";
 import * as account from "@/db/account";
 import * as chatSearch from "@/db/chat-search";
@@ -25,9 +25,9 @@ import { type Call, call } from "./explain";
 import { heavy, other } from "./seed";
 
 const { userId, bigChatId, chatId } = heavy;
-/** As seed.ts numbers them. */
+/** Numbered as in seed.ts. */
 const id = (number: number) => `00000000-0000-4000-8000-${number.toString(16).padStart(12, "0")}`;
-/** The ninth turn of the heavy user, which has ended; and the seventh, which runs. */
+/** The heavy user's ninth turn, which has ended, and the seventh, which runs. */
 const turnId = id(16_777_216 + 9);
 const runningId = id(16_777_216 + 7);
 const documentId = id(33_554_432 + 1);
@@ -41,7 +41,7 @@ const anAccount = () => ({ id: uuidv7(), email: `${uuidv7()}@example.org`, name:
 const aDocument = () => ({ id: uuidv7(), title: "New", filename: "new.md", mediaType: "text/markdown", bytes: 9 });
 const passages = (ofDocument: string) =>
   [1, 2, 3].map((ordinal) => ({ id: uuidv7(), documentId: ofDocument, ordinal, heading: "", text: "a river" }));
-/** The first pages of what is read page by page. */
+/** The first pages of a paged read. */
 async function take(rows: AsyncIterable<unknown>, count = 60): Promise<void> {
   for await (const _ of rows) if (--count === 0) return;
 }
@@ -49,7 +49,7 @@ async function take(rows: AsyncIterable<unknown>, count = 60): Promise<void> {
 const queries = ["river", "the", "running rivers", "orb", "x", "市", "Москва", "北京", "nothing of this"];
 queries.push("mountain -river", "%");
 
-/** What requests wait for. */
+/** Statements that requests wait for. */
 export const ofRoutes: Call[] = [
   call("a new password", account.replacePassword, (replace) => replace(id(20), "hash")),
   call("the end of an account", account.abandonAccount, (abandon) => abandon(id(22))),
@@ -160,7 +160,7 @@ export const ofRoutes: Call[] = [
   ),
 
   call("a new task", tasks.insertTask, (insert) => insert(userId, { title: "New", description: "" }, 1_000), {
-    // The number that it got, which the second time is another one.
+    // The number it received, which differs on the second run.
     201: 202,
   }),
   call("the list of tasks", tasks.listTasks, (list) => list(userId, { limit: 50 })),
@@ -201,7 +201,7 @@ export const ofRoutes: Call[] = [
   }),
 ];
 
-/** What servers do without being asked: often, so never from end to end; some take as much as there is to do. */
+/** Background work of servers: frequent, so no full scans; some do as much as there is to do. */
 export const inBackground: Call[] = [
   call("messages that become searchable", chatSearch.indexMessages, (index) => index(50)),
   call("the chats of a user that is deleted", chats.listChatIds, (list) => list(userId, 100)),
@@ -282,7 +282,7 @@ export const inBackground: Call[] = [
   }),
 ];
 
-/** Undone, so that the chat is free for the next one. */
+/** Rolled back, so that the chat is free for the next call. */
 async function undoneTurn(insert: typeof turns.insertTurn): Promise<void> {
   const undone = new Error("undone");
   const budgets = { account: 1e9, guest: 1e9, allGuests: 1e9, server: 1e9 };

@@ -1,4 +1,4 @@
-/** Exported functions of db/ that need no line in calls.ts, and why. */
+/** Exported functions of db/ that need no entry in calls.ts, and why. */
 export const excused: Record<string, string> = {
   "bounded-client.BoundedClient": "is the connections, and asks for nothing by itself",
   "ceilings.requireRoom": "a part of the statements that add",

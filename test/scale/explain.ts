@@ -1,5 +1,6 @@
-// What a verb of db/ sends, and what Postgres says about it. The statements are taken from the driver while the real function runs;
-// then they are explained, and executed once more, in a transaction that is undone.
+// The statements of a db/ function and their plans. Statements are captured from the driver while
+// the real function runs, then explained and executed once more in a transaction that is rolled
+// back.
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import postgres from "postgres";
@@ -9,12 +10,12 @@ import { pool } from "@/db/client";
 import { underLoad } from "@/test/under-load";
 
 export type Verb = (...args: never[]) => unknown;
-/** One verb of db/ with one set of arguments. */
+/** One function of db/ with one set of arguments. */
 export type Call = {
   title: string;
   verb: Verb;
   run: () => unknown;
-  /** Parameters that are replaced before a statement is explained: by then the call has deleted what they name. */
+  /** Parameters to replace before explaining: by then the call has deleted what they name. */
   standIns: Record<string, unknown>;
 };
 
@@ -32,7 +33,7 @@ export const largeTables = [
   ...["documents", "passages", "hidden_samples", "tasks", "rate_limits"],
 ];
 
-/** Of a warm cache; the best of several, so that a busy machine does not fail the test. */
+/** With a warm cache, the best of several, so that a busy machine does not fail the test. */
 const tries = 10;
 
 type Statement = { text: string; parameters: unknown[] };
@@ -55,12 +56,12 @@ export class Explainer {
 
   constructor(url: string) {
     this.#sql = postgres(url, { max: 1, prepare: false, onnotice: () => {} });
-    // What was sent as JSON is text by then.
+    // Captured JSON parameters are already text.
     const asItIs = (value: unknown) => value;
     Object.assign(this.#sql.options.serializers, { 114: asItIs, 3802: asItIs });
   }
 
-  /** From here on every statement of the pool and of the sweeps is seen. */
+  /** From here on every statement of the pool and of sweeps is captured. */
   async begin(): Promise<void> {
     const [server] = await this.#sql`select current_setting('server_version_num')::int as version`;
     this.#explainsGeneric = server?.version >= 160_000;
@@ -78,8 +79,8 @@ export class Explainer {
   }
 
   /**
-   * Fails when the call sends nothing, reads a large table from end to end, in a function or a trigger, too, or sends a statement that
-   * takes longer.
+   * Fails when the call sends nothing, scans a large table in full (also within a function or
+   * trigger), or sends a statement that takes longer than `maxMs`.
    */
   async check({ run, standIns }: Pick<Call, "run" | "standIns">, maxMs: number): Promise<void> {
     const statements = await this.#statementsOf(run);
@@ -124,7 +125,9 @@ export class Explainer {
     return { explained, scanned };
   }
 
-  /** What a prepared statement may be planned as from its sixth call on. The searches are never prepared. */
+  /**
+   * The generic plan, possible from a prepared statement's sixth call. Searches are never prepared.
+   */
   async #genericPlans(text: string): Promise<Node[]> {
     if (!this.#explainsGeneric || text.includes("websearch_to_tsquery") || text.includes("ts_rank_cd")) return [];
     const [row] = await this.#sql.unsafe(`explain (generic_plan, format json) ${text}`);
@@ -132,17 +135,17 @@ export class Explainer {
   }
 }
 
-/** Of large tables, by this connection so far. */
+/** Sequential scans of large tables by this transaction so far. */
 async function sequentialScans(sql: postgres.TransactionSql): Promise<Map<string, number>> {
   const rows = await sql`
     select relname as table, seq_scan::int as scans from pg_stat_xact_user_tables where relname = any(${largeTables})`;
   return new Map(rows.map(({ table, scans }) => [table, scans]));
 }
 
-/** The seeded ids are of another version. */
+/** Seeded ids have another UUID version. */
 const newIds = /[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
-/** The call has stored its new rows already and deleted its old ones: the statements are explained for others. */
+/** The call has already inserted and deleted its rows: explain the statements with other ids. */
 function withOthers(standIns: Record<string, unknown>): (statement: Statement) => Statement {
   const others = new Map<string, string>();
   const otherId = (id: string) => {
@@ -158,7 +161,7 @@ function withOthers(standIns: Record<string, unknown>): (statement: Statement) =
   return ({ text, parameters }) => ({ text, parameters: parameters.map(replaced) });
 }
 
-/** It asks once a connection for the types of arrays. */
+/** Once per connection the driver asks for array types. */
 function isOfDriver(text: string): boolean {
   return text.includes("pg_catalog.pg_type");
 }
@@ -167,7 +170,7 @@ function nodesOf(node: Node): Node[] {
   return [node, ...(node.Plans ?? []).flatMap(nodesOf)];
 }
 
-/** Of a large table; an index that is read from its beginning for more rows than this is no better. */
+/** Rows of a large table; an index scanned from its start for more rows than this is no better. */
 const maxUnconditioned = 10_000;
 
 function scansOfAll(plan: Node): string[] {
@@ -184,7 +187,7 @@ function scansOfAll(plan: Node): string[] {
 
 export type Modules = Record<string, Record<string, unknown>>;
 
-/** All of db/, by file name without its ending. */
+/** All of db/, by file name without extension. */
 export async function modulesOfDb(): Promise<Modules> {
   const folder = path.join(import.meta.dirname, "../../db");
   const names = readdirSync(folder).flatMap((file) => /^([a-z-]+)\.ts$/.exec(file)?.[1] ?? []);
@@ -193,7 +196,7 @@ export async function modulesOfDb(): Promise<Modules> {
   );
 }
 
-/** `module.verb` of every exported function that is neither called nor excused, and every excuse that excuses nothing. */
+/** `module.verb` of functions neither called nor excused, and excuses without effect. */
 export function forgotten(modules: Modules, calls: Pick<Call, "verb">[], excused: Record<string, string>): string[] {
   const called = new Set<unknown>(calls.map(({ verb }) => verb));
   const verbs = Object.entries(modules).flatMap(([file, module]) =>

@@ -1,10 +1,14 @@
-// Fills a migrated database with what a busy installation holds: 218,000 turns, 1,090,000 messages, 5,014,000 chunks, 103,000 users and
-// the rest in proportion. Set-based and without indexes or foreign keys, which are put back afterwards; then vacuumed and analyzed.
+// Fills a migrated database with a busy installation's data: 218,000 turns, 1,090,000 messages,
+// 5,014,000 chunks, 103,000 users and the rest in proportion. Set-based, with indexes and foreign
+// keys dropped and restored afterwards; then vacuumed and analyzed.
 import { createHash } from "node:crypto";
 import postgres from "postgres";
 import { foldText, gramsOf } from "@/db/search-text";
 
-/** One heavy user with 100,000 messages: 18,001 chats with a turn each, besides the last, which has the remaining 2,000. */
+/**
+ * One heavy user with 100,000 messages: 18,001 chats with one turn each, except the last, which has
+ * the remaining 2,000.
+ */
 export const heavy = {
   userId: "00000000-0000-4000-8000-000000000000",
   chats: 18_001,
@@ -13,11 +17,11 @@ export const heavy = {
   chatId: "chat-0-00009",
 };
 export const other = { userId: "00000000-0000-4000-8000-000000000007", chatId: "chat-7-00003" };
-/** Each of the others has 60 turns in six chats. One in eleven has an account. */
+/** The other users have 60 turns in six chats each. One in eleven has an account. */
 const users = 3_301;
-/** Came once, and are not back yet. They lie in front of all the others in the table. */
+/** Guests who came once. Their rows come first in the table. */
 const idleGuests = 100_000;
-/** As from clients that send a history along. */
+/** As from clients that send a history. */
 const messagesPerTurn = 5;
 const chunksPerTurn = 23;
 
@@ -55,7 +59,7 @@ export async function seed(url: string): Promise<void> {
       await sql.unsafe(`alter table ${key.table} drop constraint ${key.name}`);
     await fill(sql);
     for (const { definition } of indexes) await sql.unsafe(definition);
-    // Whether old rows keep to a foreign key is not looked at: they were made so.
+    // Foreign keys are not validated on existing rows: the rows satisfy them.
     for (const key of keys.toSorted((a) => (a.type === "p" ? -1 : 1)))
       await sql.unsafe(
         `alter table ${key.table} add constraint ${key.name} ${key.definition} ${key.type === "f" ? "not valid" : ""}`,

@@ -1,5 +1,5 @@
-// Every statement that the code sends, against a database of a busy installation: none may read a large table from end to end,
-// and none that a request waits for may take more than 50 ms.
+// Every statement in the code, against a busy installation's database: none may scan a large table
+// in full, and none that a request waits for may take more than 50 ms.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import postgres from "postgres";
@@ -92,7 +92,7 @@ it("a chat of 2,000 turns, and then a user with 18,000 chats, are deleted withou
   const startMs = performance.now();
   await deleteChat(heavy.userId, heavy.bigChatId);
   await direct`delete from users where id = ${heavy.userId}`;
-  // More than nine minutes without the index of the foreign key, seconds with it: any bound between the two will do.
+  // Over nine minutes without the foreign key's index, seconds with it: any bound in between works.
   expect(performance.now() - startMs).toBeLessThan(90_000);
   await direct.end();
 }, 120_000);

@@ -1,12 +1,12 @@
-// Clients of dialect `agent` as they are found in the wild. They split at blank lines, take a block for an event if it begins
-// with `data: `, and everything behind that for JSON. They name no chat and have no key.
+// Real-world clients of dialect `agent`. They split at blank lines, treat a block as an event if it
+// begins with `data: `, and parse the rest as JSON. They name no chat and send no key.
 export type Chunk = { type: string; content?: string; name?: string; message?: string };
 type Caller = { url: string; userId: string; token: string };
 type Listeners = {
   onChunk(chunk: Chunk): void;
   onDone(): void;
   onError(error: Error): void;
-  /** Given what could not be parsed. */
+  /** Receives what could not be parsed. */
   onBroken(data: string): void;
 };
 
@@ -49,7 +49,7 @@ export async function streamChat(
   }
 }
 
-/** A chat component that is told an address and no more: it reads text until `[DONE]`, with the browser's cookie. */
+/** A chat component with only a URL: it reads text until `[DONE]`, with the browser's cookie. */
 export async function readText(address: string, message: string): Promise<string> {
   const response = await fetch(address, { method: "POST", body: JSON.stringify({ message }) });
   let text = "";
@@ -61,7 +61,7 @@ export async function readText(address: string, message: string): Promise<string
   throw new Error("the stream had no [DONE]");
 }
 
-/** What it does after an error: no token and no content type, so a page's cookie must do. */
+/** What it does after an error: no token and no content type, so the page's cookie must suffice. */
 export async function wholeChat(
   { url, userId }: Pick<Caller, "url" | "userId">,
   message: string,

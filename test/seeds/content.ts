@@ -1,5 +1,5 @@
-// Clients of dialect `content` as they are found in the wild. None keeps the rest of a piece for the next one: whoever sends
-// them half an event breaks them. They never resume, have no key, and ask the same again when something fails.
+// Real-world clients of dialect `content`. None buffers a partial piece: half an event breaks them.
+// They never resume, send no key, and repeat the question after a failure.
 import axios from "axios";
 
 export type Caller = { url: string; token: string };
@@ -13,7 +13,7 @@ const headersOf = ({ token }: Caller) => ({
   Accept: "text/event-stream",
 });
 
-/** What one piece of the network's holds, parsed by itself. */
+/** Parses one piece from the network on its own. */
 function readPiece(piece: string, heard: Heard, draw?: Draw): void {
   for (const line of piece.split("\n")) {
     if (!line.startsWith("data: ")) continue;
@@ -77,7 +77,7 @@ export async function byAxios(caller: Caller, body: object): Promise<Heard> {
   return heard;
 }
 
-/** Text that is drawn ten characters at a time, to spare the page. */
+/** Draws text ten characters at a time, to spare the page. */
 export function inTens(draw: (text: string) => void): { add(text: string): void; end(): void } {
   let held = "";
   const flush = () => {
@@ -93,7 +93,7 @@ export function inTens(draw: (text: string) => void): { add(text: string): void;
   };
 }
 
-/** The same question when streaming failed, to be answered in one piece. */
+/** The same question after streaming failed, for a non-streamed answer. */
 export async function inOnePiece(caller: Caller, body: object): Promise<string> {
   const response = await fetch(`${caller.url}/api/v1/chat/`, {
     method: "POST",

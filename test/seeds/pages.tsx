@@ -1,4 +1,4 @@
-// Components as they are found in the wild, and what a page of the server's own origin does, for a test that drives them.
+// Real-world components, and a page's behaviour on the server's own origin.
 import { useCallback, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { readText, streamChat, wholeChat } from "./agent";
@@ -19,7 +19,7 @@ const [url, token, userId, question] = ["url", "token", "userId", "question"].ma
   string,
 ];
 
-/** Sets its text from each event, with a cursor while it streams. */
+/** Updates its text on each event, with a cursor while it streams. */
 function ContentAnswer() {
   const [text, setText] = useState("");
   const [streaming, setStreaming] = useState(false);
@@ -42,7 +42,7 @@ function ContentAnswer() {
   );
 }
 
-/** Text, tools and a way to cancel, which ends nothing but the page's own state. */
+/** Text, tools and a cancel button that only changes the page's own state. */
 function useAgent() {
   const [isStreaming, setIsStreaming] = useState(false);
   const [streamedText, setStreamedText] = useState("");
@@ -85,7 +85,7 @@ function AgentAnswer() {
   );
 }
 
-/** An EventSource with the options of `fetch`, which every browser ignores: it sends a GET without them. */
+/** An EventSource with `fetch` options, which browsers ignore: it sends a GET without them. */
 function postsEvents(address: string, options: object): Promise<string> {
   return new Promise((resolve) => {
     const source = new (EventSource as unknown as new (address: string, options: object) => EventSource)(
@@ -100,7 +100,7 @@ function postsEvents(address: string, options: object): Promise<string> {
   });
 }
 
-/** What there is in its place: `fetch` asks, and the turn's own address is followed by GET. */
+/** The working alternative: `fetch` asks, and GET follows the turn's own URL. */
 async function begin(address: string, message: string): Promise<string | null> {
   const response = await fetch(address, {
     method: "POST",

@@ -1,7 +1,7 @@
-// Clients of dialect `rag` as they are found in the wild: they name a session by its number, below `/api` in a page.
+// Real-world clients of dialect `rag`: they name a session by its number, in a page under `/api`.
 export type Said = { type: string; content?: unknown; [name: string]: unknown };
 
-/** A page that only listens. Resolves with the text when the answer is done. */
+/** A page that only listens. Resolves to the text when the answer is done. */
 export function listen(address: string, displaySources: (sources: unknown) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
@@ -20,7 +20,7 @@ export function listen(address: string, displaySources: (sources: unknown) => vo
   });
 }
 
-/** A page that asks. Returns all that was sent. */
+/** A page that asks. Returns everything that was sent. */
 export async function ask(address: string, question: string, headers: Record<string, string> = {}): Promise<Said[]> {
   const response = await fetch(address, {
     method: "POST",

@@ -1,5 +1,6 @@
-// Clients as they are found in the wild, unmodified, against the production server: each parses as it always did, knows no
-// key and no cursor, and repeats its question when something fails. What they were promised is in docs/SSE_STREAMING_API.md.
+// Real-world clients, unmodified, against the production server: each parses in its own way, has no
+// key and no cursor, and repeats its question after a failure. docs/SSE_STREAMING_API.md states
+// what they were promised.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
@@ -26,7 +27,7 @@ import { chat, sendMessageStream, type Chunk as Token } from "./token";
 
 beforeAll(() => requirePrograms("curl", "httpx", "requests"), 300_000);
 
-/** Another site, whose pages call the server. */
+/** Another site whose pages call the server. */
 const site = createServer(async (_, response) => {
   response.setHeader("content-type", "text/html; charset=utf-8");
   response.end(await bundle);
@@ -45,7 +46,7 @@ const bundle = build({
 
 const cluster = testCluster({ env: { CORS_ORIGINS: siteUrl } });
 
-/** Small ones, and one that no TCP segment holds. */
+/** Small pieces, and one larger than any TCP segment. */
 const words = [
   "One",
   " two 日本",
@@ -58,14 +59,14 @@ const words = [
 const whole = words.join("");
 const answers: Script = [...words.map((text) => ({ text })), { finish: "stop", usage: { input: 3, output: 4 } }];
 
-/** A question that is answered like this. */
+/** A question with this answer. */
 function says(script: Script = answers): string {
   const key = newKey();
   cluster.provider.on(key, script);
   return key;
 }
 
-/** A question whose answer waits in the middle. */
+/** A question whose answer pauses in the middle. */
 function halts(): string {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
@@ -74,7 +75,7 @@ function halts(): string {
 
 const caller = (user = cluster.user) => ({ url: cluster.a.url, ...user });
 
-/** Requests that come after those sent before, so often that these have been taken. */
+/** Later requests, enough of them that the earlier ones have been accepted. */
 async function othersWereTaken(): Promise<void> {
   for (let n = 0; n < 5; n++) await cluster.api("GET", `/api/turns/${randomUUID()}`);
 }
@@ -89,7 +90,7 @@ async function withLongDocument(): Promise<TestUser> {
   return user;
 }
 
-/** What it prints. */
+/** Returns the program's output. */
 async function run([file = "", ...args]: string[], env: Record<string, string>): Promise<string> {
   const child = spawn(file, args, { env: { PATH: process.env.PATH, PYTHONDONTWRITEBYTECODE: "1", ...env } as never });
   const ended = once(child, "close");

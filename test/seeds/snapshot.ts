@@ -1,4 +1,4 @@
-// A client of dialect `snapshot` as it is found in the wild: the first event is the conversation, all others are deltas.
+// A real-world client of dialect `snapshot`: the first event is the conversation, then deltas.
 type Message = { role: string; content: string };
 
 export async function streamConversation(

@@ -1,5 +1,5 @@
-// A client of dialect `token` as it is found in the wild: tokens as they come, the list of messages read again at the end, and
-// the whole request once more when the connection fails. It has no key.
+// A real-world client of dialect `token`: shows tokens as they arrive, reloads the message list at
+// the end, and repeats the whole request when the connection fails. It sends no key.
 export type Chunk = { type: string; messageId?: string; content?: string; error?: string };
 export type Session = { url: string; token: string; sessionId: string };
 
@@ -25,7 +25,7 @@ export async function sendMessageStream(
   }
 }
 
-/** What is shown: tokens while they come, then the stored messages in their place. */
+/** What the client shows: tokens while they arrive, then the stored messages in their place. */
 export async function chat(
   session: Session,
   content: string,
@@ -46,7 +46,7 @@ export async function chat(
       const messages = (await answer.json()) as { content: string }[];
       return { shown, stored: messages.map((message) => message.content) };
     } catch (error) {
-      // `fetch` and its body throw this when the network fails; a refusal is not tried again.
+      // `fetch` and its body throw this on network failures; refusals are not retried.
       if (!(error instanceof TypeError) || attempt === retries) throw error;
     }
   }

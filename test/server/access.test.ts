@@ -1,4 +1,4 @@
-// Who may do what: docs/protocol.md §5. Driven by the routes on disk, so that a new route cannot be forgotten here.
+// Access control: docs/protocol.md §5. Driven by the routes on disk, so none is forgotten.
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -11,18 +11,21 @@ const root = path.join(import.meta.dirname, "../..");
 
 type Ids = { chatId: string; turnId: string; documentId: string; tokenId: string };
 type Call = {
-  /** Somebody else's ids in it must look unknown. */
+  /** Another user's ids in it must look unknown. */
   path: (ids: Ids) => string;
   body?: () => unknown;
-  /** `user`: 401 without credentials. `anybody`: needs none. `own`: next-auth's, a dialect's or credentials in the body. `public`: nobody's data. */
+  /**
+   * `user`: 401 without credentials. `anybody`: no credentials needed. `own`: next-auth, a dialect,
+   * or credentials in the body. `public`: not user data.
+   */
   for: "user" | "anybody" | "own" | "public";
-  /** 403 with a token (whose sessions are whose: sessions.test.ts). */
+  /** 403 with a token (ownership of sessions: sessions.test.ts). */
   sessionOnly?: boolean;
-  /** 403 for everybody but administrators (invitations.test.ts). */
+  /** 403 for non-administrators (invitations.test.ts). */
   adminOnly?: boolean;
-  /** The address names something that has an owner. */
+  /** The path names something that has an owner. */
   owned?: boolean;
-  /** For what is unknown. Default: 404. */
+  /** Status for an unknown id. Default: 404. */
   unknown?: number;
 };
 
@@ -44,7 +47,7 @@ const table: Record<string, Call> = {
   "POST /api/users": own("/api/users"),
   "POST /api/chat": user("/api/chat", () => messageBody("Hello")),
   "GET /api/chat/[chatId]/stream": { ...owned(({ chatId }) => `/api/chat/${chatId}/stream`), unknown: 204 },
-  // The door of dialect `rag` (dialects.test.ts).
+  // Dialect `rag` (dialects.test.ts).
   "POST /api/chat/[chatId]/stream": own("/api/chat/1/stream"),
   "POST /api/chat/[chatId]/stop": owned(({ chatId }) => `/api/chat/${chatId}/stop`),
   "GET /api/turns/[turnId]": owned(({ turnId }) => `/api/turns/${turnId}`),
@@ -82,7 +85,8 @@ const table: Record<string, Call> = {
 test("I20: every route on disk is in the table, and nothing else", () => {
   const routes = readdirSync(path.join(root, "app"), { recursive: true, encoding: "utf8" })
     .filter((file) => path.basename(file) === "route.ts")
-    // The dialects' door: what it serves is in the registry, and dialect-doors.test.ts goes through that.
+    // The catch-all route of the dialects: the registry lists its paths, which
+    // dialect-doors.test.ts covers.
     .filter((file) => file !== "[...path]/route.ts")
     .flatMap((file) => {
       const source = readFileSync(path.join(root, "app", file), "utf8");

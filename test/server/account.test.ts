@@ -1,4 +1,4 @@
-// Taking everything along, and leaving for good: docs/protocol.md §5.
+// Export and account deletion: docs/protocol.md §5.
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { signUp, type TestUser } from "@/test/server";
@@ -33,7 +33,7 @@ async function withEverything(user: TestUser): Promise<void> {
   await cluster.sql`insert into tasks (user_id, number, title) values (${user.userId}, 1, 'A private task')`;
 }
 
-/** How many rows of each table are the user's; of tables that hold some. */
+/** The user's row count per table, for tables that hold any. */
 async function rowsOf(userId: string, turnIds: string[]): Promise<Record<string, number>> {
   const tables = await cluster.sql<{ name: string }[]>`
     select table_name as name from information_schema.columns

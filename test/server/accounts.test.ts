@@ -1,4 +1,4 @@
-// Signing up, signing in, tokens, sessions, the same-origin rule and limits: docs/protocol.md §3 and §5.
+// Sign-up, sign-in, tokens, sessions, the same-origin rule and limits: docs/protocol.md §3 and §5.
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { signUp } from "@/test/server";
@@ -162,7 +162,10 @@ describe("with the session cookie, what another site sends changes nothing", () 
     ({ userId } = (await made.json()) as { userId: string });
   });
 
-  /** Routes that pages of other origins may call with a token: there another origin's cookie is as good as nothing. */
+  /**
+   * Routes that pages of other origins may call with a token; there another origin's cookie counts
+   * as none.
+   */
   const withToken = /^\/api\/turns\/|\/stop$/;
   const nobody = [401, "unauthorized"];
   const forbidden = [403, "forbidden"];
@@ -257,7 +260,7 @@ describe("a server with a paid provider and with limits", () => {
     const stream = await cluster.send(key, ids, { user, server });
     await stream.until(({ text }) => text === "Waits.");
     const headers = { authorization: `Bearer ${user.token}` };
-    // Its own turn is one of 60; what is refused because the chat is answering is none.
+    // Its own turn is one of 60; a send refused because the chat is answering does not count.
     for (let count = 0; count < 80; count++)
       expect((await post("/api/chat", messageBody("More", { chatId: ids.chatId }), headers, server)).status).toBe(409);
     const call = { model: "scripted", messages: [{ role: "user", content: "Hi" }] };

@@ -1,5 +1,6 @@
-// Consent to destructive tools through the whole server (docs/protocol.md §5 and §8): a request survives its server, two
-// decisions are one execution, stock clients can decide, dialects that cannot ask are refused.
+// Consent to destructive tools end to end (docs/protocol.md §5 and §8): a request survives its
+// server, two decisions execute once, stock clients can decide, and dialects that cannot ask are
+// refused.
 import { randomUUID } from "node:crypto";
 import { DefaultChatTransport, isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
 import { describe, expect, test } from "vitest";
@@ -16,7 +17,7 @@ const call = (tool: string, input: object) => ({ tool, arguments: [JSON.stringif
 const calls = { finish: "tool_calls" } as const;
 const says = (text: string) => [{ text }, { finish: "stop" } as const];
 
-/** A user with two tasks and a document that gives orders. */
+/** A user with two tasks and a document that contains instructions. */
 async function newUser(): Promise<TestUser> {
   const user = await cluster.guest();
   await cluster.sql`
@@ -94,7 +95,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect([statesOf(answer), textOf(answer)]).toEqual([["output-available"], "It is gone."]);
     expect(answer.metadata).toMatchObject({ status: "complete", continues: waiting.id });
     expect(await cluster.messages(chatId, { user })).toHaveLength(2);
-    // The model was asked twice: for the call, and for what to say to its result.
+    // The model was called twice: for the tool call, and for the text after its result.
     expect(cluster.requestsFor(key)).toHaveLength(2);
   });
 
@@ -109,7 +110,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
       "Then it stays.",
     ]);
     expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain(declined);
-    // The next turn's model sees it, too.
+    // The next turn's model sees it too.
     const next = newKey();
     cluster.provider.on(next, says("Fine."));
     await (await cluster.send(next, { model, chatId, searchMode: "none" }, { user })).ended;
@@ -229,7 +230,7 @@ test("I20: decisions about what is unknown, foreign, gone or incomplete do nothi
   expect(await refusalOf(user, body([{ id: id.replace(/\.1$/, ".2"), approved: true }]))).toEqual(at("approvals"));
   expect(await tasksOf(user)).toEqual([1, 2]);
 
-  // Who goes on talking has not consented.
+  // Sending another message is not consent.
   const next = newKey();
   cluster.provider.on(next, says("As you like."));
   await (await cluster.send(next, { chatId }, { user })).ended;

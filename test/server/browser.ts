@@ -1,4 +1,4 @@
-// What a browser does that `fetch` does not: it keeps the cookies it is given, so that a test can sign in as a page does.
+// Keeps cookies like a browser, unlike `fetch`, so that a test can sign in as a page does.
 import type { TestServer } from "@/test/server";
 
 export class Browser {
@@ -31,7 +31,7 @@ export class Browser {
     return answer;
   }
 
-  /** As next-auth's own page does it. */
+  /** Like next-auth's own page. */
   async signIn(provider: "guest" | "password", credentials: Record<string, string> = {}): Promise<Response> {
     const { csrfToken } = (await (await this.fetch("/api/auth/csrf")).json()) as { csrfToken: string };
     return this.fetch(`/api/auth/callback/${provider}`, {

@@ -1,5 +1,5 @@
-// Ceilings of one user over HTTP: what is refused, in which words, and what makes room again (docs/operations.md, Limits).
-// That parallel additions on several servers stay below them is lib/chats/ceilings.test.ts.
+// One user's ceilings over HTTP: what is refused, the messages, and what makes room again
+// (docs/operations.md, Limits). Parallel additions: lib/chats/ceilings.test.ts.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { TestUser } from "@/test/server";
@@ -54,10 +54,11 @@ test("streams and feeds: the fifth is 429 on any server, whichever of them it is
   const send = await cluster.api<Refusal>("POST", "/api/chat", { body: messageBody(newKey()), user });
   expect([send.status, send.body.error.code]).toEqual([429, "limit_reached"]);
   expect((await cluster.api<{ chats: object[] }>("GET", "/api/chats", { user })).body.chats).toHaveLength(1);
-  // Other users have their own.
+  // Other users have their own ceilings.
   expect((await cluster.api("POST", "/v1/chat/completions", { body: call() })).status).toBe(200);
 
-  // The other server admits one without asking the database. That is one too many, so room for another takes two that end.
+  // The other server admits one without asking the database. That is one over the ceiling, so
+  // another needs two to end.
   const elsewhere = await feed(cluster.b);
   expect([elsewhere.status, (await feed(cluster.b)).status]).toEqual([200, 429]);
   for (const stream of feeds.splice(0, 2)) stream.close();
@@ -110,7 +111,7 @@ test("chats: the fourth is 413, on any server; a deleted one makes room", async 
 test("tokens: the third is 413; a revoked one makes room", async () => {
   const user = await cluster.guest();
   const create = () => cluster.api<Refusal & { id: string }>("POST", "/api/tokens", { body: {}, user });
-  // The guest's own is one of them.
+  // The guest's own token counts too.
   const second = await create();
   expect(second.status).toBe(201);
   expectFull(await create(), /^You have 2 tokens, .*revoke one you no longer use, then try again\.$/);

@@ -1,5 +1,6 @@
-// What the tests of this folder run against: the real production server, once or twice on one database, behind it a
-// scripted provider, before it real HTTP. Nothing of lib/ runs in the test process but types and pure functions.
+// The environment of the tests in this folder: the real production server, one or two on one
+// database, with a scripted provider, over real HTTP. Of lib/, only types and pure functions run in
+// the test process.
 import { randomUUID } from "node:crypto";
 import postgres from "postgres";
 import { afterAll, beforeAll } from "vitest";
@@ -12,15 +13,14 @@ import { type EventStream, openStream } from "@/test/sse";
 
 export type { TestServer, TestUser };
 
-/** The first bytes of every stream. */
-/** What stands before the first block of a stream. */
+/** The first bytes of every stream, before its first block. */
 export const opening = ": open\nretry: 1000\n";
-/** The scripted provider, by the API it is spoken to with. */
+/** The scripted provider's models, by the API used to call it. */
 export const shapes = [
   ["responses", "openai:scripted"],
   ["chat", "ollama:scripted"],
 ] as const;
-/** Must never leave the server but to the provider. */
+/** May leave the server only towards the provider. */
 export const secretKey = "sk-canary-4f9b2d7e";
 
 export type Answer<T = unknown> = { status: number; headers: Headers; text: string; body: T };
@@ -49,7 +49,7 @@ export class Cluster {
   b!: TestServer;
   provider!: Provider;
   sql!: postgres.Sql;
-  /** A guest; tests that look at lists or documents make their own. */
+  /** A guest; tests that look at lists or documents create their own. */
   user!: TestUser;
   databaseUrl!: string;
   readonly #env: Record<string, string>;
@@ -130,7 +130,7 @@ export class Cluster {
     return (await this.api<{ messages: ChatMessage[] }>("GET", `/api/chats/${chatId}/messages`, options)).body.messages;
   }
 
-  /** The last answer of the chat as stored. */
+  /** The chat's last answer as stored. */
   async answer(chatId: string, options: ApiOptions = {}): Promise<ChatMessage> {
     return (await this.messages(chatId, options)).at(-1) as ChatMessage;
   }
@@ -144,7 +144,7 @@ export class Cluster {
     return openStream(`${server.url}/api/turns/${turnId}/stream`, { token: user.token });
   }
 
-  /** A turn whose first `count` tokens this reader has; at the gate behind them its provider waits. */
+  /** A turn whose reader has the first `count` tokens; its provider waits at the next gate. */
   async runningTurn(tokens: string[], count: number, { chatId, user, server }: Running = {}) {
     const key = newKey();
     this.provider.on(key, gated(key, tokens));
@@ -154,12 +154,15 @@ export class Cluster {
     return { key, stream, turnId: header(stream, "x-turn-id"), chatId: header(stream, "x-chat-id") };
   }
 
-  /** What the provider was asked with this key in the prompt. */
+  /** Provider requests with this key in the prompt. */
   requestsFor(key: string): Provider["requests"] {
     return this.provider.requests.filter(({ prompt }) => prompt.includes(key));
   }
 
-  /** Opens the gates of `gated` one by one, up to and including `to`, each when the reader has seen what is before it. */
+  /**
+   * Opens the gates of `gated` one by one, up to and including `to`, each once the reader has seen
+   * everything before it.
+   */
   async walk(stream: EventStream, key: string, tokens: string[], to = tokens.length - 1): Promise<void> {
     for (let index = 0; index <= to; index++) {
       const seen = tokens.slice(0, index + 1).join("");
@@ -172,7 +175,7 @@ export class Cluster {
 type Running = { chatId?: string; user?: TestUser; server?: TestServer };
 type ApiOptions = { body?: unknown; headers?: Record<string, string>; user?: TestUser; server?: TestServer };
 
-/** For the top of a test file. */
+/** Call at the top of a test file. */
 export function testCluster({
   servers = 1,
   env = {},
@@ -199,13 +202,13 @@ export function messageBody(text: string, { chatId = randomUUID(), messageId = r
 }
 
 let keys = 0;
-/** Names one exchange with the provider; goes into the prompt. */
+/** Identifies one exchange with the provider; part of the prompt. */
 export function newKey(): string {
   keys += 1;
   return `key${keys}x${promptCanary}`;
 }
 
-/** Each token waits until the test lets the one after it through. */
+/** Each token is followed by a gate that holds back the next one. */
 export function gated(key: string, tokens: string[]): Script {
   return [...tokens.flatMap((text, index) => [{ text }, { gate: gateOf(key, index) }]), { finish: "stop" }];
 }
@@ -220,7 +223,10 @@ export function header(stream: EventStream, name: "x-turn-id" | "x-chat-id"): st
   return value;
 }
 
-/** What a server complained of, line by line. That its event loop was held says that the machine is busy. */
+/**
+ * A server's warnings and errors, line by line. A blocked event loop is ignored: it means that the
+ * machine is busy.
+ */
 export function complaintsOf(server: TestServer): string[] {
   const isComplaint = (line: string) =>
     /"level":"(warn|error|fatal)"/.test(line) && !line.includes("the event loop was held");
@@ -232,7 +238,7 @@ export function rawOf(stream: EventStream): string {
   return Buffer.concat(stream.bytes.map(({ bytes }) => bytes)).toString("utf8");
 }
 
-/** The blocks with data of a raw body, each with its end. */
+/** The data blocks of a raw body, each with its end. */
 export function blocksOf(raw: string): string[] {
   return raw
     .replace(/^(?::|retry:).*\n/gm, "")
@@ -240,7 +246,7 @@ export function blocksOf(raw: string): string[] {
     .filter(Boolean);
 }
 
-/** The same for a whole stream: what two readers of one turn must agree on, byte for byte. */
+/** Likewise for a whole stream: two readers of one turn must agree on it byte for byte. */
 export function eventBytesOf(stream: EventStream): string {
   return blocksOf(rawOf(stream)).join("");
 }
@@ -253,7 +259,7 @@ export function textOf(message: ChatMessage | undefined): string {
   return (message?.parts ?? []).map((part) => (part.type === "text" ? part.text : "")).join("");
 }
 
-/** What happened, in one word or two a chunk; the same twice in a row is told once. */
+/** A one- or two-word summary per chunk; repeats are collapsed. */
 export function outline(chunks: TurnChunk[]): string[] {
   const words = chunks.map((chunk) => {
     if (chunk.type === "data-turn") return `turn ${chunk.data.status}`;

@@ -1,5 +1,5 @@
-// A chat that is longer than its model's context: what is sent, what the answer says about it, and
-// what a refusal teaches (docs/protocol.md §4.1).
+// A chat longer than its model's context: what is sent, what the answer says about it, and what a
+// refusal teaches (docs/protocol.md §4.1).
 import { expect, test } from "vitest";
 import type { ProviderRequest, Script } from "@/test/provider";
 import { says } from "@/test/provider";
@@ -13,10 +13,10 @@ const contextTokens = 4_096;
 
 type Sent = { role: string; content: string }[];
 const sentTo = ({ body }: ProviderRequest) => body.messages as Sent;
-/** About four characters a token, as the tokenizers of most models have it. */
+/** About four characters per token, as in most models' tokenizers. */
 const tokensOf = (request: ProviderRequest) => Math.ceil(JSON.stringify(sentTo(request)).length / 4);
 
-/** Refuses what is longer than its context, in OpenAI's words. */
+/** Refuses requests longer than its context, in OpenAI's words. */
 function limited(request: ProviderRequest): Script {
   const tokens = tokensOf(request) + Number(request.body.max_tokens ?? 0);
   if (tokens <= contextTokens) return says("It fits.");
@@ -29,7 +29,7 @@ const history = Array.from({ length: exchanges }, (_, n) => [
   { role: "assistant", content: `Answer ${n}: ${"rivers run to the sea, and the sea is not full. ".repeat(10)}` },
 ]).flat();
 
-/** A chat of 40 exchanges and one more, some 8,000 tokens. Returns its id. */
+/** A chat of 40 exchanges plus one, about 8,000 tokens. Returns its id. */
 async function longChat(): Promise<string> {
   const messages = [...history, { role: "user", content: "What else?" }];
   const { headers, status } = await cluster.api("POST", "/v1/chat/completions", { body: { model: "local", messages } });
@@ -53,11 +53,11 @@ test("a refusal as too long is repaired by a smaller prompt, told in the answer,
   expect([first.status, first.text]).toEqual(["complete", "It fits."]);
   const sent = sentTo(first.requests.at(-1) as ProviderRequest).filter(({ role }) => role !== "system");
   expect(sent.length).toBeLessThan(history.length / 2);
-  // Whole exchanges, the newest ones, in order.
+  // Whole exchanges, the newest, in order.
   expect(sent.map(({ role }) => role)).toEqual(sent.map((_, index) => (index % 2 === 0 ? "user" : "assistant")));
   const { body } = await cluster.api<{ messages: { id: string }[] }>("GET", `/api/chats/${chatId}/messages?limit=100`);
   const begins = body.messages.findIndex(({ id }) => id === first.memory?.firstMessageId);
-  // The question and its answer follow what was sent of the past.
+  // The question and its answer follow the history that was sent.
   expect(body.messages.length - begins).toBe(sent.length + 1);
   expect(first.stream.chunks).toContainEqual({
     type: "message-metadata",

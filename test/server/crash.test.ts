@@ -1,4 +1,5 @@
-// Servers that die: RELIABILITY I1, I2, I4, I5, I10. A is killed outright; B, or A started again, ends its turns.
+// Servers that die: docs/reliability.md I1, I2, I4, I5, I10. A is killed; B, or a restarted A, ends
+// its turns.
 import { afterEach, expect, test } from "vitest";
 import { randomFrom, seed } from "@/test/chaos/trial";
 import type { EventStream } from "@/test/sse";
@@ -10,7 +11,7 @@ const silenceMs = leaseMs + 2_000;
 const cluster = testCluster({ servers: 2, env: { LEASE_MS: String(leaseMs), HEARTBEAT_MS: "250" } });
 
 afterEach(async () => {
-  // A test that failed half-way may have left it asleep.
+  // A failed test may have left it suspended.
   cluster.a.signal("SIGCONT");
   for (const name of ["a", "b"] as const) {
     const { port } = cluster[name];
@@ -27,7 +28,7 @@ async function alive(server: TestServer): Promise<boolean> {
 
 type Live = { key: string; stream: EventStream; turnId: string; chatId: string; script: string };
 
-/** A turn that stands still after its first `count` tokens, all of them seen. */
+/** A turn that pauses after its first `count` tokens, all of which were seen. */
 async function turnAt(count: number): Promise<Live> {
   const key = newKey();
   const tokens = Array.from({ length: count + 3 }, (_, index) => `word${index} `);
@@ -43,7 +44,7 @@ async function turnAt(count: number): Promise<Live> {
   return { key, stream, turnId, chatId, script: tokens.join("") };
 }
 
-/** What holds of every turn whose owner died. */
+/** The invariants of every turn whose owner died. */
 async function checkInterrupted({ stream, turnId, chatId, script }: Live, server: TestServer): Promise<void> {
   const stored = textOf(await cluster.answer(chatId, { server }));
   expect(script.startsWith(stored)).toBe(true);
@@ -97,7 +98,7 @@ test("I1 I2 I4 I5: killed alone and started again: the same within the lease and
     expect(performance.now() - readyAtMs).toBeLessThan(underLoad(silenceMs));
     await checkInterrupted(live, cluster.a);
   }
-  // Of the first turn nothing was answered, so it is as if it had begun now.
+  // The first turn has no answer, so it looks as if it had begun now.
   const { key, turnId, script } = unanswered;
   const answered = await cluster.follow(turnId);
   await cluster.provider.request(key, 2);
@@ -121,7 +122,7 @@ test("I1 I2 I4: killed at any moment: what is stored is a prefix that holds ever
   const [first] = turns as [Live];
   const target = 1 + Math.floor(random() * 1_000);
   await first.stream.until(({ text }) => text.length >= target);
-  // One of which nothing was answered would be run again.
+  // A turn without any answer would be run again.
   await Promise.all(turns.map(({ stream }) => stream.until(({ text }) => text !== "")));
   await cluster.a.kill("SIGKILL");
   for (const [index, live] of turns.entries()) {

@@ -1,4 +1,4 @@
-// Open streams and their credentials: one that is over closes what it opened, on any server, within a heartbeat.
+// A revoked credential's open streams close on every server within a heartbeat.
 import { expect, test } from "vitest";
 import type { TestUser } from "@/test/server";
 import { openStream } from "@/test/sse";
@@ -9,14 +9,17 @@ import { gateOf, testCluster } from "./cluster";
 const heartbeatMs = 1_000;
 const cluster = testCluster({ servers: 2, env: { HEARTBEAT_MS: String(heartbeatMs) } });
 
-/** A turn that has said "One" and goes on when the test says so. */
+/** A turn that has said "One" and continues when the test says so. */
 async function runningTurn(user: TestUser) {
   const turn = await cluster.runningTurn(["One", " two"], 1, { user });
   turn.stream.close();
   return turn;
 }
 
-/** Everything that stays open for a caller: a turn in two dialects and the chat's feed, on the server that does not write it. */
+/**
+ * Every kind of long-lived stream: a turn in two dialects and the chat's feed, on the server that
+ * does not write the turn.
+ */
 function pathsOf({ turnId, chatId }: { turnId: string; chatId: string }): string[] {
   return [`/api/turns/${turnId}/stream`, `/api/turns/${turnId}/stream?dialect=openai`, `/api/chats/${chatId}/events`];
 }
@@ -40,7 +43,7 @@ const endings: Ending[] = [
   {
     name: "of a user who is deleted",
     end: ({ user }) => cluster.sql`delete from users where id = ${user.userId}`,
-    // The turn is gone as well, and a stream of a turn that is gone ends.
+    // The turn is gone too, and its stream ends.
     seen: expect.stringMatching(/^(eof|reset)$/),
   },
 ];
@@ -54,7 +57,7 @@ test.each(endings)("I24: a token that is $name closes its streams, and is then r
   const startedMs = performance.now();
   await end({ user, id });
   const endings = await Promise.all(streams.map(({ ended }) => ended));
-  // A heartbeat until the round, and what a busy machine takes for it.
+  // One heartbeat until the check, plus slack for a busy machine.
   expect(performance.now() - startedMs).toBeLessThan(underLoad(heartbeatMs + 4_000));
   expect(endings).toEqual(streams.map(() => seen));
   for (const path of pathsOf(turn)) expect((await open(path, value)).status).toBe(401);

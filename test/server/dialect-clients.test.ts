@@ -1,5 +1,6 @@
-// Clients that other people wrote, unmodified, against the real server: the official `openai` package, two EventSources
-// through a proxy that cuts the response at every byte, and the AI SDK's own transport.
+// Third-party clients, unmodified, against the real server: the official `openai` package, two
+// EventSources through a proxy that cuts the response at every byte, and the AI SDK's own
+// transport.
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { DefaultChatTransport, readUIMessageStream } from "ai";
 import { EventSource } from "eventsource";
@@ -205,7 +206,7 @@ describe("I3: through a proxy that cuts at every byte", () => {
   const path = "/sessions/1/messages/stream";
   let request: { method: string; headers: Record<string, string>; body: string };
   let cursor: string;
-  /** The tokens as they were sent. */
+  /** The tokens as sent. */
   let tokens: string[];
   let length: number;
 
@@ -234,11 +235,14 @@ describe("I3: through a proxy that cuts at every byte", () => {
     const raw = await answer.text();
     const bytes = Buffer.byteLength(raw);
     tokens = blocksOf(raw).flatMap((block) => contentOf(/^data: (.*)$/m.exec(block)?.[1] ?? "").content ?? []);
-    // Status line, headers and the framing of chunks are cut as well.
+    // Cuts also hit the status line, headers and chunk framing.
     length = bytes + 900;
   });
 
-  /** Each cut has a proxy and a client of its own. Nearly all of the time is the second before a reconnection, so many wait at once. */
+  /**
+   * Each cut has its own proxy and client. Nearly all of the time is the one-second reconnect
+   * delay, so many run at once.
+   */
   async function atEveryByte(read: (url: string, uncut: () => void) => Promise<string>): Promise<string[]> {
     const texts: Record<number, string> = {};
     let next = 1;
@@ -263,7 +267,7 @@ describe("I3: through a proxy that cuts at every byte", () => {
         new Promise((resolve, reject) => {
           let text = "";
           const { authorization } = request.headers;
-          // Behind the `start` event: a browser's EventSource attaches by GET.
+          // After the `start` event: a browser's EventSource attaches by GET.
           const source = new EventSource(`${url}?after=${cursor}`, {
             fetch: (input, init) =>
               fetch(input, { ...init, headers: { ...init.headers, authorization } as HeadersInit }),
@@ -285,7 +289,7 @@ describe("I3: through a proxy that cuts at every byte", () => {
   }, 120_000);
 
   test("@microsoft/fetch-event-source", async () => {
-    // It is made for browsers and looks for these at its end.
+    // Made for browsers, it uses these at its end.
     vi.stubGlobal("window", globalThis);
     vi.stubGlobal("document", { removeEventListener: () => {} });
     const before = await cluster.messages(await chatOne());
@@ -298,7 +302,7 @@ describe("I3: through a proxy that cuts at every byte", () => {
         openWhenHidden: true,
         fetch: globalThis.fetch,
         onmessage: ({ data }) => {
-          // It hands out a block that holds only `retry:` as a message without data.
+          // It delivers a block with only `retry:` as a message without data.
           if (!data) return;
           const { type, content } = contentOf(data);
           text += content ?? "";
@@ -316,8 +320,9 @@ describe("I3: through a proxy that cuts at every byte", () => {
       return text;
     });
     expect(await cluster.messages(await chatOne())).toEqual(before);
-    // It takes an id when the line with it ends, and the event one line feed later: cut at exactly that byte, whatever a
-    // server sends, it asks for what comes behind an event that it has not given out. So one byte a frame is its own.
+    // This client takes an id at the end of its line and delivers the event one line feed later:
+    // cut at exactly that byte, it resumes after an event that it has not delivered, whatever the
+    // server sends. One byte per frame is its own bug.
     expect(wrong.length).toBeLessThanOrEqual(tokens.length);
     for (const text of wrong) expect(tokens.map((_, index) => tokens.toSpliced(index, 1).join(""))).toContain(text);
     vi.unstubAllGlobals();

@@ -1,4 +1,5 @@
-// What all dialects share at the door: paths with and without a slash, errors by status, CORS, exactly-once, resuming.
+// Shared by all dialect routes: paths with and without a slash, errors by status, CORS,
+// exactly-once, resuming.
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { registry } from "@/lib/dialects/registry";

@@ -1,4 +1,5 @@
-// Every dialect on the wire, against docs/protocol.md §6: requests, frames, whole answers, errors in each format's shape.
+// Every dialect on the wire, against docs/protocol.md §6: requests, frames, whole answers, errors
+// in each format's shape.
 import { randomUUID } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { type EventStream, openStream } from "@/test/sse";
@@ -30,7 +31,7 @@ function fails(): string {
   return key;
 }
 
-/** Its text as one string, whatever the cuts. */
+/** A field of all frames as one string, however it was split. */
 const joined = (frames: Record<string, unknown>[], field: string) => frames.map((each) => each[field] ?? "").join("");
 
 async function userWithZebras(): Promise<{ user: TestUser; documentId: string }> {

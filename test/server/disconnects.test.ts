@@ -1,5 +1,5 @@
-// Clients that leave before the response begins, while it begins, and after it: nothing that was opened for them stays open.
-// The figures are the server's own, from its log (docs/operations.md, "Health and logs").
+// Clients that leave before, during and after the start of the response: nothing opened for them
+// stays open. The figures come from the server's own log (docs/operations.md, "Health and logs").
 import { randomUUID } from "node:crypto";
 import { connect } from "node:net";
 import { expect, test } from "vitest";
@@ -26,7 +26,7 @@ async function figures(server: TestServer): Promise<Figures> {
   return figuresIn(server.output()).at(-1) as Figures;
 }
 
-/** Sends the request on a connection of its own and destroys that `afterMs` later, whatever has come by then. */
+/** Sends the request on its own connection and destroys that after `afterMs`. */
 function leaveAfter(afterMs: number, method: string, path: string, body?: unknown): Promise<void> {
   const text = body === undefined ? "" : JSON.stringify(body);
   const head = [
@@ -74,7 +74,8 @@ test("I13: after 1,000 early disconnects no stream, feed, reader, tail or heartb
   const someone = async () => {
     while (sent < 1_000) {
       const ask = requests[sent++ % requests.length] as (afterMs: number) => Promise<void>;
-      // A response begins 2 to 40 ms after its request here, ten at a time; squared, so that most leave before it does.
+      // A response begins 2 to 40 ms after its request here, ten in parallel; squared, so that most
+      // clients leave before it.
       await ask(Math.floor(random() ** 2 * 60));
     }
   };

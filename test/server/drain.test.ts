@@ -1,4 +1,5 @@
-// Leaving in order: SIGTERM while turns run (RELIABILITY I17). A drains, B goes on with the same database.
+// Graceful shutdown: SIGTERM while turns run (docs/reliability.md I17). A drains; B continues with
+// the same database.
 import { request } from "node:http";
 import { expect, test } from "vitest";
 import { openStream } from "@/test/sse";
@@ -34,7 +35,7 @@ test("I17 I3: SIGTERM: readers move on, new turns are refused, the live one ends
   const ready = await fetch(`${server.url}/api/ready`);
   expect([ready.status, Number(ready.headers.get("retry-after"))]).toEqual([503, 2]);
   expect((await fetch(`${server.url}/api/health`)).status).toBe(200);
-  // A second signal, as from a terminal to the whole group, changes nothing.
+  // A second signal, as from a terminal to the process group, changes nothing.
   server.signal("SIGTERM");
 
   const moved = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {
@@ -63,7 +64,7 @@ test("I17 I2: a turn beyond the budget ends as interrupted, stored by the server
   expect(await server.stop()).toBe(0);
   expect(performance.now() - askedAtMs).toBeLessThan(underLoad(300 + 3_000));
   expect(await stream.ended).toBe("reset");
-  // The lease lasts a minute: it was not the reaper who ended it.
+  // The lease lasts a minute: the reaper did not end it.
   expect(await reader.ended).toBe("terminal");
   expect(reader.text).toBe("One two");
   expect(await cluster.turn(turnId, { server: cluster.b })).toMatchObject({ status: "interrupted" });
@@ -88,7 +89,7 @@ test("I17 I7: a turn beyond the budget that nobody has answered is run by anothe
   expect(await request.closed).toBe("client");
   expect(await exit).toBe(0);
   cluster.provider.open(key);
-  // The lease of the one that left lasts ten minutes.
+  // The leaving server's lease lasts ten minutes.
   expect(await moved.ended).toBe("terminal");
   expect(moved.chunks.at(-1)).toEqual({ type: "finish" });
   expect(moved.text).toBe("Answered.");
@@ -136,7 +137,7 @@ test("I17: an upload that is under way is answered, and only then the server lea
   );
   upload.on("error", answered.reject);
   upload.write(body.slice(0, head.length));
-  // Until the server has it in hands: what it writes down of the use of a token comes before the body is read.
+  // Until the server is processing it: it records the token's use before it reads the body.
   await expect
     .poll(
       async () =>

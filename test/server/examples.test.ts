@@ -1,5 +1,6 @@
-// The examples as their readers run them: real clients, real server, real browser, and between them a connection that
-// splits, rewrites and cuts. `docs/SSE_STREAMING_API.md` shows nothing else; its test is sse-document.test.ts.
+// The examples as readers run them: real clients, real server, real browser, over a connection that
+// splits, rewrites and cuts. `docs/SSE_STREAMING_API.md` shows nothing else; sse-document.test.ts
+// tests it.
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -21,7 +22,7 @@ const folder = path.resolve("examples");
 
 beforeAll(() => requirePrograms("curl", "jq", "httpx", "requests"), 300_000);
 
-/** The folder as some other site, from which pages call the server: CORS is part of the example. */
+/** Serves the folder from another site whose pages call the server: CORS is part of the example. */
 const site = createServer(async (request, response) => {
   const name = path.basename(new URL(request.url ?? "", siteUrl).pathname);
   response.setHeader("content-type", name.endsWith(".mjs") ? "text/javascript" : "text/html; charset=utf-8");
@@ -33,7 +34,7 @@ const site = createServer(async (request, response) => {
 await new Promise<void>((resolve) => site.listen(0, resolve));
 const siteUrl = `http://localhost:${(site.address() as AddressInfo).port}`;
 
-/** A page that has nothing but this component, which finds its settings in the address. */
+/** A page with only this component, which reads its settings from the URL. */
 async function pageOf(file: string, component: string): Promise<string> {
   const { outputFiles } = await build({
     stdin: {
@@ -76,7 +77,7 @@ type Ask = { url: string; user: TestUser; question: string };
 type Running = {
   /** Resolves when the example has printed this. */
   printed(text: string): Promise<void>;
-  /** All it printed of the answer, what it said besides, and whether it called that a failure. */
+  /** Everything it printed of the answer, its other output, and whether it reported a failure. */
   ended: Promise<{ answer: string; said: string; failed: boolean }>;
 };
 type Example = (ask: Ask) => Running | Promise<Running>;
@@ -148,7 +149,7 @@ const settings =
   ({ url, user }: Ask) =>
     `${siteUrl}/${file}?${new URLSearchParams({ url, token: user.token, userId: user.userId })}`;
 
-/** A page of the server's own origin, whose user is signed in; with the token `wrong`, is not. */
+/** A page on the server's own origin with a signed-in user; with the token `wrong`, without. */
 async function signedIn(context: BrowserContext, { url, user }: Ask): Promise<void> {
   await context.route(`${url}/browser-eventsource.html`, async (route) =>
     route.fulfill({ contentType: "text/html", body: await readFile(path.join(folder, "browser-eventsource.html")) }),
@@ -182,10 +183,10 @@ const answers = (key: string, gateAfter?: number): Script => [
   { finish: "stop" },
 ];
 
-/** The example behind a connection in which every byte comes alone and every line ends in CRLF. */
+/** The example over a connection that sends single bytes and ends every line in CRLF. */
 async function behindFaults(cutAt: number | null) {
   const fault: { proxy?: Awaited<ReturnType<typeof startFaultProxy>> } = {};
-  // The connection of the first request has its limit by then; those after it are left alone.
+  // The first request's connection already has its limit; later ones are left alone.
   const crlf = await startCrlfProxy(cluster.a.port, () => fault.proxy?.cutAfter(null));
   const proxy = await startFaultProxy(crlf.port);
   fault.proxy = proxy;
@@ -210,7 +211,7 @@ async function run(example: Example, script: (key: string) => Script, user?: Tes
   return { ...result, asked: cluster.requestsFor(key).length };
 }
 
-/** Bytes, with the answer to a preflight: in the head of the response, and in its events. */
+/** Byte positions, preflight response included: in the response head and in its events. */
 const places = [60, 640, 700, 801, 902, 1003, 1204, 1305, 1406, 1507];
 describe.each(Object.entries(examples))("%s", (_name, example) => {
   test("prints the answer, whatever way it arrives", async () => {

@@ -1,5 +1,5 @@
-// What the provider does wrong: docs/protocol.md §4, RELIABILITY I2, I6, I22. Every failure says what it is, and
-// nothing of what it knows.
+// Provider failures: docs/protocol.md §4, docs/reliability.md I2, I6, I22. Every failure is named,
+// and none reveals what the provider said.
 import { expect, test } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import type { Script } from "@/test/provider";
@@ -9,7 +9,7 @@ import { header, newKey, outline, rawOf, secretKey, shapes, testCluster, textOf 
 const cluster = testCluster({ env: { FIRST_CHUNK_TIMEOUT_MS: "1200", CHUNK_TIMEOUT_MS: "800" } });
 const prompt = "prompt-canary-71c0";
 const told = "provider-words-canary-5b1e";
-/** The SDK waits two seconds before it asks again unless the provider names a time. */
+/** The SDK waits two seconds before a retry unless the provider names a delay. */
 const soon = { "retry-after-ms": "20" };
 const requestsFor = (key: string) => cluster.provider.requests.filter((request) => request.prompt.includes(key));
 
@@ -36,7 +36,7 @@ async function run(model: string, ...scripts: Script[]): Promise<Ended> {
   return { stream, state, code: error?.code, key };
 }
 
-/** As a provider would quote what it was sent. */
+/** Quotes its input, as a provider might. */
 const quoting = (status: number, headers = {}): Script => [
   {
     answer: status,
@@ -98,7 +98,7 @@ test.each(shapes)(
         const words = outline(stream.chunks);
         expect(words).not.toContain("finish");
         expect([words.at(-1), stream.text]).toEqual(["error", tokens.slice(0, count).join("")]);
-        // A socket that breaks is a failure of the provider; a stream that just ends looks like one that was cut off.
+        // A broken socket is a provider failure; a stream that just ends counts as cut off.
         expect([state, code]).toEqual(
           end.length > 0 ? ["failed", "provider_unavailable"] : ["interrupted", "interrupted"],
         );

@@ -1,5 +1,5 @@
-// The feed of a chat (docs/protocol.md §5): every device that has the chat open learns of its turns, on any server, and
-// costs the database nothing while nothing happens (RELIABILITY I14, I17, I20).
+// The feed of a chat (docs/protocol.md §5): every device with the chat open learns of its turns, on
+// any server, and costs the database nothing while idle (docs/reliability.md I14, I17, I20).
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -24,7 +24,7 @@ function feed(chatId: string, server: TestServer = cluster.b, user: TestUser = c
 const newsOf = ({ frames }: EventStream) => frames.map(({ data }) => JSON.parse(data) as News);
 const statuses = (stream: EventStream) => newsOf(stream).map(({ status }) => status);
 
-/** A turn that has said "One" and waits at the gate 0 of the key. */
+/** A turn that has said "One" and waits at gate 0 of the key. */
 async function runningTurn(chatId: string, server = cluster.a) {
   const sentAtMs = performance.now();
   return { ...(await cluster.runningTurn(["One"], 1, { chatId, server })), sentAtMs };
@@ -55,7 +55,7 @@ test("I14: each turn is told on the other server when it begins and when it ends
     { type: "turn", turnId, status: "running" },
     { type: "turn", turnId, status: "complete" },
   ]);
-  // Nothing to resume: a new feed begins with the state.
+  // Nothing to resume: a new feed begins with the current state.
   expect(watching.frames.map(({ id }) => id)).toEqual([undefined, undefined]);
   const later = await feed(chatId, cluster.a);
   await later.until(({ frames }) => frames.length === 1);
@@ -151,7 +151,7 @@ test("I14: two hundred feeds ask the database no more than one, also when someth
   console.log(
     `statements: ${alone} in ${windowMs} ms with one feed, ${together} with 200, ${told} for a turn's two events`,
   );
-  // What a server asks by its timers may fall into a window once more or less: far from once for each feed.
+  // A server's timers may add a query or two to a window; one per feed would be far more.
   expect(together).toBeLessThan(alone + 10);
   expect(told).toBeLessThan(alone + 20);
 

@@ -1,4 +1,4 @@
-// A stream that its reader wants gathered (docs/protocol.md §2): fewer bytes, the same answer.
+// A stream with gathering (docs/protocol.md §2): fewer bytes, the same answer.
 import { expect, test } from "vitest";
 import { type EventStream, type OpenOptions, openStream } from "@/test/sse";
 import { header, messageBody, newKey, testCluster, textOf } from "./cluster";
@@ -6,7 +6,7 @@ import { header, messageBody, newKey, testCluster, textOf } from "./cluster";
 const cluster = testCluster();
 
 const gathering = { "x-gather-ms": "400" };
-/** A question's and a stream's own bytes: head, stages, ending. */
+/** Fixed bytes of a request and a stream: head, stages, ending. */
 const constantBytes = 4_096;
 const text = Array.from({ length: 800 }, (_, index) => ["like ", "water ", "over ", "stone\n"][index % 4]).join("");
 
@@ -38,7 +38,7 @@ test("an answer of 200 tokens a second costs at most 1.3 times its text, and is 
   // The first text is one chunk of the log in both: nothing waited for more.
   expect(firstText(gathered)).toMatchObject({ data: firstText(every)?.data, id: firstText(every)?.id });
 
-  // Behind any of its ids a reader goes on exactly, gathering or not.
+  // A reader can resume exactly after any of its ids, gathering or not.
   const places = gathered.frames.filter(({ id }) => id !== undefined);
   for (const [index, { id }] of places.slice(0, -1).entries()) {
     const headers = index % 2 === 0 ? gathering : undefined;

@@ -1,5 +1,6 @@
-// The table of security headers (lib/response-headers.ts) on every page, route and kind of file, and the requests that
-// the gate refuses before a page or route sees them: hosts, methods, other sites' pages.
+// Security headers (lib/response-headers.ts) on every page, route and kind of file, and the
+// requests that the gate refuses before a page or route sees them: hosts, methods, cross-site
+// requests.
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -13,7 +14,7 @@ const origin = "http://localhost:8080";
 const cluster = testCluster({ env: { CORS_ORIGINS: origin } });
 const app = path.join(import.meta.dirname, "../../app");
 
-/** Addresses of the pages and routes on disk, so that a new one is visited here without being named. */
+/** Paths of the pages and routes on disk, so that new ones are covered automatically. */
 function addresses(file: "page.tsx" | "route.ts"): string[] {
   return readdirSync(app, { recursive: true, encoding: "utf8" })
     .filter((name) => path.basename(name) === file)
@@ -28,17 +29,20 @@ const routes = addresses("route.ts")
   )
   .concat(["signin", "signout", "error", "csrf", "session", "providers"].map((name) => `/api/auth/${name}`))
   .concat("/nothing/at/all", "/nothing.png", "/api/nothing");
-/** Where no page is, but one could be: proxy.ts gives it the policy of pages. */
+/** No page is here, but one could be: proxy.ts applies the policy of pages. */
 const likePages = ["/some-thing", "/nothing/at/all", "/nothing.png"];
 const staticFiles = ["/sse-test.html", "/icon.svg"];
-/** Of pages; the others have the policy of the table. */
+/** For pages; everything else has the policy of the table. */
 const ownPolicy = /^default-src 'self'; script-src 'self' 'nonce-/;
 
 function lowerCase(headers: Record<string, string>) {
   return Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value] as const);
 }
 
-/** As the table says, besides what a page (its policy) and a static file or the API's description (its caching) say themselves. */
+/**
+ * As in the table, except what a page (its policy) and a static file or the API description
+ * (caching) set themselves.
+ */
 function expectHeaders(what: string, answer: Response, { kind }: { kind: "page" | "route" | "static" }) {
   const shared = answer.headers.has("access-control-allow-origin");
   const at = new URL(answer.url).pathname;
@@ -76,7 +80,7 @@ describe("every answer carries the table of headers", () => {
         const what = `${method} ${at} ${Object.keys(headers)}`;
         const answer = await fetch(cluster.a.url + at, { method, headers, redirect: "manual" });
         const kind = likePages.includes(at) ? "page" : "route";
-        // Shared with everybody, and the same for everybody.
+        // Public, and the same for everybody.
         expectHeaders(what, answer, { kind: at === "/openapi.json" ? "static" : kind });
         await answer.body?.cancel();
       }

@@ -1,4 +1,4 @@
-// GET /api/health/stream, by which people and pages find out whether anything on the way buffers: docs/protocol.md §5.
+// GET /api/health/stream, the test for buffering between client and server: docs/protocol.md §5.
 import { request } from "node:http";
 import { expect, test } from "vitest";
 import { type EventStream, openStream } from "@/test/sse";
@@ -23,10 +23,10 @@ test.each(["/api/health/stream", "/api/health/stream/"])("ten events on %s arriv
   const packets = new Set(stream.frames.map(({ atMs }) => atMs));
   expect(packets.size).toBe(10);
   const arrivals = stream.frames.map(({ atMs }) => atMs - (stream.frames[0]?.atMs as number));
-  // A busy machine may be late with one; none may have waited for the next but one.
+  // A busy machine may delay an event, but none may be held until the one after the next.
   const lateMs = underLoad(200);
   for (const [index, { elapsedMs }] of events.entries()) {
-    // Timers may be a millisecond early.
+    // Timers may fire a millisecond early.
     expect(elapsedMs).toBeGreaterThan(index * 100 - 5);
     expect(elapsedMs).toBeLessThan(index * 100 + lateMs);
     expect(Math.abs((arrivals[index] as number) - elapsedMs)).toBeLessThan(lateMs);

@@ -1,10 +1,10 @@
-// Sends that stand still in the middle of being stored, because a test holds a table they insert into.
+// Pauses sends in the middle of being stored, by locking a table that they insert into.
 import { expect } from "vitest";
 import type { Cluster } from "./cluster";
 
 export type HeldTable = { release(): Promise<void> };
 
-/** Nothing is inserted into the table until `release`. */
+/** Blocks inserts into the table until `release`. */
 export async function holdTable({ sql }: Cluster, table: "turns" | "messages"): Promise<HeldTable> {
   const held = Promise.withResolvers<void>();
   const released = Promise.withResolvers<void>();
@@ -22,7 +22,7 @@ export async function holdTable({ sql }: Cluster, table: "turns" | "messages"): 
   };
 }
 
-/** Resolves when so many sends wait for a lock. What works in the background may wait for the same one. */
+/** Resolves when `count` sends wait for a lock. Background work may wait for the same one. */
 export async function sendsWaiting({ sql }: Cluster, count: number): Promise<void> {
   const waiting = () => sql`
     select 1 from pg_stat_activity

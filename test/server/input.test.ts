@@ -1,4 +1,4 @@
-// What clients send wrong: docs/protocol.md §3. The last test looks whether the server still stands.
+// Invalid input: docs/protocol.md §3. The last test checks that the server is still up.
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { request as httpRequest } from "node:http";
@@ -12,7 +12,7 @@ type Failure = { error: { code: string; message: string; requestId: string; reas
 const post = (path: string, body: unknown, headers?: Record<string, string>) =>
   cluster.api<Failure>("POST", path, { body, headers });
 
-/** The body without what differs from request to request. */
+/** The body without its request id. */
 function anonymous({ status, body }: { status: number; body: Failure }): string {
   return `${status} ${JSON.stringify(body).replace(body.error.requestId, "")}`;
 }
@@ -156,7 +156,7 @@ function residentMiB(): number {
   return Math.round(Number(kib) / 1_024);
 }
 
-/** Sends a chunked body for as long as the server takes it, also after its answer. */
+/** Sends a chunked body for as long as the server accepts it, also after its response. */
 function sendWithoutEnd(maxMiB: number): Promise<{ status: number; sentMiB: number; peakMiB: number }> {
   return new Promise((resolve) => {
     const piece = Buffer.alloc(1_048_576, "x");
@@ -183,10 +183,11 @@ function sendWithoutEnd(maxMiB: number): Promise<{ status: number; sentMiB: numb
     outgoing.on("response", (incoming) => {
       status = incoming.statusCode ?? 0;
       incoming.resume();
-      // What the kernel holds is all that may still go; a server that reads on would take the rest as well.
+      // From here on only the kernel's buffers can fill; a server that kept reading would take the
+      // rest too.
       incoming.on("close", finish);
     });
-    // The server hangs up on a client that does not stop.
+    // The server resets a client that does not stop.
     outgoing.on("error", () => setImmediate(finish));
     write();
   });
@@ -209,7 +210,7 @@ test("I20: an unknown chat, a foreign one and a malformed id are one answer", as
     expect(new Set(answers.map(anonymous)).size).toBe(1);
     expect(answers[0]?.status).toBe(404);
   }
-  // Where there is no chat there is nothing to resume, and a stock client asks before it has sent anything.
+  // Without a chat there is nothing to resume, and a stock client asks before its first send.
   const streams = await Promise.all(
     [foreign, randomUUID(), "x"].map((id) => cluster.api("GET", `/api/chat/${id}/stream`)),
   );

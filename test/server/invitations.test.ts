@@ -1,4 +1,4 @@
-// Sign-up by invitation on the production server: what the routes, the page and the browser's session make of it.
+// Sign-up by invitation on the production server: the routes, the page and the browser's session.
 import { randomUUID } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import { signUp, type TestUser } from "@/test/server";

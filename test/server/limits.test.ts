@@ -1,5 +1,5 @@
-// Rate limits on the production server: every route has one, forged headers do not move anybody out of theirs, two servers
-// share them, and what cost nothing is not counted (docs/operations.md, Limits).
+// Rate limits on the production server: every route has one, forged headers do not evade them, two
+// servers share them, and free requests are not counted (docs/operations.md, Limits).
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -51,7 +51,7 @@ describe("with one use of each limit", () => {
   }, 60_000);
   afterAll(() => server?.kill("SIGKILL"));
 
-  /** From an address of its own, so that only this route's use is counted there. */
+  /** From a separate client address, so that only this route's use counts there. */
   function callFrom(address: string, name: string) {
     const [method = "", at = ""] = name.split(" ");
     return fetch(server.url + at.replace(/\[(?:\.\.\.)?\w+\]/g, "session"), {
@@ -150,7 +150,7 @@ describe("shared by two servers", () => {
       if (answer.status === 200) started += 1;
     }
     expect(started).toBeLessThanOrEqual(60);
-    // What one server has reserved the other cannot give out: at most a tenth each.
+    // A server cannot grant what the other has reserved: at most a tenth each.
     expect(started).toBeGreaterThanOrEqual(48);
   });
 });

@@ -1,4 +1,4 @@
-// What it costs, measured on the real server: time to the first byte and to the first token, commits a second.
+// Costs measured on the real server: time to first byte and to first token, commits per second.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, test } from "vitest";
@@ -9,7 +9,7 @@ import { gateOf, header, median, messageBody, newKey, opening, rawOf, testCluste
 
 const cluster = testCluster();
 
-/** One commit every 25 ms, and some for what begins; turns that stream have begun. */
+/** One commit every 25 ms, plus some for starting turns; streaming turns have started. */
 const commitsBound = 45;
 const windowMs = 3_000;
 
@@ -41,14 +41,14 @@ test.each([1, 100])("commits a second with %i streaming turns", async (count) =>
   expect(grown).toBe(count);
   expect(writing).toBeGreaterThan(0);
   expect(writing).toBeLessThanOrEqual(commitsBound);
-  // Autovacuum is the only other one that writes.
+  // Autovacuum is the only other writer.
   expect(all).toBeLessThanOrEqual(commitsBound + 3);
   await Promise.all(turnIds.map((turnId) => cluster.api("DELETE", `/api/turns/${turnId}`)));
   expect(new Set(await Promise.all(streams.map(({ ended }) => ended)))).toEqual(new Set(["terminal"]));
 });
 
 test("POST to first byte under 100 ms, to the first token of `local` under 300 ms, at the median", async () => {
-  // With the sample documents: searching them is part of what a person waits for.
+  // With the sample documents: a user also waits for their search.
   const user = await newGuest(cluster.a.url);
   const firstByteMs: number[] = [];
   const firstTokenMs: number[] = [];
@@ -72,7 +72,7 @@ test("POST to first byte under 100 ms, to the first token of `local` under 300 m
   expect(token).toBeLessThan(underLoad(300));
 });
 
-/** So far: every transaction of the server that wrote anything, and those that wrote chunks. Both are exact. */
+/** Exact totals of the server's writing transactions, and of those that wrote chunks. */
 async function commits(): Promise<{ all: number; writing: number }> {
   const [row] = await cluster.sql`
     select pg_snapshot_xmax(pg_current_snapshot())::text::bigint::int as all,

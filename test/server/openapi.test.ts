@@ -1,5 +1,5 @@
-// The API's description against the real server: what it lists is what is there, and every operation, asked for real and
-// refused for real, answers with a status, a content type, headers and a body that the description tells.
+// The API description against the real server: it lists exactly what exists, and every operation,
+// both successful and refused, returns a status, content type, headers and body that it describes.
 import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -34,7 +34,7 @@ beforeAll(async () => {
 
 const app = path.join(import.meta.dirname, "../../app");
 
-/** What the route files export, as the description writes it. */
+/** The exports of the route files, as the description names them. */
 function nativeOperations(): string[] {
   return readdirSync(app, { recursive: true, encoding: "utf8" })
     .filter((file) => path.basename(file) === "route.ts")
@@ -61,7 +61,7 @@ function dialectOperations(): string[] {
 test("every route file and every dialect's route is described, and nothing else", () => {
   const isAuth = (name: string) => name.includes(" /api/auth/");
   const files = nativeOperations();
-  // next-auth's own routes are one file; the dialects' door is one too, and lists them itself.
+  // next-auth's routes are one file; so is the dialects' catch-all, whose paths the registry lists.
   expect(files.filter(isAuth)).toEqual(["GET /api/auth/[...nextauth]", "POST /api/auth/[...nextauth]"]);
   const names = operations.map(({ name }) => name);
   expect(names.filter((name) => !isAuth(name)).sort()).toEqual(
@@ -75,13 +75,13 @@ type Call = {
   body?: unknown;
   form?: FormData | URLSearchParams;
   headers?: Record<string, string>;
-  /** Null for nobody. */
+  /** Null for an anonymous request. */
   token?: string | null;
-  /** Leaves at the first event, for a stream that does not end. */
+  /** Leaves at the first event, for an endless stream. */
   leaves?: boolean;
 };
 
-/** Asks for real and holds the answer against the description. */
+/** Makes the request and validates the response against the description. */
 async function call(id: string, status: number, { path: values = {}, query = "", ...request }: Call = {}) {
   const found = operations.find(({ operation }) => operation.operationId === id);
   if (!found) throw new Error(`no operation ${id}`);
@@ -226,7 +226,7 @@ test("documents, models, accounts, server", async () => {
   await call("signUp", 409, { body: account, ...nobody });
   await call("createToken", 201, { body: account, ...nobody });
   await call("createToken", 401, { body: { ...account, password: "something else" }, ...nobody });
-  // The first account of this server is its administrator.
+  // This server's first account is its administrator.
   const { value: administrator } = await call("createToken", 201, { body: account, ...nobody });
   const asAdmin = { token: administrator?.token as string };
   await call("createInvitation", 403, { body: {} });
@@ -353,7 +353,7 @@ test("dialects", async () => {
 const isAnswerRoute = (route: Route): route is AnswerRoute =>
   route.kind === "answer" || route.kind === "stop" || route.kind === "input";
 
-/** Of the dialect that has such routes. */
+/** For the dialect that has such routes. */
 async function callAnswerRoute({ kind, turn }: AnswerRoute, id: (verb: string) => string): Promise<void> {
   const { body } = await cluster.api<{ id: string }>("POST", "/v1/responses", {
     body: { input: "Hi", model: "local" },
@@ -372,7 +372,7 @@ async function callAnswerRoute({ kind, turn }: AnswerRoute, id: (verb: string) =
   await call(id("Delete"), 404, here);
 }
 
-/** The longest text in a body is what it asks. */
+/** The longest text in a body is its question. */
 function questionOf(body: unknown): string {
   const texts: string[] = [];
   JSON.stringify(body, (_, value) => {
@@ -382,7 +382,10 @@ function questionOf(body: unknown): string {
   return texts.reduce((one, other) => (other.length > one.length ? other : one), "");
 }
 
-/** They refuse nothing, or only while the database is away or a crowd asks (health-stream.test.ts). */
+/**
+ * They never refuse, or only while the database is unreachable or under a crowd
+ * (health-stream.test.ts).
+ */
 const neverRefuse = [
   "getHealth",
   "getHealthWithCors",

@@ -1,4 +1,4 @@
-// The production build with providers whose packages it loads at the first call, and with lists that servers give.
+// The production build with lazily loaded provider packages, and with models listed by servers.
 import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,7 +11,7 @@ import { messageBody } from "./cluster";
 
 const databaseUrl = testDatabase();
 
-/** By path. The models of Ollama's API, and the answers of two providers that stream in forms of their own. */
+/** By path: Ollama's models, and answers of two providers with stream formats of their own. */
 const answers: Record<string, wires.Wire | object> = {
   "/api/tags": { models: [{ name: "llama3.2:latest", digest: "1" }] },
   "/api/ps": { models: [] },

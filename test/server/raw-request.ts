@@ -1,11 +1,11 @@
-// Requests that `fetch` refuses to make: with another Host, another method, or a first line of one's own.
+// Requests that `fetch` refuses to make: another Host, another method, or a custom request line.
 import { once } from "node:events";
 import { type IncomingHttpHeaders, request } from "node:http";
 import { connect } from "node:net";
 
 export type RawAnswer = { status: number; headers: IncomingHttpHeaders; text: string };
 
-/** To the loopback address, so that no name of the request is ever looked up. */
+/** Connects to the loopback address, so that no host name is ever resolved. */
 export async function rawRequest(
   port: number,
   path: string,
@@ -19,7 +19,7 @@ export async function rawRequest(
   return { status: answer.statusCode, headers: answer.headers, text };
 }
 
-/** What the server says to these bytes until it hangs up. */
+/** The server's response to these bytes until it hangs up. */
 export async function rawBytes(port: number, bytes: string): Promise<string> {
   const socket = connect(port, "localhost");
   socket.end(bytes);

@@ -1,5 +1,6 @@
-// OpenAI's Responses with its own client and the AI SDK's, unmodified, against two production servers on one database: made,
-// followed, resumed at every event on either server, stopped, deleted, continued.
+// OpenAI's Responses with its own client and the AI SDK's, unmodified, against two production
+// servers on one database: created, followed, resumed at every event on either server, stopped,
+// deleted, continued.
 import { createOpenAI } from "@ai-sdk/openai";
 import { generateText, jsonSchema, streamText, tool } from "ai";
 import OpenAI from "openai";
@@ -38,7 +39,7 @@ function lastOf(events: ResponseStreamEvent[]): ApiResponse {
   return last.response;
 }
 
-/** The blocks with data, as bytes. */
+/** The data blocks, as bytes. */
 async function blocks(path: string, { server = cluster.a } = {}): Promise<string[]> {
   const { status, text } = await cluster.api("GET", path, { server });
   expect(status).toBe(200);
@@ -372,7 +373,7 @@ describe("resumed", () => {
     });
     expect(started).toMatchObject({ status: "in_progress", output: [], background: true });
     const path = (after: number) => `/v1/responses/${started.id}?stream=true&starting_after=${after}`;
-    // One reader behind each event of the first half, on each server, while the answer stands still.
+    // One reader after each event of the first half, on each server, while the answer pauses.
     const early = [cluster.a, cluster.b].flatMap((server) =>
       Array.from({ length: 8 }, (_, after) => ({ after, blocks: blocks(path(after), { server }) })),
     );

@@ -1,4 +1,4 @@
-// Coming back to a turn: docs/protocol.md §2 (resume) and §5 (follow), on the server that runs it and on another one.
+// Returning to a turn: docs/protocol.md §2 (resume) and §5 (follow), on its server and on another.
 import { randomUUID } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import { foldChunks } from "@/lib/turn/fold";
@@ -21,11 +21,11 @@ const cluster = testCluster({ servers: 2 });
 const tokens = ["One", " two", " three", " four", " five"];
 const text = tokens.join("");
 
-/** How a client says where it stopped. */
+/** The ways a client can state its position. */
 const waysToAsk = [
   (cursor: string) => ({ query: `?after=${cursor}`, headers: {} }),
   (cursor: string) => ({ query: "", headers: { "last-event-id": cursor } }),
-  // What a browser's EventSource does after a reconnect: its own header wins over the address it was made with.
+  // A browser's EventSource after a reconnect: its header overrides its URL.
   (cursor: string) => ({ query: "?after=nonsense", headers: { "last-event-id": cursor } }),
 ];
 
@@ -82,7 +82,7 @@ describe("a turn that has ended", () => {
   let chatId: string;
   beforeAll(async () => {
     const { key, stream, ...ids } = await runningTurn();
-    // Token by token, so that no two of them are joined.
+    // Token by token, so that no two are merged.
     await cluster.walk(stream, key, tokens);
     await stream.ended;
     blocks = blocksOf(rawOf(stream));

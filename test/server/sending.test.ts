@@ -1,4 +1,4 @@
-// One send, one turn: docs/protocol.md §5, over two servers of one database.
+// One send, one turn: docs/protocol.md §5, on two servers of one database.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { type EventStream, openStream } from "@/test/sse";
@@ -25,7 +25,7 @@ async function rows(user: TestUser, key: string) {
   return { ...counts, requests: cluster.requestsFor(key).length };
 }
 
-/** A turn whose provider waits at its first token, so that what happens meanwhile happens during the turn. */
+/** A turn whose provider waits at its first token, so that everything happens during the turn. */
 const busyChat = (user: TestUser) => cluster.runningTurn(["Busy."], 1, { user });
 
 test("I7: twenty equal sends at once on two servers are one turn, one request and twenty equal streams", async () => {

@@ -1,4 +1,4 @@
-// Being signed in, and when that ends: docs/protocol.md §5. A credential that has ended is refused on every server.
+// Sessions and their end: docs/protocol.md §5. An ended credential is refused on every server.
 import { randomUUID } from "node:crypto";
 import { encode } from "next-auth/jwt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

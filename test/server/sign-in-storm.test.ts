@@ -1,4 +1,5 @@
-// Passwords are checked a few at a time: a storm of sign-ins is refused and not felt by others (lib/chats/passwords.ts).
+// Password checks are limited to a few at a time: a storm of sign-ins is refused and does not
+// affect others (lib/chats/passwords.ts).
 import { randomUUID } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import { signUp } from "@/test/server";
@@ -10,7 +11,10 @@ const cluster = testCluster();
 const storm = 300;
 const guess = "wrong horse battery";
 
-/** What another user feels meanwhile: the longest wait for /api/ready, and the longest gap in an answer at 20 ms a token. */
+/**
+ * The effect on another user: the longest wait for /api/ready, and the longest gap in an answer at
+ * 20 ms per token.
+ */
 async function feltDuring(bodyOf: () => object) {
   const key = newKey();
   const words = Array.from({ length: 150 }, (_, index) => `word${index}`).join(" ");
@@ -45,14 +49,14 @@ async function feltDuring(bodyOf: () => object) {
   return { answers, readyMs, gapMs };
 }
 
-/** As many requests that are refused before any password is looked at: what the requests alone cost on this machine. */
+/** Baseline: as many requests, refused before any password check. */
 let plain: Awaited<ReturnType<typeof feltDuring>>;
 beforeAll(async () => {
   plain = await feltDuring(() => ({ email: "somebody@example.com", password: "short" }));
   expect(new Set(plain.answers.map(({ status }) => status))).toEqual(new Set([400]));
 }, 60_000);
 
-/** Twice as much and a second more. Without the queue /api/ready waited for 12.7 s. */
+/** Twice the baseline plus a second. Without the queue /api/ready waited for 12.7 s. */
 const bearable = (plainMs: number) => 2 * plainMs + 1_000;
 
 test.each([

@@ -1,5 +1,6 @@
-// docs/SSE_STREAMING_API.md shows nothing that is not run: each code block is a file, or a region of one, named in the
-// comment above it. The clients are run in examples.test.ts, the streams are golden files, the rest is run here.
+// docs/SSE_STREAMING_API.md shows only tested code: each code block is a file, or a region of one,
+// named in the comment above it. examples.test.ts runs the clients, the streams are golden files,
+// and the rest runs here.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -19,7 +20,7 @@ import { newKey, testCluster } from "./cluster";
 const cluster = testCluster();
 const read = (file: string) => readFileSync(path.resolve(file), "utf8");
 
-/** Without the lines that mark regions, at the left edge. */
+/** Dedented and without region markers. */
 function shownOf(reference: string): string {
   const [file = "", region] = reference.split("#");
   let text = read(file);
@@ -35,7 +36,10 @@ function shownOf(reference: string): string {
 
 const block = /(^<!-- (\S+) -->\n```[^\n]*\n).*?^```$/gms;
 
-/** `npx vitest run --project server test/server/sse-document.test.ts -u` writes the files into the document. */
+/**
+ * `npx vitest run --project server test/server/sse-document.test.ts -u` writes the files into the
+ * document.
+ */
 test("each code block is a file that is tested", async () => {
   const file = path.resolve("docs/SSE_STREAMING_API.md");
   const text = read(file);
@@ -65,7 +69,7 @@ test("the table of examples/README.md has every example, and every dialect has o
   expect(new Set(shown.map(([, , dialect]) => dialect))).toEqual(new Set(registry.dialects.map(({ name }) => name)));
 });
 
-/** As the clients that read `.http` files do it: request line, headers, an empty line, the body. */
+/** As clients of `.http` files do: request line, headers, an empty line, the body. */
 async function sendFile(name: string, values: Record<string, string>): Promise<Response> {
   const filled = read(`examples/requests/${name}.http`)
     .trimEnd()
@@ -85,7 +89,7 @@ async function sendFile(name: string, values: Record<string, string>): Promise<R
   });
 }
 
-/** Everything that differs from one server and day to the next. */
+/** Masks everything that differs between servers and days. */
 function masked(json: unknown): unknown {
   return JSON.parse(
     JSON.stringify(json)

@@ -1,4 +1,4 @@
-// A start either becomes ready, or ends with one sentence and exit code 1; it never hangs in between.
+// A start either becomes ready or ends with one sentence and exit code 1; it never hangs.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
@@ -7,7 +7,7 @@ import { newGuest, signUp, startServer } from "@/test/server";
 
 const databaseUrl = testDatabase();
 
-/** The command behind `npm start`, to its end. */
+/** Runs the command behind `npm start` to its end. */
 async function startToEnd(env: Record<string, string>): Promise<{ code: number | null; output: string }> {
   const child = spawn(process.execPath, ["scripts/start.ts"], {
     env: {

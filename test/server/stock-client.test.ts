@@ -1,4 +1,5 @@
-// The AI SDK's own client, unchanged: AbstractChat with DefaultChatTransport, and its schema over every chunk.
+// The AI SDK's own client, unmodified: AbstractChat with DefaultChatTransport, and its schema over
+// every chunk.
 import { randomUUID } from "node:crypto";
 import { DefaultChatTransport, uiMessageChunkSchema } from "ai";
 import { expect, test } from "vitest";

@@ -1,5 +1,6 @@
-// The AI SDK's own clients, unchanged, in conversations that do not only grow: edits, other answers, branches and stops. What
-// they show is what the model was asked about, what is stored, and what a reload shows.
+// The AI SDK's own clients, unmodified, in conversations that do not only grow: edits, regenerated
+// answers, branches, stops. What they show equals the model's prompt, the stored messages and a
+// reload.
 import { randomUUID } from "node:crypto";
 import { Chat } from "@ai-sdk/react";
 import { DefaultChatTransport, lastAssistantMessageIsCompleteWithToolCalls } from "ai";
@@ -38,7 +39,7 @@ function open({ id = randomUUID(), messages = [], server = cluster.a, asksAgain 
 const says = (text: string) => [{ text }, { finish: "stop" } as const];
 const texts = (messages: ChatMessage[]) => messages.map(textOf);
 
-/** What the model was sent for the last request with this key. */
+/** The model's prompt in the last request with this key. */
 function promptFor(key: string): unknown[] {
   const { messages = [] } = (cluster.requestsFor(key).at(-1)?.body ?? {}) as {
     messages?: { role: string; content: unknown }[];
@@ -60,7 +61,7 @@ test("an edited question is answered anew, the old branch is gone from the promp
   const stored = await cluster.messages(chat.id, { server: cluster.b });
   expect(texts(stored)).toEqual(texts(chat.messages));
 
-  // On from a reload, with the ids that the server has.
+  // Continues from a reload, with the server's ids.
   const page = open({ id: chat.id, messages: stored, server: cluster.b });
   const root = newKey();
   await page.chat.sendMessage({ text: root, messageId: stored[0]?.id as string });
@@ -115,7 +116,7 @@ test("calls that ran on the server are no reason to send again, live and after a
   expect(called).toMatchObject({ state: "output-available", providerExecuted: true });
   const stored = await cluster.messages(chat.id);
   expect(stored[1]).toEqual(chat.lastMessage);
-  // The model is sent the call as one of its own.
+  // The model's prompt includes the call.
   const next = newKey();
   await chat.sendMessage({ text: next });
   expect(JSON.stringify(cluster.requestsFor(next).at(-1)?.body)).toContain('"role":"tool"');

@@ -1,4 +1,4 @@
-// Stop from anywhere: docs/protocol.md §5, on the server that runs the turn and on another one.
+// Stop from anywhere: docs/protocol.md §5, on the server that runs the turn and on another.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import { underLoad } from "@/test/under-load";

@@ -14,7 +14,7 @@ const end = ["message-metadata", "turn complete", "finish"];
 test.each(shapes)("the chunks of a turn without documents, %s", async (_shape, model) => {
   const key = newKey();
   cluster.provider.on(key, [
-    // At a rate: an answer that comes within one millisecond has no tokens a second.
+    // Paced: an answer that arrives within one millisecond has no rate of tokens per second.
     { tokens: "Hello there.", perSecond: 50 },
     { finish: "stop", usage: { input: 3, output: 2 } },
   ]);
@@ -177,7 +177,7 @@ test("I1: a chunk is sent only after the transaction that stored it", async () =
   const commentsBefore = stream.comments.length;
   const locked = Promise.withResolvers<void>();
   const release = Promise.withResolvers<void>();
-  // Readers may go on, writers wait.
+  // Readers may proceed, writers wait.
   const transaction = cluster.sql.begin(async (sql) => {
     await sql`lock table turn_chunks in share row exclusive mode`;
     locked.resolve();

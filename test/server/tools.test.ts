@@ -1,4 +1,4 @@
-// Tools through the whole server (docs/protocol.md §8): the loop, its limit, failures as data, stops and crashes.
+// Tools end to end (docs/protocol.md §8): the loop, its limit, failures as data, stops and crashes.
 import { randomUUID } from "node:crypto";
 import { getToolName, isToolUIPart } from "ai";
 import { describe, expect, test } from "vitest";
@@ -20,7 +20,7 @@ async function ask(key: string, options: Send = {}, user = cluster.user): Promis
   return stream;
 }
 
-/** What each call came to, in order. */
+/** The result of each call, in order. */
 async function resultsOf(stream: EventStream, user = cluster.user) {
   const message = await cluster.answer(header(stream, "x-chat-id"), { user, server: cluster.b });
   return message.parts
@@ -49,7 +49,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
       [{ text: "Done." }, stop],
     );
     const stream = await ask(key, { model }, user);
-    // Where the pieces of a step lie between each other is the API's affair.
+    // How the pieces of a step interleave depends on the API.
     const pieces = /^(text-|tool-input-(start|delta))/;
     const step = ["start-step", "tool-input-available", "tool-output-available", "finish-step"];
     expect(outline(stream.chunks.filter(({ type }) => !pieces.test(type)))).toEqual([
@@ -83,7 +83,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect(JSON.stringify(last.body)).toContain("Call Anna");
     expect(JSON.stringify(last.body.tools)).toContain("list_tasks");
 
-    // The next turn's model is told what was done.
+    // The next turn's model sees what was done.
     cluster.provider.on("next turn", [{ text: "Yes." }, stop]);
     await ask("next turn", { model, chatId: header(stream, "x-chat-id") }, user);
     expect(JSON.stringify((await cluster.provider.request("next turn")).body)).toContain("complete_task");
@@ -144,11 +144,11 @@ test("I11: a stop while a tool waits: the turn ends at once, the call is closed"
   const user = await cluster.guest();
   const key = newKey();
   const chatId = randomUUID();
-  // Making a chat takes the lock that this test holds.
+  // Creating a chat takes the lock that this test holds.
   expect((await cluster.api("POST", "/api/chats", { body: { id: chatId }, user })).status).toBe(201);
   const script = [{ gate: gateOf(key, 0) }, call("add_task", { title: "Late" }), calls];
   cluster.provider.on(key, script, [{ text: "Never said." }, stop]);
-  // Beginning a turn takes the lock as well.
+  // So does starting a turn.
   const live = await cluster.send(key, { chatId }, { user });
   await cluster.provider.reached(gateOf(key, 0));
   const stream = await cluster.sql.begin(async (sql) => {
@@ -193,7 +193,7 @@ test("I4 I5: a crash between a call and its result: sealed elsewhere, the call i
   expect(await tasksOf(user)).toEqual([]);
   cluster.a = await cluster.start({ port });
 
-  // The chat goes on, and the model is not told of a call without a result.
+  // The chat continues, and the model does not see a call without a result.
   cluster.provider.on("after the crash", [{ text: "Yes." }, stop]);
   expect((await ask("after the crash", { chatId: header(live, "x-chat-id") }, user)).text).toBe("Yes.");
 });
@@ -285,7 +285,7 @@ test("TOOLS=off: none are offered", async () => {
 });
 
 test("a model that takes no tools answers without them", async () => {
-  // A server of its own: it remembers.
+  // A separate server, because it remembers the refusal.
   const server = await cluster.start();
   const key = newKey();
   const refusal = { error: { message: "registry.ollama.ai/library/scripted does not support tools" } };

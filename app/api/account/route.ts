@@ -1,4 +1,4 @@
-// DELETE /api/account: the caller's account with everything it holds.
+// DELETE /api/account: deletes the caller's account and everything in it.
 import { setSession } from "@/app/session";
 import { requireCaller } from "@/lib/auth";
 import { accountDeletion, deleteAccount } from "@/lib/chats/account";

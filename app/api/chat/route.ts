@@ -1,4 +1,4 @@
-// POST /api/chat: starts a turn and follows it in the AI SDK's format. Stock `useChat` works against it.
+// POST /api/chat: starts a turn and streams it in the AI SDK's format. Works with stock `useChat`.
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
@@ -14,7 +14,7 @@ import { readJson, route } from "@/lib/http";
 export const maxDuration = 300;
 
 export const POST = route(async (request) => {
-  // Some clients repeat their POST to reconnect: one that names an event it has seen must not start a second turn.
+  // Some clients reconnect by repeating their POST: one with a cursor must not start a turn.
   const cursor = requestedCursor(request);
   const user = await requireUser(request, cursor ? "stream" : undefined);
   if (cursor) {

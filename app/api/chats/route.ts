@@ -1,4 +1,4 @@
-// GET /api/chats?q=&cursor=&limit=: a page of the caller's chats. POST: makes one.
+// GET /api/chats?q=&cursor=&limit=: a page of the caller's chats. POST: creates one.
 import { requireUser } from "@/lib/auth";
 import { chatListQuery, createChat, listChats, newChat } from "@/lib/chats/chats";
 import { parseQuery, readJson, route } from "@/lib/http";

@@ -5,7 +5,7 @@ import { parseQuery, readForm, route } from "@/lib/http";
 import { pageQuery } from "@/lib/list-cursor";
 import { documentBytesLimit, ingestDocument, listDocuments } from "@/lib/retrieval/ingest";
 
-/** What multipart adds around one file. */
+/** Multipart overhead around one file. */
 const multipartBytes = 65_536;
 
 export const GET = route(async (request) => {

@@ -1,4 +1,4 @@
-// GET /api/health and /health: the process is up.
+// GET /api/health and /health: liveness.
 export const dynamic = "force-dynamic";
 
 export function GET(): Response {

@@ -1,4 +1,4 @@
-// GET /api/invitations: all of the server. POST: makes one. For administrators.
+// GET /api/invitations: all invitations of this server. POST: creates one. Administrators only.
 import { requireAdmin } from "@/lib/auth";
 import { createInvitation, invitationInput, listInvitations } from "@/lib/chats/invitations";
 import { readJson, route } from "@/lib/http";

@@ -1,4 +1,4 @@
-// GET /api/models: the catalogue, and which model answers when none is named.
+// GET /api/models: the catalogue and the default model.
 import { requireUser } from "@/lib/auth";
 import { route } from "@/lib/http";
 import { defaultModelId, listModels } from "@/lib/models/catalogue";

@@ -1,4 +1,4 @@
-// GET /api/ready: the server takes new turns: the database answers and it is not draining.
+// GET /api/ready: readiness for new turns: the database answers and the server is not draining.
 import { requireReady } from "@/lib/chats/drain";
 import { route } from "@/lib/http";
 

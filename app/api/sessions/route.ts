@@ -1,4 +1,4 @@
-// GET /api/sessions: where the caller is signed in. DELETE: signs out everywhere.
+// GET /api/sessions: the caller's sessions. DELETE: signs out everywhere.
 import { setSession } from "@/app/session";
 import { requireCaller } from "@/lib/auth";
 import { endAllSessions, listSessions } from "@/lib/chats/sessions";

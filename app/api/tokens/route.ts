@@ -1,4 +1,5 @@
-// GET /api/tokens?cursor=&limit=: a page of the caller's tokens. POST: makes one, for the caller, for credentials, or for a new guest.
+// GET /api/tokens?cursor=&limit=: a page of the caller's tokens. POST: creates one for the caller,
+// for an email address and password, or for a new guest.
 import type { z } from "zod";
 import { type Credential, requireCaller, requireUser, type User } from "@/lib/auth";
 import { createGuest, createToken, credentials, findByPassword, listTokens, tokenRequest } from "@/lib/chats/users";
@@ -20,7 +21,7 @@ export const POST = route(async (request) => {
   return Response.json(await createToken(user.id, input, credential), { status: 201 });
 });
 
-/** Whom the token is for, and what asks for it unless that is a password or nobody. */
+/** The token's user, and the credential of the request unless a password or nothing was given. */
 async function makerOf(
   request: Request,
   input: z.output<typeof tokenRequest>,

@@ -1,4 +1,4 @@
-// POST /api/users: signs up. A guest who is signed in keeps chats and documents, and gets a new session.
+// POST /api/users: signs up. A signed-in guest keeps chats and documents and gets a new session.
 import { setSession } from "@/app/session";
 import { findCallerByCookie } from "@/lib/auth";
 import { openSession } from "@/lib/chats/sessions";

@@ -1,4 +1,4 @@
-// Each provider's own package on our HTTP, against a server that streams that provider's bytes.
+// Each provider's own package over our HTTP, against a server that streams that provider's bytes.
 import { createServer, type IncomingHttpHeaders } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setImmediate } from "node:timers/promises";
@@ -11,10 +11,10 @@ import { classifyFailure } from "@/lib/models/failure";
 import * as wires from "@/test/provider-wires";
 
 type Seen = { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown> };
-/** With `piece`, it leaves in writes of so many bytes. */
+/** With `piece`, sent in writes of that many bytes. */
 type Reply = { bytes: Buffer; contentType: string; status?: number; cut?: boolean; piece?: number };
 
-/** Answers with one reply after the other. */
+/** Answers with these replies in turn. */
 async function answering(...replies: Reply[]) {
   const seen: Seen[] = [];
   const server = createServer(async (request, response) => {
@@ -46,10 +46,10 @@ type Case = {
   wire: wires.Wire;
   variables(url: string): Record<string, string>;
   path: string;
-  /** The header that carries the key. */
+  /** The header with the key. */
   key: [name: string, value: string | RegExp];
   body: object;
-  /** What the provider signed must come back with the next request; null when it signs nothing. */
+  /** Signed data that must come back with the next request; null when it signs nothing. */
   signed: string | null;
   failure: string;
 };
@@ -164,7 +164,7 @@ const cases: Case[] = [
 
 const weather = tool({ inputSchema: z.object({ city: z.string() }) });
 
-/** Everything of one answer. */
+/** All parts of one answer. */
 async function ask({ name, model, variables }: Case, url: string, messages: ModelMessage[]) {
   const catalogue = buildCatalogue(parseEnv({ MODELS: `${name}:${model}`, ...variables(url) }));
   const result = streamText({
@@ -202,7 +202,7 @@ const reply = ({ contentType }: wires.Wire, bytes: Buffer, more: Partial<Reply> 
   bytes,
   ...more,
 });
-/** Most of an answer: text up to an event's end, Amazon's messages up to anywhere. */
+/** Most of an answer: text is cut at the end of an event, Amazon's messages anywhere. */
 function beginning(bytes: Buffer): Buffer {
   const most = Math.floor(bytes.length * 0.75);
   const end = bytes.lastIndexOf("\n\n", most);

@@ -1,4 +1,4 @@
-// GET /api/account/export: everything that the caller has stored here, as a download of JSON lines.
+// GET /api/account/export: all of the caller's stored data as a JSON Lines download.
 import { requireUser } from "@/lib/auth";
 import { exportAccount } from "@/lib/chats/export";
 import { route } from "@/lib/http";
@@ -16,7 +16,7 @@ export const GET = route(async (request) => {
   });
 });
 
-/** Pulled by the client: a page is read from the database when the one before it was taken. */
+/** Pull-based: reads the next page once the client has taken the previous one. */
 function bytesOf(lines: AsyncGenerator<string>): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   return new ReadableStream(

@@ -1,5 +1,5 @@
-// POST /api/account/password: another password. Everything that was signed in before is signed out; a browser that asks for
-// it with its session gets a new one.
+// POST /api/account/password: changes the password. Ends all sessions and tokens; a browser that
+// asks with its session gets a new one.
 import { setSession } from "@/app/session";
 import { requireCaller } from "@/lib/auth";
 import { changePassword, passwordChange } from "@/lib/chats/account";

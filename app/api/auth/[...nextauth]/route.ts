@@ -1,12 +1,12 @@
-// next-auth's own endpoints: session, csrf, callback, signout. What it does not see to itself is seen to here: the size of a
-// body, a database that is away, and that a redirect stays on the host that was asked.
+// next-auth's endpoints: session, csrf, callback, signout. Adds what next-auth lacks: a body limit,
+// a proper answer while the database is away, and redirects that stay on the requested host.
 import { NextRequest } from "next/server";
 import { handlers, sessionFailure } from "@/app/session";
 import { AppError } from "@/lib/errors";
 import { isCrossOrigin, readBytes, route } from "@/lib/http";
 import { admit } from "@/lib/route-costs";
 
-/** An address, a password, a token and a path back. */
+/** Room for an email address, a password, a token and a return path. */
 const maxFormBytes = 65_536;
 
 export const GET = route<{ nextauth: string[] }>((request) => serve(request, handlers.GET));
@@ -20,10 +20,10 @@ export const POST = route<{ nextauth: string[] }>(async (request) => {
 async function serve(request: Request, handler: (request: NextRequest) => Promise<Response>): Promise<Response> {
   await admit(request);
   const { url } = request;
-  // HEAD as well: next-auth knows no such method, and `route` leaves the body out.
+  // Also for HEAD, which next-auth does not support; `route` drops the body.
   const method = request.method === "POST" ? "POST" : "GET";
   const headers = new Headers(request.headers);
-  // It would answer with the address in the body, where nothing holds it to this host.
+  // With this header the redirect target is in the body, where it would not be pinned to this host.
   headers.delete("x-auth-return-redirect");
   const body = method === "POST" ? await readBytes(request, maxFormBytes) : undefined;
   const asked = new NextRequest(url, { method, headers, body });
@@ -37,9 +37,9 @@ async function serve(request: Request, handler: (request: NextRequest) => Promis
   return local;
 }
 
-/** The host comes from headers that a proxy may pass on from anybody. */
+/** Drops the host: it comes from headers that a proxy may forward from anybody. */
 function pathOf(target: string, base: string): string {
   const { pathname, search } = new URL(target, base);
-  // Two slashes would begin a host.
+  // A leading "//" would name a host.
   return `/${pathname.replace(/^\/+/, "")}${search}`;
 }

@@ -1,5 +1,6 @@
-// GET /api/health/stream: ten timed events through the door of every stream (docs/protocol.md §5). Who reads them as they
-// are sent has nothing on the way that buffers. Open to all, because it tells nothing.
+// GET /api/health/stream: ten timed events through the same code as every stream (docs/protocol.md
+// §5). A client that receives them on schedule has no buffering proxy in its path. Public: it
+// reveals nothing.
 import { setTimeout as sleep } from "node:timers/promises";
 import { withClientStream } from "@/lib/client-streams";
 import { env } from "@/lib/env";
@@ -11,13 +12,16 @@ import { eventStreamHeaders, formatFrame } from "@/lib/sse";
 export const dynamic = "force-dynamic";
 
 const events = 10;
-/** Longer than networks gather packets for, and all ten take less than a second. */
+/** Longer than networks coalesce packets; all ten still take less than a second. */
 const gapMs = 100;
-/** At a time, in this process: each costs a socket and ten timers. */
+/** Per process: each running test holds a socket and a timer. */
 const maxRunning = 100;
 let running = 0;
 
-/** Sends `{index, elapsedMs}` ten times, then ends. Ten events fit into any socket, so a reader that stalls holds none open. */
+/**
+ * Sends `{index, elapsedMs}` ten times, then ends. Ten events fit any socket buffer, so a stalled
+ * reader holds nothing.
+ */
 export const GET = route(async (request) => {
   await admit(request);
   if (running >= maxRunning)
@@ -38,7 +42,7 @@ export const GET = route(async (request) => {
       heartbeatMs: env().HEARTBEAT_MS,
       next: async () => {
         if (index === events) return null;
-        // On a schedule, so that late timers do not add up.
+        // Against a fixed schedule, so that late timers do not add up.
         const waitMs = index * gapMs - elapsedMs();
         if (waitMs > 0) await sleep(waitMs);
         const data = JSON.stringify({ index, elapsedMs: Math.round(elapsedMs()) });

@@ -1,4 +1,4 @@
-// DELETE /api/invitations/{id}: the link is refused from then on. For administrators.
+// DELETE /api/invitations/{id}: revokes the link. Administrators only.
 import { requireAdmin } from "@/lib/auth";
 import { revokeInvitation } from "@/lib/chats/invitations";
 import { route } from "@/lib/http";

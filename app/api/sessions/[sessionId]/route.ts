@@ -1,4 +1,4 @@
-// DELETE /api/sessions/{id}: signs one browser out.
+// DELETE /api/sessions/{id}: signs out one browser.
 import { requireCaller } from "@/lib/auth";
 import { endSession } from "@/lib/chats/sessions";
 import { route } from "@/lib/http";

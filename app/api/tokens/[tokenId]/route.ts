@@ -1,4 +1,4 @@
-// DELETE /api/tokens/{id}: revokes a token at once.
+// DELETE /api/tokens/{id}: revokes a token immediately.
 import { requireUser } from "@/lib/auth";
 import { revokeToken } from "@/lib/chats/users";
 import { route } from "@/lib/http";

@@ -1,4 +1,4 @@
-// GET /api/turns/{turnId}: its state. DELETE: stops it.
+// GET /api/turns/{turnId}: the turn's state. DELETE: stops it.
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
 import { describeTurn, requireTurn } from "@/lib/chats/follow";

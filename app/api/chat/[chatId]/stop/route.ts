@@ -1,4 +1,4 @@
-// POST /api/chat/{chatId}/stop: stops the live turn, answers once its terminal is committed.
+// POST /api/chat/{chatId}/stop: stops the live turn; answers once its terminal is committed.
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
 import { stopChat } from "@/lib/chats/stop";

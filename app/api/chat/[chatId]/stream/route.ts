@@ -1,5 +1,7 @@
-// GET /api/chat/{chatId}/stream: follows the chat's live turn, or the cursor's. 204 when there is nothing to follow.
-// POST and GET /api/chat/{number}/stream: the same address as clients of dialect `rag` know it (docs/protocol.md §6.4).
+// GET /api/chat/{chatId}/stream: follows the chat's live turn, or the cursor's turn; 204 when there
+// is nothing to follow.
+// POST and GET /api/chat/{number}/stream: the path that clients of dialect `rag` use
+// (docs/protocol.md §6.4).
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { corsRoute } from "@/app/cors-route";
 import { openDoor } from "@/app/dialect-door";
@@ -20,7 +22,7 @@ const numbered = (request: Request, number: string) => door(request, `/chat/${nu
 
 export const GET = corsRoute<{ chatId: string }>(async (request, { chatId }) => {
   const user = await requireUser(request);
-  // A client may have given its chat an id that looks like a number.
+  // A client may have chosen a chat id that looks like a number.
   if (isChatNumber(chatId) && !(await findChat(user.id, chatId))) return numbered(request, chatId);
   const cursor = requestedCursor(request);
   const turn = await findFollowed(user.id, chatId, cursor);

@@ -1,4 +1,4 @@
-// GET /api/chats/{chatId}/events: which turn is the chat's latest, now and whenever that changes. Never what it says.
+// GET /api/chats/{chatId}/events: the chat's latest turn now and on change, never its content.
 import { requireUser } from "@/lib/auth";
 import { watchChat } from "@/lib/chats/watch";
 import { withClientStream } from "@/lib/client-streams";
@@ -17,7 +17,7 @@ export const GET = route<{ chatId: string }>(async (request, { chatId }) => {
       heartbeatMs: env().HEARTBEAT_MS,
       next: async () => {
         const turn = await watch.next();
-        // Without an id: there is nothing to resume, a new feed tells the state anew.
+        // No event id: there is nothing to resume, and a new feed starts with the current state.
         return turn && formatFrame({ data: JSON.stringify({ type: "turn", ...turn }) });
       },
       onError: (error) => logger.warn({ err: error, chatId }, "feed ended early, the client will come back"),

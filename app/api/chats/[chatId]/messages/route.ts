@@ -1,4 +1,5 @@
-// GET /api/chats/{chatId}/messages: the branch in view, page by page from its end; a running answer with its text so far.
+// GET /api/chats/{chatId}/messages: the visible branch, newest page first; a running answer with
+// its text so far.
 import { requireUser } from "@/lib/auth";
 import { listMessages, messageListQuery } from "@/lib/chats/messages";
 import { parseQuery, route } from "@/lib/http";

@@ -1,4 +1,5 @@
-// The AI SDK's own quickstart for Next's App Router: streamText in a route handler, nothing stored, nobody asked who they are.
+// The AI SDK's own quickstart for Next's App Router: streamText in a route handler, no storage, no
+// authentication.
 import { createOpenAI } from "@ai-sdk/openai";
 import {
   convertToModelMessages,
