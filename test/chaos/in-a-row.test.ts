@@ -31,7 +31,7 @@ afterAll(() => proxy.close());
 
 test.each(Array.from({ length: kills }, (_, index) => index + 1))(
   "I2 I3 I4 I18: two Rivulets in a row, SIGKILL %i of the first: read on, asked for once, complete",
-  (number) => background.surviveKill(number),
+  (number) => background.surviveKill(number, { honoursKeys: true }),
 );
 
 test("I2 I4: two Rivulets in a row, the connection between them cut: read again, asked for once, complete", async (context) => {
