@@ -10,7 +10,7 @@ import { keepIndexingMessages } from "@/lib/chats/search-index";
 import { setupLink } from "@/lib/chats/setup-link";
 import { beginSweeps } from "@/lib/chats/sweep";
 import { beginTakeovers } from "@/lib/chats/takeover";
-import { watchCount } from "@/lib/chats/watch";
+import { watchCount } from "@/lib/chats/watch-chat";
 import { clientStreams } from "@/lib/client-streams";
 import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
 import { env } from "@/lib/env";
@@ -32,12 +32,12 @@ const retryMs = 1_000;
 export async function beginServerLife(): Promise<void> {
   if (shared[key]) return;
   shared[key] = true;
-  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, leave);
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, shutDown);
   process.on("SIGUSR2", logOpen);
   watchEventLoop();
   checkConfiguration();
   if (await applyMigrations()) await beginWork();
-  else void goOnWithDatabase();
+  else void startOnceDatabaseAnswers();
 }
 
 /** Retry delay after a failed index build. */
@@ -92,7 +92,7 @@ function checkConfiguration(): void {
 }
 
 /** Until then every request that needs the database gets 503. */
-async function goOnWithDatabase(): Promise<void> {
+async function startOnceDatabaseAnswers(): Promise<void> {
   expectMigrations(true);
   do await delay(retryMs);
   while (!(await applyMigrations()));
@@ -144,12 +144,12 @@ function logOpen(): void {
   logger.info({ ...figures, ...turnLog().openCounts, turns: turnLog().liveCount }, "open");
 }
 
-let leaving = false;
+let shuttingDown = false;
 
 /** Signals may arrive twice: from the terminal to the process group, and from the launcher. */
-async function leave(): Promise<void> {
-  if (leaving) return;
-  leaving = true;
+async function shutDown(): Promise<void> {
+  if (shuttingDown) return;
+  shuttingDown = true;
   try {
     await drain();
     await closePool();

@@ -123,17 +123,17 @@ export async function deleteChat(userId: string, id: string, onlyTurnId?: string
     // Locked, so that no turn begins between the statements. Its turns come before their messages,
     // in the order of the log's commit, to avoid a deadlock with it.
     const [locked] = await tx.select({ listed: chats.listed }).from(chats).where(chat).for("update");
-    const own = await tx
+    const ownTurn = await tx
       .select({ id: turns.id })
       .from(turns)
       .where(and(eq(turns.userId, userId), eq(turns.chatId, id)))
       .orderBy(turns.id)
       .for("update");
-    if (onlyTurnId && (locked?.listed || own.some((turn) => turn.id !== onlyTurnId))) return false;
+    if (onlyTurnId && (locked?.listed || ownTurn.some((turn) => turn.id !== onlyTurnId))) return false;
     // The chat goes first: without its turns nobody can append to them, so no chunk is left behind.
     const notified = sql`pg_notify(${chatsChannel}, user_id || ' ' || id)`;
     const rows = await tx.delete(chats).where(chat).returning({ id: chats.id, notified });
-    const turnIds = own.map((turn) => turn.id);
+    const turnIds = ownTurn.map((turn) => turn.id);
     if (turnIds.length > 0) await tx.delete(turnChunks).where(inArray(turnChunks.turnId, turnIds));
     return rows.length > 0;
   });

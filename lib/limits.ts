@@ -180,7 +180,7 @@ function waitingFor(empty: Counted[]): Promise<void> | undefined {
 /** Reserves the next uses for all of these in one statement. */
 function reserve(empty: Counted[]): Promise<void> {
   const counters = empty.map(({ key }) => counterOf(key));
-  const reserving = take(empty, counters).finally(() => {
+  const reserving = reserveInDatabase(empty, counters).finally(() => {
     for (const counter of counters) counter.reserving = null;
   });
   for (const counter of counters) counter.reserving = reserving;
@@ -188,18 +188,18 @@ function reserve(empty: Counted[]): Promise<void> {
   return reserving;
 }
 
-async function take(empty: Counted[], counters: Counter[]): Promise<void> {
+async function reserveInDatabase(empty: Counted[], counters: Counter[]): Promise<void> {
   const startMs = performance.now();
-  const wanted = empty.map(({ key, limit }, index) => {
+  const requested = empty.map(({ key, limit }, index) => {
     const { untilMs, reserved } = counters[index] as Counter;
-    const asMuchAgain = untilMs > startMs ? reserved : 0;
-    const uses = Math.max(1, Math.min(asMuchAgain, Math.floor(limit.uses * maxReservedShare)));
+    const doubled = untilMs > startMs ? reserved : 0;
+    const uses = Math.max(1, Math.min(doubled, Math.floor(limit.uses * maxReservedShare)));
     return { key, uses, windowSeconds: limit.seconds };
   });
   try {
-    const counted = new Map((await addUses(wanted)).map((row) => [row.key, row]));
+    const counted = new Map((await addUses(requested)).map((row) => [row.key, row]));
     const nowMs = performance.now();
-    for (const [index, { key, uses }] of wanted.entries()) {
+    for (const [index, { key, uses }] of requested.entries()) {
       const counter = counters[index] as Counter;
       const max = (empty[index] as Counted).limit.uses;
       const row = counted.get(key);

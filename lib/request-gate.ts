@@ -179,9 +179,9 @@ function refusalOf({ method = "", url = "", headers }: IncomingMessage, known: H
 
 /** Next answers an unsupported method with an empty 405. */
 function methodRefusal(method: string, url: string): Refusal | null {
-  const taken = methodsOf(url.split("?", 1)[0] ?? "");
-  if (!taken || taken.includes(method)) return null;
-  const here = taken.join(", ");
+  const allowed = methodsOf(url.split("?", 1)[0] ?? "");
+  if (!allowed || allowed.includes(method)) return null;
+  const here = allowed.join(", ");
   return {
     status: 405,
     code: "method_not_allowed",
@@ -191,14 +191,14 @@ function methodRefusal(method: string, url: string): Refusal | null {
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
-  const { status, code, message, allow: taken } = refusal;
+  const { status, code, message, allow: allowed } = refusal;
   const requestId = uuidv4();
   const page = request.headers.accept?.includes("text/html");
   const body = page ? `${message}\n` : JSON.stringify({ error: { code, message, requestId } });
   response.writeHead(status, {
     "Content-Type": page ? "text/plain; charset=utf-8" : "application/json",
     "X-Request-Id": requestId,
-    ...(taken && { Allow: taken }),
+    ...(allowed && { Allow: allowed }),
     // The body is unread, so the connection cannot be reused.
     Connection: "close",
   });

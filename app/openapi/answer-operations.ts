@@ -1,8 +1,8 @@
 // Operations on one answer by its dialect's id.
 import { z } from "zod";
 import type { ZodOpenApiContentObject, ZodOpenApiOperationObject } from "zod-openapi";
-import { answerQuery } from "@/app/answer-door";
-import type { AnswerRoute, Dialect } from "@/lib/dialects/contract";
+import { answerQuery } from "@/app/answer-handler";
+import type { AnswerRoute, Dialect } from "@/lib/dialects/dialect";
 import {
   afterQuery,
   eventStreamContent,
@@ -15,7 +15,7 @@ import {
 } from "./refusals";
 
 export function answerOperations(dialect: Dialect, route: AnswerRoute) {
-  const answer = { "application/json": { schema: route.reads.answer } };
+  const answer = { "application/json": { schema: route.bodies.answer } };
   const shape = { "application/json": { schema: route.shape ?? z.unknown() } };
   const operation = (
     verb: string,
@@ -31,7 +31,7 @@ export function answerOperations(dialect: Dialect, route: AnswerRoute) {
     ...more,
     responses: {
       "200": { description: "Done.", content, ...(content === answer && { headers: turnHeaders }) },
-      ...refusals(refused, dialect.describes?.failure),
+      ...refusals(refused, dialect.description?.failure),
     },
   });
   if (route.kind === "stop") return { post: operation("Stop", "Stop an answer, and get it as it is then", answer) };

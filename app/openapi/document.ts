@@ -3,7 +3,7 @@
 // operations; dialects describe themselves.
 import { z } from "zod";
 import { createDocument } from "zod-openapi";
-import type { Dialect } from "@/lib/dialects/contract";
+import type { Dialect } from "@/lib/dialects/dialect";
 import { registry } from "@/lib/dialects/registry";
 import { chatEvent, testEvent } from "./answers";
 import { dialectPaths } from "./dialect-operations";
@@ -60,7 +60,7 @@ export async function describe(dialects: readonly Dialect[]): Promise<ApiDescrip
         description,
         license: { name: "MIT", identifier: "MIT" },
       },
-      tags: [...tags, ...spoken.map(({ name, describes }) => ({ name, description: describes?.summary ?? "" }))],
+      tags: [...tags, ...spoken.map(({ name, description }) => ({ name, description: description?.summary ?? "" }))],
       security: [{ bearer: [] }, { session: [] }],
       paths: { ...nativePaths, ...(await dialectPaths(dialects)) },
       components: {
@@ -86,7 +86,7 @@ export async function describe(dialects: readonly Dialect[]): Promise<ApiDescrip
 
 /** Only transcripts refer to it, so it must be added explicitly. */
 function eventSchema(dialect: Dialect): [string, z.ZodType][] {
-  return dialect.describes ? [[eventName(dialect), dialect.describes.event]] : [];
+  return dialect.description ? [[eventName(dialect), dialect.description.event]] : [];
 }
 
 /** Names the body and error schemas of a dialect; two routes may share a body. */
@@ -94,7 +94,7 @@ function nameSchemas(dialect: Dialect): void {
   const prefix = eventName(dialect).replace(/Event$/, "");
   const bodies = new Set(dialect.routes.flatMap((route) => (route.kind === "turn" ? [route.body] : [])));
   for (const [index, body] of Array.from(bodies).entries()) name(body, `${prefix}Request${index || ""}`);
-  if (dialect.describes?.failure) name(dialect.describes.failure, `${prefix}Error`);
+  if (dialect.description?.failure) name(dialect.description.failure, `${prefix}Error`);
 }
 
 function name(schema: z.ZodType, id: string): void {

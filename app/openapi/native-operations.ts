@@ -69,7 +69,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
           content: { "text/event-stream": eventStreamContent(rag), "text/plain": eventStreamContent(rag) },
         },
         "204": { description: nothingLeft },
-        ...refusals([400, 401, 403, 404, 409, 413, 422], rag.describes?.failure),
+        ...refusals([400, 401, 403, 404, 409, 413, 422], rag.description?.failure),
       },
     },
   },

@@ -91,7 +91,7 @@ export function BufferingNote({ running }: { running: boolean }) {
             </button>
           </p>
           {/* No tooltip: it would cover the message box. */}
-          <Button look="quiet" aria-label="Close" onClick={() => setClosed(true)} className="size-8! shrink-0 px-0">
+          <Button variant="quiet" aria-label="Close" onClick={() => setClosed(true)} className="size-8! shrink-0 px-0">
             <X />
           </Button>
         </div>

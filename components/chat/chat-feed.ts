@@ -1,9 +1,9 @@
 "use client";
 import { useEffect } from "react";
-import { followChat, type TurnNews } from "@/lib/client/chat-feed";
+import { followChat, type TurnStatus } from "@/lib/client/chat-feed";
 
 /** Reports the chat's latest turn, also from other devices. Null: the chat does not exist yet. */
-export function useChatFeed(chatId: string | null, onTurn: (news: TurnNews) => void): void {
+export function useChatFeed(chatId: string | null, onTurn: (news: TurnStatus) => void): void {
   useEffect(() => {
     if (chatId === null) return;
     const leaving = new AbortController();

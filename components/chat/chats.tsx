@@ -38,7 +38,7 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   const [query, setQuery] = useState("");
   const [failure, setFailure] = useState<string | null>(null);
   const [fresh, setFresh] = useState<Fresh>(() => ({ id: newId(), begun: false }));
-  const asked = useRef(0);
+  const requested = useRef(0);
   const queryNow = useRef("");
 
   const attempt = useCallback(async (action: () => Promise<unknown>): Promise<boolean> => {
@@ -53,9 +53,9 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   }, []);
 
   const load = useCallback(async () => {
-    const turn = ++asked.current;
+    const turn = ++requested.current;
     const next = await api.listChats({ q: queryNow.current || undefined });
-    if (turn === asked.current) setPage(next);
+    if (turn === requested.current) setPage(next);
   }, []);
 
   /** Background refresh: on failure the page keeps what it shows until the next one. */
@@ -80,10 +80,10 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   const loadMore = useCallback(async () => {
     const { nextCursor } = page;
     if (!nextCursor) return;
-    const turn = ++asked.current;
+    const turn = ++requested.current;
     await attempt(async () => {
       const next = await api.listChats({ q: queryNow.current || undefined, cursor: nextCursor });
-      if (turn === asked.current) setPage({ chats: [...page.chats, ...next.chats], nextCursor: next.nextCursor });
+      if (turn === requested.current) setPage({ chats: [...page.chats, ...next.chats], nextCursor: next.nextCursor });
     });
   }, [page, attempt]);
 

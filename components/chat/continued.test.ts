@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ChatMessage, MessageMetadata, TurnState } from "@/lib/turn/chunks";
-import { asRead, canContinue } from "./continued";
+import { visibleMessages, canContinue } from "./continued";
 
 const question: ChatMessage = { id: "question", role: "user", parts: [{ type: "text", text: "Where?" }] };
 
@@ -25,7 +25,7 @@ test("what ended too early with words can be continued; what is complete, runnin
 });
 
 test("an answer that was asked to go on looks like one that is running, from then on", () => {
-  const asked = asRead([question, broken], [question, broken], broken.id);
+  const asked = visibleMessages([question, broken], [question, broken], broken.id);
   expect(texts(asked)).toEqual(["Where?", "From the hills"]);
   expect(asked[1]?.metadata).toMatchObject({ continues: broken.id });
   expect(asked[1]?.metadata?.status).toBeUndefined();
@@ -33,9 +33,9 @@ test("an answer that was asked to go on looks like one that is running, from the
 
 test("while the next answer replays the broken one, no word goes and none comes twice", () => {
   const replay = ["", "From", "From the hills", "From the hills to the sea."];
-  let shown = asRead([question, broken], [question, broken], broken.id);
+  let shown = visibleMessages([question, broken], [question, broken], broken.id);
   const seen = replay.map((text) => {
-    shown = asRead([question, broken, answer("next", text, undefined, broken.id)], shown, broken.id);
+    shown = visibleMessages([question, broken, answer("next", text, undefined, broken.id)], shown, broken.id);
     expect(shown.map(({ id }) => id)).toEqual(["question", "next"]);
     expect(shown[1]?.metadata).toMatchObject({ continues: broken.id });
     return texts(shown)[1];
@@ -45,14 +45,14 @@ test("while the next answer replays the broken one, no word goes and none comes 
 
 test("a stream that is joined in the middle does not empty what the page has", () => {
   const shown = [question, answer("a", "From the hills")];
-  expect(texts(asRead([question, answer("a", "")], shown, null))).toEqual(["Where?", "From the hills"]);
+  expect(texts(visibleMessages([question, answer("a", "")], shown, null))).toEqual(["Where?", "From the hills"]);
   const withTool = { ...answer("a", "From"), parts: [{ type: "step-start" as const }, ...answer("a", "From").parts] };
-  expect(asRead([question, answer("a", "From")], [question, withTool], null)[1]?.parts).toEqual(withTool.parts);
+  expect(visibleMessages([question, answer("a", "From")], [question, withTool], null)[1]?.parts).toEqual(withTool.parts);
 });
 
 test("another answer to the same question, and an ended one, are shown as they are", () => {
   const shown = [question, broken];
-  expect(texts(asRead([question, answer("other", "")], shown, null))).toEqual(["Where?", ""]);
+  expect(texts(visibleMessages([question, answer("other", "")], shown, null))).toEqual(["Where?", ""]);
   const ended = answer("next", "From", "failed", broken.id);
-  expect(asRead([question, broken, ended], shown, null)).toEqual([question, ended]);
+  expect(visibleMessages([question, broken, ended], shown, null)).toEqual([question, ended]);
 });

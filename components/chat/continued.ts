@@ -15,26 +15,26 @@ export function canContinue({ role, metadata, parts }: ChatMessage): boolean {
  * midway. `shown` is what the page shows, `asked` the broken answer whose continuation was
  * requested and may not have begun.
  */
-export function asRead(messages: ChatMessage[], shown: ChatMessage[], asked: string | null): ChatMessage[] {
+export function visibleMessages(messages: ChatMessage[], shown: ChatMessage[], continuing: string | null): ChatMessage[] {
   const read = messages.filter(({ role }, index) => role === "user" || messages[index + 1]?.role !== "assistant");
   const answer = read.at(-1);
   const before = shown.at(-1);
   if (!answer?.metadata) return read;
-  if (answer.id === asked) {
+  if (answer.id === continuing) {
     const metadata = {
       ...answer.metadata,
       status: undefined,
       error: undefined,
       finishReason: undefined,
-      continues: asked,
+      continues: continuing,
     };
     return [...read.slice(0, -1), { ...answer, metadata }];
   }
-  return before && isBehind(answer, before) ? [...read.slice(0, -1), { ...answer, parts: before.parts }] : read;
+  return before && isCatchingUp(answer, before) ? [...read.slice(0, -1), { ...answer, parts: before.parts }] : read;
 }
 
 /** A running answer whose replay has not caught up with the page. */
-function isBehind(answer: ChatMessage, before: ChatMessage): boolean {
+function isCatchingUp(answer: ChatMessage, before: ChatMessage): boolean {
   if (answer.metadata?.status) return false;
   if (answer.id === before.id && answer.parts.length < before.parts.length) return true;
   const isSame = answer.id === before.id || answer.metadata?.continues === before.id;

@@ -67,7 +67,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
                 beganMs={message.metadata?.status ? undefined : talk.beganMs(message.metadata?.turnId)}
                 last={index === messages.length - 1}
                 settled={settled}
-                onAgain={talk.again}
+                onRegenerate={talk.again}
                 onContinue={talk.continueAnswer}
                 onDecide={talk.decideCalls}
               />

@@ -29,10 +29,10 @@ export function FreshChat() {
     if (path === own && !fresh.begun) setFresh({ ...fresh, begun: true });
   }, [path, own, fresh, setFresh]);
 
-  const over = path === "/" && fresh.begun;
+  const ended = path === "/" && fresh.begun;
   useEffect(() => {
-    if (over) setFresh({ id: newId(), begun: false });
-  }, [over, setFresh]);
+    if (ended) setFresh({ id: newId(), begun: false });
+  }, [ended, setFresh]);
 
   // Back in history to a chat that began here: this page no longer holds it, so load its own page.
   const elsewhere = path !== "/" && (openedAt !== "/" || path !== own);
@@ -40,5 +40,5 @@ export function FreshChat() {
     if (elsewhere) router.replace(path);
   }, [elsewhere, path, router]);
 
-  return over || elsewhere ? null : <Conversation key={fresh.id} chatId={fresh.id} initial={noMessages} isNew />;
+  return ended || elsewhere ? null : <Conversation key={fresh.id} chatId={fresh.id} initial={noMessages} isNew />;
 }

@@ -85,7 +85,7 @@ function Request({ id, requestReason, name, consent }: RequestProps) {
         {decided === undefined ? (
           <>
             <Button onClick={() => consent.decide(id, false)}>Deny</Button>
-            <Button look="danger" onClick={() => consent.decide(id, true)}>
+            <Button variant="danger" onClick={() => consent.decide(id, true)}>
               Allow
             </Button>
           </>

@@ -21,9 +21,9 @@ export async function isAnswering(
   if (request.trigger === "regenerate-message")
     return place !== undefined && running.fingerprint === fingerprint && request.messageId !== running.messageId;
   if (request.trigger !== "submit-message") return false;
-  const asked = await findMessage(running.userId, running.userMessageId);
-  if (!asked || textOf({ parts: asked.parts as ChatMessage["parts"] }) !== textOf(request.message)) return false;
-  return !place || place.question.parentId === asked.parentId;
+  const question = await findMessage(running.userId, running.userMessageId);
+  if (!question || textOf({ parts: question.parts as ChatMessage["parts"] }) !== textOf(request.message)) return false;
+  return !place || place.question.parentId === question.parentId;
 }
 
 /** Compares only the settings the client specified. */

@@ -13,7 +13,7 @@ import { testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { parseSend } from "./chat-send";
 import { type ClientMessage, placeOf } from "./client-history";
-import { followTurn, requireTurn } from "./follow";
+import { followTurn, requireTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
 import { chatRequest, type TurnOptions } from "./turn-request";

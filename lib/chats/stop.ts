@@ -7,7 +7,7 @@ import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import type { TurnState } from "@/lib/turn/chunks";
 import { requireChat } from "./chats";
-import { requireTurn } from "./follow";
+import { requireTurn } from "./follow-turn";
 
 export type Stopped = { turnId: string | null; status: TurnState | null };
 

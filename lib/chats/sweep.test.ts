@@ -11,7 +11,7 @@ import { withClientStream } from "@/lib/client-streams";
 import { ingestDocument } from "@/lib/retrieval/ingest";
 import { testDatabase } from "@/test/database";
 import { countUncounted, sweepChunks, sweepForgottenChats, sweepGuests, sweepPrompts } from "./sweep";
-import { loadTurnContext } from "./turn-context";
+import { loadTurnContext } from "./load-turn-context";
 import { createGuest, createToken, signUp, signUpInput } from "./users";
 
 testDatabase();

@@ -9,7 +9,7 @@ import { continueInstruction } from "@/lib/turn/prompt";
 import { noCeilings, testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat } from "./chats";
-import { followTurn } from "./follow";
+import { followTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
 import { beginTakeovers } from "./takeover";

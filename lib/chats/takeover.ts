@@ -15,14 +15,14 @@ import { startTurn } from "./start";
  * Same as the log's reaper: a waiting user learns of an answer's end and its continuation about
  * equally soon.
  */
-const everyMs = 1_000;
+const roundIntervalMs = 1_000;
 /** Per round, to keep rounds short. */
 const batchSize = 20;
 
 /** Call once at startup. */
 export function beginTakeovers(): void {
   turnLog().onOrphan(({ turnId, stored, ...turn }) => void execute({ id: turnId, ...turn }, stored));
-  if (env().CONTINUE_INTERRUPTED === "auto") repeat(everyMs, continuer());
+  if (env().CONTINUE_INTERRUPTED === "auto") repeat(roundIntervalMs, continuer());
 }
 
 /**

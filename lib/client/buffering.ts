@@ -1,7 +1,7 @@
 // Detects whether something between this page and the server buffers streams: runs the server's
 // self-test and checks arrival times (docs/protocol.md §5). The page decides what to show.
 import { z } from "zod";
-import { Line } from "./line";
+import { StreamConnection } from "./stream-connection";
 import { badResponse, type Http, request } from "./request";
 
 /** One test event: when sent and when received, each by its own clock. */
@@ -33,7 +33,7 @@ export async function findBuffering(http: Http, signal: AbortSignal): Promise<bo
 
 async function listen(http: Http, signal: AbortSignal): Promise<Arrival[]> {
   // No resuming: a test that breaks off proves nothing.
-  const line = new Line({ signal, wake: () => () => {}, firstByteMs: patienceMs, silenceMs: patienceMs });
+  const line = new StreamConnection({ signal, wake: () => () => {}, firstByteMs: patienceMs, silenceMs: patienceMs });
   try {
     const response = await request(http, "/api/health/stream", { signal: line.signal, cache: "no-store" });
     const arrivals: Arrival[] = [];

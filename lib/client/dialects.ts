@@ -3,16 +3,16 @@
 import { z } from "zod";
 import type { ChatEvent } from "./chat-events";
 import {
-  type Asked,
+  type QuestionRequest,
   byType,
   type ClientDialect,
-  heard,
+  decodeFull,
   inChat,
   on,
   options,
   parseJson,
-  type Said,
-  type Sent,
+  type DecodedEvent,
+  type PostRequest,
   snake,
   sourcesSchema,
   statusSchema,
@@ -24,7 +24,7 @@ import { aiSdk, deltas } from "./native-dialects";
 import { openai } from "./openai-dialect";
 
 const snapshot: ClientDialect = {
-  ask: (asked) => ({ path: "/api/v1/chat/stream", body: { text: asked.text, ...inChat(asked), ...snake(asked) } }),
+  toRequest: (question) => ({ path: "/api/v1/chat/stream", body: { text: question.text, ...inChat(question), ...snake(question) } }),
   resumePath: () => "/api/v1/chat/stream",
   decode: ({ event = "message", data }) => {
     const read = snapshotEvents[event];
@@ -32,7 +32,7 @@ const snapshot: ClientDialect = {
   },
 };
 
-const snapshotEvents: Record<string, (value: unknown) => Said[]> = {
+const snapshotEvents: Record<string, (value: unknown) => DecodedEvent[]> = {
   snapshot: on(
     z.object({
       conversation: z.object({ id: z.string() }),
@@ -73,43 +73,43 @@ const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), 
   },
   { type: "done" },
 ]);
-const askContent = (asked: Asked, stream: boolean): Sent => ({
+const contentRequest = (question: QuestionRequest, stream: boolean): PostRequest => ({
   path: "/api/v1/chat",
-  body: { message: asked.text, stream, ...(stream && { include_sources: true }), ...inChat(asked), ...snake(asked) },
+  body: { message: question.text, stream, ...(stream && { include_sources: true }), ...inChat(question), ...snake(question) },
 });
 
 const content: ClientDialect = {
-  ask: (asked) => askContent(asked, true),
+  toRequest: (question) => contentRequest(question, true),
   resumePath: () => "/api/v1/chat",
   decode: byType({
-    content: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    content: on(z.object({ content: z.string() }), (event) => text(event.content)),
     metadata: contentEnd,
     error: on(z.object({ error: z.string(), code: z.string() }), ({ error, code }) => [
       { type: "error", message: error, code },
     ]),
   }),
-  whole: { ask: (asked) => askContent(asked, false), decode: heard(contentEnd) },
+  fullResponse: { ask: (question) => contentRequest(question, false), decode: decodeFull(contentEnd) },
 };
 
 const toolResult = z.object({ id: z.string(), data: z.unknown() });
-const askAgent = (asked: Asked, path: string): Sent => ({
-  path: `/api/${encodeURIComponent(asked.userId)}${path}`,
-  body: { message: asked.text, ...inChat(asked), ...snake(asked) },
+const agentRequest = (question: QuestionRequest, path: string): PostRequest => ({
+  path: `/api/${encodeURIComponent(question.userId)}${path}`,
+  body: { message: question.text, ...inChat(question), ...snake(question) },
 });
 
 const agent: ClientDialect = {
-  ask: (asked) => askAgent(asked, "/chat/stream"),
-  resumePath: (asked) => askAgent(asked, "/chat/stream").path,
+  toRequest: (question) => agentRequest(question, "/chat/stream"),
+  resumePath: (question) => agentRequest(question, "/chat/stream").path,
   decode: byType({
-    text: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    text: on(z.object({ content: z.string() }), (event) => text(event.content)),
     tool_call: on(toolCallSchema(), (call) => [{ type: "tool-call", ...call }]),
     tool_result: on(toolResult, ({ id, data }) => [{ type: "tool-result", id, result: data }]),
     error: on(z.object({ message: z.string() }), ({ message }) => [{ type: "error", message }]),
     done: () => [{ type: "done" }],
   }),
-  whole: {
-    ask: (asked) => askAgent(asked, "/chat"),
-    decode: heard(
+  fullResponse: {
+    ask: (question) => agentRequest(question, "/chat"),
+    decode: decodeFull(
       on(
         z.object({
           response: z.string(),
@@ -133,15 +133,15 @@ const agent: ClientDialect = {
 
 const rag: ClientDialect = {
   needsChat: true,
-  ask: (asked) => ({ path: ragPath(asked), body: { question: asked.text, ...snake(asked) } }),
+  toRequest: (question) => ({ path: ragPath(question), body: { question: question.text, ...snake(question) } }),
   resumePath: ragPath,
   decode: byType({
     start: on(z.object({ model: z.string() }), ({ model }) => [{ type: "metadata", metadata: { model } }]),
-    status: on(z.object({ content: z.string() }), (said) => [{ type: "status", label: said.content, done: false }]),
-    sources: on(z.object({ content: sourcesSchema() }), (said) =>
-      said.content.length > 0 ? [{ type: "sources", sources: said.content }] : [],
+    status: on(z.object({ content: z.string() }), (event) => [{ type: "status", label: event.content, done: false }]),
+    sources: on(z.object({ content: sourcesSchema() }), (event) =>
+      event.content.length > 0 ? [{ type: "sources", sources: event.content }] : [],
     ),
-    chunk: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    chunk: on(z.object({ content: z.string() }), (event) => text(event.content)),
     metadata: on(
       z.object({
         content: z.object({
@@ -155,21 +155,21 @@ const rag: ClientDialect = {
         { type: "metadata", metadata: { model, confidence, searchMode: search_mode, usage } },
       ],
     ),
-    error: on(z.object({ content: z.string() }), (said) => [{ type: "error", message: said.content }]),
+    error: on(z.object({ content: z.string() }), (event) => [{ type: "error", message: event.content }]),
     done: () => [{ type: "done" }],
   }),
 };
 
 const token: ClientDialect = {
   needsChat: true,
-  ask: (asked) => ({
-    path: tokenPath(asked),
-    body: { content: asked.text, role: "user", ...options(asked) },
+  toRequest: (question) => ({
+    path: tokenPath(question),
+    body: { content: question.text, role: "user", ...options(question) },
   }),
   resumePath: tokenPath,
   decode: byType({
     start: on(z.object({ messageId: z.string() }), ({ messageId }) => [{ type: "metadata", metadata: { messageId } }]),
-    token: on(z.object({ content: z.string() }), (said) => text(said.content)),
+    token: on(z.object({ content: z.string() }), (event) => text(event.content)),
     end: () => [{ type: "done" }],
     error: on(z.object({ error: z.string() }), ({ error }) => [{ type: "error", message: error }]),
   }),
@@ -178,10 +178,10 @@ const token: ClientDialect = {
 export const clientDialects = { "ai-sdk": aiSdk, text: deltas, snapshot, content, agent, rag, token, openai };
 export type DialectName = keyof typeof clientDialects;
 
-function ragPath({ chat }: Asked): string {
+function ragPath({ chat }: QuestionRequest): string {
   return `/chat/${encodeURIComponent(String(chat))}/stream`;
 }
 
-function tokenPath({ chat }: Asked): string {
+function tokenPath({ chat }: QuestionRequest): string {
   return `/sessions/${encodeURIComponent(String(chat))}/messages/stream`;
 }

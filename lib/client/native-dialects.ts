@@ -4,24 +4,24 @@ import { z } from "zod";
 import { parseSource } from "@/lib/turn/chunks";
 import { showSource } from "./chat-events";
 import {
-  type Asked,
+  type QuestionRequest,
   byType,
   type ClientDialect,
   on,
   options,
   parse,
   parseJson,
-  type Sent,
+  type PostRequest,
   statusSchema,
   text,
 } from "./client-dialect";
 
-const askNative = (asked: Asked): Sent => ({
+const nativeRequest = (question: QuestionRequest): PostRequest => ({
   path: "/api/chat",
   body: {
-    ...(asked.chat !== undefined && { id: String(asked.chat) }),
-    message: { id: asked.key, role: "user", parts: [{ type: "text", text: asked.text }] },
-    ...options(asked),
+    ...(question.chat !== undefined && { id: String(question.chat) }),
+    message: { id: question.key, role: "user", parts: [{ type: "text", text: question.text }] },
+    ...options(question),
   },
 });
 
@@ -39,7 +39,7 @@ const nativeCall = on(
 );
 
 export const aiSdk: ClientDialect = {
-  ask: askNative,
+  toRequest: nativeRequest,
   decode: byType({
     start: on(
       z.object({ messageId: z.string(), messageMetadata: nativeMetadata }),
@@ -92,7 +92,7 @@ export const aiSdk: ClientDialect = {
  * does.
  */
 export const deltas: ClientDialect = {
-  ask: askNative,
+  toRequest: nativeRequest,
   decode: ({ data }) => text(parse(z.string(), parseJson(data))),
-  between: "",
+  textSeparator: "",
 };

@@ -3,7 +3,7 @@
 // item begins or the turn ends, since the last item's status depends on the ending. Pure.
 import type { TurnChunk } from "@/lib/turn/chunks";
 import type { TurnContext } from "@/lib/turn/turn-context";
-import type { DialectFrame, Encode } from "./contract";
+import type { DialectFrame, Encode } from "./dialect";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import {
   type Annotation,
@@ -18,7 +18,7 @@ import {
   type ServerCallItem,
 } from "./responses-items";
 import { type Outcome, responseObject } from "./responses-object";
-import { endOf, Seen } from "./seen";
+import { endOf, DialectState } from "./dialect-state";
 
 type OpenItem = { item: OutputItem; index: number; ended: boolean };
 
@@ -29,7 +29,7 @@ export function responseEvents(context: TurnContext): Encode {
 
 class ResponseEvents {
   readonly #context: TurnContext;
-  readonly #seen = new Seen();
+  readonly #state = new DialectState();
   readonly #output: OutputItem[] = [];
   readonly #pages: Page[] = [];
   /** Keyed by kind and part id. */
@@ -43,7 +43,7 @@ class ResponseEvents {
 
   see(chunk: TurnChunk): DialectFrame[] {
     this.#frames = [];
-    this.#seen.see(chunk);
+    this.#state.apply(chunk);
     this.#show(chunk);
     const end = endOf(chunk);
     if (end) this.#end(end);
@@ -128,8 +128,8 @@ class ResponseEvents {
   }
 
   #beginReasoning(id: string): { item: ReasoningItem; index: number } {
-    const begun = this.#begin(`reasoning ${id}`, { type: "reasoning", summary: [] } as Omit<ReasoningItem, "id">);
-    return begun as { item: ReasoningItem; index: number };
+    const opened = this.#begin(`reasoning ${id}`, { type: "reasoning", summary: [] } as Omit<ReasoningItem, "id">);
+    return opened as { item: ReasoningItem; index: number };
   }
 
   #reasoning(id: string, delta: string): void {
@@ -242,7 +242,7 @@ class ResponseEvents {
   #closeText({ content: [part] }: MessageItem, place: { item_id: string; output_index: number }): void {
     if (!part) return;
     const at = { ...place, content_index: 0 };
-    part.annotations = annotationsOf(part.text, this.#seen.sources, this.#pages).map(
+    part.annotations = annotationsOf(part.text, this.#state.sources, this.#pages).map(
       ({ type, url_citation: cited }) => ({
         type,
         ...cited,
@@ -256,7 +256,7 @@ class ResponseEvents {
   }
 
   #lastStatus(): ItemStatus {
-    const { status, finishReason } = this.#seen.metadata;
+    const { status, finishReason } = this.#state.metadata;
     const cut = finishReason === "length" || finishReason === "content-filter";
     return cut || (status !== undefined && status !== "complete") ? "incomplete" : "completed";
   }
@@ -264,10 +264,10 @@ class ResponseEvents {
   #end(end: "complete" | "stopped" | "failed"): void {
     const status = end === "complete" ? this.#lastStatus() : "incomplete";
     for (const [key, open] of this.#open) this.#close(key, open, status);
-    const { finishReason, usage } = this.#seen.metadata;
+    const { finishReason, usage } = this.#state.metadata;
     const outcome = { output: this.#output, usage };
     if (end === "failed") {
-      const { error } = this.#seen;
+      const { error } = this.#state;
       this.#emit("response.failed", { response: this.#response({ ...outcome, status: "failed", error }) });
     } else if (end === "stopped") {
       // The protocol has no cancel event that its clients know.

@@ -39,7 +39,7 @@ export class WordGroups {
     this.#held += text;
     if (this.#held) this.#ends.push({ seq, length: this.#held.length });
     else this.#place = { seq, n: -1 };
-    for (let whole = this.#next(); whole > 0; whole = this.#next()) groups.push(this.#cut(whole));
+    for (let length = this.#next(); length > 0; length = this.#next()) groups.push(this.#cut(length));
     return groups;
   }
 

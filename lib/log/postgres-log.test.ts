@@ -15,7 +15,7 @@ import { PostgresLog } from "./postgres-log";
 import {
   drain,
   expectEnded,
-  expectWhole,
+  expectComplete,
   insertTurn,
   insertTurns,
   readUntil,
@@ -258,7 +258,7 @@ describe("on Postgres", () => {
       expect(commits).toBeLessThanOrEqual(45 * seconds + 6);
       expect(commits).toBeGreaterThan(2);
       for (const [index, all] of (await Promise.all(readers)).entries()) {
-        expectWhole(all);
+        expectComplete(all);
         expect(textIn(all)).toBe(turns[index]?.text);
       }
     });

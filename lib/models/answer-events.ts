@@ -43,7 +43,7 @@ export type EventReader = {
 };
 
 /** Canonical finish reason of a truncated answer. */
-export const brokenOff = "rivulet_broken_off";
+export const truncatedReason = "rivulet_broken_off";
 
 export type JsonObject = Record<string, unknown>;
 
@@ -51,12 +51,12 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const longestEndMark = 16;
+const maxEndMarkLength = 16;
 const endMarks = new Set(["[DONE]", "DONE", "[END]"]);
 
 /** The end mark after a complete answer, in any case, quoted or not. */
 export function isEndMark(data: string): boolean {
-  return data.length <= longestEndMark && endMarks.has(data.replaceAll('"', "").trim().toUpperCase());
+  return data.length <= maxEndMarkLength && endMarks.has(data.replaceAll('"', "").trim().toUpperCase());
 }
 
 /**

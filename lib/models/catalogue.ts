@@ -10,7 +10,7 @@ import { localModel } from "./local";
 import { ModelList } from "./model-list";
 import { type ModelsFile, noModelsFile, readModelsFile } from "./models-file";
 import { preparedModel } from "./prepared";
-import type { Background, Provider } from "./providers/contract";
+import type { Background, Provider } from "./providers/provider";
 import { knownProviders, providersOf } from "./providers/registry";
 import { type FieldSupport, localFields } from "./request-fields";
 
@@ -100,7 +100,7 @@ function catalogue(): Catalogue {
 /** Waits briefly for servers that have never listed their models. */
 export async function listModels(): Promise<Model[]> {
   const known = catalogue();
-  if (known.awaitsList) await patiently(known.refresh(listAgeMs));
+  if (known.awaitsList) await withDeadline(known.refresh(listAgeMs));
   return known.models;
 }
 
@@ -129,7 +129,7 @@ export function providerSecrets(): string[] {
  */
 export async function requireModel(name?: string): Promise<ReadyModel> {
   const known = catalogue();
-  if (!known.knows(name)) await patiently(known.refresh(unknownAgeMs));
+  if (!known.knows(name)) await withDeadline(known.refresh(unknownAgeMs));
   const model = known.require(name);
   if (model.abilities.contextTokens === undefined) void known.refresh(unknownContextAgeMs);
   return model;
@@ -143,11 +143,11 @@ export async function requireModel(name?: string): Promise<ReadyModel> {
 export async function requireEmbeddingModel(name?: string): Promise<ReadyEmbeddingModel> {
   const known = catalogue();
   const configured = env().EMBEDDING_MODELS.length > 0;
-  if (!configured && name && !known.knows(name)) await patiently(known.refresh(unknownAgeMs));
+  if (!configured && name && !known.knows(name)) await withDeadline(known.refresh(unknownAgeMs));
   return known.requireEmbedding(name);
 }
 
-async function patiently(answer: Promise<void>): Promise<void> {
+async function withDeadline(answer: Promise<void>): Promise<void> {
   const left = new AbortController();
   await Promise.race([answer, delay(patienceMs, undefined, { signal: left.signal, ref: false }).catch(() => {})]);
   left.abort();

@@ -3,7 +3,7 @@
 
 import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
 import type { JSONObject, JSONValue, LanguageModelV4StreamPart } from "@ai-sdk/provider";
-import { brokenOff } from "./answer-events";
+import { truncatedReason } from "./answer-events";
 import type { UrlAnnotation } from "./chat-deltas";
 import { type ChatState, stateField } from "./chat-state";
 import { logprobsField } from "./logprobs";
@@ -53,7 +53,7 @@ export function completed(part: LanguageModelV4StreamPart): LanguageModelV4Strea
   }
   const { unified, raw } = part.finishReason;
   // Some adapters report a missing end as one without any reason.
-  const broke = raw === brokenOff || (unified === "other" && raw === undefined);
+  const broke = raw === truncatedReason || (unified === "other" && raw === undefined);
   parts.push({
     ...part,
     // Read after the call (lib/turn/steps.ts).

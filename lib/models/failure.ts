@@ -16,7 +16,7 @@ import {
 } from "ai";
 import type { TurnError } from "@/lib/turn/chunks";
 import { ContextExceeded } from "@/lib/turn/context-window";
-import { SettingLeftOut } from "@/lib/turn/steps";
+import { UnsupportedSetting } from "@/lib/turn/steps";
 import { providerReport } from "./provider-report";
 import { refusalOf } from "./refusals";
 import { fieldOfSetting } from "./request-fields";
@@ -136,15 +136,15 @@ const knownFields =
   /^(?:temperature|top_p|max_tokens|max_completion_tokens|seed|stop|presence_penalty|frequency_penalty|user|logit_bias|logprobs|top_logprobs|parallel_tool_calls|reasoning_effort|verbosity|service_tier|store|metadata|modalities|prediction|response_format|functions|function_call|tools|tool_choice|messages|safety_identifier|prompt_cache_key|prompt_cache_retention|web_search_options)$/;
 
 function paramOf(error: unknown): string | undefined {
-  if (error instanceof SettingLeftOut) return fieldOfSetting(error.setting);
-  const told = providerReport(RetryError.isInstance(error) ? error.lastError : error)?.param?.split(/[.[]/, 1)[0];
-  return told !== undefined && knownFields.test(told) ? told : undefined;
+  if (error instanceof UnsupportedSetting) return fieldOfSetting(error.setting);
+  const reported = providerReport(RetryError.isInstance(error) ? error.lastError : error)?.param?.split(/[.[]/, 1)[0];
+  return reported !== undefined && knownFields.test(reported) ? reported : undefined;
 }
 
 function kindOf(error: unknown): keyof typeof failures {
   if (RetryError.isInstance(error)) return kindOf(error.lastError);
   if (error instanceof ContextExceeded) return "questionTooLong";
-  if (error instanceof SettingLeftOut || UnsupportedFunctionalityError.isInstance(error)) return "parameter";
+  if (error instanceof UnsupportedSetting || UnsupportedFunctionalityError.isInstance(error)) return "parameter";
   if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";

@@ -1,7 +1,7 @@
 // Streams of providers read by their own package: events pass unchanged. Only the end of an answer
 // is recognised, so that a later connection fault does not spoil it. Pure.
 import {
-  brokenOff,
+  truncatedReason,
   type EventReader,
   type Item,
   isObject,
@@ -67,7 +67,7 @@ export class OwnChatEvents implements EventReader {
   finish(failed: boolean): Item[] {
     if (this.#settled) return [{ type: "end" }];
     if (failed) return [];
-    const broken = { choices: [{ index: 0, delta: {}, finish_reason: brokenOff }] };
+    const broken = { choices: [{ index: 0, delta: {}, finish_reason: truncatedReason }] };
     return [frameOf({ name: undefined, data: JSON.stringify(broken) })];
   }
 

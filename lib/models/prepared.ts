@@ -4,7 +4,7 @@ import type { LanguageModelV4, LanguageModelV4CallOptions, LanguageModelV4Prompt
 import { type LanguageModelMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
 import type { Abilities } from "./abilities";
-import type { Provider } from "./providers/contract";
+import type { Provider } from "./providers/provider";
 import { repairing, withoutOptionalTools } from "./repairs";
 import { retries } from "./retries";
 import { timeouts } from "./timeouts";
@@ -28,7 +28,7 @@ export function preparedModel(
       loads: !provider.paid,
     }),
     repairing({ provider: provider.fieldOptions, defaultCap: env.MAX_OUTPUT_TOKENS }),
-    within(abilities),
+    clampToAbilities(abilities),
     ...(provider.fieldOptions && provider.fields.kind === "body" ? [] : [objectArguments]),
   ];
   return wrapLanguageModel({ model: loadedOnce(id, () => provider.load(id.name)), middleware });
@@ -65,7 +65,7 @@ function loadedOnce(
  * Fits a call to the model's known abilities. Removes nothing whose support is merely unknown, and
  * no client tools.
  */
-function within(abilities: () => Abilities): LanguageModelMiddleware {
+function clampToAbilities(abilities: () => Abilities): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
     transformParams: async ({ params }) => fitted(params, abilities()),

@@ -192,7 +192,7 @@ function watch(
   progress?.begin(loads);
   const tickMs = Math.min(firstChunkMs, chunkMs);
   let limitMs = firstChunkMs;
-  let begun = false;
+  let started = false;
   let paused = false;
   let deadline = performance.now() + limitMs;
   let timer = setTimeout(check, tickMs);
@@ -243,7 +243,7 @@ function watch(
       progress?.responding();
     },
     bytes(thinking = false) {
-      begun = true;
+      started = true;
       limitMs = thinking ? firstChunkMs : chunkMs;
       wait();
     },
@@ -257,11 +257,11 @@ function watch(
       paused = false;
     },
     pause(content) {
-      if (content && !begun) {
-        begun = true;
+      if (content && !started) {
+        started = true;
         limitMs = chunkMs;
       }
-      paused = begun;
+      paused = started;
     },
     end,
   };

@@ -1,6 +1,6 @@
 // All tools offered to the model. A new family is one line here (docs/protocol.md §8).
 import type { ToolSet } from "ai";
-import type { ToolFamily } from "./contract";
+import type { ToolFamily } from "./tool-family";
 import { guarded } from "./guard";
 import { tasks } from "./tasks";
 

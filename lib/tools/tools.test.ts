@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { database } from "@/db/client";
 import { users } from "@/db/schema";
 import { testDatabase } from "@/test/database";
-import { ToolFailure } from "./contract";
+import { ToolFailure } from "./tool-family";
 import { guarded } from "./guard";
 import { toolsFor } from "./registry";
 

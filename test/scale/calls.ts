@@ -91,10 +91,10 @@ export const ofRoutes: Call[] = [
   }),
   call("the words of a question", documents.lexemesOf, (read) => read("rivers that shine")),
   call("a search in documents", documents.searchPassages, (search) =>
-    search(userId, { lexemes: ["river", "shine"], leastShare: 0.34, limit: 24 }),
+    search(userId, { lexemes: ["river", "shine"], minShare: 0.34, limit: 24 }),
   ),
   call("a search in some documents", documents.searchPassages, (search) =>
-    search(userId, { lexemes: ["river", "shine"], documentIds: [documentId], leastShare: 0.34, limit: 24 }),
+    search(userId, { lexemes: ["river", "shine"], documentIds: [documentId], minShare: 0.34, limit: 24 }),
   ),
 
   call("the export of an account", exported.findAccount, (find) => find(userId)),
@@ -171,7 +171,7 @@ export const ofRoutes: Call[] = [
   call("a turn", turns.findTurn, (find) => find(userId, turnId)),
   call("a turn by its key", turns.findTurnByKey, (find) => find(userId, "key-9")),
   call("the running turn of a chat", turns.findRunningTurn, (find) => find(userId, bigChatId)),
-  call("the running turn that was asked for the same", turns.findRunningTwin, (find) => find(userId, "fingerprint")),
+  call("the running turn that was asked for the same", turns.findRunningDuplicate, (find) => find(userId, "fingerprint")),
   call("the turns of clients' tools", turns.listWithClientTools, (list) => list(userId, [turnId, runningId])),
   call("the latest turn of a chat", turns.findLatestTurn, (find) => find(userId, bigChatId)),
   call("an answer that is not kept any more", turns.replaceRequest, (replace) =>

@@ -15,7 +15,7 @@ import {
   responsesFields,
   xaiFields,
 } from "@/lib/models/request-fields";
-import type { Provider } from "./contract";
+import type { Provider } from "./provider";
 import { wholeMessages } from "./event-stream-messages";
 import { notStored } from "./openai";
 

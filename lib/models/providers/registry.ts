@@ -2,7 +2,7 @@
 // are offered, and the servers of models.json. A new provider is one entry here.
 import type { Env } from "@/lib/env";
 import type { ModelsFile } from "@/lib/models/models-file";
-import type { Provider } from "./contract";
+import type { Provider } from "./provider";
 import { anthropic, azure, bedrock, deepseek, google, groq, mistral, openrouter, xai } from "./hosted";
 import { ollama } from "./ollama";
 import { openai } from "./openai";

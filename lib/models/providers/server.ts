@@ -6,7 +6,7 @@ import type { ServerEntry } from "@/lib/models/models-file";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { compatibleFields, responsesFields } from "@/lib/models/request-fields";
 import { type CompatibleServer, compatible, compatibleCompletion, compatibleEmbedding, noKey } from "./compatible";
-import type { Provider } from "./contract";
+import type { Provider } from "./provider";
 import { notStored } from "./openai";
 
 export function namedServer(entry: ServerEntry): Provider {

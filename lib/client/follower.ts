@@ -5,10 +5,10 @@
 import { parseCursor } from "@/lib/turn/cursor";
 import { type Backoff, backoffMs, pause, untilVisible, type Wake } from "./backoff";
 import type { ConnectionState } from "./connection";
-import { type Frame, Line } from "./line";
+import { type Frame, StreamConnection } from "./stream-connection";
 import { badResponse, type Http, RequestError, request, turnIdOf, unreachable } from "./request";
 
-export type Patience = {
+export type FollowLimits = {
   firstByteMs: number;
   silenceMs: number;
   backoff: Backoff;
@@ -47,23 +47,23 @@ type FollowerOptions<Item> = {
   /** Aborted when the reader leaves. That stops reading, never the turn. */
   signal: AbortSignal;
   wake: Wake;
-  patience: Patience;
+  patience: FollowLimits;
   report: (state: ConnectionState) => void;
 };
 
 /** Upper bound for Retry-After. */
-const longestRetryAfterMs = 30_000;
+const maxRetryAfterMs = 30_000;
 
 export class Follower<Item> {
   readonly #options: FollowerOptions<Item>;
-  #line: Line | undefined;
+  #connection: StreamConnection | undefined;
   #response: Response | undefined;
   #turnId: string | undefined;
   #cursor: string | undefined;
   /** Consecutive streams that brought nothing of the turn. */
   #failures = 0;
   /** Consecutive attempts, including polls, without any response about it. */
-  #unheard = 0;
+  #unanswered = 0;
 
   constructor(options: FollowerOptions<Item>) {
     this.#options = options;
@@ -73,20 +73,20 @@ export class Follower<Item> {
   async open(): Promise<Response> {
     this.#options.report("connecting");
     try {
-      return await this.#openPatiently();
+      return await this.#openWithRetries();
     } catch (error) {
       this.close();
       throw error;
     }
   }
 
-  async #openPatiently(): Promise<Response> {
+  async #openWithRetries(): Promise<Response> {
     const { patience, report } = this.#options;
     for (let failures = 1; ; failures++) {
       try {
         return await this.#connect(patience.firstByteMs);
       } catch (error) {
-        this.#line?.close();
+        this.#connection?.close();
         if (!(error instanceof RequestError && error.temporary) || failures >= patience.openAttempts) throw error;
         report("reconnecting");
         await this.#wait(backoffMs(failures, patience.backoff), error);
@@ -96,8 +96,8 @@ export class Follower<Item> {
 
   /** Closes the connection and reports `idle`. */
   close(): void {
-    this.#line?.close();
-    this.#line = undefined;
+    this.#connection?.close();
+    this.#connection = undefined;
     this.#options.report("idle");
   }
 
@@ -108,19 +108,19 @@ export class Follower<Item> {
    */
   async *items(): AsyncGenerator<Item, void> {
     const { format, patience, report } = this.#options;
-    let gone: RequestError | undefined;
+    let notFound: RequestError | undefined;
     try {
       for (;;) {
         let failure: RequestError;
         const polling = this.#failures >= patience.failuresBeforePolling;
         try {
-          if (this.#turnId && (polling || gone)) {
+          if (this.#turnId && (polling || notFound)) {
             const rest = await this.#findRest(this.#turnId);
             if (rest) return yield* rest;
-            if (gone) throw gone;
-            this.#unheard = 0;
+            if (notFound) throw notFound;
+            this.#unanswered = 0;
           }
-          if (!this.#line) await this.#connect(polling ? patience.pollMs : patience.firstByteMs);
+          if (!this.#connection) await this.#connect(polling ? patience.pollMs : patience.firstByteMs);
           for await (const item of this.#deliver()) {
             yield item;
             if (format.isLast(item)) return;
@@ -129,29 +129,29 @@ export class Follower<Item> {
         } catch (error) {
           if (!(error instanceof RequestError)) throw error;
           // The turn may have ended long ago and its log been pruned: its state decides.
-          const lookUp = !gone && this.#turnId !== undefined && [204, 404].includes(error.status);
-          if (lookUp) gone = error;
+          const isNotFound = !notFound && this.#turnId !== undefined && [204, 404].includes(error.status);
+          if (isNotFound) notFound = error;
           // Unlike in a first request, 429 is no reason to give up an answer.
           else if (!error.temporary && error.status !== 429) throw error;
           failure = error;
         }
-        if (this.#line?.parked) {
-          this.#line = undefined;
+        if (this.#connection?.parked) {
+          this.#connection = undefined;
           report("parked");
           await untilVisible(this.#options.wake, this.#options.signal);
           continue;
         }
-        const again = this.#line?.moved || failure === gone;
-        this.#line?.close();
-        this.#line = undefined;
-        if (!again) {
+        const retryNow = this.#connection?.networkChanged || failure === notFound;
+        this.#connection?.close();
+        this.#connection = undefined;
+        if (!retryNow) {
           this.#failures += 1;
-          this.#unheard += 1;
-          if (this.#unheard >= patience.attempts) throw failure;
+          this.#unanswered += 1;
+          if (this.#unanswered >= patience.attempts) throw failure;
         }
         const waitsForPoll = this.#failures >= patience.failuresBeforePolling;
         report(waitsForPoll ? "polling" : "reconnecting");
-        if (!again)
+        if (!retryNow)
           await this.#wait(waitsForPoll ? patience.pollMs : backoffMs(this.#failures, patience.backoff), failure);
       }
     } finally {
@@ -159,21 +159,21 @@ export class Follower<Item> {
     }
   }
 
-  #newLine(firstByteMs: number): Line {
+  #newConnection(firstByteMs: number): StreamConnection {
     const { signal, wake, patience, report } = this.#options;
-    return new Line({ signal, wake, firstByteMs, silenceMs: patience.silenceMs, onByte: () => report("live") });
+    return new StreamConnection({ signal, wake, firstByteMs, silenceMs: patience.silenceMs, onByte: () => report("live") });
   }
 
   async #connect(firstByteMs: number): Promise<Response> {
     const { http, format, send } = this.#options;
-    const line = this.#newLine(firstByteMs);
-    this.#line = line;
+    const connection = this.#newConnection(firstByteMs);
+    this.#connection = connection;
     const path = this.#turnId ? format.resumePath(this.#turnId, this.#cursor) : null;
     if (path !== null) {
-      this.#response = await request(http, path, { signal: line.signal });
+      this.#response = await request(http, path, { signal: connection.signal });
       if (this.#response.status === 204) throw badResponse("The server has nothing more of this answer.", 204);
     } else {
-      this.#response = await send(line.signal);
+      this.#response = await send(connection.signal);
       this.#turnId = turnIdOf(this.#response);
     }
     return this.#response;
@@ -185,19 +185,19 @@ export class Follower<Item> {
     const after = this.#cursor;
     // Without an id there is no position to resume from: such items wait for the next id, which
     // covers them.
-    let held: Item[] = [];
-    if (!this.#line || !this.#response) return;
-    for await (const frame of this.#line.frames(this.#response)) {
+    let withoutId: Item[] = [];
+    if (!this.#connection || !this.#response) return;
+    for await (const frame of this.#connection.frames(this.#response)) {
       const { id } = frame;
-      held.push(...(await format.decode(frame)));
-      if (id === undefined && !held.some(format.isLast)) continue;
-      const arrived = held;
-      held = [];
+      withoutId.push(...(await format.decode(frame)));
+      if (id === undefined && !withoutId.some(format.isLast)) continue;
+      const arrived = withoutId;
+      withoutId = [];
       if (id !== undefined) {
-        if (after !== undefined && !isBehind(id, after)) continue;
+        if (after !== undefined && !isAfter(id, after)) continue;
         this.#cursor = id;
         this.#failures = 0;
-        this.#unheard = 0;
+        this.#unanswered = 0;
         this.#turnId ??= parseCursor(id)?.turnId;
       }
       yield* arrived;
@@ -205,22 +205,22 @@ export class Follower<Item> {
   }
 
   async #findRest(turnId: string): Promise<Item[] | null> {
-    const line = this.#newLine(this.#options.patience.silenceMs);
+    const connection = this.#newConnection(this.#options.patience.silenceMs);
     try {
-      return await this.#options.format.findRest(turnId, line.signal);
+      return await this.#options.format.findRest(turnId, connection.signal);
     } finally {
-      line.close();
+      connection.close();
     }
   }
 
   async #wait(ms: number, { retryAfterMs = 0 }: RequestError): Promise<void> {
     const { wake, signal } = this.#options;
-    await pause(Math.max(ms, Math.min(retryAfterMs, longestRetryAfterMs)), wake, signal);
+    await pause(Math.max(ms, Math.min(retryAfterMs, maxRetryAfterMs)), wake, signal);
   }
 }
 
 /** Guards against repeats from a server that ignores the cursor. */
-function isBehind(id: string, cursor: string): boolean {
+function isAfter(id: string, cursor: string): boolean {
   const at = parseCursor(id);
   const from = parseCursor(cursor);
   if (!at || !from || at.turnId !== from.turnId) return true;

@@ -11,7 +11,7 @@ import {
 } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 
-export class Seen {
+export class DialectState {
   readonly sources: Source[] = [];
   readonly metadata: Partial<MessageMetadata> = {};
   /** All text so far; equals `contentOf` the message once the turn has ended. */
@@ -20,18 +20,18 @@ export class Seen {
   readonly tools = new Map<string, string>();
   /** Why the turn failed or was interrupted. */
   error: TurnError | undefined;
-  #begun = new Set<string>();
+  #startedParts = new Set<string>();
   #stages = new Set<string>();
 
   /** Returns the text this chunk adds. Each later part starts a new paragraph. */
-  see(chunk: TurnChunk): string {
+  apply(chunk: TurnChunk): string {
     switch (chunk.type) {
       case "start":
       case "message-metadata":
         Object.assign(this.metadata, chunk.messageMetadata);
         break;
       case "text-start":
-        this.#begun.delete(chunk.id);
+        this.#startedParts.delete(chunk.id);
         break;
       case "text-delta":
         return this.#add(chunk.id, chunk.delta);
@@ -56,7 +56,7 @@ export class Seen {
   }
 
   /** The stage this chunk enters first, else null. */
-  entered(chunk: TurnChunk): "retrieve" | "generate" | null {
+  enteredStage(chunk: TurnChunk): "retrieve" | "generate" | null {
     if (chunk.type !== "data-status" || this.#stages.has(chunk.data.stage)) return null;
     this.#stages.add(chunk.data.stage);
     return chunk.data.stage;
@@ -69,9 +69,9 @@ export class Seen {
 
   #add(part: string, delta: string): string {
     if (delta === "") return "";
-    const begins = !this.#begun.has(part);
-    if (begins) this.#begun.add(part);
-    const added = begins && this.text ? `\n\n${delta}` : delta;
+    const isFirst = !this.#startedParts.has(part);
+    if (isFirst) this.#startedParts.add(part);
+    const added = isFirst && this.text ? `\n\n${delta}` : delta;
     this.text += added;
     return added;
   }

@@ -1,11 +1,11 @@
 // One HTTP connection that carries a turn: bytes in, events out, and a watchdog for silence
-// (docs/protocol.md §2). Does not reconnect, knows no cursors (follow.ts) and does not decode
+// (docs/protocol.md §2). Does not reconnect, knows no cursors (follower.ts) and does not decode
 // events (dialects.ts).
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Wake } from "./backoff";
 import { badResponse, reading, unreachable } from "./request";
 
-type LineOptions = {
+type StreamConnectionOptions = {
   /** The reader's; aborting it closes the line. */
   signal: AbortSignal;
   /**
@@ -21,25 +21,25 @@ type LineOptions = {
 /** One event of the stream, however its bytes were split. */
 export type Frame = { event?: string | undefined; data: string; id?: string | undefined };
 
-export class Line {
+export class StreamConnection {
   /** The network changed while the line was open, so the line was closed. Not a failure. */
-  moved = false;
+  networkChanged = false;
   /**
    * The page was hidden and closed the connection: browsers allow six per host across all tabs. Not
    * a failure.
    */
   parked = false;
   #hidden = false;
-  #streams = false;
-  readonly #options: LineOptions;
+  #streaming = false;
+  readonly #options: StreamConnectionOptions;
   readonly #closing = new AbortController();
   readonly #unsubscribe: () => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #limitMs: number;
   // Wall clock, because it advances while a laptop sleeps or a page is frozen; timers do not.
-  #heardAt = Date.now();
+  #lastByteAt = Date.now();
 
-  constructor(options: LineOptions) {
+  constructor(options: StreamConnectionOptions) {
     this.#options = options;
     this.#limitMs = options.firstByteMs;
     this.#unsubscribe = options.wake((reason) => {
@@ -47,35 +47,35 @@ export class Line {
       if (reason === "hidden") return this.#parkStream();
       // A socket from before a network change may stay silent for minutes. Reopening costs one
       // request, which tells immediately whether the server is reachable.
-      if (reason !== "visible") this.moved = true;
-      if (this.moved || Date.now() - this.#heardAt > this.#limitMs) this.#close(unreachable());
+      if (reason !== "visible") this.networkChanged = true;
+      if (this.networkChanged || Date.now() - this.#lastByteAt > this.#limitMs) this.#close(unreachable());
     });
-    options.signal.addEventListener("abort", this.#leave, { signal: this.#closing.signal });
-    if (options.signal.aborted) this.#leave();
-    else this.#watch();
+    options.signal.addEventListener("abort", this.#onAbort, { signal: this.#closing.signal });
+    if (options.signal.aborted) this.#onAbort();
+    else this.#checkSilence();
   }
 
-  readonly #leave = () => this.#close(this.#options.signal.reason);
+  readonly #onAbort = () => this.#close(this.#options.signal.reason);
 
-  #watch = () => {
-    const leftMs = this.#limitMs - (Date.now() - this.#heardAt);
+  #checkSilence = () => {
+    const leftMs = this.#limitMs - (Date.now() - this.#lastByteAt);
     if (leftMs <= 0) this.#close(unreachable(new Error(`Nothing was heard for ${this.#limitMs} ms.`)));
-    else this.#timer = setTimeout(this.#watch, leftMs);
+    else this.#timer = setTimeout(this.#checkSilence, leftMs);
   };
 
-  #heard(): void {
-    this.#heardAt = Date.now();
-    if (this.#streams) return;
-    this.#streams = true;
+  #onByte(): void {
+    this.#lastByteAt = Date.now();
+    if (this.#streaming) return;
+    this.#streaming = true;
     this.#limitMs = this.#options.silenceMs;
     clearTimeout(this.#timer);
-    this.#watch();
+    this.#checkSilence();
     if (this.#hidden) this.#parkStream();
   }
 
   /** A question in flight must arrive, so only a stream that has started is closed. */
   #parkStream(): void {
-    if (!this.#streams) return;
+    if (!this.#streaming) return;
     this.parked = true;
     this.#close(unreachable());
   }
@@ -118,7 +118,7 @@ export class Line {
     for (;;) {
       const { done, value } = await reading(this.#closing.signal, () => reader.read());
       if (done) return;
-      this.#heard();
+      this.#onByte();
       this.#options.onByte?.();
       parser.feed(decoder.decode(value, { stream: true }));
       const arrived = events;

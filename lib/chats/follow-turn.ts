@@ -2,9 +2,9 @@
 // clients.
 import { z } from "zod";
 import { findMessage } from "@/db/messages";
-import { findRunningTurn, findRunningTwin, findTurn, type TurnRow } from "@/db/turns";
+import { findRunningTurn, findRunningDuplicate, findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
-import type { LogReader } from "@/lib/log/contract";
+import type { LogReader } from "@/lib/log/durable-log";
 import { turnLog } from "@/lib/log/turn-log";
 import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
@@ -28,7 +28,7 @@ export async function followTurn(
   if (cursor && cursor.seq > turn.lastSeq) throw new AppError("not_found", "There is no such position in this turn.");
   if (turn.prunedAt) return readStored(turn, cursor);
   const reader = turnLog().read(turn.id, afterSeq);
-  return compact ? compacted(reader, turn.lastSeq) : reader;
+  return compact ? compactReader(reader, turn.lastSeq) : reader;
 }
 
 /** The server issues turn ids, so anything but a UUID is unknown. */
@@ -44,7 +44,7 @@ export async function requireTurn(userId: string, turnId: string): Promise<TurnR
  * The turn to follow in a chat: the cursor's, else the live one; null if there is none, or no such
  * chat.
  */
-export async function findFollowed(userId: string, chatId: string, cursor: Cursor | null): Promise<TurnRow | null> {
+export async function findTurnToFollow(userId: string, chatId: string, cursor: Cursor | null): Promise<TurnRow | null> {
   if (cursor) {
     const turn = await requireTurn(userId, cursor.turnId);
     if (turn.chatId !== chatId) throw new AppError("not_found", "There is no such turn in this chat.");
@@ -58,7 +58,7 @@ export async function findFollowed(userId: string, chatId: string, cursor: Curso
  * whole answer.
  */
 export function findLostTurn(userId: string, request: TurnRequest): Promise<TurnRow | null> {
-  return findRunningTwin(userId, fingerprintOf(request));
+  return findRunningDuplicate(userId, fingerprintOf(request));
 }
 
 export function describeTurn(turn: TurnRow) {
@@ -74,7 +74,7 @@ export function describeTurn(turn: TurnRow) {
   };
 }
 
-function compacted(reader: LogReader, storedSeq: number): LogReader {
+function compactReader(reader: LogReader, storedSeq: number): LogReader {
   return {
     async next() {
       const batch = await reader.next();
@@ -101,9 +101,9 @@ async function readStored(turn: TurnRow, cursor: Cursor | null): Promise<LogRead
     : chunks.map((chunk, index) => ({ seq: Math.max(1, offset + index + 1), chunk, json: JSON.stringify(chunk) }));
   return {
     async next() {
-      const all = batch;
+      const pending = batch;
       batch = null;
-      return all?.length ? all : null;
+      return pending?.length ? pending : null;
     },
     close() {
       batch = null;

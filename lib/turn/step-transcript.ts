@@ -13,26 +13,26 @@ export type ModelPart = TextStreamPart<ToolSet>;
 export type ToolCall = Extract<ModelPart, { type: "tool-call" }>;
 
 type Content = Exclude<AssistantModelMessage["content"], string>[number];
-type Prose = TextPart | Extract<Content, { type: "reasoning" }>;
+type TextBlock = TextPart | Extract<Content, { type: "reasoning" }>;
 
-export class Said {
+export class StepTranscript {
   readonly #content: Content[] = [];
-  readonly #open = new Map<string, Prose>();
+  readonly #open = new Map<string, TextBlock>();
   readonly #calls: ToolCall[] = [];
   readonly #results = new Map<string, ToolResultPart>();
 
   /** Feed every part in order. */
-  see(part: ModelPart): void {
+  append(part: ModelPart): void {
     switch (part.type) {
       case "text-start":
       case "text-delta":
       case "text-end":
-        this.#prose("text", part);
+        this.#appendText("text", part);
         break;
       case "reasoning-start":
       case "reasoning-delta":
       case "reasoning-end":
-        this.#prose("reasoning", part);
+        this.#appendText("reasoning", part);
         break;
       case "file":
       case "reasoning-file": {
@@ -75,27 +75,27 @@ export class Said {
   }
 
   /** True if the server's tools have all answered, so the model must be called again. */
-  get wantsAnswer(): boolean {
+  get needsNextCall(): boolean {
     return this.#calls.some(({ providerExecuted }) => !providerExecuted) && this.unanswered.length === 0;
   }
 
   messages(): ModelMessage[] {
-    const content = this.#content.filter((each) => each.type !== "text" || each.text !== "" || each.providerOptions);
+    const content = this.#content.filter((part) => part.type !== "text" || part.text !== "" || part.providerOptions);
     const results = this.#calls.flatMap(({ toolCallId }) => this.#results.get(toolCallId) ?? []);
-    const answered: ToolModelMessage = { role: "tool", content: results };
-    return [{ role: "assistant", content }, answered];
+    const toolMessage: ToolModelMessage = { role: "tool", content: results };
+    return [{ role: "assistant", content }, toolMessage];
   }
 
-  #prose(
-    type: Prose["type"],
+  #appendText(
+    type: TextBlock["type"],
     part: Extract<ModelPart, { type: `${"text" | "reasoning"}-${string}`; id: string }>,
   ): void {
     const key = `${type} ${part.id}`;
-    const prose = this.#open.get(key) ?? ({ type, text: "" } satisfies Prose as Prose);
-    if (!this.#open.has(key)) this.#content.push(prose);
-    this.#open.set(key, prose);
-    if ("text" in part) prose.text += part.text;
-    Object.assign(prose, optionsOf(part));
+    const block = this.#open.get(key) ?? ({ type, text: "" } satisfies TextBlock as TextBlock);
+    if (!this.#open.has(key)) this.#content.push(block);
+    this.#open.set(key, block);
+    if ("text" in part) block.text += part.text;
+    Object.assign(block, optionsOf(part));
     if (part.type.endsWith("-end")) this.#open.delete(key);
   }
 }

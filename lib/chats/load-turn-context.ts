@@ -5,7 +5,7 @@ import { findChat } from "@/db/chats";
 import { listBranch } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
-import type { ChatContext, Knows, TurnContext } from "@/lib/turn/turn-context";
+import type { ChatContext, ContextScope, TurnContext } from "@/lib/turn/turn-context";
 import { toStored } from "./messages";
 import type { TurnSettings } from "./turn-request";
 
@@ -13,7 +13,7 @@ import type { TurnSettings } from "./turn-request";
 const branchLimits = { maxMessages: 200, maxBytes: 8 * 1024 * 1024 };
 
 /** Throws not_found if the chat is gone. Anything beyond the turn costs one query each. */
-export async function loadTurnContext(turn: TurnRow, knows: Knows): Promise<TurnContext> {
+export async function loadTurnContext(turn: TurnRow, knows: ContextScope): Promise<TurnContext> {
   const { modelName, model, view, prompt } = turn.request as TurnSettings;
   return {
     turnId: turn.id,

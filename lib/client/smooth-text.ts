@@ -10,7 +10,7 @@ type Delta = Extract<TurnChunk, { type: "text-delta" | "reasoning-delta" }>;
 /** The page renders no more often than this. */
 const stepMs = 50;
 /** After a longer pause the text was not gathered but delayed, and should be shown immediately. */
-const longestMs = 500;
+const maxHoldMs = 500;
 /** About a line. Less is no burst, however long it took to arrive. */
 const burstLength = 80;
 
@@ -18,38 +18,38 @@ const burstLength = 80;
  * The same chunks in order, long deltas split. Nothing is held longer than `longestMs`, nor once
  * other chunks, the end or an error follow. While the page is hidden nothing waits.
  */
-export async function* evenly(
+export async function* smoothText(
   source: AsyncIterator<TurnChunk>,
   { document = globalThis.document }: Pick<PageEvents, "document"> = {},
 ): AsyncGenerator<TurnChunk, void> {
-  let coming: Promise<IteratorResult<TurnChunk>> | undefined;
+  let pendingRead: Promise<IteratorResult<TurnChunk>> | undefined;
   let held: Delta | null = null;
   /** Deadline for the held text. */
   let dueMs = 0;
   /** Arrival time of the previous delta; undefined for the first of a text. */
-  let cameMs: number | undefined;
+  let arrivedMs: number | undefined;
   try {
     for (;;) {
       if (held) {
         const leftMs = document?.visibilityState === "hidden" ? 0 : dueMs - performance.now();
-        const [piece, rest] = cut(held, leftMs <= stepMs ? 1 : stepMs / leftMs);
+        const [piece, rest] = splitDelta(held, leftMs <= stepMs ? 1 : stepMs / leftMs);
         yield piece;
         held = rest;
       }
-      coming ??= source.next();
-      const next: IteratorResult<TurnChunk> | "late" = held ? await within(coming, stepMs) : await coming;
+      pendingRead ??= source.next();
+      const next: IteratorResult<TurnChunk> | "late" = held ? await orTimeout(pendingRead, stepMs) : await pendingRead;
       if (next === "late") continue;
-      coming = undefined;
+      pendingRead = undefined;
       const chunk: TurnChunk | null = next.done ? null : next.value;
       const nowMs = performance.now();
-      const gapMs = nowMs - (cameMs ?? nowMs);
-      cameMs = chunk && isDelta(chunk) ? nowMs : undefined;
+      const gapMs = nowMs - (arrivedMs ?? nowMs);
+      arrivedMs = chunk && isDelta(chunk) ? nowMs : undefined;
       const joined: TurnChunk | null = held && chunk ? joinDeltas(held, chunk) : chunk;
       if (held && (!joined || !isDelta(joined))) yield held;
       held = null;
       if (!chunk) return;
       const text: TurnChunk = joined ?? chunk;
-      if (isDelta(text) && text.delta.length >= burstLength && gapMs <= longestMs) {
+      if (isDelta(text) && text.delta.length >= burstLength && gapMs <= maxHoldMs) {
         held = text;
         dueMs = nowMs + gapMs;
       } else yield text;
@@ -67,7 +67,7 @@ function isDelta(chunk: TurnChunk): chunk is Delta {
 }
 
 /** Splits off the first `share`; the rest is null if empty. */
-function cut(delta: Delta, share: number): [Delta, Delta | null] {
+function splitDelta(delta: Delta, share: number): [Delta, Delta | null] {
   const text = delta.delta;
   let end = Math.ceil(text.length * share);
   // Do not split a surrogate pair.
@@ -79,7 +79,7 @@ function cut(delta: Delta, share: number): [Delta, Delta | null] {
   ];
 }
 
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | "late"> {
+async function orTimeout<T>(promise: Promise<T>, ms: number): Promise<T | "late"> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<"late">((resolve) => {
     timer = setTimeout(resolve, ms, "late");

@@ -1,5 +1,5 @@
 // Watches a chat: which turn is its latest and its state, now and on every change, whichever device
-// or server started it (docs/protocol.md §5). For the content of a turn see follow.ts. All watchers
+// or server started it (docs/protocol.md §5). For the content of a turn see follow-turn.ts. All watchers
 // of a chat in a process share one read per change, and an idle chat is not read at all.
 import { findLatestTurn } from "@/db/turns";
 import { AppError } from "@/lib/errors";
@@ -7,15 +7,15 @@ import { turnLog } from "@/lib/log/turn-log";
 import type { TurnState } from "@/lib/turn/chunks";
 import { requireChat } from "./chats";
 
-export type TurnNews = { turnId: string; status: TurnState };
+export type TurnStatus = { turnId: string; status: TurnState };
 
-export interface ChatWatch {
+export interface ChatWatcher {
   /**
    * The latest turn immediately, then whenever the turn or its state changes; intermediate states
    * may be skipped. Waits while there is none. Null after `close`, or when the chat is deleted or
    * the server shuts down. Throws database errors. One call at a time.
    */
-  next(): Promise<TurnNews | null>;
+  next(): Promise<TurnStatus | null>;
   close(): void;
 }
 
@@ -30,7 +30,7 @@ function watches(): Watches {
 }
 
 /** Throws not_found if the user has no such chat, unavailable during shutdown. */
-export async function watchChat(userId: string, chatId: string): Promise<ChatWatch> {
+export async function watchChat(userId: string, chatId: string): Promise<ChatWatcher> {
   await requireChat(userId, chatId);
   const { chats, released } = watches();
   if (released) throw new AppError("unavailable", "The server is restarting.", { retryAfter: 2 });
@@ -38,7 +38,7 @@ export async function watchChat(userId: string, chatId: string): Promise<ChatWat
   const name = `${userId} ${chatId}`;
   const chat = chats.get(name) ?? new WatchedChat(userId, chatId, () => chats.delete(name));
   chats.set(name, chat);
-  return new Watcher(chat);
+  return new Subscriber(chat);
 }
 
 /** Number of open watchers in this process. */
@@ -56,28 +56,28 @@ export function releaseWatches(): void {
 }
 
 class WatchedChat {
-  news: TurnNews | null = null;
-  readonly watchers = new Set<Watcher>();
+  latest: TurnStatus | null = null;
+  readonly watchers = new Set<Subscriber>();
   readonly #userId: string;
   readonly #chatId: string;
   readonly #unwatch: () => void;
   readonly #forget: () => void;
   #reading: Promise<void> = Promise.resolve();
-  #asked = false;
+  #readQueued = false;
 
   constructor(userId: string, chatId: string, forget: () => void) {
     this.#userId = userId;
     this.#chatId = chatId;
     this.#forget = forget;
-    this.#unwatch = turnLog().watchChat(userId, chatId, () => this.look());
+    this.#unwatch = turnLog().watchChat(userId, chatId, () => this.queueRead());
   }
 
   /** Queues one read after the current one, shared by all callers until it starts. */
-  look(): void {
-    if (this.#asked) return;
-    this.#asked = true;
+  queueRead(): void {
+    if (this.#readQueued) return;
+    this.#readQueued = true;
     this.#reading = this.#reading.then(() => {
-      this.#asked = false;
+      this.#readQueued = false;
       return this.#read();
     });
   }
@@ -86,9 +86,9 @@ class WatchedChat {
     try {
       const turn = await findLatestTurn(this.#userId, this.#chatId);
       // Turns are deleted only with their chat.
-      if (!turn && this.news) return this.end();
-      if (!turn || (turn.id === this.news?.turnId && turn.state === this.news.status)) return;
-      this.news = { turnId: turn.id, status: turn.state };
+      if (!turn && this.latest) return this.end();
+      if (!turn || (turn.id === this.latest?.turnId && turn.state === this.latest.status)) return;
+      this.latest = { turnId: turn.id, status: turn.state };
       for (const watcher of this.watchers) watcher.wake();
     } catch (error) {
       // Changes may have been missed, so watchers must start over.
@@ -100,7 +100,7 @@ class WatchedChat {
     for (const watcher of [...this.watchers]) watcher.close(error);
   }
 
-  leave(watcher: Watcher): void {
+  remove(watcher: Subscriber): void {
     this.watchers.delete(watcher);
     if (this.watchers.size > 0) return;
     this.#unwatch();
@@ -108,9 +108,9 @@ class WatchedChat {
   }
 }
 
-class Watcher implements ChatWatch {
+class Subscriber implements ChatWatcher {
   readonly #chat: WatchedChat;
-  #told: TurnNews | null = null;
+  #delivered: TurnStatus | null = null;
   #closed = false;
   #error: unknown;
   #wake: (() => void) | undefined;
@@ -119,15 +119,15 @@ class Watcher implements ChatWatch {
     this.#chat = chat;
     chat.watchers.add(this);
     // Changes before the log subscription are only in the database.
-    chat.look();
+    chat.queueRead();
   }
 
-  async next(): Promise<TurnNews | null> {
+  async next(): Promise<TurnStatus | null> {
     while (!this.#closed) {
-      const { news } = this.#chat;
-      if (news && news !== this.#told) {
-        this.#told = news;
-        return news;
+      const { latest } = this.#chat;
+      if (latest && latest !== this.#delivered) {
+        this.#delivered = latest;
+        return latest;
       }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -145,7 +145,7 @@ class Watcher implements ChatWatch {
     if (this.#closed) return;
     this.#closed = true;
     this.#error = error;
-    this.#chat.leave(this);
+    this.#chat.remove(this);
     this.wake();
   }
 }

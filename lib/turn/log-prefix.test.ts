@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Begun, isUnanswered, Joint, keptChunks, opening } from "./begun";
+import { LogPrefix, isUnanswered, PrefixJoiner, keptChunks, opening } from "./log-prefix";
 import { type ChatMessage, isTerminal, type StatusData, sourceChunk, type TurnChunk } from "./chunks";
 import { endTurn, interruptedError, OpenParts, unfinishedTool } from "./ending";
 import { foldChunks } from "./fold";
@@ -44,7 +44,7 @@ const result: TurnChunk = { type: "tool-output-available", toolCallId: "c", outp
 /** The parts of an interrupted answer with these chunks. */
 async function partsOf(chunks: TurnChunk[]): Promise<ChatMessage["parts"]> {
   const open = new OpenParts();
-  for (const chunk of chunks) open.see(chunk);
+  for (const chunk of chunks) open.apply(chunk);
   const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
   return (await foldChunks([...head, ...chunks, ...ending])).parts;
 }
@@ -91,8 +91,8 @@ describe("what is kept of an answer", () => {
       "text-start",
       "text-delta",
     ]);
-    const begun = new Begun(kept);
-    expect(begun).toMatchObject({ retrieved: true, generating: true, stepOpen: true, said: true, text: "Half an ans" });
+    const begun = new LogPrefix(kept);
+    expect(begun).toMatchObject({ retrieved: true, generating: true, stepOpen: true, hasContent: true, text: "Half an ans" });
     expect(begun.openText?.text).toBe("Half an ans");
     expect(begun.sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
     expect(kept.find((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate")).toMatchObject({
@@ -114,8 +114,8 @@ describe("what is kept of an answer", () => {
     const waiting = generateStatus("active", "thinking", 4_000);
     const kept = keptChunks(await partsOf([...generating, waiting, { type: "start-step" }, ...text("Half")]));
     expect(kept).toContainEqual(generateStatus("active"));
-    expect(new Begun(kept)).toMatchObject({ generating: true, waiting: false });
-    expect(new Begun([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
+    expect(new LogPrefix(kept)).toMatchObject({ generating: true, waiting: false });
+    expect(new LogPrefix([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
   });
 
   it("does not hold a call whose result is not known", async () => {
@@ -161,9 +161,9 @@ describe("what is kept of an answer", () => {
 });
 
 describe("joining", () => {
-  const begun = (...chunks: TurnChunk[]) => new Joint(new Begun(chunks));
-  const open = () => begun({ type: "start-step" }, ...text("One "));
-  const feed = (joint: Joint, chunks: TurnChunk[]) => chunks.flatMap((chunk) => joint.join(chunk));
+  const prefix = (...chunks: TurnChunk[]) => new PrefixJoiner(new LogPrefix(chunks));
+  const open = () => prefix({ type: "start-step" }, ...text("One "));
+  const feed = (joint: PrefixJoiner, chunks: TurnChunk[]) => chunks.flatMap((chunk) => joint.join(chunk));
   const model = (id: string, delta: string): TurnChunk[] => [
     { type: "text-start", id },
     { type: "text-delta", id, delta },
@@ -175,7 +175,7 @@ describe("joining", () => {
   ];
 
   it("changes nothing at a beginning without an answer", () => {
-    const joint = begun(...head);
+    const joint = prefix(...head);
     expect(joint.done).toBe(true);
     const chunks: TurnChunk[] = [{ type: "start-step" }, ...model("m", "x")];
     expect(feed(joint, chunks)).toEqual(chunks);
@@ -213,7 +213,7 @@ describe("joining", () => {
   });
 
   it("goes on in a step that is open and has no text", () => {
-    const joint = begun(...head, { type: "start-step" });
+    const joint = prefix(...head, { type: "start-step" });
     expect(feed(joint, [{ type: "start-step" }, ...model("m", "one")])).toEqual(model("m", "one"));
   });
 });

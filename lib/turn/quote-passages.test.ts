@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Source } from "./chunks";
 import { visibleLine, visibleText } from "./foreign-text";
-import { quotePassages } from "./passages";
+import { quotePassages } from "./quote-passages";
 
 const code = "9f04c1d27ab35e68";
 

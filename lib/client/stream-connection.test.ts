@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Wake } from "./backoff";
-import { type Frame, Line } from "./line";
+import { type Frame, StreamConnection } from "./stream-connection";
 import { shortTurn, streamAfter, turnId } from "./turn-script";
 
 const encoder = new TextEncoder();
@@ -23,7 +23,7 @@ function response(pieces: Uint8Array[], type = "text/event-stream; charset=utf-8
 
 async function read(from: Response): Promise<Frame[]> {
   const signal = new AbortController().signal;
-  const line = new Line({ signal, firstByteMs: 60_000, silenceMs: 60_000, wake: () => () => {} });
+  const line = new StreamConnection({ signal, firstByteMs: 60_000, silenceMs: 60_000, wake: () => () => {} });
   const frames: Frame[] = [];
   try {
     for await (const frame of line.frames(from)) frames.push(frame);
@@ -57,7 +57,7 @@ test("a question on its way from a page that is hidden is not given up; its stre
     tell = listener;
     return () => {};
   };
-  const line = new Line({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
+  const line = new StreamConnection({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
   tell("hidden");
   expect(line.signal.aborted).toBe(false);
   const first = await line.frames(response([encoder.encode(wire)])).next();
@@ -72,7 +72,7 @@ test("a page that was looked at before its answer came keeps the stream", async 
     tell = listener;
     return () => {};
   };
-  const line = new Line({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
+  const line = new StreamConnection({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
   tell("hidden");
   tell("visible");
   await line.frames(response([encoder.encode(wire)])).next();

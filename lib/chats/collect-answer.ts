@@ -5,14 +5,14 @@ import { isTerminal, type TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import { pushJoined } from "@/lib/turn/merge";
 import type { TurnAnswer } from "@/lib/turn/turn-context";
-import { followTurn, type Turn } from "./follow";
-import { loadTurnContext } from "./turn-context";
+import { followTurn, type Turn } from "./follow-turn";
+import { loadTurnContext } from "./load-turn-context";
 
 /**
  * Waits for the turn to end. Closing the stream ends the wait, never the turn. Throws unavailable
  * if the server releases its readers first: retrying with the same key then finds the turn.
  */
-export async function wholeTurn(turn: Turn, stream: Pick<ClientStream, "own">): Promise<TurnAnswer> {
+export async function collectAnswer(turn: Turn, stream: Pick<ClientStream, "own">): Promise<TurnAnswer> {
   const context = await loadTurnContext(turn, "turn");
   const reader = stream.own(await followTurn(turn, null, 0, false));
   const chunks: TurnChunk[] = [];

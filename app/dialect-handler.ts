@@ -2,22 +2,22 @@
 // verbs as the native endpoints. Nothing specific to one format may come here; each lives in its
 // own file (docs/protocol.md §6).
 import { v7 as uuidv7 } from "uuid";
-import { answerCost, serveAnswer } from "@/app/answer-door";
+import { answerCost, serveAnswer } from "@/app/answer-handler";
 import { refusedCall, refusedTurn, requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
 import { findChatId, requireChatId } from "@/lib/chats/chats";
-import { findFollowed, findLostTurn, requireTurn, type Turn } from "@/lib/chats/follow";
-import { findKnown, readAnswer } from "@/lib/chats/kept";
+import { findTurnToFollow, findLostTurn, requireTurn, type Turn } from "@/lib/chats/follow-turn";
+import { resolveReferences, readAnswer } from "@/lib/chats/stored-answers";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
 import { stopAbandoned } from "@/lib/chats/stop";
-import { loadTurnContext } from "@/lib/chats/turn-context";
+import { loadTurnContext } from "@/lib/chats/load-turn-context";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
-import { wholeTurn } from "@/lib/chats/whole";
+import { collectAnswer } from "@/lib/chats/collect-answer";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { refuseForeignCookie, withCors } from "@/lib/cors";
-import type { Ask, Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import type { TurnInput, Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/dialect";
 import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -31,17 +31,17 @@ import { failureFacts } from "@/lib/models/failure-facts";
 import { type ChatReference, chatReference } from "@/lib/turn/turn-options";
 
 /** `pathname` overrides the request's own path, for aliases. */
-type Door = (request: Request, pathname?: string) => Promise<Response>;
+type DialectHandler = (request: Request, pathname?: string) => Promise<Response>;
 type Call<R> = { dialect: Dialect; route: R; params: Record<string, string>; request: Request; user: User };
 
 /** Handles all paths of these dialects. All answers, errors included, carry CORS headers. */
-export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
+export function handleDialect(registry: Registry, keepAlive: KeepAlive): DialectHandler {
   return async (request, pathname = new URL(request.url).pathname) => {
     const match = registry.match(pathname);
     if (!match && wantsPage(request)) return pageNotFound();
     const owner = match?.dialect ?? registry.owner(pathname);
     const answer = route(
-      () => (match ? serve(match, request, keepAlive) : nothingThere(owner)),
+      () => (match ? serve(match, request, keepAlive) : throwNotFound(owner)),
       owner?.failure,
       owner?.statusOf,
     );
@@ -49,7 +49,7 @@ export function openDoor(registry: Registry, keepAlive: KeepAlive): Door {
   };
 }
 
-function nothingThere(owner: Dialect | null): never {
+function throwNotFound(owner: Dialect | null): never {
   const details = owner ? { details: { reason: "unknown_url" } } : {};
   throw new AppError("not_found", "There is nothing at this address.", details);
 }
@@ -101,39 +101,39 @@ function methodNotAllowed({ method }: Request, route: Route): AppError {
 
 async function send({ dialect, route, params, request, user }: Call<TurnRoute>, keepAlive: KeepAlive) {
   const body = await readJson(request, route.body);
-  const known = route.names ? await findKnown(user.id, route.names(body)) : { messages: new Map() };
-  const ask = route.ask({ body, known, accept: request.headers.get("accept")?.toLowerCase() ?? "" });
+  const references = route.references ? await resolveReferences(user.id, route.references(body)) : { messages: new Map() };
+  const input = route.parseRequest({ body, references, accept: request.headers.get("accept")?.toLowerCase() ?? "" });
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
-  const asked = await turnRequest(user.id, route, params, ask, key);
+  const turnRequest = await turnRequestOf(user.id, route, params, input, key);
   // Clients without idempotency keys repeat their question like this after a failed stream.
-  const mayBeLost = !ask.stream && key === null && asked.chatIsNew && asked.trigger === "submit-message";
+  const mayBeLost = !input.stream && key === null && turnRequest.chatIsNew && turnRequest.trigger === "submit-message";
   return withClientStream(request, user, async (stream) => {
-    const lost = mayBeLost ? await findLostTurn(user.id, asked) : null;
-    const turn = lost ?? (await startTurn(user.id, asked, keepAlive));
-    if (ask.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
-    const { background = false } = ask;
-    if (ask.stream && route.streams)
+    const lost = mayBeLost ? await findLostTurn(user.id, turnRequest) : null;
+    const turn = lost ?? (await startTurn(user.id, turnRequest, keepAlive));
+    if (input.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
+    const { background = false } = input;
+    if (input.stream && route.streams)
       return turnStream(request, stream, turn, { dialect, refuses: !background, ...options });
-    return background ? asItIs(route, turn) : whole({ dialect, route, turn, stream });
+    return background ? currentAnswer(route, turn) : fullAnswer({ dialect, route, turn, stream });
   });
 }
 
-async function turnRequest(
+async function turnRequestOf(
   userId: string,
   route: TurnRoute,
   params: Record<string, string>,
-  ask: Ask,
+  input: TurnInput,
   key: string | null,
 ): Promise<TurnRequest> {
-  const { chat = chatInPath(route, params), say, parentId, metadata, call, listed = false } = ask;
-  const { model, searchMode, documentIds, view } = ask;
+  const { chat = chatInPath(route, params), message: content, parentId, metadata, call, listed = false } = input;
+  const { model, searchMode, documentIds, view } = input;
   const id = uuidv7();
-  const makes = chat && "number" in chat && route.makesNumbers;
+  const createsByNumber = chat && "number" in chat && route.createsChatByNumber;
   const shared = {
-    chatId: chat && !makes ? await requireChatId(userId, chat) : id,
+    chatId: chat && !createsByNumber ? await requireChatId(userId, chat) : id,
     chatIsNew: !chat,
-    ...(makes && { chatNumber: chat.number }),
+    ...(createsByNumber && { chatNumber: chat.number }),
     clientKey: key ?? id,
     keyless: key === null,
     model,
@@ -141,21 +141,21 @@ async function turnRequest(
     documentIds,
     view,
   };
-  if (typeof say !== "string") {
-    const prompt = ask.stopsWithClient && !key ? { ...say, repeats: false as const } : say;
+  if (typeof content !== "string") {
+    const prompt = input.stopsWithClient && !key ? { ...content, repeats: false as const } : content;
     return { ...shared, trigger: "answer-prompt", prompt, parentId, listed };
   }
-  const message = { id, parts: [{ type: "text" as const, text: say }] };
-  const before = ask.before?.length ? ask.before : undefined;
+  const message = { id, parts: [{ type: "text" as const, text: content }] };
+  const before = input.earlier?.length ? input.earlier : undefined;
   return { ...shared, trigger: "submit-message", message, metadata, call, before };
 }
 
 /** The turn as it is now, also when it ended before the request was repeated. */
-async function asItIs(route: TurnRoute, turn: Turn): Promise<Response> {
+async function currentAnswer(route: TurnRoute, turn: Turn): Promise<Response> {
   const answer =
     turn.state === "running"
-      ? route.begun?.(await loadTurnContext(turn, "turn"))
-      : route.whole?.(await readAnswer(turn));
+      ? route.runningResponse?.(await loadTurnContext(turn, "turn"))
+      : route.fullResponse?.(await readAnswer(turn));
   return Response.json(answer, { headers: headersOf(turn) });
 }
 
@@ -163,16 +163,16 @@ function headersOf(turn: Turn) {
   return { "Cache-Control": "no-store", ...turnHeaders(turn) };
 }
 
-async function whole({
+async function fullAnswer({
   dialect,
   route,
   turn,
   stream,
 }: Pick<Call<TurnRoute>, "dialect" | "route"> & { turn: Turn; stream: ClientStream }) {
-  const answer = await wholeTurn(turn, stream);
+  const answer = await collectAnswer(turn, stream);
   const headers = headersOf(turn);
   const { error } = answer.metadata;
-  if (!error) return Response.json(route.whole?.(answer), { headers });
+  if (!error) return Response.json(route.fullResponse?.(answer), { headers });
   return refusedTurn(dialect, turn, error);
 }
 
@@ -183,7 +183,7 @@ async function follow({ dialect, route, params, request, user }: Call<TurnRoute>
   let turn: Turn | null;
   // A page may open its stream before the first question.
   const chatId = chat && (cursor ? await requireChatId(user.id, chat) : await findChatId(user.id, chat));
-  if (chat) turn = chatId ? await findFollowed(user.id, chatId, cursor) : null;
+  if (chat) turn = chatId ? await findTurnToFollow(user.id, chatId, cursor) : null;
   else if (cursor) turn = await requireTurn(user.id, cursor.turnId);
   else throw new AppError("bad_request", "after: send the `id` of the last event you received, or POST to begin.");
   if (!turn) return new Response(null, { status: 204 });
@@ -207,10 +207,10 @@ async function list({ route, params, user }: Call<ListRoute>): Promise<Response>
 /** Stores nothing, but counts as a turn because it calls a provider. */
 async function embed({ dialect, route, request, user }: Call<EmbeddingRoute>): Promise<Response> {
   const body = await readJson(request, route.body);
-  const asked = route.ask(body, env().MAX_TURN_CHARACTERS);
+  const input = route.parseRequest(body, env().MAX_TURN_CHARACTERS);
   await spend(["turn"], { user: user.id });
   try {
-    const embedded = await embedTexts(asked, user.guest, request.signal);
+    const embedded = await embedTexts(input, user.guest, request.signal);
     return Response.json(route.show(embedded, body), { headers: { "Cache-Control": "no-store" } });
   } catch (error) {
     if (AppError.is(error) || request.signal.aborted) throw error;

@@ -2,11 +2,11 @@
 import { z } from "zod";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import type { User } from "@/lib/auth";
-import { forgetAnswer, listInput, readAnswer, requireKeptTurn } from "@/lib/chats/kept";
+import { deleteAnswer, listInput, readAnswer, requireRetrievableTurn } from "@/lib/chats/stored-answers";
 import { stopTurn } from "@/lib/chats/stop";
-import { loadTurnContext } from "@/lib/chats/turn-context";
+import { loadTurnContext } from "@/lib/chats/load-turn-context";
 import { withClientStream } from "@/lib/client-streams";
-import type { AnswerRoute, Dialect } from "@/lib/dialects/contract";
+import type { AnswerRoute, Dialect } from "@/lib/dialects/dialect";
 import { AppError } from "@/lib/errors";
 import { parseInput, turnHeaders } from "@/lib/http";
 import type { Cost } from "@/lib/limits";
@@ -43,25 +43,25 @@ export async function serveAnswer(call: AnswerCall): Promise<Response> {
   const turnId = route.turnIdOf(id);
   const query = Object.fromEntries(new URL(request.url).searchParams);
   if (request.method === "DELETE") {
-    await forgetAnswer(user.id, turnId);
+    await deleteAnswer(user.id, turnId);
     return json(route.deleted?.(id));
   }
-  const { id: kept } = await requireKeptTurn(user.id, turnId);
+  const { id: kept } = await requireRetrievableTurn(user.id, turnId);
   if (route.kind === "stop") await stopTurn(user.id, kept);
   if (route.kind === "input") {
     const page = route.query && parseInput(route.query, query);
-    return json(route.list?.(await listInput(await requireKeptTurn(user.id, kept)), page));
+    return json(route.list?.(await listInput(await requireRetrievableTurn(user.id, kept)), page));
   }
   const { stream, starting_after: afterFrame } = parseInput(answerQuery, query);
   if (stream === "true") return follow(call, kept, afterFrame);
-  const turn = await requireKeptTurn(user.id, kept);
+  const turn = await requireRetrievableTurn(user.id, kept);
   const names = turnHeaders(turn);
-  if (turn.state === "running") return json(route.reads.begun(await loadTurnContext(turn, "turn")), names);
-  return json(route.reads.whole(await readAnswer(turn)), names);
+  if (turn.state === "running") return json(route.bodies.runningResponse(await loadTurnContext(turn, "turn")), names);
+  return json(route.bodies.fullResponse(await readAnswer(turn)), names);
 }
 
 async function follow({ dialect, request, user }: AnswerCall, turnId: string, afterFrame?: number) {
-  const turn = await requireKeptTurn(user.id, turnId);
+  const turn = await requireRetrievableTurn(user.id, turnId);
   // The replay of a pruned turn numbers its events differently.
   if (afterFrame !== undefined && turn.prunedAt)
     throw new AppError("not_found", "The stream of this answer is no longer kept. Read it whole, without `stream`.");

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { compactChunks } from "@/lib/turn/merge";
-import { evenly } from "./evenly";
+import { smoothText } from "./smooth-text";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -26,7 +26,7 @@ async function read(script: Coming[], { document = new Page(), error }: { docume
   const seen: { chunk: TurnChunk; atMs: number }[] = [];
   const beganMs = performance.now();
   const ended = (async () => {
-    for await (const chunk of evenly(arriving(script, error), { document }))
+    for await (const chunk of smoothText(arriving(script, error), { document }))
       seen.push({ chunk, atMs: performance.now() - beganMs });
   })().catch((thrown: unknown) => thrown);
   await vi.advanceTimersByTimeAsync(script.reduce((sum, { afterMs }) => sum + afterMs, 0) + 1_000);
@@ -101,7 +101,7 @@ it("waits for nothing while the page is not in view", async () => {
 
 it("leaves no timer and no source behind when its reader goes", async () => {
   const source = arriving(Array.from({ length: 5 }, () => ({ afterMs: 400, chunk: delta(burst) })));
-  const chunks = evenly(source, { document: new Page() });
+  const chunks = smoothText(source, { document: new Page() });
   const first = chunks.next();
   await vi.advanceTimersByTimeAsync(400);
   await first;

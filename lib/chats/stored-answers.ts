@@ -8,32 +8,32 @@ import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import type { ChatMessage, MessageMetadata } from "@/lib/turn/chunks";
 import { withoutState } from "@/lib/turn/provider-state";
-import type { Known, KnownMessage, StoredMessage, TurnAnswer } from "@/lib/turn/turn-context";
+import type { ResolvedReferences, ReferencedMessage, StoredMessage, TurnAnswer } from "@/lib/turn/turn-context";
 import { toStored } from "./messages";
-import { loadTurnContext } from "./turn-context";
+import { loadTurnContext } from "./load-turn-context";
 import type { TurnSettings } from "./turn-request";
 
 /** Throws not_found. */
-export async function requireKeptTurn(userId: string, turnId: string | null): Promise<TurnRow> {
+export async function requireRetrievableTurn(userId: string, turnId: string | null): Promise<TurnRow> {
   const turn = turnId === null ? null : await findTurn(userId, turnId);
   if (!turn || viewOf(turn).kept === false) throw new AppError("not_found", "There is no answer with this id.");
   return turn;
 }
 
 /** No conversation has more, and all would be read for one request. */
-const maxNamedMessages = 1_000;
+const maxReferencedMessages = 1_000;
 
 /** The caller's own objects that these ids name. Throws bad_request for too many. */
-export async function findKnown(
+export async function resolveReferences(
   userId: string,
   { turnId, messageIds }: { turnId?: string; messageIds: string[] },
-): Promise<Known> {
-  if (messageIds.length > maxNamedMessages)
-    throw new AppError("bad_request", `input: names items of more than ${maxNamedMessages} messages`);
+): Promise<ResolvedReferences> {
+  if (messageIds.length > maxReferencedMessages)
+    throw new AppError("bad_request", `input: names items of more than ${maxReferencedMessages} messages`);
   const turn = turnId === undefined ? null : await findTurn(userId, turnId);
   const ids = turn ? [...messageIds, turn.messageId] : messageIds;
   const rows = ids.length > 0 ? await findMessages(userId, ids) : [];
-  const messages = new Map(rows.map((row) => [row.id, toKnown(row)]));
+  const messages = new Map(rows.map((row) => [row.id, toReferenced(row)]));
   const answer = turn && messages.get(turn.messageId);
   return { messages, ...(answer && { turn: { chatId: turn.chatId, view: viewOf(turn), answer } }) };
 }
@@ -71,20 +71,20 @@ export async function listInput({ userId, chatId, userMessageId }: TurnRow): Pro
  * Stops a running turn. Deletes its chat if unlisted and without other content; otherwise the
  * answer stays for continuations but can no longer be retrieved.
  */
-export async function forgetAnswer(userId: string, turnId: string | null): Promise<void> {
-  const turn = await requireKeptTurn(userId, turnId);
+export async function deleteAnswer(userId: string, turnId: string | null): Promise<void> {
+  const turn = await requireRetrievableTurn(userId, turnId);
   if (turn.state === "running") await turnLog().requestStop(turn.id);
   if (await deleteChat(userId, turn.chatId, turn.id)) return;
   const view = { ...viewOf(turn), kept: false };
   const hidden = await replaceRequest(turn, { ...(turn.request as TurnSettings), view });
   // It was pruned meanwhile, which happens once, or deleted.
-  if (!hidden) await forgetAnswer(userId, turnId);
+  if (!hidden) await deleteAnswer(userId, turnId);
 }
 
 function viewOf({ request }: TurnRow) {
   return (request as TurnSettings).view ?? {};
 }
 
-function toKnown(row: MessageRow): KnownMessage {
+function toReferenced(row: MessageRow): ReferencedMessage {
   return { ...toStored(row), parentId: row.parentId };
 }

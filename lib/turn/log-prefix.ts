@@ -37,9 +37,9 @@ export function opening(input: Opening): TurnChunk[] {
 }
 
 /** State of a turn after the chunks in its log prefix. */
-export class Begun {
+export class LogPrefix {
   /** Opening chunks seen: 0, 1 or 2. */
-  opened = 0;
+  openingCount = 0;
   retrieving = false;
   retrieved = false;
   generating = false;
@@ -52,19 +52,19 @@ export class Begun {
    * True once the log holds answer content: text, reasoning, a tool call or a finished step. The
    * start of a step or a text alone does not count.
    */
-  said = false;
+  hasContent = false;
   text = "";
   readonly sources: Source[] = [];
 
   constructor(chunks: Iterable<TurnChunk>) {
-    for (const chunk of chunks) this.#see(chunk);
+    for (const chunk of chunks) this.#apply(chunk);
   }
 
-  #see(chunk: TurnChunk): void {
+  #apply(chunk: TurnChunk): void {
     switch (chunk.type) {
       case "start":
       case "data-turn":
-        this.opened += 1;
+        this.openingCount += 1;
         break;
       case "data-status":
         if (chunk.data.stage === "generate") {
@@ -85,13 +85,13 @@ export class Begun {
         break;
       case "finish-step":
         this.stepOpen = false;
-        this.said = true;
+        this.hasContent = true;
         break;
       case "text-start":
         this.openText = { id: chunk.id, text: "" };
         break;
       case "text-delta":
-        this.said = true;
+        this.hasContent = true;
         this.text += chunk.delta;
         if (this.openText?.id === chunk.id) this.openText.text += chunk.delta;
         break;
@@ -99,7 +99,7 @@ export class Begun {
         if (this.openText?.id === chunk.id) this.openText = null;
         break;
       default:
-        this.said = true;
+        this.hasContent = true;
     }
   }
 }
@@ -109,8 +109,8 @@ export class Begun {
  * opening. Sources count only if retrieval finished: another search might find different ones.
  */
 export function isUnanswered(chunks: Iterable<TurnChunk>): boolean {
-  const { said, sources, retrieved } = new Begun(chunks);
-  return !said && (sources.length === 0 || retrieved);
+  const { hasContent, sources, retrieved } = new LogPrefix(chunks);
+  return !hasContent && (sources.length === 0 || retrieved);
 }
 
 /**
@@ -123,11 +123,11 @@ export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
   const finished = parts.filter(
     (part, index) => (!isToolUIPart(part) || hasResult(part)) && !(index > lastStep && isStepState(part)),
   );
-  if (!finished.some(isSaid)) {
+  if (!finished.some(isContent)) {
     const searched = finished.some((part) => isStatus(part, "retrieve") && part.data.detail !== undefined);
     return searched ? unfoldParts(finished.filter((part) => isSource(part) || isStatus(part, "retrieve"))) : [];
   }
-  const chunks = unfoldParts(finished).map(generatingAgain);
+  const chunks = unfoldParts(finished).map(reopenGenerateStatus);
   // `unfoldParts` closes the last step; a text that continues must stay open inside it.
   const [end, finish] = chunks.slice(-2);
   return end?.type === "text-end" && finish?.type === "finish-step" ? chunks.slice(0, -2) : chunks;
@@ -137,13 +137,13 @@ export function keptChunks(parts: ChatMessage["parts"]): TurnChunk[] {
  * The chunks an answer starts with that waited for consent or client tool results: all of it, calls
  * left unanswered.
  */
-export function askedChunks(parts: ChatMessage["parts"]): TurnChunk[] {
-  const waits = ({ state }: { state: string }) => state === "approval-requested" || state === "input-available";
-  const known = parts.filter((part) => !isToolUIPart(part) || waits(part) || hasResult(part));
-  return unfoldParts(known).map(generatingAgain);
+export function pendingAnswerChunks(parts: ChatMessage["parts"]): TurnChunk[] {
+  const isPending = ({ state }: { state: string }) => state === "approval-requested" || state === "input-available";
+  const kept = parts.filter((part) => !isToolUIPart(part) || isPending(part) || hasResult(part));
+  return unfoldParts(kept).map(reopenGenerateStatus);
 }
 
-function generatingAgain(chunk: TurnChunk): TurnChunk {
+function reopenGenerateStatus(chunk: TurnChunk): TurnChunk {
   return chunk.type === "data-status" && chunk.data.stage === "generate" ? generateStatus("active") : chunk;
 }
 
@@ -157,7 +157,7 @@ function isSource(part: Part): boolean {
   return part.type === "source-document" && parseSource(part) !== null;
 }
 
-function isSaid(part: Part): boolean {
+function isContent(part: Part): boolean {
   if (part.type === "text") return part.text !== "";
   return part.type !== "data-status" && part.type !== "step-start" && !isSource(part);
 }
@@ -171,12 +171,12 @@ function hasResult(part: Extract<Part, { toolCallId: string }>): boolean {
  * Joins model output to the log prefix: the first step continues the open step, and the first text
  * continues the open text, even if the model reasons first. Feed it every model chunk in order.
  */
-export class Joint {
+export class PrefixJoiner {
   #stepOpen: boolean;
   /** The open text, and the model's id for its continuation once that has started. */
   #text: { id: string; modelId?: string } | null;
 
-  constructor({ stepOpen, openText }: Pick<Begun, "stepOpen" | "openText">) {
+  constructor({ stepOpen, openText }: Pick<LogPrefix, "stepOpen" | "openText">) {
     this.#stepOpen = stepOpen;
     this.#text = openText && { id: openText.id };
   }

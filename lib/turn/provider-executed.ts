@@ -6,7 +6,7 @@ import type { ChatMessage, TurnChunk } from "./chunks";
 
 type Part = ChatMessage["parts"][number];
 
-const ofCalls = new Set<TurnChunk["type"]>([
+const toolChunkTypes = new Set<TurnChunk["type"]>([
   "tool-input-start",
   "tool-input-available",
   "tool-input-error",
@@ -15,10 +15,10 @@ const ofCalls = new Set<TurnChunk["type"]>([
 ]);
 
 /** Returns the chunk unchanged if it belongs to no call. */
-export function executedHere(chunk: TurnChunk): TurnChunk {
-  return ofCalls.has(chunk.type) ? ({ ...chunk, providerExecuted: true } as TurnChunk) : chunk;
+export function markProviderExecuted(chunk: TurnChunk): TurnChunk {
+  return toolChunkTypes.has(chunk.type) ? ({ ...chunk, providerExecuted: true } as TurnChunk) : chunk;
 }
 
-export function partExecutedHere(part: Part): Part {
+export function markPartProviderExecuted(part: Part): Part {
   return isToolUIPart(part) ? { ...part, providerExecuted: true } : part;
 }

@@ -5,8 +5,8 @@
 import type { z } from "zod";
 import type { LoggedChunk, SearchMode, TurnError } from "@/lib/turn/chunks";
 import type {
-  Known,
-  Knows,
+  ResolvedReferences,
+  ContextScope,
   StoredMessage,
   TurnAnswer,
   TurnCall,
@@ -59,12 +59,12 @@ export type Failure = {
 export interface Dialect {
   readonly name: string;
   /** What `encoder` receives besides chunks. Anything beyond the turn costs a query. */
-  readonly knows: Knows;
+  readonly contextScope: ContextScope;
   /**
    * True if frames depend on earlier chunks: a resumed encoder is then fed from seq 1 and drops
    * frames up to the cursor.
    */
-  readonly remembers: boolean;
+  readonly stateful: boolean;
   /** A new encoder for one reader of one turn. */
   encoder(context: TurnContext, pacing: Pacing): Encode;
   /** Ends every complete stream, without an id: `[DONE]`. */
@@ -95,7 +95,7 @@ export interface Dialect {
    */
   turnFailure?(error: TurnError): Omit<Failure, "requestId">;
   /** For the API description (app/openapi), which reads everything else from the routes. */
-  readonly describes?: Description;
+  readonly description?: Description;
 }
 
 /** The format's schemas. Tests check its frames and answers against them. */
@@ -125,23 +125,23 @@ export type TurnRoute = Common & {
   /** Distinguishes the dialect's turn routes in operation names. */
   readonly label?: string;
   readonly body: z.ZodType;
-  /** The caller's turn and messages that the body references. `ask` receives those that exist. */
-  names?(body: unknown): Names;
+  /** The caller's turn and messages that the body references. `parseRequest` receives those that exist. */
+  references?(body: unknown): References;
   /**
    * Maps the request to a turn. Throws AppError `bad_request` for what a schema cannot express, and
    * `not_found` for a missing reference.
    */
-  ask(input: AskInput): Ask;
+  parseRequest(input: RequestInput): TurnInput;
   readonly streams: boolean;
   /** The response body for a client that does not stream. */
-  whole?(answer: TurnAnswer): unknown;
+  fullResponse?(answer: TurnAnswer): unknown;
   /** The response body for a running turn, for clients that do not wait or that poll. */
-  begun?(context: TurnContext): unknown;
-  /** Result of `whole` and an example body, for the API description. */
+  runningResponse?(context: TurnContext): unknown;
+  /** Result of `fullResponse` and an example body, for the API description. */
   readonly answer?: z.ZodType;
   readonly example?: object;
   /** An unused chat number creates the chat. */
-  readonly makesNumbers?: boolean;
+  readonly createsChatByNumber?: boolean;
   /** Serve `Content-Type: text/plain` on request. */
   readonly plainText?: boolean;
   /** Query parameters for regrouping or pacing frames. */
@@ -167,8 +167,8 @@ export type AnswerRoute = Common & {
   readonly turn: string;
   /** Null if not an id of this format. */
   turnIdOf(id: string): string | null;
-  /** The matching turn route: GET returns what its POST does, through `begun` and `whole`. */
-  readonly reads: Required<Pick<TurnRoute, "whole" | "begun" | "answer">>;
+  /** The matching turn route: GET returns what its POST does, through `runningResponse` and `fullResponse`. */
+  readonly bodies: Required<Pick<TurnRoute, "fullResponse" | "runningResponse" | "answer">>;
   /** The response to DELETE. */
   deleted?(id: string): unknown;
   /**
@@ -187,35 +187,35 @@ export type EmbeddingRoute = Common & {
   readonly kind: "embeddings";
   readonly body: z.ZodType;
   /** Throws AppError `too_large` above `maxCharacters`. */
-  ask(body: unknown, maxCharacters: number): EmbeddingAsk;
+  parseRequest(body: unknown, maxCharacters: number): EmbeddingInput;
   show(embedded: Embedded, body: unknown): unknown;
   readonly answer: z.ZodType;
   readonly example: object;
 };
 
 /** `fields` are passed to the provider. */
-export type EmbeddingAsk = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
+export type EmbeddingInput = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
 export type Embedded = { model: string; embeddings: number[][]; tokens: number };
 
 export type ListedModel = { id: string; provider: string; ready: boolean };
 
 /** `body` is already validated by the route's schema. */
-export type AskInput = { body: unknown; accept: string; known: Known };
+export type RequestInput = { body: unknown; accept: string; references: ResolvedReferences };
 
-export type Names = { turnId?: string; messageIds: string[] };
+export type References = { turnId?: string; messageIds: string[] };
 
-export type Ask = {
+export type TurnInput = {
   /** Undefined: the path's chat, else a new one. */
   chat?: ChatReference;
   /**
    * A string is a new message in that chat. A prompt brings its own history and gets its own chat,
    * unless it has a parent.
    */
-  say: string | TurnPrompt;
+  message: string | TurnPrompt;
   /** The chat message that the prompt follows. */
   parentId?: string;
   /** Conversation before the text, according to the client. */
-  before?: TurnPrompt["messages"];
+  earlier?: TurnPrompt["messages"];
   /** Show a prompt's chat in the user's chat list. */
   listed?: boolean;
   /** Call options in a chat; a prompt carries its own. */
@@ -223,7 +223,7 @@ export type Ask = {
   /** Without an `Idempotency-Key`, the turn stops when the client disconnects. */
   stopsWithClient?: boolean;
   stream: boolean;
-  /** Unless streaming, return `begun` immediately. */
+  /** Unless streaming, return `runningResponse` immediately. */
   background?: boolean;
   model?: string;
   searchMode?: SearchMode;

@@ -96,9 +96,9 @@ export type LogTiming = {
   /** How long a turn belongs to an owner that does not renew. */
   leaseMs: number;
   /** A turn whose chunks cannot be stored for this long is halted. */
-  storageAwayMs: number;
+  maxOutageMs: number;
   /** A commit unanswered for this long is retried on another connection. */
-  answerMs: number;
+  commitTimeoutMs: number;
   /** Interval of the check that notifications arrive. */
   listenCheckMs: number;
   /** Text held this long for a commit is released regardless (lib/next-commit.ts). */
