@@ -2,9 +2,9 @@
 import { z } from "zod";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import type { User } from "@/lib/auth";
-import { deleteAnswer, listInput, readAnswer, requireRetrievableTurn } from "@/lib/chats/stored-answers";
-import { stopTurn } from "@/lib/chats/stop";
 import { loadTurnContext } from "@/lib/chats/load-turn-context";
+import { stopTurn } from "@/lib/chats/stop";
+import { deleteAnswer, listInput, readAnswer, requireRetrievableTurn } from "@/lib/chats/stored-answers";
 import { withClientStream } from "@/lib/client-streams";
 import type { AnswerRoute, Dialect } from "@/lib/dialects/dialect";
 import { AppError } from "@/lib/errors";

@@ -7,17 +7,17 @@ import { refusedCall, refusedTurn, requestedCursor, turnStream } from "@/app/api
 import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
 import { findChatId, requireChatId } from "@/lib/chats/chats";
-import { findTurnToFollow, findLostTurn, requireTurn, type Turn } from "@/lib/chats/follow-turn";
-import { resolveReferences, readAnswer } from "@/lib/chats/stored-answers";
+import { collectAnswer } from "@/lib/chats/collect-answer";
+import { findTurnToFollow, findUnattendedTurn, requireTurn, type Turn } from "@/lib/chats/follow-turn";
+import { loadTurnContext } from "@/lib/chats/load-turn-context";
 import { listStoredMessages } from "@/lib/chats/messages";
 import { type KeepAlive, startTurn } from "@/lib/chats/start";
-import { stopAbandoned } from "@/lib/chats/stop";
-import { loadTurnContext } from "@/lib/chats/load-turn-context";
+import { stopAfterDisconnect } from "@/lib/chats/stop";
+import { readAnswer, resolveReferences } from "@/lib/chats/stored-answers";
 import { idempotencyKey, type TurnRequest } from "@/lib/chats/turn-request";
-import { collectAnswer } from "@/lib/chats/collect-answer";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { refuseForeignCookie, withCors } from "@/lib/cors";
-import type { TurnInput, Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/dialect";
+import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnInput, TurnRoute } from "@/lib/dialects/dialect";
 import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -101,7 +101,9 @@ function methodNotAllowed({ method }: Request, route: Route): AppError {
 
 async function send({ dialect, route, params, request, user }: Call<TurnRoute>, keepAlive: KeepAlive) {
   const body = await readJson(request, route.body);
-  const references = route.references ? await resolveReferences(user.id, route.references(body)) : { messages: new Map() };
+  const references = route.references
+    ? await resolveReferences(user.id, route.references(body))
+    : { messages: new Map() };
   const input = route.parseRequest({ body, references, accept: request.headers.get("accept")?.toLowerCase() ?? "" });
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
@@ -109,9 +111,10 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
   // Clients without idempotency keys repeat their question like this after a failed stream.
   const mayBeLost = !input.stream && key === null && turnRequest.chatIsNew && turnRequest.trigger === "submit-message";
   return withClientStream(request, user, async (stream) => {
-    const lost = mayBeLost ? await findLostTurn(user.id, turnRequest) : null;
+    const lost = mayBeLost ? await findUnattendedTurn(user.id, turnRequest) : null;
     const turn = lost ?? (await startTurn(user.id, turnRequest, keepAlive));
-    if (input.stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAbandoned(turn)) });
+    if (input.stopsWithClient && !key)
+      stream.own({ close: () => stream.abandoned && keepAlive(stopAfterDisconnect(turn)) });
     const { background = false } = input;
     if (input.stream && route.streams)
       return turnStream(request, stream, turn, { dialect, refuses: !background, ...options });

@@ -85,7 +85,8 @@ async function configure(request: object | undefined): Promise<NextAuthConfig> {
     ],
     callbacks: {
       // Null ends the session.
-      jwt: ({ token, user }) => noting(user?.id ? openInPlace(user.id, requestHeaders) : renewSession(token, requestHeaders)),
+      jwt: ({ token, user }) =>
+        noting(user?.id ? openInPlace(user.id, requestHeaders) : renewSession(token, requestHeaders)),
     },
     events: {
       signOut: () => noting(endSessionOf(requestHeaders)),

@@ -32,7 +32,11 @@ export class BoundedClient {
   /** A different object after connections were replaced. */
   get connections(): object & { sql: Sql } {
     if (!this.#current || this.#current.retired)
-      this.#current = new BoundedConnections(connect(this.#max, this.#answerTimeoutMs), this.#max, this.#answerTimeoutMs);
+      this.#current = new BoundedConnections(
+        connect(this.#max, this.#answerTimeoutMs),
+        this.#max,
+        this.#answerTimeoutMs,
+      );
     return this.#current;
   }
 

@@ -102,7 +102,7 @@ export async function listChatIds(userId: string, limit: number): Promise<string
 }
 
 /** Chats of stateless calls unused for a day, oldest first. */
-export async function listForgottenChats(limit: number): Promise<{ userId: string; id: string }[]> {
+export async function listExpiredStatelessChats(limit: number): Promise<{ userId: string; id: string }[]> {
   // Not a parameter: the partial index on unlisted chats would not serve it.
   const forgotten = and(sql`not ${chats.listed}`, sql`${chats.updatedAt} < now() - interval '1 day'`);
   return database()

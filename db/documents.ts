@@ -2,7 +2,7 @@
 // samples, which have no owner (db/samples.ts), except samples this user has hidden. lib/retrieval
 // defines passages and scores; here are only rows.
 import { and, count, desc, eq, getTableColumns, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
-import { type Ceilings, requireRoom } from "./ceilings";
+import { type Ceilings, requireCapacity } from "./ceilings";
 import { type Database, database, pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { documents } from "./schema";
@@ -28,7 +28,7 @@ export async function insertDocuments(
       .values(added.map((document) => ({ ...document, userId })))
       .returning();
     await insertPassages(tx, userId, parts);
-    await tx.execute(requireRoom(userId, ceilings));
+    await tx.execute(requireCapacity(userId, ceilings));
     return rows;
   };
   return fairShare(userId, () => database().transaction(store));

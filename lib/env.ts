@@ -3,7 +3,7 @@
 // configuration.
 import { z } from "zod";
 
-/** `least`: a smaller value would break the server, so it is a mistake. */
+/** `min`: a smaller value would break the server, so it is a mistake. */
 const milliseconds = (fallback: number, min: number) =>
   z.coerce.number().int().min(min, `must be at least ${min} (milliseconds)`).max(3_600_000).default(fallback);
 /** Behind a proxy it takes a few health checks until requests stop arriving. */

@@ -21,14 +21,14 @@ export function answerOperations(dialect: Dialect, route: AnswerRoute) {
     verb: string,
     summary: string,
     content: ZodOpenApiContentObject,
-    more: Omit<ZodOpenApiOperationObject, "responses"> = {},
+    extra: Omit<ZodOpenApiOperationObject, "responses"> = {},
     refused: Refused[] = [401, 404],
   ): ZodOpenApiOperationObject => ({
     operationId: operationId(dialect, verb),
     tags: [dialect.name],
     summary,
     requestParams: parameters(route),
-    ...more,
+    ...extra,
     responses: {
       "200": { description: "Done.", content, ...(content === answer && { headers: turnHeaders }) },
       ...refusals(refused, dialect.description?.failure),

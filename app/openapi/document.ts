@@ -32,20 +32,20 @@ export type ApiDescription = ReturnType<typeof createDocument>;
 /** Version of the protocol, not of the server. */
 const version = "1.0.0";
 
-let made: Promise<ApiDescription> | undefined;
+let cached: Promise<ApiDescription> | undefined;
 
 /** The description without `servers`, which depends on the request. Built once. */
 export function apiDescription(): Promise<ApiDescription> {
-  made ??= describe(registry.dialects);
-  return made;
+  cached ??= describe(registry.dialects);
+  return cached;
 }
 
-let madeJson: Promise<string> | undefined;
+let cachedJson: Promise<string> | undefined;
 
 /** The description as JSON with this server's address. The shared rest is serialized once. */
 export async function apiDescriptionJson(origin: string): Promise<string> {
-  madeJson ??= apiDescription().then((description) => JSON.stringify(description));
-  return `{"servers":${JSON.stringify([{ url: origin }])},${(await madeJson).slice(1)}`;
+  cachedJson ??= apiDescription().then((description) => JSON.stringify(description));
+  return `{"servers":${JSON.stringify([{ url: origin }])},${(await cachedJson).slice(1)}`;
 }
 
 export async function describe(dialects: readonly Dialect[]): Promise<ApiDescription> {

@@ -107,7 +107,12 @@ function ended(chunks: TurnChunk[], error?: TurnError): TurnChunk[] {
   return [...chunks, ...endTurn(open, { turnId, ...ending })];
 }
 
-const answer = ended([...opening, ...found, ...generateStarted, ...textChunks("A rivulet is ", "a very small river [1].")]);
+const answer = ended([
+  ...opening,
+  ...found,
+  ...generateStarted,
+  ...textChunks("A rivulet is ", "a very small river [1]."),
+]);
 const turns = {
   answer: { summary: "An answer with a source", chunks: answer },
   tool: {

@@ -10,12 +10,12 @@ import { AnswerDetails } from "./answer-details";
 import { AnswerStatus, statuses, waitingSince } from "./answer-status";
 import { Citations } from "./citation";
 import { type Approval, useConsent } from "./consent";
-import { canContinue } from "./continued";
 import { endingOf } from "./endings";
 import { Markdown } from "./markdown";
 import { Reasoning } from "./reasoning";
 import { Sources } from "./sources";
 import { ToolCall } from "./tool-call";
+import { canContinue } from "./visible-messages";
 
 type AnswerProps = {
   message: ChatMessage;

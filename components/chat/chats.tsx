@@ -7,7 +7,7 @@ import type { Chat, ChatPage } from "@/lib/client/api";
 /** Poll interval of the list while a chat in it is answering, to see it end. */
 const pollMs = 3_000;
 
-type Fresh = { id: string; begun: boolean };
+type Fresh = { id: string; started: boolean };
 
 type Chats = {
   chats: Chat[];
@@ -37,7 +37,7 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   const [page, setPage] = useState(first);
   const [query, setQuery] = useState("");
   const [failure, setFailure] = useState<string | null>(null);
-  const [fresh, setFresh] = useState<Fresh>(() => ({ id: newId(), begun: false }));
+  const [fresh, setFresh] = useState<Fresh>(() => ({ id: newId(), started: false }));
   const requested = useRef(0);
   const queryNow = useRef("");
 

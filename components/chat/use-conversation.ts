@@ -8,14 +8,14 @@ import type { TurnStatus } from "@/lib/client/chat-feed";
 import { RequestError } from "@/lib/client/request";
 import { type ContinueRequest, ResumableChatTransport } from "@/lib/client/transport";
 import type { ChatMessage } from "@/lib/turn/chunks";
-import { useChatFeed } from "./chat-feed";
 import { useChats } from "./chats";
 import type { Approval } from "./consent";
-import { visibleMessages } from "./continued";
+import { describeFailure, type Failure } from "./describe-failure";
 import { useDraft } from "./draft";
-import { describe, type Failure } from "./failure";
 import { useModel, useScope } from "./settings";
 import { useOtherTabs } from "./tabs";
+import { useChatFeed } from "./use-chat-feed";
+import { visibleMessages } from "./visible-messages";
 
 /** Drawing more often is invisible: about three frames. */
 const drawMs = 50;
@@ -61,9 +61,9 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     () => "idle" as const,
   );
   /** The page's messages before the request in flight, until the server accepts it. */
-  const before = useRef<ChatMessage[] | null>(null);
+  const messagesBefore = useRef<ChatMessage[] | null>(null);
   /** A running answer was found and is being joined. */
-  const joins = useRef(false);
+  const isJoining = useRef(false);
 
   const chat = useChat<ChatMessage>({
     id: chatId,
@@ -83,7 +83,10 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   });
   const { status, setMessages, resumeStream } = chat;
   const shown = useRef(initial);
-  const messages = useMemo(() => visibleMessages(chat.messages, shown.current, continuing), [chat.messages, continuing]);
+  const messages = useMemo(
+    () => visibleMessages(chat.messages, shown.current, continuing),
+    [chat.messages, continuing],
+  );
   useEffect(() => {
     shown.current = messages;
   }, [messages]);
@@ -94,8 +97,8 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   const latest = useRef({ busy, exists, draft, regenerate: nothing, goOn: nothing, decide: undecided });
 
   const accepted = () => {
-    if (!before.current) return;
-    before.current = null;
+    if (!messagesBefore.current) return;
+    messagesBefore.current = null;
     setExists(true);
     moveTo(chatId);
     if (isNew) window.history.replaceState(null, "", `/chat/${chatId}`);
@@ -106,20 +109,20 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   };
 
   const rejected = (error: Error) => {
-    if (!before.current) return;
-    setMessages(before.current);
-    before.current = null;
+    if (!messagesBefore.current) return;
+    setMessages(messagesBefore.current);
+    messagesBefore.current = null;
     const { text, sent } = latest.current.draft;
     if (sent) setDraft({ text: [sent.text, text].filter(Boolean).join("\n"), sent });
     const answers = error instanceof RequestError && error.code === "turn_running";
     if (answers) setJoining(true);
     // Without a typed message (regenerate) no failure is shown: an answer arrives anyway.
-    if (sent || !answers) setFailure(describe(error));
+    if (sent || !answers) setFailure(describeFailure(error));
   };
 
   /** Syncs with the server's messages and joins a running answer. */
   const syncWithServer = useCallback(async () => {
-    const isFollowing = () => latest.current.busy || joins.current;
+    const isFollowing = () => latest.current.busy || isJoining.current;
     if (isFollowing() || !latest.current.exists) return;
     const newest = await api.listMessages(chatId);
     if (isFollowing()) return;
@@ -128,16 +131,16 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     if (overlap === -1) setOlderCursor(newest.nextCursor);
     setMessages([...shown.current.slice(0, Math.max(0, overlap)), ...newest.messages]);
     if (!isRunning(newest.messages.at(-1))) return;
-    joins.current = true;
+    isJoining.current = true;
     await resumeStream().finally(() => {
-      joins.current = false;
+      isJoining.current = false;
     });
   }, [chatId, setMessages, resumeStream]);
 
   const loadOlder = async () => {
     if (olderCursor === null) return;
     const page = await api.listMessages(chatId, { cursor: olderCursor });
-    if (before.current) before.current = [...page.messages, ...before.current];
+    if (messagesBefore.current) messagesBefore.current = [...page.messages, ...messagesBefore.current];
     setMessages((now) => [...page.messages, ...now]);
     setOlderCursor(page.nextCursor);
   };
@@ -163,7 +166,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   useEffect(() => {
     if (!joining || busy) return;
     setJoining(false);
-    syncWithServer().catch((error) => setFailure(describe(error)));
+    syncWithServer().catch((error) => setFailure(describeFailure(error)));
   }, [joining, busy, syncWithServer]);
 
   const unfollowed = !busy && isRunning(messages.at(-1));
@@ -188,7 +191,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
 
   /** Before each request: only what is shown counts; earlier feed events do not. */
   const begin = () => {
-    before.current = messages;
+    messagesBefore.current = messages;
     setMessages(messages);
     setFailure(null);
     setPendingTurn(null);
@@ -243,13 +246,13 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     try {
       const { turnId } = await api.stopTurn(chatId);
       // Nothing ran but an earlier turn: the request is still on its way, so abort it here.
-      const earlier = !turnId || before.current?.some(({ metadata }) => metadata?.turnId === turnId);
-      if (before.current && earlier) {
+      const earlier = !turnId || messagesBefore.current?.some(({ metadata }) => metadata?.turnId === turnId);
+      if (messagesBefore.current && earlier) {
         await chat.stop();
         rejected(new RequestError("Stopped before it was sent.", { status: 0, code: "stopped" }));
       }
     } catch (error) {
-      setFailure(describe(error));
+      setFailure(describeFailure(error));
     }
   };
 
@@ -264,7 +267,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     away: connection === "reconnecting" || connection === "polling" || (unfollowed && refreshes > 1),
     text: draft.text,
     // Edited text is another message; only text in flight keeps its id.
-    setText: (text: string) => setDraft({ text, sent: before.current ? draft.sent : undefined }),
+    setText: (text: string) => setDraft({ text, sent: messagesBefore.current ? draft.sent : undefined }),
     failure,
     send,
     again: regenerateAnswer,

@@ -43,7 +43,8 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
     };
   // The key depends on the answer, which is looked up later.
   const results = resultsIn(last);
-  if (results) return { request: { ...shared, trigger: "answer-calls", ...results, clientKey: "" }, resumesAfterPrefix: true };
+  if (results)
+    return { request: { ...shared, trigger: "answer-calls", ...results, clientKey: "" }, resumesAfterPrefix: true };
   if (input.message !== undefined) {
     const { message } = parseInput(asMessage, { message: input.message });
     const { metadata, ...content } = message;

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { v5 as uuidv5 } from "uuid";
 import { z } from "zod";
-import { type StoredIdentity, type KnownText, listNamed, listTexts } from "@/db/client-history";
+import { type KnownText, listNamed, listTexts, type StoredIdentity } from "@/db/client-history";
 import { findMessage, type NewMessage } from "@/db/messages";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
@@ -16,15 +16,15 @@ export type ClientMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string 
 type Item = { id?: string; role: "user" | "assistant"; parts: ChatMessage["parts"]; text: string };
 
 /** A client's message and its place in the tree. */
-type Placed = { name?: string; id: string; role: "user" | "assistant" };
+type PathEntry = { name?: string; id: string; role: "user" | "assistant" };
 
-export type Place = {
+export type HistoryPosition = {
   /** Messages before the question that only the client has, oldest first. */
   unknown: (Pick<ChatMessage, "id" | "parts"> & Pick<NewMessage, "parentId" | "role">)[];
   /** The stored id; differs from the client's if another message has that id. */
   question: { id: string; parentId: string | null; stored: boolean };
   /** The client's messages, the question last. */
-  path: Placed[];
+  path: PathEntry[];
 };
 
 /** More than fits any model's context. */
@@ -54,12 +54,12 @@ export function parseHistory(messages: unknown[]): ClientMessage[] {
  * Finds the question's place in the chat, which need not exist. Null for a history without ids of
  * which nothing is stored.
  */
-export async function placeOf(
+export async function findPosition(
   userId: string,
   chatId: string,
   before: ClientMessage[],
   question: ClientMessage,
-): Promise<Place | null> {
+): Promise<HistoryPosition | null> {
   const items = [...before.slice(-maxBefore), question].map(({ id, role, parts }) => ({
     id,
     role: role as Item["role"],
@@ -80,20 +80,20 @@ class HistoryWalk {
   #known = new Map<string, StoredIdentity>();
   readonly #queried = new Set<string>();
   #parent: string | null = null;
-  readonly #path: Placed[] = [];
+  readonly #path: PathEntry[] = [];
 
   constructor(userId: string, chatId: string) {
     this.#userId = userId;
     this.#chatId = chatId;
   }
 
-  async followIds(items: Item[], from = 0): Promise<Place> {
+  async followIds(items: Item[], from = 0): Promise<HistoryPosition> {
     const rest = items.slice(from);
     await this.#query(rest.flatMap(({ id }) => id ?? []));
     const first = rest[0]?.id === undefined ? undefined : this.#known.get(rest[0].id);
     // A client may keep only the end of a long conversation.
     if (from === 0 && first?.chatId === this.#chatId && first.role === rest[0]?.role) this.#parent = first.parentId;
-    const unknown: Place["unknown"] = [];
+    const unknown: HistoryPosition["unknown"] = [];
     for (const [index, item] of rest.entries()) {
       const found = await this.#find(item, rest.slice(index + 1));
       const isQuestion = index === rest.length - 1;

@@ -5,13 +5,13 @@ import { findMessage, listBranch, type MessageRow } from "@/db/messages";
 import { findTurn, findTurnByKey, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { declinedText, openRequests } from "@/lib/turn/approval";
-import { pendingAnswerChunks, keptChunks } from "@/lib/turn/log-prefix";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
 import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
+import { keptChunks, pendingAnswerChunks } from "@/lib/turn/log-prefix";
 import { withoutState } from "@/lib/turn/provider-state";
-import { turnOfDecisions, type CallResult, type Decision, type Results } from "./decisions";
+import { type CallResult, type Decision, type Results, turnOfDecisions } from "./decisions";
 import type { TurnSettings } from "./turn-request";
 
 export type Continuation = {
@@ -52,7 +52,11 @@ export async function requireContinuation(userId: string, chatId: string, messag
  * such answer, turn_running while it is being written, bad_request if nothing is pending or a call
  * is left undecided.
  */
-export async function requireDecidedContinuation(userId: string, chatId: string, decisions: Decision[]): Promise<Continuation> {
+export async function requireDecidedContinuation(
+  userId: string,
+  chatId: string,
+  decisions: Decision[],
+): Promise<Continuation> {
   const turnId = turnOfDecisions(decisions);
   const asking = await findTurn(userId, turnId);
   const answer = asking && (await findMessage(userId, asking.messageId));
@@ -84,7 +88,11 @@ const maxRounds = 50;
  * The answer whose calls these results answer. Throws bad_request if there is none or a call is
  * left unanswered.
  */
-async function requireAwaitingAnswer(userId: string, chatId: string, { messageId, results }: Results): Promise<MessageRow> {
+async function requireAwaitingAnswer(
+  userId: string,
+  chatId: string,
+  { messageId, results }: Results,
+): Promise<MessageRow> {
   const resultIds = new Set(results.map(({ toolCallId }) => toolCallId));
   let answer = await findMessage(userId, messageId);
   for (let round = 0; answer?.chatId === chatId && answer.turnId && round < maxRounds; round++) {
@@ -105,7 +113,11 @@ export async function resultsKey(userId: string, chatId: string, results: Result
  * The client's tool results and the answer to continue. Throws like `resultsKey`, and turn_running
  * while it is being written.
  */
-export async function requireResultsContinuation(userId: string, chatId: string, results: Results): Promise<Continuation> {
+export async function requireResultsContinuation(
+  userId: string,
+  chatId: string,
+  results: Results,
+): Promise<Continuation> {
   const answer = await requireAwaitingAnswer(userId, chatId, results);
   if (answer.status === "running") throw turnRunningError(answer.turnId);
   const resultById = new Map(results.results.map((result) => [result.toolCallId, result]));

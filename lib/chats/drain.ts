@@ -2,12 +2,12 @@
 // time to finish (docs/operations.md).
 import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
-import { areMigrationsPending } from "@/lib/database-away";
+import { areMigrationsPending } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
-import { closeServers, untilAnswered } from "@/lib/requests-in-flight";
+import { closeServers, waitForResponses } from "@/lib/requests-in-flight";
 import { streamSlots } from "@/lib/stream-slots";
 import { releaseWatches } from "./watch-chat";
 
@@ -32,7 +32,7 @@ export async function requireReady(): Promise<void> {
 }
 
 /** Tracks a turn being stored until it is live: a drain waits for it. */
-export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
+export async function trackStart<T>(work: () => Promise<T>): Promise<T> {
   shared[startsKey] ??= new Set();
   const start = work();
   shared[startsKey].add(start);
@@ -68,6 +68,6 @@ export async function drain(): Promise<void> {
   await Promise.race([Promise.allSettled(shared[startsKey] ?? []), delay(DRAIN_MS, undefined, { ref: false })]);
   await log.close(leftMs());
   closeServers();
-  const requests = await untilAnswered(leftMs(), finalFlushMs);
+  const requests = await waitForResponses(leftMs(), finalFlushMs);
   if (requests > 0) logger.warn({ requests }, "requests were not answered in time");
 }

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { listBranch } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
-import { isDatabaseAway, isOverDatabaseLimit } from "@/lib/database-away";
+import { isDatabaseTimeout, isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
-import { beginWork } from "@/lib/event-loop";
+import { trackWork } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
@@ -19,10 +19,10 @@ import { onModelPhase } from "@/lib/models/model-progress";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { toolsFor } from "@/lib/tools/registry";
-import { startChunk } from "@/lib/turn/log-prefix";
 import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
+import { startChunk } from "@/lib/turn/log-prefix";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "@/lib/turn/run";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { unlessAborted } from "@/lib/unless-aborted";
@@ -40,7 +40,7 @@ export type RunnableTurn = Pick<
 /**
  * Chunks before yielding to the event loop: milliseconds of a burst, seconds of an ordinary answer.
  */
-const chunksAtOnce = 64;
+const chunksPerSlice = 64;
 
 /**
  * Runs the turn, after its log prefix, to its terminal or until another process takes over. A turn
@@ -65,7 +65,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
     let chunks = 0;
     for await (const chunk of chunksOf(turn, stored, history, writer.signal)) {
       // A burst would pass through all the streams without yielding.
-      if (++chunks % chunksAtOnce === 0) await setImmediate();
+      if (++chunks % chunksPerSlice === 0) await setImmediate();
       hasOutput = true;
       track(chunk);
       const backpressure = writer.append(chunk);
@@ -103,7 +103,7 @@ async function cancelAnswer(modelId: string, responseId: string): Promise<void> 
 }
 
 function failureOf(error: unknown): TurnError {
-  return isDatabaseAway(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
+  return isDatabaseUnavailable(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
 }
 
 function optionsOf(turn: RunnableTurn): TurnSettings {
@@ -119,14 +119,14 @@ const maxSlowReads = 3;
  * Retries a turn's reads before the model call while the database is away, until the turn is
  * halted. A pending query does not keep the turn open.
  */
-async function retryWhileAway<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+async function retryWhileUnavailable<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
   let slowReads = 0;
   for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.max)) {
     try {
       return await unlessAborted(read(), signal);
     } catch (error) {
-      if (signal.aborted || !isDatabaseAway(error)) throw error;
-      if (isOverDatabaseLimit(error) && ++slowReads === maxSlowReads) throw error;
+      if (signal.aborted || !isDatabaseUnavailable(error)) throw error;
+      if (isDatabaseTimeout(error) && ++slowReads === maxSlowReads) throw error;
       await delay(waitMs);
     }
   }
@@ -183,7 +183,7 @@ async function* chunksOf(
   const { id: modelId, abilities } = ready;
   const { history: messages, historyIsCut } = knownHistory
     ? { history: knownHistory, historyIsCut: false }
-    : await retryWhileAway(() => readHistory(turn), signal);
+    : await retryWhileUnavailable(() => readHistory(turn), signal);
   const history = insertNotes(messages, options.prompt?.notes);
   let sourceText = "";
   const ports: RunPorts = {
@@ -191,16 +191,19 @@ async function* chunksOf(
     // than a cut it cannot see.
     ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
-    countDocuments: () => retryWhileAway(() => countDocuments(userId, documentIds), signal),
+    countDocuments: () => retryWhileUnavailable(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {
-      const sources = await retryWhileAway(() => search(userId, question, documentIds ? { documentIds } : {}), signal);
+      const sources = await retryWhileUnavailable(
+        () => search(userId, question, documentIds ? { documentIds } : {}),
+        signal,
+      );
       sourceText = sources.map(({ text }) => text).join("\n");
       return sources;
     },
     fenceCode: () => randomBytes(8).toString("hex"),
     classify: classifyFailure,
     ground: (answer, sources) => {
-      const end = beginWork(`grounding of turn ${turn.id}`);
+      const end = trackWork(`grounding of turn ${turn.id}`);
       const support = ground(answer, sources);
       end();
       return support;

@@ -2,7 +2,7 @@
 // clients.
 import { z } from "zod";
 import { findMessage } from "@/db/messages";
-import { findRunningTurn, findRunningDuplicate, findTurn, type TurnRow } from "@/db/turns";
+import { findRunningDuplicate, findRunningTurn, findTurn, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import type { LogReader } from "@/lib/log/durable-log";
 import { turnLog } from "@/lib/log/turn-log";
@@ -57,7 +57,7 @@ export async function findTurnToFollow(userId: string, chatId: string, cursor: C
  * The running turn of a request without chat and key: how a client that lost its stream gets the
  * whole answer.
  */
-export function findLostTurn(userId: string, request: TurnRequest): Promise<TurnRow | null> {
+export function findUnattendedTurn(userId: string, request: TurnRequest): Promise<TurnRow | null> {
   return findRunningDuplicate(userId, fingerprintOf(request));
 }
 

@@ -56,7 +56,8 @@ export function gatherDeltas(reader: LogReader, gatherMs: number): LogReader {
       let held: LoggedChunk[] = [];
       for (;;) {
         pendingRead ??= reader.next();
-        const batch = held.length === 0 ? await pendingRead : await orLate(pendingRead, returnedMs + gatherMs - performance.now());
+        const batch =
+          held.length === 0 ? await pendingRead : await orLate(pendingRead, returnedMs + gatherMs - performance.now());
         if (batch === "late") break;
         pendingRead = batch ? undefined : pendingRead;
         if (!batch) break;

@@ -12,7 +12,10 @@ export function modelCall(
   const request = call ?? prompt ?? { settings: {} };
   const completes = prompt?.completes;
   if (completes && completion)
-    return { model: completion(), call: callOptions(fields, { ...request, fields: { ...request.fields, ...completes } }) };
+    return {
+      model: completion(),
+      call: callOptions(fields, { ...request, fields: { ...request.fields, ...completes } }),
+    };
   if (completes?.suffix)
     throw new AppError("bad_request", "suffix: the provider of this model does not take it. Leave it out.");
   return { model, call: callOptions(fields, request) };

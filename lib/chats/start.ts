@@ -5,7 +5,7 @@ import { v7 as uuidv7 } from "uuid";
 import { uniqueViolation } from "@/db/client";
 import { findRunningTurn, findTurnByKey, type TurnRow } from "@/db/turns";
 import { TurnRefused } from "@/db/usage";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
@@ -17,17 +17,17 @@ import { isAnswering, replaces } from "./busy-chat";
 import {
   type Continuation,
   forModel,
-  requireDecidedContinuation,
   requireContinuation,
+  requireDecidedContinuation,
   requireResultsContinuation,
   resultsKey,
 } from "./continuation";
-import { isDraining, whileStarting } from "./drain";
+import { isDraining, trackStart } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
 import { modelCall } from "./model-call";
-import { stopRow } from "./stop";
-import { type StoredTurn, logPrefixOf, placeFor, readState, type Send, storeSend } from "./store-send";
+import { stopTurnRow } from "./stop";
+import { logPrefixOf, placeFor, readState, type Send, type StoredTurn, storeSend } from "./store-send";
 import { requireTurnLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 /** Keeps a promise alive after the response ends: Next's `after`. */
@@ -40,14 +40,16 @@ export type KeepAlive = (work: Promise<void>) => void;
  * client's history has moved past is ended first.
  */
 export function startTurn(userId: string, original: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
-  return whileStarting(async () => {
+  return trackStart(async () => {
     const request =
-      original.trigger === "answer-calls" ? { ...original, clientKey: await resultsKey(userId, original.chatId, original) } : original;
+      original.trigger === "answer-calls"
+        ? { ...original, clientKey: await resultsKey(userId, original.chatId, original) }
+        : original;
     for (let ended = 0; ; ended++) {
       const turn = await start(userId, request, keepAlive);
       if (!("replaced" in turn)) return turn;
       if (ended === maxReplaced) throw turnRunningError(turn.replaced);
-      await stopRow(turn.replaced);
+      await stopTurnRow(turn.replaced);
     }
   });
 }
@@ -92,7 +94,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   } catch (error) {
     if (uniqueViolation(error, "turns")) return afterConflict(send, error);
     if (error instanceof TurnRefused) return afterRefusal(send, error);
-    if (!isDatabaseAway(error)) throw error;
+    if (!isDatabaseUnavailable(error)) throw error;
     const found = await findStored(turnId, userId, request.clientKey, error);
     // Started by another send, or taken over meanwhile: it has an owner.
     if (found.id !== turnId || found.epoch !== 1) return requireSameContent(found, fingerprint);
@@ -108,7 +110,8 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
 async function continuationFor(userId: string, request: TurnRequest): Promise<Continuation | undefined> {
   if (request.trigger === "continue-message") return requireContinuation(userId, request.chatId, request.messageId);
   if (request.trigger === "answer-calls") return requireResultsContinuation(userId, request.chatId, request);
-  if (request.trigger === "answer-approvals") return requireDecidedContinuation(userId, request.chatId, request.decisions);
+  if (request.trigger === "answer-approvals")
+    return requireDecidedContinuation(userId, request.chatId, request.decisions);
 }
 
 /** For brief database outages; the waiting client retries after that. */
@@ -127,7 +130,7 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
       logger.warn({ err: error, turnId, stored: found.id }, "the answer to a send's commit was lost, the send was not");
       return found;
     } catch (retryError) {
-      if (retryError === error || !isDatabaseAway(retryError) || performance.now() > untilMs) throw error;
+      if (retryError === error || !isDatabaseUnavailable(retryError) || performance.now() > untilMs) throw error;
       await delay(waitMs);
     }
   }

@@ -16,14 +16,14 @@ import {
 } from "@/db/turns";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { opening } from "@/lib/turn/log-prefix";
 import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import { visibleLine } from "@/lib/turn/foreign-text";
+import { opening } from "@/lib/turn/log-prefix";
 import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
 import { ceilingsOf } from "./budget";
-import { type Place, placeOf } from "./client-history";
+import { findPosition, type HistoryPosition } from "./client-history";
 import type { Continuation } from "./continuation";
 import { requireHistoryLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
@@ -45,7 +45,7 @@ export type Send = {
   options: TurnSettings;
   continuation: Continuation | undefined;
   /** The question's place in the client's history; undefined: after the chat's newest message. */
-  place: Place | undefined;
+  place: HistoryPosition | undefined;
 };
 
 /**
@@ -57,7 +57,7 @@ export async function placeFor(
   request: TurnRequest,
   chat: SendState["chat"],
   isRetry = false,
-): Promise<Place | undefined> {
+): Promise<HistoryPosition | undefined> {
   if (request.trigger !== "submit-message" && request.trigger !== "regenerate-message") return undefined;
   const { message, before } = request;
   if (!message || !before) return undefined;
@@ -65,7 +65,7 @@ export async function placeFor(
   // No lookup needed, unless a message of another chat has this id: the insert then fails.
   if (before.length === 0 && !chat && !isRetry)
     return { unknown: [], question: { id, parentId: null, stored: false }, path: [{ name: id, id, role: "user" }] };
-  const place = await placeOf(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
+  const place = await findPosition(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
   if (!place) return undefined;
   requireHistoryLength(request, place.unknown);
   return place;
@@ -101,11 +101,12 @@ async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolea
   const { userId, request, fingerprint, options, continuation, place } = send;
   if (!chat && !place && !createsChat(request)) throw new AppError("not_found", "There is no such chat.");
   const messages = place
-    ? placedMessages(request, place)
+    ? unstoredMessages(request, place)
     : newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
   const questionMessage = place ? messageOf(request) : messages.findLast(({ role }) => role === "user");
   const title = chat?.title ?? titleOf(textOf(questionMessage ?? { parts: [] }));
-  const question = place?.question.id ?? messages.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
+  const question =
+    place?.question.id ?? messages.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
   const row = {
     id: send.turnId,
     userId,
@@ -114,7 +115,12 @@ async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolea
     messageId: uuidv7(),
     clientKey: request.clientKey,
     fingerprint,
-    request: { ...options, chatTitle: title, begunSeq: prefixLengthOf(continuation), questionName: nameOf(request, place) },
+    request: {
+      ...options,
+      chatTitle: title,
+      begunSeq: prefixLengthOf(continuation),
+      questionName: nameOf(request, place),
+    },
     lastSeq: continuation && (prefixLengthOf(continuation) ?? 0) + continuation.decisionChunks.length,
   };
   const requestedParent = request.trigger === "answer-prompt" ? request.parentId : undefined;
@@ -158,7 +164,10 @@ async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolea
     );
   }
   return (
-    turn && { turn, ...(!chat?.last && (!place || messages[0]?.role === "user") && { history: messages as ChatMessage[] }) }
+    turn && {
+      turn,
+      ...(!chat?.last && (!place || messages[0]?.role === "user") && { history: messages as ChatMessage[] }),
+    }
   );
 }
 
@@ -236,12 +245,12 @@ function messageOf(request: TurnRequest): Pick<ChatMessage, "id" | "parts"> | un
 }
 
 /** The unstored part of a client's history. */
-function placedMessages(request: TurnRequest, { unknown, question }: Place): IdentifiedMessage[] {
+function unstoredMessages(request: TurnRequest, { unknown, question }: HistoryPosition): IdentifiedMessage[] {
   const message = messageOf(request);
   return message && !question.stored ? [...unknown, { id: question.id, role: "user", parts: message.parts }] : unknown;
 }
 
-function nameOf(request: TurnRequest, place: Place | undefined): string | undefined {
+function nameOf(request: TurnRequest, place: HistoryPosition | undefined): string | undefined {
   const name = messageOf(request)?.id;
   return place && place.question.id !== name ? name : undefined;
 }

@@ -8,9 +8,9 @@ import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import type { ChatMessage, MessageMetadata } from "@/lib/turn/chunks";
 import { withoutState } from "@/lib/turn/provider-state";
-import type { ResolvedReferences, ReferencedMessage, StoredMessage, TurnAnswer } from "@/lib/turn/turn-context";
-import { toStored } from "./messages";
+import type { ReferencedMessage, ResolvedReferences, StoredMessage, TurnAnswer } from "@/lib/turn/turn-context";
 import { loadTurnContext } from "./load-turn-context";
+import { toStored } from "./messages";
 import type { TurnSettings } from "./turn-request";
 
 /** Throws not_found. */

@@ -4,17 +4,17 @@ import { createApi } from "./api";
 import type { Wake } from "./backoff";
 import { bufferText, type TextBuffer } from "./buffer-text";
 import { type ChatEvent, eventsOf, isEnd, ReceivedAnswer } from "./chat-events";
-import type { QuestionRequest, ClientDialect, DecodedEvent } from "./client-dialect";
+import type { ClientDialect, DecodedEvent, QuestionRequest } from "./client-dialect";
 import type { ConnectionState } from "./connection";
-import { Follower, type Format, type FollowLimits } from "./follower";
-import { badResponse, type Http, RequestError, reading, request, turnIdOf } from "./request";
+import { Follower, type FollowLimits, type Format } from "./follower";
+import { abortableRead, badResponse, type Http, RequestError, request, turnIdOf } from "./request";
 
 export type AnswerOptions = {
   http: Http;
   name: string;
   dialect: ClientDialect;
   question: QuestionRequest;
-  patience: FollowLimits;
+  limits: FollowLimits;
   wake: Wake;
   timeoutMs: number;
   buffer: TextBuffer | undefined;
@@ -98,7 +98,8 @@ export class Answer implements AsyncIterable<ChatEvent> {
         this.#paragraph = this.#received.text !== "";
         continue;
       }
-      const event = decoded.type === "text" && this.#paragraph ? { ...decoded, delta: `\n\n${decoded.delta}` } : decoded;
+      const event =
+        decoded.type === "text" && this.#paragraph ? { ...decoded, delta: `\n\n${decoded.delta}` } : decoded;
       if (decoded.type === "text") this.#paragraph = false;
       this.#received.add(event);
       // Some formats do not distinguish a stopped answer from a finished one, but we know if we
@@ -114,10 +115,10 @@ export class Answer implements AsyncIterable<ChatEvent> {
   }
 
   async *#decoded(): AsyncGenerator<DecodedEvent, void> {
-    const { http, patience, report, wake } = this.#options;
+    const { http, limits, report, wake } = this.#options;
     const { signal } = this.#reading;
     const send = (lineSignal: AbortSignal) => this.#send(lineSignal);
-    const follower = new Follower({ http, send, signal, wake, patience, report, format: this.#format() });
+    const follower = new Follower({ http, send, signal, wake, limits, report, format: this.#format() });
     try {
       await follower.open();
     } catch (error) {
@@ -155,7 +156,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     const response = await this.#post(dialect.toRequest(this.#question()), "text/event-stream", signal);
     if (name !== "text" || !this.turnId) return response;
     // Only the turn of the native response is needed, not its body.
-    await reading(signal, async () => response.body?.cancel());
+    await abortableRead(signal, async () => response.body?.cancel());
     return request(http, `/api/turns/${encodeURIComponent(this.turnId)}/stream?dialect=text`, { signal });
   }
 
@@ -192,7 +193,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
     if (!fullResponse) throw new Error("This format has no whole answer.");
     try {
       const response = await this.#post(fullResponse.ask(this.#question()), "application/json", signal);
-      const body = await reading(signal, () => response.text());
+      const body = await abortableRead(signal, () => response.text());
       return this.#missingOf(fullResponse.decode(JSON.parse(body)));
     } catch (error) {
       if (error instanceof SyntaxError) throw badResponse("The server's answer is not JSON.", 200, error);

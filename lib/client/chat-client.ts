@@ -63,7 +63,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
     // The server closes a request after five minutes.
     timeoutMs: options.timeoutMs ?? 300_000,
     buffer: options.buffer,
-    patience: {
+    limits: {
       firstByteMs: heartbeatMs,
       // Two heartbeats may be lost or late before a connection counts as dead.
       silenceMs: 2.5 * heartbeatMs,

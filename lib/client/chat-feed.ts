@@ -3,8 +3,8 @@
 // is hidden. transport.ts streams the turn's content.
 import { z } from "zod";
 import { type Backoff, backoffMs, type PageEvents, pageWake, pause, untilVisible } from "./backoff";
-import { type Frame, StreamConnection } from "./stream-connection";
 import { badResponse, type Http, RequestError, request } from "./request";
+import { type Frame, StreamConnection } from "./stream-connection";
 
 const turnStatus = z.object({
   type: z.literal("turn"),

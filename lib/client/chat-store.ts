@@ -84,7 +84,7 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
       for await (const event of current) {
         last.arrived = true;
         if (event.type === "metadata") answerId = event.metadata.messageId ?? answerId;
-        set(changeBy(event, state));
+        set(stateChangeOf(event, state));
         if (isEnd(event)) keep(answerId, event.type);
       }
     } catch (error) {
@@ -138,7 +138,10 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
   };
 }
 
-function changeBy(event: ChatEvent, { streamedText, sources, toolCalls, messages }: ChatState): Partial<ChatState> {
+function stateChangeOf(
+  event: ChatEvent,
+  { streamedText, sources, toolCalls, messages }: ChatState,
+): Partial<ChatState> {
   switch (event.type) {
     case "text":
       return { streamedText: streamedText + event.delta };

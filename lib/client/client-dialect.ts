@@ -3,8 +3,8 @@
 import { z } from "zod";
 import type { SearchMode } from "@/lib/turn/chunks";
 import type { AnswerMetadata, ChatEvent, ChatSource } from "./chat-events";
-import type { Frame } from "./stream-connection";
 import { badResponse } from "./request";
+import type { Frame } from "./stream-connection";
 
 export type Question = {
   text: string;
@@ -35,15 +35,15 @@ export type ClientDialect = {
   fullResponse?: { ask(asked: QuestionRequest): PostRequest; decode(body: unknown): ChatEvent[] };
 };
 
-export function inChat({ chat }: QuestionRequest): object {
+export function chatField({ chat }: QuestionRequest): object {
   return chat === undefined ? {} : { conversation_id: chat };
 }
 
-export function options({ model, searchMode, documentIds }: QuestionRequest): object {
+export function camelCaseOptions({ model, searchMode, documentIds }: QuestionRequest): object {
   return { model, searchMode, documentIds };
 }
 
-export function snake({ model, searchMode, documentIds }: QuestionRequest): object {
+export function snakeCaseOptions({ model, searchMode, documentIds }: QuestionRequest): object {
   return { model, search_mode: searchMode, document_ids: documentIds };
 }
 
@@ -52,7 +52,9 @@ export function text(delta: string): ChatEvent[] {
 }
 
 /** Decodes events by their `type`. Unknown events of a newer server are dropped. */
-export function byType(table: Record<string, (value: unknown) => DecodedEvent[]>): (frame: Frame) => DecodedEvent[] {
+export function decodeByType(
+  table: Record<string, (value: unknown) => DecodedEvent[]>,
+): (frame: Frame) => DecodedEvent[] {
   return ({ data }) => {
     if (data === "[DONE]") return [];
     const value = parse(z.looseObject({ type: z.string() }), parseJson(data));
@@ -60,7 +62,10 @@ export function byType(table: Record<string, (value: unknown) => DecodedEvent[]>
   };
 }
 
-export function on<T>(schema: z.ZodType<T>, read: (value: T) => DecodedEvent[]): (value: unknown) => DecodedEvent[] {
+export function decodeWith<T>(
+  schema: z.ZodType<T>,
+  read: (value: T) => DecodedEvent[],
+): (value: unknown) => DecodedEvent[] {
   return (value) => read(parse(schema, value));
 }
 

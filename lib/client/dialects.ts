@@ -3,17 +3,17 @@
 import { z } from "zod";
 import type { ChatEvent } from "./chat-events";
 import {
-  type QuestionRequest,
-  byType,
   type ClientDialect,
-  decodeFull,
-  inChat,
-  on,
-  options,
-  parseJson,
+  camelCaseOptions,
+  chatField,
   type DecodedEvent,
+  decodeByType,
+  decodeFull,
+  decodeWith,
   type PostRequest,
-  snake,
+  parseJson,
+  type QuestionRequest,
+  snakeCaseOptions,
   sourcesSchema,
   statusSchema,
   text,
@@ -24,7 +24,10 @@ import { aiSdk, deltas } from "./native-dialects";
 import { openai } from "./openai-dialect";
 
 const snapshot: ClientDialect = {
-  toRequest: (question) => ({ path: "/api/v1/chat/stream", body: { text: question.text, ...inChat(question), ...snake(question) } }),
+  toRequest: (question) => ({
+    path: "/api/v1/chat/stream",
+    body: { text: question.text, ...chatField(question), ...snakeCaseOptions(question) },
+  }),
   resumePath: () => "/api/v1/chat/stream",
   decode: ({ event = "message", data }) => {
     const read = snapshotEvents[event];
@@ -33,7 +36,7 @@ const snapshot: ClientDialect = {
 };
 
 const snapshotEvents: Record<string, (value: unknown) => DecodedEvent[]> = {
-  snapshot: on(
+  snapshot: decodeWith(
     z.object({
       conversation: z.object({ id: z.string() }),
       messages: z.array(z.object({ id: z.string(), role: z.enum(["user", "assistant"]), content: z.string() })).min(1),
@@ -46,13 +49,15 @@ const snapshotEvents: Record<string, (value: unknown) => DecodedEvent[]> = {
       { type: "metadata", metadata: { chatId: conversation.id, messageId: messages.at(-1)?.id } },
     ],
   ),
-  status: on(statusSchema(), ({ label, state, detail }) => [{ type: "status", label, done: state === "done", detail }]),
-  sources: on(z.object({ sources: sourcesSchema() }), ({ sources }) => [{ type: "sources", sources }]),
-  message: on(
+  status: decodeWith(statusSchema(), ({ label, state, detail }) => [
+    { type: "status", label, done: state === "done", detail },
+  ]),
+  sources: decodeWith(z.object({ sources: sourcesSchema() }), ({ sources }) => [{ type: "sources", sources }]),
+  message: decodeWith(
     z.object({ delta: z.string(), done: z.boolean(), stopped: z.boolean().optional() }),
     ({ delta, done, stopped }) => [...text(delta), ...(done ? [{ type: stopped ? "stopped" : "done" } as const] : [])],
   ),
-  error: on(z.object({ error: z.object({ code: z.string(), message: z.string() }) }), ({ error }) => [
+  error: decodeWith(z.object({ error: z.object({ code: z.string(), message: z.string() }) }), ({ error }) => [
     { type: "error", ...error },
   ]),
 };
@@ -64,7 +69,7 @@ const closing = {
   // In a stream only if the turn was started with `includeSources`.
   sources: sourcesSchema().default([]),
 };
-const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), (end) => [
+const contentEnd = decodeWith(z.object({ ...closing, content: z.string().optional() }), (end) => [
   ...(end.sources.length > 0 ? [{ type: "sources" as const, sources: end.sources }] : []),
   ...text(end.content ?? ""),
   {
@@ -75,16 +80,22 @@ const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), 
 ]);
 const contentRequest = (question: QuestionRequest, stream: boolean): PostRequest => ({
   path: "/api/v1/chat",
-  body: { message: question.text, stream, ...(stream && { include_sources: true }), ...inChat(question), ...snake(question) },
+  body: {
+    message: question.text,
+    stream,
+    ...(stream && { include_sources: true }),
+    ...chatField(question),
+    ...snakeCaseOptions(question),
+  },
 });
 
 const content: ClientDialect = {
   toRequest: (question) => contentRequest(question, true),
   resumePath: () => "/api/v1/chat",
-  decode: byType({
-    content: on(z.object({ content: z.string() }), (event) => text(event.content)),
+  decode: decodeByType({
+    content: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
     metadata: contentEnd,
-    error: on(z.object({ error: z.string(), code: z.string() }), ({ error, code }) => [
+    error: decodeWith(z.object({ error: z.string(), code: z.string() }), ({ error, code }) => [
       { type: "error", message: error, code },
     ]),
   }),
@@ -94,23 +105,23 @@ const content: ClientDialect = {
 const toolResult = z.object({ id: z.string(), data: z.unknown() });
 const agentRequest = (question: QuestionRequest, path: string): PostRequest => ({
   path: `/api/${encodeURIComponent(question.userId)}${path}`,
-  body: { message: question.text, ...inChat(question), ...snake(question) },
+  body: { message: question.text, ...chatField(question), ...snakeCaseOptions(question) },
 });
 
 const agent: ClientDialect = {
   toRequest: (question) => agentRequest(question, "/chat/stream"),
   resumePath: (question) => agentRequest(question, "/chat/stream").path,
-  decode: byType({
-    text: on(z.object({ content: z.string() }), (event) => text(event.content)),
-    tool_call: on(toolCallSchema(), (call) => [{ type: "tool-call", ...call }]),
-    tool_result: on(toolResult, ({ id, data }) => [{ type: "tool-result", id, result: data }]),
-    error: on(z.object({ message: z.string() }), ({ message }) => [{ type: "error", message }]),
+  decode: decodeByType({
+    text: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
+    tool_call: decodeWith(toolCallSchema(), (call) => [{ type: "tool-call", ...call }]),
+    tool_result: decodeWith(toolResult, ({ id, data }) => [{ type: "tool-result", id, result: data }]),
+    error: decodeWith(z.object({ message: z.string() }), ({ message }) => [{ type: "error", message }]),
     done: () => [{ type: "done" }],
   }),
   fullResponse: {
     ask: (question) => agentRequest(question, "/chat"),
     decode: decodeFull(
-      on(
+      decodeWith(
         z.object({
           response: z.string(),
           conversation_id: z.string(),
@@ -133,16 +144,21 @@ const agent: ClientDialect = {
 
 const rag: ClientDialect = {
   needsChat: true,
-  toRequest: (question) => ({ path: ragPath(question), body: { question: question.text, ...snake(question) } }),
+  toRequest: (question) => ({
+    path: ragPath(question),
+    body: { question: question.text, ...snakeCaseOptions(question) },
+  }),
   resumePath: ragPath,
-  decode: byType({
-    start: on(z.object({ model: z.string() }), ({ model }) => [{ type: "metadata", metadata: { model } }]),
-    status: on(z.object({ content: z.string() }), (event) => [{ type: "status", label: event.content, done: false }]),
-    sources: on(z.object({ content: sourcesSchema() }), (event) =>
+  decode: decodeByType({
+    start: decodeWith(z.object({ model: z.string() }), ({ model }) => [{ type: "metadata", metadata: { model } }]),
+    status: decodeWith(z.object({ content: z.string() }), (event) => [
+      { type: "status", label: event.content, done: false },
+    ]),
+    sources: decodeWith(z.object({ content: sourcesSchema() }), (event) =>
       event.content.length > 0 ? [{ type: "sources", sources: event.content }] : [],
     ),
-    chunk: on(z.object({ content: z.string() }), (event) => text(event.content)),
-    metadata: on(
+    chunk: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
+    metadata: decodeWith(
       z.object({
         content: z.object({
           model: z.string(),
@@ -155,7 +171,7 @@ const rag: ClientDialect = {
         { type: "metadata", metadata: { model, confidence, searchMode: search_mode, usage } },
       ],
     ),
-    error: on(z.object({ content: z.string() }), (event) => [{ type: "error", message: event.content }]),
+    error: decodeWith(z.object({ content: z.string() }), (event) => [{ type: "error", message: event.content }]),
     done: () => [{ type: "done" }],
   }),
 };
@@ -164,14 +180,16 @@ const token: ClientDialect = {
   needsChat: true,
   toRequest: (question) => ({
     path: tokenPath(question),
-    body: { content: question.text, role: "user", ...options(question) },
+    body: { content: question.text, role: "user", ...camelCaseOptions(question) },
   }),
   resumePath: tokenPath,
-  decode: byType({
-    start: on(z.object({ messageId: z.string() }), ({ messageId }) => [{ type: "metadata", metadata: { messageId } }]),
-    token: on(z.object({ content: z.string() }), (event) => text(event.content)),
+  decode: decodeByType({
+    start: decodeWith(z.object({ messageId: z.string() }), ({ messageId }) => [
+      { type: "metadata", metadata: { messageId } },
+    ]),
+    token: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
     end: () => [{ type: "done" }],
-    error: on(z.object({ error: z.string() }), ({ error }) => [{ type: "error", message: error }]),
+    error: decodeWith(z.object({ error: z.string() }), ({ error }) => [{ type: "error", message: error }]),
   }),
 };
 

@@ -5,8 +5,8 @@
 import { parseCursor } from "@/lib/turn/cursor";
 import { type Backoff, backoffMs, pause, untilVisible, type Wake } from "./backoff";
 import type { ConnectionState } from "./connection";
-import { type Frame, StreamConnection } from "./stream-connection";
 import { badResponse, type Http, RequestError, request, turnIdOf, unreachable } from "./request";
+import { type Frame, StreamConnection } from "./stream-connection";
 
 export type FollowLimits = {
   firstByteMs: number;
@@ -47,7 +47,7 @@ type FollowerOptions<Item> = {
   /** Aborted when the reader leaves. That stops reading, never the turn. */
   signal: AbortSignal;
   wake: Wake;
-  patience: FollowLimits;
+  limits: FollowLimits;
   report: (state: ConnectionState) => void;
 };
 
@@ -81,15 +81,15 @@ export class Follower<Item> {
   }
 
   async #openWithRetries(): Promise<Response> {
-    const { patience, report } = this.#options;
+    const { limits, report } = this.#options;
     for (let failures = 1; ; failures++) {
       try {
-        return await this.#connect(patience.firstByteMs);
+        return await this.#connect(limits.firstByteMs);
       } catch (error) {
         this.#connection?.close();
-        if (!(error instanceof RequestError && error.temporary) || failures >= patience.openAttempts) throw error;
+        if (!(error instanceof RequestError && error.temporary) || failures >= limits.openAttempts) throw error;
         report("reconnecting");
-        await this.#wait(backoffMs(failures, patience.backoff), error);
+        await this.#wait(backoffMs(failures, limits.backoff), error);
       }
     }
   }
@@ -107,12 +107,12 @@ export class Follower<Item> {
    * after the last attempt), or the abort's reason.
    */
   async *items(): AsyncGenerator<Item, void> {
-    const { format, patience, report } = this.#options;
+    const { format, limits, report } = this.#options;
     let notFound: RequestError | undefined;
     try {
       for (;;) {
         let failure: RequestError;
-        const polling = this.#failures >= patience.failuresBeforePolling;
+        const polling = this.#failures >= limits.failuresBeforePolling;
         try {
           if (this.#turnId && (polling || notFound)) {
             const rest = await this.#findRest(this.#turnId);
@@ -120,7 +120,7 @@ export class Follower<Item> {
             if (notFound) throw notFound;
             this.#unanswered = 0;
           }
-          if (!this.#connection) await this.#connect(polling ? patience.pollMs : patience.firstByteMs);
+          if (!this.#connection) await this.#connect(polling ? limits.pollMs : limits.firstByteMs);
           for await (const item of this.#deliver()) {
             yield item;
             if (format.isLast(item)) return;
@@ -147,12 +147,12 @@ export class Follower<Item> {
         if (!retryNow) {
           this.#failures += 1;
           this.#unanswered += 1;
-          if (this.#unanswered >= patience.attempts) throw failure;
+          if (this.#unanswered >= limits.attempts) throw failure;
         }
-        const waitsForPoll = this.#failures >= patience.failuresBeforePolling;
+        const waitsForPoll = this.#failures >= limits.failuresBeforePolling;
         report(waitsForPoll ? "polling" : "reconnecting");
         if (!retryNow)
-          await this.#wait(waitsForPoll ? patience.pollMs : backoffMs(this.#failures, patience.backoff), failure);
+          await this.#wait(waitsForPoll ? limits.pollMs : backoffMs(this.#failures, limits.backoff), failure);
       }
     } finally {
       this.close();
@@ -160,8 +160,14 @@ export class Follower<Item> {
   }
 
   #newConnection(firstByteMs: number): StreamConnection {
-    const { signal, wake, patience, report } = this.#options;
-    return new StreamConnection({ signal, wake, firstByteMs, silenceMs: patience.silenceMs, onByte: () => report("live") });
+    const { signal, wake, limits, report } = this.#options;
+    return new StreamConnection({
+      signal,
+      wake,
+      firstByteMs,
+      silenceMs: limits.silenceMs,
+      onByte: () => report("live"),
+    });
   }
 
   async #connect(firstByteMs: number): Promise<Response> {
@@ -205,7 +211,7 @@ export class Follower<Item> {
   }
 
   async #findRest(turnId: string): Promise<Item[] | null> {
-    const connection = this.#newConnection(this.#options.patience.silenceMs);
+    const connection = this.#newConnection(this.#options.limits.silenceMs);
     try {
       return await this.#options.format.findRest(turnId, connection.signal);
     } finally {

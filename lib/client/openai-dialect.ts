@@ -2,14 +2,14 @@
 // server's tools, and its citations carry less than sources. Pure.
 import { z } from "zod";
 import {
-  type QuestionRequest,
   type ClientDialect,
-  decodeFull,
-  on,
-  parseJson,
   type DecodedEvent,
+  decodeFull,
+  decodeWith,
   type PostRequest,
-  snake,
+  parseJson,
+  type QuestionRequest,
+  snakeCaseOptions,
   text,
 } from "./client-dialect";
 
@@ -22,7 +22,7 @@ const openaiUsage = z
     totalTokens: usage.total_tokens,
   }))
   .nullish();
-const decodeOpenai = on(
+const decodeOpenai = decodeWith(
   z.object({
     model: z.string().optional(),
     error: z.object({ message: z.string(), code: z.string().nullish() }).optional(),
@@ -48,7 +48,7 @@ const openaiRequest = (question: QuestionRequest, stream: boolean): PostRequest 
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
     ...(question.chat !== undefined && { metadata: { chat_id: question.chat } }),
-    ...snake(question),
+    ...snakeCaseOptions(question),
   },
 });
 

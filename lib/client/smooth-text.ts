@@ -15,7 +15,7 @@ const maxHoldMs = 500;
 const burstLength = 80;
 
 /**
- * The same chunks in order, long deltas split. Nothing is held longer than `longestMs`, nor once
+ * The same chunks in order, long deltas split. Nothing is held longer than `maxHoldMs`, nor once
  * other chunks, the end or an error follow. While the page is hidden nothing waits.
  */
 export async function* smoothText(

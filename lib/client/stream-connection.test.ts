@@ -57,7 +57,12 @@ test("a question on its way from a page that is hidden is not given up; its stre
     tell = listener;
     return () => {};
   };
-  const line = new StreamConnection({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
+  const line = new StreamConnection({
+    signal: new AbortController().signal,
+    firstByteMs: 60_000,
+    silenceMs: 60_000,
+    wake,
+  });
   tell("hidden");
   expect(line.signal.aborted).toBe(false);
   const first = await line.frames(response([encoder.encode(wire)])).next();
@@ -72,7 +77,12 @@ test("a page that was looked at before its answer came keeps the stream", async 
     tell = listener;
     return () => {};
   };
-  const line = new StreamConnection({ signal: new AbortController().signal, firstByteMs: 60_000, silenceMs: 60_000, wake });
+  const line = new StreamConnection({
+    signal: new AbortController().signal,
+    firstByteMs: 60_000,
+    silenceMs: 60_000,
+    wake,
+  });
   tell("hidden");
   tell("visible");
   await line.frames(response([encoder.encode(wire)])).next();

@@ -3,7 +3,7 @@
 // events (dialects.ts).
 import { createParser, type EventSourceMessage } from "eventsource-parser";
 import type { Wake } from "./backoff";
-import { badResponse, reading, unreachable } from "./request";
+import { abortableRead, badResponse, unreachable } from "./request";
 
 type StreamConnectionOptions = {
   /** The reader's; aborting it closes the line. */
@@ -108,7 +108,7 @@ export class StreamConnection {
     if (!response.headers.get("Content-Type")?.startsWith("text/event-stream")) {
       // Browsers accept a truncated response head as one with missing headers; only a body tells
       // them apart.
-      const { done } = await reading(this.#closing.signal, () => reader.read());
+      const { done } = await abortableRead(this.#closing.signal, () => reader.read());
       if (done) return;
       throw refusal;
     }
@@ -116,7 +116,7 @@ export class StreamConnection {
     let events: EventSourceMessage[] = [];
     const parser = createParser({ onEvent: (event) => events.push(event) });
     for (;;) {
-      const { done, value } = await reading(this.#closing.signal, () => reader.read());
+      const { done, value } = await abortableRead(this.#closing.signal, () => reader.read());
       if (done) return;
       this.#onByte();
       this.#options.onByte?.();

@@ -6,10 +6,10 @@ import { createApi } from "./api";
 import { type Backoff, type PageEvents, pageWake, type Wake } from "./backoff";
 import { catchUp, type StreamProgress } from "./catch-up";
 import { Connection } from "./connection";
-import { smoothText } from "./smooth-text";
-import { Follower, type Format, type FollowLimits } from "./follower";
-import type { Frame } from "./stream-connection";
+import { Follower, type FollowLimits, type Format } from "./follower";
 import { badResponse, type Http, RequestError, request, turnIdOf } from "./request";
+import { smoothText } from "./smooth-text";
+import type { Frame } from "./stream-connection";
 
 export type TransportOptions = Http &
   PageEvents & {
@@ -49,14 +49,14 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
   /** The running turn followed last. */
   #turn: { id: string; beganMs: number } | null = null;
   readonly #options: TransportOptions;
-  readonly #patience: FollowLimits;
+  readonly #limits: FollowLimits;
   readonly #wake: Wake;
 
   constructor(options: TransportOptions = {}) {
     const { heartbeatMs = 15_000 } = options;
     this.#options = options;
     this.#wake = pageWake(options);
-    this.#patience = {
+    this.#limits = {
       firstByteMs: heartbeatMs,
       // Two heartbeats may be lost or late before a connection counts as dead.
       silenceMs: 2.5 * heartbeatMs,
@@ -95,7 +95,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
    * Streams the chat's running answer from its beginning; null if none is running. Otherwise like
    * `sendMessages`.
    *
-   * With a `Continuation` as the body it starts one. The AI SDK has no such request, and a resume
+   * With a `ContinueRequest` as the body it starts one. The AI SDK has no such request, and a resume
    * is the one that leaves the messages before the answer unchanged.
    */
   reconnectToStream(options: ReconnectOptions): Promise<ReadableStream<TurnChunk> | null> {
@@ -138,7 +138,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
       send: (lineSignal) => send(http, lineSignal),
       signal,
       wake: this.#wake,
-      patience: this.#patience,
+      limits: this.#limits,
       report: this.connection.hold(),
     });
     const response = await follower.open();

@@ -5,9 +5,9 @@ import { z } from "zod";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import { truncate } from "@/lib/words";
-import type { RequestInput, Dialect, DialectFrame } from "./dialect";
-import { optionsOf, nonBlankText } from "./fields";
-import { contentOf, endOf, frame, DialectState } from "./dialect-state";
+import type { Dialect, DialectFrame, RequestInput } from "./dialect";
+import { contentOf, DialectState, endOf, frame } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 
 const body = z.object({
   message: nonBlankText,
@@ -82,7 +82,15 @@ export const agent: Dialect = {
   trailer: "[DONE]",
   bare: true,
   routes: [
-    { kind: "turn", path: "/api/:userId/chat/stream", owner: "userId", streams: true, body, example, parseRequest: turnInput(true) },
+    {
+      kind: "turn",
+      path: "/api/:userId/chat/stream",
+      owner: "userId",
+      streams: true,
+      body,
+      example,
+      parseRequest: turnInput(true),
+    },
     {
       kind: "turn",
       path: "/api/:userId/chat",
@@ -96,7 +104,7 @@ export const agent: Dialect = {
         response: contentOf(message),
         conversation_id: context.chatId,
         message_id: context.messageId,
-        tool_calls: message.parts.flatMap((part) => (isToolUIPart(part) ? [showCall(part)] : [])),
+        tool_calls: message.parts.flatMap((part) => (isToolUIPart(part) ? [callJson(part)] : [])),
       }),
     },
   ],
@@ -136,7 +144,7 @@ function failureFrame(id: string, name: string | undefined, error: string): Dial
   return frame({ type: "tool_result", name, id, result: summaryOf(error), data: { error } });
 }
 
-function showCall(part: ToolUIPart | DynamicToolUIPart): object {
+function callJson(part: ToolUIPart | DynamicToolUIPart): object {
   const call = { id: part.toolCallId, name: getToolName(part), arguments: part.input };
   if (part.state === "output-available") return { ...call, result: summaryOf(part.output), data: part.output };
   const error = part.errorText ?? "The answer ended before this tool did.";

@@ -3,8 +3,8 @@
 import { z } from "zod";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./dialect";
-import { optionsOf, nonBlankText } from "./fields";
-import { contentOf, endOf, frame, DialectState, showSource, showUsage, sourcesOf } from "./dialect-state";
+import { contentOf, DialectState, endOf, frame, showSource, showUsage, sourcesOf } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 import { piecesOf } from "./segments";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 

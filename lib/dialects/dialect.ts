@@ -5,8 +5,8 @@
 import type { z } from "zod";
 import type { LoggedChunk, SearchMode, TurnError } from "@/lib/turn/chunks";
 import type {
-  ResolvedReferences,
   ContextScope,
+  ResolvedReferences,
   StoredMessage,
   TurnAnswer,
   TurnCall,

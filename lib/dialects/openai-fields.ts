@@ -110,7 +110,9 @@ export function settingsOf(request: z.output<z.ZodObject<typeof settingFields>>)
 export function callOf(request: CompletionBody): TurnCall {
   const { response_format: format, tool_choice: choice } = request;
   const { chat_id: _, ...metadata } = request.metadata ?? {};
-  const passedThrough = Object.fromEntries(Object.keys(passthroughFields).map((name) => [name, request[name as keyof typeof passthroughFields]]));
+  const passedThrough = Object.fromEntries(
+    Object.keys(passthroughFields).map((name) => [name, request[name as keyof typeof passthroughFields]]),
+  );
   const fields = {
     ...passedThrough,
     response_format: format?.type === "text" ? undefined : format,

@@ -5,12 +5,12 @@ import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 import { modelName } from "@/lib/turn/turn-options";
-import type { TurnInput, DialectFrame, Encode } from "./dialect";
+import type { DialectFrame, Encode, TurnInput } from "./dialect";
+import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { showError, turnFailure } from "./openai-errors";
-import { withoutNulls, settingFields, settingsOf } from "./openai-fields";
+import { settingFields, settingsOf, withoutNulls } from "./openai-fields";
 import { usage } from "./openai-shapes";
 import { showUsage } from "./openai-usage";
-import { contentOf, endOf, frame, DialectState } from "./dialect-state";
 
 const text = z.string().min(1, "must not be empty");
 const one = (what: string) => z.literal(1, { error: `one ${what} at a time: must be 1` }).nullish();

@@ -6,17 +6,17 @@ import { AppError } from "@/lib/errors";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
-import type { TurnInput, Dialect, DialectFrame, ListedModel } from "./dialect";
+import type { Dialect, DialectFrame, ListedModel, TurnInput } from "./dialect";
+import { contentOf, DialectState, endOf, frame, sourcesOf } from "./dialect-state";
 import { optionsOf } from "./fields";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
-import { embeddingInputOf, embeddingAnswer, embeddingBody, showEmbeddings } from "./openai-embeddings";
+import { embeddingAnswer, embeddingBody, embeddingInputOf, showEmbeddings } from "./openai-embeddings";
 import { showError, statusOf, turnFailure } from "./openai-errors";
 import { type CompletionBody, callOf, completionBody, isSpecific, toolsOf } from "./openai-fields";
 import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
 import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
-import { textInputOf, textAnswer, textBody, textChunk, textEncoder, fullTextResponse } from "./openai-text";
+import { fullTextResponse, textAnswer, textBody, textChunk, textEncoder, textInputOf } from "./openai-text";
 import { showUsage } from "./openai-usage";
-import { contentOf, endOf, frame, DialectState, sourcesOf } from "./dialect-state";
 
 export const openai: Dialect = {
   name: "openai",

@@ -4,8 +4,8 @@ import { z } from "zod";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import { snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
-import { optionsOf, nonBlankText } from "./fields";
-import { endOf, frame, DialectState, showSource, showUsage } from "./dialect-state";
+import { DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
 export const ragBody = z.object({ question: nonBlankText, ...snakeTurnOptions });

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { documentIds, modelName, searchMode } from "@/lib/turn/turn-options";
-import type { TurnInput, RequestInput, References } from "./dialect";
+import type { References, RequestInput, TurnInput } from "./dialect";
 import { withoutNulls } from "./openai-fields";
 import { conversationOf, messagesNamed, responseInput } from "./responses-input";
 import { turnOfResponse } from "./responses-items";

@@ -4,7 +4,7 @@ import type { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
-import type { ResolvedReferences, ReferencedMessage, TurnPrompt } from "@/lib/turn/turn-context";
+import type { ReferencedMessage, ResolvedReferences, TurnPrompt } from "@/lib/turn/turn-context";
 import type { TurnRoute } from "./dialect";
 import { context, turns } from "./dialect.contract";
 import { responses } from "./responses";

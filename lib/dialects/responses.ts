@@ -11,7 +11,7 @@ import { showError, statusOf, turnFailure } from "./openai-errors";
 import { responseEvents } from "./responses-events";
 import { inputItemsOf, turnOfResponse } from "./responses-items";
 import { responseObject } from "./responses-object";
-import { turnInputOf, referencesOf, responseBody } from "./responses-request";
+import { referencesOf, responseBody, turnInputOf } from "./responses-request";
 import { deletedShape, eventShape, inputShape, responseShape } from "./responses-shapes";
 
 const bodies = { runningResponse, fullResponse, answer: responseShape };
@@ -71,7 +71,9 @@ const ownFieldNames: Record<string, string> = {
 function withOwnFieldNames<T extends Omit<Failure, "requestId">>(failure: T): T {
   const { message, details } = failure;
   const [, field = ""] = /^([\w.]{1,200}): /.exec(message) ?? [];
-  const renamed = Object.hasOwn(ownFieldNames, field) ? `${ownFieldNames[field]}${message.slice(field.length)}` : message;
+  const renamed = Object.hasOwn(ownFieldNames, field)
+    ? `${ownFieldNames[field]}${message.slice(field.length)}`
+    : message;
   const param = ownFieldNames[String(details?.param)];
   return { ...failure, message: renamed, ...(param && { details: { ...details, param } }) };
 }

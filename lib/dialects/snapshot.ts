@@ -5,8 +5,8 @@ import type { MessageMetadata } from "@/lib/turn/chunks";
 import type { StoredMessage, TurnContext } from "@/lib/turn/turn-context";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./dialect";
-import { optionsOf, nonBlankText } from "./fields";
-import { contentOf, endOf, frame, DialectState, showSource, showUsage } from "./dialect-state";
+import { contentOf, DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 import { sourceShape, time } from "./shapes";
 
 const body = z.object({

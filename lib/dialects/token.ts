@@ -4,8 +4,8 @@ import { z } from "zod";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { turnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
+import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { nonBlankText } from "./fields";
-import { contentOf, endOf, frame, DialectState } from "./dialect-state";
 import { failureShape, time } from "./shapes";
 import { WordGroups } from "./word-groups";
 
@@ -50,7 +50,7 @@ export const tokens: Dialect = {
       else if (added) frames.push(frame({ type: "token", content: added }));
       if (chunk.type === "start") {
         frames.push(frame({ type: "start", messageId }));
-        groups?.passed(seq);
+        groups?.markSent(seq);
       }
       if (end === "failed") frames.push(frame({ type: "error", error: state.error?.message }));
       else if (end) frames.push(frame({ type: "end", messageId }));

@@ -6,10 +6,10 @@
 import type { Sql } from "postgres";
 import { BoundedClient } from "@/db/bounded-client";
 import { type AppendResult, type AppendRow, commitChunks, expireLeases, readPositions } from "@/db/log";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
-import type { Waiting } from "@/lib/next-commit";
+import type { HeldText } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import type { LogTiming } from "./durable-log";
 import type { Writer } from "./writer";
@@ -27,7 +27,7 @@ const urgentPerSecond = 30;
  * streams cycle in 170 ms. Texts held for `holdMs` are released beyond this limit, or a busy
  * process would fall further behind each round.
  */
-const maxTexts = 75;
+const maxTextsPerCommit = 75;
 /** Bounds one statement after an outage, when every turn may have its full backlog to store. */
 const maxCommitBytes = 8_388_608;
 /** Backoff between retries of a batch while the database is away. */
@@ -53,7 +53,7 @@ export class Appender {
   /** A commit is about to begin. */
   #commitImminent = false;
   #timer: NodeJS.Timeout | null = null;
-  #held: { waiting: Waiting; sinceMs: number }[] = [];
+  #held: { waiting: HeldText; sinceMs: number }[] = [];
   #holdTimer: NodeJS.Timeout | null = null;
   /** Number of further texts the upcoming commit can take. */
   #remainingTexts = 0;
@@ -114,13 +114,13 @@ export class Appender {
     if (this.#closed) return;
     this.#dirty.add(writer);
     this.#urgent ||= urgent;
-    this.#arm();
+    this.#scheduleCommit();
   }
 
   /** See lib/next-commit.ts. */
-  hold(waiting: Waiting): boolean {
+  hold(waiting: HeldText): boolean {
     if (this.#closed) return false;
-    if (!this.#committing && !this.#commitImminent && this.#waitMs() <= 0) this.#begin();
+    if (!this.#committing && !this.#commitImminent && this.#commitDelayMs() <= 0) this.#startCommit();
     if (this.#commitImminent && this.#remainingTexts > 0) {
       this.#remainingTexts--;
       return false;
@@ -128,7 +128,7 @@ export class Appender {
     this.#held.push({ waiting, sinceMs: performance.now() });
     this.#holdTimer ??= setTimeout(() => this.#releaseHeld(() => {}), this.#timing.holdMs);
     // Deferred: `prepare` must not be called before this call has returned.
-    if (!this.#timer) queueMicrotask(() => this.#arm());
+    if (!this.#timer) queueMicrotask(() => this.#scheduleCommit());
     return true;
   }
 
@@ -138,8 +138,11 @@ export class Appender {
     this.#holdTimer = null;
     const cutoffMs = performance.now() - this.#timing.holdMs;
     const firstInTime = this.#held.findIndex(({ sinceMs }) => sinceMs > cutoffMs);
-    const released = this.#held.splice(0, Math.max(maxTexts, firstInTime < 0 ? this.#held.length : firstInTime));
-    this.#remainingTexts = Math.max(0, maxTexts - released.length);
+    const released = this.#held.splice(
+      0,
+      Math.max(maxTextsPerCommit, firstInTime < 0 ? this.#held.length : firstInTime),
+    );
+    this.#remainingTexts = Math.max(0, maxTextsPerCommit - released.length);
     if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#releaseHeld(() => {}), this.#timing.holdMs);
     for (const { waiting } of released) waiting.prepare();
     setImmediate(() => {
@@ -152,22 +155,22 @@ export class Appender {
     });
   }
 
-  #waitMs(): number {
+  #commitDelayMs(): number {
     return Math.ceil(this.#lastStartMs + commitIntervalMs - performance.now());
   }
 
-  #arm(): void {
+  #scheduleCommit(): void {
     if (this.#committing || this.#commitImminent || this.#dirty.size + this.#held.length === 0) return;
-    const waitMs = this.#waitMs();
-    if (waitMs <= 0 || (this.#urgent && this.#takeUrgentCredit())) this.#begin();
-    else this.#timer ??= setTimeout(() => this.#begin(), waitMs);
+    const waitMs = this.#commitDelayMs();
+    if (waitMs <= 0 || (this.#urgent && this.#takeUrgentCredit())) this.#startCommit();
+    else this.#timer ??= setTimeout(() => this.#startCommit(), waitMs);
   }
 
   /**
    * The commit starts a few ticks later, so that it includes this tick's chunks and the texts
    * released now.
    */
-  #begin(): void {
+  #startCommit(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
     this.#commitImminent = true;
@@ -190,7 +193,7 @@ export class Appender {
 
   async #commit(): Promise<void> {
     // The released texts may have produced nothing to store.
-    if (this.#dirty.size === 0) return this.#arm();
+    if (this.#dirty.size === 0) return this.#scheduleCommit();
     this.#committing = true;
     this.#urgent = false;
     const batch: BatchEntry[] = [];
@@ -207,7 +210,7 @@ export class Appender {
     await this.#store(batch);
     clearTimeout(storageLost);
     this.#committing = false;
-    this.#arm();
+    this.#scheduleCommit();
   }
 
   /**
@@ -223,7 +226,7 @@ export class Appender {
         for (const { writer, row } of batch) this.#settle(writer, row, stored.get(writer.turnId));
         return;
       } catch (error) {
-        if (!isDatabaseAway(error)) {
+        if (!isDatabaseUnavailable(error)) {
           await this.#storeIndividually(batch, error);
           return;
         }

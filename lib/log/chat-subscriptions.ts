@@ -18,7 +18,8 @@ export class ChatSubscriptions {
     subscription.listeners.add(listener);
     return () => {
       subscription.listeners.delete(listener);
-      if (subscription.listeners.size === 0 && this.#subscriptions.get(key) === subscription) this.#subscriptions.delete(key);
+      if (subscription.listeners.size === 0 && this.#subscriptions.get(key) === subscription)
+        this.#subscriptions.delete(key);
     };
   }
 

@@ -5,7 +5,7 @@
 import { randomUUID } from "node:crypto";
 import { pool } from "@/db/client";
 import { type Connections, connect } from "@/db/connect";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 
 type Channel = {
@@ -94,7 +94,7 @@ export class Listener {
       setTimeout(() => setImmediate(echo.resolve, false), arrivalTimeoutMs).unref();
       return await echo.promise;
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "LISTEN failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "LISTEN failed, will be repeated");
       this.#discard();
       return null;
     } finally {
@@ -106,7 +106,9 @@ export class Listener {
   #listen(): Promise<unknown> {
     this.#connection = connect(1);
     const { sql } = this.#connection;
-    const channels = Object.entries(this.#channels).map(([name, { onNotify, onResubscribe }]) => sql.listen(name, onNotify, onResubscribe));
+    const channels = Object.entries(this.#channels).map(([name, { onNotify, onResubscribe }]) =>
+      sql.listen(name, onNotify, onResubscribe),
+    );
     return Promise.all([...channels, sql.listen(this.#echoChannel, (payload) => this.#echo?.(payload))]);
   }
 

@@ -4,10 +4,10 @@
 
 import type { AppendRow, ClaimedTurn } from "@/db/log";
 import { logger } from "@/lib/logger";
-import { LogPrefix, opening } from "@/lib/turn/log-prefix";
 import type { ChatMessage, FinalState, LoggedChunk, MessageMetadata, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
+import { LogPrefix, opening } from "@/lib/turn/log-prefix";
 import { finalRow } from "./writer";
 
 /**

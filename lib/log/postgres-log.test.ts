@@ -14,8 +14,8 @@ import { logContract } from "./log.contract";
 import { PostgresLog } from "./postgres-log";
 import {
   drain,
-  expectEnded,
   expectComplete,
+  expectEnded,
   insertTurn,
   insertTurns,
   readUntil,

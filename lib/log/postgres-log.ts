@@ -4,7 +4,7 @@
 
 import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 import { setHoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
@@ -66,7 +66,10 @@ export class PostgresLog implements TurnLog {
           onResubscribe: () => this.#hintAll(),
         },
         [stopsChannel]: { onNotify: (turnId) => this.#halt(turnId), onResubscribe: () => this.#appender.renew() },
-        [chatsChannel]: { onNotify: (chat) => this.#chatSubscriptions.notify(chat), onResubscribe: () => this.#chatSubscriptions.notifyAll() },
+        [chatsChannel]: {
+          onNotify: (chat) => this.#chatSubscriptions.notify(chat),
+          onResubscribe: () => this.#chatSubscriptions.notifyAll(),
+        },
       },
       settings.listenCheckMs,
     );
@@ -212,7 +215,7 @@ export class PostgresLog implements TurnLog {
         if (page) tail.endRead(page);
       }
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "reading chunks failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "reading chunks failed, will be repeated");
     }
   }
 
@@ -231,7 +234,7 @@ export class PostgresLog implements TurnLog {
       if (written.length > 0) for (const turnId of await listStopRequests(written)) this.#halt(turnId);
       if (chats) await this.#chatSubscriptions.poll();
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "polling failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "polling failed, will be repeated");
     } finally {
       this.#polling = false;
     }

@@ -15,11 +15,11 @@ import {
   setMessageStatus,
 } from "@/db/log";
 import { pruneUsage } from "@/db/usage";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
-import { isUnanswered } from "@/lib/turn/log-prefix";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
+import { isUnanswered } from "@/lib/turn/log-prefix";
 import { upstreamOf } from "@/lib/turn/upstream";
 import type { Orphan } from "./durable-log";
 import { endOrphan, keptContentOf, type OrphanEnding } from "./orphan-ending";
@@ -48,14 +48,14 @@ const keepUsageDays = 31;
 /** Turns pruned per statement. */
 const pruneSize = 500;
 /** Time owners get to renew leases once the database is back: several of their retries. */
-const graceMs = 3_000;
+const renewalGraceMs = 3_000;
 /** Servers that may crash while running one turn, since its answer may be the cause. */
 const maxCrashes = 3;
 
 type Run = (orphan: Orphan) => void;
 
 /**
- * Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead.
+ * Starts reaping and pruning. `isLocal`: turns this process writes, which are late but not dead.
  * `runner`: reruns a turn without an answer; null while none is registered. Returns the stop
  * function.
  */
@@ -114,7 +114,7 @@ class Reaper {
     } finally {
       // Nobody could renew while the database was away: an expired lease does not mean a dead
       // owner.
-      if (!answered) this.#quietUntilMs = performance.now() + graceMs;
+      if (!answered) this.#quietUntilMs = performance.now() + renewalGraceMs;
     }
   }
 
@@ -187,7 +187,7 @@ class Reaper {
     try {
       await this.#commit(endings);
     } catch (error) {
-      if (isDatabaseAway(error)) throw error;
+      if (isDatabaseUnavailable(error)) throw error;
       if (endings.length > 1) for (const ending of endings) await this.#store([ending], stored);
       else await this.#storeTextOnly(first.turn, stored.get(first.turn.turnId) ?? [], error);
     }
@@ -201,7 +201,7 @@ class Reaper {
       logger.error({ err: cause, turnId, crashes }, "an answer could not be stored, its text is");
       await this.#commit([await endOrphan(turn, logged, "text")]);
     } catch (error) {
-      if (isDatabaseAway(error)) throw error;
+      if (isDatabaseUnavailable(error)) throw error;
       logger.error({ err: error, turnId, crashes }, "turn could not be ended, will be repeated after its lease");
     }
   }

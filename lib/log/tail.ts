@@ -3,7 +3,7 @@
 // waiting readers. A reader that falls behind the window reads the database itself and delays
 // nobody.
 import { readPages, type TurnPage } from "@/db/log";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
 import type { LogReader } from "./durable-log";
 
@@ -166,7 +166,7 @@ export class TailReader implements LogReader {
       else if (logged.length === 0) this.#wakeLater();
       return logged;
     } catch (error) {
-      if (!isDatabaseAway(error)) throw error;
+      if (!isDatabaseUnavailable(error)) throw error;
       this.#wakeLater();
       return [];
     }

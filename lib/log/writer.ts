@@ -1,9 +1,8 @@
 // Writes one turn: queues chunks between commits, numbers them, and folds the message at the
 // terminal.
 import type { AppendRow } from "@/db/log";
-import { beginWork } from "@/lib/event-loop";
+import { trackWork } from "@/lib/event-loop";
 import { logger } from "@/lib/logger";
-import { LogPrefix } from "@/lib/turn/log-prefix";
 import {
   type ChatMessage,
   type FinalState,
@@ -14,6 +13,7 @@ import {
 } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
+import { LogPrefix } from "@/lib/turn/log-prefix";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
 import type { Halt } from "@/lib/turn/run";
 import { upstreamOf } from "@/lib/turn/upstream";
@@ -105,7 +105,7 @@ export class Writer implements LogWriter {
   }
 
   async #end(terminal: TurnChunk): Promise<void> {
-    const end = beginWork(`fold of turn ${this.turnId}`);
+    const end = trackWork(`fold of turn ${this.turnId}`);
     const message = await foldChunks(this.#chunks, (error) =>
       logger.error({ err: error, turnId: this.turnId }, "fold stopped early"),
     );

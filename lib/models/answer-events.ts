@@ -33,7 +33,7 @@ export type EventReader = {
    */
   finish(failed: boolean): Item[];
   /** One JSON body instead of a stream; null if it is no answer. */
-  readWhole(body: unknown): Item[] | null;
+  readJson(body: unknown): Item[] | null;
   /** The server has given a finish reason. Later connection faults do not change that. */
   readonly settled: boolean;
   /** How long to wait for the usage of a settled answer. */
@@ -114,7 +114,7 @@ export function reportedFailure(reported: unknown, url: string): Error {
   const details = isObject(reported) ? reported : { message: reported };
   const names = [details.type, details.code, details.status].filter((word) => typeof word === "string").join(" ");
   // Search the message only if no other field names a class.
-  const sentence = typeof details.message === "string" ? details.message.slice(0, maxKeptBytes) : "";
+  const sentence = typeof details.message === "string" ? details.message.slice(0, maxReportedBytes) : "";
   const statusIn = (words: string) => statusOfWord.find(([pattern]) => pattern.test(words))?.[1];
   const status = [details.code, details.status, details.status_code]
     .map(numberOf)
@@ -125,9 +125,9 @@ export function reportedFailure(reported: unknown, url: string): Error {
     url,
     requestBodyValues: undefined,
     statusCode: status ?? statusIn(names) ?? statusIn(sentence) ?? 500,
-    responseBody: JSON.stringify(reported)?.slice(0, maxKeptBytes),
+    responseBody: JSON.stringify(reported)?.slice(0, maxReportedBytes),
   });
 }
 
 /** Kept from a failure's body: enough to diagnose it. */
-export const maxKeptBytes = 2_000;
+export const maxReportedBytes = 2_000;

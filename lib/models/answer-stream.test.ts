@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { HoldUntilCommit, Waiting } from "@/lib/next-commit";
+import type { HeldText, HoldUntilCommit } from "@/lib/next-commit";
 import { truncatedReason } from "./answer-events";
 import { answerStream } from "./answer-stream";
 import { ChatEvents } from "./chat-events";
@@ -167,7 +167,7 @@ function scripted() {
     if (ended) source.push(null);
   }
 
-  const held: Waiting[] = [];
+  const held: HeldText[] = [];
   const reader = open(source, (waiting) => held.push(waiting) > 0).getReader();
   async function put(next: Buffer | null): Promise<void> {
     unread.push(next);

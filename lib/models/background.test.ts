@@ -2,7 +2,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { streamText, wrapLanguageModel } from "ai";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Provider, startProvider } from "@/test/provider";
-import { cancelResponse, inBackground, emitUpstreamMark } from "./background";
+import { cancelResponse, emitUpstreamMark, inBackground } from "./background";
 import { providerFetch } from "./provider-fetch";
 
 let provider: Provider;

@@ -56,7 +56,10 @@ export function emitUpstreamMark(): LanguageModelMiddleware {
 const refusals = new WeakMap<AbortSignal, number>();
 
 /** A key repeats its refusal, too, so the attempt after a refusal needs another key. */
-async function countRefusals<Result>(call: () => PromiseLike<Result>, signal: AbortSignal | undefined): Promise<Result> {
+async function countRefusals<Result>(
+  call: () => PromiseLike<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
   try {
     return await call();
   } catch (error) {

@@ -1,7 +1,6 @@
 // Reads Chat Completions streams as OpenAI's imitators really send them, into the canonical form
 // that the adapter understands. docs/providers.md lists each server's deviations. Pure.
 import {
-  truncatedReason,
   type EventReader,
   type Item,
   isEndMark,
@@ -10,6 +9,7 @@ import {
   objectOf,
   type ProviderEvent,
   reportedFailure,
+  truncatedReason,
   unreadable,
 } from "./answer-events";
 import { citedPagesOf, type Delta, deltasOf, type UrlAnnotation, usageIn } from "./chat-deltas";
@@ -94,7 +94,7 @@ export class ChatEvents implements EventReader {
     return this.#close(truncatedReason);
   }
 
-  readWhole(body: unknown): Item[] | null {
+  readJson(body: unknown): Item[] | null {
     // Gemini reports failures in a list.
     const answer = Array.isArray(body) ? body[0] : body;
     if (!isObject(answer)) return null;
@@ -158,7 +158,8 @@ export class ChatEvents implements EventReader {
       const calls = this.#calls.read(delta);
       this.#hasContent ||= this.#calls.count > 0;
       this.#thinking = false;
-      if (calls.length > 0) items.push(...this.#flushTags(), { type: "frame", frame: choiceFrame({ tool_calls: calls }) });
+      if (calls.length > 0)
+        items.push(...this.#flushTags(), { type: "frame", frame: choiceFrame({ tool_calls: calls }) });
     }
     const reason = finishReasonOf(choice);
     if (reason === "error") {

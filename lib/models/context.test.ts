@@ -144,7 +144,8 @@ describe("what a turn costs before its model is asked", () => {
     return (user + system) / 1_000 / rounds;
   }
 
-  const whole = (history: ChatMessage[]) => modelMessages({ history, modelId: "m", tools: undefined, partialAnswer: [] });
+  const whole = (history: ChatMessage[]) =>
+    modelMessages({ history, modelId: "m", tools: undefined, partialAnswer: [] });
   const within = (contextTokens: number) => (history: ChatMessage[]) =>
     new ContextWindow(
       {

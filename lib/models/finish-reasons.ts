@@ -1,5 +1,5 @@
 // Maps finish reasons of all Chat Completions servers to OpenAI's. Pure.
-import { truncatedReason, isObject, type JsonObject } from "./answer-events";
+import { isObject, type JsonObject, truncatedReason } from "./answer-events";
 
 /** By canonical reason; `truncatedReason`: the server gave up. All in lower case. */
 const words: Record<string, string[]> = {

@@ -124,7 +124,7 @@ function answer({ prompt, providerOptions }: LanguageModelV4CallOptions): Answer
   return { text, usage: usageOf([question, ...sources.map((source) => source.text)].join(" "), text) };
 }
 
-/** The rest of an answer after `said`; the whole as a new paragraph if `said` is something else. */
+/** The rest of an answer after `partial`; the whole as a new paragraph if `partial` is something else. */
 function remainderAfter(partial: string, text: string): string {
   if (text.startsWith(partial)) return text.slice(partial.length);
   return `\n\n${text}`;

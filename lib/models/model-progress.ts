@@ -4,27 +4,27 @@
 
 import type { ModelPhase, PhaseListener } from "@/lib/turn/model-status";
 
-type Patience = {
+type ProgressDelays = {
   /** Users notice a wait from about here on; a server with a loaded model answers sooner. */
   quietMs: number;
   /** After loading, the first text usually comes immediately: only a longer silence is thinking. */
   settleMs: number;
 };
 
-const patience: Patience = { quietMs: 3_000, settleMs: 1_000 };
+const defaultDelays: ProgressDelays = { quietMs: 3_000, settleMs: 1_000 };
 
 export class ModelProgress {
   readonly #listener: PhaseListener;
-  readonly #patience: Patience;
+  readonly #delays: ProgressDelays;
   #phase: ModelPhase = "answering";
   #sinceMs = 0;
   #loads = false;
   #responded = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(listener: PhaseListener, limits = patience) {
+  constructor(listener: PhaseListener, limits = defaultDelays) {
     this.#listener = listener;
-    this.#patience = limits;
+    this.#delays = limits;
   }
 
   /** A request is sent. `loads`: its server may have to load the model first. */
@@ -33,7 +33,7 @@ export class ModelProgress {
     // A retry belongs to the same wait.
     if (this.#phase === "answering") this.#sinceMs = performance.now();
     this.#responded = false;
-    this.#checkAfter(this.#patience.quietMs);
+    this.#checkAfter(this.#delays.quietMs);
   }
 
   /** The server reported that it is loading the model. */
@@ -47,7 +47,7 @@ export class ModelProgress {
     this.#responded = true;
     if (this.#phase !== "loading") return;
     this.#sinceMs = performance.now();
-    this.#checkAfter(this.#patience.settleMs);
+    this.#checkAfter(this.#delays.settleMs);
   }
 
   /** Visible reasoning has started. */
@@ -87,7 +87,7 @@ function progressBySignal(): WeakMap<AbortSignal, ModelProgress> {
 }
 
 /** Subscribes to all calls made with this signal. */
-export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: Patience): void {
+export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: ProgressDelays): void {
   progressBySignal().set(signal, new ModelProgress(listener, limits));
 }
 

@@ -121,11 +121,11 @@ it("reads one JSON body in place of a stream", () => {
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
   const message = { role: "assistant", content: "Hello world." };
   const body = { choices: [{ index: 0, message, finish_reason: "stop" }], usage: { total_tokens: 3 } };
-  expect(framesOf(normaliser.readWhole(body) ?? [])).toMatch(
+  expect(framesOf(normaliser.readJson(body) ?? [])).toMatch(
     /"content":"Hello world."[\s\S]*"finish_reason":"stop"[\s\S]*"total_tokens":3/,
   );
   expect(normaliser.complete).toBe(true);
-  expect(new Normaliser(new ChatEvents("x")).readWhole({ page: "<html>" })).toBeNull();
+  expect(new Normaliser(new ChatEvents("x")).readJson({ page: "<html>" })).toBeNull();
 });
 
 const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
@@ -313,7 +313,7 @@ describe("the Responses API, from an imitator that", () => {
 
   it("answers with one body", async () => {
     const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
-    const frames = framesOf(normaliser.readWhole({ output: [message, { ...call, arguments: milk }] }) ?? []);
+    const frames = framesOf(normaliser.readJson({ output: [message, { ...call, arguments: milk }] }) ?? []);
     expect(frames).toContain('"delta":"Hello world."');
     expect(frames).toContain('"call_id":"a"');
     expect(normaliser.complete).toBe(true);

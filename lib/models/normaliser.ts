@@ -66,8 +66,8 @@ export class Normaliser {
   }
 
   /** The items of an answer that came as one JSON body; null if it is none. */
-  readWhole(body: unknown): OutputItem[] | null {
-    const items = this.#reader.readWhole(body);
+  readJson(body: unknown): OutputItem[] | null {
+    const items = this.#reader.readJson(body);
     if (!items) return null;
     this.#take(() => items);
     return this.#drain();

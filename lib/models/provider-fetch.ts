@@ -20,7 +20,7 @@ import { sniff } from "./sniff";
  * No read-ahead: unrequested data stays in the system's buffers. A socket option, passed through
  * the request.
  */
-const unread: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
+const unbuffered: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
 
 /** Statuses without a body; `Response` accepts none for them. */
 const bodiless = [204, 205, 304];
@@ -29,7 +29,7 @@ const redirects = [307, 308];
 const lossyRedirects = [301, 302, 303];
 const maxRedirects = 3;
 /** For an answer in one body: larger than any model writes. */
-const maxWholeBytes = 32 * 1_048_576;
+const maxJsonBytes = 32 * 1_048_576;
 
 /** Event reader by path. */
 type Readers = [path: RegExp, open: (url: string) => EventReader][];
@@ -129,7 +129,7 @@ function sendOnce(
     const activity = activityOf(signal);
     const headers = { ...plainHeaders(given), "accept-encoding": "identity" };
     const open = url.protocol === "https:" ? requestHttps : requestHttp;
-    const request = open(url, { ...unread, ...options, method, headers });
+    const request = open(url, { ...unbuffered, ...options, method, headers });
     let answer: IncomingMessage | undefined;
     const abort = () => (answer ?? request).destroy(signal?.reason);
     const fail = (cause: unknown) => {
@@ -202,7 +202,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     return new Response(answerStream(body, { initialItems: items, normaliser, onBytes }), init);
   }
   const json = kind === "json" ? await jsonOf(first, body, () => activity.bytes()) : null;
-  const items = json === cutOff ? normaliser.finish(false) : json && normaliser.readWhole(json.value);
+  const items = json === cutOff ? normaliser.finish(false) : json && normaliser.readJson(json.value);
   if (normaliser.failure) throw normaliser.failure;
   if (items) return new Response(framesOf(items), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
@@ -252,7 +252,7 @@ async function jsonOf(
   for await (const piece of body) {
     onBytes();
     length += piece.length;
-    if (length > maxWholeBytes) return null;
+    if (length > maxJsonBytes) return null;
     pieces.push(piece);
   }
   const text = new TextDecoder().decode(Buffer.concat(pieces)).trimEnd();

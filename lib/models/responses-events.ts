@@ -73,7 +73,7 @@ export class ResponsesEvents implements EventReader {
     return [];
   }
 
-  readWhole(body: unknown): Item[] | null {
+  readJson(body: unknown): Item[] | null {
     if (!isObject(body)) return null;
     const failure = failureIn(body);
     if (failure) return [this.#failure(failure)];

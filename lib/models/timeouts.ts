@@ -3,7 +3,7 @@
 // signs of life (docs/protocol.md §7).
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
-import { completed } from "./endings";
+import { restoreDroppedFields } from "./dropped-fields";
 import { type ModelProgress, progressOf } from "./model-progress";
 import { watchActivity } from "./silence";
 
@@ -131,7 +131,7 @@ function guard(
             silence.progress?.answering();
           }
           // Here, since separate middleware would be one more stream for every text.
-          for (const part of completed(value)) controller.enqueue(part);
+          for (const part of restoreDroppedFields(value)) controller.enqueue(part);
         } catch (error) {
           if (caller?.aborted) {
             end();
@@ -170,7 +170,7 @@ type Silence = {
   expired: Promise<never>;
   /** Waiting for the provider again. */
   resume(): void;
-  /** The consumer is working; `begun`: content has arrived. */
+  /** The consumer is working; `started`: content has arrived. */
   pause(begun: boolean): void;
   end(): void;
 };

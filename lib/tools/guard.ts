@@ -21,7 +21,7 @@ type Execute = (input: unknown, options: ToolExecutionOptions<unknown>) => Promi
  * although work already started may still take effect. `report` receives each failure that is not
  * the model's own.
  */
-export function guarded(tool: Tool, report: (error: unknown) => void, timeoutMs = patienceMs): Tool {
+export function guardTool(tool: Tool, report: (error: unknown) => void, timeoutMs = patienceMs): Tool {
   const execute = tool.execute as Execute;
   const started = new Map<string, Promise<unknown>>();
   const once: Execute = (input, options) => {

@@ -7,11 +7,11 @@ import { unlimitedContext } from "@/lib/models/context";
 import { classifyFailure } from "@/lib/models/failure";
 import { type Provider, type Script, startProvider } from "@/test/provider";
 import { cannotAskText, declinedText } from "./approval";
-import { pendingAnswerChunks, opening } from "./log-prefix";
 import { requireStockChunk } from "./chunk-schema";
 import type { ChatMessage, Source, TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
 import { foldChunks, textOf, unfoldMessage } from "./fold";
+import { opening, pendingAnswerChunks } from "./log-prefix";
 import { type Halt, runTurn } from "./run";
 
 let provider: Provider;

@@ -94,14 +94,14 @@ export async function* resolveApprovals(
   for (const part of toolParts(parts)) {
     if (part.state !== "approval-responded") continue;
     const { toolCallId } = part;
-    if (part.approval.approved) yield { toolCallId, ...(await outcomeOf(part, tools, signal)) };
+    if (part.approval.approved) yield { toolCallId, ...(await executeApproved(part, tools, signal)) };
     else yield { type: "tool-output-denied", toolCallId };
   }
 }
 
 type Outcome = { type: "tool-output-available"; output: unknown } | { type: "tool-output-error"; errorText: string };
 
-async function outcomeOf(part: ToolPart, tools: ToolSet, signal: AbortSignal): Promise<Outcome> {
+async function executeApproved(part: ToolPart, tools: ToolSet, signal: AbortSignal): Promise<Outcome> {
   const toolName = getToolName(part);
   const tool = tools[toolName];
   if (!tool) return { type: "tool-output-error", errorText: noSuchTool };

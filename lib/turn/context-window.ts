@@ -3,9 +3,9 @@
 // newest exchanges as fit, each whole. Pure: tokens are counted through a port.
 import type { ModelMessage, ToolSet } from "ai";
 import type { ChatMessage, Memory, Source } from "./chunks";
-import { quotePassages } from "./quote-passages";
 import { instructionsFor, modelMessages } from "./prompt";
-import { truncateToolResults, sizeOf, toolsText } from "./prompt-size";
+import { sizeOf, toolsText, truncateToolResults } from "./prompt-size";
+import { quotePassages } from "./quote-passages";
 import type { FittedCall, Prompt } from "./steps";
 import { bytesPerToken } from "./usage";
 
@@ -97,7 +97,13 @@ export class ContextWindow implements Prompt {
     const answerTokens = Math.min(cap ?? context.tokens, Math.floor(context.tokens * outputShare));
     const budget = context.tokens - answerTokens;
     this.#uncutMessages ??= await this.#messages(history, sources.length);
-    let fitted: FittedPrompt = { messages: [...this.#uncutMessages, ...stepMessages], tokens: 0, from: 0, shortened: 0, passages: sources.length };
+    let fitted: FittedPrompt = {
+      messages: [...this.#uncutMessages, ...stepMessages],
+      tokens: 0,
+      from: 0,
+      shortened: 0,
+      passages: sources.length,
+    };
     if (context.tokens !== Number.POSITIVE_INFINITY) {
       const bytes = bytesOf(fitted.messages) + Buffer.byteLength(await this.#fixedPrompt());
       // A tokenizer never yields more tokens than bytes, so most conversations need no counting.
@@ -196,7 +202,13 @@ export class ContextWindow implements Prompt {
 
   async #messages(history: ChatMessage[], passages: number): Promise<ModelMessage[]> {
     const { modelId, tools, partialAnswer } = this.#conversation;
-    return modelMessages({ history, modelId, tools, partialAnswer, ...(passages > 0 && { passages: this.#quotedPassages(passages) }) });
+    return modelMessages({
+      history,
+      modelId,
+      tools,
+      partialAnswer,
+      ...(passages > 0 && { passages: this.#quotedPassages(passages) }),
+    });
   }
 
   #quotedPassages(passages: number): string {

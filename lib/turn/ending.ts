@@ -70,10 +70,10 @@ export class OpenParts {
   }
 
   /**
-   * The chunks that close everything, innermost first. `asking` leaves calls open that await
-   * consent, `calling` those that the client answers.
+   * The chunks that close everything, innermost first. `awaitsConsent` leaves calls open that await
+   * consent, `awaitsClient` those that the client answers.
    */
-  close({ asking: awaitsConsent = false, calling: awaitsClient = false } = {}): TurnChunk[] {
+  close({ awaitsConsent = false, awaitsClient = false } = {}): TurnChunk[] {
     const chunks = this.closeTexts();
     for (const [toolCallId, { dynamic, called, request }] of this.#tools) {
       const waits = request && request.approved === undefined;
@@ -124,7 +124,10 @@ export function endTurn(open: OpenParts, { turnId, status, error, metadata }: En
   // A request can only be answered after an answer that ended normally.
   const isComplete = status === "complete";
   // The server's own tools have answered by now.
-  const chunks = open.close({ asking: isComplete, calling: isComplete && metadata?.finishReason === "tool-calls" });
+  const chunks = open.close({
+    awaitsConsent: isComplete,
+    awaitsClient: isComplete && metadata?.finishReason === "tool-calls",
+  });
   chunks.push(
     { type: "message-metadata", messageMetadata: { ...metadata, status, ...failure } as MessageMetadata },
     { type: "data-turn", data: { turnId, status, ...failure }, transient: true },

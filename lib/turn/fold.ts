@@ -5,7 +5,7 @@ import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks";
 import { pushJoined } from "./merge";
 
 /** Chunks processed before yielding to the event loop: a few milliseconds' worth. */
-const chunksAtOnce = 500;
+const chunksPerSlice = 500;
 
 /**
  * The message a client holds after these chunks. Never throws: if a chunk breaks the stream's
@@ -22,7 +22,7 @@ export async function foldChunks(
   const folded = createUIMessageStream<ChatMessage>({
     async execute({ writer }) {
       for (const [index, chunk] of compact.entries()) {
-        if (index % chunksAtOnce === chunksAtOnce - 1) await new Promise((resolve) => setTimeout(resolve));
+        if (index % chunksPerSlice === chunksPerSlice - 1) await new Promise((resolve) => setTimeout(resolve));
         // Copied: the SDK stores a data chunk as a message part and mutates it on the next one.
         writer.write({ ...chunk });
       }
@@ -53,7 +53,9 @@ function dropDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
     if (chunk.type === "tool-input-start") completeCalls.delete(chunk.toolCallId);
     const isTransient = "transient" in chunk && chunk.transient === true;
     return (
-      chunk.type !== "error" && !isTransient && !(chunk.type === "tool-input-delta" && completeCalls.has(chunk.toolCallId))
+      chunk.type !== "error" &&
+      !isTransient &&
+      !(chunk.type === "tool-input-delta" && completeCalls.has(chunk.toolCallId))
     );
   });
   return kept.reverse();

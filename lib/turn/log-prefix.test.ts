@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { LogPrefix, isUnanswered, PrefixJoiner, keptChunks, opening } from "./log-prefix";
 import { type ChatMessage, isTerminal, type StatusData, sourceChunk, type TurnChunk } from "./chunks";
 import { endTurn, interruptedError, OpenParts, unfinishedTool } from "./ending";
 import { foldChunks } from "./fold";
+import { isUnanswered, keptChunks, LogPrefix, opening, PrefixJoiner } from "./log-prefix";
 import { generateStatus } from "./model-status";
 import { richTurn } from "./rich-turn";
 
@@ -92,7 +92,13 @@ describe("what is kept of an answer", () => {
       "text-delta",
     ]);
     const begun = new LogPrefix(kept);
-    expect(begun).toMatchObject({ retrieved: true, generating: true, stepOpen: true, hasContent: true, text: "Half an ans" });
+    expect(begun).toMatchObject({
+      retrieved: true,
+      generating: true,
+      stepOpen: true,
+      hasContent: true,
+      text: "Half an ans",
+    });
     expect(begun.openText?.text).toBe("Half an ans");
     expect(begun.sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
     expect(kept.find((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate")).toMatchObject({

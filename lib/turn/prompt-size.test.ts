@@ -1,6 +1,6 @@
 import { jsonSchema, type ModelMessage, tool } from "ai";
 import { describe, expect, it } from "vitest";
-import { truncateToolResults, sizeOf, toolsText } from "./prompt-size";
+import { sizeOf, toolsText, truncateToolResults } from "./prompt-size";
 
 const result = (output: object): ModelMessage =>
   ({
@@ -61,7 +61,9 @@ describe("a long tool result", () => {
   });
 
   it("is never cut within a character", () => {
-    const { messages } = truncateToolResults([result({ type: "text", value: `${"x".repeat(1_999)}🙂${"y".repeat(100)}` })]);
+    const { messages } = truncateToolResults([
+      result({ type: "text", value: `${"x".repeat(1_999)}🙂${"y".repeat(100)}` }),
+    ]);
     expect(sizeOf(messages[0] as ModelMessage).text.isWellFormed()).toBe(true);
   });
 

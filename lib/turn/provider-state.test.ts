@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ChatMessage, MessageMetadata } from "./chunks";
-import { StateLimit, promptParts, withoutState } from "./provider-state";
+import { promptParts, StateLimit, withoutState } from "./provider-state";
 
 type Parts = ChatMessage["parts"];
 

@@ -3,7 +3,6 @@
 // storage: the consumer decides where chunks go.
 import type { LanguageModel, ToolSet } from "ai";
 import { Consent, hasUntrustedText, resolveApprovals } from "./approval";
-import { LogPrefix, PrefixJoiner, opening } from "./log-prefix";
 import {
   type ChatMessage,
   type MessageMetadata,
@@ -16,6 +15,7 @@ import {
 import { type ContextPorts, ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
+import { LogPrefix, opening, PrefixJoiner } from "./log-prefix";
 import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
 import { type CallExtras, modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
@@ -149,10 +149,10 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
       const durationChunk = reasonings.apply(chunk, ports.nowMs);
       if (durationChunk) yield durationChunk;
     }
-    ending = signal.aborted ? haltOf(signal) : { status: "complete" };
+    ending = signal.aborted ? haltReason(signal) : { status: "complete" };
   } catch (error) {
     if (signal.aborted) {
-      ending = haltOf(signal);
+      ending = haltReason(signal);
     } else if (error instanceof EndedEarly) {
       ending = { status: "interrupted", error: interruptedError };
     } else {
@@ -165,7 +165,7 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
     // Not awaited: the generator may be blocked on something that never settles.
     source.return().catch(ports.report);
   }
-  yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
+  yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: turnMetadata(progress, ports) });
 }
 
 type Next = IteratorResult<TurnChunk, void>;
@@ -220,7 +220,7 @@ async function* retrieve(
   if (!retrieving) yield { type: "data-status", id: "retrieve", data: { ...searching, state: "active" } };
   progress.sources = await orRetrievalFailed(ports.search(input.question));
   for (const source of progress.sources) yield sourceChunk(source);
-  const detail = countOf(progress.sources);
+  const detail = sourceCountText(progress.sources);
   yield { type: "data-status", id: "retrieve", data: { ...searching, state: "done", detail } };
 }
 
@@ -331,7 +331,7 @@ async function* generate(
   if (end.finishReason === "error") throw new Error("The provider ended the answer with an error.");
 }
 
-function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {
+function turnMetadata(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {
   const durationMs = Math.round(ports.nowMs() - progress.startMs);
   const firstTokenMs = progress.firstTokenMs === undefined ? null : Math.round(progress.firstTokenMs);
   const outputTokens = progress.metadata.usage?.outputTokens;
@@ -347,11 +347,11 @@ function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata
   };
 }
 
-function haltOf(signal: AbortSignal): Halt {
+function haltReason(signal: AbortSignal): Halt {
   return signal.reason as Halt;
 }
 
-function countOf(sources: Source[]): string {
+function sourceCountText(sources: Source[]): string {
   const documents = new Set(sources.map((source) => source.documentId)).size;
   const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
   return sources.length === 0

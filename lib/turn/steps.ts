@@ -28,7 +28,8 @@ export type FittedCall = {
 
 export type Prompt = {
   /**
-   * Builds the next call; `said` holds the output and tool results of this turn's earlier calls.
+   * Builds the next call; `stepMessages` holds the output and tool results of this turn's earlier
+   * calls.
    */
   fit(stepMessages: ModelMessage[]): Promise<FittedCall>;
   /**

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TurnChunk } from "./chunks";
-import { ResumableAnswer, markChunk, ReplayFilter, upstreamOf } from "./upstream";
+import { markChunk, ReplayFilter, ResumableAnswer, upstreamOf } from "./upstream";
 
 const mark = { responseId: "resp_1", after: 0 };
 const answer: TurnChunk[] = [
@@ -65,7 +65,9 @@ describe("SeenBefore", () => {
             ? (chunk.delta.match(new RegExp(`.{1,${size}}`, "g")) ?? []).map((delta) => ({ ...chunk, delta }))
             : [chunk],
         );
-        expect(said([...answer.slice(0, end), ...again.map((chunk) => before.unseenPart(chunk))])).toEqual(said(answer));
+        expect(said([...answer.slice(0, end), ...again.map((chunk) => before.unseenPart(chunk))])).toEqual(
+          said(answer),
+        );
         expect(before.nothingNew).toBe(end === answer.length);
       }
   });
@@ -86,7 +88,10 @@ describe("SeenBefore", () => {
 
   it("a text that goes on from another answer has no beginning in either", () => {
     const before = new ReplayFilter([{ type: "text-delta", id: "kept", delta: "On" }]);
-    expect(before.unseenPart({ type: "text-delta", id: "kept", delta: "One" })).toMatchObject({ id: "kept", delta: "e" });
+    expect(before.unseenPart({ type: "text-delta", id: "kept", delta: "One" })).toMatchObject({
+      id: "kept",
+      delta: "e",
+    });
     expect(before.unseenPart({ type: "text-end", id: "kept" })).toEqual({ type: "text-end", id: "kept" });
   });
 

@@ -21,9 +21,15 @@ export const POST = route(async (request) => {
     const turn = await requireTurn(user.id, cursor.turnId);
     return withClientStream(request, user, (stream) => turnStream(request, stream, turn, { dialect: aiSdk, cursor }));
   }
-  const { request: turnRequest, resumesAfterPrefix } = parseSend(await readJson(request, chatRequest), idempotencyKey(request));
+  const { request: turnRequest, resumesAfterPrefix } = parseSend(
+    await readJson(request, chatRequest),
+    idempotencyKey(request),
+  );
   return withClientStream(request, user, async (stream) => {
     const turn = await startTurn(user.id, turnRequest, keepAlive);
-    return turnStream(request, stream, turn, { dialect: aiSdk, cursor: resumesAfterPrefix ? cursorAfterPrefix(turn) : null });
+    return turnStream(request, stream, turn, {
+      dialect: aiSdk,
+      cursor: resumesAfterPrefix ? cursorAfterPrefix(turn) : null,
+    });
   });
 });

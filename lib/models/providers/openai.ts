@@ -3,7 +3,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
-import { cancelResponse, inBackground, emitUpstreamMark } from "@/lib/models/background";
+import { cancelResponse, emitUpstreamMark, inBackground } from "@/lib/models/background";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { compatibleFields, openaiChatFields, responsesFields } from "@/lib/models/request-fields";

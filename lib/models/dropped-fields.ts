@@ -39,7 +39,7 @@ export const droppedFields: MetadataExtractor = {
  * Expands a part. A truncated end becomes `interrupted`. Before the end, cited pages become
  * sources, and state becomes an empty reasoning part that carries it.
  */
-export function completed(part: LanguageModelV4StreamPart): LanguageModelV4StreamPart[] {
+export function restoreDroppedFields(part: LanguageModelV4StreamPart): LanguageModelV4StreamPart[] {
   if (part.type !== "finish") return [part];
   const { rivulet, ...providerMetadata } = part.providerMetadata ?? {};
   const parts: LanguageModelV4StreamPart[] = [];

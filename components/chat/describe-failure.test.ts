@@ -1,9 +1,9 @@
 import { expect, it, onTestFinished } from "vitest";
 import { RequestError } from "@/lib/client/request";
-import { describe } from "./failure";
+import { describeFailure } from "./describe-failure";
 
 const refused = (code: string, details = {}) =>
-  describe(new RequestError("Nothing was sent.", { status: 429, code, details })).message;
+  describeFailure(new RequestError("Nothing was sent.", { status: 429, code, details })).message;
 
 it("names the reset of a budget on the clock of the browser", () => {
   const before = process.env.TZ;
@@ -21,5 +21,5 @@ it("names the reset of a budget on the clock of the browser", () => {
 
 it("an ended session says what is kept, and leads to the sign-in", () => {
   const error = new RequestError("Sign in.", { status: 401, code: "unauthorized" });
-  expect(describe(error)).toEqual({ message: expect.stringContaining("What you typed stays"), signIn: true });
+  expect(describeFailure(error)).toEqual({ message: expect.stringContaining("What you typed stays"), signIn: true });
 });

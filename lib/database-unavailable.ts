@@ -4,17 +4,17 @@
  * SQLSTATE classes: connection exception, insufficient resources, operator intervention, system
  * error; serialisation and deadlock.
  */
-const passing = ["08", "53", "57", "58", "40"];
+const transientClasses = ["08", "53", "57", "58", "40"];
 /**
  * Postgres cancelled the statement at its time limit or while it waited for a lock (db/connect.ts).
  */
-const limits = new Set(["57014", "55P03"]);
+const timeoutCodes = new Set(["57014", "55P03"]);
 /**
  * Read-only: a standby about to take over. Idle in transaction: this process was busy for too long.
  */
-const passingCodes = new Set(["25006", "25P03", ...limits]);
+const transientCodes = new Set(["25006", "25P03", ...timeoutCodes]);
 /** Node's and postgres.js' codes for a missing connection. */
-const connection = new Set([
+const connectionCodes = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
   "ECONNABORTED",
@@ -34,13 +34,13 @@ const connection = new Set([
 ]);
 
 /** Missing table or column: the database has not been migrated. */
-const unmigrated = new Set(["42P01", "42703"]);
+const missingSchemaCodes = new Set(["42P01", "42703"]);
 
 const key = Symbol.for("rivulet.migrations-pending");
 const shared = globalThis as { [key]?: boolean };
 
 /** Set by a server that started while its database was away: migrations run once it is back. */
-export function expectMigrations(pending: boolean): void {
+export function setMigrationsPending(pending: boolean): void {
   shared[key] = pending;
 }
 
@@ -49,17 +49,17 @@ export function areMigrationsPending(): boolean {
 }
 
 /** True if repeating the call may succeed. Looks through wrapping errors. */
-export function isDatabaseAway(error: unknown): boolean {
+export function isDatabaseUnavailable(error: unknown): boolean {
   return hasCode(error, (code) => {
-    if (connection.has(code) || passingCodes.has(code)) return true;
-    if (areMigrationsPending() && unmigrated.has(code)) return true;
-    return code.length === 5 && passing.includes(code.slice(0, 2));
+    if (connectionCodes.has(code) || transientCodes.has(code)) return true;
+    if (areMigrationsPending() && missingSchemaCodes.has(code)) return true;
+    return code.length === 5 && transientClasses.includes(code.slice(0, 2));
   });
 }
 
 /** True if the database is up but the statement took too long: a retry may or may not help. */
-export function isOverDatabaseLimit(error: unknown): boolean {
-  return hasCode(error, (code) => limits.has(code));
+export function isDatabaseTimeout(error: unknown): boolean {
+  return hasCode(error, (code) => timeoutCodes.has(code));
 }
 
 /** True if a user has too much heavy work queued (db/fair-share.ts). */

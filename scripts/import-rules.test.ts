@@ -10,7 +10,7 @@ const root = path.dirname(import.meta.dirname);
 const biome = path.join(root, "node_modules/.bin/biome");
 
 /** A file in a folder, the imports it may have, and those it may not. */
-const rooms: [file: string, allowed: string[], refused: string[]][] = [
+const cases: [file: string, allowed: string[], refused: string[]][] = [
   [
     "app/room.ts",
     ["@/components/x", "@/lib/chats/x", "@/lib/dialects/x", "@/lib/models/x", "@/lib/env", "next/server", "react"],
@@ -105,7 +105,7 @@ function findings(rule: string, file: string): { line: number; message: string }
   return lines.map(([, line, message]) => ({ line: Number(line), message: message ?? "" }));
 }
 
-test.each(rooms)("%s may import what its room sees and nothing else", (file, allowed, refused) => {
+test.each(cases)("%s may import what its room sees and nothing else", (file, allowed, refused) => {
   const sources = [...allowed, ...refused];
   write(
     file,

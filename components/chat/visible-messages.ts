@@ -12,10 +12,14 @@ export function canContinue({ role, metadata, parts }: ChatMessage): boolean {
 /**
  * The messages as shown: one answer per question, which never loses a word while it is written. A
  * broken answer continues in another message, which begins as a replay, like every stream joined
- * midway. `shown` is what the page shows, `asked` the broken answer whose continuation was
+ * midway. `shown` is what the page shows, `continuing` the broken answer whose continuation was
  * requested and may not have begun.
  */
-export function visibleMessages(messages: ChatMessage[], shown: ChatMessage[], continuing: string | null): ChatMessage[] {
+export function visibleMessages(
+  messages: ChatMessage[],
+  shown: ChatMessage[],
+  continuing: string | null,
+): ChatMessage[] {
   const read = messages.filter(({ role }, index) => role === "user" || messages[index + 1]?.role !== "assistant");
   const answer = read.at(-1);
   const before = shown.at(-1);

@@ -5,7 +5,7 @@ import { type LanguageModelMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
 import type { Abilities } from "./abilities";
 import type { Provider } from "./providers/provider";
-import { repairing, withoutOptionalTools } from "./repairs";
+import { repairRequests, withoutOptionalTools } from "./repairs";
 import { retries } from "./retries";
 import { timeouts } from "./timeouts";
 
@@ -13,7 +13,7 @@ import { timeouts } from "./timeouts";
  * Sends and loads nothing until called. `abilities` is read on each call: a list may have arrived
  * meanwhile.
  */
-export function preparedModel(
+export function prepareModel(
   id: { provider: string; name: string },
   provider: Provider,
   env: Env,
@@ -27,15 +27,15 @@ export function preparedModel(
       // Paid providers keep their models loaded.
       loads: !provider.paid,
     }),
-    repairing({ provider: provider.fieldOptions, defaultCap: env.MAX_OUTPUT_TOKENS }),
+    repairRequests({ provider: provider.fieldOptions, defaultCap: env.MAX_OUTPUT_TOKENS }),
     clampToAbilities(abilities),
     ...(provider.fieldOptions && provider.fields.kind === "body" ? [] : [objectArguments]),
   ];
-  return wrapLanguageModel({ model: loadedOnce(id, () => provider.load(id.name)), middleware });
+  return wrapLanguageModel({ model: lazyModel(id, () => provider.load(id.name)), middleware });
 }
 
 /** A failed load is retried on the next call. */
-function loadedOnce(
+function lazyModel(
   { provider, name }: { provider: string; name: string },
   load: () => LanguageModelV4 | Promise<LanguageModelV4>,
 ): LanguageModelV4 {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ChatMessage, MessageMetadata, TurnState } from "@/lib/turn/chunks";
-import { visibleMessages, canContinue } from "./continued";
+import { canContinue, visibleMessages } from "./visible-messages";
 
 const question: ChatMessage = { id: "question", role: "user", parts: [{ type: "text", text: "Where?" }] };
 
@@ -47,7 +47,9 @@ test("a stream that is joined in the middle does not empty what the page has", (
   const shown = [question, answer("a", "From the hills")];
   expect(texts(visibleMessages([question, answer("a", "")], shown, null))).toEqual(["Where?", "From the hills"]);
   const withTool = { ...answer("a", "From"), parts: [{ type: "step-start" as const }, ...answer("a", "From").parts] };
-  expect(visibleMessages([question, answer("a", "From")], [question, withTool], null)[1]?.parts).toEqual(withTool.parts);
+  expect(visibleMessages([question, answer("a", "From")], [question, withTool], null)[1]?.parts).toEqual(
+    withTool.parts,
+  );
 });
 
 test("another answer to the same question, and an ended one, are shown as they are", () => {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseEnv } from "@/lib/env";
 import { type Provider, says, startProvider } from "@/test/provider";
 import type { Abilities } from "./abilities";
-import { preparedModel } from "./prepared";
+import { prepareModel } from "./prepare-model";
 import { providersOf } from "./providers/registry";
 import { compatibleFields } from "./request-fields";
 
@@ -25,7 +25,7 @@ async function asked(abilities: () => Abilities, maxOutputTokens?: number) {
   const env = parseEnv({ OLLAMA_BASE_URL: provider.url });
   const ollama = providersOf(env, { servers: [] }).get("ollama");
   if (!ollama) throw new Error("there is no Ollama");
-  const model = preparedModel({ provider: "ollama", name: "m" }, ollama, env, abilities);
+  const model = prepareModel({ provider: "ollama", name: "m" }, ollama, env, abilities);
   await streamText({ model, prompt: "Hello", tools, ...(maxOutputTokens && { maxOutputTokens }) }).text;
   const { body } = provider.requests.at(-1) as {
     body: { tools?: { function: { name: string } }[]; max_tokens?: number };
@@ -61,7 +61,7 @@ it("loads a provider's package at the first call, once, and again after a failur
       return Promise.reject(new Error("not there"));
     },
   };
-  const model = preparedModel({ provider: "x", name: "m" }, failing, env, () => ({}));
+  const model = prepareModel({ provider: "x", name: "m" }, failing, env, () => ({}));
   expect(loads).toBe(0);
   const prompt = [{ role: "user" as const, content: [{ type: "text" as const, text: "Hello" }] }];
   await expect(model.doStream({ prompt })).rejects.toThrow("not there");

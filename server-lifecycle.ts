@@ -4,15 +4,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { buildIndexes } from "@/db/indexes";
 import { type DatabaseReport, migrateDatabase } from "@/db/migrate";
-import { beginCredentialChecks } from "@/lib/chats/credential-checks";
+import { startCredentialChecks } from "@/lib/chats/credential-checks";
 import { drain } from "@/lib/chats/drain";
 import { keepIndexingMessages } from "@/lib/chats/search-index";
 import { setupLink } from "@/lib/chats/setup-link";
-import { beginSweeps } from "@/lib/chats/sweep";
-import { beginTakeovers } from "@/lib/chats/takeover";
+import { startSweeps } from "@/lib/chats/sweep";
+import { startTakeovers } from "@/lib/chats/takeover";
 import { watchCount } from "@/lib/chats/watch-chat";
 import { clientStreams } from "@/lib/client-streams";
-import { expectMigrations, isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable, setMigrationsPending } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
 import { watchEventLoop } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
@@ -20,8 +20,8 @@ import { describeError, logger, terminalSafe } from "@/lib/logger";
 import { configuredModels } from "@/lib/models/catalogue";
 import { refreshSamples } from "@/lib/retrieval/samples";
 import { heartbeatCount } from "@/lib/sse";
-import { configurationWarnings, noModelSentence } from "@/lib/startup-report";
-import { beginPublishingStreams } from "@/lib/stream-slots";
+import { configurationWarnings, noModelWarning } from "@/lib/startup-report";
+import { startPublishingStreams } from "@/lib/stream-slots";
 
 const key = Symbol.for("rivulet.alive");
 const shared = globalThis as { [key]?: boolean };
@@ -29,14 +29,14 @@ const shared = globalThis as { [key]?: boolean };
 /** Retry interval for a database that was unreachable at start. */
 const retryMs = 1_000;
 
-export async function beginServerLife(): Promise<void> {
+export async function startServerLifecycle(): Promise<void> {
   if (shared[key]) return;
   shared[key] = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, shutDown);
-  process.on("SIGUSR2", logOpen);
+  process.on("SIGUSR2", logOpenCounts);
   watchEventLoop();
   checkConfiguration();
-  if (await applyMigrations()) await beginWork();
+  if (await applyMigrations()) await startBackgroundWork();
   else void startOnceDatabaseAnswers();
 }
 
@@ -65,7 +65,7 @@ async function applyMigrations(): Promise<boolean> {
     reportDatabase(await migrateDatabase(DATABASE_URL));
     return true;
   } catch (error) {
-    const away = isDatabaseAway(error);
+    const away = isDatabaseUnavailable(error);
     logger[away ? "warn" : "debug"]({ err: error }, away ? "waiting for the database" : "cannot start");
     if (away) return false;
     console.error(terminalSafe(`Rivulet cannot start: ${reasonOf(error)}`));
@@ -87,17 +87,17 @@ function reportDatabase({ newerMigrations, superuser }: DatabaseReport): void {
 function checkConfiguration(): void {
   const models = configuredModels();
   for (const warning of configurationWarnings(env(), models)) logger.warn(warning);
-  const nothing = noModelSentence(models);
+  const nothing = noModelWarning(models);
   if (nothing) throw new Error(nothing);
 }
 
 /** Until then every request that needs the database gets 503. */
 async function startOnceDatabaseAnswers(): Promise<void> {
-  expectMigrations(true);
+  setMigrationsPending(true);
   do await delay(retryMs);
   while (!(await applyMigrations()));
-  expectMigrations(false);
-  await beginWork();
+  setMigrationsPending(false);
+  await startBackgroundWork();
   logger.info("the database answers");
 }
 
@@ -108,11 +108,11 @@ function reasonOf(error: unknown): string {
   return message ?? "the database of DATABASE_URL cannot be used.";
 }
 
-async function beginWork(): Promise<void> {
-  beginTakeovers();
-  beginSweeps();
-  beginCredentialChecks();
-  beginPublishingStreams();
+async function startBackgroundWork(): Promise<void> {
+  startTakeovers();
+  startSweeps();
+  startCredentialChecks();
+  startPublishingStreams();
   await printSetupLink();
   void buildIndexesAndSearch();
   try {
@@ -139,7 +139,7 @@ async function printSetupLink(): Promise<void> {
  * Logs what this process holds open for clients. Without clients every figure is 0, except one tail
  * per live turn.
  */
-function logOpen(): void {
+function logOpenCounts(): void {
   const figures = { streams: clientStreams().size, heartbeats: heartbeatCount(), feeds: watchCount() };
   logger.info({ ...figures, ...turnLog().openCounts, turns: turnLog().liveCount }, "open");
 }

@@ -1,6 +1,6 @@
 import { DrizzleQueryError } from "drizzle-orm/errors";
 import { expect, it } from "vitest";
-import { isDatabaseAway, isOverDatabaseLimit } from "./database-away";
+import { isDatabaseTimeout, isDatabaseUnavailable } from "./database-unavailable";
 
 const withCode = (code: unknown) => Object.assign(new Error("x"), { code });
 
@@ -19,22 +19,24 @@ it.each([
   "55P03",
   "CONNECTION_SILENT",
 ])("%s may pass", (code) => {
-  expect(isDatabaseAway(withCode(code))).toBe(true);
-  expect(isDatabaseAway(new DrizzleQueryError("select 1", [], withCode(code)))).toBe(true);
-  expect(isDatabaseAway(new Error("outer", { cause: new Error("inner", { cause: withCode(code) }) }))).toBe(true);
+  expect(isDatabaseUnavailable(withCode(code))).toBe(true);
+  expect(isDatabaseUnavailable(new DrizzleQueryError("select 1", [], withCode(code)))).toBe(true);
+  expect(isDatabaseUnavailable(new Error("outer", { cause: new Error("inner", { cause: withCode(code) }) }))).toBe(
+    true,
+  );
 });
 
 it.each(["23505", "23503", "55000", "42P01", "22021", "25P02", "0800", "57", "ERR_INVALID_ARG_TYPE", 8006, undefined])(
   "%s will not",
-  (code) => expect(isDatabaseAway(withCode(code))).toBe(false),
+  (code) => expect(isDatabaseUnavailable(withCode(code))).toBe(false),
 );
 
 it("tells a database that is slow from one that is away", () => {
-  expect(["57014", "55P03"].map((code) => isOverDatabaseLimit(withCode(code)))).toEqual([true, true]);
-  expect(["57P01", "ECONNREFUSED"].map((code) => isOverDatabaseLimit(withCode(code)))).toEqual([false, false]);
+  expect(["57014", "55P03"].map((code) => isDatabaseTimeout(withCode(code)))).toEqual([true, true]);
+  expect(["57P01", "ECONNREFUSED"].map((code) => isDatabaseTimeout(withCode(code)))).toEqual([false, false]);
 });
 
 it.each([undefined, null, "ECONNREFUSED", { code: "ECONNREFUSED" }, new Error("ECONNREFUSED")])(
   "%s is no failure of a connection",
-  (thrown) => expect(isDatabaseAway(thrown)).toBe(false),
+  (thrown) => expect(isDatabaseUnavailable(thrown)).toBe(false),
 );

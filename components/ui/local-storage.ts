@@ -4,11 +4,11 @@ import { useCallback, useMemo, useSyncExternalStore } from "react";
 // Small values that survive a reload: localStorage, shared by every component and tab with the same
 // key.
 // Without storage (private windows, full disks) the value lives as long as the page.
-const kept = new Map<string, string>();
+const fallback = new Map<string, string>();
 const listeners = new Set<() => void>();
 
 function readRaw(key: string): string | null {
-  const value = kept.get(key);
+  const value = fallback.get(key);
   if (value !== undefined) return value;
   try {
     return localStorage.getItem(key);
@@ -18,15 +18,15 @@ function readRaw(key: string): string | null {
 }
 
 /** Null removes the value. */
-export function writeStored(key: string, next: unknown): void {
+export function writeLocalStorage(key: string, next: unknown): void {
   const value = next === null ? null : JSON.stringify(next);
   try {
     if (value === null) localStorage.removeItem(key);
     else localStorage.setItem(key, value);
-    kept.delete(key);
+    fallback.delete(key);
   } catch {
-    if (value === null) kept.delete(key);
-    else kept.set(key, value);
+    if (value === null) fallback.delete(key);
+    else fallback.set(key, value);
   }
   for (const listener of listeners) listener();
 }
@@ -40,7 +40,7 @@ function subscribe(listener: () => void): () => void {
   };
 }
 
-export function readStored(key: string): unknown {
+export function readLocalStorage(key: string): unknown {
   return parse(readRaw(key));
 }
 
@@ -57,13 +57,13 @@ function parse(raw: string | null): unknown {
  * `accept` turns the stored value (null, or an older version's) into a value; writing null removes
  * it.
  */
-export function useStored<T>(key: string, accept: (stored: unknown) => T): [T, (next: T | null) => void] {
+export function useLocalStorage<T>(key: string, accept: (stored: unknown) => T): [T, (next: T | null) => void] {
   const raw = useSyncExternalStore(
     subscribe,
     () => readRaw(key),
     () => null,
   );
   const value = useMemo(() => accept(parse(raw)), [raw, accept]);
-  const set = useCallback((next: T | null) => writeStored(key, next), [key]);
+  const set = useCallback((next: T | null) => writeLocalStorage(key, next), [key]);
   return [value, set];
 }
