@@ -1,4 +1,4 @@
-// Next calls this once, before the first request; server-life.ts takes over from there.
+// Next calls this once, before the first request; server-lifecycle.ts takes over from there.
 export async function register(): Promise<void> {
   if (process.env.NEXT_RUNTIME !== "nodejs") return;
   try {
@@ -7,8 +7,8 @@ export async function register(): Promise<void> {
     claimEnvironment();
     const { installRequestGate } = await import("./lib/request-gate");
     installRequestGate();
-    const { beginServerLife } = await import("./server-life");
-    await beginServerLife();
+    const { startServerLifecycle } = await import("./server-lifecycle");
+    await startServerLifecycle();
   } catch (error) {
     // Next would only log it and answer every request with 500.
     const { terminalSafe } = await import("./lib/logger");

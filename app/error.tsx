@@ -12,7 +12,7 @@ export default function ErrorPage({ error }: { error: Error & { digest?: string 
         Your chats are kept. The server may be starting, or its database may be away for a moment.
       </p>
       {error.digest && <p className="font-mono text-xs text-ink-3">Reference {error.digest}</p>}
-      <Button look="primary" onClick={() => location.reload()} className="mt-2">
+      <Button variant="primary" onClick={() => location.reload()} className="mt-2">
         Try again
       </Button>
     </main>

@@ -49,7 +49,7 @@ export function sessionFailure(request: Request): unknown {
 }
 
 async function configure(request: object | undefined): Promise<NextAuthConfig> {
-  const asked = await headers();
+  const requestHeaders = await headers();
   const noting = async <T>(work: Promise<T>): Promise<T> => {
     try {
       return await work;
@@ -61,7 +61,7 @@ async function configure(request: object | undefined): Promise<NextAuthConfig> {
   return {
     trustHost: true,
     secret: authSecrets(),
-    useSecureCookies: isHttps(asked),
+    useSecureCookies: isHttps(requestHeaders),
     session: { strategy: "jwt", maxAge: sessionSeconds },
     pages: { signIn: "/sign-in" },
     providers: [
@@ -69,7 +69,7 @@ async function configure(request: object | undefined): Promise<NextAuthConfig> {
         id: "guest",
         name: "Guest",
         credentials: {},
-        authorize: () => refusing(() => createGuest(clientAddress(asked))),
+        authorize: () => refusing(() => createGuest(clientAddress(requestHeaders))),
       }),
       Credentials({
         id: "password",
@@ -79,16 +79,17 @@ async function configure(request: object | undefined): Promise<NextAuthConfig> {
           refusing(async () => {
             const parsed = credentials.safeParse(input);
             if (!parsed.success) return null;
-            return findByPassword(parsed.data.email, parsed.data.password, clientAddress(asked));
+            return findByPassword(parsed.data.email, parsed.data.password, clientAddress(requestHeaders));
           }),
       }),
     ],
     callbacks: {
       // Null ends the session.
-      jwt: ({ token, user }) => noting(user?.id ? openInPlace(user.id, asked) : renewSession(token, asked)),
+      jwt: ({ token, user }) =>
+        noting(user?.id ? openInPlace(user.id, requestHeaders) : renewSession(token, requestHeaders)),
     },
     events: {
-      signOut: () => noting(endSessionOf(asked)),
+      signOut: () => noting(endSessionOf(requestHeaders)),
     },
     logger: {
       // A wrong password is an answer, not an error.
@@ -101,8 +102,8 @@ async function configure(request: object | undefined): Promise<NextAuthConfig> {
   };
 }
 
-async function endSessionOf(asked: Headers): Promise<void> {
-  const caller = await findCallerByCookie(asked);
+async function endSessionOf(requestHeaders: Headers): Promise<void> {
+  const caller = await findCallerByCookie(requestHeaders);
   if (caller) await endOwnSession(caller);
 }
 
@@ -127,9 +128,9 @@ export async function setSession(claims: SessionClaims | null): Promise<void> {
   (await cookies()).set(await sessionCookie(await headers(), claims));
 }
 
-async function openInPlace(userId: string, asked: Headers): Promise<SessionClaims | null> {
-  const claims = await openSession(userId, asked);
-  await endSessionOf(asked);
+async function openInPlace(userId: string, requestHeaders: Headers): Promise<SessionClaims | null> {
+  const claims = await openSession(userId, requestHeaders);
+  await endSessionOf(requestHeaders);
   return claims;
 }
 

@@ -16,7 +16,7 @@ export async function replacePassword(id: string, passwordHash: string): Promise
  * server does not delete now, the sweep of idle guests does (lib/chats/sweep.ts). Returns the
  * running turns.
  */
-export async function abandonAccount(id: string): Promise<string[]> {
+export async function detachAccount(id: string): Promise<string[]> {
   return pool().sql.begin(async (sql) => {
     await sql`
       update users set email = null, name = null, password_hash = null, last_seen_at = 'epoch' where id = ${id}`;
@@ -27,6 +27,6 @@ export async function abandonAccount(id: string): Promise<string[]> {
 }
 
 /** Keeps how many tokens the server used per day, but not who used them. */
-export async function forgetUsage(userId: string): Promise<void> {
+export async function anonymizeUsage(userId: string): Promise<void> {
   await pool().sql`update token_usage set user_id = gen_random_uuid() where user_id = ${userId}`;
 }

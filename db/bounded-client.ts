@@ -4,7 +4,7 @@
 // queue here, so that no fast statement queues behind a slow one.
 import "server-only";
 import type { Sql, TransactionSql } from "postgres";
-import { type Connections, connect, answerMs as defaultAnswerMs } from "./connect";
+import { type Connections, connect, answerTimeoutMs as defaultAnswerTimeoutMs } from "./connect";
 
 /** Time for Postgres to accept a cancel request; an unreachable database does not use it. */
 const cancelMs = 500;
@@ -12,13 +12,13 @@ const maxTickMs = 250;
 
 export class BoundedClient {
   readonly #max: number;
-  readonly #answerMs: number;
+  readonly #answerTimeoutMs: number;
   #current: BoundedConnections | null = null;
 
-  /** `answerMs`: how long one statement may go unanswered. The server's own limits are below it. */
-  constructor(max: number, answerMs = defaultAnswerMs) {
+  /** `answerTimeoutMs`: how long one statement may go unanswered. The server's own limits are below it. */
+  constructor(max: number, answerTimeoutMs = defaultAnswerTimeoutMs) {
     this.#max = max;
-    this.#answerMs = answerMs;
+    this.#answerTimeoutMs = answerTimeoutMs;
   }
 
   /**
@@ -32,7 +32,11 @@ export class BoundedClient {
   /** A different object after connections were replaced. */
   get connections(): object & { sql: Sql } {
     if (!this.#current || this.#current.retired)
-      this.#current = new BoundedConnections(connect(this.#max, this.#answerMs), this.#max, this.#answerMs);
+      this.#current = new BoundedConnections(
+        connect(this.#max, this.#answerTimeoutMs),
+        this.#max,
+        this.#answerTimeoutMs,
+      );
     return this.#current;
   }
 
@@ -47,7 +51,7 @@ export class BoundedClient {
 type Cancellable = { canceller?: ((query: unknown) => Promise<void>) | null };
 type Fail = (error: Error) => void;
 /** A statement in flight. */
-type Asked = { sinceMs: number; query: Cancellable | null; fail: Fail };
+type InFlight = { sinceMs: number; query: Cancellable | null; fail: Fail };
 /** Work waiting for a connection. */
 type Waiting = { start(): void; fail: Fail };
 type Begin = (...args: unknown[]) => Promise<unknown>;
@@ -58,22 +62,22 @@ class BoundedConnections {
   retired = false;
   readonly #connections: Connections;
   readonly #max: number;
-  readonly #answerMs: number;
+  readonly #answerTimeoutMs: number;
   readonly #tickMs: number;
   readonly #timer: NodeJS.Timeout;
   /** Oldest first. */
-  readonly #asked = new Set<Asked>();
+  readonly #inFlight = new Set<InFlight>();
   readonly #waiting = new Set<Waiting>();
-  #underWay = 0;
+  #running = 0;
   #silent = false;
   #answeredMs = -Infinity;
   #tickedMs = performance.now();
 
-  constructor(connections: Connections, max: number, answerMs: number) {
+  constructor(connections: Connections, max: number, answerTimeoutMs: number) {
     this.#connections = connections;
     this.#max = max;
-    this.#answerMs = answerMs;
-    this.#tickMs = Math.min(maxTickMs, answerMs / 8);
+    this.#answerTimeoutMs = answerTimeoutMs;
+    this.#tickMs = Math.min(maxTickMs, answerTimeoutMs / 8);
     this.sql = this.#watched(connections.sql, null);
     this.#timer = setInterval(() => this.#tick(), this.#tickMs).unref();
   }
@@ -89,18 +93,18 @@ class BoundedConnections {
     const nowMs = performance.now();
     const late = nowMs - this.#tickedMs > 2 * this.#tickMs;
     this.#tickedMs = nowMs;
-    const [oldest] = this.#asked;
+    const [oldest] = this.#inFlight;
     // After being busy or suspended, the process first reads the answers that have arrived.
     if (!oldest || late) return;
     const quietMs = nowMs - Math.max(oldest.sinceMs, this.#answeredMs);
-    if (quietMs > this.#answerMs) this.#giveAllUp();
-    else if (nowMs - oldest.sinceMs > 2 * this.#answerMs) this.#giveUp(oldest);
+    if (quietMs > this.#answerTimeoutMs) this.#abandonAll();
+    else if (nowMs - oldest.sinceMs > 2 * this.#answerTimeoutMs) this.#abandon(oldest);
   }
 
   /** The whole database is unresponsive. */
-  #giveAllUp(): void {
+  #abandonAll(): void {
     this.#silent = true;
-    for (const asked of this.#asked) cancel(asked);
+    for (const asked of this.#inFlight) cancel(asked);
     this.#retire(cancelMs);
     this.#failAll();
   }
@@ -109,11 +113,11 @@ class BoundedConnections {
    * Other statements get answers, so this one's connection is dead; only the driver knows which
    * connection that is.
    */
-  #giveUp(asked: Asked): void {
+  #abandon(asked: InFlight): void {
     cancel(asked);
-    this.#asked.delete(asked);
+    this.#inFlight.delete(asked);
     asked.fail(noAnswer());
-    this.#retire(this.#answerMs);
+    this.#retire(this.#answerTimeoutMs);
   }
 
   #retire(graceMs: number): void {
@@ -128,8 +132,8 @@ class BoundedConnections {
   }
 
   #failAll(): void {
-    for (const { fail } of [...this.#asked, ...this.#waiting]) fail(noAnswer());
-    this.#asked.clear();
+    for (const { fail } of [...this.#inFlight, ...this.#waiting]) fail(noAnswer());
+    this.#inFlight.clear();
     this.#waiting.clear();
   }
 
@@ -138,20 +142,20 @@ class BoundedConnections {
     return new Promise<T>((resolve, reject) => {
       if (this.#silent) return reject(noAnswer());
       const start = () => {
-        this.#underWay += 1;
-        const over = () => this.#over();
+        this.#running += 1;
+        const over = () => this.#release();
         const done = work(reject);
         done.then(resolve, reject);
         done.then(over, over);
       };
-      if (this.#underWay < this.#max) return start();
+      if (this.#running < this.#max) return start();
       const waiting = { start, fail: reject };
       this.#waiting.add(waiting);
     });
   }
 
-  #over(): void {
-    this.#underWay -= 1;
+  #release(): void {
+    this.#running -= 1;
     const [next] = this.#waiting;
     if (!next) return;
     this.#waiting.delete(next);
@@ -159,11 +163,11 @@ class BoundedConnections {
   }
 
   /** Returns the callback for the answer. */
-  #ask(query: Cancellable | null, fail: Fail): () => void {
+  #track(query: Cancellable | null, fail: Fail): () => void {
     const asked = { sinceMs: performance.now(), query, fail };
-    this.#asked.add(asked);
+    this.#inFlight.add(asked);
     return () => {
-      if (this.#asked.delete(asked)) this.#answeredMs = performance.now();
+      if (this.#inFlight.delete(asked)) this.#answeredMs = performance.now();
     };
   }
 
@@ -195,7 +199,7 @@ class BoundedConnections {
     if (!then) return query;
     const send = (fail: Fail) =>
       new Promise<unknown>((resolve, reject) => {
-        const answered = this.#ask(statement, (error) => {
+        const answered = this.#track(statement, (error) => {
           reject(error);
           fail(error);
         });
@@ -215,7 +219,7 @@ class BoundedConnections {
 
   /** BEGIN and COMMIT are statements that only the driver sees. */
   async #transaction(begin: Begin, args: unknown[], fail: Fail): Promise<unknown> {
-    let answered = this.#ask(null, fail);
+    let answered = this.#track(null, fail);
     const work = args.pop() as (sql: TransactionSql) => Promise<unknown>;
     try {
       return await begin(...args, async (sql: TransactionSql) => {
@@ -223,7 +227,7 @@ class BoundedConnections {
         try {
           return await work(this.#watched(sql, fail));
         } finally {
-          answered = this.#ask(null, fail);
+          answered = this.#track(null, fail);
         }
       });
     } finally {
@@ -233,7 +237,7 @@ class BoundedConnections {
 }
 
 /** Otherwise the statement would keep a backend and its locks with nobody waiting. */
-function cancel({ query }: Asked): void {
+function cancel({ query }: InFlight): void {
   // The rejection of the driver's own `cancel` cannot be caught.
   query?.canceller?.(query).catch(() => {});
 }

@@ -7,7 +7,7 @@ import { type SQL, sql } from "drizzle-orm";
 export type Ceilings = { [what in "chats" | "tokens" | "documents" | "bytes"]?: number | undefined };
 
 /** Raises RV001 above a ceiling. Run it last in a transaction that adds, to keep the lock short. */
-export function requireRoom(userId: string, { chats, tokens, documents, bytes }: Ceilings): SQL {
+export function requireCapacity(userId: string, { chats, tokens, documents, bytes }: Ceilings): SQL {
   return sql`select require_room(
     ${userId}::uuid, ${chats ?? null}::int, ${tokens ?? null}::int, ${documents ?? null}::int, ${bytes ?? null}::bigint, 0
   )`;

@@ -102,7 +102,7 @@ export async function listChatIds(userId: string, limit: number): Promise<string
 }
 
 /** Chats of stateless calls unused for a day, oldest first. */
-export async function listForgottenChats(limit: number): Promise<{ userId: string; id: string }[]> {
+export async function listExpiredStatelessChats(limit: number): Promise<{ userId: string; id: string }[]> {
   // Not a parameter: the partial index on unlisted chats would not serve it.
   const forgotten = and(sql`not ${chats.listed}`, sql`${chats.updatedAt} < now() - interval '1 day'`);
   return database()
@@ -123,17 +123,17 @@ export async function deleteChat(userId: string, id: string, onlyTurnId?: string
     // Locked, so that no turn begins between the statements. Its turns come before their messages,
     // in the order of the log's commit, to avoid a deadlock with it.
     const [locked] = await tx.select({ listed: chats.listed }).from(chats).where(chat).for("update");
-    const own = await tx
+    const ownTurn = await tx
       .select({ id: turns.id })
       .from(turns)
       .where(and(eq(turns.userId, userId), eq(turns.chatId, id)))
       .orderBy(turns.id)
       .for("update");
-    if (onlyTurnId && (locked?.listed || own.some((turn) => turn.id !== onlyTurnId))) return false;
+    if (onlyTurnId && (locked?.listed || ownTurn.some((turn) => turn.id !== onlyTurnId))) return false;
     // The chat goes first: without its turns nobody can append to them, so no chunk is left behind.
     const notified = sql`pg_notify(${chatsChannel}, user_id || ' ' || id)`;
     const rows = await tx.delete(chats).where(chat).returning({ id: chats.id, notified });
-    const turnIds = own.map((turn) => turn.id);
+    const turnIds = ownTurn.map((turn) => turn.id);
     if (turnIds.length > 0) await tx.delete(turnChunks).where(inArray(turnChunks.turnId, turnIds));
     return rows.length > 0;
   });

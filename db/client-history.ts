@@ -3,7 +3,7 @@ import "server-only";
 import { pool } from "./client";
 
 /** A stored message without its text. */
-export type KnownMessage = {
+export type StoredIdentity = {
   id: string;
   chatId: string;
   parentId: string | null;
@@ -21,7 +21,7 @@ const maxDecisions = 50;
  * The user's messages with these ids, in any chat, by the requested id. An answer that continued
  * after a decision resolves to its continuation: a stock client keeps the first id.
  */
-export async function listNamed(userId: string, ids: string[]): Promise<Map<string, KnownMessage>> {
+export async function listNamed(userId: string, ids: string[]): Promise<Map<string, StoredIdentity>> {
   const rows = await pool().sql`
     with recursive named as (
       select id as name, 0 as depth, id, chat_id, parent_id, role, turn_id,

@@ -83,8 +83,8 @@ test("silence ends every wait, also of what is queued, again and again; then eve
 });
 
 const clients: BoundedClient[] = [];
-function openClient(max: number, answerMs: number): BoundedClient {
-  const client = new BoundedClient(max, answerMs);
+function openClient(max: number, answerTimeoutMs: number): BoundedClient {
+  const client = new BoundedClient(max, answerTimeoutMs);
   clients.push(client);
   return client;
 }

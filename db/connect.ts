@@ -25,7 +25,7 @@ export function setDatabaseTraits(traits: Traits): void {
 }
 
 /** How long a request waits before the database counts as unresponsive. */
-export const answerMs = 4_500;
+export const answerTimeoutMs = 4_500;
 
 /** A client in a transaction waits only for the database; a longer pause means it is suspended. */
 const idleInTransactionMs = 5_000;
@@ -33,15 +33,15 @@ const idleInTransactionMs = 5_000;
 const checkClientMs = 1_000;
 
 /**
- * The limits that Postgres enforces for a client that waits `answerMs`. They expire before the
+ * The limits that Postgres enforces for a client that waits `answerTimeoutMs`. They expire before the
  * client gives up, so a connection that is quiet for longer is dead, never slow, and no statement
  * keeps running without a waiter.
  */
-export function serverLimits(answerMs: number, { detectsLostClients }: Traits = databaseTraits()) {
+export function serverLimits(answerTimeoutMs: number, { detectsLostClients }: Traits = databaseTraits()) {
   return {
-    statement_timeout: Math.round(0.85 * answerMs),
+    statement_timeout: Math.round(0.85 * answerTimeoutMs),
     // Shorter, so that a statement blocked by a lock reports the lock.
-    lock_timeout: Math.round(0.6 * answerMs),
+    lock_timeout: Math.round(0.6 * answerTimeoutMs),
     idle_in_transaction_session_timeout: idleInTransactionMs,
     ...(detectsLostClients && { client_connection_check_interval: checkClientMs }),
   };
@@ -73,7 +73,7 @@ function passAsText({ options }: postgres.Sql): void {
  * At most `max` connections, opened on demand, with the limits of a client that waits `waitMs`. The
  * caller ends or destroys them.
  */
-export function connect(max: number, waitMs = answerMs): Connections {
+export function connect(max: number, waitMs = answerTimeoutMs): Connections {
   const url = process.env.DATABASE_URL;
   if (!url) throw new Error("DATABASE_URL is not set. `npm start` sets it for the embedded database.");
   const { pooled } = databaseTraits();

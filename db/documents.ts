@@ -2,7 +2,7 @@
 // samples, which have no owner (db/samples.ts), except samples this user has hidden. lib/retrieval
 // defines passages and scores; here are only rows.
 import { and, count, desc, eq, getTableColumns, inArray, isNull, not, or, type SQL, sql } from "drizzle-orm";
-import { type Ceilings, requireRoom } from "./ceilings";
+import { type Ceilings, requireCapacity } from "./ceilings";
 import { type Database, database, pool, sweep } from "./client";
 import { fairShare } from "./fair-share";
 import { documents } from "./schema";
@@ -28,7 +28,7 @@ export async function insertDocuments(
       .values(added.map((document) => ({ ...document, userId })))
       .returning();
     await insertPassages(tx, userId, parts);
-    await tx.execute(requireRoom(userId, ceilings));
+    await tx.execute(requireCapacity(userId, ceilings));
     return rows;
   };
   return fairShare(userId, () => database().transaction(store));
@@ -142,7 +142,7 @@ export type PassageHit = {
   score: number;
 };
 
-export type PassageQuery = { lexemes: string[]; documentIds?: string[]; leastShare: number; limit: number };
+export type PassageQuery = { lexemes: string[]; documentIds?: string[]; minShare: number; limit: number };
 
 /** A heading names the passage's subject; in the text a word may only be mentioned. */
 const headingBoost = 1.5;
@@ -151,12 +151,12 @@ const headingBoost = 1.5;
  * The passages with at least one of the lexemes, best first, with a score in 0..1: the passage's
  * share of the question's weight, times 0.75 to 1 for frequency and position (ts_rank_cd). A
  * lexeme's weight falls with the number of passages in scope that contain it; one in no passage
- * weighs as much as one in a single passage. Passages with a share below `leastShare` are excluded.
+ * weighs as much as one in a single passage. Passages with a share below `minShare` are excluded.
  */
 export async function searchPassages(userId: string, query: PassageQuery): Promise<PassageHit[]> {
   const quoted = query.lexemes.map(quoteLexeme);
   const documentIds = query.documentIds ? `{${query.documentIds.join(",")}}` : null;
-  const values = [userId, documentIds, quoted.join(" | "), JSON.stringify(quoted), query.leastShare, query.limit];
+  const values = [userId, documentIds, quoted.join(" | "), JSON.stringify(quoted), query.minShare, query.limit];
   // `unsafe` does not prepare: each call is planned for its own values. Only a plan that knows the
   // owner, the documents and the whole question can choose between the word index and the owner
   // index. A prepared statement switches to a generic plan at its sixth call, which is four times
@@ -164,7 +164,7 @@ export async function searchPassages(userId: string, query: PassageQuery): Promi
   return fairShare(userId, () => pool().sql.unsafe<PassageHit[]>(passageStatement, values));
 }
 
-const ownPassages = "user_id = $1::uuid and ($2::uuid[] is null or document_id = any($2::uuid[]))";
+const userPassages = "user_id = $1::uuid and ($2::uuid[] is null or document_id = any($2::uuid[]))";
 /** Two scans rather than one with `or`: each has its own index, and samples are few. */
 const samplePassages = "user_id is null and document_id = any(array(select id from samples))";
 const matching = "select id, tsv, ts_rank_cd(tsv, $3::tsquery, 33) as rank from passages where tsv @@ $3::tsquery and";
@@ -175,9 +175,9 @@ const passageStatement = `
       select from hidden_samples where hidden_samples.user_id = $1::uuid and hidden_samples.filename = documents.filename
     )
   ),
-  hits as materialized (${matching} ${ownPassages} union all ${matching} ${samplePassages}),
+  hits as materialized (${matching} ${userPassages} union all ${matching} ${samplePassages}),
   total as (
-    select ((select count(*) from passages where ${ownPassages}) + (select count(*) from passages where ${samplePassages}))::float8 as n
+    select ((select count(*) from passages where ${userPassages}) + (select count(*) from passages where ${samplePassages}))::float8 as n
   ),
   lexemes as materialized (
     select value::tsquery as lexeme, (value || ':A')::tsquery as in_heading, ordinality as number

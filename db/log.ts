@@ -296,7 +296,7 @@ export async function pruneChunks(keepMs: number, limit: number): Promise<number
  * Drops the prompts of turns pruned by older versions, in id order. Returns the last id examined,
  * null at the end.
  */
-export async function forgetPrompts(afterTurnId: string, limit: number): Promise<string | null> {
+export async function deletePrompts(afterTurnId: string, limit: number): Promise<string | null> {
   const rows = await sweep(
     (sql) => sql`
     with page as (

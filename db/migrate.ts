@@ -8,7 +8,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
 import { expectPooler } from "./client";
-import { answerMs, serverLimits, setDatabaseTraits } from "./connect";
+import { answerTimeoutMs, serverLimits, setDatabaseTraits } from "./connect";
 
 const migrationsFolder = path.join(process.cwd(), "db/migrations");
 /**
@@ -117,7 +117,7 @@ async function detectsLostClients(sql: postgres.Sql): Promise<boolean> {
  * Existing settings stay. Applies to connections that the pooler opens from then on.
  */
 async function limitRole(sql: postgres.Sql): Promise<void> {
-  for (const [name, value] of Object.entries(serverLimits(answerMs)))
+  for (const [name, value] of Object.entries(serverLimits(answerTimeoutMs)))
     await sql.unsafe(`do $$ begin
       if current_setting('${name}') = '0' then
         execute format('alter role %I in database %I set ${name} = ${value}', current_user, current_database());
@@ -129,7 +129,7 @@ async function limitRole(sql: postgres.Sql): Promise<void> {
 function withoutLimits(sql: postgres.Sql): postgres.Sql {
   const begin = (work: (tx: postgres.TransactionSql) => Promise<unknown>) =>
     sql.begin(async (tx) => {
-      for (const name of Object.keys(serverLimits(answerMs))) await tx`select set_config(${name}, '0', true)`;
+      for (const name of Object.keys(serverLimits(answerTimeoutMs))) await tx`select set_config(${name}, '0', true)`;
       return work(tx);
     });
   return new Proxy(sql, { get: (target, name) => (name === "begin" ? begin : Reflect.get(target, name)) });

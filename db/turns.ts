@@ -204,7 +204,7 @@ export async function findRunningTurn(userId: string, chatId: string): Promise<T
 }
 
 /** The running turn with this fingerprint, in any chat; of several the newest. */
-export async function findRunningTwin(userId: string, fingerprint: string): Promise<TurnRow | null> {
+export async function findRunningDuplicate(userId: string, fingerprint: string): Promise<TurnRow | null> {
   const [row] = await database()
     .select(turnColumns)
     .from(turns)

@@ -2,7 +2,7 @@
 import "server-only";
 import { and, desc, eq, getTableColumns, gt, isNull, or, sql } from "drizzle-orm";
 import type { Row } from "postgres";
-import { requireRoom } from "./ceilings";
+import { requireCapacity } from "./ceilings";
 import { type Database, database, pool, type Statements, sweep } from "./client";
 import { tokens, users } from "./schema";
 
@@ -102,7 +102,7 @@ export async function insertToken(
       .insert(tokens)
       .values({ ...token, parentId, expiresAt })
       .returning();
-    await tx.execute(requireRoom(token.userId, { tokens: maxTokens }));
+    await tx.execute(requireCapacity(token.userId, { tokens: maxTokens }));
     return row ?? null;
   });
 }

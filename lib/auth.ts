@@ -8,7 +8,7 @@ import { clientAddress } from "./client-address";
 import { env } from "./env";
 import { AppError } from "./errors";
 import { requireSameOrigin } from "./http";
-import { type Cost, requireLeft } from "./limits";
+import { type Cost, requireRemaining } from "./limits";
 import { admit } from "./route-costs";
 
 export type User = {
@@ -67,7 +67,7 @@ export async function requireAdmin(request: Request): Promise<User> {
 export async function requireCaller(request: Request, cost?: Cost): Promise<Caller> {
   const known = callers.get(request);
   if (known) return known;
-  requireLeft(["request"], { address: clientAddress(request.headers) });
+  requireRemaining(["request"], { address: clientAddress(request.headers) });
   const caller = await findCaller(request);
   await admit(request, caller?.user, cost);
   if (!caller) throw new AppError("unauthorized", "Sign in, or send a valid token as `Authorization: Bearer …`.");

@@ -47,11 +47,11 @@ export function preflight(request: Request): Response {
   response.headers.set("Access-Control-Allow-Methods", methods);
   // Client libraries add harmless headers of their own. Forwarded headers are not harmless: the
   // same-origin check derives this server's name from one (lib/http.ts), so no page may send them.
-  const asked = (request.headers.get("access-control-request-headers") ?? "")
+  const requested = (request.headers.get("access-control-request-headers") ?? "")
     .split(",")
     .map((name) => name.trim())
     .filter((name) => name !== "" && !/^(x-forwarded-|forwarded$)/i.test(name));
-  response.headers.set("Access-Control-Allow-Headers", [headers, ...asked].join(", "));
+  response.headers.set("Access-Control-Allow-Headers", [headers, ...requested].join(", "));
   response.headers.set("Access-Control-Max-Age", String(maxAgeSeconds));
   return response;
 }

@@ -3,9 +3,9 @@
 // configuration.
 import { z } from "zod";
 
-/** `least`: a smaller value would break the server, so it is a mistake. */
-const milliseconds = (fallback: number, least: number) =>
-  z.coerce.number().int().min(least, `must be at least ${least} (milliseconds)`).max(3_600_000).default(fallback);
+/** `min`: a smaller value would break the server, so it is a mistake. */
+const milliseconds = (fallback: number, min: number) =>
+  z.coerce.number().int().min(min, `must be at least ${min} (milliseconds)`).max(3_600_000).default(fallback);
 /** Behind a proxy it takes a few health checks until requests stop arriving. */
 const proxyDelayMs = 2_000;
 const count = (fallback: number) => z.coerce.number().int().positive().max(1_000_000_000).default(fallback);

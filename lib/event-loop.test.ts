@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from "vitest";
-import { beginWork, watchEventLoop } from "./event-loop";
+import { trackWork, watchEventLoop } from "./event-loop";
 import { logger } from "./logger";
 
 afterEach(() => vi.restoreAllMocks());
@@ -8,8 +8,8 @@ it("I23: tells how long the event loop was held, and what ran meanwhile", async 
   const warn = vi.spyOn(logger, "warn").mockImplementation(() => {});
   const stop = watchEventLoop();
   try {
-    beginWork("POST /api/documents");
-    const end = beginWork("GET /reference");
+    trackWork("POST /api/documents");
+    const end = trackWork("GET /reference");
     // Repeated, because the watch itself may not have started the first time.
     await vi.waitFor(
       () => {

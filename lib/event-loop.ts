@@ -21,7 +21,7 @@ const shared = globalThis as { [key]?: Set<Work> };
  * Names work that begins now; call the result when it ends. For the log only: cheap, and nothing
  * waits for it.
  */
-export function beginWork(what: string): () => void {
+export function trackWork(what: string): () => void {
   shared[key] ??= new Set();
   const work: Work = { what, endedMs: null };
   shared[key].add(work);

@@ -4,7 +4,7 @@
 import { v4 as uuidv4 } from "uuid";
 import type { z } from "zod";
 import { storageFull } from "./ceilings";
-import { isDatabaseAway, isOverDatabaseLimit, isQueueFull, isUnstorableText } from "./database-away";
+import { isDatabaseTimeout, isDatabaseUnavailable, isQueueFull, isUnstorableText } from "./database-unavailable";
 import { AppError } from "./errors";
 import { isTooDeep, maxJsonDepth } from "./json-depth";
 import { logger } from "./logger";
@@ -65,11 +65,11 @@ function errorResponse(error: AppError, requestId: string, { errorBody, statusOf
   return Response.json(errorBody({ ...refusal, status }), { status, headers });
 }
 
-const away = [
+const databaseUnavailable = [
   "request refused, database away",
   "The database cannot be reached. Nothing was lost; try again in a moment.",
 ];
-const tooSlow = [
+const databaseTimeout = [
   "request refused, a statement took too long",
   "The database took too long over this request, so it was cancelled. Nothing was lost; try again in a moment, or ask for less.",
 ] as const;
@@ -77,8 +77,8 @@ const tooSlow = [
 function toAppError(error: unknown, request: Request, requestId: string): AppError {
   if (AppError.is(error)) return error;
   const path = new URL(request.url).pathname;
-  if (isDatabaseAway(error)) {
-    const [reason, sentence] = isOverDatabaseLimit(error) ? tooSlow : away;
+  if (isDatabaseUnavailable(error)) {
+    const [reason, sentence] = isDatabaseTimeout(error) ? databaseTimeout : databaseUnavailable;
     logger.warn({ err: error, requestId, path }, reason);
     return new AppError("unavailable", sentence, { cause: error, retryAfter: 2 });
   }

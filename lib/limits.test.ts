@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished } from "vit
 import { closePool, pool } from "@/db/client";
 import { testDatabase } from "@/test/database";
 import { env } from "./env";
-import { type Cost, limits, refund, requireLeft, spend } from "./limits";
+import { type Cost, limits, refund, requireRemaining, spend } from "./limits";
 
 const databaseUrl = testDatabase();
 
@@ -39,7 +39,7 @@ describe("on one server", () => {
   it("allows exactly the limit, one after the other", async () => {
     for (let use = 0; use < limits.turn.user.uses; use++) await spend(["turn"], { user: "ada" });
     await expect(spend(["turn"], { user: "ada" })).rejects.toMatchObject(refusal);
-    expect(() => requireLeft(["turn"], { user: "ada" })).toThrow(expect.objectContaining(refusal));
+    expect(() => requireRemaining(["turn"], { user: "ada" })).toThrow(expect.objectContaining(refusal));
     await spend(["turn"], { user: "bob" });
   });
 

@@ -4,7 +4,7 @@
 // (lib/route-costs.ts) and storage ceilings.
 import { createHash } from "node:crypto";
 import { addUses, deleteExpiredCounters } from "@/db/limits";
-import { isDatabaseAway } from "./database-away";
+import { isDatabaseUnavailable } from "./database-unavailable";
 import { env } from "./env";
 import { AppError } from "./errors";
 import { logger } from "./logger";
@@ -58,7 +58,7 @@ type Counted = { key: string; limit: Limit };
 
 type Counter = {
   /** Reserved in the database and unused; valid until the window ends. */
-  left: number;
+  remaining: number;
   /** Reserved by this server in this window. */
   reserved: number;
   /** End of the window, by this process's clock. */
@@ -68,12 +68,12 @@ type Counter = {
   reserving: Promise<void> | null;
 };
 
-type State = { counters: Map<string, Counter>; sweptMs: number; awayUntilMs: number };
+type State = { counters: Map<string, Counter>; sweptMs: number; unavailableUntilMs: number };
 const key = Symbol.for("rivulet.limits");
 const shared = globalThis as { [key]?: State };
 
 function state(): State {
-  shared[key] ??= { counters: new Map(), sweptMs: performance.now(), awayUntilMs: 0 };
+  shared[key] ??= { counters: new Map(), sweptMs: performance.now(), unavailableUntilMs: 0 };
   return shared[key];
 }
 
@@ -89,7 +89,7 @@ const sweepSize = 10_000;
  * How long counting is suspended after the database did not answer. Requests that need it are
  * refused anyway.
  */
-const awayMs = 5_000;
+const unavailableMs = 5_000;
 
 /**
  * Counts one use against each limit of these costs. Throws rate_limited with the seconds to wait.
@@ -98,23 +98,23 @@ export async function spend(costs: Cost[], who: Caller): Promise<void> {
   const counted = countedFor(costs, who);
   for (;;) {
     requireNoneExhausted(counted);
-    const { counters, awayUntilMs } = state();
+    const { counters, unavailableUntilMs } = state();
     const nowMs = performance.now();
-    const empty = counted.filter(({ key }) => !hasLeft(counters.get(key), nowMs));
+    const empty = counted.filter(({ key }) => !hasRemaining(counters.get(key), nowMs));
     if (empty.length === 0) break;
-    if (nowMs < awayUntilMs) return;
-    await (waitingFor(empty) ?? reserve(empty));
+    if (nowMs < unavailableUntilMs) return;
+    await (pendingReservation(empty) ?? reserve(empty));
   }
-  for (const { key } of counted) counterOf(key).left -= 1;
+  for (const { key } of counted) counterOf(key).remaining -= 1;
 }
 
 /** Returns a use that turned out to cost nothing, for some or all of its limits. */
 export function refund(costs: Cost[], who: Caller, scopes?: Scope[]): void {
-  for (const { key } of countedFor(costs, who, scopes)) counterOf(key).left += 1;
+  for (const { key } of countedFor(costs, who, scopes)) counterOf(key).remaining += 1;
 }
 
 /** Refuses a caller whose limits are known to be exhausted, before any query. Counts nothing. */
-export function requireLeft(costs: Cost[], who: Caller): void {
+export function requireRemaining(costs: Cost[], who: Caller): void {
   requireNoneExhausted(countedFor(costs, who));
 }
 
@@ -122,7 +122,7 @@ function requireNoneExhausted(counted: Counted[]): void {
   const nowMs = performance.now();
   const waitsMs = counted.flatMap(({ key }) => {
     const counter = state().counters.get(key);
-    const exhausted = counter?.exhausted && counter.left < 1 && counter.untilMs > nowMs;
+    const exhausted = counter?.exhausted && counter.remaining < 1 && counter.untilMs > nowMs;
     return exhausted ? [counter.untilMs - nowMs] : [];
   });
   if (waitsMs.length > 0) throw tooMany(Math.max(1, Math.ceil(Math.max(...waitsMs) / 1_000)));
@@ -161,16 +161,16 @@ function idOf(scope: Scope, { user, address, email }: Caller): string | null {
 
 function counterOf(key: string): Counter {
   const { counters } = state();
-  const counter = counters.get(key) ?? { left: 0, reserved: 0, untilMs: 0, exhausted: false, reserving: null };
+  const counter = counters.get(key) ?? { remaining: 0, reserved: 0, untilMs: 0, exhausted: false, reserving: null };
   counters.set(key, counter);
   return counter;
 }
 
-function hasLeft(counter: Counter | undefined, nowMs: number): boolean {
-  return counter !== undefined && counter.left >= 1 && counter.untilMs > nowMs;
+function hasRemaining(counter: Counter | undefined, nowMs: number): boolean {
+  return counter !== undefined && counter.remaining >= 1 && counter.untilMs > nowMs;
 }
 
-function waitingFor(empty: Counted[]): Promise<void> | undefined {
+function pendingReservation(empty: Counted[]): Promise<void> | undefined {
   for (const { key } of empty) {
     const reserving = state().counters.get(key)?.reserving;
     if (reserving) return reserving;
@@ -180,7 +180,7 @@ function waitingFor(empty: Counted[]): Promise<void> | undefined {
 /** Reserves the next uses for all of these in one statement. */
 function reserve(empty: Counted[]): Promise<void> {
   const counters = empty.map(({ key }) => counterOf(key));
-  const reserving = take(empty, counters).finally(() => {
+  const reserving = reserveInDatabase(empty, counters).finally(() => {
     for (const counter of counters) counter.reserving = null;
   });
   for (const counter of counters) counter.reserving = reserving;
@@ -188,33 +188,33 @@ function reserve(empty: Counted[]): Promise<void> {
   return reserving;
 }
 
-async function take(empty: Counted[], counters: Counter[]): Promise<void> {
+async function reserveInDatabase(empty: Counted[], counters: Counter[]): Promise<void> {
   const startMs = performance.now();
-  const wanted = empty.map(({ key, limit }, index) => {
+  const requested = empty.map(({ key, limit }, index) => {
     const { untilMs, reserved } = counters[index] as Counter;
-    const asMuchAgain = untilMs > startMs ? reserved : 0;
-    const uses = Math.max(1, Math.min(asMuchAgain, Math.floor(limit.uses * maxReservedShare)));
+    const doubled = untilMs > startMs ? reserved : 0;
+    const uses = Math.max(1, Math.min(doubled, Math.floor(limit.uses * maxReservedShare)));
     return { key, uses, windowSeconds: limit.seconds };
   });
   try {
-    const counted = new Map((await addUses(wanted)).map((row) => [row.key, row]));
+    const counted = new Map((await addUses(requested)).map((row) => [row.key, row]));
     const nowMs = performance.now();
-    for (const [index, { key, uses }] of wanted.entries()) {
+    for (const [index, { key, uses }] of requested.entries()) {
       const counter = counters[index] as Counter;
       const max = (empty[index] as Counted).limit.uses;
       const row = counted.get(key);
       if (!row) throw new Error(`no counter came back for ${key}`);
       const granted = Math.min(uses, Math.max(0, max - (row.uses - uses)));
       const same = counter.untilMs > nowMs;
-      counter.left = granted + (same ? Math.max(0, counter.left) : 0);
+      counter.remaining = granted + (same ? Math.max(0, counter.remaining) : 0);
       counter.reserved = granted + (same ? counter.reserved : 0);
       counter.untilMs = nowMs + Math.max(1, row.msLeft);
       counter.exhausted = row.uses >= max;
     }
   } catch (error) {
-    if (!isDatabaseAway(error)) throw error;
+    if (!isDatabaseUnavailable(error)) throw error;
     logger.debug({ err: error }, "requests are not counted, database away");
-    state().awayUntilMs = performance.now() + awayMs;
+    state().unavailableUntilMs = performance.now() + unavailableMs;
   }
 }
 
@@ -228,6 +228,6 @@ async function sweep(): Promise<void> {
   try {
     while ((await deleteExpiredCounters(sweepSize)) === sweepSize);
   } catch (error) {
-    if (!isDatabaseAway(error)) logger.error({ err: error }, "old counters were not deleted, will be repeated");
+    if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "old counters were not deleted, will be repeated");
   }
 }

@@ -6,7 +6,7 @@
  * A source waiting for a commit. Both are called once, after `hold` has returned, the longest
  * waiting first, a bounded number per commit.
  */
-export type Waiting = {
+export type HeldText = {
   /** A commit is imminent: data that can be read now may join it. */
   prepare(): void;
   /** The network has been polled once more: forward what has arrived. */
@@ -17,7 +17,7 @@ export type Waiting = {
  * False if the text need not wait: a commit with room for it is imminent, or the log is closed.
  * `waiting` is then dropped.
  */
-export type HoldUntilCommit = (waiting: Waiting) => boolean;
+export type HoldUntilCommit = (waiting: HeldText) => boolean;
 
 // On globalThis because Next bundles each route apart.
 const key = Symbol.for("rivulet.next-commit");

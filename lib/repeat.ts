@@ -1,5 +1,5 @@
 // Periodic background work of a process, never overlapping itself. Does not keep the process alive.
-import { isDatabaseAway } from "./database-away";
+import { isDatabaseUnavailable } from "./database-unavailable";
 import { logger } from "./logger";
 
 /**
@@ -13,7 +13,7 @@ export function repeat(everyMs: number, work: () => Promise<void>, firstMs = eve
     try {
       await work();
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "background work failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "background work failed, will be repeated");
     }
     if (!stopped) timer = setTimeout(round, everyMs).unref();
   };

@@ -7,7 +7,7 @@ import { type IncomingMessage, Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { v4 as uuidv4 } from "uuid";
 import { env } from "./env";
-import { beginWork } from "./event-loop";
+import { trackWork } from "./event-loop";
 import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./hosts";
 import { logger } from "./logger";
 import { trackRequest } from "./requests-in-flight";
@@ -105,20 +105,20 @@ function hostSettings(): HostSettings {
 /** False if the request was answered here. */
 function admit(request: IncomingMessage, response: ServerResponse): boolean {
   const known = hostSettings();
-  if (known.trustedHops === 0) hintAtProxy(request);
+  if (known.trustedHops === 0) warnAboutProxy(request);
   trustForwarded(request.headers, known);
   // Node passes such bytes through, and a log line with the URL would bring them to a terminal.
   request.url = request.url?.replace(/[^\x21-\x7e]/g, (byte) => `%${byte.charCodeAt(0).toString(16).padStart(2, "0")}`);
   completeHeaders(request, response);
-  nameWork(request, response);
+  labelWork(request, response);
   const refusal = refusalOf(request, known);
   if (refusal) refuse(request, response, refusal);
   return !refusal;
 }
 
 /** Until the response head is written: an open stream does not block the event loop. */
-function nameWork({ method = "", url = "" }: IncomingMessage, response: ServerResponse): void {
-  const end = beginWork(routeName(method, url.split("?", 1)[0] ?? ""));
+function labelWork({ method = "", url = "" }: IncomingMessage, response: ServerResponse): void {
+  const end = trackWork(routeName(method, url.split("?", 1)[0] ?? ""));
   const writeHead = response.writeHead;
   response.writeHead = function ended(this: ServerResponse, ...head: unknown[]) {
     end();
@@ -127,15 +127,15 @@ function nameWork({ method = "", url = "" }: IncomingMessage, response: ServerRe
   response.once("close", end);
 }
 
-let hinted = false;
+let warned = false;
 
 /**
  * Behind an untrusted proxy all callers share one address and one limit. Logged once; a client may
  * send the header, too.
  */
-function hintAtProxy({ headers, socket }: IncomingMessage): void {
-  if (hinted || !headers["x-forwarded-for"]) return;
-  hinted = true;
+function warnAboutProxy({ headers, socket }: IncomingMessage): void {
+  if (warned || !headers["x-forwarded-for"]) return;
+  warned = true;
   logger.warn(
     { peer: socket.remoteAddress },
     "X-Forwarded-For is ignored: if a proxy stands in front, set TRUST_PROXY=1, else all its clients share one limit",
@@ -179,9 +179,9 @@ function refusalOf({ method = "", url = "", headers }: IncomingMessage, known: H
 
 /** Next answers an unsupported method with an empty 405. */
 function methodRefusal(method: string, url: string): Refusal | null {
-  const taken = methodsOf(url.split("?", 1)[0] ?? "");
-  if (!taken || taken.includes(method)) return null;
-  const here = taken.join(", ");
+  const allowed = methodsOf(url.split("?", 1)[0] ?? "");
+  if (!allowed || allowed.includes(method)) return null;
+  const here = allowed.join(", ");
   return {
     status: 405,
     code: "method_not_allowed",
@@ -191,14 +191,14 @@ function methodRefusal(method: string, url: string): Refusal | null {
 }
 
 function refuse(request: IncomingMessage, response: ServerResponse, refusal: Refusal): void {
-  const { status, code, message, allow: taken } = refusal;
+  const { status, code, message, allow: allowed } = refusal;
   const requestId = uuidv4();
   const page = request.headers.accept?.includes("text/html");
   const body = page ? `${message}\n` : JSON.stringify({ error: { code, message, requestId } });
   response.writeHead(status, {
     "Content-Type": page ? "text/plain; charset=utf-8" : "application/json",
     "X-Request-Id": requestId,
-    ...(taken && { Allow: taken }),
+    ...(allowed && { Allow: allowed }),
     // The body is unread, so the connection cannot be reused.
     Connection: "close",
   });

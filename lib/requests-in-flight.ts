@@ -36,7 +36,7 @@ export function closeServers(): void {
  * a stalled reader would block shutdown. Resolves to the number of unanswered requests, not
  * counting streams.
  */
-export async function untilAnswered(timeoutMs: number, streamsMs: number): Promise<number> {
+export async function waitForResponses(timeoutMs: number, streamsMs: number): Promise<number> {
   const { responses } = inFlight();
   const startedMs = performance.now();
   for (;;) {

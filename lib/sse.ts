@@ -55,8 +55,8 @@ type OpenStream = {
 
 // One timer for all streams of the process, on globalThis because each route is bundled apart.
 const key = Symbol.for("rivulet.heartbeats");
-type Heart = { streams: Set<OpenStream>; timer: NodeJS.Timeout | null };
-const shared = globalThis as { [key]?: Heart };
+type HeartbeatState = { streams: Set<OpenStream>; timer: NodeJS.Timeout | null };
+const shared = globalThis as { [key]?: HeartbeatState };
 
 const encoder = new TextEncoder();
 
@@ -110,7 +110,7 @@ export function eventStream({
     start(controller) {
       const heartbeat = encoder.encode(formatComment("heartbeat", layout));
       open = { controller, lastWriteMs: performance.now(), heartbeatMs, heartbeat };
-      heart(heartbeatMs).streams.add(open);
+      heartbeatState(heartbeatMs).streams.add(open);
       const opening = formatComment("open", layout) + (layout === "bare" ? `${retry}\n` : "");
       controller.enqueue(encoder.encode(opening));
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -153,7 +153,7 @@ export function heartbeatCount(): number {
   return shared[key]?.streams.size ?? 0;
 }
 
-function heart(heartbeatMs: number): Heart {
+function heartbeatState(heartbeatMs: number): HeartbeatState {
   shared[key] ??= { streams: new Set(), timer: null };
   const { streams } = shared[key];
   // A heartbeat may be early by one tick, a tenth of the first stream's interval; tests use short

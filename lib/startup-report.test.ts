@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { parseEnv } from "./env";
-import { configurationWarnings, noModelSentence } from "./startup-report";
+import { configurationWarnings, noModelWarning } from "./startup-report";
 
 const ready = { id: "local", ready: true };
 const broken = { id: "gpt-5", ready: false, reason: "OPENAI_API_KEY is not set." };
@@ -13,8 +13,8 @@ it("names each model that cannot be used, and why", () => {
 });
 
 it("says when there is none left", () => {
-  expect(noModelSentence([broken, ready])).toBeNull();
-  expect(noModelSentence([broken])).toBe('no model of MODELS can be used. "gpt-5": OPENAI_API_KEY is not set.');
+  expect(noModelWarning([broken, ready])).toBeNull();
+  expect(noModelWarning([broken])).toBe('no model of MODELS can be used. "gpt-5": OPENAI_API_KEY is not set.');
 });
 
 it("names a timeout that another one makes useless", () => {

@@ -17,7 +17,7 @@ export function configurationWarnings(env: Env, models: Model[]): string[] {
 }
 
 /** Null if some model is usable. */
-export function noModelSentence(models: Model[]): string | null {
+export function noModelWarning(models: Model[]): string | null {
   if (models.some(({ ready }) => ready)) return null;
   const reasons = models.map(({ id, reason }) => `${JSON.stringify(id)}: ${reason}`);
   return `no model of MODELS can be used. ${reasons.join(" ")}`;

@@ -4,7 +4,7 @@
 // Knows nothing of requests or responses.
 import { randomUUID } from "node:crypto";
 import { claimStreams, publishStreams, type StreamGrant, withdrawStreams } from "@/db/open-streams";
-import { isDatabaseAway } from "./database-away";
+import { isDatabaseUnavailable } from "./database-unavailable";
 import { env } from "./env";
 import { AppError } from "./errors";
 import { logger } from "./logger";
@@ -22,7 +22,7 @@ const maxFloor = 8;
 const publishEveryMs = 1_000;
 const defaultRefreshEveryMs = 5_000;
 /** How long to avoid the database after it did not answer. Each server counts alone meanwhile. */
-const awayMs = 5_000;
+const unavailableMs = 5_000;
 /** Each holds an advisory lock until the statement ends. */
 const maxClaims = 100;
 
@@ -45,7 +45,7 @@ export class StreamSlots {
   #claiming = false;
   #withdrawn = false;
   #refreshedMs = Number.NEGATIVE_INFINITY;
-  #awayUntilMs = Number.NEGATIVE_INFINITY;
+  #unavailableUntilMs = Number.NEGATIVE_INFINITY;
 
   constructor(refreshEveryMs = defaultRefreshEveryMs) {
     this.#refreshEveryMs = refreshEveryMs;
@@ -100,7 +100,7 @@ export class StreamSlots {
   }
 
   #countsAlone(): boolean {
-    return this.#withdrawn || performance.now() < this.#awayUntilMs;
+    return this.#withdrawn || performance.now() < this.#unavailableUntilMs;
   }
 
   #claim(holder: Holder): Promise<void> {
@@ -132,12 +132,12 @@ export class StreamSlots {
     try {
       grants = new Map((await claimStreams(this.#serverId, claims, ceiling)).map((grant) => [grant.userId, grant]));
     } catch (error) {
-      if (!isDatabaseAway(error)) {
+      if (!isDatabaseUnavailable(error)) {
         for (const holder of holders) for (const waiter of holder.waiting.splice(0)) waiter.refuse(error);
         return;
       }
       logger.debug({ err: error }, "open streams are counted by this server alone, database away");
-      this.#awayUntilMs = performance.now() + awayMs;
+      this.#unavailableUntilMs = performance.now() + unavailableMs;
     }
     for (const [index, holder] of holders.entries()) {
       const grant = grants?.get(holder.userId);
@@ -180,7 +180,7 @@ export function streamSlots(): StreamSlots {
 }
 
 /** Call once at startup. */
-export function beginPublishingStreams(): void {
+export function startPublishingStreams(): void {
   repeat(publishEveryMs, () => streamSlots().publish());
 }
 

@@ -3,7 +3,7 @@
 // back, and a failure has its status.
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openDoor } from "@/app/dialect-door";
+import { handleDialect } from "@/app/dialect-handler";
 import { createGuest, createToken } from "@/lib/chats/users";
 import { registry } from "@/lib/dialects/registry";
 import { turnLog } from "@/lib/log/turn-log";
@@ -13,7 +13,7 @@ import { type Provider, startProvider } from "./provider";
 
 testDatabase();
 const works: Promise<void>[] = [];
-const door = openDoor(registry, (work) => void works.push(work));
+const handle = handleDialect(registry, (work) => void works.push(work));
 const user = (content: string) => ({ role: "user" as const, content });
 const stop = { finish: "stop" } as const;
 let provider: Provider;
@@ -42,7 +42,7 @@ afterAll(async () => {
 });
 
 function client(): OpenAI {
-  const fetch = (url: string | URL | Request, init?: RequestInit) => door(new Request(url, init));
+  const fetch = (url: string | URL | Request, init?: RequestInit) => handle(new Request(url, init));
   return new OpenAI({ apiKey, maxRetries: 0, baseURL: "http://localhost/v1", fetch });
 }
 
@@ -313,7 +313,7 @@ describe("a failure has its status, also where a stream was asked for", () => {
   });
 
   test("below /v1 nothing answers in another shape", async () => {
-    const answer = await door(new Request("http://localhost/v1/nothing", { method: "POST", body: "{}" }));
+    const answer = await handle(new Request("http://localhost/v1/nothing", { method: "POST", body: "{}" }));
     expect(answer.status).toBe(404);
     expect(await answer.json()).toEqual({
       error: { message: expect.any(String), type: "invalid_request_error", param: null, code: "unknown_url" },

@@ -2,7 +2,7 @@
 // test/fixtures meets the contract and is served by the dialect route, on a real database, with no
 // other change.
 import { afterAll, describe, expect, test } from "vitest";
-import { openDoor } from "@/app/dialect-door";
+import { handleDialect } from "@/app/dialect-handler";
 import { createGuest, createToken } from "@/lib/chats/users";
 import { blocksOf, context, dialectContract, log, turns } from "@/lib/dialects/dialect.contract";
 import { createRegistry, registry } from "@/lib/dialects/registry";
@@ -17,7 +17,7 @@ describe("the contract", () => {
 describe("the door", () => {
   testDatabase();
   const works: Promise<void>[] = [];
-  const door = openDoor(createRegistry([...registry.dialects, lines]), (work) => void works.push(work));
+  const door = handleDialect(createRegistry([...registry.dialects, lines]), (work) => void works.push(work));
   afterAll(async () => {
     await Promise.all(works);
     await turnLog().close(0);

@@ -5,7 +5,7 @@ import path from "node:path";
 import type { ClientDialect } from "@/lib/client/client-dialect";
 import { clientDialects, type DialectName } from "@/lib/client/dialects";
 import { type Exchange, json } from "@/lib/client/scripted-server";
-import type { TurnRoute } from "@/lib/dialects/contract";
+import type { TurnRoute } from "@/lib/dialects/dialect";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { registry } from "@/lib/dialects/registry";
 import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
@@ -44,10 +44,10 @@ export function speak({ name, turn, breaks = () => false }: Script): (exchange: 
   const client: ClientDialect = clientDialects[name];
   const asked = { ...question, key: "key-0001", userId: "user-0001" };
   const logged: LoggedChunk[] = turn.map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
-  const wholePath = client.whole?.ask(asked).path;
+  const wholePath = client.fullResponse?.ask(asked).path;
   const route = dialect.routes.find(
     (each): each is TurnRoute =>
-      each.kind === "turn" && each.whole !== undefined && registry.match(wholePath ?? "")?.route === each,
+      each.kind === "turn" && each.fullResponse !== undefined && registry.match(wholePath ?? "")?.route === each,
   );
   // Remembered for the turn.
   let view = context.view;
@@ -70,7 +70,7 @@ export function speak({ name, turn, breaks = () => false }: Script): (exchange: 
     if (asks === `/api/turns/${context.turnId}` && method === "GET") return void state(exchange, turn);
     if (asks === `/api/chats/${context.chatId}/messages`) return void messages(exchange, turn);
     const wantsWhole = method === "POST" && asks === wholePath && !/"stream":true/.test(body);
-    if (wantsWhole && route?.whole) return void whole(exchange, turn, route, dialect.failure);
+    if (wantsWhole && route?.fullResponse) return void whole(exchange, turn, route, dialect.failure);
     if (method === "POST" && name === "text") return stream(exchange, registry.find("ai-sdk") ?? dialect);
     stream(exchange);
   };
@@ -103,8 +103,8 @@ async function whole(
 ): Promise<void> {
   const { message, metadata } = await metadataOf(turn);
   const head = { "X-Turn-Id": context.turnId, "X-Chat-Id": context.chatId };
-  const answer = { context, message, metadata } as Parameters<NonNullable<TurnRoute["whole"]>>[0];
-  if (!metadata.error) return json(exchange, 200, route.whole?.(answer), head);
+  const answer = { context, message, metadata } as Parameters<NonNullable<TurnRoute["fullResponse"]>>[0];
+  if (!metadata.error) return json(exchange, 200, route.fullResponse?.(answer), head);
   const { code, message: sentence } = metadata.error;
   json(exchange, 502, failure?.({ status: 502, code, message: sentence, requestId: "r" }), head);
 }

@@ -9,7 +9,7 @@ import { citations } from "@/components/chat/citation-marks";
 import { undeclaredHost } from "@/components/chat/claimed-host";
 import { visibleTexts } from "@/components/chat/visible-texts";
 import { titleOf } from "@/lib/chats/store-send";
-import { Line } from "@/lib/client/line";
+import { StreamConnection } from "@/lib/client/stream-connection";
 import { batchEncoder } from "@/lib/dialects/encode";
 import { promptOf } from "@/lib/dialects/openai-prompt";
 import { registry } from "@/lib/dialects/registry";
@@ -28,8 +28,8 @@ import type { LoggedChunk, Source, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 import { compactChunks } from "@/lib/turn/merge";
-import { quotePassages } from "@/lib/turn/passages";
-import { shortenResults } from "@/lib/turn/prompt-size";
+import { truncateToolResults } from "@/lib/turn/prompt-size";
+import { quotePassages } from "@/lib/turn/quote-passages";
 import { modelSteps, StepsEnd } from "@/lib/turn/steps";
 import { contentWords, sentences, withoutMarkup } from "@/lib/words";
 import { context } from "./dialect-server";
@@ -163,7 +163,7 @@ function unread(error: unknown): void {
 }
 
 function lineOf(reads: Iterable<string>): Promise<void> {
-  const line = new Line({
+  const line = new StreamConnection({
     signal: new AbortController().signal,
     firstByteMs: 60_000,
     silenceMs: 60_000,
@@ -232,7 +232,7 @@ const passes: Record<string, (text: string) => unknown> = {
   "readForm, no form": (text) => refused(readForm(post(`--x\r\n${text}`, "multipart/form-data; boundary=x"), 1e8)),
   "a stream's events in the browser": (text) => lineOf(pieces(text, 1_000)),
   countTokens: (text) => countTokens(text + counted++),
-  "a tool's result, shortened": (text) => shortenResults([toolResult(text)]),
+  "a tool's result, shortened": (text) => truncateToolResults([toolResult(text)]),
   visibleText,
   piecesOf: (text) => piecesOf(text),
   visibleLine,

@@ -1,5 +1,5 @@
 // Text answers as real servers stream them (named in docs/providers.md), and their meaning.
-import { brokenOff } from "@/lib/models/answer-events";
+import { truncatedReason } from "@/lib/models/answer-events";
 import { type Answer, chunk, done, frame, hello, type Meaning, stop, usage } from "./provider-answers";
 
 const good: Partial<Meaning> = { text: "Hello world.", finish: "stop", failed: null };
@@ -89,9 +89,9 @@ export const textAnswers: Answer[] = [
   ["an answer that is cut off by its length", hello + chunk({}, "max_tokens") + done, { finish: "length" }],
   ["an answer that is filtered", hello + chunk({}, "SAFETY") + done, { finish: "content_filter" }],
   ["an end that nobody knows", hello + chunk({}, "odd") + done, { finish: "odd" }],
-  ["nothing but the end of the connection", hello, { text: "Hello world.", finish: brokenOff, failed: null }],
-  ["an empty reason and the end of the connection", chunk({ content: "Hello " }, ""), { finish: brokenOff }],
-  ["[DONE] and nothing else", done, { finish: brokenOff }],
+  ["nothing but the end of the connection", hello, { text: "Hello world.", finish: truncatedReason, failed: null }],
+  ["an empty reason and the end of the connection", chunk({ content: "Hello " }, ""), { finish: truncatedReason }],
+  ["[DONE] and nothing else", done, { finish: truncatedReason }],
   [
     "pages that are cited",
     hello +
@@ -236,16 +236,16 @@ export const textAnswers: Answer[] = [
   [
     "a server that gave up",
     hello + chunk({}, "insufficient_system_resource") + done,
-    { finish: brokenOff, failed: null },
+    { finish: truncatedReason, failed: null },
   ],
-  ["an aborted answer", hello + chunk({}, "abort") + done, { finish: brokenOff, failed: null }],
+  ["an aborted answer", hello + chunk({}, "abort") + done, { finish: truncatedReason, failed: null }],
   [
     "a call that was lost",
     chunk({}, "function_call_filter: MALFORMED_FUNCTION_CALL") + done,
-    { finish: brokenOff, failed: null },
+    { finish: truncatedReason, failed: null },
   ],
   ["calls that never came", hello + chunk({}, "tool_calls") + done, good],
-  ["calls that never came, and no word", chunk({}, "tool_calls") + done, { finish: brokenOff }],
+  ["calls that never came, and no word", chunk({}, "tool_calls") + done, { finish: truncatedReason }],
   ["an empty error", chunk({ content: "Hello world." }, null, { error: {} }) + stop + done, good],
   // Events.
   ["a byte order mark", `\ufeff${hello}${stop}`, good],

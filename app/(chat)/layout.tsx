@@ -8,7 +8,7 @@ import { DocumentsProvider } from "@/components/documents/documents";
 import { listChats } from "@/lib/chats/chats";
 import { defaultModelId, listModels } from "@/lib/models/catalogue";
 
-async function leave() {
+async function signOutAndRedirect() {
   "use server";
   await signOut();
   redirect("/sign-in");
@@ -23,7 +23,7 @@ export default async function ChatLayout({ children }: { children: ReactNode }) 
     <SessionProvider user={user} models={models} defaultModel={defaultModelId()}>
       <ChatsProvider first={first}>
         <DocumentsProvider>
-          <Shell signOut={leave}>{children}</Shell>
+          <Shell signOut={signOutAndRedirect}>{children}</Shell>
         </DocumentsProvider>
       </ChatsProvider>
     </SessionProvider>

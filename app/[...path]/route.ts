@@ -1,13 +1,13 @@
 // Catch-all for paths that are neither a page nor a native endpoint: dialect routes, otherwise 404.
-import { openDoor } from "@/app/dialect-door";
+import { handleDialect } from "@/app/dialect-handler";
 import { keepAlive } from "@/app/keep-alive";
 import { preflight } from "@/lib/cors";
 import { registry } from "@/lib/dialects/registry";
 
 export const maxDuration = 300;
 
-const open = openDoor(registry, keepAlive);
+const handle = handleDialect(registry, keepAlive);
 // Next passes a second argument to handlers.
-const door = (request: Request) => open(request);
+const handler = (request: Request) => handle(request);
 
-export { door as DELETE, door as GET, door as PATCH, door as POST, door as PUT, preflight as OPTIONS };
+export { handler as DELETE, handler as GET, handler as PATCH, handler as POST, handler as PUT, preflight as OPTIONS };

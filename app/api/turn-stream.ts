@@ -1,13 +1,13 @@
 // Output of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { v4 as uuidv4 } from "uuid";
-import { followTurn, type Turn } from "@/lib/chats/follow";
-import { gathered, gatherMsOf } from "@/lib/chats/gather";
-import { loadTurnContext } from "@/lib/chats/turn-context";
+import { followTurn, type Turn } from "@/lib/chats/follow-turn";
+import { gatherDeltas, gatherMsOf } from "@/lib/chats/gather";
+import { loadTurnContext } from "@/lib/chats/load-turn-context";
 import { untilContent } from "@/lib/chats/until-content";
 import type { ClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
-import type { Dialect, Pacing } from "@/lib/dialects/contract";
+import type { Dialect, Pacing } from "@/lib/dialects/dialect";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { writesOf } from "@/lib/dialects/segments";
 import { env } from "@/lib/env";
@@ -59,25 +59,25 @@ export async function turnStream(
   turn: Turn,
   { dialect, cursor = null, compact = false, pacing = {}, contentType, refuses = false }: Options,
 ): Promise<Response> {
-  const context = await loadTurnContext(turn, dialect.knows);
+  const context = await loadTurnContext(turn, dialect.contextScope);
   const gatherMs = dialect === aiSdk ? gatherMsOf(request) : 0;
   // Text the client already received must not be merged with text still to come.
   const fromSeq = gatherMs > 0 ? (cursor?.seq ?? 0) : readFromSeq(dialect, cursor);
   const follower = stream.own(await followTurn(turn, cursor, fromSeq, compact));
-  const flow = gatherMs > 0 ? gathered(follower, gatherMs) : follower;
+  const flow = gatherMs > 0 ? gatherDeltas(follower, gatherMs) : follower;
   const { reader, failure } =
     refuses && dialect.turnFailure ? await untilContent(flow, maxHeartbeatMs - 500) : { reader: flow };
   if (failure) return refusedTurn(dialect, turn, failure);
   const layout: Layout = dialect.bare && !wantsEvents(request) ? "bare" : "standard";
   const encode = batchEncoder(dialect, context, cursor, pacing, layout);
-  let whole = turn.state !== "running";
+  let isComplete = turn.state !== "running";
   let isLast = false;
   const nextBatch = async (): Promise<string[] | null> => {
     for (;;) {
       const batch = await reader.next();
       isLast = batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
-      whole ||= isLast;
-      if (!batch && !whole) throw new BrokenStream("this server stops before the turn has ended");
+      isComplete ||= isLast;
+      if (!batch && !isComplete) throw new BrokenStream("this server stops before the turn has ended");
       const blocks = batch && encode(batch);
       // A batch may hold nothing that this dialect shows.
       if (blocks?.length !== 0) return blocks;

@@ -1,8 +1,8 @@
 // Operations on one answer by its dialect's id.
 import { z } from "zod";
 import type { ZodOpenApiContentObject, ZodOpenApiOperationObject } from "zod-openapi";
-import { answerQuery } from "@/app/answer-door";
-import type { AnswerRoute, Dialect } from "@/lib/dialects/contract";
+import { answerQuery } from "@/app/answer-handler";
+import type { AnswerRoute, Dialect } from "@/lib/dialects/dialect";
 import {
   afterQuery,
   eventStreamContent,
@@ -15,23 +15,23 @@ import {
 } from "./refusals";
 
 export function answerOperations(dialect: Dialect, route: AnswerRoute) {
-  const answer = { "application/json": { schema: route.reads.answer } };
+  const answer = { "application/json": { schema: route.bodies.answer } };
   const shape = { "application/json": { schema: route.shape ?? z.unknown() } };
   const operation = (
     verb: string,
     summary: string,
     content: ZodOpenApiContentObject,
-    more: Omit<ZodOpenApiOperationObject, "responses"> = {},
+    extra: Omit<ZodOpenApiOperationObject, "responses"> = {},
     refused: Refused[] = [401, 404],
   ): ZodOpenApiOperationObject => ({
     operationId: operationId(dialect, verb),
     tags: [dialect.name],
     summary,
     requestParams: parameters(route),
-    ...more,
+    ...extra,
     responses: {
       "200": { description: "Done.", content, ...(content === answer && { headers: turnHeaders }) },
-      ...refusals(refused, dialect.describes?.failure),
+      ...refusals(refused, dialect.description?.failure),
     },
   });
   if (route.kind === "stop") return { post: operation("Stop", "Stop an answer, and get it as it is then", answer) };

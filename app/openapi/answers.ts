@@ -2,7 +2,7 @@
 // of its verb; test/server/openapi.test.ts checks them against the real server's responses.
 import { z } from "zod";
 import type { Chat } from "@/lib/chats/chats";
-import type { describeTurn } from "@/lib/chats/follow";
+import type { describeTurn } from "@/lib/chats/follow-turn";
 import type { Invitation } from "@/lib/chats/invitations";
 import type { Session } from "@/lib/chats/sessions";
 import type { Stopped } from "@/lib/chats/stop";

@@ -1,7 +1,7 @@
 // The operations of every dialect, generated from the registry; a new dialect needs no entry here.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/contract";
+import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnRoute } from "@/lib/dialects/dialect";
 import { answerOperations } from "./answer-operations";
 import { wholeAnswer } from "./example-turn";
 import {
@@ -42,11 +42,11 @@ async function operationsOf(dialect: Dialect, route: Route): Promise<ZodOpenApiP
 
 async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOperationObject> {
   const refused: Refused[] = [400, 401, 403, 404, 409, 413, 422];
-  const failed: Refused[] = dialect.turnFailure ? [502, 504] : route.whole ? [502] : [];
-  const whole = route.whole && {
+  const failed: Refused[] = dialect.turnFailure ? [502, 504] : route.fullResponse ? [502] : [];
+  const whole = route.fullResponse && {
     "application/json": {
       schema: route.answer ?? z.unknown(),
-      examples: { answer: { summary: "The same answer whole", value: route.whole(await wholeAnswer()) } },
+      examples: { answer: { summary: "The same answer whole", value: route.fullResponse(await wholeAnswer()) } },
     },
   };
   return {
@@ -54,10 +54,10 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
     tags: [dialect.name],
     summary: route.streams ? "Ask, and follow the answer" : "Ask, and get the answer whole",
     description: [
-      dialect.describes?.summary,
+      dialect.description?.summary,
       route.streams && whole && "Streamed or whole, as the body's `stream` says.",
       route.streams && "With `Last-Event-ID` it starts nothing and follows, as `GET` does.",
-      route.makesNumbers && "A number that is not in use makes the chat with that number.",
+      route.createsChatByNumber && "A number that is not in use makes the chat with that number.",
     ]
       .filter(Boolean)
       .join(" "),
@@ -82,7 +82,7 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
         content: { ...(route.streams && streams(dialect, route, !route.label)), ...whole },
       },
       ...(route.streams && { "204": { description: nothingLeft } }),
-      ...refusals([...refused, ...failed], dialect.describes?.failure),
+      ...refusals([...refused, ...failed], dialect.description?.failure),
     },
   };
 }
@@ -103,7 +103,7 @@ function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
     responses: {
       "200": { description: "The stream.", headers: turnHeaders, content: streams(dialect, route) },
       "204": { description: nothingLeft },
-      ...refusals([400, 401, ...(route.owner ? [403 as const] : []), 404], dialect.describes?.failure),
+      ...refusals([400, 401, ...(route.owner ? [403 as const] : []), 404], dialect.description?.failure),
     },
   };
 }
@@ -119,7 +119,7 @@ function embed(dialect: Dialect, { body, answer, example }: EmbeddingRoute): Zod
     },
     responses: {
       "200": { description: "The vectors.", content: { "application/json": { schema: answer } } },
-      ...refusals([400, 401, 403, 404, 413], dialect.describes?.failure),
+      ...refusals([400, 401, 403, 404, 413], dialect.description?.failure),
     },
   };
 }
@@ -143,7 +143,7 @@ function list(dialect: Dialect, route: ListRoute): ZodOpenApiOperationObject {
         description: route.kind === "model" ? "The model." : "The list.",
         content: { "application/json": { schema: route.answer ?? z.unknown() } },
       },
-      ...refusals(statuses, dialect.describes?.failure),
+      ...refusals(statuses, dialect.description?.failure),
     },
   };
 }

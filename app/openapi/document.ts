@@ -3,7 +3,7 @@
 // operations; dialects describe themselves.
 import { z } from "zod";
 import { createDocument } from "zod-openapi";
-import type { Dialect } from "@/lib/dialects/contract";
+import type { Dialect } from "@/lib/dialects/dialect";
 import { registry } from "@/lib/dialects/registry";
 import { chatEvent, testEvent } from "./answers";
 import { dialectPaths } from "./dialect-operations";
@@ -32,20 +32,20 @@ export type ApiDescription = ReturnType<typeof createDocument>;
 /** Version of the protocol, not of the server. */
 const version = "1.0.0";
 
-let made: Promise<ApiDescription> | undefined;
+let cached: Promise<ApiDescription> | undefined;
 
 /** The description without `servers`, which depends on the request. Built once. */
 export function apiDescription(): Promise<ApiDescription> {
-  made ??= describe(registry.dialects);
-  return made;
+  cached ??= describe(registry.dialects);
+  return cached;
 }
 
-let madeJson: Promise<string> | undefined;
+let cachedJson: Promise<string> | undefined;
 
 /** The description as JSON with this server's address. The shared rest is serialized once. */
 export async function apiDescriptionJson(origin: string): Promise<string> {
-  madeJson ??= apiDescription().then((description) => JSON.stringify(description));
-  return `{"servers":${JSON.stringify([{ url: origin }])},${(await madeJson).slice(1)}`;
+  cachedJson ??= apiDescription().then((description) => JSON.stringify(description));
+  return `{"servers":${JSON.stringify([{ url: origin }])},${(await cachedJson).slice(1)}`;
 }
 
 export async function describe(dialects: readonly Dialect[]): Promise<ApiDescription> {
@@ -60,7 +60,7 @@ export async function describe(dialects: readonly Dialect[]): Promise<ApiDescrip
         description,
         license: { name: "MIT", identifier: "MIT" },
       },
-      tags: [...tags, ...spoken.map(({ name, describes }) => ({ name, description: describes?.summary ?? "" }))],
+      tags: [...tags, ...spoken.map(({ name, description }) => ({ name, description: description?.summary ?? "" }))],
       security: [{ bearer: [] }, { session: [] }],
       paths: { ...nativePaths, ...(await dialectPaths(dialects)) },
       components: {
@@ -86,7 +86,7 @@ export async function describe(dialects: readonly Dialect[]): Promise<ApiDescrip
 
 /** Only transcripts refer to it, so it must be added explicitly. */
 function eventSchema(dialect: Dialect): [string, z.ZodType][] {
-  return dialect.describes ? [[eventName(dialect), dialect.describes.event]] : [];
+  return dialect.description ? [[eventName(dialect), dialect.description.event]] : [];
 }
 
 /** Names the body and error schemas of a dialect; two routes may share a body. */
@@ -94,7 +94,7 @@ function nameSchemas(dialect: Dialect): void {
   const prefix = eventName(dialect).replace(/Event$/, "");
   const bodies = new Set(dialect.routes.flatMap((route) => (route.kind === "turn" ? [route.body] : [])));
   for (const [index, body] of Array.from(bodies).entries()) name(body, `${prefix}Request${index || ""}`);
-  if (dialect.describes?.failure) name(dialect.describes.failure, `${prefix}Error`);
+  if (dialect.description?.failure) name(dialect.description.failure, `${prefix}Error`);
 }
 
 function name(schema: z.ZodType, id: string): void {

@@ -1,6 +1,6 @@
 // The transcripts of the API description: each dialect's encoder renders these chunks.
 
-import type { Dialect } from "@/lib/dialects/contract";
+import type { Dialect } from "@/lib/dialects/dialect";
 import { batchEncoder } from "@/lib/dialects/encode";
 import { isTerminal, sourceChunk, type TurnChunk, type TurnError } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
@@ -70,11 +70,11 @@ const found: TurnChunk[] = [
     data: { ...searching, state: "done", detail: "1 source from 1 document" },
   },
 ];
-const begun: TurnChunk[] = [
+const generateStarted: TurnChunk[] = [
   { type: "data-status", id: "generate", data: { ...generating, state: "active" } },
   { type: "start-step" },
 ];
-const said = (...deltas: string[]): TurnChunk[] => [
+const textChunks = (...deltas: string[]): TurnChunk[] => [
   { type: "text-start", id: "1" },
   ...deltas.map((delta): TurnChunk => ({ type: "text-delta", id: "1", delta })),
 ];
@@ -94,7 +94,7 @@ const overloaded: TurnError = {
 
 function ended(chunks: TurnChunk[], error?: TurnError): TurnChunk[] {
   const open = new OpenParts();
-  for (const chunk of chunks) open.see(chunk);
+  for (const chunk of chunks) open.apply(chunk);
   const metadata = {
     usage: { inputTokens: 24, outputTokens: 14, totalTokens: 38 },
     timing: { firstTokenMs: 120, durationMs: 340, tokensPerSecond: 63.6 },
@@ -107,16 +107,21 @@ function ended(chunks: TurnChunk[], error?: TurnError): TurnChunk[] {
   return [...chunks, ...endTurn(open, { turnId, ...ending })];
 }
 
-const answer = ended([...opening, ...found, ...begun, ...said("A rivulet is ", "a very small river [1].")]);
+const answer = ended([
+  ...opening,
+  ...found,
+  ...generateStarted,
+  ...textChunks("A rivulet is ", "a very small river [1]."),
+]);
 const turns = {
   answer: { summary: "An answer with a source", chunks: answer },
   tool: {
     summary: "An answer that used a tool",
-    chunks: ended([...opening, ...begun, ...toolUsed, ...said("I added ", "“Buy milk”.")]),
+    chunks: ended([...opening, ...generateStarted, ...toolUsed, ...textChunks("I added ", "“Buy milk”.")]),
   },
   failure: {
     summary: "A failure after the first byte",
-    chunks: ended([...opening, ...begun, ...said("A rivulet")], overloaded),
+    chunks: ended([...opening, ...generateStarted, ...textChunks("A rivulet")], overloaded),
   },
 };
 

@@ -36,14 +36,14 @@ const followHeaders = lastEventHeader.extend(gatherHeader.shape);
 export const nativePaths: ZodOpenApiPathsObject = {
   "/api/chat": {
     post: {
-      ...named("Chat", "sendMessage", "Ask, and follow the answer"),
+      ...operation("Chat", "sendMessage", "Ask, and follow the answer"),
       description:
         "Starts a turn and streams it. Stock `useChat` with `DefaultChatTransport` works against it. Without an " +
         "`Idempotency-Key` the message's own id is the key of the send. With a cursor it resumes, and starts nothing.",
       requestParams: { header: idempotencyHeader.extend(followHeaders.shape), query: afterQuery },
       requestBody: body(chatRequest, { message: { id: "my-first-question", ...question } }),
       responses: {
-        "200": streamed({ examples: true }),
+        "200": streamResponse({ examples: true }),
         "204": { description: nothingLeft },
         ...refusals([400, 401, 403, 404, 409, 413, 422]),
       },
@@ -51,13 +51,13 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/chat/{chatId}/stream": {
     get: {
-      ...named("Chat", "followChat", "Follow the chat's answer"),
+      ...operation("Chat", "followChat", "Follow the chat's answer"),
       description: "The live turn from its start, with the text so far joined; with a cursor what comes behind it.",
       requestParams: { path: chatId, header: followHeaders, query: afterQuery },
-      responses: { "200": streamed(), "204": { description: nothingLeft }, ...refusals([400, 401, 404]) },
+      responses: { "200": streamResponse(), "204": { description: nothingLeft }, ...refusals([400, 401, 404]) },
     },
     post: {
-      ...named("Chat", "askNumberedChat", "Ask in a numbered chat, in dialect `rag`"),
+      ...operation("Chat", "askNumberedChat", "Ask in a numbered chat, in dialect `rag`"),
       description:
         "`POST /chat/{sessionId}/stream` below `/api`. `chatId` is the chat's number; `GET` then follows in `rag`.",
       requestParams: { path: chatId, header: idempotencyHeader.extend(lastEventHeader.shape) },
@@ -69,13 +69,13 @@ export const nativePaths: ZodOpenApiPathsObject = {
           content: { "text/event-stream": eventStreamContent(rag), "text/plain": eventStreamContent(rag) },
         },
         "204": { description: nothingLeft },
-        ...refusals([400, 401, 403, 404, 409, 413, 422], rag.describes?.failure),
+        ...refusals([400, 401, 403, 404, 409, 413, 422], rag.description?.failure),
       },
     },
   },
   "/api/chat/{chatId}/stop": {
     post: {
-      ...named("Chat", "stopChat", "Stop the chat's answer"),
+      ...operation("Chat", "stopChat", "Stop the chat's answer"),
       description: "Answers when the turn has ended. May be repeated, from any device.",
       requestParams: { path: chatId },
       responses: json(answers.stopped, [401, 403, 404]),
@@ -83,19 +83,19 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/turns/{turnId}": {
     get: {
-      ...named("Turns", "getTurn", "The state of a turn"),
+      ...operation("Turns", "getTurn", "The state of a turn"),
       requestParams: { path: turnId },
       responses: json(answers.turn, [401, 404]),
     },
     delete: {
-      ...named("Turns", "stopTurn", "Stop a turn"),
+      ...operation("Turns", "stopTurn", "Stop a turn"),
       requestParams: { path: turnId },
       responses: json(answers.stopped, [401, 403, 404]),
     },
   },
   "/api/turns/{turnId}/stream": {
     get: {
-      ...named("Turns", "followTurn", "Follow a turn in any wire format, live or ended"),
+      ...operation("Turns", "followTurn", "Follow a turn in any wire format, live or ended"),
       requestParams: { path: turnId, header: followHeaders, query: dialectQuery.extend(afterQuery.shape) },
       responses: {
         "200": {
@@ -110,37 +110,37 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/chats": {
     get: {
-      ...named("Chats", "listChats", "The chats, pinned first, then by last use"),
+      ...operation("Chats", "listChats", "The chats, pinned first, then by last use"),
       requestParams: { query: chatListQuery },
       responses: json(answers.chatPage, [400, 401]),
     },
     post: {
-      ...named("Chats", "createChat", "Make a chat"),
+      ...operation("Chats", "createChat", "Make a chat"),
       requestBody: body(newChat, { title: "Rivers" }),
       responses: json(answers.chat, [400, 401, 403, 409, 413], "201"),
     },
   },
   "/api/chats/{chatId}": {
     get: {
-      ...named("Chats", "getChat", "One chat"),
+      ...operation("Chats", "getChat", "One chat"),
       requestParams: { path: chatId },
       responses: json(answers.chat, [401, 404]),
     },
     patch: {
-      ...named("Chats", "changeChat", "Rename or pin a chat"),
+      ...operation("Chats", "changeChat", "Rename or pin a chat"),
       requestParams: { path: chatId },
       requestBody: body(chatChange, { title: "Small rivers", pinned: true }),
       responses: json(answers.chat, [400, 401, 403, 404, 413]),
     },
     delete: {
-      ...named("Chats", "deleteChat", "Delete a chat with all it holds"),
+      ...operation("Chats", "deleteChat", "Delete a chat with all it holds"),
       requestParams: { path: chatId },
-      responses: gone([401, 403, 404]),
+      responses: noContent([401, 403, 404]),
     },
   },
   "/api/chats/{chatId}/messages": {
     get: {
-      ...named("Chats", "listMessages", "The messages of a chat, the newest page first"),
+      ...operation("Chats", "listMessages", "The messages of a chat, the newest page first"),
       description: "The branch in view, each page oldest first. A running answer comes with its text so far.",
       requestParams: { path: chatId, query: messageListQuery },
       responses: json(answers.messages, [400, 401, 404]),
@@ -148,7 +148,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/chats/{chatId}/events": {
     get: {
-      ...named("Chats", "watchChat", "Hear of the chat's turns"),
+      ...operation("Chats", "watchChat", "Hear of the chat's turns"),
       description:
         "The chat's latest turn and its state, at once and whenever that changes, whoever began it; follow it with " +
         "`/api/turns/{turnId}/stream`. It ends with the server or the chat, not with a turn: connect again.",
@@ -170,12 +170,12 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/documents": {
     get: {
-      ...named("Documents", "listDocuments", "The documents, newest first"),
+      ...operation("Documents", "listDocuments", "The documents, newest first"),
       requestParams: { query: pageQuery },
       responses: json(answers.documents, [400, 401]),
     },
     post: {
-      ...named("Documents", "uploadDocument", "Upload a document"),
+      ...operation("Documents", "uploadDocument", "Upload a document"),
       requestBody: {
         required: true,
         content: {
@@ -189,27 +189,27 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/documents/{documentId}": {
     get: {
-      ...named("Documents", "getDocument", "One document"),
+      ...operation("Documents", "getDocument", "One document"),
       requestParams: { path: documentId },
       responses: json(answers.document, [401, 404]),
     },
     delete: {
-      ...named("Documents", "deleteDocument", "Delete a document"),
+      ...operation("Documents", "deleteDocument", "Delete a document"),
       requestParams: { path: documentId },
-      responses: gone([401, 403, 404]),
+      responses: noContent([401, 403, 404]),
     },
   },
   "/api/models": {
-    get: { ...named("Models", "listModels", "The catalogue of models"), responses: json(answers.models, [401]) },
+    get: { ...operation("Models", "listModels", "The catalogue of models"), responses: json(answers.models, [401]) },
   },
   "/api/tokens": {
     get: {
-      ...named("Accounts", "listTokens", "The caller's access tokens, newest first"),
+      ...operation("Accounts", "listTokens", "The caller's access tokens, newest first"),
       requestParams: { query: pageQuery },
       responses: json(answers.tokens, [400, 401]),
     },
     post: {
-      ...named("Accounts", "createToken", "Make an access token"),
+      ...operation("Accounts", "createToken", "Make an access token"),
       description: "For the caller; with `email` and `password` for that account; with `guest` for a new guest.",
       security: [{ bearer: [] }, { session: [] }, {}],
       requestBody: {
@@ -233,42 +233,42 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/tokens/{tokenId}": {
     delete: {
-      ...named("Accounts", "revokeToken", "Revoke a token at once"),
+      ...operation("Accounts", "revokeToken", "Revoke a token at once"),
       requestParams: { path: z.object({ tokenId: z.uuid() }) },
-      responses: gone([401, 403, 404]),
+      responses: noContent([401, 403, 404]),
     },
   },
   "/api/sessions": {
     get: {
-      ...named("Accounts", "listSessions", "Where the caller is signed in, the last used first"),
+      ...operation("Accounts", "listSessions", "Where the caller is signed in, the last used first"),
       responses: json(answers.sessions, [401]),
     },
     delete: {
-      ...named("Accounts", "signOutEverywhere", "End all sessions, this one too"),
+      ...operation("Accounts", "signOutEverywhere", "End all sessions, this one too"),
       description: "Access tokens stay. Needs a session: a token is refused.",
-      responses: gone([401, 403]),
+      responses: noContent([401, 403]),
     },
   },
   "/api/sessions/{sessionId}": {
     delete: {
-      ...named("Accounts", "endSession", "Sign one browser out"),
+      ...operation("Accounts", "endSession", "Sign one browser out"),
       description: "Needs a session: a token is refused.",
       requestParams: { path: z.object({ sessionId: z.uuid() }) },
-      responses: gone([401, 403, 404]),
+      responses: noContent([401, 403, 404]),
     },
   },
   "/api/account": {
     delete: {
-      ...named("Accounts", "deleteAccount", "Delete the account with everything it holds"),
+      ...operation("Accounts", "deleteAccount", "Delete the account with everything it holds"),
       description:
         "Proved by the password; for a guest by the session and `confirm`. Running answers are stopped. It cannot be undone.",
       requestBody: body(accountDeletion, { password: "correct horse battery staple" }),
-      responses: gone([400, 401, 403, 413, 429]),
+      responses: noContent([400, 401, 403, 413, 429]),
     },
   },
   "/api/account/export": {
     get: {
-      ...named("Accounts", "exportAccount", "Download everything"),
+      ...operation("Accounts", "exportAccount", "Download everything"),
       description:
         "JSON lines, each with a `type`. The last one is of type `end`: without it the download was cut off.",
       responses: {
@@ -282,24 +282,24 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/account/password": {
     post: {
-      ...named("Accounts", "changePassword", "Change the password"),
+      ...operation("Accounts", "changePassword", "Change the password"),
       description:
         "Ends all sessions and revokes all tokens. A browser that asks with its session cookie gets a new one.",
       requestBody: body(passwordChange, {
         currentPassword: "correct horse battery staple",
         newPassword: "another horse and another staple",
       }),
-      responses: gone([400, 401, 403, 413]),
+      responses: noContent([400, 401, 403, 413]),
     },
   },
   "/api/invitations": {
     get: {
-      ...named("Accounts", "listInvitations", "The invitations of this server, newest first"),
+      ...operation("Accounts", "listInvitations", "The invitations of this server, newest first"),
       description: "For administrators.",
       responses: json(answers.invitations, [401, 403]),
     },
     post: {
-      ...named("Accounts", "createInvitation", "Invite somebody"),
+      ...operation("Accounts", "createInvitation", "Invite somebody"),
       description: "For administrators. The link works once.",
       requestBody: body(invitationInput, { email: "grace@example.com", expiresInDays: 3 }),
       responses: json(answers.newInvitation, [400, 401, 403, 413, 429], "201"),
@@ -307,15 +307,15 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/invitations/{invitationId}": {
     delete: {
-      ...named("Accounts", "revokeInvitation", "Revoke an invitation at once"),
+      ...operation("Accounts", "revokeInvitation", "Revoke an invitation at once"),
       description: "For administrators.",
       requestParams: { path: z.object({ invitationId: z.uuid() }) },
-      responses: gone([401, 403, 404]),
+      responses: noContent([401, 403, 404]),
     },
   },
   "/api/users": {
     post: {
-      ...named("Accounts", "signUp", "Sign up"),
+      ...operation("Accounts", "signUp", "Sign up"),
       description:
         "A guest who is signed in keeps chats and documents; the sessions and tokens until then end, and a new session begins.",
       ...anyone,
@@ -325,14 +325,14 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/auth/csrf": {
     get: {
-      ...named("Accounts", "getCsrfToken", "For the browser's sign-in: next-auth's CSRF token"),
+      ...operation("Accounts", "getCsrfToken", "For the browser's sign-in: next-auth's CSRF token"),
       ...anyone,
       responses: { "200": { description: "The token.", content: { "application/json": { schema: answers.csrf } } } },
     },
   },
   "/api/auth/session": {
     get: {
-      ...named("Accounts", "getSession", "The session of the cookie, or null"),
+      ...operation("Accounts", "getSession", "The session of the cookie, or null"),
       ...anyone,
       responses: {
         "200": { description: "The session.", content: { "application/json": { schema: answers.session } } },
@@ -341,7 +341,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/auth/callback/password": {
     post: {
-      ...named("Accounts", "signInWithPassword", "Sign a browser in with email and password"),
+      ...operation("Accounts", "signInWithPassword", "Sign a browser in with email and password"),
       description: "Redirects, and sets the session cookie when the password is right. Programs use tokens instead.",
       ...anyone,
       requestBody: {
@@ -356,11 +356,11 @@ export const nativePaths: ZodOpenApiPathsObject = {
     },
   },
   "/api/health": {
-    get: { ...named("Server", "getHealth", "The process is up"), ...anyone, responses: up() },
+    get: { ...operation("Server", "getHealth", "The process is up"), ...anyone, responses: okResponse() },
   },
   "/api/health/stream": {
     get: {
-      ...named("Server", "testStream", "Ten events in a second, to see whether anything on the way buffers"),
+      ...operation("Server", "testStream", "Ten events in a second, to see whether anything on the way buffers"),
       description: "Each tells its place and when it was sent. They must arrive as far apart as they were sent.",
       ...anyone,
       responses: {
@@ -378,18 +378,22 @@ export const nativePaths: ZodOpenApiPathsObject = {
     },
   },
   "/health": {
-    get: { ...named("Server", "getHealthWithCors", "The same, readable by other origins"), ...anyone, responses: up() },
+    get: {
+      ...operation("Server", "getHealthWithCors", "The same, readable by other origins"),
+      ...anyone,
+      responses: okResponse(),
+    },
   },
   "/api/ready": {
     get: {
-      ...named("Server", "getReadiness", "The server takes new turns"),
+      ...operation("Server", "getReadiness", "The server takes new turns"),
       ...anyone,
       responses: json(answers.ok, []),
     },
   },
   "/openapi.json": {
     get: {
-      ...named("Server", "getDescription", "This description"),
+      ...operation("Server", "getDescription", "This description"),
       ...anyone,
       responses: {
         "200": {
@@ -401,7 +405,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
 };
 
-function named(tag: string, operationId: string, summary: string): Omit<ZodOpenApiOperationObject, "responses"> {
+function operation(tag: string, operationId: string, summary: string): Omit<ZodOpenApiOperationObject, "responses"> {
   return { tags: [tag], operationId, summary };
 }
 
@@ -414,15 +418,15 @@ function json(schema: z.ZodType, refused: Refused[], status: "200" | "201" = "20
   return { [status]: { description, content: { "application/json": { schema } } }, ...refusals(refused) };
 }
 
-function gone(refused: Refused[]) {
+function noContent(refused: Refused[]) {
   return { "204": { description: "Gone." }, ...refusals(refused) };
 }
 
-function up() {
+function okResponse() {
   return { "200": { description: "Up.", content: { "application/json": { schema: answers.ok } } } };
 }
 
-function streamed({ examples = false } = {}) {
+function streamResponse({ examples = false } = {}) {
   return {
     description: "The stream.",
     headers: turnHeaders,

@@ -2,7 +2,7 @@
 // responses (§2).
 import { z } from "zod";
 import type { ZodOpenApiMediaTypeObject, ZodOpenApiResponsesObject } from "zod-openapi";
-import type { Dialect, Route } from "@/lib/dialects/contract";
+import type { Dialect, Route } from "@/lib/dialects/dialect";
 import { errorBody } from "./answers";
 import { transcripts } from "./example-turn";
 
@@ -84,7 +84,7 @@ export function eventStreamContent(dialect: Dialect, { examples = false } = {}):
   return {
     schema: z.string().describe(`Server-Sent Events. The \`data\` of each is JSON, besides a closing \`[DONE]\`.`),
     ...(examples && { examples: transcripts(dialect) }),
-    ...(dialect.describes && { "x-event-data": { $ref: schema } }),
+    ...(dialect.description && { "x-event-data": { $ref: schema } }),
   };
 }
 

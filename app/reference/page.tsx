@@ -16,9 +16,9 @@ export const metadata: Metadata = {
 /** Replaced by the server's address, which depends on the request. */
 const placeholder = "https://origin.invalid";
 
-let made: Promise<string> | undefined;
+let rendered: Promise<string> | undefined;
 
-async function make(): Promise<string> {
+async function render(): Promise<string> {
   const description = (await apiDescription()) as unknown as Description;
   return staticHtml(<ReferenceContent description={description} origin={placeholder} />);
 }
@@ -28,16 +28,16 @@ const pauseMs = 20;
 let last: Promise<unknown> = Promise.resolve();
 
 /** Queues readers, so that concurrent ones do not block the event loop for all of their pages. */
-function myTurn(): Promise<unknown> {
+function waitInQueue(): Promise<unknown> {
   last = last.then(() => othersRun(pauseMs));
   return last;
 }
 
 export default async function ReferencePage() {
   const origin = originOf(await headers());
-  made ??= make();
-  await Promise.all([made, myTurn()]);
-  const html = (await made).replaceAll(placeholder, escapeHtml(origin));
+  rendered ??= render();
+  await Promise.all([rendered, waitInQueue()]);
+  const html = (await rendered).replaceAll(placeholder, escapeHtml(origin));
   return (
     <CopyCode>
       {/* biome-ignore lint/security/noDangerouslySetInnerHtml: made of this server's own description, and escaped. */}

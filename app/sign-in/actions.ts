@@ -5,7 +5,7 @@ import { currentUser, signIn } from "@/app/session";
 import { isFromThisMachine } from "@/lib/chats/setup-link";
 import { createGuest, credentials, findByPassword, signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 
@@ -64,7 +64,7 @@ async function attempt(
     await signIn(await userOf());
   } catch (error) {
     if (AppError.is(error)) return { error: sentence(error.publicMessage), email, name };
-    if (!isDatabaseAway(error)) throw error;
+    if (!isDatabaseUnavailable(error)) throw error;
     return { error: "The database cannot be reached. Try again in a moment.", email, name };
   }
   // No host: the browser stays on the origin it used.

@@ -79,7 +79,7 @@ function Guest({ action, days }: { action: () => Promise<SignInState>; days: num
   return (
     <>
       <form action={submit} className="mt-6">
-        <Button type="submit" look="primary" disabled={pending} className="h-11! w-full">
+        <Button type="submit" variant="primary" disabled={pending} className="h-11! w-full">
           Continue as guest
         </Button>
         <Problem state={state} />
@@ -128,7 +128,7 @@ function SignUp({ action, invitation }: { action: FormAction; invitation: string
         hint="At least 8 characters"
       />
       <Problem state={state} />
-      <Button type="submit" look="primary" disabled={pending} className="h-11!">
+      <Button type="submit" variant="primary" disabled={pending} className="h-11!">
         Create account
       </Button>
     </form>

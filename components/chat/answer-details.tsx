@@ -24,12 +24,12 @@ type DetailsProps = {
   metadata: MessageMetadata;
   note: AnswerEnding["note"];
   text: string;
-  onAgain: (() => void) | undefined;
+  onRegenerate: (() => void) | undefined;
   onContinue: (() => void) | undefined;
 };
 
 /** Below an ended answer: its ending, usage and actions. */
-export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: DetailsProps) {
+export function AnswerDetails({ metadata, note, text, onRegenerate, onContinue }: DetailsProps) {
   const { models } = useSession();
   const { status, error, model, timing, usage, confidence, memory } = metadata;
   const label = models.find(({ id }) => id === model)?.label ?? model;
@@ -50,8 +50,8 @@ export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: Det
         {text && (
           <CopyButton label="Copy answer" text={() => text} className="-ml-2 size-8! text-ink-3 [&_svg]:size-3.5!" />
         )}
-        {onAgain && status === "complete" && (
-          <IconButton label="Regenerate" onClick={onAgain} className="size-8! text-ink-3 [&_svg]:size-3.5!">
+        {onRegenerate && status === "complete" && (
+          <IconButton label="Regenerate" onClick={onRegenerate} className="size-8! text-ink-3 [&_svg]:size-3.5!">
             <RotateCw />
           </IconButton>
         )}
@@ -60,8 +60,8 @@ export function AnswerDetails({ metadata, note, text, onAgain, onContinue }: Det
             <StepForward /> Continue
           </Button>
         )}
-        {onAgain && status !== "complete" && (
-          <Button onClick={onAgain} className="mr-2 h-8! text-xs [&_svg]:size-3.5!">
+        {onRegenerate && status !== "complete" && (
+          <Button onClick={onRegenerate} className="mr-2 h-8! text-xs [&_svg]:size-3.5!">
             <RotateCw /> Retry
           </Button>
         )}

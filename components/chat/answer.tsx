@@ -10,12 +10,12 @@ import { AnswerDetails } from "./answer-details";
 import { AnswerStatus, statuses, waitingSince } from "./answer-status";
 import { Citations } from "./citation";
 import { type Approval, useConsent } from "./consent";
-import { canContinue } from "./continued";
 import { endingOf } from "./endings";
 import { Markdown } from "./markdown";
 import { Reasoning } from "./reasoning";
 import { Sources } from "./sources";
 import { ToolCall } from "./tool-call";
+import { canContinue } from "./visible-messages";
 
 type AnswerProps = {
   message: ChatMessage;
@@ -23,7 +23,7 @@ type AnswerProps = {
   beganMs: number | undefined;
   last: boolean;
   settled: boolean;
-  onAgain: (messageId: string) => void;
+  onRegenerate: (messageId: string) => void;
   onContinue: (messageId: string) => void;
   onDecide: (messageId: string, approvals: Approval[]) => void;
 };
@@ -60,7 +60,7 @@ export const Answer = memo(function Answer({
   beganMs,
   last,
   settled,
-  onAgain,
+  onRegenerate,
   onContinue,
   onDecide,
 }: AnswerProps) {
@@ -91,7 +91,7 @@ export const Answer = memo(function Answer({
   const thinkingSince = running ? waitingSince(message, beganMs) : undefined;
   const article = useRef<HTMLElement>(null);
   const [heightPx, setHeightPx] = useState<number>();
-  const goOn = () => {
+  const continueAnswer = () => {
     // The button disappears: focus moves to the answer, whose height is kept until text fills it.
     article.current?.focus({ preventScroll: true });
     setHeightPx(article.current?.offsetHeight);
@@ -146,8 +146,8 @@ export const Answer = memo(function Answer({
           metadata={metadata}
           note={endingOf(message)?.note}
           text={textOf(message)}
-          onAgain={last ? () => onAgain(id) : undefined}
-          onContinue={last && canContinue(message) ? goOn : undefined}
+          onRegenerate={last ? () => onRegenerate(id) : undefined}
+          onContinue={last && canContinue(message) ? continueAnswer : undefined}
         />
       )}
     </article>

@@ -3,7 +3,7 @@ import { X } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
-import { useStored } from "@/components/ui/stored";
+import { useLocalStorage } from "@/components/ui/local-storage";
 import { findBuffering } from "@/lib/client/buffering";
 
 /** In localStorage: once closed, closed in every tab. */
@@ -51,7 +51,7 @@ function whenIdle(action: () => void): () => void {
 export function BufferingNote({ running }: { running: boolean }) {
   const [shown, setShown] = useState(buffered === true);
   const [open, setOpen] = useState(false);
-  const [closed, setClosed] = useStored(closedKey, Boolean);
+  const [closed, setClosed] = useLocalStorage(closedKey, Boolean);
   const wasRunning = useRef(false);
 
   useEffect(() => {
@@ -91,7 +91,7 @@ export function BufferingNote({ running }: { running: boolean }) {
             </button>
           </p>
           {/* No tooltip: it would cover the message box. */}
-          <Button look="quiet" aria-label="Close" onClick={() => setClosed(true)} className="size-8! shrink-0 px-0">
+          <Button variant="quiet" aria-label="Close" onClick={() => setClosed(true)} className="size-8! shrink-0 px-0">
             <X />
           </Button>
         </div>

@@ -25,7 +25,7 @@ export function ChatList() {
       <Group title="Pinned" chats={pinned} path={path} />
       <Group title={pinned.length > 0 ? "Others" : "Recent"} chats={others} path={path} />
       {more && (
-        <Button look="quiet" onClick={() => void loadMore()} className="mt-1 w-full text-[0.8125rem]">
+        <Button variant="quiet" onClick={() => void loadMore()} className="mt-1 w-full text-[0.8125rem]">
           Show more
         </Button>
       )}

@@ -62,7 +62,7 @@ export function ChatRow({ chat, current }: { chat: Chat; current: boolean }) {
         align="end"
         trigger={
           <Button
-            look="quiet"
+            variant="quiet"
             aria-label={`Options for ${title}`}
             className="size-8! shrink-0 px-0! hover:bg-transparent md:opacity-0 md:group-focus-within:opacity-100 md:group-hover:opacity-100 md:data-[state=open]:opacity-100"
           >

@@ -7,7 +7,7 @@ import type { Chat, ChatPage } from "@/lib/client/api";
 /** Poll interval of the list while a chat in it is answering, to see it end. */
 const pollMs = 3_000;
 
-type Fresh = { id: string; begun: boolean };
+type Fresh = { id: string; started: boolean };
 
 type Chats = {
   chats: Chat[];
@@ -37,8 +37,8 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   const [page, setPage] = useState(first);
   const [query, setQuery] = useState("");
   const [failure, setFailure] = useState<string | null>(null);
-  const [fresh, setFresh] = useState<Fresh>(() => ({ id: newId(), begun: false }));
-  const asked = useRef(0);
+  const [fresh, setFresh] = useState<Fresh>(() => ({ id: newId(), started: false }));
+  const requested = useRef(0);
   const queryNow = useRef("");
 
   const attempt = useCallback(async (action: () => Promise<unknown>): Promise<boolean> => {
@@ -53,9 +53,9 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   }, []);
 
   const load = useCallback(async () => {
-    const turn = ++asked.current;
+    const turn = ++requested.current;
     const next = await api.listChats({ q: queryNow.current || undefined });
-    if (turn === asked.current) setPage(next);
+    if (turn === requested.current) setPage(next);
   }, []);
 
   /** Background refresh: on failure the page keeps what it shows until the next one. */
@@ -80,10 +80,10 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
   const loadMore = useCallback(async () => {
     const { nextCursor } = page;
     if (!nextCursor) return;
-    const turn = ++asked.current;
+    const turn = ++requested.current;
     await attempt(async () => {
       const next = await api.listChats({ q: queryNow.current || undefined, cursor: nextCursor });
-      if (turn === asked.current) setPage({ chats: [...page.chats, ...next.chats], nextCursor: next.nextCursor });
+      if (turn === requested.current) setPage({ chats: [...page.chats, ...next.chats], nextCursor: next.nextCursor });
     });
   }, [page, attempt]);
 

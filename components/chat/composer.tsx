@@ -73,7 +73,7 @@ export function Composer({ text, onText, running, onSend, onStop }: ComposerProp
           <Button
             key="send"
             type="submit"
-            look="primary"
+            variant="primary"
             aria-label="Send"
             disabled={empty}
             className="size-9 rounded-full! px-0"

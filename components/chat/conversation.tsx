@@ -10,7 +10,7 @@ import { BufferingNote } from "./buffering-note";
 import { Composer } from "./composer";
 import { MemoryLine, memoryBegin } from "./memory-line";
 import { ConnectionLine, FailureNote } from "./notices";
-import { OlderMessages, useStayInPlace } from "./older-messages";
+import { OlderMessages, useScrollAnchor } from "./older-messages";
 import { useStickToBottom } from "./stick-to-bottom";
 import { Suggestions } from "./suggestions";
 import { useConversation } from "./use-conversation";
@@ -27,7 +27,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
   const { atEnd, toEnd } = useStickToBottom(scroller, content);
-  useStayInPlace(scroller, content, messages[0]?.id);
+  useScrollAnchor(scroller, content, messages[0]?.id);
   const empty = messages.length === 0;
   const firstReadId = memoryBegin(messages);
 
@@ -67,7 +67,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
                 beganMs={message.metadata?.status ? undefined : talk.beganMs(message.metadata?.turnId)}
                 last={index === messages.length - 1}
                 settled={settled}
-                onAgain={talk.again}
+                onRegenerate={talk.again}
                 onContinue={talk.continueAnswer}
                 onDecide={talk.decideCalls}
               />

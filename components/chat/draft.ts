@@ -1,6 +1,6 @@
 "use client";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { readStored, writeStored } from "@/components/ui/stored";
+import { readLocalStorage, writeLocalStorage } from "@/components/ui/local-storage";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { useSession } from "./session";
 
@@ -22,7 +22,7 @@ const keyOf = (userId: string, place: string) => `rivulet.${userId}.draft.${plac
 
 /** The draft of the chat that does not exist yet; its message in flight knows its chat id. */
 export function readNewDraft(userId: string): Draft {
-  return acceptDraft(readStored(keyOf(userId, "new")));
+  return acceptDraft(readLocalStorage(keyOf(userId, "new")));
 }
 
 /**
@@ -37,12 +37,12 @@ export function useDraft(place: string, messages: ChatMessage[]) {
 
   const setDraft = useCallback((next: Draft) => {
     setState(next);
-    writeStored(key.current, next.text || next.sent ? next : null);
+    writeLocalStorage(key.current, next.text || next.sent ? next : null);
   }, []);
 
   const moveTo = useCallback(
     (chatId: string) => {
-      writeStored(key.current, null);
+      writeLocalStorage(key.current, null);
       key.current = keyOf(user.id, chatId);
     },
     [user.id],
@@ -52,7 +52,7 @@ export function useDraft(place: string, messages: ChatMessage[]) {
   // returns to the composer.
   // biome-ignore lint/correctness/useExhaustiveDependencies: once, when the page opens.
   useEffect(() => {
-    const { text, sent } = acceptDraft(readStored(key.current));
+    const { text, sent } = acceptDraft(readLocalStorage(key.current));
     if (sent && messages.some(({ id }) => id === sent.messageId)) setDraft({ text });
     else setState({ text: text || (sent?.text ?? ""), sent });
   }, []);

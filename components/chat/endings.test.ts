@@ -3,8 +3,8 @@ import { describe, expect, it, test } from "vitest";
 import type { ChatMessage, FinalState, MessageMetadata } from "@/lib/turn/chunks";
 import { isCutOff } from "@/lib/turn/cut-off";
 import { unfinishedTool } from "@/lib/turn/ending";
-import { canContinue } from "./continued";
 import { byFinishReason, endingOf } from "./endings";
+import { canContinue } from "./visible-messages";
 
 type Part = ChatMessage["parts"][number];
 

@@ -21,18 +21,18 @@ export function FreshChat() {
   // A first message in flight when the page closed is sent again to the same chat.
   useEffect(() => {
     const { sent } = readNewDraft(user.id);
-    if (sent) setFresh({ id: sent.chatId, begun: false });
+    if (sent) setFresh({ id: sent.chatId, started: false });
   }, [user.id, setFresh]);
 
   // The changed URL, shortly after the message was accepted, is the only sign that the chat began.
   useEffect(() => {
-    if (path === own && !fresh.begun) setFresh({ ...fresh, begun: true });
+    if (path === own && !fresh.started) setFresh({ ...fresh, started: true });
   }, [path, own, fresh, setFresh]);
 
-  const over = path === "/" && fresh.begun;
+  const ended = path === "/" && fresh.started;
   useEffect(() => {
-    if (over) setFresh({ id: newId(), begun: false });
-  }, [over, setFresh]);
+    if (ended) setFresh({ id: newId(), started: false });
+  }, [ended, setFresh]);
 
   // Back in history to a chat that began here: this page no longer holds it, so load its own page.
   const elsewhere = path !== "/" && (openedAt !== "/" || path !== own);
@@ -40,5 +40,5 @@ export function FreshChat() {
     if (elsewhere) router.replace(path);
   }, [elsewhere, path, router]);
 
-  return over || elsewhere ? null : <Conversation key={fresh.id} chatId={fresh.id} initial={noMessages} isNew />;
+  return ended || elsewhere ? null : <Conversation key={fresh.id} chatId={fresh.id} initial={noMessages} isNew />;
 }

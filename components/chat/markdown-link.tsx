@@ -12,7 +12,7 @@ function parseAddress(address: unknown): URL | null {
   return url && allowed.has(url.protocol) ? url : null;
 }
 
-function Outward({ url, children }: { url: URL; children: ReactNode }) {
+function ExternalLink({ url, children }: { url: URL; children: ReactNode }) {
   return (
     <a href={url.href} target="_blank" rel="noopener noreferrer nofollow">
       {children}
@@ -27,9 +27,9 @@ export function MarkdownLink({ href, children, node }: ComponentProps<"a"> & Ext
   const host = undeclaredHost(textOf(node), url);
   return (
     <>
-      <Outward url={url}>
+      <ExternalLink url={url}>
         <bdi>{children}</bdi>
-      </Outward>
+      </ExternalLink>
       {host && (
         <bdi dir="ltr" className="text-[0.875em] text-ink-3">
           {" "}
@@ -57,7 +57,9 @@ export function MarkdownImage({ src, alt }: ComponentProps<"img"> & ExtraProps) 
   return (
     <span className="not-prose inline-flex max-w-full items-center gap-1.5 rounded-md border border-line bg-bank px-2 py-0.5 align-middle text-[0.875em] text-ink-2 [&_a]:underline [&_a]:underline-offset-2">
       <ImageIcon aria-hidden="true" className="size-3.5 shrink-0" />
-      <span className="truncate">{url ? <Outward url={url}>{`${words} (${url.host})`}</Outward> : words}</span>
+      <span className="truncate">
+        {url ? <ExternalLink url={url}>{`${words} (${url.host})`}</ExternalLink> : words}
+      </span>
     </span>
   );
 }

@@ -16,7 +16,7 @@ export function ModelSelect() {
       side="top"
       trigger={
         <Button
-          look="quiet"
+          variant="quiet"
           aria-label={`Model: ${label}`}
           className="h-8! min-w-0 px-2.5! text-[0.8125rem]! font-normal"
         >

@@ -1,7 +1,7 @@
 import Link from "next/link";
 import { Button } from "@/components/ui/button";
 import { Mark } from "@/components/ui/mark";
-import type { Failure } from "./failure";
+import type { Failure } from "./describe-failure";
 
 /**
  * Always mounted, so that screen readers announce changes; visible only while the stream is

@@ -1,7 +1,7 @@
 "use client";
 import { type RefObject, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Button } from "@/components/ui/button";
-import { describe } from "./failure";
+import { describeFailure } from "./describe-failure";
 
 /** Distance from the top at which loading starts: about one screen. */
 const aheadPx = 800;
@@ -25,7 +25,7 @@ export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
     try {
       await latest.current();
     } catch (error) {
-      setProblem(describe(error).message);
+      setProblem(describeFailure(error).message);
     }
   }, []);
 
@@ -52,7 +52,7 @@ export function OlderMessages({ scroller, cursor, load }: OlderMessagesProps) {
 }
 
 /** Keeps the scroll position while messages are added above `firstId`, the page's first. */
-export function useStayInPlace(
+export function useScrollAnchor(
   scroller: RefObject<HTMLElement | null>,
   content: RefObject<HTMLElement | null>,
   firstId: string | undefined,

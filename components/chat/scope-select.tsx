@@ -24,7 +24,7 @@ export function ScopeSelect() {
     <Menu
       side="top"
       trigger={
-        <Button look="quiet" className="h-8! min-w-0 px-2.5! text-[0.8125rem]! font-normal">
+        <Button variant="quiet" className="h-8! min-w-0 px-2.5! text-[0.8125rem]! font-normal">
           <FileSearch className="size-3.5! text-ink-3" />
           <span className="truncate">{labels[scope.mode]}</span>
           <ChevronDown className="size-3.5! text-ink-3" />

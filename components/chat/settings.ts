@@ -1,6 +1,6 @@
 "use client";
 import { useCallback } from "react";
-import { useStored } from "@/components/ui/stored";
+import { useLocalStorage } from "@/components/ui/local-storage";
 import type { SearchMode } from "@/lib/turn/chunks";
 import { useSession } from "./session";
 
@@ -19,7 +19,7 @@ function acceptScope(stored: unknown): Scope {
 /** Which documents the next question searches. */
 export function useScope(): [Scope, (next: Scope) => void] {
   const { user } = useSession();
-  return useStored(`rivulet.${user.id}.scope`, acceptScope);
+  return useLocalStorage(`rivulet.${user.id}.scope`, acceptScope);
 }
 
 /** Which model answers the next question. Falls back to the server's default if it is gone. */
@@ -29,5 +29,5 @@ export function useModel(): [string, (next: string) => void] {
     (stored: unknown) => models.find(({ id, ready }) => ready && id === stored)?.id ?? defaultModel,
     [models, defaultModel],
   );
-  return useStored(`rivulet.${user.id}.model`, accept);
+  return useLocalStorage(`rivulet.${user.id}.model`, accept);
 }

@@ -68,7 +68,7 @@ function Drawer() {
           <Dialog.Title className="sr-only">Your chats</Dialog.Title>
           <Sidebar />
           <Dialog.Close asChild>
-            <Button look="quiet" aria-label="Close chats" className="absolute! top-2.5 right-2 size-9 px-0">
+            <Button variant="quiet" aria-label="Close chats" className="absolute! top-2.5 right-2 size-9 px-0">
               <X />
             </Button>
           </Dialog.Close>

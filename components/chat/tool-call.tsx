@@ -5,7 +5,7 @@ import { Button } from "@/components/ui/button";
 import { Mark } from "@/components/ui/mark";
 import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
 import type { Consent } from "./consent";
-import { gistOf, ToolData } from "./tool-data";
+import { summaryOf, ToolData } from "./tool-data";
 
 const states: Record<string, string> = {
   "input-streaming": "Preparing…",
@@ -41,7 +41,7 @@ export function ToolCall({ part, running, consent }: ToolCallProps) {
             <Wrench aria-hidden="true" className="size-3.5 shrink-0 text-ink-3" />
           )}
           <span className="shrink-0 font-mono">{name}</span>
-          <span className="min-w-0 flex-1 truncate text-ink-2">{gistOf(input, part.output)}</span>
+          <span className="min-w-0 flex-1 truncate text-ink-2">{summaryOf(input, part.output)}</span>
           <span className={part.state === "output-error" ? "text-danger" : "text-ink-3"}>
             {asks && !consent ? "Not carried out" : states[part.state]}
           </span>
@@ -85,7 +85,7 @@ function Request({ id, requestReason, name, consent }: RequestProps) {
         {decided === undefined ? (
           <>
             <Button onClick={() => consent.decide(id, false)}>Deny</Button>
-            <Button look="danger" onClick={() => consent.decide(id, true)}>
+            <Button variant="danger" onClick={() => consent.decide(id, true)}>
               Allow
             </Button>
           </>

@@ -14,7 +14,7 @@ function isTask(value: unknown): value is Task {
 }
 
 /** A few words to tell calls apart: the task's title, or the number of results. */
-export function gistOf(input: unknown, output: unknown): string {
+export function summaryOf(input: unknown, output: unknown): string {
   const { task, deleted, tasks, has_more } = isFields(output) ? output : ({} as Fields);
   if (Array.isArray(tasks)) return `${tasks.length}${has_more ? "+" : ""} ${tasks.length === 1 ? "task" : "tasks"}`;
   const about = [task, deleted, input].find((value) => isFields(value) && typeof value.title === "string");

@@ -4,18 +4,18 @@ import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore
 import { v7 as newId } from "uuid";
 import { api } from "@/components/api";
 import type { MessagePage } from "@/lib/client/api";
-import type { TurnNews } from "@/lib/client/chat-feed";
+import type { TurnStatus } from "@/lib/client/chat-feed";
 import { RequestError } from "@/lib/client/request";
-import { type Continuation, ResumableChatTransport } from "@/lib/client/transport";
+import { type ContinueRequest, ResumableChatTransport } from "@/lib/client/transport";
 import type { ChatMessage } from "@/lib/turn/chunks";
-import { useChatFeed } from "./chat-feed";
 import { useChats } from "./chats";
 import type { Approval } from "./consent";
-import { asRead } from "./continued";
+import { describeFailure, type Failure } from "./describe-failure";
 import { useDraft } from "./draft";
-import { describe, type Failure } from "./failure";
 import { useModel, useScope } from "./settings";
 import { useOtherTabs } from "./tabs";
+import { useChatFeed } from "./use-chat-feed";
+import { visibleMessages } from "./visible-messages";
 
 /** Drawing more often is invisible: about three frames. */
 const drawMs = 50;
@@ -25,15 +25,15 @@ const drawMs = 50;
  */
 const gatherMs = 400;
 /** Delay before polling an unfinished answer without a stream; doubles up to the cap. */
-const lookAgainMs = 1_000;
-const lookAgainCapMs = 10_000;
+const refreshMs = 1_000;
+const maxRefreshMs = 10_000;
 
 function isRunning(message: ChatMessage | undefined): boolean {
   return message?.role === "assistant" && !message.metadata?.status;
 }
 
 /** Whether these messages already show, or are about to show, the turn in the reported state. */
-function isKnown(messages: ChatMessage[], { turnId, status }: TurnNews): boolean {
+function isKnown(messages: ChatMessage[], { turnId, status }: TurnStatus): boolean {
   return messages.some(({ metadata }) => metadata?.turnId === turnId && (status === "running" || metadata.status));
 }
 
@@ -50,7 +50,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   /** The broken answer whose requested continuation is being followed. */
   const [continuing, setContinuing] = useState<string | null>(null);
   /** The latest feed event not known to be on the page. */
-  const [news, setNews] = useState<TurnNews | null>(null);
+  const [pendingTurn, setPendingTurn] = useState<TurnStatus | null>(null);
   const [scope] = useScope();
   const [model] = useModel();
   const { refresh } = useChats();
@@ -61,9 +61,9 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     () => "idle" as const,
   );
   /** The page's messages before the request in flight, until the server accepts it. */
-  const before = useRef<ChatMessage[] | null>(null);
+  const messagesBefore = useRef<ChatMessage[] | null>(null);
   /** A running answer was found and is being joined. */
-  const joins = useRef(false);
+  const isJoining = useRef(false);
 
   const chat = useChat<ChatMessage>({
     id: chatId,
@@ -78,12 +78,15 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     onError: (error) => rejected(error),
     onFinish: () => {
       void refresh();
-      tellOthers();
+      notifyOtherTabs();
     },
   });
   const { status, setMessages, resumeStream } = chat;
   const shown = useRef(initial);
-  const messages = useMemo(() => asRead(chat.messages, shown.current, continuing), [chat.messages, continuing]);
+  const messages = useMemo(
+    () => visibleMessages(chat.messages, shown.current, continuing),
+    [chat.messages, continuing],
+  );
   useEffect(() => {
     shown.current = messages;
   }, [messages]);
@@ -94,32 +97,32 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   const latest = useRef({ busy, exists, draft, regenerate: nothing, goOn: nothing, decide: undecided });
 
   const accepted = () => {
-    if (!before.current) return;
-    before.current = null;
+    if (!messagesBefore.current) return;
+    messagesBefore.current = null;
     setExists(true);
     moveTo(chatId);
     if (isNew) window.history.replaceState(null, "", `/chat/${chatId}`);
     // Text typed meanwhile stays; the server owns what was sent.
     setDraft({ text: latest.current.draft.text });
     void refresh();
-    tellOthers();
+    notifyOtherTabs();
   };
 
   const rejected = (error: Error) => {
-    if (!before.current) return;
-    setMessages(before.current);
-    before.current = null;
+    if (!messagesBefore.current) return;
+    setMessages(messagesBefore.current);
+    messagesBefore.current = null;
     const { text, sent } = latest.current.draft;
     if (sent) setDraft({ text: [sent.text, text].filter(Boolean).join("\n"), sent });
     const answers = error instanceof RequestError && error.code === "turn_running";
     if (answers) setJoining(true);
     // Without a typed message (regenerate) no failure is shown: an answer arrives anyway.
-    if (sent || !answers) setFailure(describe(error));
+    if (sent || !answers) setFailure(describeFailure(error));
   };
 
   /** Syncs with the server's messages and joins a running answer. */
-  const lookAgain = useCallback(async () => {
-    const isFollowing = () => latest.current.busy || joins.current;
+  const syncWithServer = useCallback(async () => {
+    const isFollowing = () => latest.current.busy || isJoining.current;
     if (isFollowing() || !latest.current.exists) return;
     const newest = await api.listMessages(chatId);
     if (isFollowing()) return;
@@ -128,58 +131,58 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     if (overlap === -1) setOlderCursor(newest.nextCursor);
     setMessages([...shown.current.slice(0, Math.max(0, overlap)), ...newest.messages]);
     if (!isRunning(newest.messages.at(-1))) return;
-    joins.current = true;
+    isJoining.current = true;
     await resumeStream().finally(() => {
-      joins.current = false;
+      isJoining.current = false;
     });
   }, [chatId, setMessages, resumeStream]);
 
   const loadOlder = async () => {
     if (olderCursor === null) return;
     const page = await api.listMessages(chatId, { cursor: olderCursor });
-    if (before.current) before.current = [...page.messages, ...before.current];
+    if (messagesBefore.current) messagesBefore.current = [...page.messages, ...messagesBefore.current];
     setMessages((now) => [...page.messages, ...now]);
     setOlderCursor(page.nextCursor);
   };
 
-  const tellOthers = useOtherTabs(
+  const notifyOtherTabs = useOtherTabs(
     chatId,
     useCallback(() => {
       // A failure here is harmless: the page stays as it is, and the next event looks again.
-      lookAgain().catch((error) => console.warn(error));
-    }, [lookAgain]),
+      syncWithServer().catch((error) => console.warn(error));
+    }, [syncWithServer]),
   );
 
-  useChatFeed(exists ? chatId : null, setNews);
+  useChatFeed(exists ? chatId : null, setPendingTurn);
   useEffect(() => {
-    if (!news || busy || isKnown(messages, news)) return;
+    if (!pendingTurn || busy || isKnown(messages, pendingTurn)) return;
     // Once per event: if this fails, the connection is down, and the feed repeats the state after
     // its reconnect.
-    setNews(null);
-    lookAgain().catch((error) => console.warn(error));
+    setPendingTurn(null);
+    syncWithServer().catch((error) => console.warn(error));
     void refresh();
-  }, [news, busy, messages, lookAgain, refresh]);
+  }, [pendingTurn, busy, messages, syncWithServer, refresh]);
 
   useEffect(() => {
     if (!joining || busy) return;
     setJoining(false);
-    lookAgain().catch((error) => setFailure(describe(error)));
-  }, [joining, busy, lookAgain]);
+    syncWithServer().catch((error) => setFailure(describeFailure(error)));
+  }, [joining, busy, syncWithServer]);
 
   const unfollowed = !busy && isRunning(messages.at(-1));
-  const [looks, setLooks] = useState(0);
+  const [refreshes, setRefreshes] = useState(0);
   useEffect(() => {
-    if (!unfollowed) return setLooks(0);
+    if (!unfollowed) return setRefreshes(0);
     const timer = setTimeout(
       () => {
-        lookAgain()
+        syncWithServer()
           .catch((error) => console.warn(error))
-          .finally(() => setLooks((count) => count + 1));
+          .finally(() => setRefreshes((count) => count + 1));
       },
-      Math.min(lookAgainMs * 2 ** looks, lookAgainCapMs),
+      Math.min(refreshMs * 2 ** refreshes, maxRefreshMs),
     );
     return () => clearTimeout(timer);
-  }, [unfollowed, looks, lookAgain]);
+  }, [unfollowed, refreshes, syncWithServer]);
 
   const request = () => {
     const documents = scope.mode === "selected" ? { documentIds: scope.documentIds } : {};
@@ -188,10 +191,10 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
 
   /** Before each request: only what is shown counts; earlier feed events do not. */
   const begin = () => {
-    before.current = messages;
+    messagesBefore.current = messages;
     setMessages(messages);
     setFailure(null);
-    setNews(null);
+    setPendingTurn(null);
   };
 
   const send = (text = draft.text) => {
@@ -212,7 +215,7 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     void chat.regenerate({ messageId, ...request() });
   };
 
-  const goOn = (messageId: string) => {
+  const continueMessage = (messageId: string) => {
     const turnId = messages.find(({ id }) => id === messageId)?.metadata?.turnId;
     if (busy || !turnId) return;
     resume(messageId, { trigger: "continue-message", messageId, turnId, model });
@@ -225,15 +228,15 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
   };
 
   /** The answer continues in another message. */
-  const resume = (messageId: string, body: Continuation) => {
+  const resume = (messageId: string, body: ContinueRequest) => {
     begin();
     setContinuing(messageId);
     void resumeStream({ body }).finally(() => setContinuing(null));
   };
 
-  latest.current = { busy, exists, draft, regenerate, goOn, decide };
+  latest.current = { busy, exists, draft, regenerate, goOn: continueMessage, decide };
   // Stable identities: they go to every answer, and new ones would redraw them all.
-  const again = useCallback((messageId: string) => latest.current.regenerate(messageId), []);
+  const regenerateAnswer = useCallback((messageId: string) => latest.current.regenerate(messageId), []);
   const continueAnswer = useCallback((messageId: string) => latest.current.goOn(messageId), []);
   const decideCalls = useCallback((messageId: string, approvals: Approval[]) => {
     latest.current.decide(messageId, approvals);
@@ -243,13 +246,13 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     try {
       const { turnId } = await api.stopTurn(chatId);
       // Nothing ran but an earlier turn: the request is still on its way, so abort it here.
-      const earlier = !turnId || before.current?.some(({ metadata }) => metadata?.turnId === turnId);
-      if (before.current && earlier) {
+      const earlier = !turnId || messagesBefore.current?.some(({ metadata }) => metadata?.turnId === turnId);
+      if (messagesBefore.current && earlier) {
         await chat.stop();
         rejected(new RequestError("Stopped before it was sent.", { status: 0, code: "stopped" }));
       }
     } catch (error) {
-      setFailure(describe(error));
+      setFailure(describeFailure(error));
     }
   };
 
@@ -261,13 +264,13 @@ export function useConversation({ chatId, initial: { messages: initial, nextCurs
     status,
     running: busy || unfollowed,
     pending: status === "submitted" && messages.at(-1)?.role === "user",
-    away: connection === "reconnecting" || connection === "polling" || (unfollowed && looks > 1),
+    away: connection === "reconnecting" || connection === "polling" || (unfollowed && refreshes > 1),
     text: draft.text,
     // Edited text is another message; only text in flight keeps its id.
-    setText: (text: string) => setDraft({ text, sent: before.current ? draft.sent : undefined }),
+    setText: (text: string) => setDraft({ text, sent: messagesBefore.current ? draft.sent : undefined }),
     failure,
     send,
-    again,
+    again: regenerateAnswer,
     continueAnswer,
     decideCalls,
     stop,

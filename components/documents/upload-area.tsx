@@ -9,7 +9,7 @@ type UploadAreaProps = { uploads: Upload[]; onFiles: (files: File[]) => void; on
 
 export function UploadArea({ uploads, onFiles, onDismiss }: UploadAreaProps) {
   const id = useId();
-  const [over, setOver] = useState(false);
+  const [isDragOver, setOver] = useState(false);
   const onDrop = (event: DragEvent) => {
     event.preventDefault();
     setOver(false);
@@ -27,7 +27,7 @@ export function UploadArea({ uploads, onFiles, onDismiss }: UploadAreaProps) {
         onDrop={onDrop}
         className={clsx(
           "relative flex items-center gap-3.5 rounded-xl border border-dashed px-4 py-3.5 transition-colors focus-within:outline-2 focus-within:outline-offset-2 focus-within:outline-water",
-          over ? "border-water bg-water-soft" : "border-line-strong hover:bg-hover",
+          isDragOver ? "border-water bg-water-soft" : "border-line-strong hover:bg-hover",
         )}
       >
         <FileUp aria-hidden="true" className="size-5 shrink-0 text-water" />

@@ -26,18 +26,18 @@ export function useDocumentList() {
   const [uploads, setUploads] = useState<Upload[]>([]);
   const [failure, setFailure] = useState<string | null>(null);
 
-  const asked = useRef(0);
+  const requested = useRef(0);
 
   /** The list always comes from the server; of concurrent loads only the latest counts. */
   const load = useCallback(async () => {
-    const turn = ++asked.current;
+    const turn = ++requested.current;
     try {
       const first = await api.listDocuments();
-      if (turn !== asked.current) return;
+      if (turn !== requested.current) return;
       setDocuments(first.documents);
       setNextCursor(first.nextCursor);
     } catch (error) {
-      if (turn === asked.current) setFailure(wordsOf(error));
+      if (turn === requested.current) setFailure(wordsOf(error));
     }
   }, []);
 
@@ -47,12 +47,12 @@ export function useDocumentList() {
 
   const loadMore = async () => {
     if (!nextCursor) return;
-    const turn = asked.current;
+    const turn = requested.current;
     setFailure(null);
     try {
       const next = await api.listDocuments({ cursor: nextCursor });
       // The list was reloaded meanwhile.
-      if (turn !== asked.current) return;
+      if (turn !== requested.current) return;
       setDocuments((now) => [...(now ?? []), ...next.documents]);
       setNextCursor(next.nextCursor);
     } catch (error) {

@@ -70,7 +70,7 @@ function InvitationList({ invitations, onRevoke }: ListProps) {
             <MailPlus aria-hidden="true" className="size-4 shrink-0 text-ink-3" />
             <div className="min-w-0 flex-1">
               <p className="truncate text-sm font-medium">{nameOf(invitation)}</p>
-              <p className="mt-0.5 text-xs text-ink-3 tabular-nums">{lifeOf(invitation)}</p>
+              <p className="mt-0.5 text-xs text-ink-3 tabular-nums">{lifetimeText(invitation)}</p>
             </div>
             <Button
               aria-label={`${invitation.usedAt ? "Remove" : "Revoke"} ${nameOf(invitation)}`}
@@ -98,7 +98,7 @@ function nameOf({ email }: Invitation): string {
   return email ?? "Anyone with the link";
 }
 
-function lifeOf({ role, createdAt, expiresAt, usedAt }: Invitation): string {
+function lifetimeText({ role, createdAt, expiresAt, usedAt }: Invitation): string {
   const end = usedAt ? `used ${day(usedAt)}` : `good until ${day(expiresAt)}`;
   return [...(role === "admin" ? ["Administrator"] : []), `Made ${day(createdAt)}`, end].join(" · ");
 }

@@ -57,7 +57,7 @@ export function SecretForm({ field, action, pending, onCreate, children }: FormP
         <div className="min-w-0 flex-1 [&_input]:w-full">
           <Field autoComplete="off" {...field} />
         </div>
-        <Button type="submit" look="primary" disabled={pending} className="h-10!">
+        <Button type="submit" variant="primary" disabled={pending} className="h-10!">
           {action}
         </Button>
       </div>

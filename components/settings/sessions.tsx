@@ -12,7 +12,7 @@ import { Section } from "./section";
 
 export function Sessions({ first, guest }: { first: BrowserSession[]; guest: boolean }) {
   const [sessions, setSessions] = useState(first);
-  const [leaving, setLeaving] = useState(false);
+  const [signingOut, setLeaving] = useState(false);
   const { problem, pending, attempt } = useAttempt();
   const end = (id: string) =>
     attempt(async () => {
@@ -65,7 +65,7 @@ export function Sessions({ first, guest }: { first: BrowserSession[]; guest: boo
         </Button>
       )}
       <Confirm
-        open={leaving}
+        open={signingOut}
         onOpenChange={setLeaving}
         title="Sign out everywhere?"
         description="All browsers are signed out, this one too. Access tokens stay until you revoke them."

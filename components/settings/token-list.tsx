@@ -25,7 +25,7 @@ export function TokenList({ tokens, onRevoke, onMore }: TokenListProps) {
             <KeyRound aria-hidden="true" className="size-4 shrink-0 text-ink-3" />
             <div className="min-w-0 flex-1">
               <p className="truncate text-sm font-medium">{token.name}</p>
-              <p className="mt-0.5 text-xs text-ink-3 tabular-nums">{lifeOf(token)}</p>
+              <p className="mt-0.5 text-xs text-ink-3 tabular-nums">{lifetimeText(token)}</p>
             </div>
             <Button aria-label={`Revoke ${token.name}`} onClick={() => setRevoking(token)} className="h-8! px-3!">
               Revoke
@@ -46,7 +46,7 @@ export function TokenList({ tokens, onRevoke, onMore }: TokenListProps) {
   );
 }
 
-function lifeOf({ createdAt, lastUsedAt, expiresAt }: Token): string {
+function lifetimeText({ createdAt, lastUsedAt, expiresAt }: Token): string {
   const used = lastUsedAt ? `last used ${day(lastUsedAt)}` : "never used";
   return [`Made ${day(createdAt)}`, used, ...(expiresAt ? [`expires ${day(expiresAt)}`] : [])].join(" · ");
 }

@@ -78,7 +78,7 @@ export function YourData({ guest }: { guest: boolean }) {
             <Problem text={problem} />
             <div className="flex justify-end gap-2">
               <Button onClick={() => setLeaving(false)}>Cancel</Button>
-              <Button type="submit" look="danger" disabled={pending}>
+              <Button type="submit" variant="danger" disabled={pending}>
                 {pending ? "Deleting…" : "Delete for good"}
               </Button>
             </div>

@@ -27,7 +27,7 @@ export function Confirm({ open, onOpenChange, title, description, action, onConf
               <Button>Cancel</Button>
             </AlertDialog.Cancel>
             <AlertDialog.Action asChild>
-              <Button look="danger" onClick={onConfirm}>
+              <Button variant="danger" onClick={onConfirm}>
                 {action}
               </Button>
             </AlertDialog.Action>

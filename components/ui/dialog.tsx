@@ -36,7 +36,7 @@ export function Dialog({ open, onOpenChange, title, description, className, chil
             </div>
             <Primitive.Close asChild>
               {/* No tooltip: it would consume the first Escape. */}
-              <Button look="quiet" aria-label="Close" className="-mt-1 -mr-2 size-9 px-0">
+              <Button variant="quiet" aria-label="Close" className="-mt-1 -mr-2 size-9 px-0">
                 <X />
               </Button>
             </Primitive.Close>

@@ -1,7 +1,7 @@
 // Changing a password and deleting an account. Both require fresh proof of identity: an unattended
 // session or a leaked token is not enough.
 import { z } from "zod";
-import { abandonAccount, forgetUsage, replacePassword } from "@/db/account";
+import { anonymizeUsage, detachAccount, replacePassword } from "@/db/account";
 import type { Caller, User } from "@/lib/auth";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
@@ -52,9 +52,9 @@ export async function deleteAccount(
     requireSession(caller);
     if (!confirm) throw new AppError("bad_request", "confirm: must be true. Everything is deleted for good.");
   }
-  for (const turnId of await abandonAccount(user.id)) await turnLog().requestStop(turnId);
+  for (const turnId of await detachAccount(user.id)) await turnLog().requestStop(turnId);
   await deleteWithEverything(user.id);
-  await forgetUsage(user.id);
+  await anonymizeUsage(user.id);
 }
 
 /** Returns the account's email once the password is verified. */

@@ -15,7 +15,7 @@ import { estimateTokens } from "@/lib/turn/usage";
 import { noCeilings, testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { deleteChat } from "./chats";
-import { followTurn } from "./follow";
+import { followTurn } from "./follow-turn";
 import { startTurn } from "./start";
 import { stopTurn } from "./stop";
 import type { TurnRequest } from "./turn-request";

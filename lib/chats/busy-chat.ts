@@ -4,7 +4,7 @@ import { findMessage } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
-import type { Place } from "./client-history";
+import type { HistoryPosition } from "./client-history";
 import type { TurnRequest, TurnSettings } from "./turn-request";
 
 /**
@@ -15,15 +15,15 @@ export async function isAnswering(
   running: TurnRow,
   request: TurnRequest,
   fingerprint: string,
-  place: Place | undefined,
+  place: HistoryPosition | undefined,
 ): Promise<boolean> {
   if (!request.keyless || !hasSameSettings(running.request as TurnSettings, request)) return false;
   if (request.trigger === "regenerate-message")
     return place !== undefined && running.fingerprint === fingerprint && request.messageId !== running.messageId;
   if (request.trigger !== "submit-message") return false;
-  const asked = await findMessage(running.userId, running.userMessageId);
-  if (!asked || textOf({ parts: asked.parts as ChatMessage["parts"] }) !== textOf(request.message)) return false;
-  return !place || place.question.parentId === asked.parentId;
+  const question = await findMessage(running.userId, running.userMessageId);
+  if (!question || textOf({ parts: question.parts as ChatMessage["parts"] }) !== textOf(request.message)) return false;
+  return !place || place.question.parentId === question.parentId;
 }
 
 /** Compares only the settings the client specified. */
@@ -39,7 +39,7 @@ function hasSameSettings(settings: TurnSettings, { model, searchMode, documentId
  * True if the client knows of the running answer and has moved on: it edits its question,
  * regenerates the answer or asks something else.
  */
-export function replaces(running: TurnRow, request: TurnRequest, place: Place): boolean {
+export function replaces(running: TurnRow, request: TurnRequest, place: HistoryPosition): boolean {
   const { continues, questionName } = running.request as TurnSettings;
   const { userMessageId, messageId } = running;
   const isAnswer = (id: string | undefined) => id !== undefined && (id === messageId || id === continues);

@@ -13,7 +13,7 @@ type ChatRequest = z.output<typeof chatRequest>;
 export type ChatSend = {
   request: TurnRequest;
   /** The client already has everything the answer says before this turn. */
-  goesOn: boolean;
+  resumesAfterPrefix: boolean;
 };
 
 /** Throws bad_request if there is nothing to do. */
@@ -22,7 +22,7 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
   const chatId = input.id ?? uuidv7();
   const chatIsNew = input.id === undefined;
   const shared = { chatId, chatIsNew, model, searchMode, documentIds, canAsk: true, keyless: key === null };
-  const begin = (request: TurnRequest): ChatSend => ({ request, goesOn: false });
+  const begin = (request: TurnRequest): ChatSend => ({ request, resumesAfterPrefix: false });
   if (trigger === "answer-approvals") {
     const { approvals: decisions } = parseInput(withApprovals, input);
     return begin({ ...shared, trigger, decisions, clientKey: decisionKey(decisions) });
@@ -30,8 +30,8 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
   const messageId = input.messageId ?? undefined;
   if (trigger === "continue-message") return begin({ ...shared, trigger, messageId, clientKey: key ?? uuidv7() });
   if (trigger === "regenerate-message") {
-    const asked = input.message === undefined && input.messages ? conversationUpTo(input.messages, messageId) : null;
-    return begin({ ...shared, trigger, messageId, ...asked, clientKey: key ?? uuidv7() });
+    const history = input.message === undefined && input.messages ? conversationUpTo(input.messages, messageId) : null;
+    return begin({ ...shared, trigger, messageId, ...history, clientKey: key ?? uuidv7() });
   }
   // A stock client resends the answer with the decisions and continues that message.
   const last = input.message ?? lastMessage(input.messages ?? []);
@@ -39,15 +39,16 @@ export function parseSend(input: ChatRequest, key: string | null): ChatSend {
   if (decisions)
     return {
       request: { ...shared, trigger: "answer-approvals", decisions, clientKey: decisionKey(decisions) },
-      goesOn: true,
+      resumesAfterPrefix: true,
     };
   // The key depends on the answer, which is looked up later.
   const results = resultsIn(last);
-  if (results) return { request: { ...shared, trigger: "answer-calls", ...results, clientKey: "" }, goesOn: true };
+  if (results)
+    return { request: { ...shared, trigger: "answer-calls", ...results, clientKey: "" }, resumesAfterPrefix: true };
   if (input.message !== undefined) {
     const { message } = parseInput(asMessage, { message: input.message });
-    const { metadata, ...said } = message;
-    return begin({ ...shared, keyless: false, trigger, message: said, metadata, clientKey: key ?? message.id });
+    const { metadata, ...content } = message;
+    return begin({ ...shared, keyless: false, trigger, message: content, metadata, clientKey: key ?? message.id });
   }
   const { message, metadata, before } = conversation(input.messages ?? []);
   // An edit reuses the message id. If sent again later it is a new send: the user wants a new
@@ -63,7 +64,7 @@ const withApprovals = z.object({ approvals: chatRequest.shape.approvals.unwrap()
 const asMessage = z.object({ message: userMessage });
 const asMessages = z.object({ messages: userMessage });
 
-type Asked = {
+type ParsedConversation = {
   message: Omit<z.output<typeof userMessage>, "metadata" | "role">;
   metadata?: unknown;
   before: ClientMessage[];
@@ -80,7 +81,7 @@ function lastMessage(messages: unknown[]): unknown {
 }
 
 /** The last message must be the question. */
-function conversation(messages: unknown[]): Asked {
+function conversation(messages: unknown[]): ParsedConversation {
   const last = messages.findLastIndex(isMessage);
   if (last === -1)
     throw new AppError("bad_request", "message: a user message is required, as `message` or last in `messages`");
@@ -94,9 +95,9 @@ function conversation(messages: unknown[]): Asked {
 }
 
 /** The last question at or above the named message, if it is present; null if there is none. */
-function conversationUpTo(messages: unknown[], messageId: string | undefined): Asked | null {
-  const named = messages.findIndex((message) => (message as { id?: unknown } | null)?.id === messageId);
-  const upTo = messageId === undefined || named === -1 ? messages : messages.slice(0, named + 1);
+function conversationUpTo(messages: unknown[], messageId: string | undefined): ParsedConversation | null {
+  const index = messages.findIndex((message) => (message as { id?: unknown } | null)?.id === messageId);
+  const upTo = messageId === undefined || index === -1 ? messages : messages.slice(0, index + 1);
   const question = upTo.findLastIndex((message) => roleOf(message) === "user");
   return question === -1 ? null : conversation(upTo.slice(0, question + 1));
 }

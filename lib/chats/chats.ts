@@ -47,8 +47,8 @@ export async function listChats(
   { q, cursor, limit = pageSize }: { q?: string; cursor?: string; limit?: number } = {},
 ): Promise<{ chats: Chat[]; nextCursor: string | null }> {
   const after = parseCursor(cursorShape, cursor);
-  const asked = { ...(after ? { after } : {}), limit: limit + 1 };
-  const found = q ? await searchChats(userId, { query: q, ...asked }) : await rows.listChats(userId, asked);
+  const input = { ...(after ? { after } : {}), limit: limit + 1 };
+  const found = q ? await searchChats(userId, { query: q, ...input }) : await rows.listChats(userId, input);
   const { page, nextCursor } = cutPage(found, limit);
   return { chats: page.map(toChat), nextCursor };
 }

@@ -12,8 +12,8 @@ import { textOf } from "@/lib/turn/fold";
 import { testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { parseSend } from "./chat-send";
-import { type ClientMessage, placeOf } from "./client-history";
-import { followTurn, requireTurn } from "./follow";
+import { type ClientMessage, findPosition } from "./client-history";
+import { followTurn, requireTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
 import { chatRequest, type TurnOptions } from "./turn-request";
@@ -327,7 +327,7 @@ describe("a history without ids", () => {
     const a2 = await chat.send([user("1", "by words one"), a1, user("2", "by words two")]);
     const other = await chat.send([user("1", "by words one")], { trigger: "regenerate-message", messageId: a1.id });
     const parentOf = async (...texts: string[]) => {
-      const place = await placeOf(userId, chat.chatId, words(...texts), user(undefined, "next"));
+      const place = await findPosition(userId, chat.chatId, words(...texts), user(undefined, "next"));
       return place && [place.question.parentId, place.unknown.length];
     };
     expect(await parentOf("by words one", " First answer.\n")).toEqual([a1.id, 0]);

@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import { v5 as uuidv5 } from "uuid";
 import { z } from "zod";
-import { type KnownMessage, type KnownText, listNamed, listTexts } from "@/db/client-history";
+import { type KnownText, listNamed, listTexts, type StoredIdentity } from "@/db/client-history";
 import { findMessage, type NewMessage } from "@/db/messages";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
@@ -16,15 +16,15 @@ export type ClientMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string 
 type Item = { id?: string; role: "user" | "assistant"; parts: ChatMessage["parts"]; text: string };
 
 /** A client's message and its place in the tree. */
-type Placed = { name?: string; id: string; role: "user" | "assistant" };
+type PathEntry = { name?: string; id: string; role: "user" | "assistant" };
 
-export type Place = {
+export type HistoryPosition = {
   /** Messages before the question that only the client has, oldest first. */
   unknown: (Pick<ChatMessage, "id" | "parts"> & Pick<NewMessage, "parentId" | "role">)[];
   /** The stored id; differs from the client's if another message has that id. */
   question: { id: string; parentId: string | null; stored: boolean };
   /** The client's messages, the question last. */
-  path: Placed[];
+  path: PathEntry[];
 };
 
 /** More than fits any model's context. */
@@ -54,12 +54,12 @@ export function parseHistory(messages: unknown[]): ClientMessage[] {
  * Finds the question's place in the chat, which need not exist. Null for a history without ids of
  * which nothing is stored.
  */
-export async function placeOf(
+export async function findPosition(
   userId: string,
   chatId: string,
   before: ClientMessage[],
   question: ClientMessage,
-): Promise<Place | null> {
+): Promise<HistoryPosition | null> {
   const items = [...before.slice(-maxBefore), question].map(({ id, role, parts }) => ({
     id,
     role: role as Item["role"],
@@ -67,33 +67,33 @@ export async function placeOf(
     // As stored: without NUL.
     text: textOf({ parts }).replaceAll("\0", ""),
   }));
-  const walk = new Walk(userId, chatId);
+  const walk = new HistoryWalk(userId, chatId);
   if (before.length === 0 || before.some(({ id }) => id !== undefined)) return walk.followIds(items);
-  const said = items.filter(({ text }, index) => index === items.length - 1 || text.trim() !== "");
-  const told = await walk.followTexts(said.slice(0, -1));
-  return told === 0 ? null : walk.followIds(said, told);
+  const textItems = items.filter(({ text }, index) => index === items.length - 1 || text.trim() !== "");
+  const matched = await walk.followTexts(textItems.slice(0, -1));
+  return matched === 0 ? null : walk.followIds(textItems, matched);
 }
 
-class Walk {
+class HistoryWalk {
   readonly #userId: string;
   readonly #chatId: string;
-  #known = new Map<string, KnownMessage>();
-  readonly #asked = new Set<string>();
+  #known = new Map<string, StoredIdentity>();
+  readonly #queried = new Set<string>();
   #parent: string | null = null;
-  readonly #path: Placed[] = [];
+  readonly #path: PathEntry[] = [];
 
   constructor(userId: string, chatId: string) {
     this.#userId = userId;
     this.#chatId = chatId;
   }
 
-  async followIds(items: Item[], from = 0): Promise<Place> {
+  async followIds(items: Item[], from = 0): Promise<HistoryPosition> {
     const rest = items.slice(from);
-    await this.#ask(rest.flatMap(({ id }) => id ?? []));
+    await this.#query(rest.flatMap(({ id }) => id ?? []));
     const first = rest[0]?.id === undefined ? undefined : this.#known.get(rest[0].id);
     // A client may keep only the end of a long conversation.
     if (from === 0 && first?.chatId === this.#chatId && first.role === rest[0]?.role) this.#parent = first.parentId;
-    const unknown: Place["unknown"] = [];
+    const unknown: HistoryPosition["unknown"] = [];
     for (const [index, item] of rest.entries()) {
       const found = await this.#find(item, rest.slice(index + 1));
       const isQuestion = index === rest.length - 1;
@@ -125,7 +125,7 @@ class Walk {
         index === 0
           ? rows.map((row) => ({ row }))
           : heads.flatMap((above) => below(above.row).map((row) => ({ row, above })));
-      const next = candidates.filter(({ row }) => isSaid(row, item));
+      const next = candidates.filter(({ row }) => matchesText(row, item));
       if (next.length === 0) break;
       heads = next;
     }
@@ -144,25 +144,25 @@ class Walk {
     const row = item.id === undefined ? undefined : this.#known.get(item.id);
     if (row && row.chatId === this.#chatId && row.parentId === this.#parent && this.#isSame(row, item)) return row.id;
     const derived = this.#derive(this.#parent, item);
-    if (!this.#asked.has(derived)) {
+    if (!this.#queried.has(derived)) {
       // If this one is stored under a derived id, its successors probably are too: query them
       // together.
       const chain = [derived];
       for (const next of later) chain.push(this.#derive(chain.at(-1) as string, next));
-      await this.#ask(chain);
+      await this.#query(chain);
     }
     return this.#known.get(derived)?.id ?? null;
   }
 
-  #isSame(row: KnownMessage, item: Item): boolean {
+  #isSame(row: StoredIdentity, item: Item): boolean {
     if (row.role !== item.role) return false;
     // The client may hold only part of a stored answer.
     return row.digest === null || row.digest === digestOf(item.text);
   }
 
-  async #ask(ids: string[]): Promise<void> {
-    const fresh = [...new Set(ids)].filter((id) => !this.#asked.has(id));
-    for (const id of fresh) this.#asked.add(id);
+  async #query(ids: string[]): Promise<void> {
+    const fresh = [...new Set(ids)].filter((id) => !this.#queried.has(id));
+    for (const id of fresh) this.#queried.add(id);
     if (fresh.length > 0) for (const [name, row] of await listNamed(this.#userId, fresh)) this.#known.set(name, row);
   }
 
@@ -197,14 +197,14 @@ function isEmpty({ role, digest }: KnownText): boolean {
   return role === "assistant" && digest === digestOf("");
 }
 
-function isSaid({ role, status, digest, text }: KnownText, item: Item): boolean {
+function matchesText({ role, status, digest, text }: KnownText, item: Item): boolean {
   if (role !== item.role) return false;
-  const said = item.text.trim();
-  if (role === "assistant" && said !== "") {
+  const clientText = item.text.trim();
+  if (role === "assistant" && clientText !== "") {
     if (status === "running") return true;
-    if (text?.trimStart().startsWith(said)) return true;
+    if (text?.trimStart().startsWith(clientText)) return true;
   }
-  return digest === digestOf(said);
+  return digest === digestOf(clientText);
 }
 
 function digestOf(text: string): string {

@@ -10,8 +10,8 @@ import { textOf } from "@/lib/turn/fold";
 import { testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { parseSend } from "./chat-send";
-import { behindBeginning } from "./continuation";
-import { followTurn } from "./follow";
+import { cursorAfterPrefix } from "./continuation";
+import { followTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
 import { chatRequest, type TurnRequest } from "./turn-request";
@@ -80,8 +80,8 @@ it("an open call takes its client's result, in one turn however often that is se
       { type: "tool-weather", toolCallId, state: "output-available", input: {}, output },
     ]);
     const messages = [question, { id: waiting?.id, role: "assistant", parts }];
-    const { request, goesOn } = parseSend(chatRequest.parse({ id: chatId, messages }), null);
-    expect(goesOn).toBe(true);
+    const { request, resumesAfterPrefix } = parseSend(chatRequest.parse({ id: chatId, messages }), null);
+    expect(resumesAfterPrefix).toBe(true);
     return begin(userId, request);
   };
   const [oslo] = ofWeather(waiting?.parts);
@@ -91,7 +91,7 @@ it("an open call takes its client's result, in one turn however often that is se
   expect(new Set(rounds.map(({ id }) => id)).size).toBe(1);
   const going = rounds[0] as TurnRow;
   // What this client already has is not repeated.
-  const [result, ...rest] = await read(going, behindBeginning(going).seq);
+  const [result, ...rest] = await read(going, cursorAfterPrefix(going).seq);
   expect(result).toEqual({ type: "tool-output-available", toolCallId: oslo?.toolCallId, output: first });
   expect(rest.map(({ type }) => type)).not.toContain("start");
 

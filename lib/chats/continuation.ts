@@ -4,14 +4,14 @@ import { isToolUIPart } from "ai";
 import { findMessage, listBranch, type MessageRow } from "@/db/messages";
 import { findTurn, findTurnByKey, type TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
-import { declined, openRequests } from "@/lib/turn/approval";
-import { askedChunks, keptChunks } from "@/lib/turn/begun";
+import { declinedText, openRequests } from "@/lib/turn/approval";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import type { Cursor } from "@/lib/turn/cursor";
 import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
+import { keptChunks, pendingAnswerChunks } from "@/lib/turn/log-prefix";
 import { withoutState } from "@/lib/turn/provider-state";
-import { askingTurn, type CallResult, type Decision, type Results } from "./decisions";
+import { type CallResult, type Decision, type Results, turnOfDecisions } from "./decisions";
 import type { TurnSettings } from "./turn-request";
 
 export type Continuation = {
@@ -20,12 +20,12 @@ export type Continuation = {
   question: string;
   settings: TurnSettings;
   /** Chunks of the new log after its opening. */
-  kept: TurnChunk[];
+  prefixChunks: TurnChunk[];
   /**
    * The user's decisions on calls in it, or the client's results for them. They belong to the new
    * answer, which is therefore never restarted.
    */
-  decided: TurnChunk[];
+  decisionChunks: TurnChunk[];
 };
 
 /**
@@ -38,13 +38,13 @@ export async function requireContinuation(userId: string, chatId: string, messag
   if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such message in this chat.");
   const refuse = (why: string) => new AppError("bad_request", `messageId: ${why}`);
   if (answer.role !== "assistant") throw refuse("names a question. Only an answer can be continued.");
-  if (answer.status === "running") throw stillRunning(answer.turnId);
+  if (answer.status === "running") throw turnRunningError(answer.turnId);
   const { parts, metadata } = answer as Pick<ChatMessage, "parts" | "metadata">;
   if (answer.status === "complete" && !isCutOff({ parts, metadata }))
     throw refuse("this answer is complete: there is nothing to continue.");
   if (answer.status === "failed" && textOf({ parts }).trim() === "")
     throw refuse("nothing of this answer was written. Use regenerate-message to ask for it again.");
-  return { ...(await originOf(userId, answer)), kept: keptChunks(parts), decided: [] };
+  return { ...(await originOf(userId, answer)), prefixChunks: keptChunks(parts), decisionChunks: [] };
 }
 
 /**
@@ -52,14 +52,18 @@ export async function requireContinuation(userId: string, chatId: string, messag
  * such answer, turn_running while it is being written, bad_request if nothing is pending or a call
  * is left undecided.
  */
-export async function requireAsked(userId: string, chatId: string, decisions: Decision[]): Promise<Continuation> {
-  const turnId = askingTurn(decisions);
+export async function requireDecidedContinuation(
+  userId: string,
+  chatId: string,
+  decisions: Decision[],
+): Promise<Continuation> {
+  const turnId = turnOfDecisions(decisions);
   const asking = await findTurn(userId, turnId);
   const answer = asking && (await findMessage(userId, asking.messageId));
   if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such request in this chat.");
-  if (answer.status === "running") throw stillRunning(turnId);
+  if (answer.status === "running") throw turnRunningError(turnId);
   const refuse = (why: string) => new AppError("bad_request", `approvals: ${why}`);
-  const [newest] = await listBranch(userId, chatId, { ...lastAnswerWithin, maxMessages: 1 });
+  const [newest] = await listBranch(userId, chatId, { ...lastAnswerLimits, maxMessages: 1 });
   if (newest?.id !== answer.id) throw refuse("the conversation has gone on since. Nothing was done; ask again.");
   const parts = answer.parts as ChatMessage["parts"];
   const waiting = openRequests(parts).map(({ approvalId }) => approvalId);
@@ -69,10 +73,10 @@ export async function requireAsked(userId: string, chatId: string, decisions: De
     throw refuse("every request of the answer must be decided, and no other.");
   return {
     ...(await originOf(userId, answer)),
-    kept: askedChunks(parts),
-    decided: waiting.map((approvalId) => {
+    prefixChunks: pendingAnswerChunks(parts),
+    decisionChunks: waiting.map((approvalId) => {
       const approved = decided.get(approvalId) === true;
-      return { type: "tool-approval-response", approvalId, approved, ...(!approved && { reason: declined }) };
+      return { type: "tool-approval-response", approvalId, approved, ...(!approved && { reason: declinedText }) };
     }),
   };
 }
@@ -84,12 +88,16 @@ const maxRounds = 50;
  * The answer whose calls these results answer. Throws bad_request if there is none or a call is
  * left unanswered.
  */
-async function requireCalling(userId: string, chatId: string, { messageId, results }: Results): Promise<MessageRow> {
-  const given = new Set(results.map(({ toolCallId }) => toolCallId));
+async function requireAwaitingAnswer(
+  userId: string,
+  chatId: string,
+  { messageId, results }: Results,
+): Promise<MessageRow> {
+  const resultIds = new Set(results.map(({ toolCallId }) => toolCallId));
   let answer = await findMessage(userId, messageId);
   for (let round = 0; answer?.chatId === chatId && answer.turnId && round < maxRounds; round++) {
     const waiting = callsOf(answer);
-    if (waiting.length > 0 && waiting.every((id) => given.has(id))) return answer;
+    if (waiting.length > 0 && waiting.every((id) => resultIds.has(id))) return answer;
     const next = await findTurnByKey(userId, `results:${answer.turnId}`);
     answer = next && (await findMessage(userId, next.messageId));
   }
@@ -98,25 +106,29 @@ async function requireCalling(userId: string, chatId: string, { messageId, resul
 
 /** The same for everyone who sends these results, so the answer continues once. */
 export async function resultsKey(userId: string, chatId: string, results: Results): Promise<string> {
-  return `results:${(await requireCalling(userId, chatId, results)).turnId}`;
+  return `results:${(await requireAwaitingAnswer(userId, chatId, results)).turnId}`;
 }
 
 /**
  * The client's tool results and the answer to continue. Throws like `resultsKey`, and turn_running
  * while it is being written.
  */
-export async function requireResults(userId: string, chatId: string, results: Results): Promise<Continuation> {
-  const answer = await requireCalling(userId, chatId, results);
-  if (answer.status === "running") throw stillRunning(answer.turnId);
-  const given = new Map(results.results.map((result) => [result.toolCallId, result]));
-  const decided = callsOf(answer).map((toolCallId): TurnChunk => {
-    const result = given.get(toolCallId) as CallResult;
+export async function requireResultsContinuation(
+  userId: string,
+  chatId: string,
+  results: Results,
+): Promise<Continuation> {
+  const answer = await requireAwaitingAnswer(userId, chatId, results);
+  if (answer.status === "running") throw turnRunningError(answer.turnId);
+  const resultById = new Map(results.results.map((result) => [result.toolCallId, result]));
+  const decisionChunks = callsOf(answer).map((toolCallId): TurnChunk => {
+    const result = resultById.get(toolCallId) as CallResult;
     return "output" in result
       ? { type: "tool-output-available", toolCallId, output: result.output }
       : { type: "tool-output-error", toolCallId, errorText: result.errorText };
   });
-  const kept = askedChunks(answer.parts as ChatMessage["parts"]);
-  return { ...(await originOf(userId, answer)), kept, decided };
+  const prefixChunks = pendingAnswerChunks(answer.parts as ChatMessage["parts"]);
+  return { ...(await originOf(userId, answer)), prefixChunks: prefixChunks, decisionChunks: decisionChunks };
 }
 
 function callsOf(answer: MessageRow): string[] {
@@ -128,11 +140,11 @@ function callsOf(answer: MessageRow): string[] {
 /** Assigns the new answer to this model: provider state of another model is dropped. */
 export function forModel(continuation: Continuation, model: string): Continuation {
   if (continuation.settings.model === model) return continuation;
-  return { ...continuation, kept: continuation.kept.map(withoutState) };
+  return { ...continuation, prefixChunks: continuation.prefixChunks.map(withoutState) };
 }
 
 /** The cursor for a client that has all of the answer being continued. */
-export function behindBeginning({ id: turnId, request }: TurnRow): Cursor {
+export function cursorAfterPrefix({ id: turnId, request }: TurnRow): Cursor {
   return { turnId, seq: (request as TurnSettings).begunSeq ?? 0, n: 0 };
 }
 
@@ -146,16 +158,16 @@ async function originOf(
   return { messageId: answer.id, question: answer.parentId, settings: turn.request as TurnSettings };
 }
 
-function stillRunning(turnId: string | null): AppError {
+function turnRunningError(turnId: string | null): AppError {
   return new AppError("turn_running", "This answer is still being written. Wait for it or stop it first.", {
     ...(turnId ? { details: { turnId } } : {}),
   });
 }
 
 /** A few questions may follow it, as a client's prompt may end with several. */
-const lastAnswerWithin = { maxMessages: 20, maxBytes: 8 * 1024 * 1024 };
+const lastAnswerLimits = { maxMessages: 20, maxBytes: 8 * 1024 * 1024 };
 
 async function findLastAnswer(userId: string, chatId: string) {
-  const rows = await listBranch(userId, chatId, lastAnswerWithin);
+  const rows = await listBranch(userId, chatId, lastAnswerLimits);
   return rows.findLast(({ role }) => role === "assistant");
 }

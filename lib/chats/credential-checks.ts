@@ -8,7 +8,7 @@ import { env } from "@/lib/env";
 import { repeat } from "@/lib/repeat";
 
 /** Call once at startup. A round the database does not answer is covered by the next. */
-export function beginCredentialChecks(): void {
+export function startCredentialChecks(): void {
   repeat(env().HEARTBEAT_MS, closeStreamsOfEnded);
 }
 

@@ -23,7 +23,7 @@ export type Decision = z.output<typeof decision>;
 export const maxDecisions = 100;
 
 /** The turn that asked. Throws bad_request if the decisions belong to several. */
-export function askingTurn(decisions: Decision[]): string {
+export function turnOfDecisions(decisions: Decision[]): string {
   const [turnId, ...others] = new Set(decisions.map(({ id }) => turnOfApproval(id)));
   if (!turnId || others.length > 0) throw new AppError("bad_request", "approvals: must be those of one answer.");
   return turnId;
@@ -31,7 +31,7 @@ export function askingTurn(decisions: Decision[]): string {
 
 /** One key per request, so it is decided once: the first decision wins. */
 export function decisionKey(decisions: Decision[]): string {
-  return `approve:${askingTurn(decisions)}`;
+  return `approve:${turnOfDecisions(decisions)}`;
 }
 
 const toolPart = z.object({

@@ -2,19 +2,19 @@
 // time to finish (docs/operations.md).
 import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
-import { areMigrationsPending } from "@/lib/database-away";
+import { areMigrationsPending } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
-import { closeServers, untilAnswered } from "@/lib/requests-in-flight";
+import { closeServers, waitForResponses } from "@/lib/requests-in-flight";
 import { streamSlots } from "@/lib/stream-slots";
-import { releaseWatches } from "./watch";
+import { releaseWatches } from "./watch-chat";
 
 const key = Symbol.for("rivulet.draining");
-const leavingKey = Symbol.for("rivulet.leaving");
+const shuttingDownKey = Symbol.for("rivulet.leaving");
 const startsKey = Symbol.for("rivulet.starts");
-const shared = globalThis as { [key]?: boolean; [leavingKey]?: boolean; [startsKey]?: Set<Promise<unknown>> };
+const shared = globalThis as { [key]?: boolean; [shuttingDownKey]?: boolean; [startsKey]?: Set<Promise<unknown>> };
 
 export function isDraining(): boolean {
   return shared[key] ?? false;
@@ -25,14 +25,14 @@ export function isDraining(): boolean {
  * error if it does not answer.
  */
 export async function requireReady(): Promise<void> {
-  if (shared[leavingKey]) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
+  if (shared[shuttingDownKey]) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
   if (areMigrationsPending())
     throw new AppError("unavailable", "The server waits for its database.", { retryAfter: 2 });
   await pool().sql`select 1`;
 }
 
 /** Tracks a turn being stored until it is live: a drain waits for it. */
-export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
+export async function trackStart<T>(work: () => Promise<T>): Promise<T> {
   shared[startsKey] ??= new Set();
   const start = work();
   shared[startsKey].add(start);
@@ -44,7 +44,7 @@ export async function whileStarting<T>(work: () => Promise<T>): Promise<T> {
 }
 
 /** Lets the ends of streams reach their readers. */
-const lastWordsMs = 500;
+const finalFlushMs = 500;
 
 /**
  * Resolves when all live turns have ended and all requests are answered, or after READY_DELAY_MS
@@ -52,7 +52,7 @@ const lastWordsMs = 500;
  */
 export async function drain(): Promise<void> {
   const { READY_DELAY_MS, DRAIN_MS } = env();
-  shared[leavingKey] = true;
+  shared[shuttingDownKey] = true;
   if (READY_DELAY_MS > 0) {
     logger.info({ readyDelayMs: READY_DELAY_MS }, "not ready: who asks for readiness sends no more");
     await delay(READY_DELAY_MS);
@@ -68,6 +68,6 @@ export async function drain(): Promise<void> {
   await Promise.race([Promise.allSettled(shared[startsKey] ?? []), delay(DRAIN_MS, undefined, { ref: false })]);
   await log.close(leftMs());
   closeServers();
-  const requests = await untilAnswered(leftMs(), lastWordsMs);
+  const requests = await waitForResponses(leftMs(), finalFlushMs);
   if (requests > 0) logger.warn({ requests }, "requests were not answered in time");
 }

@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { listBranch } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
-import { isDatabaseAway, isOverDatabaseLimit } from "@/lib/database-away";
+import { isDatabaseTimeout, isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
-import { beginWork } from "@/lib/event-loop";
+import { trackWork } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { reportTurn } from "@/lib/log/turn-report";
 import { logger } from "@/lib/logger";
@@ -19,10 +19,10 @@ import { onModelPhase } from "@/lib/models/model-progress";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { toolsFor } from "@/lib/tools/registry";
-import { startChunk } from "@/lib/turn/begun";
 import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
+import { startChunk } from "@/lib/turn/log-prefix";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "@/lib/turn/run";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { unlessAborted } from "@/lib/unless-aborted";
@@ -40,7 +40,7 @@ export type RunnableTurn = Pick<
 /**
  * Chunks before yielding to the event loop: milliseconds of a burst, seconds of an ordinary answer.
  */
-const chunksAtOnce = 64;
+const chunksPerSlice = 64;
 
 /**
  * Runs the turn, after its log prefix, to its terminal or until another process takes over. A turn
@@ -50,35 +50,35 @@ const chunksAtOnce = 64;
 export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch, stored);
   const open = new OpenParts();
-  let begun = stored.length > 0;
+  let hasOutput = stored.length > 0;
   const startMs = performance.now();
   let metadata: Partial<MessageMetadata> = {};
   let responseId: string | undefined;
-  const see = (chunk: TurnChunk) => {
-    open.see(chunk);
+  const track = (chunk: TurnChunk) => {
+    open.apply(chunk);
     if (chunk.type === "data-upstream") responseId = chunk.data.responseId;
     if (chunk.type === "message-metadata") metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
   };
-  for (const { chunk } of stored) see(chunk);
+  for (const { chunk } of stored) track(chunk);
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
     let chunks = 0;
     for await (const chunk of chunksOf(turn, stored, history, writer.signal)) {
       // A burst would pass through all the streams without yielding.
-      if (++chunks % chunksAtOnce === 0) await setImmediate();
-      begun = true;
-      see(chunk);
-      const room = writer.append(chunk);
-      if (room) await room;
+      if (++chunks % chunksPerSlice === 0) await setImmediate();
+      hasOutput = true;
+      track(chunk);
+      const backpressure = writer.append(chunk);
+      if (backpressure) await backpressure;
     }
   } catch (error) {
     // A bug in the run, or a failure before it: the turn still needs its opening and one terminal.
-    const told = writer.signal.aborted;
-    if (!told) logger.error({ err: error, turnId: turn.id }, "turn failed");
-    if (!begun) await writer.append(startChunk(identityOf(turn)));
-    const ended: Halt = told ? writer.signal.reason : { status: "failed", error: failureOf(error) };
-    for (const chunk of endTurn(open, { ...ended, turnId: turn.id })) {
-      see(chunk);
+    const halted = writer.signal.aborted;
+    if (!halted) logger.error({ err: error, turnId: turn.id }, "turn failed");
+    if (!hasOutput) await writer.append(startChunk(identityOf(turn)));
+    const halt: Halt = halted ? writer.signal.reason : { status: "failed", error: failureOf(error) };
+    for (const chunk of endTurn(open, { ...halt, turnId: turn.id })) {
+      track(chunk);
       await writer.append(chunk);
     }
   }
@@ -103,7 +103,7 @@ async function cancelAnswer(modelId: string, responseId: string): Promise<void> 
 }
 
 function failureOf(error: unknown): TurnError {
-  return isDatabaseAway(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
+  return isDatabaseUnavailable(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
 }
 
 function optionsOf(turn: RunnableTurn): TurnSettings {
@@ -111,7 +111,7 @@ function optionsOf(turn: RunnableTurn): TurnSettings {
 }
 
 /** Backoff between read attempts, as for commits. */
-const retryMs = { first: 50, most: 1_000 };
+const retryMs = { first: 50, max: 1_000 };
 /** A read that hits the database's time limit this often is too large; the database is not away. */
 const maxSlowReads = 3;
 
@@ -119,21 +119,21 @@ const maxSlowReads = 3;
  * Retries a turn's reads before the model call while the database is away, until the turn is
  * halted. A pending query does not keep the turn open.
  */
-async function whenAnswered<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
+async function retryWhileUnavailable<T>(read: () => Promise<T>, signal: AbortSignal): Promise<T> {
   let slowReads = 0;
-  for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.most)) {
+  for (let waitMs = retryMs.first; ; waitMs = Math.min(waitMs * 2, retryMs.max)) {
     try {
       return await unlessAborted(read(), signal);
     } catch (error) {
-      if (signal.aborted || !isDatabaseAway(error)) throw error;
-      if (isOverDatabaseLimit(error) && ++slowReads === maxSlowReads) throw error;
+      if (signal.aborted || !isDatabaseUnavailable(error)) throw error;
+      if (isDatabaseTimeout(error) && ++slowReads === maxSlowReads) throw error;
       await delay(waitMs);
     }
   }
 }
 
 /** The provider's own error text, if the operator wants it logged. */
-function saidOf(error: unknown, sent: string): { provider?: string } {
+function providerTextOf(error: unknown, sent: string): { provider?: string } {
   const { LOG_PROVIDER_ERRORS, AUTH_SECRET, DATABASE_URL } = env();
   if (LOG_PROVIDER_ERRORS === "off") return {};
   const secrets = [...providerSecrets(), AUTH_SECRET, DATABASE_URL].filter((secret) => secret !== undefined);
@@ -173,7 +173,7 @@ async function readHistory({ userId, chatId, userMessageId }: RunnableTurn): Pro
 async function* chunksOf(
   turn: RunnableTurn,
   stored: LoggedChunk[],
-  known: ChatMessage[] | undefined,
+  knownHistory: ChatMessage[] | undefined,
   signal: AbortSignal,
 ): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
@@ -181,40 +181,43 @@ async function* chunksOf(
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const ready = await requireModel(options.model);
   const { id: modelId, abilities } = ready;
-  const { history: messages, historyIsCut } = known
-    ? { history: known, historyIsCut: false }
-    : await whenAnswered(() => readHistory(turn), signal);
-  const history = withNotes(messages, options.prompt?.notes);
-  let found = "";
+  const { history: messages, historyIsCut } = knownHistory
+    ? { history: knownHistory, historyIsCut: false }
+    : await retryWhileUnavailable(() => readHistory(turn), signal);
+  const history = insertNotes(messages, options.prompt?.notes);
+  let sourceText = "";
   const ports: RunPorts = {
     // A client that sends its own history manages its length: it gets the provider's refusal rather
     // than a cut it cannot see.
     ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
-    countDocuments: () => whenAnswered(() => countDocuments(userId, documentIds), signal),
+    countDocuments: () => retryWhileUnavailable(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {
-      const sources = await whenAnswered(() => search(userId, question, documentIds ? { documentIds } : {}), signal);
-      found = sources.map(({ text }) => text).join("\n");
+      const sources = await retryWhileUnavailable(
+        () => search(userId, question, documentIds ? { documentIds } : {}),
+        signal,
+      );
+      sourceText = sources.map(({ text }) => text).join("\n");
       return sources;
     },
     fenceCode: () => randomBytes(8).toString("hex"),
     classify: classifyFailure,
     ground: (answer, sources) => {
-      const end = beginWork(`grounding of turn ${turn.id}`);
+      const end = trackWork(`grounding of turn ${turn.id}`);
       const support = ground(answer, sources);
       end();
       return support;
     },
     onModelPhase: (listener) => onModelPhase(signal, listener),
     report: (error) => {
-      const sent = `${found}\n${JSON.stringify(history)}\n${history.map(textOf).join("\n")}`;
+      const sent = `${sourceText}\n${JSON.stringify(history)}\n${history.map(textOf).join("\n")}`;
       const reported = failureFacts(error);
       const facts = {
         err: error,
         turnId: turn.id,
         model: modelId,
         ...(reported && { reported }),
-        ...saidOf(error, sent),
+        ...providerTextOf(error, sent),
       };
       logger.warn(facts, "turn failed");
     },
@@ -228,8 +231,8 @@ async function* chunksOf(
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
       searchMode: options.searchMode,
       canAsk: options.canAsk ?? false,
-      begun: stored.map(({ chunk }) => chunk),
-      readsOn: ready.background !== undefined,
+      logPrefix: stored.map(({ chunk }) => chunk),
+      resumesUpstream: ready.background !== undefined,
       tools:
         env().TOOLS === "on" && !options.prompt
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))
@@ -262,7 +265,7 @@ function promptOf(settings: TurnSettings) {
 }
 
 /** Inserts the client's mid-conversation instructions. */
-function withNotes(history: ChatMessage[], notes: TurnPrompt["notes"] = []): ChatMessage[] {
+function insertNotes(history: ChatMessage[], notes: TurnPrompt["notes"] = []): ChatMessage[] {
   return notes.reduceRight((messages, { behind, text }) => {
     const note: ChatMessage = { id: "", role: "system", parts: [{ type: "text", text }] };
     return messages.toSpliced(Math.max(0, history.length - behind), 0, note);

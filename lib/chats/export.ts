@@ -10,16 +10,16 @@ import { withoutState } from "@/lib/turn/provider-state";
  */
 export async function* exportAccount(userId: string): AsyncGenerator<string> {
   let lines = 0;
-  for await (const line of everything(userId)) {
+  for await (const line of exportLines(userId)) {
     lines += 1;
     yield `${JSON.stringify(line)}\n`;
   }
   yield `${JSON.stringify({ type: "end", lines })}\n`;
 }
 
-type Line = { type: string; [field: string]: unknown };
+type ExportLine = { type: string; [field: string]: unknown };
 
-async function* everything(userId: string): AsyncGenerator<Line> {
+async function* exportLines(userId: string): AsyncGenerator<ExportLine> {
   yield { type: "account", ...(await rows.findAccount(userId)) };
   for (const { id, createdAt, lastSeenAt, expiresAt, userAgent } of await listSessions(userId))
     yield { type: "session", id, createdAt, lastSeenAt, expiresAt, userAgent };

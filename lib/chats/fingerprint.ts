@@ -3,7 +3,7 @@
 import { hash } from "node:crypto";
 import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
-import { askingTurn } from "./decisions";
+import { turnOfDecisions } from "./decisions";
 import type { TurnRequest } from "./turn-request";
 
 export function fingerprintOf(request: TurnRequest): string {
@@ -32,7 +32,7 @@ function contentOf(request: TurnRequest): object {
   const chat = chatNumber ?? (chatIsNew ? null : chatId);
   if (trigger === "continue-message") return { trigger, chat, messageId: request.messageId };
   // The first decision wins; later ones follow its outcome.
-  if (trigger === "answer-approvals") return { trigger, chat, turnId: askingTurn(request.decisions) };
+  if (trigger === "answer-approvals") return { trigger, chat, turnId: turnOfDecisions(request.decisions) };
   if (trigger === "answer-calls") return { trigger, chat, messageId: request.messageId };
   const shared = { trigger, chat, model, searchMode, documentIds };
   if (trigger === "regenerate-message")

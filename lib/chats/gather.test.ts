@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { LogReader } from "@/lib/log/contract";
+import type { LogReader } from "@/lib/log/durable-log";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
-import { gathered, gatherMsOf } from "./gather";
+import { gatherDeltas, gatherMsOf } from "./gather";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -66,7 +66,7 @@ async function flow(give: (batch: LoggedChunk[]) => void, text: string, count: n
 describe("a stream that is faster than anybody reads", () => {
   it("comes in joined deltas, none later than it was asked for, the first at once", async () => {
     const { reader, give } = scriptedReader();
-    const { given, ended } = reading(gathered(reader, gatherMs));
+    const { given, ended } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
     const beganMs = performance.now();
     await vi.advanceTimersByTimeAsync(1_000);
@@ -84,7 +84,7 @@ describe("a stream that is faster than anybody reads", () => {
 
   it("is given out at once when something else than a delta comes", async () => {
     const { reader, give } = scriptedReader();
-    const { given } = reading(gathered(reader, gatherMs));
+    const { given } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
     const next = await flow(give, "x".repeat(100), 40, 4);
     give(logged([delta("held")], next));
@@ -97,7 +97,7 @@ describe("a stream that is faster than anybody reads", () => {
 
   it("lets the beginning of the next text go with its end, however long that is", async () => {
     const { reader, give } = scriptedReader();
-    const { given } = reading(gathered(reader, gatherMs));
+    const { given } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
     const next = await flow(give, "x".repeat(100), 40, 4);
     const second: TurnChunk = { type: "text-delta", id: "u", delta: "y".repeat(1_000) };
@@ -108,7 +108,7 @@ describe("a stream that is faster than anybody reads", () => {
 
   it("gives what it holds when its reader closes it", async () => {
     const { reader, give } = scriptedReader();
-    const gathering = gathered(reader, gatherMs);
+    const gathering = gatherDeltas(reader, gatherMs);
     const { given, ended } = reading(gathering);
     give(logged(head));
     const next = await flow(give, "x".repeat(100), 40, 4);
@@ -122,7 +122,7 @@ describe("a stream that is faster than anybody reads", () => {
 
   it("does not hold much: beside enough text a frame is nothing", async () => {
     const { reader, give } = scriptedReader();
-    const { given } = reading(gathered(reader, gatherMs));
+    const { given } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
     const before = await flow(give, "x".repeat(3_000), 10, 4);
     expect(given.flatMap(({ batch }) => batch).length).toBe(before - 1);
@@ -131,7 +131,7 @@ describe("a stream that is faster than anybody reads", () => {
 
 it("leaves a slow stream alone: every delta at once, as it was stored", async () => {
   const { reader, give } = scriptedReader();
-  const { given, ended } = reading(gathered(reader, gatherMs));
+  const { given, ended } = reading(gatherDeltas(reader, gatherMs));
   give(logged(head));
   for (let n = 0; n < 40; n++) {
     give(logged([delta("word ")], 4 + n));
@@ -169,7 +169,7 @@ it("means the same, whatever comes when; and any of its places can be resumed be
       const close: TurnChunk[] = [{ type: "reasoning-end", id: "r" }, ...tail];
       const all = logged([...open, ...pieces.map(chunkOf), ...close]);
       const { reader, give } = scriptedReader();
-      const { given, ended } = reading(gathered(reader, gatherMs));
+      const { given, ended } = reading(gatherDeltas(reader, gatherMs));
       give(all.slice(0, open.length));
       let batch: LoggedChunk[] = [];
       for (const [index, { first, afterMs }] of pieces.entries()) {

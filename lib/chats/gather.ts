@@ -3,7 +3,7 @@
 // few words in it. Log, turn and other readers are unaffected. The only place where a reader waits
 // for something already stored.
 import { z } from "zod";
-import type { LogReader } from "@/lib/log/contract";
+import type { LogReader } from "@/lib/log/durable-log";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { compactChunks } from "@/lib/turn/merge";
 
@@ -19,9 +19,9 @@ export const gatherHeader = z.object({
  * without it.
  */
 export function gatherMsOf(request: Request): number {
-  const wish = request.headers.get("x-gather-ms");
+  const header = request.headers.get("x-gather-ms");
   // A failed schema parse of a missing header would cost more than all other headers.
-  return wish === null ? 0 : (gatherMs.safeParse(wish).data ?? 0);
+  return header === null ? 0 : (gatherMs.safeParse(header).data ?? 0);
 }
 
 /** Characters/s, about twenty times reading speed. Below it every delta is sent immediately. */
@@ -35,10 +35,10 @@ const enoughText = 2_048;
  * first delta of each part, flushes immediately. The reader must start right after what its client
  * has: joined deltas cannot be split again.
  */
-export function gathered(reader: LogReader, gatherMs: number): LogReader {
+export function gatherDeltas(reader: LogReader, gatherMs: number): LogReader {
   /** The pending read, which may outlast the interval. */
-  let coming: Promise<LoggedChunk[] | null> | undefined;
-  let givenMs = Number.NEGATIVE_INFINITY;
+  let pendingRead: Promise<LoggedChunk[] | null> | undefined;
+  let returnedMs = Number.NEGATIVE_INFINITY;
   /** Characters in the last second, exponentially decayed. */
   let flow = 0;
   let flowMs = 0;
@@ -55,17 +55,18 @@ export function gathered(reader: LogReader, gatherMs: number): LogReader {
     async next() {
       let held: LoggedChunk[] = [];
       for (;;) {
-        coming ??= reader.next();
-        const batch = held.length === 0 ? await coming : await within(coming, givenMs + gatherMs - performance.now());
+        pendingRead ??= reader.next();
+        const batch =
+          held.length === 0 ? await pendingRead : await orLate(pendingRead, returnedMs + gatherMs - performance.now());
         if (batch === "late") break;
-        coming = batch ? undefined : coming;
+        pendingRead = batch ? undefined : pendingRead;
         if (!batch) break;
         held = compactChunks([...held, ...batch]);
         const [first, ...more] = held;
         const mayWait = first && more.length === 0 && isDelta(first.chunk) && lengthOf(first.chunk) < enoughText;
         if (!isFast(batch) || !mayWait) break;
       }
-      givenMs = performance.now();
+      returnedMs = performance.now();
       return held.length > 0 ? held : null;
     },
     close: () => reader.close(),
@@ -81,10 +82,10 @@ function lengthOf(chunk: TurnChunk): number {
   return chunk.type === "tool-input-delta" ? chunk.inputTextDelta.length : 0;
 }
 
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | "late"> {
+async function orLate<T>(promise: Promise<T>, ms: number): Promise<T | "late"> {
   let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<"late">((resolve) => {
+  const timeout = new Promise<"late">((resolve) => {
     timer = setTimeout(resolve, ms, "late");
   });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }

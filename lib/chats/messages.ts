@@ -8,8 +8,8 @@ import { listBranch, type MessageRow } from "@/db/messages";
 import { listWithClientTools } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
-import { partExecutedHere } from "@/lib/turn/executed-here";
 import { foldChunks } from "@/lib/turn/fold";
+import { markPartProviderExecuted } from "@/lib/turn/provider-executed";
 import { withoutState } from "@/lib/turn/provider-state";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { maxIdLength } from "@/lib/turn/turn-options";
@@ -53,7 +53,9 @@ export async function listMessages(
   return {
     messages: messages.map((message, index) => {
       const turnId = rows[index]?.turnId;
-      return !turnId || ofClients.has(turnId) ? message : { ...message, parts: message.parts.map(partExecutedHere) };
+      return !turnId || ofClients.has(turnId)
+        ? message
+        : { ...message, parts: message.parts.map(markPartProviderExecuted) };
     }),
     nextCursor: rows[0]?.parentId ?? null,
   };

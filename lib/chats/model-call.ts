@@ -9,11 +9,14 @@ export function modelCall(
   { fields, completion, model }: Pick<ReadyModel, "fields" | "completion" | "model">,
   { prompt, call }: Pick<TurnSettings, "prompt" | "call">,
 ) {
-  const asked = call ?? prompt ?? { settings: {} };
+  const request = call ?? prompt ?? { settings: {} };
   const completes = prompt?.completes;
   if (completes && completion)
-    return { model: completion(), call: callOptions(fields, { ...asked, fields: { ...asked.fields, ...completes } }) };
+    return {
+      model: completion(),
+      call: callOptions(fields, { ...request, fields: { ...request.fields, ...completes } }),
+    };
   if (completes?.suffix)
     throw new AppError("bad_request", "suffix: the provider of this model does not take it. Leave it out.");
-  return { model, call: callOptions(fields, asked) };
+  return { model, call: callOptions(fields, request) };
 }

@@ -2,7 +2,7 @@
 // older versions. The statement that writes a message pays nothing for it (decision 0018).
 import { setTimeout as delay } from "node:timers/promises";
 import { indexMessages } from "@/db/chat-search";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 import { isDraining } from "./drain";
 
@@ -20,7 +20,7 @@ export async function keepIndexingMessages(): Promise<void> {
       await delay(pollMs, undefined, { ref: false });
     } catch (error) {
       // An unreachable database is logged elsewhere.
-      const level = isDatabaseAway(error) ? "debug" : "warn";
+      const level = isDatabaseUnavailable(error) ? "debug" : "warn";
       logger[level]({ err: error }, "new messages are not searchable yet, the next try follows");
       await delay(retryMs, undefined, { ref: false });
     }

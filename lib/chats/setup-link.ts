@@ -24,8 +24,8 @@ function setupToken(): string {
 
 export function isSetupToken(token = ""): boolean {
   if (!token.startsWith(prefix)) return false;
-  const [given, known] = [Buffer.from(token), Buffer.from(setupToken())];
-  return given.length === known.length && timingSafeEqual(given, known);
+  const [actual, known] = [Buffer.from(token), Buffer.from(setupToken())];
+  return actual.length === known.length && timingSafeEqual(actual, known);
 }
 
 /**

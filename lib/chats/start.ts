@@ -5,7 +5,7 @@ import { v7 as uuidv7 } from "uuid";
 import { uniqueViolation } from "@/db/client";
 import { findRunningTurn, findTurnByKey, type TurnRow } from "@/db/turns";
 import { TurnRefused } from "@/db/usage";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
@@ -17,18 +17,18 @@ import { isAnswering, replaces } from "./busy-chat";
 import {
   type Continuation,
   forModel,
-  requireAsked,
   requireContinuation,
-  requireResults,
+  requireDecidedContinuation,
+  requireResultsContinuation,
   resultsKey,
 } from "./continuation";
-import { isDraining, whileStarting } from "./drain";
+import { isDraining, trackStart } from "./drain";
 import { execute } from "./execute";
 import { fingerprintOf, requireSameContent } from "./fingerprint";
 import { modelCall } from "./model-call";
-import { stopRow } from "./stop";
-import { type Begun, beginningOf, placeFor, readState, type Send, storeSend } from "./store-send";
-import { requireSaneLength, type TurnRequest, type TurnSettings } from "./turn-request";
+import { stopTurnRow } from "./stop";
+import { logPrefixOf, placeFor, readState, type Send, type StoredTurn, storeSend } from "./store-send";
+import { requireTurnLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 /** Keeps a promise alive after the response ends: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;
@@ -39,15 +39,17 @@ export type KeepAlive = (work: Promise<void>) => void;
  * another turn, key_reused if the key belongs to a different request. A running answer that the
  * client's history has moved past is ended first.
  */
-export function startTurn(userId: string, asked: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
-  return whileStarting(async () => {
+export function startTurn(userId: string, original: TurnRequest, keepAlive: KeepAlive): Promise<TurnRow> {
+  return trackStart(async () => {
     const request =
-      asked.trigger === "answer-calls" ? { ...asked, clientKey: await resultsKey(userId, asked.chatId, asked) } : asked;
+      original.trigger === "answer-calls"
+        ? { ...original, clientKey: await resultsKey(userId, original.chatId, original) }
+        : original;
     for (let ended = 0; ; ended++) {
       const turn = await start(userId, request, keepAlive);
       if (!("replaced" in turn)) return turn;
-      if (ended === maxReplaced) throw stillAnswering(turn.replaced);
-      await stopRow(turn.replaced);
+      if (ended === maxReplaced) throw turnRunningError(turn.replaced);
+      await stopTurnRow(turn.replaced);
     }
   });
 }
@@ -62,14 +64,14 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   const fingerprint = fingerprintOf(request);
   const state = await readState(userId, request);
   const earlier = state.turnId && (await findTurnByKey(userId, request.clientKey));
-  if (earlier && isElsewhere(earlier, request))
+  if (earlier && isFromOtherChat(earlier, request))
     return start(userId, { ...request, clientKey: `${request.chatId} ${request.clientKey}` }, keepAlive);
   if (earlier) return requireSameContent(earlier, fingerprint);
   if (isDraining())
     throw new AppError("unavailable", "The server is restarting. Nothing was sent; try again in a moment.", {
       retryAfter: 2,
     });
-  requireSaneLength(request);
+  requireTurnLength(request);
   let found: Continuation | undefined;
   try {
     found = await continuationFor(userId, request);
@@ -79,55 +81,56 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = await (found ? settingsAgain(found, request) : settingsOf(request));
+  const options = await (found ? continuedSettings(found, request) : settingsOf(request));
   const continuation = found && forModel(found, options.model);
   const place = await placeFor(userId, request, state.chat);
   await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();
   const send: Send = { turnId, userId, request, fingerprint, options, continuation, place };
-  let begun: Begun | null;
+  let stored: StoredTurn | null;
   try {
-    begun = await storeSend(send, state);
+    stored = await storeSend(send, state);
   } catch (error) {
     if (uniqueViolation(error, "turns")) return afterConflict(send, error);
     if (error instanceof TurnRefused) return afterRefusal(send, error);
-    if (!isDatabaseAway(error)) throw error;
+    if (!isDatabaseUnavailable(error)) throw error;
     const found = await findStored(turnId, userId, request.clientKey, error);
     // Started by another send, or taken over meanwhile: it has an owner.
     if (found.id !== turnId || found.epoch !== 1) return requireSameContent(found, fingerprint);
-    begun = { turn: found };
+    stored = { turn: found };
   }
   // An equal send won.
-  if (!begun) return afterConflict(send);
-  const { turn, history } = begun;
-  keepAlive(execute(turn, beginningOf(turn, options, continuation), history));
+  if (!stored) return afterConflict(send);
+  const { turn, history } = stored;
+  keepAlive(execute(turn, logPrefixOf(turn, options, continuation), history));
   return turn;
 }
 
 async function continuationFor(userId: string, request: TurnRequest): Promise<Continuation | undefined> {
   if (request.trigger === "continue-message") return requireContinuation(userId, request.chatId, request.messageId);
-  if (request.trigger === "answer-calls") return requireResults(userId, request.chatId, request);
-  if (request.trigger === "answer-approvals") return requireAsked(userId, request.chatId, request.decisions);
+  if (request.trigger === "answer-calls") return requireResultsContinuation(userId, request.chatId, request);
+  if (request.trigger === "answer-approvals")
+    return requireDecidedContinuation(userId, request.chatId, request.decisions);
 }
 
 /** For brief database outages; the waiting client retries after that. */
-const rereadMs = { first: 50, most: 400, all: 1_500 };
+const rereadMs = { first: 50, max: 400, total: 1_500 };
 
 /**
  * The statement's answer was lost, but it may have committed: find the turn now rather than let its
  * lease expire. Throws the original error if nothing was stored or that is unknown.
  */
 async function findStored(turnId: string, userId: string, clientKey: string, error: unknown): Promise<TurnRow> {
-  const untilMs = performance.now() + rereadMs.all;
-  for (let waitMs = rereadMs.first; ; waitMs = Math.min(2 * waitMs, rereadMs.most)) {
+  const untilMs = performance.now() + rereadMs.total;
+  for (let waitMs = rereadMs.first; ; waitMs = Math.min(2 * waitMs, rereadMs.max)) {
     try {
       const found = await findTurnByKey(userId, clientKey);
       if (!found) throw error;
       logger.warn({ err: error, turnId, stored: found.id }, "the answer to a send's commit was lost, the send was not");
       return found;
-    } catch (again) {
-      if (again === error || !isDatabaseAway(again) || performance.now() > untilMs) throw error;
+    } catch (retryError) {
+      if (retryError === error || !isDatabaseUnavailable(retryError) || performance.now() > untilMs) throw error;
       await delay(waitMs);
     }
   }
@@ -171,7 +174,7 @@ function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyM
 }
 
 /** The settings of the continued answer; only the model may change. */
-async function settingsAgain(
+async function continuedSettings(
   { settings, messageId }: Continuation,
   { model: modelName = settings.modelName, canAsk }: TurnRequest,
 ): Promise<TurnSettings> {
@@ -194,10 +197,10 @@ async function afterConflict(send: Send, cause?: unknown): Promise<TurnRow | Rep
   const running = chat && (await findRunningTurn(userId, chat.id));
   if (running && (await isAnswering(running, request, fingerprint, place))) return running;
   if (running && place && replaces(running, request, place)) return { replaced: running };
-  throw stillAnswering(running, cause);
+  throw turnRunningError(running, cause);
 }
 
-function stillAnswering(running: TurnRow | null, cause?: unknown): AppError {
+function turnRunningError(running: TurnRow | null, cause?: unknown): AppError {
   return new AppError(
     "turn_running",
     "This chat is still answering. Wait for the answer or stop it, then send again.",
@@ -217,7 +220,7 @@ async function afterRefusal(send: Send, refusal: TurnRefused): Promise<TurnRow |
 }
 
 /** Some clients number messages per chat: an id is then unique within one chat only. */
-function isElsewhere(turn: TurnRow, { trigger, keyless, chatId, chatIsNew, ...request }: TurnRequest): boolean {
+function isFromOtherChat(turn: TurnRow, { trigger, keyless, chatId, chatIsNew, ...request }: TurnRequest): boolean {
   const hasHistory = trigger === "submit-message" && "before" in request && request.before !== undefined;
   return hasHistory && keyless === true && !chatIsNew && turn.chatId !== chatId;
 }

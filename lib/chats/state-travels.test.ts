@@ -9,7 +9,7 @@ import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { testDatabase } from "@/test/database";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
 import { exportAccount } from "./export";
-import { followTurn } from "./follow";
+import { followTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
 import { type TurnRequest, userMessage } from "./turn-request";

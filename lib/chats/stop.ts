@@ -7,7 +7,7 @@ import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
 import type { TurnState } from "@/lib/turn/chunks";
 import { requireChat } from "./chats";
-import { requireTurn } from "./follow";
+import { requireTurn } from "./follow-turn";
 
 export type Stopped = { turnId: string | null; status: TurnState | null };
 
@@ -18,15 +18,15 @@ const waitMs = 30_000;
 export async function stopChat(userId: string, chatId: string): Promise<Stopped> {
   await requireChat(userId, chatId);
   const turn = await findLatestTurn(userId, chatId);
-  return turn ? stopRow(turn) : { turnId: null, status: null };
+  return turn ? stopTurnRow(turn) : { turnId: null, status: null };
 }
 
 export async function stopTurn(userId: string, turnId: string): Promise<Stopped> {
-  return stopRow(await requireTurn(userId, turnId));
+  return stopTurnRow(await requireTurn(userId, turnId));
 }
 
 /** For a client that left and cannot return. Does not wait for the end. */
-export async function stopAbandoned({ id, state }: TurnRow): Promise<void> {
+export async function stopAfterDisconnect({ id, state }: TurnRow): Promise<void> {
   if (state !== "running") return;
   try {
     await turnLog().requestStop(id);
@@ -36,7 +36,7 @@ export async function stopAbandoned({ id, state }: TurnRow): Promise<void> {
 }
 
 /** Throws unavailable if the turn has not ended within 30 s. */
-export async function stopRow(turn: TurnRow): Promise<Stopped> {
+export async function stopTurnRow(turn: TurnRow): Promise<Stopped> {
   if (turn.state !== "running") return { turnId: turn.id, status: turn.state };
   await turnLog().requestStop(turn.id);
   const reader = turnLog().read(turn.id, turn.lastSeq);

@@ -16,16 +16,16 @@ import {
 } from "@/db/turns";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { opening } from "@/lib/turn/begun";
 import type { ChatMessage, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import { visibleLine } from "@/lib/turn/foreign-text";
+import { opening } from "@/lib/turn/log-prefix";
 import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
 import { ceilingsOf } from "./budget";
-import { type Place, placeOf } from "./client-history";
+import { findPosition, type HistoryPosition } from "./client-history";
 import type { Continuation } from "./continuation";
-import { requireSaneHistory, type TurnRequest, type TurnSettings } from "./turn-request";
+import { requireHistoryLength, type TurnRequest, type TurnSettings } from "./turn-request";
 
 export function readState(
   userId: string,
@@ -35,7 +35,7 @@ export function readState(
 }
 
 /** A stored turn, and its branch if known without a query. */
-export type Begun = { turn: TurnRow; history?: ChatMessage[] };
+export type StoredTurn = { turn: TurnRow; history?: ChatMessage[] };
 
 export type Send = {
   turnId: string;
@@ -45,7 +45,7 @@ export type Send = {
   options: TurnSettings;
   continuation: Continuation | undefined;
   /** The question's place in the client's history; undefined: after the chat's newest message. */
-  place: Place | undefined;
+  place: HistoryPosition | undefined;
 };
 
 /**
@@ -56,23 +56,23 @@ export async function placeFor(
   userId: string,
   request: TurnRequest,
   chat: SendState["chat"],
-  again = false,
-): Promise<Place | undefined> {
+  isRetry = false,
+): Promise<HistoryPosition | undefined> {
   if (request.trigger !== "submit-message" && request.trigger !== "regenerate-message") return undefined;
   const { message, before } = request;
   if (!message || !before) return undefined;
   const { id, parts } = message;
   // No lookup needed, unless a message of another chat has this id: the insert then fails.
-  if (before.length === 0 && !chat && !again)
+  if (before.length === 0 && !chat && !isRetry)
     return { unknown: [], question: { id, parentId: null, stored: false }, path: [{ name: id, id, role: "user" }] };
-  const place = await placeOf(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
+  const place = await findPosition(userId, chat?.id ?? request.chatId, before, { id, parts, role: "user" });
   if (!place) return undefined;
-  requireSaneHistory(request, place.unknown);
+  requireHistoryLength(request, place.unknown);
   return place;
 }
 
 /** Compare-and-set retries. */
-const mostTries = 20;
+const maxCasRetries = 20;
 
 /**
  * Stores what `state` says is missing, and retries if another send into this chat won. Null if a
@@ -80,32 +80,33 @@ const mostTries = 20;
  * message, bad_request for a used message id, and the unique violation of `turns` if the chat is
  * busy or an equal send is being stored.
  */
-export async function storeSend(send: Send, state: SendState): Promise<Begun | null> {
+export async function storeSend(send: Send, state: SendState): Promise<StoredTurn | null> {
   const { userId, request } = send;
-  for (let tries = 1; tries <= mostTries; tries++) {
-    const begun = await tryToStore(send, state.chat, tries > 1);
-    if (begun) return begun;
+  for (let tries = 1; tries <= maxCasRetries; tries++) {
+    const stored = await tryStoreSend(send, state.chat, tries > 1);
+    if (stored) return stored;
     const wasThere = state.chat !== null;
     state = await readState(userId, request);
     if (state.turnId) return null;
     if (wasThere && !state.chat) throw new AppError("not_found", "This chat was deleted meanwhile. Nothing was sent.");
     send.place = await placeFor(userId, request, state.chat, true);
   }
-  throw new Error(`chat ${request.chatId} changed ${mostTries} times while a turn was to begin in it`);
+  throw new Error(`chat ${request.chatId} changed ${maxCasRetries} times while a turn was to begin in it`);
 }
 
 /**
  * Null if the chat changed or appeared meanwhile, or its number is taken; nothing is stored then.
  */
-async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): Promise<Begun | null> {
+async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolean): Promise<StoredTurn | null> {
   const { userId, request, fingerprint, options, continuation, place } = send;
-  if (!chat && !place && !makesChat(request)) throw new AppError("not_found", "There is no such chat.");
-  const said = place
-    ? placedMessages(request, place)
+  if (!chat && !place && !createsChat(request)) throw new AppError("not_found", "There is no such chat.");
+  const messages = place
+    ? unstoredMessages(request, place)
     : newMessages(request).map((message) => ({ id: uuidv7(), ...message }));
-  const asked = place ? messageOf(request) : said.findLast(({ role }) => role === "user");
-  const title = chat?.title ?? titleOf(textOf(asked ?? { parts: [] }));
-  const question = place?.question.id ?? said.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
+  const questionMessage = place ? messageOf(request) : messages.findLast(({ role }) => role === "user");
+  const title = chat?.title ?? titleOf(textOf(questionMessage ?? { parts: [] }));
+  const question =
+    place?.question.id ?? messages.at(-1)?.id ?? continuation?.question ?? (await questionOf(send, chat));
   const row = {
     id: send.turnId,
     userId,
@@ -114,12 +115,17 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     messageId: uuidv7(),
     clientKey: request.clientKey,
     fingerprint,
-    request: { ...options, chatTitle: title, begunSeq: begunSeqOf(continuation), questionName: nameOf(request, place) },
-    lastSeq: continuation && (begunSeqOf(continuation) ?? 0) + continuation.decided.length,
+    request: {
+      ...options,
+      chatTitle: title,
+      begunSeq: prefixLengthOf(continuation),
+      questionName: nameOf(request, place),
+    },
+    lastSeq: continuation && (prefixLengthOf(continuation) ?? 0) + continuation.decisionChunks.length,
   };
-  const named = request.trigger === "answer-prompt" ? request.parentId : undefined;
-  const above = place ? (place.unknown[0] ?? place.question).parentId : (named ?? chat?.last?.id ?? null);
-  const rows = [...questionRows(said, above, request), answerRow(row)];
+  const requestedParent = request.trigger === "answer-prompt" ? request.parentId : undefined;
+  const parentId = place ? (place.unknown[0] ?? place.question).parentId : (requestedParent ?? chat?.last?.id ?? null);
+  const rows = [...questionRows(messages, parentId, request), answerRow(row)];
   const listed = request.trigger !== "answer-prompt" || (request.listed ?? false);
   const insert = (sql: Statements, at: { newTitle: string } | { updatedAt?: string }) =>
     insertTurn(sql, row, { ...at, listed }, rows, ceilings, env().LEASE_MS);
@@ -131,26 +137,26 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     if (chat && continuation)
       turn = await sql.begin(async (tx) => {
         const inserted = await insert(tx, chat);
-        if (inserted) await insertChunks(tx, inserted.id, beginningOf(inserted, options, continuation));
+        if (inserted) await insertChunks(tx, inserted.id, logPrefixOf(inserted, options, continuation));
         return inserted;
       });
     else if (chat) turn = await insert(sql, chat);
-    else if (request.chatNumber === undefined && !again) turn = await insert(sql, { newTitle: title });
+    else if (request.chatNumber === undefined && !isRetry) turn = await insert(sql, { newTitle: title });
     // The client wants this number, or another send took the next one.
     else
       turn = await sql.begin(async (tx) => {
-        const made = await insertChat(
+        const insertedChat = await insertChat(
           tx,
           { userId, id: row.chatId, number: request.chatNumber, title, listed },
           env().MAX_CHATS,
         );
-        return made ? insert(tx, {}) : null;
+        return insertedChat ? insert(tx, {}) : null;
       });
   } catch (error) {
     if (uniqueViolation(error, "chats")) return null;
     if (!uniqueViolation(error, "messages")) throw error;
     // Stored meanwhile, or the id belongs to another chat's message: look up what exists.
-    if (place && !again) return null;
+    if (place && !isRetry) return null;
     throw new AppError(
       "bad_request",
       "message.id: is used by another message already. Send a new id with a new message.",
@@ -158,22 +164,25 @@ async function tryToStore(send: Send, chat: SendState["chat"], again: boolean): 
     );
   }
   return (
-    turn && { turn, ...(!chat?.last && (!place || said[0]?.role === "user") && { history: said as ChatMessage[] }) }
+    turn && {
+      turn,
+      ...(!chat?.last && (!place || messages[0]?.role === "user") && { history: messages as ChatMessage[] }),
+    }
   );
 }
 
-function makesChat(request: TurnRequest): boolean {
+function createsChat(request: TurnRequest): boolean {
   return request.trigger === "submit-message" || (request.trigger === "answer-prompt" && !request.parentId);
 }
 
-type Said = NewMessage & { id: string };
+type IdentifiedMessage = NewMessage & { id: string };
 
 /** Chained: each message is the parent of the next. */
-function questionRows(said: Said[], above: string | null, request: TurnRequest): TurnMessage[] {
-  const last = said.length - 1;
-  return said.map((message, index) => ({
+function questionRows(messages: IdentifiedMessage[], parentId: string | null, request: TurnRequest): TurnMessage[] {
+  const last = messages.length - 1;
+  return messages.map((message, index) => ({
     id: message.id,
-    parentId: said[index - 1]?.id ?? above,
+    parentId: messages[index - 1]?.id ?? parentId,
     turnId: null,
     role: message.role as "user" | "assistant",
     status: "complete",
@@ -189,7 +198,7 @@ function answerRow(turn: NewTurn): TurnMessage {
 }
 
 /** The log prefix of a turn before its run: the kept part of the answer it continues. */
-export function beginningOf(
+export function logPrefixOf(
   turn: TurnRow,
   options: TurnSettings,
   continuation: Continuation | undefined,
@@ -198,18 +207,18 @@ export function beginningOf(
   const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
   return numbered([
     ...opening({ ...begin, continues: options.continues }),
-    ...keptOf(continuation),
-    ...continuation.decided,
+    ...keptChunksOf(continuation),
+    ...continuation.decisionChunks,
   ]);
 }
 
 /** Number of prefix chunks, without decisions. */
-function begunSeqOf(continuation: Continuation | undefined): number | undefined {
-  return continuation && openingLength + keptOf(continuation).length;
+function prefixLengthOf(continuation: Continuation | undefined): number | undefined {
+  return continuation && openingLength + keptChunksOf(continuation).length;
 }
 
-function keptOf({ kept }: Continuation): TurnChunk[] {
-  return kept.flatMap(splitDelta);
+function keptChunksOf({ prefixChunks }: Continuation): TurnChunk[] {
+  return prefixChunks.flatMap(splitDelta);
 }
 
 /** `start` and the first `data-turn`. */
@@ -236,12 +245,12 @@ function messageOf(request: TurnRequest): Pick<ChatMessage, "id" | "parts"> | un
 }
 
 /** The unstored part of a client's history. */
-function placedMessages(request: TurnRequest, { unknown, question }: Place): Said[] {
+function unstoredMessages(request: TurnRequest, { unknown, question }: HistoryPosition): IdentifiedMessage[] {
   const message = messageOf(request);
   return message && !question.stored ? [...unknown, { id: question.id, role: "user", parts: message.parts }] : unknown;
 }
 
-function nameOf(request: TurnRequest, place: Place | undefined): string | undefined {
+function nameOf(request: TurnRequest, place: HistoryPosition | undefined): string | undefined {
   const name = messageOf(request)?.id;
   return place && place.question.id !== name ? name : undefined;
 }
@@ -250,9 +259,9 @@ function nameOf(request: TurnRequest, place: Place | undefined): string | undefi
 async function questionOf({ userId, request }: Send, chat: SendState["chat"]): Promise<string> {
   const notFound = () => new AppError("not_found", "There is no such message in this chat.");
   const messageId = request.trigger === "regenerate-message" ? request.messageId : undefined;
-  const named = messageId ? await findMessage(userId, messageId) : null;
-  if (messageId && named?.chatId !== chat?.id) throw notFound();
-  const message = named ?? chat?.last;
+  const requested = messageId ? await findMessage(userId, messageId) : null;
+  if (messageId && requested?.chatId !== chat?.id) throw notFound();
+  const message = requested ?? chat?.last;
   const question = message?.role === "user" ? message.id : message?.parentId;
   if (!question) throw notFound();
   return question;

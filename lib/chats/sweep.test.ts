@@ -10,8 +10,8 @@ import { requireUser } from "@/lib/auth";
 import { withClientStream } from "@/lib/client-streams";
 import { ingestDocument } from "@/lib/retrieval/ingest";
 import { testDatabase } from "@/test/database";
-import { countUncounted, sweepChunks, sweepForgottenChats, sweepGuests, sweepPrompts } from "./sweep";
-import { loadTurnContext } from "./turn-context";
+import { loadTurnContext } from "./load-turn-context";
+import { countMissingBytes, sweepChunks, sweepGuests, sweepPrompts, sweepStatelessChats } from "./sweep";
 import { createGuest, createToken, signUp, signUpInput } from "./users";
 
 testDatabase();
@@ -73,7 +73,7 @@ describe("bytes that were stored before the database counted them", () => {
     await sql()`delete from users where id = ${gone}`;
     expect((await bytesOf(second))?.counted).toBeLessThan(0);
 
-    await Promise.all([countUncounted(), countUncounted(), addTurn(first), countUncounted()]);
+    await Promise.all([countMissingBytes(), countMissingBytes(), addTurn(first), countMissingBytes()]);
     for (const { id } of users) {
       const bytes = await bytesOf(id);
       expect(bytes?.counted).toBe(bytes?.stored);
@@ -82,7 +82,7 @@ describe("bytes that were stored before the database counted them", () => {
     expect(await sql()`select from storage_uncounted`).toEqual([]);
     // Nobody is counted twice.
     const before = await bytesOf(first);
-    await countUncounted();
+    await countMissingBytes();
     expect(await bytesOf(first)).toEqual(before);
   });
 });
@@ -126,7 +126,7 @@ it("chats of stateless calls go a day after their last use with all that is thei
   const turns = await Promise.all(Object.values(chats).map((chatId) => addTurn(user.id, { chatId })));
   await sql()`update chats set updated_at = now() - interval '25 hours' where id <> ${chats.recent}`;
   await sql()`update chats set listed = false where id <> ${chats.listed}`;
-  await sweepForgottenChats();
+  await sweepStatelessChats();
   const left = await sql()`select id from chats where user_id = ${user.id}`;
   expect(new Set(left.map(({ id }) => id))).toEqual(new Set([chats.recent, chats.listed]));
   expect(await Promise.all(turns.map(chunksOf))).toEqual([0, 3, 3]);

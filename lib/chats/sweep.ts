@@ -2,9 +2,9 @@
 // idle guests, copies of samples. Every process runs it; statements are bounded and skip rows that
 // another is working on. The log prunes its own old chunks (lib/log/reaper.ts).
 import { setTimeout as delay } from "node:timers/promises";
-import { deleteChat, listChatIds, listForgottenChats } from "@/db/chats";
+import { deleteChat, listChatIds, listExpiredStatelessChats } from "@/db/chats";
 import { deleteSomeDocuments } from "@/db/documents";
-import { deleteOrphanChunks, forgetPrompts, listTurnsOfChunks } from "@/db/log";
+import { deleteOrphanChunks, deletePrompts, listTurnsOfChunks } from "@/db/log";
 import { countStoredBytes } from "@/db/stored-bytes";
 import { claimIdleGuests, deleteGuest, markSeen } from "@/db/users";
 import { clientStreams } from "@/lib/client-streams";
@@ -33,21 +33,21 @@ const usersPerCount = 5;
 const noId = "00000000-0000-0000-0000-000000000000";
 
 /** Call once at startup. */
-export function beginSweeps(): void {
+export function startSweeps(): void {
   repeat(sweepEveryMs, sweep, firstSweepMs * (1 + Math.random()));
 }
 
 async function sweep(): Promise<void> {
   await sweepChunks();
   await sweepPrompts();
-  await sweepForgottenChats();
+  await sweepStatelessChats();
   await sweepGuests(env().GUEST_DAYS);
   await sweepSampleCopies();
-  await countUncounted();
+  await countMissingBytes();
 }
 
 /** Until this is done, the storage ceiling ignores data stored by older versions. */
-export async function countUncounted(): Promise<void> {
+export async function countMissingBytes(): Promise<void> {
   while (!isDraining() && (await countStoredBytes(usersPerCount)) > 0) await delay(pauseMs);
 }
 
@@ -70,15 +70,15 @@ export async function sweepChunks(): Promise<void> {
 
 export async function sweepPrompts(): Promise<void> {
   for (let after: string | null = noId; after !== null && !isDraining(); ) {
-    after = await forgetPrompts(after, turnsPerPage);
+    after = await deletePrompts(after, turnsPerPage);
     await delay(pauseMs);
   }
 }
 
 /** Deletes chats of stateless calls a day after their last use. */
-export async function sweepForgottenChats(): Promise<void> {
+export async function sweepStatelessChats(): Promise<void> {
   for (let more = true; more && !isDraining(); ) {
-    const chats = await listForgottenChats(chatsPerPage);
+    const chats = await listExpiredStatelessChats(chatsPerPage);
     more = chats.length === chatsPerPage;
     for (const { userId, id } of chats) if (!isDraining()) await deleteChat(userId, id);
     await delay(pauseMs);

@@ -9,10 +9,10 @@ import { continueInstruction } from "@/lib/turn/prompt";
 import { noCeilings, testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat } from "./chats";
-import { followTurn } from "./follow";
+import { followTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
-import { beginTakeovers } from "./takeover";
+import { startTakeovers } from "./takeover";
 
 testDatabase();
 
@@ -59,7 +59,7 @@ it("runs a turn of which nothing is answered, as it was asked for", async () => 
   const row = { id: uuidv7(), userId, chatId, userMessageId: question, messageId: answer, clientKey: "left" };
   const request = { model: "openai:scripted", searchMode: "none", prompt: { instructions: "Be brief.", settings: {} } };
   provider.on("left behind", says("Found."));
-  beginTakeovers();
+  startTakeovers();
   const written = { id: answer, parentId: question, turnId: row.id, role: "assistant", status: "running" } as const;
   const messages = [
     { ...message, id: question, parentId: null, role: "user" as const, parts },

@@ -1,7 +1,7 @@
 // Turns that outlive their server: runs unanswered and resumable ones here, and with
 // CONTINUE_INTERRUPTED=auto continues interrupted answers (docs/operations.md, decision 0010).
 import { listContinuable } from "@/db/turns";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
@@ -15,21 +15,21 @@ import { startTurn } from "./start";
  * Same as the log's reaper: a waiting user learns of an answer's end and its continuation about
  * equally soon.
  */
-const everyMs = 1_000;
+const roundIntervalMs = 1_000;
 /** Per round, to keep rounds short. */
 const batchSize = 20;
 
 /** Call once at startup. */
-export function beginTakeovers(): void {
+export function startTakeovers(): void {
   turnLog().onOrphan(({ turnId, stored, ...turn }) => void execute({ id: turnId, ...turn }, stored));
-  if (env().CONTINUE_INTERRUPTED === "auto") repeat(everyMs, continuer());
+  if (env().CONTINUE_INTERRUPTED === "auto") repeat(roundIntervalMs, continueInterrupted());
 }
 
 /**
  * One round: every interrupted answer is continued once, by the first server. The new turn's key
  * decides.
  */
-function continuer(): () => Promise<void> {
+function continueInterrupted(): () => Promise<void> {
   /** Permanently refused, e.g. because the model is gone; dropped once no longer listed. */
   let refused = new Set<string>();
   return async () => {
@@ -43,7 +43,7 @@ function continuer(): () => Promise<void> {
         // The drain keeps it alive: it waits for all live turns.
         await startTurn(userId, request, () => {});
       } catch (error) {
-        if (isDatabaseAway(error)) throw error;
+        if (isDatabaseUnavailable(error)) throw error;
         // Temporary: the user's other answers end, and daily budgets reset.
         if (AppError.is(error) && error.status === 429) continue;
         refused.add(id);

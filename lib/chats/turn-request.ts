@@ -159,23 +159,23 @@ export function idempotencyKey(request: Request): string | null {
 }
 
 /** Throws too_large if the request exceeds MAX_TURN_CHARACTERS; it is never truncated. */
-export function requireSaneLength(request: TurnRequest): void {
-  const most = env().MAX_TURN_CHARACTERS;
-  if (lengthOf(request) <= most) return;
+export function requireTurnLength(request: TurnRequest): void {
+  const maxLength = env().MAX_TURN_CHARACTERS;
+  if (lengthOf(request) <= maxLength) return;
   throw new AppError(
     "too_large",
-    `message: is longer than ${most} characters. Nothing was sent; shorten it, or upload long texts as documents.`,
+    `message: is longer than ${maxLength} characters. Nothing was sent; shorten it, or upload long texts as documents.`,
   );
 }
 
 /** The same, including history that only the client has. */
-export function requireSaneHistory(request: TurnRequest, unknown: Pick<ChatMessage, "parts">[]): void {
-  const most = env().MAX_TURN_CHARACTERS;
+export function requireHistoryLength(request: TurnRequest, unknown: Pick<ChatMessage, "parts">[]): void {
+  const maxLength = env().MAX_TURN_CHARACTERS;
   const length = unknown.reduce((sum, { parts }) => sum + textLength(parts), lengthOf(request));
-  if (length <= most) return;
+  if (length <= maxLength) return;
   throw new AppError(
     "too_large",
-    `messages: what is new in them is longer than ${most} characters. Nothing was sent; shorten the conversation.`,
+    `messages: what is new in them is longer than ${maxLength} characters. Nothing was sent; shorten the conversation.`,
   );
 }
 
@@ -189,9 +189,9 @@ function lengthOf(request: TurnRequest): number {
   if (request.trigger === "answer-calls") return JSON.stringify(request.results).length;
   if (request.trigger !== "answer-prompt") return 0;
   const { messages, instructions, notes = [], tools } = request.prompt;
-  const said = messages.reduce((sum, { parts }) => sum + textLength(parts), 0);
+  const messagesLength = messages.reduce((sum, { parts }) => sum + textLength(parts), 0);
   return (
-    said +
+    messagesLength +
     instructions.length +
     notes.reduce((sum, { text }) => sum + text.length, 0) +
     (tools ? JSON.stringify(tools).length : 0)

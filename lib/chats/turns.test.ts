@@ -15,7 +15,7 @@ import { logged } from "@/test/logged";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { createChat, deleteChat, findChat, listChats } from "./chats";
 import { execute } from "./execute";
-import { findFollowed, followTurn, requireTurn } from "./follow";
+import { findTurnToFollow, followTurn, requireTurn } from "./follow-turn";
 import { listMessages } from "./messages";
 import { startTurn } from "./start";
 import { stopChat, stopTurn } from "./stop";
@@ -560,11 +560,11 @@ describe("following", () => {
     ]);
     const request = ask("follow me");
     await startTurn(userId, request, keepAlive);
-    const live = (await findFollowed(userId, request.chatId, null)) as TurnRow;
+    const live = (await findTurnToFollow(userId, request.chatId, null)) as TurnRow;
     await readUntil(live, "One two three ");
     const [, answer] = (await listMessages(userId, request.chatId)).messages;
     expect(answer).toMatchObject({ id: live.messageId, parts: [{}, {}, { type: "text", text: "One two three " }] });
-    const now = (await findFollowed(userId, request.chatId, null)) as TurnRow;
+    const now = (await findTurnToFollow(userId, request.chatId, null)) as TurnRow;
     const compacted = read(now, 0, true);
     provider.open("follow");
     const [whole, short] = [await read(now), await compacted];
@@ -573,7 +573,7 @@ describe("following", () => {
     expect(textOf(message)).toBe("One two three four");
     expect(short.find(({ chunk }) => chunk.type === "text-delta")?.chunk).toMatchObject({ delta: "One two three " });
     expect(short.at(-1)).toEqual(whole.at(-1));
-    expect(await findFollowed(userId, request.chatId, null)).toBeNull();
+    expect(await findTurnToFollow(userId, request.chatId, null)).toBeNull();
   });
 
   it("I20: a cursor that was never given out is unknown, and so is another chat's or user's", async () => {
@@ -584,10 +584,10 @@ describe("following", () => {
     const ended = (await findTurn(userId, turn.id)) as TurnRow;
     const at = (seq: number) => ({ turnId: turn.id, seq, n: 0 });
     await expect(followTurn(ended, at(ended.lastSeq + 1), 0, false)).rejects.toMatchObject({ status: 404 });
-    expect(await findFollowed(userId, request.chatId, at(1))).toMatchObject({ id: turn.id });
-    await expect(findFollowed(userId, "another-chat", at(1))).rejects.toMatchObject({ status: 404 });
-    await expect(findFollowed(await newUser(), request.chatId, at(1))).rejects.toMatchObject({ status: 404 });
-    expect(await findFollowed(userId, "another-chat", null)).toBeNull();
+    expect(await findTurnToFollow(userId, request.chatId, at(1))).toMatchObject({ id: turn.id });
+    await expect(findTurnToFollow(userId, "another-chat", at(1))).rejects.toMatchObject({ status: 404 });
+    await expect(findTurnToFollow(await newUser(), request.chatId, at(1))).rejects.toMatchObject({ status: 404 });
+    expect(await findTurnToFollow(userId, "another-chat", null)).toBeNull();
     for (const id of [uuidv7(), "no uuid", ""])
       await expect(requireTurn(userId, id)).rejects.toMatchObject({ status: 404 });
   });

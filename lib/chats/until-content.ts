@@ -1,7 +1,7 @@
 // Waits for an answer's first content or its failure, so that a request that fails at once gets an
 // HTTP status.
 import { setTimeout as sleep } from "node:timers/promises";
-import type { LogReader } from "@/lib/log/contract";
+import type { LogReader } from "@/lib/log/durable-log";
 import type { LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
 
 /**
@@ -13,8 +13,8 @@ export async function untilContent(
   waitMs: number,
 ): Promise<{ reader: LogReader; failure?: TurnError | undefined }> {
   const read: (LoggedChunk[] | null)[] = [];
-  const over = new AbortController();
-  const timeout = sleep(waitMs, "timeout" as const, { signal: over.signal, ref: false }).catch(
+  const done = new AbortController();
+  const timeout = sleep(waitMs, "timeout" as const, { signal: done.signal, ref: false }).catch(
     () => "timeout" as const,
   );
   let pending: ReturnType<LogReader["next"]> | null = null;
@@ -31,7 +31,7 @@ export async function untilContent(
       if (!content && chunk.type === "data-turn") failure = chunk.data.error ?? failure;
     }
   }
-  over.abort();
+  done.abort();
   const next = async () => {
     const batch = read.shift();
     if (batch !== undefined) return batch;

@@ -77,7 +77,7 @@ export async function signUp(
   if (mode === "off" || (mode === "invite" && invite === undefined) || (mode === "setup" && !setUp)) throw closed(mode);
   await requireUncommonPassword(email, password);
   const account = { id: uuidv7(), email, name: name ?? null, passwordHash: await hashPassword(password) };
-  if (await findUserByEmail(email)) throw taken();
+  if (await findUserByEmail(email)) throw emailTakenError();
   const rule = {
     invitation: invite && !setUp ? hashToken(invite) : null,
     open: env().SIGN_UP === "open" && !env().ADMIN_EMAILS.includes(email) && !setUp,
@@ -87,7 +87,7 @@ export async function signUp(
     return toUser(await insertAccount(account, rule, guestId));
   } catch (error) {
     // Concurrent sign-ups for one address: the index decides.
-    if (uniqueViolation(error)) throw taken();
+    if (uniqueViolation(error)) throw emailTakenError();
     if (!(error instanceof SignUpRefused)) throw error;
     if (error.reason === "setup") throw closed("setup");
     throw error.reason === "closed" && !setUp ? closed("invite") : invalidInvitation();
@@ -212,6 +212,6 @@ function describeToken(row: TokenRow): Token {
   };
 }
 
-function taken(): AppError {
+function emailTakenError(): AppError {
   return new AppError("conflict", "email: this address has an account already. Sign in instead.");
 }

@@ -3,18 +3,18 @@
 import { createApi } from "./api";
 import type { Wake } from "./backoff";
 import { bufferText, type TextBuffer } from "./buffer-text";
-import { type ChatEvent, eventsOf, isEnd, Received } from "./chat-events";
-import type { Asked, ClientDialect, Said } from "./client-dialect";
+import { type ChatEvent, eventsOf, isEnd, ReceivedAnswer } from "./chat-events";
+import type { ClientDialect, DecodedEvent, QuestionRequest } from "./client-dialect";
 import type { ConnectionState } from "./connection";
-import { Follower, type Format, type Patience } from "./follow";
-import { badResponse, type Http, RequestError, reading, request, turnIdOf } from "./request";
+import { Follower, type FollowLimits, type Format } from "./follower";
+import { abortableRead, badResponse, type Http, RequestError, request, turnIdOf } from "./request";
 
 export type AnswerOptions = {
   http: Http;
   name: string;
   dialect: ClientDialect;
-  asked: Asked;
-  patience: Patience;
+  question: QuestionRequest;
+  limits: FollowLimits;
   wake: Wake;
   timeoutMs: number;
   buffer: TextBuffer | undefined;
@@ -27,21 +27,21 @@ export class Answer implements AsyncIterable<ChatEvent> {
   turnId: string | undefined;
   chatId: string | undefined;
   readonly #options: AnswerOptions;
-  readonly #received = new Received();
+  readonly #received = new ReceivedAnswer();
   /** The next text starts a new part of the answer. */
   #paragraph = false;
-  readonly #leaving = new AbortController();
+  readonly #reading = new AbortController();
   /** Resolves with the first response, or when there will be none. */
-  readonly #begun: Promise<void>;
-  #begin: () => void = () => {};
-  #chat: Asked["chat"];
+  readonly #firstResponse: Promise<void>;
+  #resolveFirstResponse: () => void = () => {};
+  #chat: QuestionRequest["chat"];
   #stopping: Promise<string | null> | undefined;
 
   constructor(options: AnswerOptions) {
     this.#options = options;
-    this.#chat = options.asked.chat;
-    this.#begun = new Promise((resolve) => {
-      this.#begin = resolve;
+    this.#chat = options.question.chat;
+    this.#firstResponse = new Promise((resolve) => {
+      this.#resolveFirstResponse = resolve;
     });
   }
 
@@ -53,11 +53,11 @@ export class Answer implements AsyncIterable<ChatEvent> {
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChatEvent, void> {
     const { signal, timeoutMs, buffer } = this.#options;
-    const leave = () => this.#leaving.abort(signal?.reason);
+    const leave = () => this.#reading.abort(signal?.reason);
     if (signal?.aborted) leave();
-    else signal?.addEventListener("abort", leave, { signal: this.#leaving.signal });
+    else signal?.addEventListener("abort", leave, { signal: this.#reading.signal });
     const tooLong = () =>
-      this.#leaving.abort(
+      this.#reading.abort(
         new RequestError(`The answer has not ended within ${timeoutMs} ms.`, { status: 0, code: "timeout" }),
       );
     const timer = setTimeout(tooLong, timeoutMs);
@@ -65,8 +65,8 @@ export class Answer implements AsyncIterable<ChatEvent> {
       yield* buffer ? bufferText(this.#events(), buffer) : this.#events();
     } finally {
       clearTimeout(timer);
-      this.#begin();
-      this.#leaving.abort();
+      this.#resolveFirstResponse();
+      this.#reading.abort();
     }
   }
 
@@ -81,7 +81,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
   }
 
   async #stop(): Promise<string | null> {
-    await this.#begun;
+    await this.#firstResponse;
     if (!this.turnId) return null;
     try {
       return (await createApi(this.#options.http).endTurn(this.turnId)).status;
@@ -93,14 +93,15 @@ export class Answer implements AsyncIterable<ChatEvent> {
   }
 
   async *#events(): AsyncGenerator<ChatEvent, void> {
-    for await (const said of this.#said()) {
-      if (said.type === "paragraph") {
+    for await (const decoded of this.#decoded()) {
+      if (decoded.type === "paragraph") {
         this.#paragraph = this.#received.text !== "";
         continue;
       }
-      const event = said.type === "text" && this.#paragraph ? { ...said, delta: `\n\n${said.delta}` } : said;
-      if (said.type === "text") this.#paragraph = false;
-      this.#received.see(event);
+      const event =
+        decoded.type === "text" && this.#paragraph ? { ...decoded, delta: `\n\n${decoded.delta}` } : decoded;
+      if (decoded.type === "text") this.#paragraph = false;
+      this.#received.add(event);
       // Some formats do not distinguish a stopped answer from a finished one, but we know if we
       // stopped it.
       if (event.type === "done" && (await this.#wasStopped())) yield { type: "stopped" };
@@ -113,27 +114,27 @@ export class Answer implements AsyncIterable<ChatEvent> {
     return (await this.#stopping?.catch(() => null)) === "stopped";
   }
 
-  async *#said(): AsyncGenerator<Said, void> {
-    const { http, patience, report, wake } = this.#options;
-    const { signal } = this.#leaving;
-    const send = (lineSignal: AbortSignal) => this.#ask(lineSignal);
-    const follower = new Follower({ http, send, signal, wake, patience, report, format: this.#format() });
+  async *#decoded(): AsyncGenerator<DecodedEvent, void> {
+    const { http, limits, report, wake } = this.#options;
+    const { signal } = this.#reading;
+    const send = (lineSignal: AbortSignal) => this.#send(lineSignal);
+    const follower = new Follower({ http, send, signal, wake, limits, report, format: this.#format() });
     try {
       await follower.open();
     } catch (error) {
-      if (!(error instanceof RequestError && error.temporary) || !this.#options.dialect.whole) throw error;
-      return yield* await this.#whole(signal);
+      if (!(error instanceof RequestError && error.temporary) || !this.#options.dialect.fullResponse) throw error;
+      return yield* await this.#fetchWhole(signal);
     }
     yield* follower.items();
   }
 
-  #format(): Format<Said> {
+  #format(): Format<DecodedEvent> {
     const { dialect, name } = this.#options;
     return {
       decode: (frame) => dialect.decode(frame),
       isLast: isEnd,
       resumePath: (turnId, cursor) => {
-        const own = dialect.resumePath?.(this.#asked());
+        const own = dialect.resumePath?.(this.#question());
         if (own !== undefined) return cursor === undefined ? null : `${own}?after=${encodeURIComponent(cursor)}`;
         const query = new URLSearchParams({ dialect: name, ...(cursor !== undefined && { after: cursor }) });
         return `/api/turns/${encodeURIComponent(turnId)}/stream?${query}`;
@@ -141,7 +142,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
       findRest: (turnId, signal) =>
         // This request lasts as long as the answer, so silence means nothing: only the reader's
         // timeout applies.
-        dialect.whole ? this.#whole(this.#leaving.signal) : this.#stored(turnId, signal),
+        dialect.fullResponse ? this.#fetchWhole(this.#reading.signal) : this.#fetchStored(turnId, signal),
     };
   }
 
@@ -149,55 +150,55 @@ export class Answer implements AsyncIterable<ChatEvent> {
    * The first request, retried with the same key until it is answered: one question, whatever the
    * network does.
    */
-  async #ask(signal: AbortSignal): Promise<Response> {
+  async #send(signal: AbortSignal): Promise<Response> {
     const { http, dialect, name } = this.#options;
     await this.#ensureChat(signal);
-    const response = await this.#post(dialect.ask(this.#asked()), "text/event-stream", signal);
+    const response = await this.#post(dialect.toRequest(this.#question()), "text/event-stream", signal);
     if (name !== "text" || !this.turnId) return response;
     // Only the turn of the native response is needed, not its body.
-    await reading(signal, async () => response.body?.cancel());
+    await abortableRead(signal, async () => response.body?.cancel());
     return request(http, `/api/turns/${encodeURIComponent(this.turnId)}/stream?dialect=text`, { signal });
   }
 
   async #post({ path, body }: { path: string; body: object }, accept: string, signal: AbortSignal): Promise<Response> {
-    const { http, asked } = this.#options;
-    const headers = { "Content-Type": "application/json", Accept: accept, "Idempotency-Key": asked.key };
+    const { http, question } = this.#options;
+    const headers = { "Content-Type": "application/json", Accept: accept, "Idempotency-Key": question.key };
     const response = await request(http, path, { method: "POST", headers, body: JSON.stringify(body), signal });
     this.turnId ??= turnIdOf(response);
     if (!this.turnId) return response;
     this.chatId ??= response.headers.get("X-Chat-Id") ?? undefined;
-    this.#begin();
+    this.#resolveFirstResponse();
     return response;
   }
 
   async #ensureChat(signal: AbortSignal): Promise<void> {
-    const { http, dialect, asked } = this.#options;
+    const { http, dialect, question } = this.#options;
     if (!dialect.needsChat || this.#chat !== undefined) return;
     try {
-      await createApi(http).createChat({ id: asked.key }, { signal });
+      await createApi(http).createChat({ id: question.key }, { signal });
     } catch (error) {
       // An earlier attempt created it, and its response was lost.
       if (!(error instanceof RequestError && error.status === 409)) throw error;
     }
-    this.#chat = asked.key;
+    this.#chat = question.key;
   }
 
-  #asked(): Asked {
-    return { ...this.#options.asked, chat: this.#chat };
+  #question(): QuestionRequest {
+    return { ...this.#options.question, chat: this.#chat };
   }
 
   /** The answer in one piece, minus what has arrived: the same question with the same key. */
-  async #whole(signal: AbortSignal): Promise<ChatEvent[]> {
-    const { whole } = this.#options.dialect;
-    if (!whole) throw new Error("This format has no whole answer.");
+  async #fetchWhole(signal: AbortSignal): Promise<ChatEvent[]> {
+    const { fullResponse } = this.#options.dialect;
+    if (!fullResponse) throw new Error("This format has no whole answer.");
     try {
-      const response = await this.#post(whole.ask(this.#asked()), "application/json", signal);
-      const body = await reading(signal, () => response.text());
-      return this.#restOf(whole.decode(JSON.parse(body)));
+      const response = await this.#post(fullResponse.ask(this.#question()), "application/json", signal);
+      const body = await abortableRead(signal, () => response.text());
+      return this.#missingOf(fullResponse.decode(JSON.parse(body)));
     } catch (error) {
       if (error instanceof SyntaxError) throw badResponse("The server's answer is not JSON.", 200, error);
       if (!(error instanceof RequestError) || error.status !== 502 || error.details.turnId === undefined) throw error;
-      return this.#failed(String(error.details.turnId), error, signal);
+      return this.#fetchFailed(String(error.details.turnId), error, signal);
     }
   }
 
@@ -205,9 +206,9 @@ export class Answer implements AsyncIterable<ChatEvent> {
    * A failed answer has no whole form; its text is in the stored message, which pages of other
    * origins may not read.
    */
-  async #failed(turnId: string, { message, code }: RequestError, signal: AbortSignal): Promise<ChatEvent[]> {
+  async #fetchFailed(turnId: string, { message, code }: RequestError, signal: AbortSignal): Promise<ChatEvent[]> {
     try {
-      const rest = await this.#stored(turnId, signal);
+      const rest = await this.#fetchStored(turnId, signal);
       if (rest) return rest;
     } catch (error) {
       if (signal.aborted || !(error instanceof RequestError)) throw error;
@@ -216,17 +217,17 @@ export class Answer implements AsyncIterable<ChatEvent> {
   }
 
   /** The rest from the stored message; null while the turn runs. */
-  async #stored(turnId: string, signal: AbortSignal): Promise<ChatEvent[] | null> {
+  async #fetchStored(turnId: string, signal: AbortSignal): Promise<ChatEvent[] | null> {
     const api = createApi(this.#options.http);
     const turn = await api.requireTurn(turnId, { signal });
     if (turn.status === "running") return null;
     const stored = await api.findMessage(turn.chatId, turn.messageId, { signal });
-    if (stored) return this.#restOf(eventsOf(stored, this.#options.dialect.between));
+    if (stored) return this.#missingOf(eventsOf(stored, this.#options.dialect.textSeparator));
     throw new RequestError("This answer is no longer part of the conversation.", { status: 404, code: "not_found" });
   }
 
-  #restOf(whole: ChatEvent[]): ChatEvent[] {
-    const rest = this.#received.restOf(whole);
+  #missingOf(whole: ChatEvent[]): ChatEvent[] {
+    const rest = this.#received.missingOf(whole);
     this.#paragraph = false;
     if (!rest) throw badResponse("The server's answer does not continue what came of it before.", 200);
     return rest;

@@ -3,7 +3,7 @@
 // redirect to sign-in.
 import { z } from "zod";
 import type { ChatMessage, TurnError, TurnState } from "@/lib/turn/chunks";
-import { badResponse, type Http, reading, request } from "./request";
+import { abortableRead, badResponse, type Http, request } from "./request";
 
 const chat = z.object({
   id: z.string(),
@@ -108,7 +108,7 @@ type PageQuery = { cursor?: string; limit?: number };
 export function createApi(http: Http = {}) {
   async function call<T>(schema: z.ZodType<T>, path: string, init: RequestInit): Promise<T> {
     const response = await request(http, path, init);
-    const text = await reading(init.signal, () => response.text());
+    const text = await abortableRead(init.signal, () => response.text());
     try {
       return schema.parse(JSON.parse(text));
     } catch (cause) {

@@ -17,22 +17,22 @@ export async function* bufferText(
   events: AsyncGenerator<ChatEvent, void>,
   { pieces = Number.POSITIVE_INFINITY, intervalMs }: TextBuffer,
 ): AsyncGenerator<ChatEvent, void> {
-  let held = "";
+  let buffered = "";
   let count = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let due: Promise<"due"> | undefined;
   const flush = function* (): Generator<ChatEvent> {
     clearTimeout(timer);
     due = undefined;
-    const delta = held;
-    held = "";
+    const delta = buffered;
+    buffered = "";
     count = 0;
     if (delta) yield { type: "text", delta };
   };
   try {
-    let coming = settle(events.next());
+    let pendingRead = settle(events.next());
     for (;;) {
-      const arrived = due ? await Promise.race([coming, due]) : await coming;
+      const arrived = due ? await Promise.race([pendingRead, due]) : await pendingRead;
       if (arrived === "due") {
         yield* flush();
         continue;
@@ -44,7 +44,7 @@ export async function* bufferText(
       const { done, value } = arrived.result;
       if (done) return yield* flush();
       if (value.type === "text") {
-        held += value.delta;
+        buffered += value.delta;
         count += 1;
         due ??= new Promise((resolve) => {
           timer = setTimeout(() => resolve("due"), intervalMs);
@@ -54,7 +54,7 @@ export async function* bufferText(
         yield* flush();
         yield value;
       }
-      coming = settle(events.next());
+      pendingRead = settle(events.next());
     }
   } finally {
     clearTimeout(timer);

@@ -4,7 +4,7 @@ import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
 import { unfoldMessage } from "@/lib/turn/fold";
 
 /** What a reader has received of a turn so far. */
-export type Received = {
+export type StreamProgress = {
   started: boolean;
   /** Number of `start-step` chunks. */
   steps: number;
@@ -17,7 +17,7 @@ export type Received = {
  * step with its open parts. Earlier steps are complete and stay. Data parts are replaced by id, so
  * those of earlier steps are sent again: their state may have changed.
  */
-export function catchUp(stored: ChatMessage, received: Received): TurnChunk[] {
+export function catchUp(stored: ChatMessage, received: StreamProgress): TurnChunk[] {
   const [start, ...rest] = unfoldMessage(stored) as [TurnChunk, ...TurnChunk[]];
   if (!received.started) return [start, ...rest];
   const chunks: TurnChunk[] = [start, { type: "reset-step" }];

@@ -1,5 +1,5 @@
 // A chat client for every wire format of the server (docs/protocol.md §6): ask, receive the answer
-// as events, stop it. Runs in browsers and Node, without React or Next. Built on follow.ts; the
+// as events, stop it. Runs in browsers and Node, without React or Next. Built on follower.ts; the
 // formats are in dialects.ts.
 import { v4 as uuidv4 } from "uuid";
 import { Answer, type AnswerOptions } from "./answer";
@@ -55,7 +55,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
   if (dialect === "agent" && !userId) throw new Error("The dialect `agent` needs the caller's `userId` for its paths.");
   const connection = new Connection();
   const http: Http = { baseUrl, headers: () => ({ ...(token && { Authorization: `Bearer ${token}` }) }) };
-  const shared: Omit<AnswerOptions, "asked" | "signal" | "report"> = {
+  const shared: Omit<AnswerOptions, "question" | "signal" | "report"> = {
     http,
     name: dialect,
     dialect: clientDialects[dialect],
@@ -63,7 +63,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
     // The server closes a request after five minutes.
     timeoutMs: options.timeoutMs ?? 300_000,
     buffer: options.buffer,
-    patience: {
+    limits: {
       firstByteMs: heartbeatMs,
       // Two heartbeats may be lost or late before a connection counts as dead.
       silenceMs: 2.5 * heartbeatMs,
@@ -79,7 +79,7 @@ export function createChatClient(options: ChatClientOptions): ChatClient {
     connection,
     send(question, { signal, key = uuidv4() } = {}) {
       const fields = typeof question === "string" ? { text: question } : question;
-      return new Answer({ ...shared, asked: { ...fields, key, userId }, signal, report: connection.hold() });
+      return new Answer({ ...shared, question: { ...fields, key, userId }, signal, report: connection.hold() });
     },
   };
 }

@@ -82,11 +82,11 @@ function toolEvents(part: ChatMessage["parts"][number]): ChatEvent[] {
 }
 
 /** Tracks what a reader has received, to compute what is missing in a fallback. */
-export class Received {
+export class ReceivedAnswer {
   text = "";
   readonly #seen = new Set<string>();
 
-  see(event: ChatEvent): void {
+  add(event: ChatEvent): void {
     if (event.type === "text") this.text += event.delta;
     else if (event.type === "sources") for (const source of event.sources) this.#seen.add(sourceKey(source));
     else this.#seen.add(keyOf(event));
@@ -96,14 +96,14 @@ export class Received {
    * The events of a whole answer that are still missing. Null if it is not the answer that was
    * started.
    */
-  restOf(whole: ChatEvent[]): ChatEvent[] | null {
+  missingOf(whole: ChatEvent[]): ChatEvent[] | null {
     const text = whole.map((event) => (event.type === "text" ? event.delta : "")).join("");
     if (!text.startsWith(this.text)) return null;
-    let begun = this.text.length;
+    let skip = this.text.length;
     return whole.flatMap((event): ChatEvent[] => {
       if (event.type === "text") {
-        const delta = event.delta.slice(begun);
-        begun = Math.max(0, begun - event.delta.length);
+        const delta = event.delta.slice(skip);
+        skip = Math.max(0, skip - event.delta.length);
         return delta ? [{ type: "text", delta }] : [];
       }
       if (event.type !== "sources") return this.#seen.has(keyOf(event)) ? [] : [event];

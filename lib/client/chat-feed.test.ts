@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { type ChatFeedOptions, followChat, type TurnNews } from "./chat-feed";
+import { type ChatFeedOptions, followChat, type TurnStatus } from "./chat-feed";
 import { cut, type Exchange, json, type ScriptedServer, startScriptedServer, stream } from "./scripted-server";
 import { chatId, preamble, turnId } from "./turn-script";
 
@@ -15,7 +15,7 @@ const tell = (exchange: Exchange, ...statuses: string[]) =>
   stream(exchange, turnId, preamble + statuses.map((status) => event(news(status))).join(""));
 
 function open(options: Partial<ChatFeedOptions> = {}) {
-  const heard: TurnNews[] = [];
+  const heard: TurnStatus[] = [];
   const leaving = new AbortController();
   const ended = followChat({
     ...{ baseUrl: server.url, chatId, signal: leaving.signal, backoff: { minMs: 1, maxMs: 2 } },

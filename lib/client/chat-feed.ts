@@ -3,20 +3,20 @@
 // is hidden. transport.ts streams the turn's content.
 import { z } from "zod";
 import { type Backoff, backoffMs, type PageEvents, pageWake, pause, untilVisible } from "./backoff";
-import { type Frame, Line } from "./line";
 import { badResponse, type Http, RequestError, request } from "./request";
+import { type Frame, StreamConnection } from "./stream-connection";
 
-const turnNews = z.object({
+const turnStatus = z.object({
   type: z.literal("turn"),
   turnId: z.string(),
   status: z.enum(["running", "complete", "stopped", "failed", "interrupted"]),
 });
-export type TurnNews = z.infer<typeof turnNews>;
+export type TurnStatus = z.infer<typeof turnStatus>;
 
 export type ChatFeedOptions = Http &
   PageEvents & {
     chatId: string;
-    onTurn: (news: TurnNews) => void;
+    onTurn: (news: TurnStatus) => void;
     /** Aborting closes the feed. */
     signal: AbortSignal;
     /** The server's HEARTBEAT_MS. */
@@ -34,7 +34,7 @@ export async function followChat(options: ChatFeedOptions): Promise<never> {
   const wake = pageWake(options);
   for (let failures = 1; ; failures++) {
     // Two heartbeats may be lost or late before a connection counts as dead.
-    const line = new Line({ signal, wake, firstByteMs: heartbeatMs, silenceMs: 2.5 * heartbeatMs });
+    const line = new StreamConnection({ signal, wake, firstByteMs: heartbeatMs, silenceMs: 2.5 * heartbeatMs });
     let retryAfterMs = 0;
     try {
       const response = await request(options, `/api/chats/${encodeURIComponent(chatId)}/events`, {
@@ -42,7 +42,7 @@ export async function followChat(options: ChatFeedOptions): Promise<never> {
       });
       for await (const frame of line.frames(response)) {
         failures = 0;
-        const news = findNews(frame);
+        const news = findTurnStatus(frame);
         if (news) onTurn(news);
       }
     } catch (error) {
@@ -52,14 +52,14 @@ export async function followChat(options: ChatFeedOptions): Promise<never> {
       line.close();
     }
     if (line.parked) await untilVisible(wake, signal);
-    else if (!line.moved) await pause(Math.max(backoffMs(failures, backoff), retryAfterMs), wake, signal);
+    else if (!line.networkChanged) await pause(Math.max(backoffMs(failures, backoff), retryAfterMs), wake, signal);
   }
 }
 
 /** Null for unknown events of a newer server. */
-function findNews({ data }: Frame): TurnNews | null {
+function findTurnStatus({ data }: Frame): TurnStatus | null {
   try {
-    return turnNews.safeParse(JSON.parse(data)).data ?? null;
+    return turnStatus.safeParse(JSON.parse(data)).data ?? null;
   } catch (cause) {
     throw badResponse("The server sent an event that is not JSON.", 200, cause);
   }

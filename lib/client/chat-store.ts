@@ -49,7 +49,7 @@ export type ChatStore = {
   leave(): void;
 };
 
-const nothing: ChatState = {
+const initialState: ChatState = {
   messages: [],
   status: null,
   sources: [],
@@ -62,11 +62,11 @@ const nothing: ChatState = {
 /** `chat`: the chat to use; undefined: the first question creates one. */
 export function createChatStore(client: ChatClient, { chat }: { chat?: Question["chat"] } = {}): ChatStore {
   const listeners = new Set<() => void>();
-  let state = nothing;
+  let state = initialState;
   let chatId = chat;
   let last: { question: Omit<Question, "chat">; key: string; arrived: boolean } | undefined;
   let answer: Answer | undefined;
-  let leaving = new AbortController();
+  let reading = new AbortController();
 
   const set = (change: Partial<ChatState>) => {
     state = { ...state, ...change };
@@ -74,17 +74,17 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
   };
 
   async function ask(question: Omit<Question, "chat">, key: string): Promise<void> {
-    const { signal } = leaving;
+    const { signal } = reading;
     last = { question, key, arrived: false };
     set({ isStreaming: true, streamedText: "", status: null, sources: [], toolCalls: [], error: null });
-    const asked = client.send({ ...question, chat: chatId }, { key, signal });
-    answer = asked;
+    const current = client.send({ ...question, chat: chatId }, { key, signal });
+    answer = current;
     let answerId = `${key}-answer`;
     try {
-      for await (const event of asked) {
+      for await (const event of current) {
         last.arrived = true;
         if (event.type === "metadata") answerId = event.metadata.messageId ?? answerId;
-        set(changeBy(event, state));
+        set(stateChangeOf(event, state));
         if (isEnd(event)) keep(answerId, event.type);
       }
     } catch (error) {
@@ -93,8 +93,8 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
       keep(answerId, "error");
       set({ error: { code: error.code, message: error.message } });
     } finally {
-      chatId = asked.chatId ?? chatId;
-      if (answer === asked) answer = undefined;
+      chatId = current.chatId ?? chatId;
+      if (answer === current) answer = undefined;
       if (!signal.aborted) set({ isStreaming: false, status: null });
     }
   }
@@ -103,8 +103,8 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
   function keep(id: string, end: ChatStoreMessage["end"]): void {
     const { messages, streamedText: text, sources, toolCalls } = state;
     const message: ChatStoreMessage = { id, role: "assistant", text, end, sources, toolCalls };
-    const isNothing = !text && toolCalls.length === 0 && end !== "done";
-    set({ messages: isNothing ? messages : [...messages, message], streamedText: "" });
+    const isEmpty = !text && toolCalls.length === 0 && end !== "done";
+    set({ messages: isEmpty ? messages : [...messages, message], streamedText: "" });
   }
 
   return {
@@ -126,19 +126,22 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
       if (!last || state.isStreaming) return;
       // A new answer replaces the failed one.
       if (state.messages.at(-1)?.role === "assistant") set({ messages: state.messages.slice(0, -1) });
-      const again = last.arrived ? uuidv4() : last.key;
-      await ask(last.question, again);
+      const key = last.arrived ? uuidv4() : last.key;
+      await ask(last.question, key);
     },
     leave() {
-      leaving.abort();
-      leaving = new AbortController();
+      reading.abort();
+      reading = new AbortController();
       answer = undefined;
       state = { ...state, isStreaming: false, status: null };
     },
   };
 }
 
-function changeBy(event: ChatEvent, { streamedText, sources, toolCalls, messages }: ChatState): Partial<ChatState> {
+function stateChangeOf(
+  event: ChatEvent,
+  { streamedText, sources, toolCalls, messages }: ChatState,
+): Partial<ChatState> {
   switch (event.type) {
     case "text":
       return { streamedText: streamedText + event.delta };

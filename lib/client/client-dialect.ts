@@ -3,8 +3,8 @@
 import { z } from "zod";
 import type { SearchMode } from "@/lib/turn/chunks";
 import type { AnswerMetadata, ChatEvent, ChatSource } from "./chat-events";
-import type { Frame } from "./line";
 import { badResponse } from "./request";
+import type { Frame } from "./stream-connection";
 
 export type Question = {
   text: string;
@@ -16,34 +16,34 @@ export type Question = {
 };
 
 /** `key` is the idempotency key of the question. */
-export type Asked = Question & { key: string; userId: string };
-export type Sent = { path: string; body: object };
+export type QuestionRequest = Question & { key: string; userId: string };
+export type PostRequest = { path: string; body: object };
 
 /** `paragraph`: the next text starts a new part of the answer. */
-export type Said = ChatEvent | { type: "paragraph" };
+export type DecodedEvent = ChatEvent | { type: "paragraph" };
 
 export type ClientDialect = {
-  ask(asked: Asked): Sent;
-  decode(frame: Frame): Said[];
+  toRequest(asked: QuestionRequest): PostRequest;
+  decode(frame: Frame): DecodedEvent[];
   /** GET path that resumes after a cursor. Default: the turn's own, with `?dialect=`. */
-  resumePath?(asked: Asked): string;
+  resumePath?(asked: QuestionRequest): string;
   /** The path contains the chat, so one must exist before the first question. */
   needsChat?: boolean;
   /** Separator between text parts, if not an empty line. */
-  between?: string;
+  textSeparator?: string;
   /** The answer in one piece, if the format supports it. */
-  whole?: { ask(asked: Asked): Sent; decode(body: unknown): ChatEvent[] };
+  fullResponse?: { ask(asked: QuestionRequest): PostRequest; decode(body: unknown): ChatEvent[] };
 };
 
-export function inChat({ chat }: Asked): object {
+export function chatField({ chat }: QuestionRequest): object {
   return chat === undefined ? {} : { conversation_id: chat };
 }
 
-export function options({ model, searchMode, documentIds }: Asked): object {
+export function camelCaseOptions({ model, searchMode, documentIds }: QuestionRequest): object {
   return { model, searchMode, documentIds };
 }
 
-export function snake({ model, searchMode, documentIds }: Asked): object {
+export function snakeCaseOptions({ model, searchMode, documentIds }: QuestionRequest): object {
   return { model, search_mode: searchMode, document_ids: documentIds };
 }
 
@@ -52,7 +52,9 @@ export function text(delta: string): ChatEvent[] {
 }
 
 /** Decodes events by their `type`. Unknown events of a newer server are dropped. */
-export function byType(table: Record<string, (value: unknown) => Said[]>): (frame: Frame) => Said[] {
+export function decodeByType(
+  table: Record<string, (value: unknown) => DecodedEvent[]>,
+): (frame: Frame) => DecodedEvent[] {
   return ({ data }) => {
     if (data === "[DONE]") return [];
     const value = parse(z.looseObject({ type: z.string() }), parseJson(data));
@@ -60,13 +62,16 @@ export function byType(table: Record<string, (value: unknown) => Said[]>): (fram
   };
 }
 
-export function on<T>(schema: z.ZodType<T>, read: (value: T) => Said[]): (value: unknown) => Said[] {
+export function decodeWith<T>(
+  schema: z.ZodType<T>,
+  read: (value: T) => DecodedEvent[],
+): (value: unknown) => DecodedEvent[] {
   return (value) => read(parse(schema, value));
 }
 
 /** Whole answers have no paragraph breaks to restore. */
-export function heard(read: (value: unknown) => Said[]): (value: unknown) => ChatEvent[] {
-  return (value) => read(value).filter((said) => said.type !== "paragraph");
+export function decodeFull(read: (value: unknown) => DecodedEvent[]): (value: unknown) => ChatEvent[] {
+  return (value) => read(value).filter((event) => event.type !== "paragraph");
 }
 
 export function parse<T>(schema: z.ZodType<T>, value: unknown): T {

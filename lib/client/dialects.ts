@@ -3,17 +3,17 @@
 import { z } from "zod";
 import type { ChatEvent } from "./chat-events";
 import {
-  type Asked,
-  byType,
   type ClientDialect,
-  heard,
-  inChat,
-  on,
-  options,
+  camelCaseOptions,
+  chatField,
+  type DecodedEvent,
+  decodeByType,
+  decodeFull,
+  decodeWith,
+  type PostRequest,
   parseJson,
-  type Said,
-  type Sent,
-  snake,
+  type QuestionRequest,
+  snakeCaseOptions,
   sourcesSchema,
   statusSchema,
   text,
@@ -24,7 +24,10 @@ import { aiSdk, deltas } from "./native-dialects";
 import { openai } from "./openai-dialect";
 
 const snapshot: ClientDialect = {
-  ask: (asked) => ({ path: "/api/v1/chat/stream", body: { text: asked.text, ...inChat(asked), ...snake(asked) } }),
+  toRequest: (question) => ({
+    path: "/api/v1/chat/stream",
+    body: { text: question.text, ...chatField(question), ...snakeCaseOptions(question) },
+  }),
   resumePath: () => "/api/v1/chat/stream",
   decode: ({ event = "message", data }) => {
     const read = snapshotEvents[event];
@@ -32,8 +35,8 @@ const snapshot: ClientDialect = {
   },
 };
 
-const snapshotEvents: Record<string, (value: unknown) => Said[]> = {
-  snapshot: on(
+const snapshotEvents: Record<string, (value: unknown) => DecodedEvent[]> = {
+  snapshot: decodeWith(
     z.object({
       conversation: z.object({ id: z.string() }),
       messages: z.array(z.object({ id: z.string(), role: z.enum(["user", "assistant"]), content: z.string() })).min(1),
@@ -46,13 +49,15 @@ const snapshotEvents: Record<string, (value: unknown) => Said[]> = {
       { type: "metadata", metadata: { chatId: conversation.id, messageId: messages.at(-1)?.id } },
     ],
   ),
-  status: on(statusSchema(), ({ label, state, detail }) => [{ type: "status", label, done: state === "done", detail }]),
-  sources: on(z.object({ sources: sourcesSchema() }), ({ sources }) => [{ type: "sources", sources }]),
-  message: on(
+  status: decodeWith(statusSchema(), ({ label, state, detail }) => [
+    { type: "status", label, done: state === "done", detail },
+  ]),
+  sources: decodeWith(z.object({ sources: sourcesSchema() }), ({ sources }) => [{ type: "sources", sources }]),
+  message: decodeWith(
     z.object({ delta: z.string(), done: z.boolean(), stopped: z.boolean().optional() }),
     ({ delta, done, stopped }) => [...text(delta), ...(done ? [{ type: stopped ? "stopped" : "done" } as const] : [])],
   ),
-  error: on(z.object({ error: z.object({ code: z.string(), message: z.string() }) }), ({ error }) => [
+  error: decodeWith(z.object({ error: z.object({ code: z.string(), message: z.string() }) }), ({ error }) => [
     { type: "error", ...error },
   ]),
 };
@@ -64,7 +69,7 @@ const closing = {
   // In a stream only if the turn was started with `includeSources`.
   sources: sourcesSchema().default([]),
 };
-const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), (end) => [
+const contentEnd = decodeWith(z.object({ ...closing, content: z.string().optional() }), (end) => [
   ...(end.sources.length > 0 ? [{ type: "sources" as const, sources: end.sources }] : []),
   ...text(end.content ?? ""),
   {
@@ -73,44 +78,50 @@ const contentEnd = on(z.object({ ...closing, content: z.string().optional() }), 
   },
   { type: "done" },
 ]);
-const askContent = (asked: Asked, stream: boolean): Sent => ({
+const contentRequest = (question: QuestionRequest, stream: boolean): PostRequest => ({
   path: "/api/v1/chat",
-  body: { message: asked.text, stream, ...(stream && { include_sources: true }), ...inChat(asked), ...snake(asked) },
+  body: {
+    message: question.text,
+    stream,
+    ...(stream && { include_sources: true }),
+    ...chatField(question),
+    ...snakeCaseOptions(question),
+  },
 });
 
 const content: ClientDialect = {
-  ask: (asked) => askContent(asked, true),
+  toRequest: (question) => contentRequest(question, true),
   resumePath: () => "/api/v1/chat",
-  decode: byType({
-    content: on(z.object({ content: z.string() }), (said) => text(said.content)),
+  decode: decodeByType({
+    content: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
     metadata: contentEnd,
-    error: on(z.object({ error: z.string(), code: z.string() }), ({ error, code }) => [
+    error: decodeWith(z.object({ error: z.string(), code: z.string() }), ({ error, code }) => [
       { type: "error", message: error, code },
     ]),
   }),
-  whole: { ask: (asked) => askContent(asked, false), decode: heard(contentEnd) },
+  fullResponse: { ask: (question) => contentRequest(question, false), decode: decodeFull(contentEnd) },
 };
 
 const toolResult = z.object({ id: z.string(), data: z.unknown() });
-const askAgent = (asked: Asked, path: string): Sent => ({
-  path: `/api/${encodeURIComponent(asked.userId)}${path}`,
-  body: { message: asked.text, ...inChat(asked), ...snake(asked) },
+const agentRequest = (question: QuestionRequest, path: string): PostRequest => ({
+  path: `/api/${encodeURIComponent(question.userId)}${path}`,
+  body: { message: question.text, ...chatField(question), ...snakeCaseOptions(question) },
 });
 
 const agent: ClientDialect = {
-  ask: (asked) => askAgent(asked, "/chat/stream"),
-  resumePath: (asked) => askAgent(asked, "/chat/stream").path,
-  decode: byType({
-    text: on(z.object({ content: z.string() }), (said) => text(said.content)),
-    tool_call: on(toolCallSchema(), (call) => [{ type: "tool-call", ...call }]),
-    tool_result: on(toolResult, ({ id, data }) => [{ type: "tool-result", id, result: data }]),
-    error: on(z.object({ message: z.string() }), ({ message }) => [{ type: "error", message }]),
+  toRequest: (question) => agentRequest(question, "/chat/stream"),
+  resumePath: (question) => agentRequest(question, "/chat/stream").path,
+  decode: decodeByType({
+    text: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
+    tool_call: decodeWith(toolCallSchema(), (call) => [{ type: "tool-call", ...call }]),
+    tool_result: decodeWith(toolResult, ({ id, data }) => [{ type: "tool-result", id, result: data }]),
+    error: decodeWith(z.object({ message: z.string() }), ({ message }) => [{ type: "error", message }]),
     done: () => [{ type: "done" }],
   }),
-  whole: {
-    ask: (asked) => askAgent(asked, "/chat"),
-    decode: heard(
-      on(
+  fullResponse: {
+    ask: (question) => agentRequest(question, "/chat"),
+    decode: decodeFull(
+      decodeWith(
         z.object({
           response: z.string(),
           conversation_id: z.string(),
@@ -133,16 +144,21 @@ const agent: ClientDialect = {
 
 const rag: ClientDialect = {
   needsChat: true,
-  ask: (asked) => ({ path: ragPath(asked), body: { question: asked.text, ...snake(asked) } }),
+  toRequest: (question) => ({
+    path: ragPath(question),
+    body: { question: question.text, ...snakeCaseOptions(question) },
+  }),
   resumePath: ragPath,
-  decode: byType({
-    start: on(z.object({ model: z.string() }), ({ model }) => [{ type: "metadata", metadata: { model } }]),
-    status: on(z.object({ content: z.string() }), (said) => [{ type: "status", label: said.content, done: false }]),
-    sources: on(z.object({ content: sourcesSchema() }), (said) =>
-      said.content.length > 0 ? [{ type: "sources", sources: said.content }] : [],
+  decode: decodeByType({
+    start: decodeWith(z.object({ model: z.string() }), ({ model }) => [{ type: "metadata", metadata: { model } }]),
+    status: decodeWith(z.object({ content: z.string() }), (event) => [
+      { type: "status", label: event.content, done: false },
+    ]),
+    sources: decodeWith(z.object({ content: sourcesSchema() }), (event) =>
+      event.content.length > 0 ? [{ type: "sources", sources: event.content }] : [],
     ),
-    chunk: on(z.object({ content: z.string() }), (said) => text(said.content)),
-    metadata: on(
+    chunk: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
+    metadata: decodeWith(
       z.object({
         content: z.object({
           model: z.string(),
@@ -155,33 +171,35 @@ const rag: ClientDialect = {
         { type: "metadata", metadata: { model, confidence, searchMode: search_mode, usage } },
       ],
     ),
-    error: on(z.object({ content: z.string() }), (said) => [{ type: "error", message: said.content }]),
+    error: decodeWith(z.object({ content: z.string() }), (event) => [{ type: "error", message: event.content }]),
     done: () => [{ type: "done" }],
   }),
 };
 
 const token: ClientDialect = {
   needsChat: true,
-  ask: (asked) => ({
-    path: tokenPath(asked),
-    body: { content: asked.text, role: "user", ...options(asked) },
+  toRequest: (question) => ({
+    path: tokenPath(question),
+    body: { content: question.text, role: "user", ...camelCaseOptions(question) },
   }),
   resumePath: tokenPath,
-  decode: byType({
-    start: on(z.object({ messageId: z.string() }), ({ messageId }) => [{ type: "metadata", metadata: { messageId } }]),
-    token: on(z.object({ content: z.string() }), (said) => text(said.content)),
+  decode: decodeByType({
+    start: decodeWith(z.object({ messageId: z.string() }), ({ messageId }) => [
+      { type: "metadata", metadata: { messageId } },
+    ]),
+    token: decodeWith(z.object({ content: z.string() }), (event) => text(event.content)),
     end: () => [{ type: "done" }],
-    error: on(z.object({ error: z.string() }), ({ error }) => [{ type: "error", message: error }]),
+    error: decodeWith(z.object({ error: z.string() }), ({ error }) => [{ type: "error", message: error }]),
   }),
 };
 
 export const clientDialects = { "ai-sdk": aiSdk, text: deltas, snapshot, content, agent, rag, token, openai };
 export type DialectName = keyof typeof clientDialects;
 
-function ragPath({ chat }: Asked): string {
+function ragPath({ chat }: QuestionRequest): string {
   return `/chat/${encodeURIComponent(String(chat))}/stream`;
 }
 
-function tokenPath({ chat }: Asked): string {
+function tokenPath({ chat }: QuestionRequest): string {
   return `/sessions/${encodeURIComponent(String(chat))}/messages/stream`;
 }

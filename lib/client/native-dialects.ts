@@ -4,24 +4,24 @@ import { z } from "zod";
 import { parseSource } from "@/lib/turn/chunks";
 import { showSource } from "./chat-events";
 import {
-  type Asked,
-  byType,
   type ClientDialect,
-  on,
-  options,
+  camelCaseOptions,
+  decodeByType,
+  decodeWith,
+  type PostRequest,
   parse,
   parseJson,
-  type Sent,
+  type QuestionRequest,
   statusSchema,
   text,
 } from "./client-dialect";
 
-const askNative = (asked: Asked): Sent => ({
+const nativeRequest = (question: QuestionRequest): PostRequest => ({
   path: "/api/chat",
   body: {
-    ...(asked.chat !== undefined && { id: String(asked.chat) }),
-    message: { id: asked.key, role: "user", parts: [{ type: "text", text: asked.text }] },
-    ...options(asked),
+    ...(question.chat !== undefined && { id: String(question.chat) }),
+    message: { id: question.key, role: "user", parts: [{ type: "text", text: question.text }] },
+    ...camelCaseOptions(question),
   },
 });
 
@@ -33,22 +33,22 @@ const nativeMetadata = z.object({
   searchMode: z.enum(["all", "selected", "none"]).nullish(),
   confidence: z.number().nullish(),
 });
-const nativeCall = on(
+const nativeCall = decodeWith(
   z.object({ toolCallId: z.string(), toolName: z.string(), input: z.unknown() }),
   ({ toolCallId, toolName, input }) => [{ type: "tool-call", id: toolCallId, name: toolName, arguments: input }],
 );
 
 export const aiSdk: ClientDialect = {
-  ask: askNative,
-  decode: byType({
-    start: on(
+  toRequest: nativeRequest,
+  decode: decodeByType({
+    start: decodeWith(
       z.object({ messageId: z.string(), messageMetadata: nativeMetadata }),
       ({ messageId, messageMetadata }) => [{ type: "metadata", metadata: { messageId, ...messageMetadata } }],
     ),
-    "data-status": on(z.object({ data: statusSchema() }), ({ data: { label, state, detail } }) => [
+    "data-status": decodeWith(z.object({ data: statusSchema() }), ({ data: { label, state, detail } }) => [
       { type: "status", label, done: state === "done", detail },
     ]),
-    "source-document": on(
+    "source-document": decodeWith(
       z.looseObject({
         sourceId: z.string(),
         mediaType: z.string(),
@@ -61,29 +61,29 @@ export const aiSdk: ClientDialect = {
       },
     ),
     "text-start": () => [{ type: "paragraph" }],
-    "text-delta": on(z.object({ delta: z.string() }), ({ delta }) => text(delta)),
+    "text-delta": decodeWith(z.object({ delta: z.string() }), ({ delta }) => text(delta)),
     "tool-input-available": nativeCall,
     "tool-input-error": nativeCall,
-    "tool-output-available": on(
+    "tool-output-available": decodeWith(
       z.object({ toolCallId: z.string(), output: z.unknown(), preliminary: z.boolean().optional() }),
       ({ toolCallId, output, preliminary }) =>
         preliminary ? [] : [{ type: "tool-result", id: toolCallId, result: output }],
     ),
-    "tool-output-error": on(
+    "tool-output-error": decodeWith(
       z.object({ toolCallId: z.string(), errorText: z.string() }),
       ({ toolCallId, errorText }) => [{ type: "tool-result", id: toolCallId, result: { error: errorText } }],
     ),
-    "message-metadata": on(z.object({ messageMetadata: nativeMetadata }), ({ messageMetadata }) => [
+    "message-metadata": decodeWith(z.object({ messageMetadata: nativeMetadata }), ({ messageMetadata }) => [
       { type: "metadata", metadata: messageMetadata },
     ]),
     // Carries the kind of failure, which the terminal after it does not.
-    "data-turn": on(
+    "data-turn": decodeWith(
       z.object({ data: z.object({ error: z.object({ code: z.string(), message: z.string() }).optional() }) }),
       ({ data: { error } }) => (error ? [{ type: "error", code: error.code, message: error.message }] : []),
     ),
     finish: () => [{ type: "done" }],
     abort: () => [{ type: "stopped" }],
-    error: on(z.object({ errorText: z.string() }), ({ errorText }) => [{ type: "error", message: errorText }]),
+    error: decodeWith(z.object({ errorText: z.string() }), ({ errorText }) => [{ type: "error", message: errorText }]),
   }),
 };
 
@@ -92,7 +92,7 @@ export const aiSdk: ClientDialect = {
  * does.
  */
 export const deltas: ClientDialect = {
-  ask: askNative,
+  toRequest: nativeRequest,
   decode: ({ data }) => text(parse(z.string(), parseJson(data))),
-  between: "",
+  textSeparator: "",
 };

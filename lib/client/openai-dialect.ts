@@ -2,14 +2,14 @@
 // server's tools, and its citations carry less than sources. Pure.
 import { z } from "zod";
 import {
-  type Asked,
   type ClientDialect,
-  heard,
-  on,
+  type DecodedEvent,
+  decodeFull,
+  decodeWith,
+  type PostRequest,
   parseJson,
-  type Said,
-  type Sent,
-  snake,
+  type QuestionRequest,
+  snakeCaseOptions,
   text,
 } from "./client-dialect";
 
@@ -22,39 +22,39 @@ const openaiUsage = z
     totalTokens: usage.total_tokens,
   }))
   .nullish();
-const readOpenai = on(
+const decodeOpenai = decodeWith(
   z.object({
     model: z.string().optional(),
     error: z.object({ message: z.string(), code: z.string().nullish() }).optional(),
     choices: z.array(z.object({ delta: openaiMessage.optional(), message: openaiMessage.optional() })).default([]),
     usage: openaiUsage,
   }),
-  ({ model, error, choices, usage }): Said[] => {
+  ({ model, error, choices, usage }): DecodedEvent[] => {
     if (error) return [{ type: "error", message: error.message, ...(error.code && { code: error.code }) }];
-    const said = choices[0]?.message ?? choices[0]?.delta;
+    const message = choices[0]?.message ?? choices[0]?.delta;
     // Usage is requested, so a chunk without a choice is the last one: `[DONE]` may be lost with
     // its connection.
     const ends = choices[0] === undefined || choices[0].message !== undefined;
     return [
-      ...text(said?.content ?? ""),
+      ...text(message?.content ?? ""),
       ...(ends ? [{ type: "metadata" as const, metadata: { model, usage } }, { type: "done" as const }] : []),
     ];
   },
 );
-const askOpenai = (asked: Asked, stream: boolean): Sent => ({
+const openaiRequest = (question: QuestionRequest, stream: boolean): PostRequest => ({
   path: "/v1/chat/completions",
   body: {
-    messages: [{ role: "user", content: asked.text }],
+    messages: [{ role: "user", content: question.text }],
     stream,
     ...(stream && { stream_options: { include_usage: true } }),
-    ...(asked.chat !== undefined && { metadata: { chat_id: asked.chat } }),
-    ...snake(asked),
+    ...(question.chat !== undefined && { metadata: { chat_id: question.chat } }),
+    ...snakeCaseOptions(question),
   },
 });
 
 export const openai: ClientDialect = {
-  ask: (asked) => askOpenai(asked, true),
+  toRequest: (question) => openaiRequest(question, true),
   resumePath: () => "/v1/chat/completions",
-  decode: ({ data }) => (data === "[DONE]" ? [{ type: "done" }] : readOpenai(parseJson(data))),
-  whole: { ask: (asked) => askOpenai(asked, false), decode: heard(readOpenai) },
+  decode: ({ data }) => (data === "[DONE]" ? [{ type: "done" }] : decodeOpenai(parseJson(data))),
+  fullResponse: { ask: (question) => openaiRequest(question, false), decode: decodeFull(decodeOpenai) },
 };

@@ -63,15 +63,15 @@ export function badResponse(message: string, status: number, cause?: unknown): R
  * Returns any 2xx response. Otherwise throws RequestError, or the signal's reason after an abort.
  */
 export async function request(http: Http, path: string, init: RequestInit = {}): Promise<Response> {
-  const response = await reading(init.signal, () =>
+  const response = await abortableRead(init.signal, () =>
     fetch(`${http.baseUrl ?? ""}${path}`, { ...init, headers: { ...http.headers?.(), ...init.headers } }),
   );
   if (response.ok) return response;
-  throw parseFailure(response, await reading(init.signal, () => response.text()));
+  throw parseFailure(response, await abortableRead(init.signal, () => response.text()));
 }
 
 /** Runs one network read; any failure becomes `unreachable`, or the abort's reason. */
-export async function reading<T>(signal: AbortSignal | null | undefined, read: () => Promise<T>): Promise<T> {
+export async function abortableRead<T>(signal: AbortSignal | null | undefined, read: () => Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (cause) {
@@ -80,7 +80,7 @@ export async function reading<T>(signal: AbortSignal | null | undefined, read: (
   }
 }
 
-const wholeUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+const completeUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /**
  * The turn of a response. Browsers accept a truncated response head, so an incomplete id counts as
@@ -88,7 +88,7 @@ const wholeUuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
  */
 export function turnIdOf(response: Response): string | undefined {
   const id = response.headers.get("X-Turn-Id") ?? "";
-  return wholeUuid.test(id) ? id : undefined;
+  return completeUuid.test(id) ? id : undefined;
 }
 
 /** Formats differ: an object or a string in `error`, or a string in `content` or `detail`. */

@@ -9,7 +9,7 @@ import {
   startScriptedServer,
   stream,
 } from "./scripted-server";
-import { type Continuation, ResumableChatTransport, type TransportOptions } from "./transport";
+import { type ContinueRequest, ResumableChatTransport, type TransportOptions } from "./transport";
 import { chatId, frames, messageId, preamble, shortTurn, streamAfter, turnId } from "./turn-script";
 
 let server: ScriptedServer;
@@ -322,7 +322,7 @@ test("going on with an answer is one send however often it is tried, and leaves 
   const broken = { id: "broken-0001", role: "assistant" as const, parts: [{ type: "text" as const, text: "Grü" }] };
   chat.messages = [question, broken];
   const fields = { trigger: "continue-message", messageId: broken.id, model: "local" } as const;
-  const body: Continuation = { ...fields, turnId };
+  const body: ContinueRequest = { ...fields, turnId };
   await chat.resumeStream({ body });
   expect(chat.seen).toEqual(shortTurn);
   expect(chat.messages).toMatchObject([question, broken, { id: messageId, role: "assistant" }]);
@@ -338,7 +338,7 @@ test("a refused continuation leaves the broken answer", async () => {
   const { chat } = open();
   const messages = [{ id: "broken-0001", role: "assistant" as const, parts: [] }];
   chat.messages = messages;
-  const body: Continuation = { trigger: "continue-message", messageId: "broken-0001", turnId };
+  const body: ContinueRequest = { trigger: "continue-message", messageId: "broken-0001", turnId };
   await chat.resumeStream({ body });
   expect(chat.error).toMatchObject({ code: "turn_running" });
   expect(chat.messages).toEqual(messages);

@@ -4,12 +4,12 @@ import { asSchema, type ChatTransport, generateId, uiMessageChunkSchema } from "
 import { type ChatMessage, isTerminal, type TurnChunk } from "@/lib/turn/chunks";
 import { createApi } from "./api";
 import { type Backoff, type PageEvents, pageWake, type Wake } from "./backoff";
-import { catchUp, type Received } from "./catch-up";
+import { catchUp, type StreamProgress } from "./catch-up";
 import { Connection } from "./connection";
-import { evenly } from "./evenly";
-import { Follower, type Format, type Patience } from "./follow";
-import type { Frame } from "./line";
+import { Follower, type FollowLimits, type Format } from "./follower";
 import { badResponse, type Http, RequestError, request, turnIdOf } from "./request";
+import { smoothText } from "./smooth-text";
+import type { Frame } from "./stream-connection";
 
 export type TransportOptions = Http &
   PageEvents & {
@@ -33,7 +33,7 @@ export type TransportOptions = Http &
  * it broke off or because the user decided on its consent request. `turnId` is its turn, which
  * continues once: for whichever device is first.
  */
-export type Continuation = { turnId: string; model?: string } & (
+export type ContinueRequest = { turnId: string; model?: string } & (
   | { trigger: "continue-message"; messageId: string }
   | { trigger: "answer-approvals"; approvals: { id: string; approved: boolean }[] }
 );
@@ -49,14 +49,14 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
   /** The running turn followed last. */
   #turn: { id: string; beganMs: number } | null = null;
   readonly #options: TransportOptions;
-  readonly #patience: Patience;
+  readonly #limits: FollowLimits;
   readonly #wake: Wake;
 
   constructor(options: TransportOptions = {}) {
     const { heartbeatMs = 15_000 } = options;
     this.#options = options;
     this.#wake = pageWake(options);
-    this.#patience = {
+    this.#limits = {
       firstByteMs: heartbeatMs,
       // Two heartbeats may be lost or late before a connection counts as dead.
       silenceMs: 2.5 * heartbeatMs,
@@ -95,11 +95,11 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
    * Streams the chat's running answer from its beginning; null if none is running. Otherwise like
    * `sendMessages`.
    *
-   * With a `Continuation` as the body it starts one. The AI SDK has no such request, and a resume
+   * With a `ContinueRequest` as the body it starts one. The AI SDK has no such request, and a resume
    * is the one that leaves the messages before the answer unchanged.
    */
   reconnectToStream(options: ReconnectOptions): Promise<ReadableStream<TurnChunk> | null> {
-    const { turnId, ...continuation } = (options.body ?? {}) as Partial<Continuation>;
+    const { turnId, ...continuation } = (options.body ?? {}) as Partial<ContinueRequest>;
     const { trigger } = continuation;
     if (trigger === "continue-message" || trigger === "answer-approvals") {
       const key = `${trigger === "continue-message" ? "continue" : "approve"}:${turnId}`;
@@ -126,19 +126,19 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     const extra = Object.fromEntries(new Headers(headers));
     const gather: Record<string, string> = gatherMs ? { "X-Gather-Ms": String(gatherMs) } : {};
     const http: Http = { baseUrl, headers: () => ({ ...gather, ...ownHeaders?.(), ...extra }) };
-    const leaving = new AbortController();
-    const { signal } = leaving;
-    const leave = () => leaving.abort(abortSignal?.reason);
+    const reading = new AbortController();
+    const { signal } = reading;
+    const leave = () => reading.abort(abortSignal?.reason);
     if (abortSignal?.aborted) leave();
     else abortSignal?.addEventListener("abort", leave, { signal });
-    const received: Received = { started: false, steps: 0 };
+    const received: StreamProgress = { started: false, steps: 0 };
     const follower = new Follower({
       http,
       format: chunkFormat(http, received),
       send: (lineSignal) => send(http, lineSignal),
       signal,
       wake: this.#wake,
-      patience: this.#patience,
+      limits: this.#limits,
       report: this.connection.hold(),
     });
     const response = await follower.open();
@@ -149,18 +149,18 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     const id = turnIdOf(response);
     const ageMs = response.headers.get("X-Turn-Age-Ms");
     if (id && ageMs) this.#turn = { id, beganMs: performance.now() - Number(ageMs) };
-    return streamOf(follower, received, leaving, this.#options);
+    return streamOf(follower, received, reading, this.#options);
   }
 }
 
 /** Pulled chunk by chunk; cancelling means the reader leaves. */
 function streamOf(
   follower: Follower<TurnChunk>,
-  received: Received,
+  received: StreamProgress,
   leaving: AbortController,
   { gatherMs, document }: TransportOptions,
 ): ReadableStream<TurnChunk> {
-  const chunks = gatherMs ? evenly(follower.items(), { document }) : follower.items();
+  const chunks = gatherMs ? smoothText(follower.items(), { document }) : follower.items();
   return new ReadableStream<TurnChunk>({
     async pull(controller) {
       const { done, value } = await chunks.next();
@@ -179,7 +179,7 @@ function streamOf(
 }
 
 /** Chunks unchanged, resumed on the turn's own path, with catch-up from the stored message. */
-function chunkFormat(http: Http, received: Received): Format<TurnChunk> {
+function chunkFormat(http: Http, received: StreamProgress): Format<TurnChunk> {
   return {
     decode: async (frame) => (frame.data === "[DONE]" ? [] : [await parseChunk(frame)]),
     isLast: isTerminal,

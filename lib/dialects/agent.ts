@@ -5,12 +5,12 @@ import { z } from "zod";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import { truncate } from "@/lib/words";
-import type { AskInput, Dialect, DialectFrame } from "./contract";
-import { optionsOf, someText } from "./fields";
-import { contentOf, endOf, frame, Seen } from "./seen";
+import type { Dialect, DialectFrame, RequestInput } from "./dialect";
+import { contentOf, DialectState, endOf, frame } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 
 const body = z.object({
-  message: someText,
+  message: nonBlankText,
   conversation_id: chatReference.nullish(),
   ...snakeTurnOptions,
 });
@@ -54,26 +54,26 @@ const example = { message: "Add a task: buy milk." };
 /** In characters: enough to display; `data` holds the whole result. */
 const maxResultLength = 200;
 
-const ask = (stream: boolean) => (input: AskInput) => {
-  const asked = input.body as z.output<typeof body>;
-  return { chat: asked.conversation_id ?? undefined, say: asked.message, stream, ...optionsOf(asked) };
+const turnInput = (stream: boolean) => (input: RequestInput) => {
+  const parsed = input.body as z.output<typeof body>;
+  return { chat: parsed.conversation_id ?? undefined, message: parsed.message, stream, ...optionsOf(parsed) };
 };
 
 export const agent: Dialect = {
   name: "agent",
-  knows: "turn",
-  remembers: true,
+  contextScope: "turn",
+  stateful: true,
   encoder: () => {
-    const seen = new Seen();
+    const state = new DialectState();
     return ({ chunk }) => {
-      const added = seen.see(chunk);
+      const added = state.apply(chunk);
       if (added) return [frame({ type: "text", content: added })];
       if (chunk.type === "start") return [frame({ type: "start", agent: "Assistant" })];
       switch (endOf(chunk)) {
         case null:
-          return toolFrames(chunk, seen);
+          return toolFrames(chunk, state);
         case "failed":
-          return [frame({ type: "error", message: seen.error?.message }), frame({ type: "done" })];
+          return [frame({ type: "error", message: state.error?.message }), frame({ type: "done" })];
         default:
           return [frame({ type: "done" })];
       }
@@ -82,7 +82,15 @@ export const agent: Dialect = {
   trailer: "[DONE]",
   bare: true,
   routes: [
-    { kind: "turn", path: "/api/:userId/chat/stream", owner: "userId", streams: true, body, example, ask: ask(true) },
+    {
+      kind: "turn",
+      path: "/api/:userId/chat/stream",
+      owner: "userId",
+      streams: true,
+      body,
+      example,
+      parseRequest: turnInput(true),
+    },
     {
       kind: "turn",
       path: "/api/:userId/chat",
@@ -91,24 +99,24 @@ export const agent: Dialect = {
       body,
       example,
       answer,
-      ask: ask(false),
-      whole: ({ context, message }) => ({
+      parseRequest: turnInput(false),
+      fullResponse: ({ context, message }) => ({
         response: contentOf(message),
         conversation_id: context.chatId,
         message_id: context.messageId,
-        tool_calls: message.parts.flatMap((part) => (isToolUIPart(part) ? [showCall(part)] : [])),
+        tool_calls: message.parts.flatMap((part) => (isToolUIPart(part) ? [callJson(part)] : [])),
       }),
     },
   ],
   failure: ({ message }) => ({ detail: message }),
-  describes: {
+  description: {
     summary: "Text and tools as they happen; `done` and `[DONE]` end every stream.",
     event,
     failure: z.object({ detail: z.string() }),
   },
 };
 
-function toolFrames(chunk: TurnChunk, seen: Seen): DialectFrame[] {
+function toolFrames(chunk: TurnChunk, state: DialectState): DialectFrame[] {
   switch (chunk.type) {
     case "tool-input-available":
     // Invalid arguments: the error follows as the call's result.
@@ -116,9 +124,9 @@ function toolFrames(chunk: TurnChunk, seen: Seen): DialectFrame[] {
       return [callFrame(chunk)];
     case "tool-output-available":
       // A preliminary result is superseded by the next one.
-      return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.output)];
+      return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, state.tools.get(chunk.toolCallId), chunk.output)];
     case "tool-output-error":
-      return [failureFrame(chunk.toolCallId, seen.tools.get(chunk.toolCallId), chunk.errorText)];
+      return [failureFrame(chunk.toolCallId, state.tools.get(chunk.toolCallId), chunk.errorText)];
     default:
       return [];
   }
@@ -136,7 +144,7 @@ function failureFrame(id: string, name: string | undefined, error: string): Dial
   return frame({ type: "tool_result", name, id, result: summaryOf(error), data: { error } });
 }
 
-function showCall(part: ToolUIPart | DynamicToolUIPart): object {
+function callJson(part: ToolUIPart | DynamicToolUIPart): object {
   const call = { id: part.toolCallId, name: getToolName(part), arguments: part.input };
   if (part.state === "output-available") return { ...call, result: summaryOf(part.output), data: part.output };
   const error = part.errorText ?? "The answer ended before this tool did.";

@@ -2,15 +2,15 @@
 // usage.
 import { z } from "zod";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
-import type { Dialect } from "./contract";
-import { optionsOf, someText } from "./fields";
-import { contentOf, endOf, frame, Seen, showSource, showUsage, sourcesOf } from "./seen";
+import type { Dialect } from "./dialect";
+import { contentOf, DialectState, endOf, frame, showSource, showUsage, sourcesOf } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 import { piecesOf } from "./segments";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
 const body = z.object({
   conversation_id: chatReference.nullish(),
-  message: someText,
+  message: nonBlankText,
   stream: z.boolean().nullish(),
   include_sources: z
     .boolean()
@@ -35,24 +35,24 @@ const event = z.discriminatedUnion("type", [
 
 export const content: Dialect = {
   name: "content",
-  knows: "turn",
-  remembers: true,
+  contextScope: "turn",
+  stateful: true,
   encoder: (context) => {
-    const seen = new Seen();
+    const state = new DialectState();
     return ({ chunk }) => {
-      const added = seen.see(chunk);
+      const added = state.apply(chunk);
       if (added) return piecesOf(added).map((piece) => frame({ type: "content", content: piece }));
       const end = endOf(chunk);
       if (!end) return [];
-      if (end === "failed") return [frame({ type: "error", error: seen.error?.message, code: seen.error?.code })];
+      if (end === "failed") return [frame({ type: "error", error: state.error?.message, code: state.error?.code })];
       const { messageId, chatId, view } = context;
       return [
         frame({
           type: "metadata",
           message_id: messageId,
           conversation_id: chatId,
-          usage: showUsage(seen.metadata),
-          ...(view.includeSources && { sources: seen.sources.map(showSource) }),
+          usage: showUsage(state.metadata),
+          ...(view.includeSources && { sources: state.sources.map(showSource) }),
         }),
       ];
     };
@@ -66,17 +66,17 @@ export const content: Dialect = {
       body,
       example: { message: "What is a rivulet?", stream: true },
       answer: z.object({ ...known, content: z.string(), sources }),
-      ask({ body: parsed, accept }) {
-        const asked = parsed as z.output<typeof body>;
+      parseRequest({ body: parsed, accept }) {
+        const request = parsed as z.output<typeof body>;
         return {
-          chat: asked.conversation_id ?? undefined,
-          say: asked.message,
-          stream: asked.stream ?? accept.includes("text/event-stream"),
-          ...(asked.include_sources && { view: { includeSources: true } }),
-          ...optionsOf(asked),
+          chat: request.conversation_id ?? undefined,
+          message: request.message,
+          stream: request.stream ?? accept.includes("text/event-stream"),
+          ...(request.include_sources && { view: { includeSources: true } }),
+          ...optionsOf(request),
         };
       },
-      whole: ({ context, message, metadata }) => ({
+      fullResponse: ({ context, message, metadata }) => ({
         message_id: context.messageId,
         conversation_id: context.chatId,
         content: contentOf(message),
@@ -86,7 +86,7 @@ export const content: Dialect = {
     },
   ],
   failure: ({ code, message, requestId, details }) => ({ type: "error", error: message, code, requestId, ...details }),
-  describes: {
+  description: {
     summary: "Pieces of content, then one event with the ids and the usage.",
     event,
     failure: failureShape("error"),

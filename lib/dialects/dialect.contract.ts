@@ -11,9 +11,9 @@ import { parseCursor } from "@/lib/turn/cursor";
 import { foldChunks } from "@/lib/turn/fold";
 import { richTurn } from "@/lib/turn/rich-turn";
 import type { TurnContext } from "@/lib/turn/turn-context";
-import type { Dialect, Pacing } from "./contract";
+import type { Dialect, Pacing } from "./dialect";
+import { contentOf } from "./dialect-state";
 import { batchEncoder, readFromSeq } from "./encode";
-import { contentOf } from "./seen";
 
 const folder = path.join(import.meta.dirname, "../../test/golden");
 const readJson = (file: string) => JSON.parse(readFileSync(path.join(folder, file), "utf8"));

@@ -9,7 +9,7 @@ import type { TurnContext, TurnView } from "@/lib/turn/turn-context";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
 import { content } from "./content";
-import type { Dialect } from "./contract";
+import type { Dialect } from "./dialect";
 import { dialectContract, type ReadEvent, type Reading } from "./dialect.contract";
 import { openai } from "./openai";
 import { promptOf } from "./openai-prompt";

@@ -3,8 +3,8 @@
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { modelName } from "@/lib/turn/turn-options";
-import type { Embedded, EmbeddingAsk } from "./contract";
-import { present } from "./openai-fields";
+import type { Embedded, EmbeddingInput } from "./dialect";
+import { withoutNulls } from "./openai-fields";
 
 /** OpenAI's own limit. */
 const maxInputs = 2_048;
@@ -36,14 +36,14 @@ export const embeddingAnswer = z.object({
   usage: z.object({ prompt_tokens: z.int(), total_tokens: z.int() }),
 });
 
-export function askEmbeddings({ model, input, dimensions, user }: Body, maxCharacters: number): EmbeddingAsk {
+export function embeddingInputOf({ model, input, dimensions, user }: Body, maxCharacters: number): EmbeddingInput {
   const texts = typeof input === "string" ? [input] : input;
   if (texts.reduce((sum, each) => sum + each.length, 0) > maxCharacters)
     throw new AppError(
       "too_large",
       `input: is longer than ${maxCharacters} characters. Nothing was sent; send it in parts.`,
     );
-  return { model, texts, fields: present({ dimensions, user }) };
+  return { model, texts, fields: withoutNulls({ dimensions, user }) };
 }
 
 export function showEmbeddings({ model, embeddings, tokens }: Embedded, { encoding_format: format }: Body): object {

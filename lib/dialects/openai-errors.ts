@@ -1,7 +1,7 @@
 // Failures as OpenAI's API reports them: a status per class, and its error shape (docs/protocol.md
 // §6.6). Pure.
 import type { TurnError } from "@/lib/turn/chunks";
-import type { Failure } from "./contract";
+import type { Failure } from "./dialect";
 
 const statusOfCode: Record<TurnError["code"], number> = {
   provider_auth: 401,
@@ -21,8 +21,8 @@ const retryAfterSeconds = 5;
 /** A turn's failure as an HTTP error. */
 export function turnFailure(error: TurnError): Omit<Failure, "requestId"> {
   const { code, message, reason, param, retryAfter = retryAfterSeconds } = error;
-  const odd = reason === "model_not_found" ? 404 : reason === "unreadable_answer" ? 502 : undefined;
-  const status = odd ?? statusOfCode[code];
+  const specialStatus = reason === "model_not_found" ? 404 : reason === "unreadable_answer" ? 502 : undefined;
+  const status = specialStatus ?? statusOfCode[code];
   const waits = status === 429 || status === 503;
   const details = { ...(reason && { reason }), ...(param && { param }) };
   return { status, code, message, details, ...(waits && { retryAfter }) };
@@ -31,12 +31,12 @@ export function turnFailure(error: TurnError): Omit<Failure, "requestId"> {
 const codes: Record<string, string> = { unauthorized: "invalid_api_key", rate_limited: "rate_limit_exceeded" };
 
 export function showError({ status, code, message, details }: Omit<Failure, "requestId">) {
-  const named = status === 400 || status === 404 ? /^([\w.]{1,200}): /.exec(message)?.[1] : undefined;
+  const field = status === 400 || status === 404 ? /^([\w.]{1,200}): /.exec(message)?.[1] : undefined;
   const type = status >= 500 ? "server_error" : status === 429 ? "requests" : "invalid_request_error";
   return {
     message,
     type,
-    param: details?.param ?? named ?? null,
+    param: details?.param ?? field ?? null,
     code: details?.reason ?? codes[code] ?? code,
   };
 }

@@ -25,7 +25,7 @@ const responseFormat = z.discriminatedUnion("type", [
 ]);
 
 /** Passed unchanged to providers that support them. */
-const passedOn = {
+const passthroughFields = {
   user: text,
   safety_identifier: text,
   prompt_cache_key: text,
@@ -86,20 +86,20 @@ export const completionBody = z.strictObject({
     ])
     .nullish(),
   ...settingFields,
-  ...passedOn,
+  ...passthroughFields,
   ...snakeTurnOptions,
 });
 export type CompletionBody = z.output<typeof completionBody>;
 
-export function settingsOf(asked: z.output<z.ZodObject<typeof settingFields>>): TurnCall["settings"] {
+export function settingsOf(request: z.output<z.ZodObject<typeof settingFields>>): TurnCall["settings"] {
   return {
-    temperature: asked.temperature ?? undefined,
-    topP: asked.top_p ?? undefined,
-    maxOutputTokens: asked.max_completion_tokens ?? asked.max_tokens ?? undefined,
-    stopSequences: typeof asked.stop === "string" ? [asked.stop] : (asked.stop ?? undefined),
-    seed: asked.seed ?? undefined,
-    presencePenalty: asked.presence_penalty ?? undefined,
-    frequencyPenalty: asked.frequency_penalty ?? undefined,
+    temperature: request.temperature ?? undefined,
+    topP: request.top_p ?? undefined,
+    maxOutputTokens: request.max_completion_tokens ?? request.max_tokens ?? undefined,
+    stopSequences: typeof request.stop === "string" ? [request.stop] : (request.stop ?? undefined),
+    seed: request.seed ?? undefined,
+    presencePenalty: request.presence_penalty ?? undefined,
+    frequencyPenalty: request.frequency_penalty ?? undefined,
   };
 }
 
@@ -107,17 +107,19 @@ export function settingsOf(asked: z.output<z.ZodObject<typeof settingFields>>): 
  * Call options of the turn. A tool choice without tools is handled with `functions`, or refused by
  * the provider.
  */
-export function callOf(asked: CompletionBody): TurnCall {
-  const { response_format: format, tool_choice: choice } = asked;
-  const { chat_id: _, ...metadata } = asked.metadata ?? {};
-  const given = Object.fromEntries(Object.keys(passedOn).map((name) => [name, asked[name as keyof typeof passedOn]]));
+export function callOf(request: CompletionBody): TurnCall {
+  const { response_format: format, tool_choice: choice } = request;
+  const { chat_id: _, ...metadata } = request.metadata ?? {};
+  const passedThrough = Object.fromEntries(
+    Object.keys(passthroughFields).map((name) => [name, request[name as keyof typeof passthroughFields]]),
+  );
   const fields = {
-    ...given,
+    ...passedThrough,
     response_format: format?.type === "text" ? undefined : format,
     ...(Object.keys(metadata).length > 0 && { metadata }),
-    ...(!asked.tools?.length && { tool_choice: choice }),
+    ...(!request.tools?.length && { tool_choice: choice }),
   };
-  return { settings: settingsOf(asked), fields: present(fields) };
+  return { settings: settingsOf(request), fields: withoutNulls(fields) };
 }
 
 /** True if anything differs from the model's defaults. */
@@ -138,7 +140,7 @@ export function toolsOf({ tools, tool_choice: choice }: CompletionBody): Pick<Tu
 }
 
 /** Clients send null for absent fields. */
-export function present(fields: Record<string, unknown>): Record<string, JSONValue> {
-  const given = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
-  return Object.fromEntries(given) as Record<string, JSONValue>;
+export function withoutNulls(fields: Record<string, unknown>): Record<string, JSONValue> {
+  const present = Object.entries(fields).filter(([, value]) => value !== undefined && value !== null);
+  return Object.fromEntries(present) as Record<string, JSONValue>;
 }

@@ -137,11 +137,11 @@ export function promptOf(messages: PromptMessage[]): Pick<TurnPrompt, "messages"
           message.role === "tool"
             ? message.tool_call_id
             : [...open].find(([, each]) => each.name === message.name)?.[0];
-        const asked = id === undefined ? undefined : open.get(id);
+        const questionIndex = id === undefined ? undefined : open.get(id);
         const field = message.role === "tool" ? "tool_call_id" : "name";
-        if (id === undefined || !asked)
+        if (id === undefined || !questionIndex)
           throw new AppError("bad_request", `messages.${index}.${field}: no message before it made this call`);
-        asked.answer(plain(message.content ?? ""));
+        questionIndex.answer(plain(message.content ?? ""));
         open.delete(id);
         break;
       }
@@ -186,16 +186,16 @@ export function beforeQuestion(messages: PromptMessage[]): TurnPrompt["messages"
     if (message.role === "user") return [{ role: "user", parts: [{ type: "text", text: textOfUser(message) }] }];
     if (message.role !== "assistant" || !message.content) return [];
     const { content } = message;
-    const said =
+    const messages =
       typeof content === "string"
         ? [content]
         : content.map((part) => (part.type === "text" ? part.text : part.refusal));
-    return [{ role: "assistant", parts: [{ type: "text", text: said.join("\n") }] }];
+    return [{ role: "assistant", parts: [{ type: "text", text: messages.join("\n") }] }];
   });
 }
 
 /** Some servers support speaker names. The adapter copies these options into the message. */
-function named(name: string | null | undefined): Pick<Extract<Part, { type: "text" }>, "providerMetadata"> {
+function withSpeakerName(name: string | null | undefined): Pick<Extract<Part, { type: "text" }>, "providerMetadata"> {
   return name ? { providerMetadata: { openaiCompatible: { name } } } : {};
 }
 
@@ -207,7 +207,7 @@ function userParts({ content, name }: Extract<PromptMessage, { role: "user" }>):
 export function messagePart(part: z.output<typeof userPart>, name?: string | null): Part {
   switch (part.type) {
     case "text":
-      return { ...part, ...named(name) };
+      return { ...part, ...withSpeakerName(name) };
     case "image_url": {
       const { url, detail } = part.image_url;
       const mediaType = dataUrl.exec(url)?.[1] ?? "image/*";
@@ -227,14 +227,14 @@ export function messagePart(part: z.output<typeof userPart>, name?: string | nul
 
 function answerParts(message: Extract<PromptMessage, { role: "assistant" }>): ChatMessage["parts"] {
   const { content, refusal, reasoning_content: reasoning } = message;
-  const said =
+  const text =
     typeof content === "string"
       ? [content]
       : (content ?? []).map((part) => ("text" in part ? part.text : part.refusal));
-  if (refusal) said.push(refusal);
+  if (refusal) text.push(refusal);
   return [
     ...(reasoning ? [{ type: "reasoning" as const, text: reasoning }] : []),
-    ...said.filter(Boolean).map((text) => ({ type: "text" as const, text, ...named(message.name) })),
+    ...text.filter(Boolean).map((text) => ({ type: "text" as const, text, ...withSpeakerName(message.name) })),
   ];
 }
 

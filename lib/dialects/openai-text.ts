@@ -5,12 +5,12 @@ import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 import { modelName } from "@/lib/turn/turn-options";
-import type { Ask, DialectFrame, Encode } from "./contract";
+import type { DialectFrame, Encode, TurnInput } from "./dialect";
+import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { showError, turnFailure } from "./openai-errors";
-import { present, settingFields, settingsOf } from "./openai-fields";
+import { settingFields, settingsOf, withoutNulls } from "./openai-fields";
 import { usage } from "./openai-shapes";
 import { showUsage } from "./openai-usage";
-import { contentOf, endOf, frame, Seen } from "./seen";
 
 const text = z.string().min(1, "must not be empty");
 const one = (what: string) => z.literal(1, { error: `one ${what} at a time: must be 1` }).nullish();
@@ -52,14 +52,14 @@ const shape = {
 export const textChunk = z.object({ ...shape, usage: usage.optional() });
 export const textAnswer = z.object({ ...shape, usage });
 
-export function askText(body: unknown): Ask {
-  const { model, prompt, suffix, stream, stream_options: options, user, logit_bias, ...asked } = body as Body;
+export function textInputOf(body: unknown): TurnInput {
+  const { model, prompt, suffix, stream, stream_options: options, user, logit_bias, ...request } = body as Body;
   return {
-    say: {
+    message: {
       messages: [{ role: "user", parts: [{ type: "text", text: prompt }] }],
       instructions: "",
-      settings: settingsOf(asked),
-      fields: present({ user, logit_bias }),
+      settings: settingsOf(request),
+      fields: withoutNulls({ user, logit_bias }),
       completes: { prompt, ...(suffix && { suffix }) },
     },
     model,
@@ -71,24 +71,24 @@ export function askText(body: unknown): Ask {
 }
 
 export function textEncoder(context: TurnContext): Encode {
-  const seen = new Seen();
+  const state = new DialectState();
   const { includeUsage } = context.view;
   const head = identity(context);
   const choice = (text: string, finish: string | null = null) =>
     frame({ ...head, choices: [choiceOf(text, finish)], ...(includeUsage && { usage: null }) });
   return ({ chunk }) => {
-    const added = seen.see(chunk);
+    const added = state.apply(chunk);
     if (added) return [choice(added)];
     const end = endOf(chunk);
     if (!end) return [];
-    if (end === "failed") return [frame({ error: showError(turnFailure(seen.error ?? interruptedError)) })];
-    const frames: DialectFrame[] = [choice("", finishOf(seen.metadata))];
-    if (includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(seen.metadata) }));
+    if (end === "failed") return [frame({ error: showError(turnFailure(state.error ?? interruptedError)) })];
+    const frames: DialectFrame[] = [choice("", finishOf(state.metadata))];
+    if (includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(state.metadata) }));
     return frames;
   };
 }
 
-export function wholeText({ context, message, metadata }: TurnAnswer): object {
+export function fullTextResponse({ context, message, metadata }: TurnAnswer): object {
   const choices = [choiceOf(contentOf(message), finishOf(metadata))];
   return { ...identity(context), choices, usage: showUsage(metadata) };
 }

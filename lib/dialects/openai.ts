@@ -6,26 +6,26 @@ import { AppError } from "@/lib/errors";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
-import type { Ask, Dialect, DialectFrame, ListedModel } from "./contract";
+import type { Dialect, DialectFrame, ListedModel, TurnInput } from "./dialect";
+import { contentOf, DialectState, endOf, frame, sourcesOf } from "./dialect-state";
 import { optionsOf } from "./fields";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
-import { askEmbeddings, embeddingAnswer, embeddingBody, showEmbeddings } from "./openai-embeddings";
+import { embeddingAnswer, embeddingBody, embeddingInputOf, showEmbeddings } from "./openai-embeddings";
 import { showError, statusOf, turnFailure } from "./openai-errors";
 import { type CompletionBody, callOf, completionBody, isSpecific, toolsOf } from "./openai-fields";
 import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
 import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
-import { askText, textAnswer, textBody, textChunk, textEncoder, wholeText } from "./openai-text";
+import { fullTextResponse, textAnswer, textBody, textChunk, textEncoder, textInputOf } from "./openai-text";
 import { showUsage } from "./openai-usage";
-import { contentOf, endOf, frame, Seen, sourcesOf } from "./seen";
 
 export const openai: Dialect = {
   name: "openai",
-  knows: "turn",
-  remembers: true,
+  contextScope: "turn",
+  stateful: true,
   encoder: (context) => {
     const { view } = context;
     if (view.completes) return textEncoder(context);
-    const seen = new Seen();
+    const state = new DialectState();
     const head = identity(context, "chat.completion.chunk");
     // With include_usage every chunk has the field, but only the last one a value.
     const tail = view.includeUsage ? { usage: null } : {};
@@ -34,7 +34,7 @@ export const openai: Dialect = {
     let calls = 0;
     const pages: Page[] = [];
     return ({ chunk }) => {
-      const added = seen.see(chunk);
+      const added = state.apply(chunk);
       if (added) return [choice({ content: added })];
       if (chunk.type === "reasoning-delta") return chunk.delta ? [choice({ reasoning_content: chunk.delta })] : [];
       if (chunk.type === "start") return [choice({ role: "assistant", content: "" })];
@@ -50,13 +50,13 @@ export const openai: Dialect = {
       if (page) pages.push(page);
       const end = endOf(chunk);
       if (!end) return [];
-      if (end === "failed") return [frame({ error: showError(turnFailure(seen.error ?? interruptedError)) })];
-      const annotations = annotationsOf(seen.text, seen.sources, pages);
+      if (end === "failed") return [frame({ error: showError(turnFailure(state.error ?? interruptedError)) })];
+      const annotations = annotationsOf(state.text, state.sources, pages);
       const frames: DialectFrame[] = [
         ...(annotations.length > 0 ? [choice({ annotations })] : []),
-        choice({}, finishReason(seen.metadata, context)),
+        choice({}, finishReason(state.metadata, context)),
       ];
-      if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(seen.metadata) }));
+      if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(state.metadata) }));
       return frames;
     };
   },
@@ -69,8 +69,8 @@ export const openai: Dialect = {
       streams: true,
       body: completionBody,
       example: { messages: [{ role: "user", content: "What is a rivulet?" }], stream: true },
-      ask: ({ body }) => ask(body as CompletionBody),
-      whole,
+      parseRequest: ({ body }) => turnInputOf(body as CompletionBody),
+      fullResponse,
       answer: completion,
     },
     {
@@ -80,8 +80,8 @@ export const openai: Dialect = {
       streams: true,
       body: textBody,
       example: { prompt: "A rivulet is", stream: true },
-      ask: ({ body }) => askText(body),
-      whole: wholeText,
+      parseRequest: ({ body }) => textInputOf(body),
+      fullResponse: fullTextResponse,
       answer: textAnswer,
     },
     {
@@ -107,7 +107,7 @@ export const openai: Dialect = {
       path: "/v1/embeddings",
       body: embeddingBody,
       example: { model: "text-embedding-3-small", input: "What is a rivulet?" },
-      ask: (body, maxCharacters) => askEmbeddings(body as z.output<typeof embeddingBody>, maxCharacters),
+      parseRequest: (body, maxCharacters) => embeddingInputOf(body as z.output<typeof embeddingBody>, maxCharacters),
       show: (embedded, body) => showEmbeddings(embedded, body as z.output<typeof embeddingBody>),
       answer: embeddingAnswer,
     },
@@ -115,7 +115,7 @@ export const openai: Dialect = {
   failure: (refusal) => ({ error: showError(refusal) }),
   statusOf,
   turnFailure,
-  describes: {
+  description: {
     summary: "The Chat Completions shape: works with OpenAI's own client.",
     event: z.union([completionChunk, textChunk, z.object(failure.shape)]),
     failure,
@@ -127,29 +127,29 @@ export const openai: Dialect = {
  * them, so it is as durable as any other. With a chat id, only the last question is new; it follows
  * the chat's history.
  */
-function ask(asked: CompletionBody): Ask {
-  const chat = asked.metadata?.chat_id ?? undefined;
-  const options = optionsOf(asked);
-  const shared = { stream: asked.stream ?? false, ...options };
-  const includeUsage = asked.stream_options?.include_usage ?? false;
+function turnInputOf(request: CompletionBody): TurnInput {
+  const chat = request.metadata?.chat_id ?? undefined;
+  const options = optionsOf(request);
+  const shared = { stream: request.stream ?? false, ...options };
+  const includeUsage = request.stream_options?.include_usage ?? false;
   if (chat) {
     for (const field of ["tools", "tool_choice", "functions", "function_call"] as const)
-      if (asked[field])
+      if (request[field])
         throw new AppError(
           "bad_request",
           `${field}: the tools of a chat are the server's. Leave metadata.chat_id away to bring your own.`,
         );
-    const said = { say: lastQuestion(asked.messages), before: beforeQuestion(asked.messages) };
-    const call = callOf(asked);
+    const question = { message: lastQuestion(request.messages), earlier: beforeQuestion(request.messages) };
+    const call = callOf(request);
     // As in every dialect, a question with default settings carries no call options: it may be a
     // retry of one sent through another dialect.
-    return { chat, ...said, ...(isSpecific(call) && { call }), view: { includeUsage }, ...shared };
+    return { chat, ...question, ...(isSpecific(call) && { call }), view: { includeUsage }, ...shared };
   }
-  const functionCall = Boolean(asked.functions) && !asked.tools?.length;
-  const clientTools = functionCall || Boolean(asked.tools?.length);
-  const store = asked.store ?? false;
+  const functionCall = Boolean(request.functions) && !request.tools?.length;
+  const clientTools = functionCall || Boolean(request.tools?.length);
+  const store = request.store ?? false;
   return {
-    say: { ...promptOf(asked.messages), ...callOf(asked), ...toolsOf(asked) },
+    message: { ...promptOf(request.messages), ...callOf(request), ...toolsOf(request) },
     ...shared,
     listed: store,
     // Nobody can return to it, so disconnecting is how the client stops it.
@@ -165,7 +165,7 @@ function showModel({ id, provider }: ListedModel) {
   return { id, object: "model", created: 0, owned_by: provider };
 }
 
-function whole({ context, message, metadata }: TurnAnswer): object {
+function fullResponse({ context, message, metadata }: TurnAnswer): object {
   const calls = message.parts.flatMap((part) =>
     isToolUIPart(part) && context.view.clientTools ? [showCall(part.toolCallId, getToolName(part), part.input)] : [],
   );

@@ -3,12 +3,12 @@
 import { z } from "zod";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import { snakeTurnOptions } from "@/lib/turn/turn-options";
-import type { Dialect, DialectFrame } from "./contract";
-import { optionsOf, someText } from "./fields";
-import { endOf, frame, Seen, showSource, showUsage } from "./seen";
+import type { Dialect, DialectFrame } from "./dialect";
+import { DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
-export const ragBody = z.object({ question: someText, ...snakeTurnOptions });
+export const ragBody = z.object({ question: nonBlankText, ...snakeTurnOptions });
 
 const share = z.number().min(0).max(1).nullable();
 const event = z.union([
@@ -31,23 +31,23 @@ const event = z.union([
 
 export const rag: Dialect = {
   name: "rag",
-  knows: "chat",
-  remembers: true,
+  contextScope: "chat",
+  stateful: true,
   encoder: (context) => {
-    const seen = new Seen();
+    const state = new DialectState();
     return ({ chunk }) => {
-      const added = seen.see(chunk);
+      const added = state.apply(chunk);
       if (added) return [frame({ type: "chunk", content: added })];
       if (chunk.type === "start")
         return [frame({ type: "start", session_id: context.chat?.number, model: context.model })];
-      const stage = seen.entered(chunk);
-      if (stage) return stageFrames(stage, seen);
+      const stage = state.enteredStage(chunk);
+      if (stage) return stageFrames(stage, state);
       if (chunk.type === "data-status" && chunk.data.stage === "generate" && chunk.data.state === "active")
         return [frame({ type: "status", content: chunk.data.label.replace("…", "...") })];
       const end = endOf(chunk);
       if (!end) return [];
-      if (end === "failed") return [frame({ type: "error", content: seen.error?.message })];
-      return [frame({ type: "metadata", content: closing(seen, context) }), frame({ type: "done" })];
+      if (end === "failed") return [frame({ type: "error", content: state.error?.message })];
+      return [frame({ type: "metadata", content: closing(state, context) }), frame({ type: "done" })];
     };
   },
   routes: [
@@ -56,13 +56,13 @@ export const rag: Dialect = {
       path: "/chat/:sessionId/stream",
       chat: "sessionId",
       streams: true,
-      makesNumbers: true,
+      createsChatByNumber: true,
       plainText: true,
       body: ragBody,
       example: { question: "What is a rivulet?", search_mode: "all" },
-      ask(input) {
-        const asked = input.body as z.output<typeof ragBody>;
-        return { say: asked.question, stream: true, ...optionsOf(asked) };
+      parseRequest(input) {
+        const request = input.body as z.output<typeof ragBody>;
+        return { message: request.question, stream: true, ...optionsOf(request) };
       },
     },
   ],
@@ -73,7 +73,7 @@ export const rag: Dialect = {
     requestId,
     ...details,
   }),
-  describes: {
+  description: {
     summary: "What is being done, the sources, pieces of the answer, and how far the sources support it.",
     event,
     failure: failureShape("content"),
@@ -81,15 +81,15 @@ export const rag: Dialect = {
 };
 
 /** All sources are known when the answer begins. */
-function stageFrames(stage: "retrieve" | "generate", seen: Seen): DialectFrame[] {
+function stageFrames(stage: "retrieve" | "generate", state: DialectState): DialectFrame[] {
   if (stage === "retrieve") return [frame({ type: "status", content: "Searching documents..." })];
   const generating = frame({ type: "status", content: "Generating response..." });
-  if (!seen.searched) return [generating];
-  const sources = seen.sources.map(showSource);
+  if (!state.searched) return [generating];
+  const sources = state.sources.map(showSource);
   return [frame({ type: "sources", content: sources, chunks_used: sources.length }), generating];
 }
 
-function closing({ metadata, text }: Seen, { model }: TurnContext): object {
+function closing({ metadata, text }: DialectState, { model }: TurnContext): object {
   const confidence = metadata.confidence ?? null;
   return {
     model,

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
 import { content } from "./content";
-import type { Dialect, Route } from "./contract";
+import type { Dialect, Route } from "./dialect";
 import { openai } from "./openai";
 import { rag } from "./rag";
 import { responses } from "./responses";

@@ -57,8 +57,8 @@ export function userPart(part: ContentPart): Part {
   }
 }
 
-export function plain(said: ContentPart[], field: string): string {
-  const texts = said.map(userPart).map((part) => (part.type === "text" ? part.text : null));
+export function plain(text: ContentPart[], field: string): string {
+  const texts = text.map(userPart).map((part) => (part.type === "text" ? part.text : null));
   if (texts.includes(null))
     throw new AppError("bad_request", `${field}: only a user's message may hold more than text`);
   return texts.join("\n");

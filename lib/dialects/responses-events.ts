@@ -3,7 +3,8 @@
 // item begins or the turn ends, since the last item's status depends on the ending. Pure.
 import type { TurnChunk } from "@/lib/turn/chunks";
 import type { TurnContext } from "@/lib/turn/turn-context";
-import type { DialectFrame, Encode } from "./contract";
+import type { DialectFrame, Encode } from "./dialect";
+import { DialectState, endOf } from "./dialect-state";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import {
   type Annotation,
@@ -18,18 +19,17 @@ import {
   type ServerCallItem,
 } from "./responses-items";
 import { type Outcome, responseObject } from "./responses-object";
-import { endOf, Seen } from "./seen";
 
 type OpenItem = { item: OutputItem; index: number; ended: boolean };
 
 export function responseEvents(context: TurnContext): Encode {
   const events = new ResponseEvents(context);
-  return ({ chunk }) => events.see(chunk);
+  return ({ chunk }) => events.encode(chunk);
 }
 
 class ResponseEvents {
   readonly #context: TurnContext;
-  readonly #seen = new Seen();
+  readonly #state = new DialectState();
   readonly #output: OutputItem[] = [];
   readonly #pages: Page[] = [];
   /** Keyed by kind and part id. */
@@ -41,9 +41,9 @@ class ResponseEvents {
     this.#context = context;
   }
 
-  see(chunk: TurnChunk): DialectFrame[] {
+  encode(chunk: TurnChunk): DialectFrame[] {
     this.#frames = [];
-    this.#seen.see(chunk);
+    this.#state.apply(chunk);
     this.#show(chunk);
     const end = endOf(chunk);
     if (end) this.#end(end);
@@ -60,13 +60,13 @@ class ResponseEvents {
         this.#pages.push(pageOf(chunk) as Page);
         break;
       case "text-start":
-        this.#beginText(chunk.id);
+        this.#openText(chunk.id);
         break;
       case "text-delta":
         if (chunk.delta) this.#text(chunk.id, chunk.delta);
         break;
       case "reasoning-start":
-        this.#beginReasoning(chunk.id);
+        this.#openReasoning(chunk.id);
         break;
       case "reasoning-delta":
         if (chunk.delta) this.#reasoning(chunk.id, chunk.delta);
@@ -78,7 +78,7 @@ class ResponseEvents {
         break;
       }
       case "tool-input-start":
-        this.#beginCall(chunk.toolCallId, chunk.toolName);
+        this.#openCall(chunk.toolCallId, chunk.toolName);
         break;
       case "tool-input-delta":
         this.#arguments(chunk.toolCallId, chunk.inputTextDelta);
@@ -105,8 +105,8 @@ class ResponseEvents {
     }
   }
 
-  #beginText(id: string): { item: MessageItem; index: number } {
-    const { item, index } = this.#begin(`text ${id}`, {
+  #openText(id: string): { item: MessageItem; index: number } {
+    const { item, index } = this.#openItem(`text ${id}`, {
       type: "message",
       status: "in_progress",
       role: "assistant",
@@ -120,21 +120,21 @@ class ResponseEvents {
 
   #text(id: string, delta: string): void {
     const { item, index } =
-      (this.#open.get(`text ${id}`) as { item: MessageItem; index: number }) ?? this.#beginText(id);
+      (this.#open.get(`text ${id}`) as { item: MessageItem; index: number }) ?? this.#openText(id);
     const place = { item_id: item.id, output_index: index, content_index: 0 };
     this.#emit("response.output_text.delta", { ...place, delta, logprobs: [] });
     const [content] = item.content;
     if (content) content.text += delta;
   }
 
-  #beginReasoning(id: string): { item: ReasoningItem; index: number } {
-    const begun = this.#begin(`reasoning ${id}`, { type: "reasoning", summary: [] } as Omit<ReasoningItem, "id">);
-    return begun as { item: ReasoningItem; index: number };
+  #openReasoning(id: string): { item: ReasoningItem; index: number } {
+    const opened = this.#openItem(`reasoning ${id}`, { type: "reasoning", summary: [] } as Omit<ReasoningItem, "id">);
+    return opened as { item: ReasoningItem; index: number };
   }
 
   #reasoning(id: string, delta: string): void {
     const { item, index } =
-      (this.#open.get(`reasoning ${id}`) as { item: ReasoningItem; index: number }) ?? this.#beginReasoning(id);
+      (this.#open.get(`reasoning ${id}`) as { item: ReasoningItem; index: number }) ?? this.#openReasoning(id);
     const place = { item_id: item.id, output_index: index, summary_index: 0 };
     if (item.summary.length === 0) {
       this.#emit("response.reasoning_summary_part.added", { ...place, part: { type: "summary_text", text: "" } });
@@ -145,7 +145,7 @@ class ResponseEvents {
     if (summary) summary.text += delta;
   }
 
-  #beginCall(callId: string, name: string): OpenItem {
+  #openCall(callId: string, name: string): OpenItem {
     const call = { status: "in_progress" as const, arguments: "", name };
     const item = this.#context.view.clientTools
       ? ({ type: "function_call", call_id: callId, ...call } satisfies Omit<FunctionCallItem, "id">)
@@ -157,7 +157,7 @@ class ResponseEvents {
           server_label: "rivulet",
           ...call,
         } satisfies Omit<ServerCallItem, "id">);
-    return this.#begin(`call ${callId}`, item);
+    return this.#openItem(`call ${callId}`, item);
   }
 
   #arguments(callId: string, delta: string): void {
@@ -172,7 +172,7 @@ class ResponseEvents {
    * A function call is complete once its arguments are; a server call stays open until its result.
    */
   #call(callId: string, name: string, json: string): void {
-    const open = this.#open.get(`call ${callId}`) ?? this.#beginCall(callId, name);
+    const open = this.#open.get(`call ${callId}`) ?? this.#openCall(callId, name);
     const { item } = open as { item: FunctionCallItem | ServerCallItem };
     if (open.ended) return;
     if (item.arguments === "") this.#arguments(callId, json);
@@ -202,7 +202,7 @@ class ResponseEvents {
     this.#close(key, open, outcome);
   }
 
-  #begin(key: string, fields: object): OpenItem {
+  #openItem(key: string, fields: object): OpenItem {
     this.#closeEnded("completed");
     const { type } = fields as OutputItem;
     const index = this.#output.length;
@@ -242,7 +242,7 @@ class ResponseEvents {
   #closeText({ content: [part] }: MessageItem, place: { item_id: string; output_index: number }): void {
     if (!part) return;
     const at = { ...place, content_index: 0 };
-    part.annotations = annotationsOf(part.text, this.#seen.sources, this.#pages).map(
+    part.annotations = annotationsOf(part.text, this.#state.sources, this.#pages).map(
       ({ type, url_citation: cited }) => ({
         type,
         ...cited,
@@ -256,7 +256,7 @@ class ResponseEvents {
   }
 
   #lastStatus(): ItemStatus {
-    const { status, finishReason } = this.#seen.metadata;
+    const { status, finishReason } = this.#state.metadata;
     const cut = finishReason === "length" || finishReason === "content-filter";
     return cut || (status !== undefined && status !== "complete") ? "incomplete" : "completed";
   }
@@ -264,10 +264,10 @@ class ResponseEvents {
   #end(end: "complete" | "stopped" | "failed"): void {
     const status = end === "complete" ? this.#lastStatus() : "incomplete";
     for (const [key, open] of this.#open) this.#close(key, open, status);
-    const { finishReason, usage } = this.#seen.metadata;
+    const { finishReason, usage } = this.#state.metadata;
     const outcome = { output: this.#output, usage };
     if (end === "failed") {
-      const { error } = this.#seen;
+      const { error } = this.#state;
       this.#emit("response.failed", { response: this.#response({ ...outcome, status: "failed", error }) });
     } else if (end === "stopped") {
       // The protocol has no cancel event that its clients know.

@@ -6,7 +6,7 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { isTooDeep } from "@/lib/json-depth";
 import type { ChatMessage } from "@/lib/turn/chunks";
-import type { KnownMessage, TurnPrompt } from "@/lib/turn/turn-context";
+import type { ReferencedMessage, TurnPrompt } from "@/lib/turn/turn-context";
 import { content, orText, plain, userPart } from "./responses-content";
 import { argumentsOf, itemParts, parseItemId } from "./responses-items";
 
@@ -77,8 +77,8 @@ type Answer = TurnPrompt["messages"][number] & { from: string | null };
  */
 export function conversationOf(
   input: ResponseInput,
-  known: ReadonlyMap<string, KnownMessage>,
-  continued: KnownMessage | null,
+  known: ReadonlyMap<string, ReferencedMessage>,
+  continued: ReferencedMessage | null,
 ): Conversation {
   const reader = new InputReader(known);
   if (continued) reader.continue(continued);
@@ -87,7 +87,7 @@ export function conversationOf(
 }
 
 class InputReader {
-  readonly #known: ReadonlyMap<string, KnownMessage>;
+  readonly #known: ReadonlyMap<string, ReferencedMessage>;
   readonly #messages: TurnPrompt["messages"] = [];
   readonly #instructions: string[] = [];
   /** Calls without an output. */
@@ -97,11 +97,11 @@ class InputReader {
   #continues = false;
   readonly #notes: { at: number; text: string }[] = [];
 
-  constructor(known: ReadonlyMap<string, KnownMessage>) {
+  constructor(known: ReadonlyMap<string, ReferencedMessage>) {
     this.#known = known;
   }
 
-  continue({ id, parts, metadata }: KnownMessage): void {
+  continue({ id, parts, metadata }: ReferencedMessage): void {
     this.#continues = true;
     if (!parts.some(isToolUIPart)) return;
     const model = modelOf(metadata);
@@ -120,12 +120,12 @@ class InputReader {
         break;
       case "reasoning": {
         const text = [...item.summary, ...(item.content ?? [])].map((part) => part.text).join("\n\n");
-        this.#say(item, { type: "reasoning", text, state: "done" });
+        this.#append(item, { type: "reasoning", text, state: "done" });
         break;
       }
       case "function_call": {
         const input = parseArguments(item.arguments, `${field}.arguments`);
-        this.#say(item, { type: `tool-${item.name}`, toolCallId: item.call_id, state: "input-available", input });
+        this.#append(item, { type: `tool-${item.name}`, toolCallId: item.call_id, state: "input-available", input });
         break;
       }
       case "function_call_output":
@@ -141,7 +141,7 @@ class InputReader {
 
   #message(item: Extract<Item, { type: "message" }>, field: string): void {
     if (item.role === "assistant") {
-      this.#say(item, { type: "text", text: plain(item.content, field) });
+      this.#append(item, { type: "text", text: plain(item.content, field) });
       return;
     }
     this.#answer = null;
@@ -181,13 +181,13 @@ class InputReader {
   }
 
   /** Uses the stored part if the item has its id and the same content. */
-  #say(item: { id?: string | null; encrypted_content?: string | null }, part: Part): void {
+  #append(item: { id?: string | null; encrypted_content?: string | null }, part: Part): void {
     const found = this.#stored(item.id ?? item.encrypted_content ?? "");
     if (found && isSame(found.part, part)) this.#add(found.part, found.message);
     else this.#add(part, null);
   }
 
-  #add(part: Part, source: KnownMessage | null): void {
+  #add(part: Part, source: ReferencedMessage | null): void {
     if (source && this.#answer?.from && this.#answer.from !== source.id) this.#answer = null;
     if (!this.#answer) {
       this.#answer = { role: "assistant", parts: [], from: null };
@@ -209,7 +209,7 @@ class InputReader {
     });
   }
 
-  #stored(id: string): { part: Part; message: KnownMessage } | null {
+  #stored(id: string): { part: Part; message: ReferencedMessage } | null {
     const place = parseItemId(id);
     const message = place && this.#known.get(place.messageId);
     const part = message && itemParts(message.parts)[place.index];

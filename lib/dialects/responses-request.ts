@@ -4,8 +4,8 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { documentIds, modelName, searchMode } from "@/lib/turn/turn-options";
-import type { Ask, AskInput, Names } from "./contract";
-import { present } from "./openai-fields";
+import type { References, RequestInput, TurnInput } from "./dialect";
+import { withoutNulls } from "./openai-fields";
 import { conversationOf, messagesNamed, responseInput } from "./responses-input";
 import { turnOfResponse } from "./responses-items";
 
@@ -95,47 +95,47 @@ export const responseBody = z.strictObject({
 });
 type Body = z.output<typeof responseBody>;
 
-export function namesOf(body: unknown): Names {
+export function referencesOf(body: unknown): References {
   const { previous_response_id: previous, input = [] } = body as Body;
   const turnId = previous ? turnOfResponse(previous) : null;
   return { ...(turnId && { turnId }), messageIds: messagesNamed(input) };
 }
 
 /** Throws AppError `bad_request` or `not_found` naming the field. */
-export function askOf({ body, known }: AskInput): Ask {
-  const asked = body as Body;
-  const { store, stream, input = [], search_mode: mode, document_ids: documents } = asked;
-  const background = asked.background ?? false;
+export function turnInputOf({ body, references }: RequestInput): TurnInput {
+  const request = body as Body;
+  const { store, stream, input = [], search_mode: mode, document_ids: documents } = request;
+  const background = request.background ?? false;
   if (background && store === false)
     throw new AppError("bad_request", "background: must be stored. Leave store away, or set it to true.");
-  const turn = previousTurn(asked, known);
-  const { messages, instructions, notes, replaces } = conversationOf(input, known.messages, turn?.answer ?? null);
+  const turn = previousTurn(request, references);
+  const { messages, instructions, notes, replaces } = conversationOf(input, references.messages, turn?.answer ?? null);
   const before = turn?.view.system;
   const system = joined([before, ...instructions, ...(notes ?? []).map(({ text }) => text)]);
-  const tools = toolsOf(asked);
-  const sealed = asked.include?.includes("reasoning.encrypted_content") ?? false;
+  const tools = toolsOf(request);
+  const sealed = request.include?.includes("reasoning.encrypted_content") ?? false;
   const parent = replaces ? turn?.answer.parentId : turn?.answer.id;
   return {
     ...(turn && { chat: { id: turn.chatId }, parentId: parent ?? undefined }),
-    say: {
+    message: {
       messages,
-      instructions: joined([asked.instructions, before, ...instructions]),
+      instructions: joined([request.instructions, before, ...instructions]),
       ...(notes && { notes }),
       settings: {
-        temperature: asked.temperature ?? undefined,
-        topP: asked.top_p ?? undefined,
-        maxOutputTokens: asked.max_output_tokens ?? undefined,
+        temperature: request.temperature ?? undefined,
+        topP: request.top_p ?? undefined,
+        maxOutputTokens: request.max_output_tokens ?? undefined,
       },
-      fields: fieldsOf(asked),
+      fields: fieldsOf(request),
       ...tools,
-      ...(asked.truncation === "auto" && { fitsContext: true }),
-      echo: largeEcho(asked),
+      ...(request.truncation === "auto" && { fitsContext: true }),
+      echo: largeEcho(request),
     },
     stream: stream ?? false,
     background,
     stopsWithClient: store === false,
     listed: store ?? false,
-    model: asked.model,
+    model: request.model,
     searchMode: mode ?? (documents ? "selected" : "none"),
     documentIds: documents,
     view: {
@@ -144,33 +144,33 @@ export function askOf({ body, known }: AskInput): Ask {
       ...(background && { background }),
       ...(sealed && { sealsReasoning: true }),
       ...(system && { system }),
-      echo: smallEcho(asked),
+      echo: smallEcho(request),
     },
   };
 }
 
 /** Provider fields, named as in Chat Completions. */
-function fieldsOf({ reasoning, text, ...asked }: Body): TurnPrompt["fields"] {
-  return present({
+function fieldsOf({ reasoning, text, ...request }: Body): TurnPrompt["fields"] {
+  return withoutNulls({
     reasoning_effort: reasoning?.effort,
     verbosity: text?.verbosity,
     response_format: chatFormat(text?.format),
-    parallel_tool_calls: asked.tools?.length ? asked.parallel_tool_calls : undefined,
+    parallel_tool_calls: request.tools?.length ? request.parallel_tool_calls : undefined,
   });
 }
 
-function chatFormat(asked: NonNullable<Body["text"]>["format"]): object | undefined {
-  if (!asked || asked.type === "text") return undefined;
-  if (asked.type === "json_object") return asked;
-  const { type, ...schema } = asked;
-  return { type, json_schema: present(schema) };
+function chatFormat(request: NonNullable<Body["text"]>["format"]): object | undefined {
+  if (!request || request.type === "text") return undefined;
+  if (request.type === "json_object") return request;
+  const { type, ...schema } = request;
+  return { type, json_schema: withoutNulls(schema) };
 }
 
 function joined(texts: (string | null | undefined)[]): string {
   return texts.filter(Boolean).join("\n\n");
 }
 
-function previousTurn({ previous_response_id: id }: Body, { turn }: AskInput["known"]) {
+function previousTurn({ previous_response_id: id }: Body, { turn }: RequestInput["references"]) {
   if (!id) return undefined;
   if (turn && turn.view.kept !== false) return turn;
   throw new AppError("not_found", `previous_response_id: Previous response with id '${id}' not found.`);

@@ -4,22 +4,22 @@ import type { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
-import type { Known, KnownMessage, TurnPrompt } from "@/lib/turn/turn-context";
-import type { TurnRoute } from "./contract";
+import type { ReferencedMessage, ResolvedReferences, TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnRoute } from "./dialect";
 import { context, turns } from "./dialect.contract";
 import { responses } from "./responses";
 import { itemId, parseItemId } from "./responses-items";
 
 const [route] = responses.routes as [TurnRoute];
 
-function ask(body: object, known: Known = { messages: new Map() }) {
-  const asked = route.ask({ body: parseInput(route.body, body), known, accept: "" });
-  return { ...asked, prompt: asked.say as TurnPrompt };
+function parse(body: object, known: ResolvedReferences = { messages: new Map() }) {
+  const asked = route.parseRequest({ body: parseInput(route.body, body), references: known, accept: "" });
+  return { ...asked, prompt: asked.message as TurnPrompt };
 }
 
-function refusal(body: object, known?: Known): string {
+function refusal(body: object, known?: ResolvedReferences): string {
   try {
-    ask(body, known);
+    parse(body, known);
   } catch (error) {
     return `${(error as AppError).code} ${(error as AppError).message}`;
   }
@@ -27,7 +27,7 @@ function refusal(body: object, known?: Known): string {
 }
 
 const state = { openai: { reasoningEncryptedContent: "sealed" } };
-const answer: KnownMessage = {
+const answer: ReferencedMessage = {
   id: "01940000-0000-7000-8000-0000000000aa",
   role: "assistant",
   parts: [
@@ -41,7 +41,7 @@ const answer: KnownMessage = {
   metadata: { model: "openai:scripted" },
   parentId: "question",
 };
-const known: Known = {
+const known: ResolvedReferences = {
   messages: new Map([[answer.id, answer]]),
   turn: { chatId: "chat", view: { clientTools: true, system: "For good." }, answer },
 };
@@ -53,13 +53,13 @@ test.each(turns)("%s: read later, it is what the last event carried", async (_, 
   const frames = chunks.flatMap((chunk, index) => encode({ seq: index + 1, chunk, json: "" } as LoggedChunk));
   const message = await foldChunks(chunks);
   const last = JSON.parse(frames.at(-1)?.data ?? "{}");
-  const whole = route.whole?.({ context, message, metadata: message.metadata ?? {} });
+  const whole = route.fullResponse?.({ context, message, metadata: message.metadata ?? {} });
   expect(JSON.parse(JSON.stringify(whole))).toEqual(last.response);
 });
 
 describe("what goes before", () => {
   test("outputs go into a copy of the answer, which takes its place with its provider's state", () => {
-    const { prompt, parentId, chat } = ask({ previous_response_id, input: [output] }, known);
+    const { prompt, parentId, chat } = parse({ previous_response_id, input: [output] }, known);
     expect([parentId, chat]).toEqual(["question", { id: "chat" }]);
     expect(prompt.instructions).toBe("For good.");
     expect(prompt.messages).toEqual([
@@ -103,7 +103,7 @@ describe("what goes before", () => {
       output,
       { role: "assistant", content: "Cold.", id: given("message", 1) },
     ];
-    const { messages } = ask({ input }, known).prompt;
+    const { messages } = parse({ input }, known).prompt;
     expect(messages.map(({ role }) => role)).toEqual(["user", "assistant", "assistant"]);
     expect(messages[1]?.parts).toMatchObject([
       { type: "reasoning", providerMetadata: state },
@@ -119,21 +119,21 @@ describe("what goes before", () => {
 
   test("arguments that are no JSON go back as the model wrote them", () => {
     const call = { type: "function_call", call_id: "c1", name: "weather", arguments: '{"city":' };
-    const { messages } = ask({ input: [{ role: "user", content: "Hi" }, call, output] }).prompt;
+    const { messages } = parse({ input: [{ role: "user", content: "Hi" }, call, output] }).prompt;
     expect(messages[1]?.parts).toMatchObject([{ input: '{"city":', output: "-4" }]);
   });
 });
 
 test("nothing of the server's is offered, searched or listed unless asked for", () => {
-  const plain = ask({ input: "Hi" });
+  const plain = parse({ input: "Hi" });
   expect(plain).toMatchObject({ searchMode: "none", listed: false, prompt: { tools: [], instructions: "" } });
-  expect(ask({ input: "Hi", search_mode: "all", store: true })).toMatchObject({ searchMode: "all", listed: true });
+  expect(parse({ input: "Hi", search_mode: "all", store: true })).toMatchObject({ searchMode: "all", listed: true });
 });
 
 test("allowed_tools offers those alone; a chosen tool must be there", () => {
   const tools = ["a", "b"].map((name) => ({ type: "function", name }));
   const choice = { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "b" }] };
-  const { prompt } = ask({ input: "Hi", tools, tool_choice: choice });
+  const { prompt } = parse({ input: "Hi", tools, tool_choice: choice });
   expect([prompt.tools?.map(({ name }) => name), prompt.toolChoice]).toEqual([["b"], "required"]);
   expect(refusal({ input: "Hi", tools, tool_choice: { type: "function", name: "c" } })).toMatch(
     /^bad_request tool_choice: /,

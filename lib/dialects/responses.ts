@@ -5,28 +5,28 @@ import { AppError } from "@/lib/errors";
 import type { ChatMessage, LoggedChunk } from "@/lib/turn/chunks";
 import { unfoldMessage } from "@/lib/turn/fold";
 import type { StoredMessage, TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
-import type { AnswerRoute, Dialect, Failure } from "./contract";
+import type { AnswerRoute, Dialect, Failure } from "./dialect";
 import { openai } from "./openai";
 import { showError, statusOf, turnFailure } from "./openai-errors";
 import { responseEvents } from "./responses-events";
 import { inputItemsOf, turnOfResponse } from "./responses-items";
 import { responseObject } from "./responses-object";
-import { askOf, namesOf, responseBody } from "./responses-request";
+import { referencesOf, responseBody, turnInputOf } from "./responses-request";
 import { deletedShape, eventShape, inputShape, responseShape } from "./responses-shapes";
 
-const reads = { begun, whole, answer: responseShape };
+const bodies = { runningResponse, fullResponse, answer: responseShape };
 const page = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   order: z.enum(["asc", "desc"]).default("desc"),
   after: z.string().max(256).optional().describe("The id of an item: the page begins behind it."),
 });
-const named = { turn: "responseId", turnIdOf: turnOfResponse, reads } satisfies Partial<AnswerRoute>;
+const named = { turn: "responseId", turnIdOf: turnOfResponse, bodies: bodies } satisfies Partial<AnswerRoute>;
 const path = "/v1/responses/:responseId";
 
 export const responses: Dialect = {
   name: "responses",
-  knows: "turn",
-  remembers: true,
+  contextScope: "turn",
+  stateful: true,
   encoder: responseEvents,
   routes: [
     {
@@ -35,9 +35,9 @@ export const responses: Dialect = {
       streams: true,
       body: responseBody,
       example: { input: "What is a rivulet?", stream: true },
-      names: namesOf,
-      ask: askOf,
-      ...reads,
+      references: referencesOf,
+      parseRequest: turnInputOf,
+      ...bodies,
     },
     {
       ...named,
@@ -49,18 +49,18 @@ export const responses: Dialect = {
     { ...named, kind: "stop", path: `${path}/cancel` },
     { ...named, kind: "input", path: `${path}/input_items`, list: listInputItems, query: page, shape: inputShape },
   ],
-  failure: (refusal) => ({ error: showError(inOwnWords(refusal)) }),
+  failure: (refusal) => ({ error: showError(withOwnFieldNames(refusal)) }),
   statusOf,
-  turnFailure: (error) => inOwnWords(turnFailure(error)),
-  describes: {
+  turnFailure: (error) => withOwnFieldNames(turnFailure(error)),
+  description: {
     summary: "OpenAI's Responses: works with OpenAI's own client, which can resume.",
     event: eventShape,
-    failure: openai.describes?.failure,
+    failure: openai.description?.failure,
   },
 };
 
 /** Maps Chat Completions field names, used in provider refusals, to this API's. */
-const ownNames: Record<string, string> = {
+const ownFieldNames: Record<string, string> = {
   messages: "input",
   max_completion_tokens: "max_output_tokens",
   reasoning_effort: "reasoning.effort",
@@ -68,20 +68,22 @@ const ownNames: Record<string, string> = {
   verbosity: "text.verbosity",
 };
 
-function inOwnWords<T extends Omit<Failure, "requestId">>(failure: T): T {
+function withOwnFieldNames<T extends Omit<Failure, "requestId">>(failure: T): T {
   const { message, details } = failure;
   const [, field = ""] = /^([\w.]{1,200}): /.exec(message) ?? [];
-  const named = Object.hasOwn(ownNames, field) ? `${ownNames[field]}${message.slice(field.length)}` : message;
-  const param = ownNames[String(details?.param)];
-  return { ...failure, message: named, ...(param && { details: { ...details, param } }) };
+  const renamed = Object.hasOwn(ownFieldNames, field)
+    ? `${ownFieldNames[field]}${message.slice(field.length)}`
+    : message;
+  const param = ownFieldNames[String(details?.param)];
+  return { ...failure, message: renamed, ...(param && { details: { ...details, param } }) };
 }
 
-function begun(context: TurnContext): object {
+function runningResponse(context: TurnContext): object {
   return responseObject(context, { status: "in_progress", output: [] });
 }
 
 /** The response of the last event: built one way only, so the two cannot differ. */
-function whole({ context, message }: TurnAnswer): unknown {
+function fullResponse({ context, message }: TurnAnswer): unknown {
   const encode = responseEvents(context);
   const frames = unfoldMessage(message).flatMap((chunk) => encode({ chunk } as LoggedChunk));
   return JSON.parse(frames.at(-1)?.data ?? "{}").response;

@@ -4,13 +4,13 @@ import { z } from "zod";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import type { StoredMessage, TurnContext } from "@/lib/turn/turn-context";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
-import type { Dialect } from "./contract";
-import { optionsOf, someText } from "./fields";
-import { contentOf, endOf, frame, Seen, showSource, showUsage } from "./seen";
+import type { Dialect } from "./dialect";
+import { contentOf, DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
+import { nonBlankText, optionsOf } from "./fields";
 import { sourceShape, time } from "./shapes";
 
 const body = z.object({
-  text: someText.max(16_000),
+  text: nonBlankText.max(16_000),
   conversation_id: chatReference.nullish(),
   metadata: z
     .looseObject({
@@ -51,19 +51,19 @@ const event = z.union([
 
 export const snapshot: Dialect = {
   name: "snapshot",
-  knows: "branch",
-  remembers: true,
+  contextScope: "branch",
+  stateful: true,
   encoder: (context) => {
-    const seen = new Seen();
+    const state = new DialectState();
     return ({ chunk }) => {
-      const delta = seen.see(chunk);
+      const delta = state.apply(chunk);
       if (delta) return [frame({ delta, done: false })];
       if (chunk.type === "start") return [{ event: "snapshot", ...frame(snapshotOf(context)) }];
       if (chunk.type === "data-status") {
         const { sinceMs: _, ...status } = chunk.data;
         const frames = [{ event: "status", ...frame(status) }];
-        if (seen.entered(chunk) === "generate" && seen.searched)
-          frames.unshift({ event: "sources", ...frame({ sources: seen.sources.map(showSource) }) });
+        if (state.enteredStage(chunk) === "generate" && state.searched)
+          frames.unshift({ event: "sources", ...frame({ sources: state.sources.map(showSource) }) });
         return frames;
       }
       switch (endOf(chunk)) {
@@ -75,7 +75,7 @@ export const snapshot: Dialect = {
           return [
             {
               event: "error",
-              ...frame({ error: { code: seen.error?.code, message: seen.error?.message }, done: true }),
+              ...frame({ error: { code: state.error?.code, message: state.error?.message }, done: true }),
             },
           ];
         default:
@@ -90,19 +90,19 @@ export const snapshot: Dialect = {
       streams: true,
       body,
       example: { text: "What is a rivulet?", metadata: { client: "docs" } },
-      ask(input) {
-        const asked = input.body as z.output<typeof body>;
+      parseRequest(input) {
+        const request = input.body as z.output<typeof body>;
         return {
-          chat: asked.conversation_id ?? undefined,
-          say: asked.text,
+          chat: request.conversation_id ?? undefined,
+          message: request.text,
           stream: true,
-          metadata: asked.metadata ?? undefined,
-          ...optionsOf(asked),
+          metadata: request.metadata ?? undefined,
+          ...optionsOf(request),
         };
       },
     },
   ],
-  describes: { summary: "The conversation as one event, then pieces of the answer.", event },
+  description: { summary: "The conversation as one event, then pieces of the answer.", event },
 };
 
 function snapshotOf({ chatId, chat, messageId, createdAt, model }: TurnContext): object {

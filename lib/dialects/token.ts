@@ -3,13 +3,13 @@
 import { z } from "zod";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { turnOptions } from "@/lib/turn/turn-options";
-import type { Dialect, DialectFrame } from "./contract";
-import { someText } from "./fields";
-import { contentOf, endOf, frame, Seen } from "./seen";
+import type { Dialect, DialectFrame } from "./dialect";
+import { contentOf, DialectState, endOf, frame } from "./dialect-state";
+import { nonBlankText } from "./fields";
 import { failureShape, time } from "./shapes";
 import { WordGroups } from "./word-groups";
 
-const body = z.object({ content: someText, role: z.literal("user").default("user"), ...turnOptions });
+const body = z.object({ content: nonBlankText, role: z.literal("user").default("user"), ...turnOptions });
 
 const pacing = z
   .object({
@@ -35,13 +35,13 @@ const messages = z.array(
 
 export const tokens: Dialect = {
   name: "token",
-  knows: "turn",
-  remembers: true,
+  contextScope: "turn",
+  stateful: true,
   encoder: ({ messageId }, { chunkWords }) => {
-    const seen = new Seen();
+    const state = new DialectState();
     const groups = chunkWords ? new WordGroups(chunkWords) : null;
     return ({ chunk, seq }) => {
-      const added = seen.see(chunk);
+      const added = state.apply(chunk);
       const end = endOf(chunk);
       const frames: DialectFrame[] = [];
       if (groups)
@@ -50,9 +50,9 @@ export const tokens: Dialect = {
       else if (added) frames.push(frame({ type: "token", content: added }));
       if (chunk.type === "start") {
         frames.push(frame({ type: "start", messageId }));
-        groups?.passed(seq);
+        groups?.markSent(seq);
       }
-      if (end === "failed") frames.push(frame({ type: "error", error: seen.error?.message }));
+      if (end === "failed") frames.push(frame({ type: "error", error: state.error?.message }));
       else if (end) frames.push(frame({ type: "end", messageId }));
       return frames;
     };
@@ -66,9 +66,9 @@ export const tokens: Dialect = {
       pacing,
       body,
       example: { content: "What is a rivulet?", role: "user" },
-      ask(input) {
+      parseRequest(input) {
         const { content, model, searchMode, documentIds } = input.body as z.output<typeof body>;
-        return { say: content, stream: true, model, searchMode, documentIds };
+        return { message: content, stream: true, model, searchMode, documentIds };
       },
     },
     {
@@ -80,7 +80,7 @@ export const tokens: Dialect = {
     },
   ],
   failure: ({ code, message, requestId, details }) => ({ type: "error", error: message, code, requestId, ...details }),
-  describes: { summary: "Start, tokens, end.", event, failure: failureShape("error") },
+  description: { summary: "Start, tokens, end.", event, failure: failureShape("error") },
 };
 
 function showMessage({ id, role, parts, createdAt, status }: StoredMessage): object {

@@ -10,7 +10,7 @@ const maxWordLength = 40;
 
 export class WordGroups {
   readonly #group: RegExp;
-  #held = "";
+  #buffer = "";
   /** Where chunks end within the held text. */
   #ends: { seq: number; length: number }[] = [];
   /**
@@ -33,28 +33,28 @@ export class WordGroups {
   take(seq: number, text: string, last: boolean): Group[] {
     const groups: Group[] = [];
     if (last) {
-      if (this.#held) groups.push(this.#cut(this.#held.length));
+      if (this.#buffer) groups.push(this.#cut(this.#buffer.length));
       return groups;
     }
-    this.#held += text;
-    if (this.#held) this.#ends.push({ seq, length: this.#held.length });
+    this.#buffer += text;
+    if (this.#buffer) this.#ends.push({ seq, length: this.#buffer.length });
     else this.#place = { seq, n: -1 };
-    for (let whole = this.#next(); whole > 0; whole = this.#next()) groups.push(this.#cut(whole));
+    for (let length = this.#next(); length > 0; length = this.#next()) groups.push(this.#cut(length));
     return groups;
   }
 
   /** A frame of another kind was sent for chunk `seq`. */
-  passed(seq: number): void {
+  markSent(seq: number): void {
     this.#place = { seq, n: 0 };
   }
 
   #next(): number {
-    return this.#group.exec(this.#held)?.[0].length ?? 0;
+    return this.#group.exec(this.#buffer)?.[0].length ?? 0;
   }
 
   #cut(length: number): Group {
-    const text = this.#held.slice(0, length);
-    this.#held = this.#held.slice(length);
+    const text = this.#buffer.slice(0, length);
+    this.#buffer = this.#buffer.slice(length);
     const sent = this.#ends.findLast((end) => end.length <= length);
     this.#ends = this.#ends
       .filter((end) => end.length > length)

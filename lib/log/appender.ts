@@ -6,12 +6,12 @@
 import type { Sql } from "postgres";
 import { BoundedClient } from "@/db/bounded-client";
 import { type AppendResult, type AppendRow, commitChunks, expireLeases, readPositions } from "@/db/log";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
-import type { Waiting } from "@/lib/next-commit";
+import type { HeldText } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
-import type { LogTiming } from "./contract";
+import type { LogTiming } from "./durable-log";
 import type { Writer } from "./writer";
 
 /** Minimum time between commit starts: at most 40 commits/s. */
@@ -27,19 +27,19 @@ const urgentPerSecond = 30;
  * streams cycle in 170 ms. Texts held for `holdMs` are released beyond this limit, or a busy
  * process would fall further behind each round.
  */
-const maxTexts = 75;
+const maxTextsPerCommit = 75;
 /** Bounds one statement after an outage, when every turn may have its full backlog to store. */
 const maxCommitBytes = 8_388_608;
 /** Backoff between retries of a batch while the database is away. */
-const retryMs = { first: 50, most: 1_000 };
+const retryMs = { first: 50, max: 1_000 };
 
-type Taken = { writer: Writer; row: AppendRow };
+type BatchEntry = { writer: Writer; row: AppendRow };
 
 export class Appender {
   readonly writers = new Map<string, Writer>();
   readonly #timing: LogTiming;
   readonly #onCommitted: (turnId: string, logged: LoggedChunk[]) => void;
-  readonly #onGone: (writer: Writer) => void;
+  readonly #onRemoved: (writer: Writer) => void;
   /**
    * A dedicated connection, so commits queue behind no request. Rows may be sent twice, as a
    * commit's answer can be lost.
@@ -48,15 +48,15 @@ export class Appender {
   readonly #renewal: NodeJS.Timeout;
   #dirty = new Set<Writer>();
   #committing = false;
-  #commitUnderWay = Promise.resolve();
+  #commitInFlight = Promise.resolve();
   #urgent = false;
   /** A commit is about to begin. */
-  #soon = false;
+  #commitImminent = false;
   #timer: NodeJS.Timeout | null = null;
-  #held: { waiting: Waiting; sinceMs: number }[] = [];
+  #held: { waiting: HeldText; sinceMs: number }[] = [];
   #holdTimer: NodeJS.Timeout | null = null;
   /** Number of further texts the upcoming commit can take. */
-  #room = 0;
+  #remainingTexts = 0;
   #lastStartMs = -Infinity;
   #urgentCredit = urgentPerSecond;
   #urgentAtMs = 0;
@@ -69,8 +69,8 @@ export class Appender {
   ) {
     this.#timing = timing;
     this.#onCommitted = onCommitted;
-    this.#onGone = onGone;
-    this.#client = new BoundedClient(1, timing.answerMs);
+    this.#onRemoved = onGone;
+    this.#client = new BoundedClient(1, timing.commitTimeoutMs);
     // A third of the lease: two renewals may be late before anyone takes over.
     this.#renewal = setInterval(() => this.renew(), timing.leaseMs / 3);
     this.#renewal.unref();
@@ -89,10 +89,10 @@ export class Appender {
    * Expires these turns' leases so that others can take over immediately. Rejects if the database
    * is unreachable; the leases then run out by themselves.
    */
-  async giveUp(writers: Writer[]): Promise<void> {
-    for (const writer of writers) this.#drop(writer, "lost");
+  async releaseLeases(writers: Writer[]): Promise<void> {
+    for (const writer of writers) this.#remove(writer, "lost");
     // A commit in flight may renew their leases; later ones no longer include these turns.
-    await this.#commitUnderWay;
+    await this.#commitInFlight;
     if (writers.length > 0) await expireLeases(writers);
   }
 
@@ -105,7 +105,7 @@ export class Appender {
       waiting.prepare();
       waiting.release();
     }
-    for (const writer of this.writers.values()) this.#drop(writer, "lost");
+    for (const writer of this.writers.values()) this.#remove(writer, "lost");
     await this.#client.close(1);
   }
 
@@ -114,67 +114,70 @@ export class Appender {
     if (this.#closed) return;
     this.#dirty.add(writer);
     this.#urgent ||= urgent;
-    this.#arm();
+    this.#scheduleCommit();
   }
 
   /** See lib/next-commit.ts. */
-  hold(waiting: Waiting): boolean {
+  hold(waiting: HeldText): boolean {
     if (this.#closed) return false;
-    if (!this.#committing && !this.#soon && this.#waitMs() <= 0) this.#begin();
-    if (this.#soon && this.#room > 0) {
-      this.#room--;
+    if (!this.#committing && !this.#commitImminent && this.#commitDelayMs() <= 0) this.#startCommit();
+    if (this.#commitImminent && this.#remainingTexts > 0) {
+      this.#remainingTexts--;
       return false;
     }
     this.#held.push({ waiting, sinceMs: performance.now() });
-    this.#holdTimer ??= setTimeout(() => this.#letGo(() => {}), this.#timing.holdMs);
+    this.#holdTimer ??= setTimeout(() => this.#releaseHeld(() => {}), this.#timing.holdMs);
     // Deferred: `prepare` must not be called before this call has returned.
-    if (!this.#timer) queueMicrotask(() => this.#arm());
+    if (!this.#timer) queueMicrotask(() => this.#scheduleCommit());
     return true;
   }
 
   /** Releases held texts; `then` runs at least one tick later. */
-  #letGo(then: () => void): void {
+  #releaseHeld(then: () => void): void {
     if (this.#holdTimer) clearTimeout(this.#holdTimer);
     this.#holdTimer = null;
-    const late = performance.now() - this.#timing.holdMs;
-    const inTime = this.#held.findIndex(({ sinceMs }) => sinceMs > late);
-    const going = this.#held.splice(0, Math.max(maxTexts, inTime < 0 ? this.#held.length : inTime));
-    this.#room = Math.max(0, maxTexts - going.length);
-    if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#letGo(() => {}), this.#timing.holdMs);
-    for (const { waiting } of going) waiting.prepare();
+    const cutoffMs = performance.now() - this.#timing.holdMs;
+    const firstInTime = this.#held.findIndex(({ sinceMs }) => sinceMs > cutoffMs);
+    const released = this.#held.splice(
+      0,
+      Math.max(maxTextsPerCommit, firstInTime < 0 ? this.#held.length : firstInTime),
+    );
+    this.#remainingTexts = Math.max(0, maxTextsPerCommit - released.length);
+    if (this.#held.length > 0) this.#holdTimer = setTimeout(() => this.#releaseHeld(() => {}), this.#timing.holdMs);
+    for (const { waiting } of released) waiting.prepare();
     setImmediate(() => {
-      if (going.length === 0) return then();
+      if (released.length === 0) return then();
       // The event loop polls the network between these callbacks.
       setImmediate(() => {
-        for (const { waiting } of going) waiting.release();
+        for (const { waiting } of released) waiting.release();
         setImmediate(then);
       });
     });
   }
 
-  #waitMs(): number {
+  #commitDelayMs(): number {
     return Math.ceil(this.#lastStartMs + commitIntervalMs - performance.now());
   }
 
-  #arm(): void {
-    if (this.#committing || this.#soon || this.#dirty.size + this.#held.length === 0) return;
-    const waitMs = this.#waitMs();
-    if (waitMs <= 0 || (this.#urgent && this.#takeUrgentCredit())) this.#begin();
-    else this.#timer ??= setTimeout(() => this.#begin(), waitMs);
+  #scheduleCommit(): void {
+    if (this.#committing || this.#commitImminent || this.#dirty.size + this.#held.length === 0) return;
+    const waitMs = this.#commitDelayMs();
+    if (waitMs <= 0 || (this.#urgent && this.#takeUrgentCredit())) this.#startCommit();
+    else this.#timer ??= setTimeout(() => this.#startCommit(), waitMs);
   }
 
   /**
    * The commit starts a few ticks later, so that it includes this tick's chunks and the texts
    * released now.
    */
-  #begin(): void {
+  #startCommit(): void {
     if (this.#timer) clearTimeout(this.#timer);
     this.#timer = null;
-    this.#soon = true;
+    this.#commitImminent = true;
     this.#lastStartMs = performance.now();
-    this.#letGo(() => {
-      this.#soon = false;
-      this.#commitUnderWay = this.#commit();
+    this.#releaseHeld(() => {
+      this.#commitImminent = false;
+      this.#commitInFlight = this.#commit();
     });
   }
 
@@ -190,10 +193,10 @@ export class Appender {
 
   async #commit(): Promise<void> {
     // The released texts may have produced nothing to store.
-    if (this.#dirty.size === 0) return this.#arm();
+    if (this.#dirty.size === 0) return this.#scheduleCommit();
     this.#committing = true;
     this.#urgent = false;
-    const batch: Taken[] = [];
+    const batch: BatchEntry[] = [];
     let bytes = 0;
     for (const writer of this.#dirty) {
       if (bytes > maxCommitBytes) break;
@@ -203,28 +206,28 @@ export class Appender {
     }
     const storageLost = setTimeout(() => {
       for (const writer of this.writers.values()) writer.storageLost();
-    }, this.#timing.storageAwayMs);
+    }, this.#timing.maxOutageMs);
     await this.#store(batch);
     clearTimeout(storageLost);
     this.#committing = false;
-    this.#arm();
+    this.#scheduleCommit();
   }
 
   /**
    * Stores the batch, or as much of it as the database accepts. Resolves once every row's outcome
    * is known. Never rejects.
    */
-  async #store(batch: Taken[]): Promise<void> {
+  async #store(batch: BatchEntry[]): Promise<void> {
     const startMs = performance.now();
-    for (let waitMs = retryMs.first; !this.#closed; waitMs = Math.min(waitMs * 2, retryMs.most)) {
+    for (let waitMs = retryMs.first; !this.#closed; waitMs = Math.min(waitMs * 2, retryMs.max)) {
       try {
-        const allowed = await this.#commitOnce(this.#client.sql, batch);
-        if (process.env.CHAOS_BUILD === "on") passCommit(batch, "after-commit", "after-final-commit");
-        for (const { writer, row } of batch) this.#settle(writer, row, allowed.get(writer.turnId));
+        const stored = await this.#commitOnce(this.#client.sql, batch);
+        if (process.env.CHAOS_BUILD === "on") passKillPoints(batch, "after-commit", "after-final-commit");
+        for (const { writer, row } of batch) this.#settle(writer, row, stored.get(writer.turnId));
         return;
       } catch (error) {
-        if (!isDatabaseAway(error)) {
-          await this.#storeApart(batch, error);
+        if (!isDatabaseUnavailable(error)) {
+          await this.#storeIndividually(batch, error);
           return;
         }
         const awayMs = Math.round(performance.now() - startMs);
@@ -238,23 +241,23 @@ export class Appender {
    * A statement that the database refuses must not block other turns: each row is tried alone, and
    * the culprit is ended.
    */
-  async #storeApart(batch: Taken[], error: unknown): Promise<void> {
+  async #storeIndividually(batch: BatchEntry[], error: unknown): Promise<void> {
     if (batch.length > 1) {
-      for (const taken of batch) await this.#store([taken]);
+      for (const entry of batch) await this.#store([entry]);
       return;
     }
-    const [{ writer }] = batch as [Taken];
+    const [{ writer }] = batch as [BatchEntry];
     logger.error({ err: error, turnId: writer.turnId }, "chunks could not be stored, the turn is given up");
-    this.#drop(writer, "lost");
+    this.#remove(writer, "lost");
   }
 
   /** Maps each stored turn to whether a stop was requested. */
-  async #commitOnce(sql: Sql, batch: Taken[]): Promise<Map<string, boolean>> {
+  async #commitOnce(sql: Sql, batch: BatchEntry[]): Promise<Map<string, boolean>> {
     const rows = batch.map(({ row }) => row);
     const results = await commit(sql, batch, this.#timing.leaseMs);
-    const allowed = new Map(results.map(({ turnId, stopRequested }) => [turnId, stopRequested]));
-    const missing = rows.filter(({ turnId }) => !allowed.has(turnId));
-    if (missing.length === 0) return allowed;
+    const stored = new Map(results.map(({ turnId, stopRequested }) => [turnId, stopRequested]));
+    const missing = rows.filter(({ turnId }) => !stored.has(turnId));
+    if (missing.length === 0) return stored;
     // Either fenced off, or an earlier attempt committed and only its answer was lost.
     const found = await readPositions(
       sql,
@@ -263,44 +266,44 @@ export class Appender {
     const positions = new Map(found.map((position) => [position.turnId, position]));
     for (const { turnId, epoch, lastSeq, final } of missing) {
       const position = positions.get(turnId);
-      const ours = position?.epoch === epoch && position.lastSeq === lastSeq && position.state === final?.state;
-      if (ours) allowed.set(turnId, false);
+      const isStored = position?.epoch === epoch && position.lastSeq === lastSeq && position.state === final?.state;
+      if (isStored) stored.set(turnId, false);
     }
-    return allowed;
+    return stored;
   }
 
   #settle(writer: Writer, row: AppendRow, stopRequested: boolean | undefined): void {
     if (stopRequested === undefined) {
-      this.#drop(writer, "lost");
+      this.#remove(writer, "lost");
       return;
     }
     const logged = writer.committed(row);
     if (logged.length > 0) this.#onCommitted(writer.turnId, logged);
-    if (row.final) this.#drop(writer, "stored");
+    if (row.final) this.#remove(writer, "stored");
     else if (stopRequested) writer.halt({ status: "stopped" });
   }
 
-  #drop(writer: Writer, outcome: "stored" | "lost"): void {
+  #remove(writer: Writer, outcome: "stored" | "lost"): void {
     this.writers.delete(writer.turnId);
     this.#dirty.delete(writer);
-    this.#onGone(writer);
+    this.#onRemoved(writer);
     writer.finish(outcome);
   }
 }
 
-async function commit(sql: Sql, batch: Taken[], leaseMs: number): Promise<AppendResult[]> {
+async function commit(sql: Sql, batch: BatchEntry[], leaseMs: number): Promise<AppendResult[]> {
   const rows = batch.map(({ row }) => row);
   if (process.env.CHAOS_BUILD !== "on") return commitChunks(sql, rows, leaseMs);
-  passCommit(batch, "before-insert", "before-final-commit");
+  passKillPoints(batch, "before-insert", "before-final-commit");
   // Two statements in a transaction give the kill point a moment between insert and commit.
   return sql.begin(async (transaction) => {
     const results = await commitChunks(transaction, rows, leaseMs);
-    passCommit(batch, "after-insert");
+    passKillPoints(batch, "after-insert");
     return results;
   }) as Promise<AppendResult[]>;
 }
 
-function passCommit(batch: Taken[], stores: KillPoint, ends?: KillPoint): void {
+function passKillPoints(batch: BatchEntry[], stores: KillPoint, ends?: KillPoint): void {
   if (batch.some(({ row }) => row.chunks.length > 0)) passKillPoint(stores);
   if (ends && batch.some(({ row }) => row.final)) passKillPoint(ends);
 }

@@ -59,7 +59,7 @@ test("I15: a LISTEN connection that dies: it listens again and nothing is missed
   const [log, other] = [openLog(), openLog()];
   const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
   const remote = drain(other.read(turn.turnId, 0));
-  await until(() => log.hears && other.hears);
+  await until(() => log.receivesNotifications && other.receivesNotifications);
   const pids = await listenerPids();
   for (let i = 0; i < 20; i++) {
     if (i === 5) await pool().sql`select pg_terminate_backend(pid) from unnest(${pids}::int[]) as pid`;
@@ -75,7 +75,7 @@ test("I15: a LISTEN connection that dies: it listens again and nothing is missed
 test("a LISTEN connection that falls silent is given up for another, without alarm", async () => {
   const warn = vi.spyOn(logger, "warn");
   const [log, other] = [openLog({ listenCheckMs: 100 }), openLog({ listenCheckMs: 100 })];
-  await until(() => log.hears && other.hears);
+  await until(() => log.receivesNotifications && other.receivesNotifications);
   const pids = await listenerPids();
   proxy.muteListeners();
   await until(async () => (await listenerPids()).filter((pid) => !pids.includes(pid)).length === 2);
@@ -120,7 +120,7 @@ test("I15: none arrive: said once, readers, stops and watched chats are served b
 describe("watching a chat", () => {
   test("a beginning and an end, wherever they happen, are told to all who watch this chat, and to no one else", async () => {
     const [log, other] = [openLog(), openLog()];
-    await until(() => log.hears && other.hears);
+    await until(() => log.receivesNotifications && other.receivesNotifications);
     const turnId = await insertTurn(leaseMs);
     const chat = await chatOf(turnId);
     const here = [watchTurn(log, chat), watchTurn(log, chat), watchTurn(other, chat)];
@@ -157,7 +157,7 @@ describe("watching a chat", () => {
 
   test("I15: the LISTEN connection was lost: every watcher is told to look", async () => {
     const log = openLog();
-    await until(() => log.hears);
+    await until(() => log.receivesNotifications);
     const chats = [await chatOf(await insertTurn(leaseMs)), await chatOf(await insertTurn(leaseMs))];
     const watches = chats.map((chat) => watchTurn(log, chat));
     await pool().sql`select pg_terminate_backend(pid) from unnest(${await listenerPids()}::int[]) as pid`;
@@ -169,7 +169,7 @@ describe("watching a chat", () => {
     process.env.DATABASE_URL = counter.url;
     await closePool();
     const log = openLog();
-    await until(() => log.hears);
+    await until(() => log.receivesNotifications);
     const queriesIn = async (ms: number) => {
       const before = counter.count();
       await new Promise((resolve) => setTimeout(resolve, ms));

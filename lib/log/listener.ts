@@ -5,20 +5,20 @@
 import { randomUUID } from "node:crypto";
 import { pool } from "@/db/client";
 import { type Connections, connect } from "@/db/connect";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 
 type Channel = {
-  heard(payload: string): void;
+  onNotify(payload: string): void;
   /** Called when LISTEN (re)starts: earlier notifications may have been lost. */
-  missed(): void;
+  onResubscribe(): void;
 };
 
 /**
  * Time allowed for a notification to arrive. Busy processes are slow; a false alarm costs a new
  * connection.
  */
-const arriveMs = 2_000;
+const arrivalTimeoutMs = 2_000;
 
 export class Listener {
   readonly #channels: Record<string, Channel>;
@@ -28,7 +28,7 @@ export class Listener {
   #connection: Connections | null = null;
   #listening: Promise<unknown> | null = null;
   #echo: ((payload: string) => void) | null = null;
-  #hears = false;
+  #isDelivering = false;
   #missedChecks = 0;
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
@@ -40,8 +40,8 @@ export class Listener {
   }
 
   /** False until a notification has come back, and after one did not: callers must then poll. */
-  get hears(): boolean {
-    return this.#hears;
+  get isDelivering(): boolean {
+    return this.#isDelivering;
   }
 
   async close(): Promise<void> {
@@ -52,23 +52,23 @@ export class Listener {
   }
 
   async #round(): Promise<void> {
-    const heard = await this.#check();
+    const delivered = await this.#check();
     if (this.#closed) return;
-    if (heard === false) this.#miss();
-    else if (heard) this.#hear();
+    if (delivered === false) this.#recordMiss();
+    else if (delivered) this.#recordDelivery();
     // The first miss is rechecked immediately, on a new connection.
     const waitMs = this.#missedChecks === 1 ? 0 : this.#checkMs;
     this.#timer = setTimeout(() => void this.#round(), waitMs).unref();
   }
 
-  #hear(): void {
+  #recordDelivery(): void {
     if (this.#missedChecks > 1) logger.info("notifications of the database arrive again");
-    this.#hears = true;
+    this.#isDelivering = true;
     this.#missedChecks = 0;
   }
 
-  #miss(): void {
-    this.#hears = false;
+  #recordMiss(): void {
+    this.#isDelivering = false;
     this.#discard();
     this.#missedChecks += 1;
     if (this.#missedChecks === 2)
@@ -81,7 +81,7 @@ export class Listener {
 
   /** Whether a notification came back; null if unknown because the database is away. */
   async #check(): Promise<boolean | null> {
-    const patience = setTimeout(() => this.#discard(), 2 * arriveMs);
+    const timeout = setTimeout(() => this.#discard(), 2 * arrivalTimeoutMs);
     try {
       this.#listening ??= this.#listen();
       await this.#listening;
@@ -89,16 +89,16 @@ export class Listener {
       const echo = Promise.withResolvers<boolean>();
       this.#echo = (payload) => payload === nonce && echo.resolve(true);
       await pool().sql`select pg_notify(${this.#echoChannel}, ${nonce})`;
-      clearTimeout(patience);
+      clearTimeout(timeout);
       // A busy process reads its pending socket data before the verdict.
-      setTimeout(() => setImmediate(echo.resolve, false), arriveMs).unref();
+      setTimeout(() => setImmediate(echo.resolve, false), arrivalTimeoutMs).unref();
       return await echo.promise;
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "LISTEN failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "LISTEN failed, will be repeated");
       this.#discard();
       return null;
     } finally {
-      clearTimeout(patience);
+      clearTimeout(timeout);
     }
   }
 
@@ -106,7 +106,9 @@ export class Listener {
   #listen(): Promise<unknown> {
     this.#connection = connect(1);
     const { sql } = this.#connection;
-    const channels = Object.entries(this.#channels).map(([name, { heard, missed }]) => sql.listen(name, heard, missed));
+    const channels = Object.entries(this.#channels).map(([name, { onNotify, onResubscribe }]) =>
+      sql.listen(name, onNotify, onResubscribe),
+    );
     return Promise.all([...channels, sql.listen(this.#echoChannel, (payload) => this.#echo?.(payload))]);
   }
 

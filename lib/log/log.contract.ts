@@ -1,12 +1,12 @@
-// What every log must do, whatever it is built on (contract.ts; RELIABILITY I1, I3, I4, I11, I13, I18). An implementation
+// What every log must do, whatever it is built on (durable-log.ts; RELIABILITY I1, I3, I4, I11, I13, I18). An implementation
 // brings a harness and runs this suite.
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { FinalState, LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import { compactChunks } from "@/lib/turn/merge";
-import type { TurnLog } from "./contract";
-import { drain, expectWhole, readUntil, ScriptedTurn, textIn } from "./scripted-turn";
+import type { TurnLog } from "./durable-log";
+import { drain, expectComplete, readUntil, ScriptedTurn, textIn } from "./scripted-turn";
 
 export type LogHarness = {
   /** A log as another process would have it, on the same storage. */
@@ -48,7 +48,7 @@ export function logContract(name: string, harness: LogHarness): void {
           expect(await turn.end()).toBe("stored");
           const after = [here.read(turnId, 0), there.read(turnId, 0)].map((reader) => drain(reader));
           const stored = await harness.storedLog(turnId);
-          expectWhole(stored);
+          expectComplete(stored);
           expect(textIn(stored)).toBe(turn.text);
           for (const all of await Promise.all([...readers, ...after])) expect(all).toEqual(stored);
           for (const rest of await Promise.all(late)) expect(rest).toEqual(stored.slice(cursor));
@@ -73,7 +73,7 @@ export function logContract(name: string, harness: LogHarness): void {
       for (let i = 0; i < 125; i++) await turn.say("é".repeat(16_000));
       expect(await turn.end()).toBe("stored");
       const stored = await harness.storedLog(turnId);
-      expectWhole(stored);
+      expectComplete(stored);
       expect(await fast).toEqual(stored);
       for (const [reader, begun] of [
         [slow, first],
@@ -125,7 +125,7 @@ export function logContract(name: string, harness: LogHarness): void {
         await halted;
         expect(turn.writer.signal.reason).toEqual({ status: "stopped" });
         expect(await turn.end("stopped")).toBe("stored");
-        expectWhole(await harness.storedLog(turnId));
+        expectComplete(await harness.storedLog(turnId));
         expect(await from.requestStop(turnId)).toBe(false);
       }
     });
@@ -155,7 +155,7 @@ export function logContract(name: string, harness: LogHarness): void {
       sound.say("fine");
       expect(await Promise.all([broken.end("failed"), sound.end()])).toEqual(["stored", "stored"]);
       await sound.writer.append({ type: "text-delta", id: "t", delta: "late" });
-      for (const turnId of [one, two]) expectWhole(await harness.storedLog(turnId));
+      for (const turnId of [one, two]) expectComplete(await harness.storedLog(turnId));
     });
 
     test("close ends what still runs, and its readers", async () => {
@@ -163,11 +163,11 @@ export function logContract(name: string, harness: LogHarness): void {
       const log = harness.openLog();
       const turn = new ScriptedTurn(log, turnId).begin();
       turn.say("Begun.");
-      const ended = turn.endAsTold();
+      const ended = turn.endAsHalted();
       await log.close(1);
       expect(await ended).toBe("stored");
       expect(log.liveCount).toBe(0);
-      expectWhole(await harness.storedLog(turnId));
+      expectComplete(await harness.storedLog(turnId));
     });
 
     test("I17: close leaves a turn to others of whose answer nothing came, at once, and its readers too", async () => {
@@ -175,7 +175,7 @@ export function logContract(name: string, harness: LogHarness): void {
       const log = harness.openLog();
       const turn = new ScriptedTurn(log, turnId).begin();
       const reader = drain(log.read(turnId, 0));
-      const ended = turn.endAsTold();
+      const ended = turn.endAsHalted();
       const { promise, resolve } = Promise.withResolvers<ScriptedTurn>();
       for (const other of [here, there])
         other.onOrphan(({ epoch, stored }) => resolve(new ScriptedTurn(other, turnId, epoch, stored)));
@@ -186,7 +186,7 @@ export function logContract(name: string, harness: LogHarness): void {
       heir.say("Answered.");
       expect(await heir.end()).toBe("stored");
       const stored = await harness.storedLog(turnId);
-      expectWhole(stored);
+      expectComplete(stored);
       expect(textIn(stored)).toBe("Answered.");
       expect(stored.slice(0, (await reader).length)).toEqual(await reader);
     });
@@ -219,7 +219,7 @@ export function logContract(name: string, harness: LogHarness): void {
           await Promise.all(turns.map((turn, index) => turn.end(states[index])));
           for (const [index, turnId] of turnIds.entries()) {
             const stored = await harness.storedLog(turnId);
-            expectWhole(stored);
+            expectComplete(stored);
             expect(textIn(stored)).toBe(turns[index]?.text);
             for (const { after, all } of joined[index] ?? []) expect(await all).toEqual(stored.slice(after));
             const fold = (logged: LoggedChunk[]) => foldChunks(logged.map(({ chunk }) => chunk));

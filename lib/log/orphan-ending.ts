@@ -4,17 +4,17 @@
 
 import type { AppendRow, ClaimedTurn } from "@/db/log";
 import { logger } from "@/lib/logger";
-import { Begun, opening } from "@/lib/turn/begun";
 import type { ChatMessage, FinalState, LoggedChunk, MessageMetadata, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
+import { LogPrefix, opening } from "@/lib/turn/log-prefix";
 import { finalRow } from "./writer";
 
 /**
  * How much of the log becomes the message: everything, only its text, or nothing. With `log` the
  * message stays as it was and the log is not even read.
  */
-export type Kept = "all" | "text" | "log";
+export type KeptContent = "all" | "text" | "log";
 
 /**
  * Crashes after which less is kept. Up to three come from running the turn; the rest are attempts
@@ -22,7 +22,7 @@ export type Kept = "all" | "text" | "log";
  */
 const maxCrashes = { all: 5, text: 7 };
 
-export function keptOf({ crashes }: ClaimedTurn): Kept {
+export function keptContentOf({ crashes }: ClaimedTurn): KeptContent {
   if (crashes <= maxCrashes.all) return "all";
   return crashes <= maxCrashes.text ? "text" : "log";
 }
@@ -36,13 +36,13 @@ export type OrphanEnding = { turn: ClaimedTurn; row: AppendRow; metadata: Partia
  * Ends as stopped if that was requested, else as interrupted. Throws if the log does not parse as
  * chunks.
  */
-export async function endOrphan(turn: ClaimedTurn, logged: LoggedChunk[], kept: Kept): Promise<OrphanEnding> {
+export async function endOrphan(turn: ClaimedTurn, logged: LoggedChunk[], kept: KeptContent): Promise<OrphanEnding> {
   const { turnId, epoch, lastSeq, stopRequested } = turn;
   const status: FinalState = stopRequested ? "stopped" : "interrupted";
   const error = stopRequested ? undefined : interruptedError;
   const stored = logged.map(({ chunk }) => chunk);
   const open = new OpenParts();
-  for (const chunk of stored) open.see(chunk);
+  for (const chunk of stored) open.apply(chunk);
   const added = [
     ...(lastSeq === 0 ? openingOf(turn) : []),
     ...endTurn(open, error ? { turnId, status, error } : { turnId, status }),
@@ -75,7 +75,7 @@ function textOnly(chunks: TurnChunk[]): ChatMessage {
   for (const chunk of chunks)
     if ("messageMetadata" in chunk) metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
   // Do not end on half a surrogate pair.
-  const text = new Begun(chunks).text.slice(0, maxTextLength).replace(/[\ud800-\udbff]$/, "");
+  const text = new LogPrefix(chunks).text.slice(0, maxTextLength).replace(/[\ud800-\udbff]$/, "");
   return { id: "", role: "assistant", metadata, parts: text ? [{ type: "text", text, state: "done" }] : [] };
 }
 

@@ -5,7 +5,7 @@ import { pool } from "@/db/client";
 import { expireLeases } from "@/db/log";
 import { sourceChunk, type TurnChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
-import type { Orphan } from "./contract";
+import type { Orphan } from "./durable-log";
 import { PostgresLog } from "./postgres-log";
 import {
   beginning,

@@ -22,7 +22,7 @@ describe("between server and database", () => {
   const url = testDatabase();
   let proxy: DatabaseProxy;
   const logs: PostgresLog[] = [];
-  const openLog = (lease: number, timing?: { storageAwayMs?: number; answerMs?: number }) => {
+  const openLog = (lease: number, timing?: { maxOutageMs?: number; commitTimeoutMs?: number }) => {
     const log = new PostgresLog(lease, timing);
     logs.push(log);
     return log;
@@ -68,7 +68,7 @@ describe("between server and database", () => {
   });
 
   test("a connection that falls silent is given up for another", async () => {
-    const log = openLog(leaseMs, { answerMs: 200 });
+    const log = openLog(leaseMs, { commitTimeoutMs: 200 });
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const reader = log.read(turn.turnId, 0);
     await reader.next();
@@ -84,7 +84,7 @@ describe("between server and database", () => {
   test.each(["refuse", "stall"] as const)(
     "%s: readers wait, the run is slowed down, then all goes on",
     async (fault) => {
-      const log = openLog(leaseMs, { answerMs: 500 });
+      const log = openLog(leaseMs, { commitTimeoutMs: 500 });
       const other = openLog(leaseMs);
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       const seen: LoggedChunk[][] = [[], []];
@@ -113,13 +113,13 @@ describe("between server and database", () => {
     "%s for too long: the turn ends as interrupted by its storage",
     async (fault) => {
       // Unanswered for longer than the bound, which applies to a hanging commit too.
-      const log = openLog(leaseMs, { storageAwayMs: 300, answerMs: 1_000 });
+      const log = openLog(leaseMs, { maxOutageMs: 300, commitTimeoutMs: 1_000 });
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       const reader = log.read(turn.turnId, 0);
       await reader.next();
       begin(fault);
       turn.say("kept");
-      const ended = turn.endAsTold();
+      const ended = turn.endAsHalted();
       await until(() => turn.writer.signal.aborted);
       expect(turn.writer.signal.reason).toMatchObject({ status: "interrupted", error: { code: "storage" } });
       goOn();
@@ -130,7 +130,7 @@ describe("between server and database", () => {
   );
 
   test("a table that is locked for long: commits and requests are ended by Postgres, and no backends pile up", async () => {
-    const log = openLog(leaseMs, { answerMs: 400 });
+    const log = openLog(leaseMs, { commitTimeoutMs: 400 });
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const reader = log.read(turn.turnId, 0);
     await reader.next();

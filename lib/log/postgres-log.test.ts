@@ -14,8 +14,8 @@ import { logContract } from "./log.contract";
 import { PostgresLog } from "./postgres-log";
 import {
   drain,
+  expectComplete,
   expectEnded,
-  expectWhole,
   insertTurn,
   insertTurns,
   readUntil,
@@ -258,7 +258,7 @@ describe("on Postgres", () => {
       expect(commits).toBeLessThanOrEqual(45 * seconds + 6);
       expect(commits).toBeGreaterThan(2);
       for (const [index, all] of (await Promise.all(readers)).entries()) {
-        expectWhole(all);
+        expectComplete(all);
         expect(textIn(all)).toBe(turns[index]?.text);
       }
     });

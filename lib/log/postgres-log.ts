@@ -4,14 +4,14 @@
 
 import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 import { setHoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { Appender } from "./appender";
-import { ChatWatch } from "./chat-watch";
-import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./contract";
+import { ChatSubscriptions } from "./chat-subscriptions";
+import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./durable-log";
 import { Listener } from "./listener";
 import { startReaper } from "./reaper";
 import { maxBatchBytes, Tail, TailReader } from "./tail";
@@ -25,11 +25,11 @@ const maxTurnsPerRead = 100;
 /** Time a halted run gets at shutdown to store its terminal: a few commits. */
 const haltMs = 2_000;
 /**
- * `answerMs`: well above a slow commit, and six attempts fit into `storageAwayMs`. `listenCheckMs`:
+ * `commitTimeoutMs`: well above a slow commit, and six attempts fit into `maxOutageMs`. `listenCheckMs`:
  * a check is two queries of negligible cost. `holdMs`: too short for a reader to see a pause;
  * provider silence is measured after it.
  */
-const defaultTiming = { storageAwayMs: 30_000, answerMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
+const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
 
 export class PostgresLog implements TurnLog {
   readonly #appender: Appender;
@@ -37,17 +37,17 @@ export class PostgresLog implements TurnLog {
   readonly #stopReaper: () => void;
   readonly #poll: NodeJS.Timeout;
   readonly #listener: Listener;
-  readonly #chats = new ChatWatch();
-  readonly #wanted = new Set<Tail>();
+  readonly #chatSubscriptions = new ChatSubscriptions();
+  readonly #pendingReads = new Set<Tail>();
   #runOrphan: ((orphan: Orphan) => void) | null = null;
   #reading = false;
   #polls = 0;
-  #asking = false;
+  #polling = false;
 
   constructor(leaseMs: number, timing: Partial<Omit<LogTiming, "leaseMs">> = {}) {
-    const wanted = { leaseMs, ...defaultTiming, ...timing };
+    const settings = { leaseMs, ...defaultTiming, ...timing };
     this.#appender = new Appender(
-      wanted,
+      settings,
       (turnId, logged) => this.#tails.get(turnId)?.push(logged),
       (writer) => this.#release(writer),
     );
@@ -60,23 +60,26 @@ export class PostgresLog implements TurnLog {
     this.#listener = new Listener(
       {
         [turnsChannel]: {
-          heard: (turnIds) => {
+          onNotify: (turnIds) => {
             for (const turnId of turnIds.split(",")) this.#tails.get(turnId)?.hint();
           },
-          missed: () => this.#hintAll(),
+          onResubscribe: () => this.#hintAll(),
         },
-        [stopsChannel]: { heard: (turnId) => this.#halt(turnId), missed: () => this.#appender.renew() },
-        [chatsChannel]: { heard: (chat) => this.#chats.heard(chat), missed: () => this.#chats.tellAll() },
+        [stopsChannel]: { onNotify: (turnId) => this.#halt(turnId), onResubscribe: () => this.#appender.renew() },
+        [chatsChannel]: {
+          onNotify: (chat) => this.#chatSubscriptions.notify(chat),
+          onResubscribe: () => this.#chatSubscriptions.notifyAll(),
+        },
       },
-      wanted.listenCheckMs,
+      settings.listenCheckMs,
     );
     this.#poll = setInterval(() => this.#pollOnce(), pollEveryMs);
     this.#poll.unref();
   }
 
   /** Whether notifications reach this process; if not, it polls. */
-  get hears(): boolean {
-    return this.#listener.hears;
+  get receivesNotifications(): boolean {
+    return this.#listener.isDelivering;
   }
 
   get liveCount(): number {
@@ -111,7 +114,7 @@ export class PostgresLog implements TurnLog {
   }
 
   watchChat(userId: string, chatId: string, onChange: () => void): () => void {
-    return this.#chats.watch(userId, chatId, onChange);
+    return this.#chatSubscriptions.subscribe(userId, chatId, onChange);
   }
 
   onOrphan(run: (orphan: Orphan) => void): void {
@@ -125,12 +128,12 @@ export class PostgresLog implements TurnLog {
 
   async close(timeoutMs: number): Promise<void> {
     this.#stopReaper();
-    if (!(await within(timeoutMs, this.#allEnded()))) {
+    if (!(await settlesWithin(timeoutMs, this.#allEnded()))) {
       const writers = [...this.#appender.writers.values()];
-      const givenUp = this.#giveUp(writers.filter(({ canMove }) => canMove));
+      const givenUp = this.#releaseLeases(writers.filter(({ canHandOver }) => canHandOver));
       for (const writer of writers)
-        if (!writer.canMove) writer.halt({ status: "interrupted", error: interruptedError });
-      await within(haltMs, Promise.all([givenUp, this.#allEnded()]));
+        if (!writer.canHandOver) writer.halt({ status: "interrupted", error: interruptedError });
+      await settlesWithin(haltMs, Promise.all([givenUp, this.#allEnded()]));
     }
     clearInterval(this.#poll);
     setHoldUntilCommit(undefined);
@@ -144,9 +147,9 @@ export class PostgresLog implements TurnLog {
   }
 
   /** Another server can restart these answers or resume reading them. */
-  async #giveUp(writers: Writer[]): Promise<void> {
+  async #releaseLeases(writers: Writer[]): Promise<void> {
     try {
-      await this.#appender.giveUp(writers);
+      await this.#appender.releaseLeases(writers);
       if (writers.length > 0) logger.info({ turns: writers.length }, "left turns to other servers");
     } catch (error) {
       logger.warn({ err: error, turns: writers.length }, "turns wait for the end of their leases");
@@ -183,18 +186,18 @@ export class PostgresLog implements TurnLog {
   }
 
   #pull(tail: Tail): void {
-    this.#wanted.add(tail);
-    if (!this.#reading) void this.#readWanted();
+    this.#pendingReads.add(tail);
+    if (!this.#reading) void this.#readPending();
   }
 
   /** One read at a time, each for all turns requested meanwhile, like the group commit. */
-  async #readWanted(): Promise<void> {
+  async #readPending(): Promise<void> {
     this.#reading = true;
     // Requests from this tick share the query.
     await null;
-    while (this.#wanted.size > 0) {
-      const tails = [...this.#wanted].slice(0, maxTurnsPerRead);
-      for (const tail of tails) this.#wanted.delete(tail);
+    while (this.#pendingReads.size > 0) {
+      const tails = [...this.#pendingReads].slice(0, maxTurnsPerRead);
+      for (const tail of tails) this.#pendingReads.delete(tail);
       await this.#read(tails.filter((tail) => tail.readers.size > 0));
     }
     this.#reading = false;
@@ -212,34 +215,34 @@ export class PostgresLog implements TurnLog {
         if (page) tail.endRead(page);
       }
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "reading chunks failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "reading chunks failed, will be repeated");
     }
   }
 
   #pollOnce(): void {
     const slow = this.#polls++ % slowPolls === 0;
-    if (slow || !this.hears) this.#hintAll();
-    if (!this.hears) void this.#askForMissed(slow);
+    if (slow || !this.receivesNotifications) this.#hintAll();
+    if (!this.receivesNotifications) void this.#pollMissed(slow);
   }
 
   /** Polls for what notifications report besides chunks; never twice concurrently. */
-  async #askForMissed(chats: boolean): Promise<void> {
-    if (this.#asking) return;
-    this.#asking = true;
+  async #pollMissed(chats: boolean): Promise<void> {
+    if (this.#polling) return;
+    this.#polling = true;
     try {
       const written = [...this.#appender.writers.keys()];
       if (written.length > 0) for (const turnId of await listStopRequests(written)) this.#halt(turnId);
-      if (chats) await this.#chats.poll();
+      if (chats) await this.#chatSubscriptions.poll();
     } catch (error) {
-      if (!isDatabaseAway(error)) logger.error({ err: error }, "polling failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "polling failed, will be repeated");
     } finally {
-      this.#asking = false;
+      this.#polling = false;
     }
   }
 }
 
 /** False on timeout. */
-function within(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
+function settlesWithin(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
   const timeout = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), timeoutMs).unref());
   return Promise.race([work.then(() => true), timeout]);
 }

@@ -51,7 +51,7 @@ function script(turnId: string): TurnChunk[] {
     { type: "reasoning-end", id: "r" },
   ];
   const open = new OpenParts();
-  for (const chunk of chunks) open.see(chunk);
+  for (const chunk of chunks) open.apply(chunk);
   // Without the terminal, which would end the turn.
   return [...chunks, ...endTurn(open, { turnId, status: "complete" }).slice(0, -1)];
 }
@@ -76,7 +76,7 @@ test("I2 I4 I5: an owner that died behind any chunk: one terminal, nothing open,
     expect(logged.slice(0, prefix.length).map(({ chunk }) => chunk)).toEqual(prefix);
     expect(logged[0]).toMatchObject({ chunk: { type: "start", messageId: `answer-${turnId}` } });
     const open = new OpenParts();
-    for (const { chunk } of logged) open.see(chunk);
+    for (const { chunk } of logged) open.apply(chunk);
     expect(open.close()).toEqual([]);
     expect(await storedTurn(turnId)).toMatchObject({ epoch: 2 });
   }

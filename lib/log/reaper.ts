@@ -15,14 +15,14 @@ import {
   setMessageStatus,
 } from "@/db/log";
 import { pruneUsage } from "@/db/usage";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
 import { repeat } from "@/lib/repeat";
-import { isUnanswered } from "@/lib/turn/begun";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
+import { isUnanswered } from "@/lib/turn/log-prefix";
 import { upstreamOf } from "@/lib/turn/upstream";
-import type { Orphan } from "./contract";
-import { endOrphan, keptOf, type OrphanEnding } from "./orphan-ending";
+import type { Orphan } from "./durable-log";
+import { endOrphan, keptContentOf, type OrphanEnding } from "./orphan-ending";
 import { reportTurn } from "./turn-report";
 
 /** Together with the lease: readers learn of a dead owner within "lease + 2 s". */
@@ -37,7 +37,7 @@ const listSize = 500;
  */
 const batchSize = 50;
 /** Chunks read at once (at least one whole turn): a few megabytes typically. */
-const chunksAtOnce = 2_000;
+const maxChunksPerRead = 2_000;
 /**
  * Pause between batches with turns to rerun: at most 500 starts/s here, and other servers get a
  * share.
@@ -48,23 +48,23 @@ const keepUsageDays = 31;
 /** Turns pruned per statement. */
 const pruneSize = 500;
 /** Time owners get to renew leases once the database is back: several of their retries. */
-const graceMs = 3_000;
+const renewalGraceMs = 3_000;
 /** Servers that may crash while running one turn, since its answer may be the cause. */
 const maxCrashes = 3;
 
 type Run = (orphan: Orphan) => void;
 
 /**
- * Starts reaping and pruning. `isMine`: turns this process writes, which are late but not dead.
+ * Starts reaping and pruning. `isLocal`: turns this process writes, which are late but not dead.
  * `runner`: reruns a turn without an answer; null while none is registered. Returns the stop
  * function.
  */
 export function startReaper(
   leaseMs: number,
-  isMine: (turnId: string) => boolean,
+  isLocal: (turnId: string) => boolean,
   runner: () => Run | null,
 ): () => void {
-  const reaper = new Reaper(leaseMs, isMine, runner);
+  const reaper = new Reaper(leaseMs, isLocal, runner);
   const rounds = [
     // Often enough that no outage long enough to expire leases fits between two rounds.
     repeat(Math.min(reapEveryMs, leaseMs / 3), () => reaper.round()),
@@ -82,13 +82,13 @@ export function startReaper(
 class Reaper {
   stopped = false;
   readonly #leaseMs: number;
-  readonly #isMine: (turnId: string) => boolean;
+  readonly #isLocal: (turnId: string) => boolean;
   readonly #runner: () => Run | null;
   #quietUntilMs = 0;
 
   constructor(leaseMs: number, isMine: (turnId: string) => boolean, runner: () => Run | null) {
     this.#leaseMs = leaseMs;
-    this.#isMine = isMine;
+    this.#isLocal = isMine;
     this.#runner = runner;
   }
 
@@ -96,7 +96,7 @@ class Reaper {
   async round(): Promise<void> {
     for (let more = true; more && !this.stopped; ) {
       const expired = await this.#listExpired();
-      const dead = expired.filter((turnId) => !this.#isMine(turnId));
+      const dead = expired.filter((turnId) => !this.#isLocal(turnId));
       // If the list was not full, the rest belongs to others or is retried in the next round.
       more = (await this.#takeOverAll(dead)) > 0 && expired.length === listSize;
     }
@@ -114,7 +114,7 @@ class Reaper {
     } finally {
       // Nobody could renew while the database was away: an expired lease does not mean a dead
       // owner.
-      if (!answered) this.#quietUntilMs = performance.now() + graceMs;
+      if (!answered) this.#quietUntilMs = performance.now() + renewalGraceMs;
     }
   }
 
@@ -138,13 +138,13 @@ class Reaper {
    */
   async #takeOver(turns: ClaimedTurn[]): Promise<number> {
     let orphans = 0;
-    let mine = turns;
+    let claimed = turns;
     for (const [index, group] of groupsOf(turns).entries()) {
       // Earlier groups may have taken long.
-      if (index > 0) mine = await this.#renew(mine);
-      const held = group.filter((turn) => mine.includes(turn));
-      mine = mine.filter((turn) => !group.includes(turn));
-      orphans += await this.#takeOverGroup(held);
+      if (index > 0) claimed = await this.#renew(claimed);
+      const stillClaimed = group.filter((turn) => claimed.includes(turn));
+      claimed = claimed.filter((turn) => !group.includes(turn));
+      orphans += await this.#takeOverGroup(stillClaimed);
     }
     return orphans;
   }
@@ -158,13 +158,13 @@ class Reaper {
 
   async #takeOverGroup(turns: ClaimedTurn[]): Promise<number> {
     const run = this.#runner();
-    const stored = await readStored(turns.filter((turn) => keptOf(turn) !== "log"));
+    const stored = await readStored(turns.filter((turn) => keptContentOf(turn) !== "log"));
     const endings: OrphanEnding[] = [];
     let orphans = 0;
     for (const turn of turns) {
       const logged = stored.get(turn.turnId) ?? [];
       const { turnId, epoch } = turn;
-      if (run && mayRun(turn, logged)) {
+      if (run && canRerun(turn, logged)) {
         orphans += 1;
         logger.warn({ turnId, epoch }, "running a turn whose owner is gone");
         run({ ...turn, createdAt: new Date(turn.createdMs), stored: logged });
@@ -187,21 +187,21 @@ class Reaper {
     try {
       await this.#commit(endings);
     } catch (error) {
-      if (isDatabaseAway(error)) throw error;
+      if (isDatabaseUnavailable(error)) throw error;
       if (endings.length > 1) for (const ending of endings) await this.#store([ending], stored);
-      else await this.#storeLess(first.turn, stored.get(first.turn.turnId) ?? [], error);
+      else await this.#storeTextOnly(first.turn, stored.get(first.turn.turnId) ?? [], error);
     }
   }
 
   /** The full message was refused; try its text alone. */
-  async #storeLess(turn: ClaimedTurn, logged: LoggedChunk[], cause: unknown): Promise<void> {
+  async #storeTextOnly(turn: ClaimedTurn, logged: LoggedChunk[], cause: unknown): Promise<void> {
     const { turnId, crashes } = turn;
     try {
-      if (keptOf(turn) === "log") throw cause;
+      if (keptContentOf(turn) === "log") throw cause;
       logger.error({ err: cause, turnId, crashes }, "an answer could not be stored, its text is");
       await this.#commit([await endOrphan(turn, logged, "text")]);
     } catch (error) {
-      if (isDatabaseAway(error)) throw error;
+      if (isDatabaseUnavailable(error)) throw error;
       logger.error({ err: error, turnId, crashes }, "turn could not be ended, will be repeated after its lease");
     }
   }
@@ -222,7 +222,7 @@ class Reaper {
 
 /** Null if its log cannot be folded; it is retried after the lease, keeping less. */
 async function prepareEnding(turn: ClaimedTurn, logged: LoggedChunk[]): Promise<OrphanEnding | null> {
-  const kept = keptOf(turn);
+  const kept = keptContentOf(turn);
   const { turnId, crashes } = turn;
   try {
     return await endOrphan(turn, logged, kept);
@@ -246,7 +246,7 @@ function groupsOf(turns: ClaimedTurn[]): ClaimedTurn[][] {
   const groups: ClaimedTurn[][] = [];
   let chunks = Number.POSITIVE_INFINITY;
   for (const turn of turns) {
-    if (chunks + turn.lastSeq > chunksAtOnce) {
+    if (chunks + turn.lastSeq > maxChunksPerRead) {
       groups.push([]);
       chunks = 0;
     }
@@ -271,8 +271,8 @@ async function readStored(turns: ClaimedTurn[]): Promise<Map<string, LoggedChunk
 }
 
 /** The log prefix may come from another answer; it does not count as this turn's own. */
-function mayRun({ crashes, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
+function canRerun({ crashes, stopRequested, request }: ClaimedTurn, stored: LoggedChunk[]): boolean {
   const { begunSeq = 0 } = request as { begunSeq?: number };
-  const own = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
-  return crashes < maxCrashes && !stopRequested && (isUnanswered(own) || upstreamOf(own) !== null);
+  const ownChunks = stored.filter(({ seq }) => seq > begunSeq).map(({ chunk }) => chunk);
+  return crashes < maxCrashes && !stopRequested && (isUnanswered(ownChunks) || upstreamOf(ownChunks) !== null);
 }

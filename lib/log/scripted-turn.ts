@@ -7,7 +7,7 @@ import { type FinalState, isTerminal, type LoggedChunk, type TurnChunk } from "@
 import { type Ending, endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
 import type { Halt } from "@/lib/turn/run";
-import type { LogReader, LogWriter, TurnLog } from "./contract";
+import type { LogReader, LogWriter, TurnLog } from "./durable-log";
 
 export type StoredTurn = { state: string; epoch: number; lastSeq: number; error: unknown; message: StoredMessage };
 type StoredMessage = { status: string; text: string; parts: unknown };
@@ -64,7 +64,7 @@ export class ScriptedTurn {
   constructor(log: TurnLog, turnId: string, epoch = 1, stored: LoggedChunk[] = []) {
     this.turnId = turnId;
     this.writer = log.open(turnId, epoch, stored);
-    for (const { chunk } of stored) this.#open.see(chunk);
+    for (const { chunk } of stored) this.#open.apply(chunk);
   }
 
   begin(): this {
@@ -78,7 +78,7 @@ export class ScriptedTurn {
   }
 
   append(chunk: TurnChunk): Promise<void> | undefined {
-    this.#open.see(chunk);
+    this.#open.apply(chunk);
     return this.writer.append(chunk);
   }
 
@@ -88,7 +88,7 @@ export class ScriptedTurn {
   }
 
   /** Ends the way the log's halt says, as a run does. */
-  async endAsTold(): Promise<"stored" | "lost"> {
+  async endAsHalted(): Promise<"stored" | "lost"> {
     if (!this.writer.signal.aborted)
       await new Promise((resolve) => this.writer.signal.addEventListener("abort", resolve, { once: true }));
     return this.#end(this.writer.signal.reason as Halt);
@@ -143,7 +143,7 @@ export function textIn(logged: LoggedChunk[]): string {
 }
 
 /** Expects seqs 1..n (or from the cursor) with exactly one terminal, at the end. */
-export function expectWhole(logged: LoggedChunk[], afterSeq = 0): void {
+export function expectComplete(logged: LoggedChunk[], afterSeq = 0): void {
   expect(logged.map(({ seq }) => seq)).toEqual(logged.map((_, index) => afterSeq + index + 1));
   expect(logged.map(({ chunk }) => isTerminal(chunk))).toEqual(logged.map((_, index) => index === logged.length - 1));
 }
@@ -151,7 +151,7 @@ export function expectWhole(logged: LoggedChunk[], afterSeq = 0): void {
 /** Expects a complete stored turn in this state whose message is the fold of its chunks. */
 export async function expectEnded(turnId: string, state: FinalState): Promise<LoggedChunk[]> {
   const logged = await storedLog(turnId);
-  expectWhole(logged);
+  expectComplete(logged);
   const turn = await storedTurn(turnId);
   const message = await foldChunks(logged.map(({ chunk }) => chunk));
   expect(turn).toMatchObject({ state, lastSeq: logged.length, message: { status: state, text: textIn(logged) } });

@@ -3,9 +3,9 @@
 // waiting readers. A reader that falls behind the window reads the database itself and delays
 // nobody.
 import { readPages, type TurnPage } from "@/db/log";
-import { isDatabaseAway } from "@/lib/database-away";
+import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
-import type { LogReader } from "./contract";
+import type { LogReader } from "./durable-log";
 
 /**
  * Maximum batch of one `next`: with one write in flight and one prepared, a reader holds at most
@@ -63,11 +63,11 @@ export class Tail {
   /** The database may have newer chunks. Reads now if a reader waits, else when one does. */
   hint(): void {
     this.#mayHaveMore = true;
-    if ([...this.readers].some((reader) => reader.waiting)) this.wanted();
+    if ([...this.readers].some((reader) => reader.waiting)) this.requestRead();
   }
 
   /** A reader is up to date and waits. */
-  wanted(): void {
+  requestRead(): void {
     if (this.#mayHaveMore && !this.local) this.#pull(this);
   }
 
@@ -151,7 +151,7 @@ export class TailReader implements LogReader {
     const woken = new Promise<void>((resolve) => {
       this.#wake = resolve;
     });
-    this.#tail.wanted();
+    this.#tail.requestRead();
     await woken;
   }
 
@@ -166,7 +166,7 @@ export class TailReader implements LogReader {
       else if (logged.length === 0) this.#wakeLater();
       return logged;
     } catch (error) {
-      if (!isDatabaseAway(error)) throw error;
+      if (!isDatabaseUnavailable(error)) throw error;
       this.#wakeLater();
       return [];
     }

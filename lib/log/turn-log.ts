@@ -1,6 +1,6 @@
 // The log of this process: one instance across all bundles.
 import { env } from "@/lib/env";
-import type { TurnLog } from "./contract";
+import type { TurnLog } from "./durable-log";
 import { PostgresLog } from "./postgres-log";
 
 const key = Symbol.for("rivulet.log");

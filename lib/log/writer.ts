@@ -1,9 +1,8 @@
 // Writes one turn: queues chunks between commits, numbers them, and folds the message at the
 // terminal.
 import type { AppendRow } from "@/db/log";
-import { beginWork } from "@/lib/event-loop";
+import { trackWork } from "@/lib/event-loop";
 import { logger } from "@/lib/logger";
-import { Begun } from "@/lib/turn/begun";
 import {
   type ChatMessage,
   type FinalState,
@@ -14,11 +13,12 @@ import {
 } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
+import { LogPrefix } from "@/lib/turn/log-prefix";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
 import type { Halt } from "@/lib/turn/run";
 import { upstreamOf } from "@/lib/turn/upstream";
 import { usageOf } from "@/lib/turn/usage";
-import type { LogWriter } from "./contract";
+import type { LogWriter } from "./durable-log";
 
 /** Bytes waiting to be stored before the run is paused. */
 const maxPendingBytes = 1_048_576;
@@ -37,11 +37,11 @@ export class Writer implements LogWriter {
   #pendingBytes = 0;
   #lastSeq = 0;
   /** The whole turn with deltas joined, for the fold. */
-  #seen: TurnChunk[] = [];
-  #sawText = false;
-  #said = false;
+  #chunks: TurnChunk[] = [];
+  #hasText = false;
+  #hasContent = false;
   #final: AppendRow["final"];
-  #over = false;
+  #finished = false;
   #resume: { promise: Promise<void>; resolve: () => void } | null = null;
 
   constructor(
@@ -55,11 +55,11 @@ export class Writer implements LogWriter {
     this.#schedule = schedule;
     for (const { seq, chunk } of stored) {
       this.#lastSeq = seq;
-      pushJoined(this.#seen, chunk);
+      pushJoined(this.#chunks, chunk);
     }
     this.ended = new Promise((resolve) => {
       this.finish = (outcome) => {
-        this.#over = true;
+        this.#finished = true;
         if (outcome === "lost") this.halt({ status: "interrupted", error: interruptedError });
         this.#resume?.resolve();
         resolve(outcome);
@@ -82,8 +82,8 @@ export class Writer implements LogWriter {
   /**
    * Another process can take the turn over as is: it has no answer yet, or its provider keeps it.
    */
-  get canMove(): boolean {
-    return !this.#said || upstreamOf(this.#seen) !== null;
+  get canHandOver(): boolean {
+    return !this.#hasContent || upstreamOf(this.#chunks) !== null;
   }
 
   /** Approximate bytes the next commit stores for this turn. */
@@ -93,11 +93,11 @@ export class Writer implements LogWriter {
 
   append(chunk: TurnChunk): Promise<void> | undefined {
     // Nothing follows a terminal.
-    if (this.#over || this.#final) return undefined;
+    if (this.#finished || this.#final) return undefined;
     if (isTerminal(chunk)) return this.#end(chunk);
     for (const piece of splitDelta(chunk)) this.#add(piece);
-    const firstText = !this.#sawText && chunk.type === "text-delta";
-    if (firstText) this.#sawText = true;
+    const firstText = !this.#hasText && chunk.type === "text-delta";
+    if (firstText) this.#hasText = true;
     this.#schedule(this, firstText);
     if (this.#pendingBytes <= maxPendingBytes) return undefined;
     this.#resume ??= Promise.withResolvers<void>();
@@ -105,11 +105,11 @@ export class Writer implements LogWriter {
   }
 
   async #end(terminal: TurnChunk): Promise<void> {
-    const end = beginWork(`fold of turn ${this.turnId}`);
-    const message = await foldChunks(this.#seen, (error) =>
+    const end = trackWork(`fold of turn ${this.turnId}`);
+    const message = await foldChunks(this.#chunks, (error) =>
       logger.error({ err: error, turnId: this.turnId }, "fold stopped early"),
     );
-    this.#final = finalRow(this.#seen, message);
+    this.#final = finalRow(this.#chunks, message);
     end();
     this.#add(terminal);
     this.#schedule(this, false);
@@ -117,8 +117,8 @@ export class Writer implements LogWriter {
 
   #add(added: TurnChunk): void {
     const entry = encode(added);
-    this.#said ||= new Begun([added]).said;
-    pushJoined(this.#seen, entry.chunk);
+    this.#hasContent ||= new LogPrefix([added]).hasContent;
+    pushJoined(this.#chunks, entry.chunk);
     const last = this.#pending.at(-1);
     const joined = last && joinDeltas(last.chunk, entry.chunk);
     if (joined) this.#pending[this.#pending.length - 1] = { chunk: joined, json: null };

@@ -33,7 +33,7 @@ export type EventReader = {
    */
   finish(failed: boolean): Item[];
   /** One JSON body instead of a stream; null if it is no answer. */
-  readWhole(body: unknown): Item[] | null;
+  readJson(body: unknown): Item[] | null;
   /** The server has given a finish reason. Later connection faults do not change that. */
   readonly settled: boolean;
   /** How long to wait for the usage of a settled answer. */
@@ -43,7 +43,7 @@ export type EventReader = {
 };
 
 /** Canonical finish reason of a truncated answer. */
-export const brokenOff = "rivulet_broken_off";
+export const truncatedReason = "rivulet_broken_off";
 
 export type JsonObject = Record<string, unknown>;
 
@@ -51,12 +51,12 @@ export function isObject(value: unknown): value is JsonObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-const longestEndMark = 16;
+const maxEndMarkLength = 16;
 const endMarks = new Set(["[DONE]", "DONE", "[END]"]);
 
 /** The end mark after a complete answer, in any case, quoted or not. */
 export function isEndMark(data: string): boolean {
-  return data.length <= longestEndMark && endMarks.has(data.replaceAll('"', "").trim().toUpperCase());
+  return data.length <= maxEndMarkLength && endMarks.has(data.replaceAll('"', "").trim().toUpperCase());
 }
 
 /**
@@ -114,7 +114,7 @@ export function reportedFailure(reported: unknown, url: string): Error {
   const details = isObject(reported) ? reported : { message: reported };
   const names = [details.type, details.code, details.status].filter((word) => typeof word === "string").join(" ");
   // Search the message only if no other field names a class.
-  const sentence = typeof details.message === "string" ? details.message.slice(0, maxKeptBytes) : "";
+  const sentence = typeof details.message === "string" ? details.message.slice(0, maxReportedBytes) : "";
   const statusIn = (words: string) => statusOfWord.find(([pattern]) => pattern.test(words))?.[1];
   const status = [details.code, details.status, details.status_code]
     .map(numberOf)
@@ -125,9 +125,9 @@ export function reportedFailure(reported: unknown, url: string): Error {
     url,
     requestBodyValues: undefined,
     statusCode: status ?? statusIn(names) ?? statusIn(sentence) ?? 500,
-    responseBody: JSON.stringify(reported)?.slice(0, maxKeptBytes),
+    responseBody: JSON.stringify(reported)?.slice(0, maxReportedBytes),
   });
 }
 
 /** Kept from a failure's body: enough to diagnose it. */
-export const maxKeptBytes = 2_000;
+export const maxReportedBytes = 2_000;

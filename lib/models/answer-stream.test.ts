@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { Readable } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { HoldUntilCommit, Waiting } from "@/lib/next-commit";
-import { brokenOff } from "./answer-events";
+import type { HeldText, HoldUntilCommit } from "@/lib/next-commit";
+import { truncatedReason } from "./answer-events";
 import { answerStream } from "./answer-stream";
 import { ChatEvents } from "./chat-events";
 import { Normaliser } from "./normaliser";
@@ -167,7 +167,7 @@ function scripted() {
     if (ended) source.push(null);
   }
 
-  const held: Waiting[] = [];
+  const held: HeldText[] = [];
   const reader = open(source, (waiting) => held.push(waiting) > 0).getReader();
   async function put(next: Buffer | null): Promise<void> {
     unread.push(next);
@@ -283,7 +283,7 @@ describe("text between two commits", () => {
     const { reader, second, end, prepare } = await waiting("b");
     await end();
     await prepare();
-    expect(await textOf(second)).toBe(chat({ content: "b" }) + chat({}, brokenOff));
+    expect(await textOf(second)).toBe(chat({ content: "b" }) + chat({}, truncatedReason));
     expect((await reader.read()).done).toBe(true);
   });
 
@@ -295,7 +295,7 @@ describe("text between two commits", () => {
     const second = reader.read();
     source.push(Buffer.from(chat({ content: "b" })));
     source.push(null);
-    expect(await textOf(second)).toBe(chat({ content: "b" }) + chat({}, brokenOff));
+    expect(await textOf(second)).toBe(chat({ content: "b" }) + chat({}, truncatedReason));
     expect((await reader.read()).done).toBe(true);
   });
 

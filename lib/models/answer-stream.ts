@@ -5,13 +5,13 @@
 // waits, nor does anything but text once read (docs/performance.md, docs/decisions/0013).
 import { finished, type Readable } from "node:stream";
 import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
-import type { Normaliser, Said } from "./normaliser";
+import type { Normaliser, OutputItem } from "./normaliser";
 
 export type AnswerOptions = {
   /** Reads the bytes and detects the end of the answer. */
   normaliser: Normaliser;
   /** Normaliser output from bytes already read. */
-  said?: Said[];
+  initialItems?: OutputItem[];
   /** Called for everything the provider sends, shown or not. */
   onBytes?(): void;
   hold?: HoldUntilCommit;
@@ -26,20 +26,20 @@ export type AnswerOptions = {
  */
 export function answerStream(
   source: Readable,
-  { normaliser, said: begun, onBytes, hold = holdUntilCommit }: AnswerOptions,
+  { normaliser, initialItems: initial, onBytes, hold = holdUntilCommit }: AnswerOptions,
 ): ReadableStream<Uint8Array> {
   let output!: ReadableStreamDefaultController<Uint8Array | string>;
   let encode: (text: string) => Uint8Array | string = (text) => encoder.encode(text);
-  let held: Extract<Said, { type: "delta" }> | null = null;
+  let held: Extract<OutputItem, { type: "delta" }> | null = null;
   /**
    * `kept`: held until the commit asks. `asked`: the commit is imminent, and the next read's data
    * joins it. `ready`: that read has happened.
    */
   let state: "flowing" | "kept" | "asked" | "ready" = "flowing";
-  let sawText = false;
+  let hasText = false;
   /** Resolved when this stream's reader has received something. */
   let demand: PromiseWithResolvers<void> | null = null;
-  let over = false;
+  let ended = false;
   let failure: { error: unknown } | null = null;
   /** The wait for the usage after the finish reason. */
   let grace: { ms: number; timer: NodeJS.Timeout } | undefined;
@@ -59,7 +59,7 @@ export function answerStream(
         return promise;
       },
       cancel() {
-        over = true;
+        ended = true;
         clearTimeout(grace?.timer);
         source.destroy();
       },
@@ -70,30 +70,30 @@ export function answerStream(
   );
 
   function read(): void {
-    while (demand && (state === "flowing" || state === "asked") && !over) {
-      const said = next();
-      if (said === null) return;
+    while (demand && (state === "flowing" || state === "asked") && !ended) {
+      const items = next();
+      if (items === null) return;
       // Another read would start the next one on the connection just for the first of the next
       // texts.
       if (state === "asked") state = "ready";
-      take(said);
+      process(items);
     }
   }
 
-  function next(): Said[] | null {
-    const first = begun;
-    begun = undefined;
+  function next(): OutputItem[] | null {
+    const first = initial;
+    initial = undefined;
     if (first) return first;
     const bytes: Buffer | null = source.read();
     return bytes && normaliser.read(bytes);
   }
 
-  function take(said: Said[]): void {
+  function process(items: OutputItem[]): void {
     onBytes?.();
-    say(said);
-    if (over) return;
-    const { whole, failure: reported, settled, graceMs } = normaliser;
-    if (whole || reported) finish();
+    handle(items);
+    if (ended) return;
+    const { complete, failure: reported, settled, graceMs } = normaliser;
+    if (complete || reported) finish();
     else if (settled && graceMs !== grace?.ms) {
       clearTimeout(grace?.timer);
       grace = { ms: graceMs, timer: setTimeout(finish, graceMs) };
@@ -107,26 +107,26 @@ export function answerStream(
     else drain(source);
   }
 
-  function say(said: Said[]): void {
+  function handle(items: OutputItem[]): void {
     const waited = held !== null;
     let events = "";
-    for (const item of said) {
+    for (const item of items) {
       if (item.type === "delta" && item.key === held?.key) {
         held.text += item.text;
         continue;
       }
-      events += heldEvent();
+      events += takeHeld();
       if (item.type === "delta") held = { ...item };
       else events += item.frame;
     }
     // Anything but text is never held, nor is the text around it.
-    if (events !== "") pass(events + heldEvent());
-    else if (held && !waited && !(sawText && mayWait())) give();
-    sawText ||= said.some(({ type }) => type === "delta");
+    if (events !== "") emit(events + takeHeld());
+    else if (held && !waited && !(hasText && mayWait())) flush();
+    hasText ||= items.some(({ type }) => type === "delta");
   }
 
   function mayWait(): boolean {
-    if (over) return false;
+    if (ended) return false;
     if (state === "flowing" && hold({ prepare, release })) state = "kept";
     return state !== "flowing";
   }
@@ -138,40 +138,40 @@ export function answerStream(
 
   function release(): void {
     state = "flowing";
-    if (over) return;
+    if (ended) return;
     const waited = held !== null;
-    give();
+    flush();
     // If this text was held, hold the next one too.
     if (waited && hold({ prepare, release })) state = "kept";
     else read();
   }
 
-  function give(): void {
-    const event = heldEvent();
-    if (event !== "") pass(event);
+  function flush(): void {
+    const event = takeHeld();
+    if (event !== "") emit(event);
   }
 
-  function heldEvent(): string {
+  function takeHeld(): string {
     const event = held?.frame(held.text) ?? "";
     held = null;
     return event;
   }
 
-  function pass(events: string): void {
+  function emit(events: string): void {
     output.enqueue(encode(events));
     demand?.resolve();
     demand = null;
   }
 
   function end(problem?: unknown): void {
-    if (over) return;
-    over = true;
+    if (ended) return;
+    ended = true;
     clearTimeout(grace?.timer);
     // Deliver what arrived before the failure.
-    for (let said = next(); said !== null; said = next()) take(said);
-    say(normaliser.finish(Boolean(problem)));
-    give();
-    const error = normaliser.whole ? undefined : (normaliser.failure ?? problem);
+    for (let items = next(); items !== null; items = next()) process(items);
+    handle(normaliser.finish(Boolean(problem)));
+    flush();
+    const error = normaliser.complete ? undefined : (normaliser.failure ?? problem);
     if (error) {
       failure = { error };
       if (demand) fail(error);

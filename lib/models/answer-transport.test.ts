@@ -16,7 +16,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chunk, done, hello, type Meaning, meaningOf, stop, usage } from "@/test/provider-answers";
 import { callAnswers } from "@/test/provider-call-answers";
 import { textAnswers } from "@/test/provider-text-answers";
-import { brokenOff } from "./answer-events";
+import { truncatedReason } from "./answer-events";
 import { answerStream } from "./answer-stream";
 import { ChatEvents } from "./chat-events";
 import { classifyFailure } from "./failure";
@@ -97,10 +97,10 @@ describe.each(transports)("through %s, an answer with", (_, ask) => {
       const told = await read(ask, (socket) => void socket.end(Buffer.concat([Buffer.from(streamHead), cut])));
       const { finish = "stop", text = "", calls = [] } = meaning;
       expect([
-        { finish: brokenOff, failed: null },
+        { finish: truncatedReason, failed: null },
         { finish, text, calls, failed: null },
       ]).toContainEqual(
-        told.finish === brokenOff ? { finish: told.finish, failed: told.failed } : expect.objectContaining(told),
+        told.finish === truncatedReason ? { finish: told.finish, failed: told.failed } : expect.objectContaining(told),
       );
     }
   });
@@ -204,7 +204,7 @@ describe("an answer that is cut off", () => {
 
   it("in the middle of its gzip is interrupted, and what came is kept", async () => {
     const answer = http(`${events}content-encoding: gzip\r\n`, await packed(chunk({ content: "Hello " })));
-    expect(await read(ownFetch, answer)).toMatchObject({ text: "Hello ", finish: brokenOff, failed: null });
+    expect(await read(ownFetch, answer)).toMatchObject({ text: "Hello ", finish: truncatedReason, failed: null });
   });
 
   it("in gzip that turns into something else has failed", async () => {
@@ -217,18 +217,18 @@ describe("an answer that is cut off", () => {
   });
 
   it("without a byte is interrupted", async () => {
-    expect(await read(ownFetch, http(events, ""))).toMatchObject({ text: "", finish: brokenOff, failed: null });
+    expect(await read(ownFetch, http(events, ""))).toMatchObject({ text: "", finish: truncatedReason, failed: null });
   });
 
   it("in its JSON is interrupted", async () => {
-    expect(await read(ownFetch, http("", json.slice(0, -9)))).toMatchObject({ finish: brokenOff, failed: null });
+    expect(await read(ownFetch, http("", json.slice(0, -9)))).toMatchObject({ finish: truncatedReason, failed: null });
   });
 
   it("between two lines of JSON is interrupted", async () => {
     const line = chunk({ content: "Hello " }).slice("data: ".length, -1);
     expect(await read(ownFetch, http("", line + line.slice(0, 20)))).toMatchObject({
       text: "Hello ",
-      finish: brokenOff,
+      finish: truncatedReason,
     });
   });
 });

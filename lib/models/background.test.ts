@@ -2,7 +2,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { streamText, wrapLanguageModel } from "ai";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type Provider, startProvider } from "@/test/provider";
-import { cancelResponse, inBackground, marked } from "./background";
+import { cancelResponse, emitUpstreamMark, inBackground } from "./background";
 import { providerFetch } from "./provider-fetch";
 
 let provider: Provider;
@@ -13,7 +13,7 @@ afterAll(() => provider.close());
 
 function model() {
   const { responses } = createOpenAI({ baseURL: provider.url, apiKey: "k", fetch: inBackground(providerFetch) });
-  return wrapLanguageModel({ model: responses("scripted"), middleware: marked() });
+  return wrapLanguageModel({ model: responses("scripted"), middleware: emitUpstreamMark() });
 }
 
 async function partsOf(prompt: string, resume?: { responseId: string; after: number }) {

@@ -34,12 +34,12 @@ export function inBackground(fetch: typeof globalThis.fetch): typeof globalThis.
 }
 
 /** Emits one raw part, the answer's `UpstreamMark`, before any content. */
-export function marked(): LanguageModelMiddleware {
+export function emitUpstreamMark(): LanguageModelMiddleware {
   return {
     specificationVersion: "v4",
     transformParams: async ({ params }) => ({ ...params, includeRawChunks: true, headers: headersOf(params) }),
     async wrapStream({ doStream, params: { abortSignal } }) {
-      const { stream, ...rest } = await counted(doStream, abortSignal);
+      const { stream, ...rest } = await countRefusals(doStream, abortSignal);
       const marking = new TransformStream<LanguageModelV4StreamPart, LanguageModelV4StreamPart>({
         transform(part, controller) {
           const rawValue = part.type === "raw" ? markOf(part.rawValue) : null;
@@ -56,7 +56,10 @@ export function marked(): LanguageModelMiddleware {
 const refusals = new WeakMap<AbortSignal, number>();
 
 /** A key repeats its refusal, too, so the attempt after a refusal needs another key. */
-async function counted<Result>(call: () => PromiseLike<Result>, signal: AbortSignal | undefined): Promise<Result> {
+async function countRefusals<Result>(
+  call: () => PromiseLike<Result>,
+  signal: AbortSignal | undefined,
+): Promise<Result> {
   try {
     return await call();
   } catch (error) {

@@ -5,7 +5,7 @@
 export class CallArguments {
   /** Everything received, and how much of it was forwarded. */
   #text = "";
-  #given = 0;
+  #emitted = 0;
   #scanner = new ObjectScanner();
   /** Why pieces are held until the call ends. */
   #held: "placeholder" | "quoted" | null = null;
@@ -46,18 +46,18 @@ export class CallArguments {
   end(): string {
     const held = this.#held;
     this.#held = null;
-    return held === "quoted" ? this.#give(unquoted(this.#text)) : held ? this.#give(this.#text) : "";
+    return held === "quoted" ? this.#emit(unquoted(this.#text)) : held ? this.#emit(this.#text) : "";
   }
 
   #append(piece: string): string {
     this.#text += piece;
     if (this.#held !== "quoted") this.#scanner.read(piece);
-    if (this.#given === 0 && this.complete && this.#text.trim() === "{}") this.#held = "placeholder";
-    return this.#held ? "" : this.#give(piece);
+    if (this.#emitted === 0 && this.complete && this.#text.trim() === "{}") this.#held = "placeholder";
+    return this.#held ? "" : this.#emit(piece);
   }
 
-  #give(text: string): string {
-    this.#given += text.length;
+  #emit(text: string): string {
+    this.#emitted += text.length;
     return text;
   }
 }

@@ -9,8 +9,8 @@ import type { Abilities } from "./abilities";
 import { localModel } from "./local";
 import { ModelList } from "./model-list";
 import { type ModelsFile, noModelsFile, readModelsFile } from "./models-file";
-import { preparedModel } from "./prepared";
-import type { Background, Provider } from "./providers/contract";
+import { prepareModel } from "./prepare-model";
+import type { Background, Provider } from "./providers/provider";
 import { knownProviders, providersOf } from "./providers/registry";
 import { type FieldSupport, localFields } from "./request-fields";
 
@@ -62,7 +62,7 @@ export type Catalogue = {
   readonly secrets: string[];
   /** True if some wildcard's server has never listed its models. */
   readonly awaitsList: boolean;
-  knows(name?: string): boolean;
+  has(name?: string): boolean;
   /** See requireModel. */
   require(name?: string): ReadyModel;
   /** See requireEmbeddingModel. */
@@ -81,7 +81,7 @@ const unknownAgeMs = 10_000;
  */
 const unknownContextAgeMs = 60_000;
 /** How long a request waits for a list. */
-const patienceMs = 3_000;
+const listWaitMs = 3_000;
 
 // Next bundles each route apart; one catalogue per process means one set of connections per
 // provider.
@@ -99,9 +99,9 @@ function catalogue(): Catalogue {
 
 /** Waits briefly for servers that have never listed their models. */
 export async function listModels(): Promise<Model[]> {
-  const known = catalogue();
-  if (known.awaitsList) await patiently(known.refresh(listAgeMs));
-  return known.models;
+  const models = catalogue();
+  if (models.awaitsList) await withDeadline(models.refresh(listAgeMs));
+  return models.models;
 }
 
 /** Configured entries, for the startup report; does not wait for servers. */
@@ -128,10 +128,10 @@ export function providerSecrets(): string[] {
  * AppError `bad_request` for an unknown name and `unavailable` for a model that is not ready.
  */
 export async function requireModel(name?: string): Promise<ReadyModel> {
-  const known = catalogue();
-  if (!known.knows(name)) await patiently(known.refresh(unknownAgeMs));
-  const model = known.require(name);
-  if (model.abilities.contextTokens === undefined) void known.refresh(unknownContextAgeMs);
+  const models = catalogue();
+  if (!models.has(name)) await withDeadline(models.refresh(unknownAgeMs));
+  const model = models.require(name);
+  if (model.abilities.contextTokens === undefined) void models.refresh(unknownContextAgeMs);
   return model;
 }
 
@@ -141,15 +141,15 @@ export async function requireModel(name?: string): Promise<ReadyModel> {
  * requireModel.
  */
 export async function requireEmbeddingModel(name?: string): Promise<ReadyEmbeddingModel> {
-  const known = catalogue();
+  const models = catalogue();
   const configured = env().EMBEDDING_MODELS.length > 0;
-  if (!configured && name && !known.knows(name)) await patiently(known.refresh(unknownAgeMs));
-  return known.requireEmbedding(name);
+  if (!configured && name && !models.has(name)) await withDeadline(models.refresh(unknownAgeMs));
+  return models.requireEmbedding(name);
 }
 
-async function patiently(answer: Promise<void>): Promise<void> {
+async function withDeadline(answer: Promise<void>): Promise<void> {
   const left = new AbortController();
-  await Promise.race([answer, delay(patienceMs, undefined, { signal: left.signal, ref: false }).catch(() => {})]);
+  await Promise.race([answer, delay(listWaitMs, undefined, { signal: left.signal, ref: false }).catch(() => {})]);
   left.abort();
 }
 
@@ -208,7 +208,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     const name = splitId(id)?.[1] ?? "";
     const at = providers.get(provider) as Provider;
     const asked = api === "completion" && at.completion ? { ...at, load: at.completion } : at;
-    const model = preparedModel({ provider, name }, asked, env, () => abilitiesOf(id));
+    const model = prepareModel({ provider, name }, asked, env, () => abilitiesOf(id));
     prepared.set(id, { ...prepared.get(id), [api]: model });
     return model;
   }
@@ -237,7 +237,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     get awaitsList() {
       return models().some(isWildcard);
     },
-    knows(name) {
+    has(name) {
       const found = find(name);
       return found !== undefined && !isWildcard(found);
     },

@@ -90,8 +90,8 @@ export function usageIn(chunk: JsonObject, choice?: JsonObject): JsonObject | nu
 function usageOf(value: unknown): JsonObject | null {
   if (!isObject(value)) return null;
   const details = (name: string) => {
-    const told = value[name];
-    return isObject(told) && Object.fromEntries(Object.entries(told).map(([key, each]) => [key, numberOf(each)]));
+    const usage = value[name];
+    return isObject(usage) && Object.fromEntries(Object.entries(usage).map(([key, each]) => [key, numberOf(each)]));
   };
   const prompt = details("prompt_tokens_details");
   const completion = details("completion_tokens_details");

@@ -1,7 +1,6 @@
 // Reads Chat Completions streams as OpenAI's imitators really send them, into the canonical form
 // that the adapter understands. docs/providers.md lists each server's deviations. Pure.
 import {
-  brokenOff,
   type EventReader,
   type Item,
   isEndMark,
@@ -10,6 +9,7 @@ import {
   objectOf,
   type ProviderEvent,
   reportedFailure,
+  truncatedReason,
   unreadable,
 } from "./answer-events";
 import { citedPagesOf, type Delta, deltasOf, type UrlAnnotation, usageIn } from "./chat-deltas";
@@ -42,7 +42,7 @@ export class ChatEvents implements EventReader {
   /** The finish reason already emitted. */
   #sentReason: string | null = null;
   #done = false;
-  #said = false;
+  #hasContent = false;
   /** Chunks hold messages instead of deltas. */
   #messages = false;
   #thinking = false;
@@ -88,13 +88,13 @@ export class ChatEvents implements EventReader {
   }
 
   finish(failed: boolean): Item[] {
-    if (this.settled) return [...this.#close("stop"), ...this.#rest(), { type: "end" }];
-    if (failed) return this.#rest(true);
+    if (this.settled) return [...this.#close("stop"), ...this.#flushTags(), { type: "end" }];
+    if (failed) return this.#flushTags(true);
     if (this.#foreign && !this.#recognised) throw unreadable();
-    return this.#close(brokenOff);
+    return this.#close(truncatedReason);
   }
 
-  readWhole(body: unknown): Item[] | null {
+  readJson(body: unknown): Item[] | null {
     // Gemini reports failures in a list.
     const answer = Array.isArray(body) ? body[0] : body;
     if (!isObject(answer)) return null;
@@ -108,7 +108,7 @@ export class ChatEvents implements EventReader {
   #end(): Item[] {
     const items = this.#close("stop");
     this.#done = true;
-    return this.#usage || this.#sentReason === brokenOff ? [...items, { type: "end" }] : items;
+    return this.#usage || this.#sentReason === truncatedReason ? [...items, { type: "end" }] : items;
   }
 
   /**
@@ -151,14 +151,15 @@ export class ChatEvents implements EventReader {
       if (pages.length > 0) items.push({ type: "frame", frame: choiceFrame({ annotations: pages }) });
     }
     if (typeof delta.refusal === "string" && delta.refusal !== "") {
-      this.#said = true;
+      this.#hasContent = true;
       items.push({ type: "frame", frame: choiceFrame({ refusal: delta.refusal }) });
     }
     if (delta.tool_calls || delta.function_call) {
       const calls = this.#calls.read(delta);
-      this.#said ||= this.#calls.count > 0;
+      this.#hasContent ||= this.#calls.count > 0;
       this.#thinking = false;
-      if (calls.length > 0) items.push(...this.#rest(), { type: "frame", frame: choiceFrame({ tool_calls: calls }) });
+      if (calls.length > 0)
+        items.push(...this.#flushTags(), { type: "frame", frame: choiceFrame({ tool_calls: calls }) });
     }
     const reason = finishReasonOf(choice);
     if (reason === "error") {
@@ -177,7 +178,7 @@ export class ChatEvents implements EventReader {
     if (isObject(delta) && (!isObject(message) || deltasOf(delta).length > 0)) return delta;
     if (typeof delta === "string") return { content: delta };
     // After deltas, a message repeats them.
-    if (isObject(message) && (!this.#said || this.#messages)) {
+    if (isObject(message) && (!this.#hasContent || this.#messages)) {
       this.#messages = true;
       return message;
     }
@@ -189,14 +190,14 @@ export class ChatEvents implements EventReader {
     return this.#pages.add(url).size > known;
   }
 
-  #delta({ kind, text: told }: Delta): Item[] {
-    let text = this.#half + told;
+  #delta({ kind, text: deltaText }: Delta): Item[] {
+    let text = this.#half + deltaText;
     const last = text.charCodeAt(text.length - 1);
     const cut = last >= 0xd800 && last < 0xdc00;
     this.#half = cut ? text.slice(-1) : "";
     if (cut) text = text.slice(0, -1);
     if (text === "") return [];
-    this.#said = true;
+    this.#hasContent = true;
     if (kind === "content") {
       const pieces = this.#tags.read(text);
       this.#thinking = this.#tags.open;
@@ -208,7 +209,7 @@ export class ChatEvents implements EventReader {
   }
 
   /** Text held as a possible start of a tag. */
-  #rest(brokeOff = false): Item[] {
+  #flushTags(brokeOff = false): Item[] {
     return this.#tags.flush(brokeOff).map(textItem);
   }
 
@@ -220,19 +221,19 @@ export class ChatEvents implements EventReader {
     if (this.#sentReason !== null) return [];
     this.#thinking = false;
     let reason = this.#finishReason ?? otherwise;
-    const items = this.#rest(reason === brokenOff);
-    if (reason !== brokenOff) {
+    const items = this.#flushTags(reason === truncatedReason);
+    if (reason !== truncatedReason) {
       const calls = this.#calls.end();
       if (calls.length > 0) items.push({ type: "frame", frame: choiceFrame({ tool_calls: calls }) });
     }
     if (reason === "stop" && this.#calls.count > 0) reason = "tool_calls";
     // The server lost the call.
-    if (reason === "tool_calls" && this.#calls.count === 0) reason = this.#said ? "stop" : brokenOff;
+    if (reason === "tool_calls" && this.#calls.count === 0) reason = this.#hasContent ? "stop" : truncatedReason;
     // A clean end without any content is no answer.
-    if (!this.#said && (this.#finishReason === null || !isKnownReason(reason))) reason = brokenOff;
+    if (!this.#hasContent && (this.#finishReason === null || !isKnownReason(reason))) reason = truncatedReason;
     this.#finishReason ??= reason;
     const { state } = this.#reasoning;
-    if (state && reason !== brokenOff) items.push({ type: "frame", frame: choiceFrame({ [stateField]: state }) });
+    if (state && reason !== truncatedReason) items.push({ type: "frame", frame: choiceFrame({ [stateField]: state }) });
     const { content } = this.#logprobs;
     if (content.length > 0) items.push({ type: "frame", frame: choiceFrame({ [logprobsField]: content }) });
     items.push(this.#reason(reason));

@@ -54,8 +54,8 @@ export class ChatReasoning {
       this.#details.push({ ...detail });
       return;
     }
-    const told = Object.entries(detail).filter(([, value]) => value !== null && value !== undefined);
-    Object.assign(last, Object.fromEntries(told), { [text]: textOf(last[text]) + textOf(detail[text]) });
+    const definedEntries = Object.entries(detail).filter(([, value]) => value !== null && value !== undefined);
+    Object.assign(last, Object.fromEntries(definedEntries), { [text]: textOf(last[text]) + textOf(detail[text]) });
   }
 }
 

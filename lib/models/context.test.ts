@@ -144,11 +144,12 @@ describe("what a turn costs before its model is asked", () => {
     return (user + system) / 1_000 / rounds;
   }
 
-  const whole = (history: ChatMessage[]) => modelMessages({ history, modelId: "m", tools: undefined, begun: [] });
+  const whole = (history: ChatMessage[]) =>
+    modelMessages({ history, modelId: "m", tools: undefined, partialAnswer: [] });
   const within = (contextTokens: number) => (history: ChatMessage[]) =>
     new ContextWindow(
       {
-        ...{ history, historyIsCut: false, begun: [], sources: [], fenceCode: "", modelId: "m" },
+        ...{ history, historyIsCut: false, partialAnswer: [], sources: [], fenceCode: "", modelId: "m" },
         ...{ instructions: undefined, tools: undefined, maxOutputTokens: 16_384 },
       },
       contextFor("openai", { contextTokens }),

@@ -18,7 +18,7 @@ const defaultTokens = 131_072;
  */
 const ollamaTokens = 4_096;
 /** No chat model takes less, so a smaller number in a refusal means something else. */
-const leastTokens = 1_024;
+const minTokens = 1_024;
 /** The operator may put a larger model or a newer server at the address. */
 const rememberMs = 10 * 60_000;
 /** Other tokenizers yield up to this many times as many tokens for the same text, rarely more. */
@@ -43,12 +43,12 @@ export function contextOf(model: Model, nowMs = () => performance.now()): Contex
   if (model.provider === "local") return unlimitedContext;
   shared[key] ??= new Map();
   const learned = shared[key];
-  const named = model.provider === "openai" ? openaiContextTokens(model.id.slice("openai:".length)) : null;
-  const tokens = model.abilities.contextTokens ?? named;
+  const byName = model.provider === "openai" ? openaiContextTokens(model.id.slice("openai:".length)) : null;
+  const tokens = model.abilities.contextTokens ?? byName;
   const first: ModelContext = tokens
     ? { tokens, known: true }
     : { tokens: model.provider === "ollama" ? ollamaTokens : defaultTokens, known: false };
-  const margin = named === null ? margins.other : margins.own;
+  const margin = byName === null ? margins.other : margins.own;
   const modelContext = () => {
     const found = learned.get(model.id);
     return found && nowMs() < found.untilMs && found.tokens < first.tokens ? found : first;
@@ -61,7 +61,7 @@ export function contextOf(model: Model, nowMs = () => performance.now()): Contex
       const limit = limitIn(error);
       // The prompt was within this limit by our count, so the model counts more tokens than we do.
       const known = limit !== null && limit < sentTokens;
-      const tokens = Math.max(leastTokens, known ? limit : Math.floor(sentTokens / 2));
+      const tokens = Math.max(minTokens, known ? limit : Math.floor(sentTokens / 2));
       if (tokens >= modelContext().tokens) return false;
       learned.set(model.id, { tokens, known, untilMs: nowMs() + rememberMs });
       return true;
@@ -92,7 +92,7 @@ function limitIn(error: unknown): number | null {
   for (const words of report ? [report.message, report.body] : [])
     for (const limit of limits) {
       const tokens = Number(limit.exec(words)?.[1]?.replaceAll(",", ""));
-      if (tokens >= leastTokens) return tokens;
+      if (tokens >= minTokens) return tokens;
     }
   return null;
 }

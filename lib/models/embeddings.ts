@@ -7,14 +7,14 @@ import type { TurnCall } from "@/lib/turn/turn-context";
 import { requireEmbeddingModel } from "./catalogue";
 
 export type Embeddings = { model: string; embeddings: number[][]; tokens: number };
-type Asked = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
+type EmbeddingRequest = { model?: string | undefined; texts: string[]; fields: NonNullable<TurnCall["fields"]> };
 
 /**
  * One vector per text, in order. Throws AppError for a model that is missing or not allowed for
  * this caller, else the provider's error; not retried.
  */
 export async function embedTexts(
-  { model: name, texts, fields }: Asked,
+  { model: name, texts, fields }: EmbeddingRequest,
   guest: boolean,
   signal: AbortSignal,
 ): Promise<Embeddings> {

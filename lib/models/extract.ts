@@ -20,38 +20,38 @@ type Candidate = {
 };
 
 /** Enough to answer and still short; the sources show the rest. */
-const mostSentences = 4;
-const fewestSentences = 2;
+const maxSentences = 4;
+const minSentences = 2;
 /** A sentence with less than this share of the question's weight is off topic. */
-const leastCoverage = 0.3;
+const minCoverage = 0.3;
 /** A sentence this much weaker than the best one adds noise. */
-const leastOfBest = 0.5;
+const minShareOfBest = 0.5;
 /** Two sentences sharing this much of the shorter one say the same. */
-const sameness = 0.7;
+const duplicateThreshold = 0.7;
 /** Characters read per passage: three times what the search returns. */
 const passageLength = 4_000;
 /** Longer ones are lists or code in disguise. */
-const longestSentence = 400;
+const maxSentenceLength = 400;
 
 /**
  * Up to four quoted sentences with `[n]` before each full stop; null if nothing fits the question.
  */
 export function extract(question: string, passages: Passage[]): string | null {
-  const asked = new Set(contentWords(question));
+  const questionWords = new Set(contentWords(question));
   const candidates = passages.flatMap(candidatesOf).map((candidate, position) => ({ ...candidate, position }));
-  if (asked.size === 0 || candidates.length === 0) return null;
+  if (questionWords.size === 0 || candidates.length === 0) return null;
 
-  const weights = weigh(asked, candidates);
+  const weights = weigh(questionWords, candidates);
   const whole = sum(weights.values());
   const averageLength = sum(candidates.map(({ words }) => words.size)) / candidates.length;
   for (const candidate of candidates) {
     const held = sum(Array.from(weights, ([word, weight]) => weight * strength(candidate, word))) / whole;
     const length = 0.75 + (0.25 * candidate.words.size) / averageLength;
     const rank = 1 / (1 + 0.1 * (candidate.ordinal - 1));
-    candidate.score = held < leastCoverage ? 0 : (held * candidate.quality * rank) / Math.max(1, length);
+    candidate.score = held < minCoverage ? 0 : (held * candidate.quality * rank) / Math.max(1, length);
   }
   const chosen = choose(candidates);
-  return chosen.length === 0 ? null : say(chosen);
+  return chosen.length === 0 ? null : composeAnswer(chosen);
 }
 
 function choose(candidates: Candidate[]): Candidate[] {
@@ -60,11 +60,11 @@ function choose(candidates: Candidate[]): Candidate[] {
   if (!best) return [];
   const chosen: Candidate[] = [];
   for (const candidate of ranked) {
-    if (chosen.length === mostSentences || candidate.score < best.score * leastOfBest) break;
+    if (chosen.length === maxSentences || candidate.score < best.score * minShareOfBest) break;
     if (!chosen.some((other) => same(other, candidate))) chosen.push(candidate);
   }
   // A single sentence often opens a thought that the next one finishes.
-  if (chosen.length < fewestSentences) {
+  if (chosen.length < minSentences) {
     const next = candidates[best.position + 1];
     if (next?.ordinal === best.ordinal && next.quality === 1 && !same(best, next)) chosen.push(next);
   }
@@ -72,7 +72,7 @@ function choose(candidates: Candidate[]): Candidate[] {
 }
 
 /** One paragraph per source, in source order. */
-function say(chosen: Candidate[]): string {
+function composeAnswer(chosen: Candidate[]): string {
   const paragraphs = Map.groupBy(chosen, ({ ordinal }) => ordinal);
   return Array.from(paragraphs.values(), (part) => part.map(cite).join(" ")).join("\n\n");
 }
@@ -87,7 +87,7 @@ function candidatesOf({ ordinal, title, heading = "", text }: Passage): Candidat
   return blocks(truncate(text, passageLength)).flatMap(({ text: block, quality }) =>
     statements(block).flatMap((sentence) => {
       const words = contentWords(sentence);
-      if (sentence.length > longestSentence || words.length < 2) return [];
+      if (sentence.length > maxSentenceLength || words.length < 2) return [];
       return {
         ordinal,
         position: 0,
@@ -151,9 +151,9 @@ function blocks(markdown: string): { text: string; quality: number }[] {
  * Rare question words weigh more; one that no sentence contains still counts and lowers every
  * share.
  */
-function weigh(asked: Set<string>, candidates: Candidate[]): Map<string, number> {
+function weigh(questionWords: Set<string>, candidates: Candidate[]): Map<string, number> {
   return new Map(
-    Array.from(asked, (word) => {
+    Array.from(questionWords, (word) => {
       const holders = candidates.filter((candidate) => strength(candidate, word) > 0).length;
       return [word, 0.5 + Math.log(1 + (candidates.length - holders + 0.5) / (holders + 0.5))];
     }),
@@ -167,7 +167,7 @@ function strength({ words, opening, context }: Candidate, word: string): number 
 
 function same(a: Candidate, b: Candidate): boolean {
   const [small, large] = a.words.size <= b.words.size ? [a.words, b.words] : [b.words, a.words];
-  return [...small].filter((word) => large.has(word)).length / small.size >= sameness;
+  return [...small].filter((word) => large.has(word)).length / small.size >= duplicateThreshold;
 }
 
 function sum(numbers: Iterable<number>): number {

@@ -16,93 +16,93 @@ import {
 } from "ai";
 import type { TurnError } from "@/lib/turn/chunks";
 import { ContextExceeded } from "@/lib/turn/context-window";
-import { SettingLeftOut } from "@/lib/turn/steps";
+import { UnsupportedSetting } from "@/lib/turn/steps";
 import { providerReport } from "./provider-report";
 import { refusalOf } from "./refusals";
 import { fieldOfSetting } from "./request-fields";
 import { retryAfterMs } from "./retries";
 import { ProviderTimeoutError } from "./timeouts";
 
-const kept = "What was written so far is kept.";
+const keptSentence = "What was written so far is kept.";
 
 const failures = {
   credentials: {
     code: "provider_auth",
-    message: `The model provider did not accept this server's credentials. ${kept} Ask the administrator to check the API key, or choose another model.`,
+    message: `The model provider did not accept this server's credentials. ${keptSentence} Ask the administrator to check the API key, or choose another model.`,
     retryable: false,
   },
   rateLimited: {
     code: "provider_rate_limited",
-    message: `The model provider is limiting requests, or its quota is used up. ${kept} Wait a moment and retry, or choose another model.`,
+    message: `The model provider is limiting requests, or its quota is used up. ${keptSentence} Wait a moment and retry, or choose another model.`,
     retryable: true,
   },
   credit: {
     code: "provider_rate_limited",
-    message: `The credit of this server's account with the model provider is used up. ${kept} Ask the administrator, or choose another model.`,
+    message: `The credit of this server's account with the model provider is used up. ${keptSentence} Ask the administrator, or choose another model.`,
     retryable: true,
     reason: "insufficient_quota",
   },
   contextTooLong: {
     code: "provider_invalid",
-    message: `This conversation is too long for the model. ${kept} Start a new chat, or choose a model that takes more.`,
+    message: `This conversation is too long for the model. ${keptSentence} Start a new chat, or choose a model that takes more.`,
     retryable: false,
     reason: "context_length_exceeded",
   },
   questionTooLong: {
     code: "provider_invalid",
-    message: `This question is longer than the model can read, so it was not sent. ${kept} Shorten the question, or choose a model that takes more.`,
+    message: `This question is longer than the model can read, so it was not sent. ${keptSentence} Shorten the question, or choose a model that takes more.`,
     retryable: false,
     reason: "context_length_exceeded",
   },
   unknownModel: {
     code: "provider_invalid",
-    message: `The model provider does not have this model, or not for this server. ${kept} Choose another model, or ask the administrator to check the model's name.`,
+    message: `The model provider does not have this model, or not for this server. ${keptSentence} Choose another model, or ask the administrator to check the model's name.`,
     retryable: false,
     reason: "model_not_found",
   },
   contentFilter: {
     code: "provider_invalid",
-    message: `The model provider's content filter refused this request. ${kept} Rephrase the question, or choose another model.`,
+    message: `The model provider's content filter refused this request. ${keptSentence} Rephrase the question, or choose another model.`,
     retryable: false,
     reason: "content_filter",
   },
   parameter: {
     code: "provider_invalid",
-    message: `The model provider does not accept a setting of this request. ${kept} Choose another model, or ask the administrator: the server's log names the setting.`,
+    message: `The model provider does not accept a setting of this request. ${keptSentence} Choose another model, or ask the administrator: the server's log names the setting.`,
     retryable: false,
     reason: "unsupported_parameter",
   },
   unavailable: {
     code: "provider_unavailable",
-    message: `The model provider could not be reached or broke off. ${kept} Retry in a moment, or choose another model.`,
+    message: `The model provider could not be reached or broke off. ${keptSentence} Retry in a moment, or choose another model.`,
     retryable: true,
   },
   timeout: {
     code: "provider_timeout",
-    message: `The model provider stopped sending. ${kept} Retry, or choose another model.`,
+    message: `The model provider stopped sending. ${keptSentence} Retry, or choose another model.`,
     retryable: true,
   },
   refused: {
     code: "provider_invalid",
-    message: `The model provider refused this request. ${kept} Choose another model or start a new chat; the server's log says more.`,
+    message: `The model provider refused this request. ${keptSentence} Choose another model or start a new chat; the server's log says more.`,
     retryable: false,
   },
   unreadable: {
     code: "provider_invalid",
-    message: `The model provider sent something that is not an answer. ${kept} Retry; if it happens again, ask the administrator to check the provider's address.`,
+    message: `The model provider sent something that is not an answer. ${keptSentence} Retry; if it happens again, ask the administrator to check the provider's address.`,
     retryable: true,
     reason: "unreadable_answer",
   },
   internal: {
     code: "internal",
-    message: `Something went wrong on this server. ${kept} Retry; the server's log says more.`,
+    message: `Something went wrong on this server. ${keptSentence} Retry; the server's log says more.`,
     retryable: true,
   },
 } as const satisfies Record<string, TurnError>;
 
 export const deadlineError: TurnError = {
   code: "provider_timeout",
-  message: `The answer took longer than an answer may. ${kept} Continue it, or choose another model.`,
+  message: `The answer took longer than an answer may. ${keptSentence} Continue it, or choose another model.`,
   retryable: true,
 };
 
@@ -136,15 +136,15 @@ const knownFields =
   /^(?:temperature|top_p|max_tokens|max_completion_tokens|seed|stop|presence_penalty|frequency_penalty|user|logit_bias|logprobs|top_logprobs|parallel_tool_calls|reasoning_effort|verbosity|service_tier|store|metadata|modalities|prediction|response_format|functions|function_call|tools|tool_choice|messages|safety_identifier|prompt_cache_key|prompt_cache_retention|web_search_options)$/;
 
 function paramOf(error: unknown): string | undefined {
-  if (error instanceof SettingLeftOut) return fieldOfSetting(error.setting);
-  const told = providerReport(RetryError.isInstance(error) ? error.lastError : error)?.param?.split(/[.[]/, 1)[0];
-  return told !== undefined && knownFields.test(told) ? told : undefined;
+  if (error instanceof UnsupportedSetting) return fieldOfSetting(error.setting);
+  const reported = providerReport(RetryError.isInstance(error) ? error.lastError : error)?.param?.split(/[.[]/, 1)[0];
+  return reported !== undefined && knownFields.test(reported) ? reported : undefined;
 }
 
 function kindOf(error: unknown): keyof typeof failures {
   if (RetryError.isInstance(error)) return kindOf(error.lastError);
   if (error instanceof ContextExceeded) return "questionTooLong";
-  if (error instanceof SettingLeftOut || UnsupportedFunctionalityError.isInstance(error)) return "parameter";
+  if (error instanceof UnsupportedSetting || UnsupportedFunctionalityError.isInstance(error)) return "parameter";
   if (ProviderTimeoutError.is(error)) return "timeout";
   if (error instanceof Error && error.name === "TimeoutError") return "timeout";
   if (isNetworkFailure(error)) return "unavailable";

@@ -1,7 +1,7 @@
 // Maps finish reasons of all Chat Completions servers to OpenAI's. Pure.
-import { brokenOff, isObject, type JsonObject } from "./answer-events";
+import { isObject, type JsonObject, truncatedReason } from "./answer-events";
 
-/** By canonical reason; `brokenOff`: the server gave up. All in lower case. */
+/** By canonical reason; `truncatedReason`: the server gave up. All in lower case. */
 const words: Record<string, string[]> = {
   stop: ["end_turn", "stop_sequence", "stop_token", "eos", "eos_token", "end", "complete", "completed", "done"],
   length: [
@@ -29,7 +29,7 @@ const words: Record<string, string[]> = {
   ],
   // DeepSeek: overloaded; SGLang and vLLM: gave up; Zhipu: lost its connection; Gemini: lost a
   // call.
-  [brokenOff]: [
+  [truncatedReason]: [
     "insufficient_system_resource",
     "abort",
     "aborted",
@@ -47,8 +47,8 @@ const canonical = new Map(
 
 /** Null while the answer continues; unknown reasons pass through. */
 export function finishReasonOf(choice: JsonObject): string | null {
-  const told = choice.finish_reason ?? choice.finishReason ?? choice.finish_details;
-  const word = isObject(told) ? told.type : told;
+  const reported = choice.finish_reason ?? choice.finishReason ?? choice.finish_details;
+  const word = isObject(reported) ? reported.type : reported;
   // Some send an empty word, or "null" or "None", with every chunk.
   if (typeof word !== "string" || word === "" || word === "null" || word === "None") return null;
   // Gemini: "function_call_filter: MALFORMED_FUNCTION_CALL".

@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { Abilities } from "./abilities";
 import { fetchJson } from "./fetch-json";
 import type { CompatibleServer } from "./providers/compatible";
-import type { ListedModel } from "./providers/contract";
+import type { ListedModel } from "./providers/provider";
 
 /** A malformed field counts as missing. */
 export const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
@@ -126,10 +126,10 @@ const props = z.object({
 
 /** llama.cpp's startup settings, which may be below what the model was trained for. */
 async function propsOf(url: string, server: CompatibleServer, signal: AbortSignal): Promise<Abilities> {
-  const told = props.parse(await fetchJson(url, { headers: headersOf(server), signal }));
+  const reported = props.parse(await fetchJson(url, { headers: headersOf(server), signal }));
   return withoutUnknown({
-    contextTokens: told.default_generation_settings?.n_ctx,
-    vision: told.modalities?.vision,
+    contextTokens: reported.default_generation_settings?.n_ctx,
+    vision: reported.modalities?.vision,
   });
 }
 

@@ -3,7 +3,7 @@ import { withoutTrailingSlash } from "@ai-sdk/provider-utils";
 import { z } from "zod";
 import { fetchJson } from "./fetch-json";
 import { tokens, withoutUnknown } from "./list-compatible";
-import type { ListedModel } from "./providers/contract";
+import type { ListedModel } from "./providers/provider";
 
 type Access = { baseURL: string; apiKey: string | undefined };
 

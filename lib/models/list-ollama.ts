@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Abilities } from "./abilities";
 import { fetchJson } from "./fetch-json";
 import { tokens, withoutUnknown } from "./list-compatible";
-import type { ListedModel } from "./providers/contract";
+import type { ListedModel } from "./providers/provider";
 
 const tags = z.object({
   models: z.array(z.object({ name: z.string().min(1).max(200), digest: z.string().optional().catch(undefined) })),
@@ -61,10 +61,10 @@ async function knownOf(root: string, model: string, digest: string | undefined, 
   const before = key && known.get(key);
   if (before) return before;
   try {
-    const told = { shown: shown.parse(await fetchJson(`${root}/api/show`, { body: { model }, signal })) };
+    const result = { shown: shown.parse(await fetchJson(`${root}/api/show`, { body: { model }, signal })) };
     if (known.size >= 10 * maxModels) known.clear();
-    if (key) known.set(key, told);
-    return told;
+    if (key) known.set(key, result);
+    return result;
   } catch (error) {
     if (signal.aborted) throw error;
     return { shown: {} };
@@ -78,10 +78,10 @@ async function knownOf(root: string, model: string, digest: string | undefined, 
  */
 function abilitiesOf({ shown: { capabilities, parameters, model_info: info }, contextTokens }: Known): Abilities {
   const trained = tokens.parse(info?.[`${info?.["general.architecture"]}.context_length`]);
-  const asked = tokens.parse(parameters?.match(/^num_ctx\s+(\d+)/m)?.[1]);
-  const given = contextTokens ?? asked;
-  const context = Math.min(given ?? Number.POSITIVE_INFINITY, trained ?? Number.POSITIVE_INFINITY);
-  const isKnown = given !== undefined || context <= smallestContext;
+  const requested = tokens.parse(parameters?.match(/^num_ctx\s+(\d+)/m)?.[1]);
+  const reported = contextTokens ?? requested;
+  const context = Math.min(reported ?? Number.POSITIVE_INFINITY, trained ?? Number.POSITIVE_INFINITY);
+  const isKnown = reported !== undefined || context <= smallestContext;
   return withoutUnknown({
     tools: capabilities?.includes("tools"),
     vision: capabilities?.includes("vision"),

@@ -262,14 +262,14 @@ describe("a catalogue with a wildcard", () => {
       { id: "ollama:*", ready: false, reason: "The model server Ollama has not said yet which models it has." },
       { id: "local", ready: true },
     ]);
-    expect([catalogue.awaitsList, catalogue.knows()]).toEqual([true, false]);
+    expect([catalogue.awaitsList, catalogue.has()]).toEqual([true, false]);
     await catalogue.refresh(0);
     expect(catalogue.models.map(({ id, label, ready }) => [id, label, ready])).toEqual([
       ["ollama:qwen3:8b", "qwen3:8b (Ollama)", true],
       ["ollama:llama3.2", "llama3.2 (Ollama)", true],
       ["local", "Local extracts (no language model)", true],
     ]);
-    expect([catalogue.awaitsList, catalogue.knows(), catalogue.defaultId]).toEqual([false, true, "ollama:qwen3:8b"]);
+    expect([catalogue.awaitsList, catalogue.has(), catalogue.defaultId]).toEqual([false, true, "ollama:qwen3:8b"]);
     expect(catalogue.require("qwen3:8b").abilities.tools).toBe(true);
     // As requested by a page opened earlier.
     expect(catalogue.require("ollama:*").id).toBe("ollama:qwen3:8b");

@@ -82,11 +82,11 @@ async function* partsOf(
 ): AsyncGenerator<LanguageModelV4StreamPart> {
   yield { type: "stream-start", warnings: [] };
   yield { type: "text-start", id: "0" };
-  const begun = performance.now();
+  const started = performance.now();
   let sent = 0;
   for (const delta of text.match(/\S+\s*|\s+/g) ?? []) {
     // Measured from the start, so that timer delays do not add up.
-    const waitMs = begun + (sent * 1000) / wordsPerSecond - performance.now();
+    const waitMs = started + (sent * 1000) / wordsPerSecond - performance.now();
     if (waitMs > 0) await sleep(waitMs, undefined, { signal });
     signal?.throwIfAborted();
     yield { type: "text-delta", id: "0", delta };
@@ -120,13 +120,13 @@ function answer({ prompt, providerOptions }: LanguageModelV4CallOptions): Answer
   const { question, said, sources } = parseLocalOptions(
     providerOptions?.rivulet ?? { question: lastQuestion(prompt), sources: [] },
   );
-  const text = behind(said, extract(truncate(question, questionLength), sources) ?? noAnswer);
+  const text = remainderAfter(said, extract(truncate(question, questionLength), sources) ?? noAnswer);
   return { text, usage: usageOf([question, ...sources.map((source) => source.text)].join(" "), text) };
 }
 
-/** The rest of an answer after `said`; the whole as a new paragraph if `said` is something else. */
-function behind(said: string, text: string): string {
-  if (text.startsWith(said)) return text.slice(said.length);
+/** The rest of an answer after `partial`; the whole as a new paragraph if `partial` is something else. */
+function remainderAfter(partial: string, text: string): string {
+  if (text.startsWith(partial)) return text.slice(partial.length);
   return `\n\n${text}`;
 }
 
@@ -138,10 +138,10 @@ function lastQuestion(prompt: LanguageModelV4CallOptions["prompt"]): string {
 
 /** Counts words: there is no tokenizer, and nobody is billed. */
 function usageOf(input: string, output: string): LanguageModelV4Usage {
-  const [asked, said] = [countWords(input), countWords(output)];
+  const [inputTokens, outputTokens] = [countWords(input), countWords(output)];
   return {
-    inputTokens: { total: asked, noCache: asked, cacheRead: 0, cacheWrite: 0 },
-    outputTokens: { total: said, text: said, reasoning: 0 },
+    inputTokens: { total: inputTokens, noCache: inputTokens, cacheRead: 0, cacheWrite: 0 },
+    outputTokens: { total: outputTokens, text: outputTokens, reasoning: 0 },
   };
 }
 

@@ -3,7 +3,7 @@
 import { APICallError } from "ai";
 import { logger } from "@/lib/logger";
 import type { Abilities } from "./abilities";
-import type { ListedModel } from "./providers/contract";
+import type { ListedModel } from "./providers/provider";
 
 /** A list is small; a slower server is busy or gone. */
 const answerWithinMs = 10_000;
@@ -24,7 +24,7 @@ export class ModelList {
   #models: Map<string, Abilities> | null = null;
   #problem: string | null = null;
   #askedMs = Number.NEGATIVE_INFINITY;
-  #asking: Promise<void> | null = null;
+  #refreshing: Promise<void> | null = null;
 
   constructor(options: ListOptions) {
     this.#options = options;
@@ -46,13 +46,13 @@ export class ModelList {
    * Never rejects.
    */
   refresh(maxAgeMs: number): Promise<void> {
-    if (this.#asking) return this.#asking;
+    if (this.#refreshing) return this.#refreshing;
     if (performance.now() - this.#askedMs < maxAgeMs) return Promise.resolve();
     this.#askedMs = performance.now();
-    this.#asking = this.#ask().finally(() => {
-      this.#asking = null;
+    this.#refreshing = this.#ask().finally(() => {
+      this.#refreshing = null;
     });
-    return this.#asking;
+    return this.#refreshing;
   }
 
   async #ask(): Promise<void> {

@@ -4,27 +4,27 @@
 
 import type { ModelPhase, PhaseListener } from "@/lib/turn/model-status";
 
-type Patience = {
+type ProgressDelays = {
   /** Users notice a wait from about here on; a server with a loaded model answers sooner. */
   quietMs: number;
   /** After loading, the first text usually comes immediately: only a longer silence is thinking. */
   settleMs: number;
 };
 
-const patience: Patience = { quietMs: 3_000, settleMs: 1_000 };
+const defaultDelays: ProgressDelays = { quietMs: 3_000, settleMs: 1_000 };
 
 export class ModelProgress {
   readonly #listener: PhaseListener;
-  readonly #patience: Patience;
+  readonly #delays: ProgressDelays;
   #phase: ModelPhase = "answering";
   #sinceMs = 0;
   #loads = false;
-  #heard = false;
+  #responded = false;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(listener: PhaseListener, limits = patience) {
+  constructor(listener: PhaseListener, limits = defaultDelays) {
     this.#listener = listener;
-    this.#patience = limits;
+    this.#delays = limits;
   }
 
   /** A request is sent. `loads`: its server may have to load the model first. */
@@ -32,8 +32,8 @@ export class ModelProgress {
     this.#loads = loads || this.#phase === "loading";
     // A retry belongs to the same wait.
     if (this.#phase === "answering") this.#sinceMs = performance.now();
-    this.#heard = false;
-    this.#lookIn(this.#patience.quietMs);
+    this.#responded = false;
+    this.#checkAfter(this.#delays.quietMs);
   }
 
   /** The server reported that it is loading the model. */
@@ -43,11 +43,11 @@ export class ModelProgress {
 
   /** The server has started to respond, so the model is loaded. */
   responding(): void {
-    if (this.#heard) return;
-    this.#heard = true;
+    if (this.#responded) return;
+    this.#responded = true;
     if (this.#phase !== "loading") return;
     this.#sinceMs = performance.now();
-    this.#lookIn(this.#patience.settleMs);
+    this.#checkAfter(this.#delays.settleMs);
   }
 
   /** Visible reasoning has started. */
@@ -65,9 +65,9 @@ export class ModelProgress {
     clearTimeout(this.#timer);
   }
 
-  #lookIn(ms: number): void {
+  #checkAfter(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#enter(this.#loads && !this.#heard ? "loading" : "thinking"), ms);
+    this.#timer = setTimeout(() => this.#enter(this.#loads && !this.#responded ? "loading" : "thinking"), ms);
   }
 
   #enter(phase: ModelPhase): void {
@@ -81,17 +81,17 @@ export class ModelProgress {
 const key = Symbol.for("rivulet.model-progress");
 const shared = globalThis as { [key]?: WeakMap<AbortSignal, ModelProgress> };
 
-function listened(): WeakMap<AbortSignal, ModelProgress> {
+function progressBySignal(): WeakMap<AbortSignal, ModelProgress> {
   shared[key] ??= new WeakMap();
   return shared[key];
 }
 
 /** Subscribes to all calls made with this signal. */
-export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: Patience): void {
-  listened().set(signal, new ModelProgress(listener, limits));
+export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: ProgressDelays): void {
+  progressBySignal().set(signal, new ModelProgress(listener, limits));
 }
 
 /** Null without a listener. */
 export function progressOf(signal: AbortSignal | undefined): ModelProgress | null {
-  return (signal && listened().get(signal)) ?? null;
+  return (signal && progressBySignal().get(signal)) ?? null;
 }

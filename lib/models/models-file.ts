@@ -79,11 +79,11 @@ export function parseModelsFile(text: string, name: string, reserved: Iterable<s
 }
 
 function repeatedNames(servers: ServerEntry[], reserved: Iterable<string>): string[] {
-  const taken = new Set(reserved);
+  const used = new Set(reserved);
   return servers.flatMap(({ name }, index) => {
     const problem = `servers[${index}].name: ${JSON.stringify(name)} is taken by another provider or server`;
-    const isTaken = taken.has(name);
-    taken.add(name);
+    const isTaken = used.has(name);
+    used.add(name);
     return isTaken ? [problem] : [];
   });
 }

@@ -5,16 +5,16 @@ import { describe, expect, it } from "vitest";
 import { chunk, done, frame, hello, type Meaning, meaningOf, stop, usage } from "@/test/provider-answers";
 import { callAnswers } from "@/test/provider-call-answers";
 import { textAnswers } from "@/test/provider-text-answers";
-import { brokenOff } from "./answer-events";
+import { truncatedReason } from "./answer-events";
 import { ChatEvents } from "./chat-events";
-import { framesOf, Normaliser, type Said } from "./normaliser";
+import { framesOf, Normaliser, type OutputItem } from "./normaliser";
 import { ResponsesEvents } from "./responses-events";
 
 const answers = [...textAnswers, ...callAnswers];
 
 function read(pieces: Iterable<Uint8Array>): Meaning {
   const normaliser = new Normaliser(new ChatEvents("http://provider/v1/chat/completions"));
-  const said: Said[] = [];
+  const said: OutputItem[] = [];
   for (const piece of pieces) said.push(...normaliser.read(piece));
   said.push(...normaliser.finish(false));
   return meaningOf(framesOf(said), normaliser.failure);
@@ -40,7 +40,7 @@ describe("an answer with", () => {
       const { text, reasoning, calls, finish, failed } = right;
       // After the finish reason only usage is missing.
       const expected =
-        cut.finish === brokenOff
+        cut.finish === truncatedReason
           ? { failed: null, begins: [true, true] }
           : { failed, begins: [true, true], text, reasoning, calls, finish };
       const begins = [text.startsWith(cut.text), reasoning.startsWith(cut.reasoning)];
@@ -121,11 +121,11 @@ it("reads one JSON body in place of a stream", () => {
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
   const message = { role: "assistant", content: "Hello world." };
   const body = { choices: [{ index: 0, message, finish_reason: "stop" }], usage: { total_tokens: 3 } };
-  expect(framesOf(normaliser.readWhole(body) ?? [])).toMatch(
+  expect(framesOf(normaliser.readJson(body) ?? [])).toMatch(
     /"content":"Hello world."[\s\S]*"finish_reason":"stop"[\s\S]*"total_tokens":3/,
   );
-  expect(normaliser.whole).toBe(true);
-  expect(new Normaliser(new ChatEvents("x")).readWhole({ page: "<html>" })).toBeNull();
+  expect(normaliser.complete).toBe(true);
+  expect(new Normaliser(new ChatEvents("x")).readJson({ page: "<html>" })).toBeNull();
 });
 
 const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
@@ -313,10 +313,10 @@ describe("the Responses API, from an imitator that", () => {
 
   it("answers with one body", async () => {
     const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
-    const frames = framesOf(normaliser.readWhole({ output: [message, { ...call, arguments: milk }] }) ?? []);
+    const frames = framesOf(normaliser.readJson({ output: [message, { ...call, arguments: milk }] }) ?? []);
     expect(frames).toContain('"delta":"Hello world."');
     expect(frames).toContain('"call_id":"a"');
-    expect(normaliser.whole).toBe(true);
+    expect(normaliser.complete).toBe(true);
   });
 
   it("is known to think from its beginning to what it shows", () => {

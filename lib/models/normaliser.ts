@@ -5,17 +5,17 @@ import { type EventReader, type Item, type ProviderEvent, unreadable } from "./a
 import { EventLines } from "./event-lines";
 
 /** Output for the adapter. */
-export type Said = Extract<Item, { type: "delta" | "frame" }>;
+export type OutputItem = Extract<Item, { type: "delta" | "frame" }>;
 
-export function framesOf(said: Said[]): string {
-  return said.map((item) => (item.type === "frame" ? item.frame : item.frame(item.text))).join("");
+export function framesOf(items: OutputItem[]): string {
+  return items.map((item) => (item.type === "frame" ? item.frame : item.frame(item.text))).join("");
 }
 
 export class Normaliser {
   readonly #reader: EventReader;
   readonly #lines: EventLines;
-  #items: Said[] = [];
-  #whole = false;
+  #items: OutputItem[] = [];
+  #complete = false;
   #failure: Error | null = null;
 
   constructor(reader: EventReader) {
@@ -26,8 +26,8 @@ export class Normaliser {
   }
 
   /** The answer has ended: later input is not read. */
-  get whole(): boolean {
-    return this.#whole;
+  get complete(): boolean {
+    return this.#complete;
   }
 
   /** The failure the provider reported, to be thrown after the events so far. */
@@ -51,52 +51,52 @@ export class Normaliser {
   }
 
   /** The canonical items that these bytes complete. */
-  read(bytes: Uint8Array): Said[] {
-    if (this.#over) return [];
+  read(bytes: Uint8Array): OutputItem[] {
+    if (this.#ended) return [];
     this.#lines.read(bytes);
     if (this.#lines.overflows) this.#failure ??= unreadable();
-    return this.#given();
+    return this.#drain();
   }
 
   /** The remaining items when the connection ends or fails. */
-  finish(failed: boolean): Said[] {
-    if (!this.#over && !failed) this.#lines.end();
+  finish(failed: boolean): OutputItem[] {
+    if (!this.#ended && !failed) this.#lines.end();
     this.#take(() => this.#reader.finish(failed));
-    return this.#given();
+    return this.#drain();
   }
 
   /** The items of an answer that came as one JSON body; null if it is none. */
-  readWhole(body: unknown): Said[] | null {
-    const items = this.#reader.readWhole(body);
+  readJson(body: unknown): OutputItem[] | null {
+    const items = this.#reader.readJson(body);
     if (!items) return null;
     this.#take(() => items);
-    return this.#given();
+    return this.#drain();
   }
 
-  get #over(): boolean {
-    return this.#whole || this.#failure !== null;
+  get #ended(): boolean {
+    return this.#complete || this.#failure !== null;
   }
 
   #take(read: () => Item[]): void {
-    if (this.#over) return;
-    for (const item of attempted(read)) {
-      if (item.type === "end") this.#whole = true;
+    if (this.#ended) return;
+    for (const item of orFailure(read)) {
+      if (item.type === "end") this.#complete = true;
       else if (item.type === "failure") this.#failure = item.error;
       else this.#items.push(item);
-      if (this.#over) return;
+      if (this.#ended) return;
     }
   }
 
   /** Returns and clears the items, adjacent deltas joined. */
-  #given(): Said[] {
-    const given: Said[] = [];
+  #drain(): OutputItem[] {
+    const drained: OutputItem[] = [];
     for (const item of this.#items) {
-      const last = given.at(-1);
+      const last = drained.at(-1);
       if (item.type === "delta" && last?.type === "delta" && last.key === item.key) last.text += item.text;
-      else given.push(item.type === "delta" ? { ...item } : item);
+      else drained.push(item.type === "delta" ? { ...item } : item);
     }
     this.#items = [];
-    return given;
+    return drained;
   }
 }
 
@@ -110,7 +110,7 @@ function readCut(reader: EventReader, event: ProviderEvent): Item[] {
 }
 
 /** Unreadable input fails the answer, unless it has ended before. */
-function attempted(read: () => Item[]): Item[] {
+function orFailure(read: () => Item[]): Item[] {
   try {
     return read();
   } catch (error) {

@@ -1,7 +1,6 @@
 // Streams of providers read by their own package: events pass unchanged. Only the end of an answer
 // is recognised, so that a later connection fault does not spoil it. Pure.
 import {
-  brokenOff,
   type EventReader,
   type Item,
   isObject,
@@ -9,6 +8,7 @@ import {
   objectOf,
   type ProviderEvent,
   reportedFailure,
+  truncatedReason,
 } from "./answer-events";
 import { usageGraceMs } from "./chat-events";
 import { failureIn } from "./failure-shapes";
@@ -32,7 +32,7 @@ export class OtherEvents implements EventReader {
     return [];
   }
 
-  readWhole(): null {
+  readJson(): null {
     return null;
   }
 }
@@ -67,11 +67,11 @@ export class OwnChatEvents implements EventReader {
   finish(failed: boolean): Item[] {
     if (this.#settled) return [{ type: "end" }];
     if (failed) return [];
-    const broken = { choices: [{ index: 0, delta: {}, finish_reason: brokenOff }] };
+    const broken = { choices: [{ index: 0, delta: {}, finish_reason: truncatedReason }] };
     return [frameOf({ name: undefined, data: JSON.stringify(broken) })];
   }
 
-  readWhole(body: unknown): Item[] | null {
+  readJson(body: unknown): Item[] | null {
     if (!isObject(body)) return null;
     const failure = failureIn(body);
     return failure ? [{ type: "failure", error: reportedFailure(failure, this.#url) }] : null;

@@ -12,7 +12,7 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, streamText, wrapLanguageModel } from "ai";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { setHoldUntilCommit, type Waiting } from "@/lib/next-commit";
+import { type HeldText, setHoldUntilCommit } from "@/lib/next-commit";
 import { selfSigned } from "@/test/certificate";
 import { logged } from "@/test/logged";
 import { underLoad } from "@/test/under-load";
@@ -454,7 +454,7 @@ it("sends nothing but text", async () => {
 });
 
 it("leaves text that waits for a commit in the system, until its server can write no more", async () => {
-  const held: Waiting[] = [];
+  const held: HeldText[] = [];
   setHoldUntilCommit((waiting) => held.push(waiting) > 0);
   onTestFinished(() => setHoldUntilCommit(undefined));
   // More than the system's buffers hold on both sides, 4 and 6 MiB at most by default.

@@ -20,7 +20,7 @@ import { sniff } from "./sniff";
  * No read-ahead: unrequested data stays in the system's buffers. A socket option, passed through
  * the request.
  */
-const unread: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
+const unbuffered: RequestOptions & { highWaterMark: number } = { highWaterMark: 0 };
 
 /** Statuses without a body; `Response` accepts none for them. */
 const bodiless = [204, 205, 304];
@@ -29,7 +29,7 @@ const redirects = [307, 308];
 const lossyRedirects = [301, 302, 303];
 const maxRedirects = 3;
 /** For an answer in one body: larger than any model writes. */
-const maxWholeBytes = 32 * 1_048_576;
+const maxJsonBytes = 32 * 1_048_576;
 
 /** Event reader by path. */
 type Readers = [path: RegExp, open: (url: string) => EventReader][];
@@ -129,7 +129,7 @@ function sendOnce(
     const activity = activityOf(signal);
     const headers = { ...plainHeaders(given), "accept-encoding": "identity" };
     const open = url.protocol === "https:" ? requestHttps : requestHttp;
-    const request = open(url, { ...unread, ...options, method, headers });
+    const request = open(url, { ...unbuffered, ...options, method, headers });
     let answer: IncomingMessage | undefined;
     const abort = () => (answer ?? request).destroy(signal?.reason);
     const fail = (cause: unknown) => {
@@ -184,27 +184,27 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     const events = message.headers["content-type"]?.startsWith("text/event-stream");
     if (!events)
       return new Response(
-        rest(first, body, () => activity.bytes()),
+        remainingBody(first, body, () => activity.bytes()),
         init,
       );
     const normaliser = new Normaliser(new OtherEvents());
-    const said = normaliser.read(first);
-    return new Response(answerStream(body, { said, normaliser, onBytes: () => activity.bytes() }), init);
+    const items = normaliser.read(first);
+    return new Response(answerStream(body, { initialItems: items, normaliser, onBytes: () => activity.bytes() }), init);
   }
   const normaliser = new Normaliser(reader);
   init.headers = headersOf(message, "content-encoding", "content-type");
   init.headers.push(["content-type", "text/event-stream"]);
   if (kind === "events") {
-    const said = normaliser.read(first);
+    const items = normaliser.read(first);
     // Throw a refusal even with status 200: it can be repaired or retried.
-    if (said.length === 0 && isRefusal(normaliser.failure)) throw normaliser.failure;
+    if (items.length === 0 && isRefusal(normaliser.failure)) throw normaliser.failure;
     const onBytes = () => activity.bytes(normaliser.thinking);
-    return new Response(answerStream(body, { said, normaliser, onBytes }), init);
+    return new Response(answerStream(body, { initialItems: items, normaliser, onBytes }), init);
   }
-  const whole = kind === "json" ? await jsonOf(first, body, () => activity.bytes()) : null;
-  const said = whole === cutOff ? normaliser.finish(false) : whole && normaliser.readWhole(whole.value);
+  const json = kind === "json" ? await jsonOf(first, body, () => activity.bytes()) : null;
+  const items = json === cutOff ? normaliser.finish(false) : json && normaliser.readJson(json.value);
   if (normaliser.failure) throw normaliser.failure;
-  if (said) return new Response(framesOf(said), init);
+  if (items) return new Response(framesOf(items), init);
   logger.warn({ status, kind }, "the provider answered with something that is no answer");
   throw unreadable();
 }
@@ -226,7 +226,7 @@ function isRefusal(failure: Error | null): boolean {
   return APICallError.isInstance(failure) && refusals.includes(failure.statusCode ?? 0);
 }
 
-function rest(first: Buffer, body: Readable, onBytes: () => void): ReadableStream<Uint8Array> {
+function remainingBody(first: Buffer, body: Readable, onBytes: () => void): ReadableStream<Uint8Array> {
   const after = Readable.toWeb(body) as ReadableStream<Uint8Array>;
   return after.pipeThrough(
     new TransformStream({
@@ -252,7 +252,7 @@ async function jsonOf(
   for await (const piece of body) {
     onBytes();
     length += piece.length;
-    if (length > maxWholeBytes) return null;
+    if (length > maxJsonBytes) return null;
     pieces.push(piece);
   }
   const text = new TextDecoder().decode(Buffer.concat(pieces)).trimEnd();

@@ -133,8 +133,8 @@ function refusalIn({ status = 500, names, message, param }: ProviderReport): Ref
   const named = refusals.find((row) => row.statuses?.includes(status) || row.names.test(names));
   if (named) return named.refusal;
   const capped = capRefused.test(message);
-  const told = capped ? undefined : refusals.find(({ words }) => words.test(message));
-  if (told) return told.refusal;
+  const reported = capped ? undefined : refusals.find(({ words }) => words.test(message));
+  if (reported) return reported.refusal;
   if (!aboutRequest.includes(status)) return null;
   if (param === "model") return "unknownModel";
   const refused = capped || (param !== undefined && status !== 500);

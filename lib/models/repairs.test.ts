@@ -4,7 +4,7 @@ import { z } from "zod";
 import { parseEnv } from "@/lib/env";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
 import { buildCatalogue, type ReadyModel } from "./catalogue";
-import { repairing } from "./repairs";
+import { repairRequests } from "./repairs";
 
 let provider: Provider;
 beforeAll(async () => {
@@ -310,7 +310,7 @@ it("several refusals of one call are repaired one after the other", async () => 
 it("a remembered refusal is forgotten after some minutes", async () => {
   let nowMs = 0;
   const offered: number[] = [];
-  const middleware = repairing({ provider: "x", defaultCap: 1, nowMs: () => nowMs });
+  const middleware = repairRequests({ provider: "x", defaultCap: 1, nowMs: () => nowMs });
   const params = {
     prompt: [],
     tools: [

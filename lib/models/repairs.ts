@@ -99,7 +99,7 @@ export type RepairOptions = {
  * One per model, as it remembers what that model's server refuses. Each repair is tried at most
  * once per call.
  */
-export function repairing({
+export function repairRequests({
   provider,
   defaultCap,
   nowMs = () => performance.now(),

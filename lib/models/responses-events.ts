@@ -73,7 +73,7 @@ export class ResponsesEvents implements EventReader {
     return [];
   }
 
-  readWhole(body: unknown): Item[] | null {
+  readJson(body: unknown): Item[] | null {
     if (!isObject(body)) return null;
     const failure = failureIn(body);
     if (failure) return [this.#failure(failure)];
@@ -208,16 +208,16 @@ export class ResponsesEvents implements EventReader {
   }
 
   #done(event: JsonObject): Item[] {
-    const told = isObject(event.item) ? event.item : {};
-    const at = { output_index: event.output_index, item_id: told.id ?? event.item_id };
+    const reported = isObject(event.item) ? event.item : {};
+    const at = { output_index: event.output_index, item_id: reported.id ?? event.item_id };
     let item = this.#itemOf(at);
     const items: Item[] = [];
     if (!item || item.done) {
-      items.push(...this.#added({ output_index: numberOf(event.output_index), item: told }));
+      items.push(...this.#added({ output_index: numberOf(event.output_index), item: reported }));
       item = this.#last as OutputItem;
     }
-    if (Array.isArray(told.content))
-      for (const [index, part] of told.content.filter(isObject).entries()) {
+    if (Array.isArray(reported.content))
+      for (const [index, part] of reported.content.filter(isObject).entries()) {
         const where = { output_index: item.place, content_index: index };
         if (item.type === "message") items.push(...this.#remainder(where, part.text));
         else if (item.type === "reasoning" && item.shown.size === 0)
@@ -227,13 +227,13 @@ export class ResponsesEvents implements EventReader {
     this.#thinking = false;
     return [
       ...items,
-      frameItem({ type: "response.output_item.done", output_index: item.place, item: doneItem(told, item) }),
+      frameItem({ type: "response.output_item.done", output_index: item.place, item: doneItem(reported, item) }),
     ];
   }
 
   /** The end of the answer: items only the final event contains, unclosed calls, and usage. */
-  #completed(told: unknown, type: string): Item[] {
-    const response = isObject(told) ? told : {};
+  #completed(reported: unknown, type: string): Item[] {
+    const response = isObject(reported) ? reported : {};
     const items = this.#begun();
     const output = Array.isArray(response.output) ? response.output.filter(isObject) : [];
     if (!this.#shown)

@@ -13,11 +13,11 @@ export function plainItem({ phase, encrypted_content: sealed, ...item }: JsonObj
 type Known = { id: string; type: string; call: { id: string; name: string; input: string } };
 
 /** A finished item, completed with what was already known. */
-export function doneItem(told: JsonObject, { id, type, call }: Known): JsonObject {
-  if (type !== "function_call") return { ...plainItem(told), id, type };
-  const { arguments: input } = told;
+export function doneItem(reported: JsonObject, { id, type, call }: Known): JsonObject {
+  if (type !== "function_call") return { ...plainItem(reported), id, type };
+  const { arguments: input } = reported;
   const text = typeof input === "string" ? input : input === undefined || input === null ? "" : JSON.stringify(input);
-  const name = call.name || String(told.name ?? "");
+  const name = call.name || String(reported.name ?? "");
   return { id, type, call_id: call.id, name, arguments: text || call.input, status: "completed" };
 }
 

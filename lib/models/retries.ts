@@ -4,7 +4,7 @@
 import type { LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { delay, retryWithExponentialBackoff } from "@ai-sdk/provider-utils";
 import { APICallError, type LanguageModelMiddleware, RetryError } from "ai";
-import { maxKeptBytes } from "./answer-events";
+import { maxReportedBytes } from "./answer-events";
 import { progressOf } from "./model-progress";
 import { refusalOf } from "./refusals";
 
@@ -66,7 +66,7 @@ const failedWords = /\bfail|\berror (?:while )?loading|out of memory|could not|c
 /** Many servers answer 503 until the model is in memory. */
 function isLoading(error: unknown): boolean {
   if (!APICallError.isInstance(error) || error.statusCode !== 503) return false;
-  const words = `${error.message} ${(error.responseBody ?? "").slice(0, maxKeptBytes)}`;
+  const words = `${error.message} ${(error.responseBody ?? "").slice(0, maxReportedBytes)}`;
   return loadingWords.test(words) && !failedWords.test(words);
 }
 

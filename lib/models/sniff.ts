@@ -55,14 +55,14 @@ export async function sniff(message: IncomingMessage, onBytes: () => void): Prom
 }
 
 async function sniffed(start: Buffer, body: Readable, onBytes: () => void): Promise<Sniffed> {
-  const begun = isBlank(start)
+  const started = isBlank(start)
     ? Buffer.concat([start, await firstOf(body, onBytes, (bytes) => !isBlank(bytes))])
     : start;
-  const kind = kindOf(begun);
-  if (kind !== "json" || begun.length === 0) return { kind, first: begun, body };
+  const kind = kindOf(started);
+  if (kind !== "json" || started.length === 0) return { kind, first: started, body };
   // One chunk per line is a stream too.
-  const hasLine = (bytes: Buffer) => begun.includes("\n") || bytes.includes("\n") || bytes.length > maxLineBytes;
-  const first = Buffer.concat([begun, await firstOf(body, onBytes, hasLine)]);
+  const hasLine = (bytes: Buffer) => started.includes("\n") || bytes.includes("\n") || bytes.length > maxLineBytes;
+  const first = Buffer.concat([started, await firstOf(body, onBytes, hasLine)]);
   return { kind: beginsWithChunk(first) ? "events" : "json", first, body };
 }
 

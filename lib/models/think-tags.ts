@@ -21,7 +21,7 @@ const tags = new Map([
 /** A text that starts like this has no reasoning: the prompt template opened and closed it. */
 const emptyReasoning = ["</think>", "<|channel|>final<|message|>"];
 const beginnings = [...tags.keys(), ...emptyReasoning];
-const longestBeginning = Math.max(...beginnings.map(({ length }) => length));
+const maxBeginningLength = Math.max(...beginnings.map(({ length }) => length));
 /** White space alone decides nothing; more than this is an odd answer, not a preamble. */
 const maxPreamble = 100;
 
@@ -41,15 +41,15 @@ export class ThinkTags {
     this.#held += text;
     const pieces: Piece[] = [];
     if (this.#state === "before") {
-      const begun = this.#held.trimStart();
-      const beginning = beginnings.find((tag) => begun.startsWith(tag));
+      const started = this.#held.trimStart();
+      const beginning = beginnings.find((tag) => started.startsWith(tag));
       if (beginning === undefined) {
-        const undecided = begun.length < longestBeginning && beginnings.some((tag) => tag.startsWith(begun));
+        const undecided = started.length < maxBeginningLength && beginnings.some((tag) => tag.startsWith(started));
         return undecided && this.#held.length < maxPreamble ? [] : this.#giveText();
       }
       this.#closeTag = tags.get(beginning) ?? "";
       this.#state = this.#closeTag ? "inside" : "after";
-      this.#held = begun.slice(beginning.length).trimStart();
+      this.#held = started.slice(beginning.length).trimStart();
     }
     if (this.#state === "inside") {
       const end = this.#held.indexOf(this.#closeTag);

@@ -3,7 +3,7 @@
 // signs of life (docs/protocol.md §7).
 import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
-import { completed } from "./endings";
+import { restoreDroppedFields } from "./dropped-fields";
 import { type ModelProgress, progressOf } from "./model-progress";
 import { watchActivity } from "./silence";
 
@@ -131,7 +131,7 @@ function guard(
             silence.progress?.answering();
           }
           // Here, since separate middleware would be one more stream for every text.
-          for (const part of completed(value)) controller.enqueue(part);
+          for (const part of restoreDroppedFields(value)) controller.enqueue(part);
         } catch (error) {
           if (caller?.aborted) {
             end();
@@ -170,7 +170,7 @@ type Silence = {
   expired: Promise<never>;
   /** Waiting for the provider again. */
   resume(): void;
-  /** The consumer is working; `begun`: content has arrived. */
+  /** The consumer is working; `started`: content has arrived. */
   pause(begun: boolean): void;
   end(): void;
 };
@@ -192,7 +192,7 @@ function watch(
   progress?.begin(loads);
   const tickMs = Math.min(firstChunkMs, chunkMs);
   let limitMs = firstChunkMs;
-  let begun = false;
+  let started = false;
   let paused = false;
   let deadline = performance.now() + limitMs;
   let timer = setTimeout(check, tickMs);
@@ -243,7 +243,7 @@ function watch(
       progress?.responding();
     },
     bytes(thinking = false) {
-      begun = true;
+      started = true;
       limitMs = thinking ? firstChunkMs : chunkMs;
       wait();
     },
@@ -257,11 +257,11 @@ function watch(
       paused = false;
     },
     pause(content) {
-      if (content && !begun) {
-        begun = true;
+      if (content && !started) {
+        started = true;
         limitMs = chunkMs;
       }
-      paused = begun;
+      paused = started;
     },
     end,
   };

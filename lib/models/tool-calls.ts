@@ -37,9 +37,9 @@ export class ToolCalls {
   read(delta: JsonObject): JsonObject[] {
     const pieces: JsonObject[] = [];
     /** Calls started in this delta: a second name at the same index is another call. */
-    const begun = new Set<Call>();
-    for (const each of callsOf(delta)) {
-      const piece = this.#piece(each, begun);
+    const startedHere = new Set<Call>();
+    for (const call of callsOf(delta)) {
+      const piece = this.#piece(call, startedHere);
       if (piece) pieces.push(piece);
     }
     return pieces;
@@ -54,12 +54,12 @@ export class ToolCalls {
     });
   }
 
-  #piece(given: JsonObject, begun: Set<Call>): JsonObject | null {
-    const piece = pieceOf(given);
-    const call = this.#find(piece, begun) ?? this.#begin(piece);
+  #piece(delta: JsonObject, startedHere: Set<Call>): JsonObject | null {
+    const piece = pieceOf(delta);
+    const call = this.#find(piece, startedHere) ?? this.#begin(piece);
     this.#last = call;
-    if (piece.name !== null) begun.add(call);
-    if (isObject(given.extra_content)) call.extra ??= given.extra_content;
+    if (piece.name !== null) startedHere.add(call);
+    if (isObject(delta.extra_content)) call.extra ??= delta.extra_content;
     const text = call.input.add(piece.text);
     if (call.name !== null) return text === "" ? null : { index: call.index, function: { arguments: text } };
     call.waiting += text;
@@ -78,7 +78,7 @@ export class ToolCalls {
   }
 
   /** The call this piece belongs to; undefined for a new one. */
-  #find(piece: Piece, begun: Set<Call>): Call | undefined {
+  #find(piece: Piece, startedHere: Set<Call>): Call | undefined {
     const { id, place, name } = piece;
     let call = id === null ? undefined : this.#byId.get(id);
     // Several calls share one id.
@@ -86,7 +86,7 @@ export class ToolCalls {
       call = this.#byPlace.get(place);
     else if (!call && place !== undefined) call = this.#byPlace.get(place);
     if (!call && place === undefined && (id === null || name === null)) call = this.#last;
-    return call && isAnother(call, piece, begun) ? undefined : call;
+    return call && isAnother(call, piece, startedHere) ? undefined : call;
   }
 
   #begin({ id, place }: Piece): Call {
@@ -101,9 +101,9 @@ export class ToolCalls {
 }
 
 /** Only a name starts another call at a known index. */
-function isAnother(call: Call, { id, name, text }: Piece, begun: Set<Call>): boolean {
+function isAnother(call: Call, { id, name, text }: Piece, startedHere: Set<Call>): boolean {
   if (name === null || call.name === null) return false;
-  if (begun.has(call)) return true;
+  if (startedHere.has(call)) return true;
   const opens = text.trimStart().startsWith("{");
   // Some servers invent a new id for each piece.
   if (id !== null && call.id !== null && id !== call.id) return opens || call.input.empty || call.input.complete;
@@ -112,12 +112,12 @@ function isAnother(call: Call, { id, name, text }: Piece, begun: Set<Call>): boo
 }
 
 function pieceOf(call: JsonObject): Piece {
-  const told = isObject(call.function) ? call.function : call;
-  const input = told.arguments ?? told.input ?? told.parameters;
+  const delta = isObject(call.function) ? call.function : call;
+  const input = delta.arguments ?? delta.input ?? delta.parameters;
   return {
     id: call.id === undefined || call.id === null || call.id === "" ? null : String(call.id),
     place: numberOf(call.index),
-    name: typeof told.name === "string" && told.name.trim() !== "" ? told.name : null,
+    name: typeof delta.name === "string" && delta.name.trim() !== "" ? delta.name : null,
     text: typeof input === "string" ? input : input === undefined || input === null ? "" : JSON.stringify(input),
   };
 }

@@ -181,8 +181,8 @@ function fencesOf({ text, fence: begins }: Section): (position: number) => strin
   }
   let next = 0;
   let current = begins;
-  return (asked) => {
-    for (let change = changes[next]; change && change.position < asked; change = changes[++next])
+  return (requested) => {
+    for (let change = changes[next]; change && change.position < requested; change = changes[++next])
       current = change.fence;
     return current;
   };

@@ -7,24 +7,24 @@ import { visibleLine } from "@/lib/turn/foreign-text";
 import { contentWords } from "@/lib/words";
 
 /** Six passages of about 1,000 characters: enough to answer, and still checkable by a reader. */
-const mostSources = 6;
+const maxSources = 6;
 /** Near-duplicates are removed later, so fetch more than are shown. */
-const fetched = 4 * mostSources;
+const fetched = 4 * maxSources;
 /** Just above one rare word of three: less is a shared word, not an answer. */
-const leastShare = 0.34;
+const minShare = 0.34;
 /** A passage this much weaker than the best adds noise to the prompt. */
-const leastOfBest = 0.4;
+const minShareOfBest = 0.4;
 /**
  * Passages sharing this much of the smaller one's words are duplicates (overlap, or a file uploaded
  * twice).
  */
-const sameness = 0.8;
+const duplicateThreshold = 0.8;
 /**
  * Characters and lexemes of a question that are used; a longer one is pasted text and clear enough
  * by then.
  */
 const questionLength = 2000;
-const mostLexemes = 32;
+const maxLexemes = 32;
 
 /** Lexemes of how people ask, which say nothing about the subject. */
 const askingLexemes = new Set(
@@ -50,13 +50,13 @@ export async function search(userId: string, query: string, { documentIds, limit
   const ids = documentIds?.filter((id) => validate(id));
   if (ids?.length === 0) return [];
   const lexemes = await lexemesOf(query.slice(0, questionLength).toWellFormed().replaceAll("\0", " "));
-  const asked = lexemes.filter((lexeme) => !askingLexemes.has(lexeme)).slice(0, mostLexemes);
-  if (asked.length === 0) return [];
+  const searched = lexemes.filter((lexeme) => !askingLexemes.has(lexeme)).slice(0, maxLexemes);
+  if (searched.length === 0) return [];
 
-  const hits = await searchPassages(userId, { lexemes: asked, documentIds: ids, leastShare, limit: fetched });
-  const strong = hits.filter(({ score }) => score >= leastOfBest * (hits[0]?.score ?? 0));
+  const hits = await searchPassages(userId, { lexemes: searched, documentIds: ids, minShare, limit: fetched });
+  const strong = hits.filter(({ score }) => score >= minShareOfBest * (hits[0]?.score ?? 0));
   return distinct(strong)
-    .slice(0, Math.min(limit ?? mostSources, mostSources))
+    .slice(0, Math.min(limit ?? maxSources, maxSources))
     .map((hit, index) => sourceOf(hit, index + 1));
 }
 
@@ -70,7 +70,7 @@ function distinct(hits: PassageHit[]): PassageHit[] {
   const kept: { hit: PassageHit; words: Set<string> }[] = [];
   for (const hit of hits) {
     const words = new Set(contentWords(hit.text));
-    if (!kept.some((other) => overlap(other.words, words) >= sameness)) kept.push({ hit, words });
+    if (!kept.some((other) => overlap(other.words, words) >= duplicateThreshold)) kept.push({ hit, words });
   }
   return kept.map(({ hit }) => hit);
 }

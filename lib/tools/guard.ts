@@ -2,7 +2,7 @@
 // leave the server. Knows nothing of what a tool does.
 import type { Tool, ToolExecutionOptions } from "ai";
 import { unlessAborted } from "@/lib/unless-aborted";
-import { ToolFailure } from "./contract";
+import { ToolFailure } from "./tool-family";
 
 /**
  * Longer than any tool should wait, and shorter than a user's patience with a line that says
@@ -21,15 +21,15 @@ type Execute = (input: unknown, options: ToolExecutionOptions<unknown>) => Promi
  * although work already started may still take effect. `report` receives each failure that is not
  * the model's own.
  */
-export function guarded(tool: Tool, report: (error: unknown) => void, timeoutMs = patienceMs): Tool {
+export function guardTool(tool: Tool, report: (error: unknown) => void, timeoutMs = patienceMs): Tool {
   const execute = tool.execute as Execute;
-  const begun = new Map<string, Promise<unknown>>();
+  const started = new Map<string, Promise<unknown>>();
   const once: Execute = (input, options) => {
     // Keyed within one step, identified by the prompt's length: some providers restart their call
     // ids in each.
     const call = JSON.stringify([options.messages.length, options.toolCallId, input]);
-    const result = begun.get(call) ?? execute(input, options);
-    begun.set(call, result);
+    const result = started.get(call) ?? execute(input, options);
+    started.set(call, result);
     return result;
   };
   return {

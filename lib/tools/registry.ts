@@ -1,8 +1,8 @@
 // All tools offered to the model. A new family is one line here (docs/protocol.md §8).
 import type { ToolSet } from "ai";
-import type { ToolFamily } from "./contract";
-import { guarded } from "./guard";
+import { guardTool } from "./guard";
 import { tasks } from "./tasks";
+import type { ToolFamily } from "./tool-family";
 
 const families: ToolFamily[] = [tasks];
 
@@ -12,5 +12,5 @@ const families: ToolFamily[] = [tasks];
  */
 export function toolsFor(userId: string, report: (error: unknown) => void): ToolSet {
   const tools: ToolSet = Object.assign({}, ...families.map((family) => family(userId)));
-  return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, guarded(tool, report)]));
+  return Object.fromEntries(Object.entries(tools).map(([name, tool]) => [name, guardTool(tool, report)]));
 }

@@ -3,7 +3,7 @@
 import { tool, zodSchema } from "ai";
 import { z } from "zod";
 import { deleteTask, insertTask, listTasks, type TaskRow, updateTask } from "@/db/tasks";
-import { destructive, ToolFailure, type ToolFamily } from "./contract";
+import { destructive, ToolFailure, type ToolFamily } from "./tool-family";
 
 /** In characters: one line of a list, and an argument a model can repeat without error. */
 const maxTitleLength = 200;

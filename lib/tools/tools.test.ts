@@ -6,9 +6,9 @@ import { describe, expect, it } from "vitest";
 import { database } from "@/db/client";
 import { users } from "@/db/schema";
 import { testDatabase } from "@/test/database";
-import { ToolFailure } from "./contract";
-import { guarded } from "./guard";
+import { guardTool } from "./guard";
 import { toolsFor } from "./registry";
+import { ToolFailure } from "./tool-family";
 
 const databaseUrl = testDatabase();
 
@@ -267,7 +267,7 @@ describe("every tool", () => {
 
   it("I22: what a tool throws by itself stays inside", async () => {
     const reported: unknown[] = [];
-    const broken = guarded(
+    const broken = guardTool(
       { inputSchema: {}, execute: async () => Promise.reject(new Error("postgres://secret")) } as never,
       (error) => reported.push(error),
     );
@@ -281,7 +281,7 @@ describe("every tool", () => {
     const reported: unknown[] = [];
     const endless = { inputSchema: {}, execute: () => new Promise<never>(() => {}) } as never;
     const options = { toolCallId: "1", messages: [], context: {} };
-    const call = guarded(endless, (error) => reported.push(error), 20).execute?.({}, options);
+    const call = guardTool(endless, (error) => reported.push(error), 20).execute?.({}, options);
     await expect(Promise.resolve(call)).rejects.toThrow(ToolFailure);
     expect(reported).toMatchObject([{ name: "TimeoutError" }]);
   });

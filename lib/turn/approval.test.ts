@@ -6,12 +6,12 @@ import { buildCatalogue } from "@/lib/models/catalogue";
 import { unlimitedContext } from "@/lib/models/context";
 import { classifyFailure } from "@/lib/models/failure";
 import { type Provider, type Script, startProvider } from "@/test/provider";
-import { cannotAsk, declined } from "./approval";
-import { askedChunks, opening } from "./begun";
+import { cannotAskText, declinedText } from "./approval";
 import { requireStockChunk } from "./chunk-schema";
 import type { ChatMessage, Source, TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
 import { foldChunks, textOf, unfoldMessage } from "./fold";
+import { opening, pendingAnswerChunks } from "./log-prefix";
 import { type Halt, runTurn } from "./run";
 
 let provider: Provider;
@@ -75,7 +75,7 @@ async function run(key: string, setup: Setup = {}) {
     {
       ...{ turnId, chatId: "chat-0001", messageId: `answer-${turnId}`, userMessageId: "question" },
       ...{ modelId: "scripted", createdAt: "2026-01-02T03:04:05.678Z", searchMode: "all" as const },
-      ...{ model: modelOver(api), tools, history: [...history, question], question: key, canAsk, begun },
+      ...{ model: modelOver(api), tools, history: [...history, question], question: key, canAsk, logPrefix: begun },
     },
     {
       ...unlimitedContext,
@@ -110,10 +110,10 @@ function decidedLog({ message }: Asked, ...approved: boolean[]): TurnChunk[] {
   const identity = { turnId: id, chatId: "chat-0001", messageId: `answer-${id}`, userMessageId: "question" };
   return [
     ...opening({ ...identity, modelId: "scripted", createdAt: "2026-01-02T03:04:05.678Z", continues: message.id }),
-    ...askedChunks(message.parts),
+    ...pendingAnswerChunks(message.parts),
     ...approved.map((each, index): TurnChunk => {
       const approvalId = `${turnIds[0]}.${index + 1}`;
-      return { type: "tool-approval-response", approvalId, approved: each, ...(!each && { reason: declined }) };
+      return { type: "tool-approval-response", approvalId, approved: each, ...(!each && { reason: declinedText }) };
     }),
   ];
 }
@@ -150,7 +150,7 @@ describe.each(apis)("over the %s API", (api) => {
     const asked = await run(key, { api });
     const done = await run(key, { api, begun: decidedLog(asked, false) });
     expect([done.states, deleted, done.text]).toEqual([["output-denied"], [], "Then it stays."]);
-    expect(JSON.stringify((await provider.request(key, 2)).body)).toContain(declined);
+    expect(JSON.stringify((await provider.request(key, 2)).body)).toContain(declinedText);
   });
 
   it("is refused with a sentence for the model where the client cannot ask", async () => {
@@ -158,8 +158,8 @@ describe.each(apis)("over the %s API", (api) => {
     provider.on(key, [call("remove", { name: "Buy milk" }), calls], says("Please use the page."));
     const refused = await run(key, { api, canAsk: false });
     expect([refused.states, deleted, refused.text]).toEqual([["output-error"], [], "Please use the page."]);
-    expect(refused.parts[0]).toMatchObject({ errorText: cannotAsk });
-    expect(JSON.stringify((await provider.request(key, 2)).body)).toContain(cannotAsk);
+    expect(refused.parts[0]).toMatchObject({ errorText: cannotAskText });
+    expect(JSON.stringify((await provider.request(key, 2)).body)).toContain(cannotAskText);
   });
 });
 

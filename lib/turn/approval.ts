@@ -4,16 +4,16 @@
 // caller supplies the tools.
 import { asSchema, type DynamicToolUIPart, getToolName, isToolUIPart, type ToolSet, type ToolUIPart } from "ai";
 import type { ChatMessage, TurnChunk } from "./chunks";
-import type { ModelPart, ToolCall } from "./said";
-import { invalidInput, noSuchTool, resultOf, type TurnTool, toolFailureText } from "./tool-result";
+import type { ModelPart, ToolCall } from "./step-transcript";
+import { invalidInput, noSuchTool, runTool, type TurnTool, toolFailureText } from "./tool-result";
 
 /** Tool error sent to the model when the client cannot ask; it closes the call. */
-export const cannotAsk =
+export const cannotAskText =
   "This call was not carried out, and nothing was changed. It cannot be undone, and text that others wrote is in this " +
   "conversation, so the user must consent to it, and this client cannot ask. Tell the user to ask for it on the chat page.";
 
 /** Sent to the model and shown in the tool card. */
-export const declined = "The user declined this call. Nothing was changed.";
+export const declinedText = "The user declined this call. Nothing was changed.";
 
 /** Decides whether a turn's calls need consent and builds the requests. */
 export class Consent {
@@ -30,17 +30,17 @@ export class Consent {
   }
 
   /** Call after each tool result: foreign output may now steer the model. */
-  answered(tool: TurnTool | undefined): void {
+  recordResult(tool: TurnTool | undefined): void {
     if (tool?.foreign) this.#untrusted = true;
   }
 
   /**
    * Returns the approval request, or the error that refuses the call; null when the call may run.
    */
-  async demand(call: ToolCall, tool: TurnTool | undefined): Promise<TurnChunk | ModelPart | null> {
+  async review(call: ToolCall, tool: TurnTool | undefined): Promise<TurnChunk | ModelPart | null> {
     if (!tool?.execute || !tool.destructive || !this.#untrusted) return null;
     const { toolCallId, toolName, input } = call;
-    if (!this.#canAsk) return { type: "tool-error", toolCallId, toolName, input, dynamic: true, error: cannotAsk };
+    if (!this.#canAsk) return { type: "tool-error", toolCallId, toolName, input, dynamic: true, error: cannotAskText };
     this.#requests += 1;
     const reason = await tool.describe?.(input).catch(() => null);
     return {
@@ -74,7 +74,7 @@ export function openRequests(parts: ChatMessage["parts"]): { approvalId: string;
  * True if the messages hold text that neither the user nor this server wrote: passages and results
  * of foreign tools.
  */
-export function holdsUntrusted(messages: Pick<ChatMessage, "parts">[], tools: ToolSet = {}): boolean {
+export function hasUntrustedText(messages: Pick<ChatMessage, "parts">[], tools: ToolSet = {}): boolean {
   return messages.some(({ parts }) =>
     parts.some((part) => {
       if (part.type === "source-document") return true;
@@ -86,7 +86,7 @@ export function holdsUntrusted(messages: Pick<ChatMessage, "parts">[], tools: To
 }
 
 /** Executes approved calls and closes declined ones, in the model's order. */
-export async function* settle(
+export async function* resolveApprovals(
   parts: ChatMessage["parts"],
   tools: ToolSet = {},
   signal: AbortSignal,
@@ -94,14 +94,14 @@ export async function* settle(
   for (const part of toolParts(parts)) {
     if (part.state !== "approval-responded") continue;
     const { toolCallId } = part;
-    if (part.approval.approved) yield { toolCallId, ...(await outcomeOf(part, tools, signal)) };
+    if (part.approval.approved) yield { toolCallId, ...(await executeApproved(part, tools, signal)) };
     else yield { type: "tool-output-denied", toolCallId };
   }
 }
 
 type Outcome = { type: "tool-output-available"; output: unknown } | { type: "tool-output-error"; errorText: string };
 
-async function outcomeOf(part: ToolPart, tools: ToolSet, signal: AbortSignal): Promise<Outcome> {
+async function executeApproved(part: ToolPart, tools: ToolSet, signal: AbortSignal): Promise<Outcome> {
   const toolName = getToolName(part);
   const tool = tools[toolName];
   if (!tool) return { type: "tool-output-error", errorText: noSuchTool };
@@ -109,7 +109,7 @@ async function outcomeOf(part: ToolPart, tools: ToolSet, signal: AbortSignal): P
   const input = await asSchema(tool.inputSchema).validate?.(part.input);
   if (input && !input.success) return { type: "tool-output-error", errorText: invalidInput };
   const call = { toolCallId: part.toolCallId, toolName, input: input ? input.value : part.input };
-  const result = await resultOf(call, tool, [], signal);
+  const result = await runTool(call, tool, [], signal);
   if (result?.type === "tool-result") return { type: "tool-output-available", output: result.output };
   const error = result?.type === "tool-error" ? result.error : noSuchTool;
   return { type: "tool-output-error", errorText: toolFailureText(error) };

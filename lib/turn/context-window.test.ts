@@ -56,7 +56,7 @@ function windowOf(conversation: Partial<Conversation>, ports: ContextPorts): Con
   const defaults = {
     history: [],
     historyIsCut: false,
-    begun: [],
+    partialAnswer: [],
     sources: [],
     fenceCode: "5e1f0c",
     modelId: "m",

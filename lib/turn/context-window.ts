@@ -3,9 +3,9 @@
 // newest exchanges as fit, each whole. Pure: tokens are counted through a port.
 import type { ModelMessage, ToolSet } from "ai";
 import type { ChatMessage, Memory, Source } from "./chunks";
-import { quotePassages } from "./passages";
 import { instructionsFor, modelMessages } from "./prompt";
-import { shortenResults, sizeOf, toolsText } from "./prompt-size";
+import { sizeOf, toolsText, truncateToolResults } from "./prompt-size";
+import { quotePassages } from "./quote-passages";
 import type { FittedCall, Prompt } from "./steps";
 import { bytesPerToken } from "./usage";
 
@@ -36,7 +36,7 @@ export type Conversation = {
   /** The chat has older messages than `history`. */
   historyIsCut: boolean;
   /** Parts this answer already has. */
-  begun: ChatMessage["parts"];
+  partialAnswer: ChatMessage["parts"];
   sources: Source[];
   fenceCode: string;
   /** Catalogue id. */
@@ -61,9 +61,9 @@ const outputShare = 1 / 4;
  */
 const groupSizes = [8, 4, 2];
 
-type Sized = { messages: ModelMessage[]; tokens: number };
-type Past = Sized & { from: number; shortened: number };
-type Cut = Past & { passages: number };
+type SizedMessages = { messages: ModelMessage[]; tokens: number };
+type FittedHistory = SizedMessages & { from: number; shortened: number };
+type FittedPrompt = FittedHistory & { passages: number };
 
 export class ContextWindow implements Prompt {
   /** What the last call left out; null if nothing. */
@@ -71,10 +71,10 @@ export class ContextWindow implements Prompt {
   readonly #conversation: Conversation;
   readonly #ports: ContextPorts;
   /** Exchanges (a question and its answer), oldest first. */
-  readonly #past: ChatMessage[][];
-  readonly #present: ChatMessage[];
-  readonly #exchanges = new Map<string, Sized & { shortened: number }>();
-  #whole: ModelMessage[] | undefined;
+  readonly #exchanges: ChatMessage[][];
+  readonly #currentMessages: ChatMessage[];
+  readonly #sizedExchanges = new Map<string, SizedMessages & { shortened: number }>();
+  #uncutMessages: ModelMessage[] | undefined;
   #fixedText: string | undefined;
   #sentTokens = 0;
   #shrunk = false;
@@ -85,31 +85,37 @@ export class ContextWindow implements Prompt {
     this.#ports = ports;
     const question = history.findLastIndex(({ role }) => role === "user");
     const at = question === -1 ? history.length : question;
-    this.#past = exchangesOf(history.slice(0, at));
-    this.#present = history.slice(at);
+    this.#exchanges = exchangesOf(history.slice(0, at));
+    this.#currentMessages = history.slice(at);
   }
 
   /** Throws ContextExceeded. */
-  async fit(said: ModelMessage[]): Promise<FittedCall> {
+  async fit(stepMessages: ModelMessage[]): Promise<FittedCall> {
     const { history, sources, instructions, maxOutputTokens: cap } = this.#conversation;
     const context = this.#ports.modelContext();
     const binding = context.known || this.#shrunk;
     const answerTokens = Math.min(cap ?? context.tokens, Math.floor(context.tokens * outputShare));
-    const room = context.tokens - answerTokens;
-    this.#whole ??= await this.#messages(history, sources.length);
-    let cut: Cut = { messages: [...this.#whole, ...said], tokens: 0, from: 0, shortened: 0, passages: sources.length };
+    const budget = context.tokens - answerTokens;
+    this.#uncutMessages ??= await this.#messages(history, sources.length);
+    let fitted: FittedPrompt = {
+      messages: [...this.#uncutMessages, ...stepMessages],
+      tokens: 0,
+      from: 0,
+      shortened: 0,
+      passages: sources.length,
+    };
     if (context.tokens !== Number.POSITIVE_INFINITY) {
-      const bytes = bytesOf(cut.messages) + Buffer.byteLength(await this.#fixed());
+      const bytes = bytesOf(fitted.messages) + Buffer.byteLength(await this.#fixedPrompt());
       // A tokenizer never yields more tokens than bytes, so most conversations need no counting.
-      if (bytes <= room) cut.tokens = Math.ceil(bytes / bytesPerToken);
-      else cut = await this.#cut(said, room, binding);
-      this.#sentTokens = cut.tokens;
+      if (bytes <= budget) fitted.tokens = Math.ceil(bytes / bytesPerToken);
+      else fitted = await this.#trim(stepMessages, budget, binding);
+      this.#sentTokens = fitted.tokens;
     }
-    this.memory = this.#memoryOf(cut);
+    this.memory = this.#memoryOf(fitted);
     return {
-      messages: cut.messages,
-      instructions: instructionsFor(sources.slice(0, cut.passages), instructions),
-      maxOutputTokens: cap && binding ? Math.min(cap, context.tokens - cut.tokens) : cap,
+      messages: fitted.messages,
+      instructions: instructionsFor(sources.slice(0, fitted.passages), instructions),
+      maxOutputTokens: cap && binding ? Math.min(cap, context.tokens - fitted.tokens) : cap,
     };
   }
 
@@ -121,48 +127,48 @@ export class ContextWindow implements Prompt {
   }
 
   /** Drops, in this order: older exchanges, this turn's long tool results, the last passages. */
-  async #cut(said: ModelMessage[], room: number, binding: boolean): Promise<Cut> {
+  async #trim(stepMessages: ModelMessage[], budget: number, binding: boolean): Promise<FittedPrompt> {
     const { sources } = this.#conversation;
-    const fixed = await this.#ports.countTokens(await this.#fixed());
-    const present = [...(await this.#messages(this.#present, 0)), ...said];
+    const fixed = await this.#ports.countTokens(await this.#fixedPrompt());
+    const present = [...(await this.#messages(this.#currentMessages, 0)), ...stepMessages];
     let needed = fixed + (await this.#count(present));
     let passages = sources.length;
     let shortened = 0;
-    if (binding && needed + (await this.#passageTokens(passages)) > room) {
-      const short = shortenResults(present);
-      shortened = short.count;
-      needed = fixed + (await this.#count(short.messages));
-      while (passages > 0 && needed + (await this.#passageTokens(passages)) > room) passages--;
+    if (binding && needed + (await this.#passageTokens(passages)) > budget) {
+      const truncated = truncateToolResults(present);
+      shortened = truncated.count;
+      needed = fixed + (await this.#count(truncated.messages));
+      while (passages > 0 && needed + (await this.#passageTokens(passages)) > budget) passages--;
     }
     needed += await this.#passageTokens(passages);
-    if (binding && needed > room) throw new ContextExceeded("What must be sent is longer than the model's context.");
-    const past = await this.#pastWithin(room - needed);
-    const quoted = [...(await this.#messages(this.#present, passages)), ...said];
+    if (binding && needed > budget) throw new ContextExceeded("What must be sent is longer than the model's context.");
+    const history = await this.#fitHistory(budget - needed);
+    const quoted = [...(await this.#messages(this.#currentMessages, passages)), ...stepMessages];
     return {
-      messages: [...past.messages, ...(shortened > 0 ? shortenResults(quoted).messages : quoted)],
-      tokens: needed + past.tokens,
-      from: past.from,
-      shortened: past.shortened + shortened,
+      messages: [...history.messages, ...(shortened > 0 ? truncateToolResults(quoted).messages : quoted)],
+      tokens: needed + history.tokens,
+      from: history.from,
+      shortened: history.shortened + shortened,
       passages,
     };
   }
 
   /** Whole if it fits; otherwise with tool results truncated in all exchanges but the newest. */
-  async #pastWithin(room: number): Promise<Past> {
-    const whole = await this.#newest(room, () => false);
-    if (whole.from === 0) return whole;
-    const newest = this.#past.length - 1;
-    return this.#newest(room, (index) => index < newest || whole.from > newest);
+  async #fitHistory(budget: number): Promise<FittedHistory> {
+    const untruncated = await this.#newestExchanges(budget, () => false);
+    if (untruncated.from === 0) return untruncated;
+    const newest = this.#exchanges.length - 1;
+    return this.#newestExchanges(budget, (index) => index < newest || untruncated.from > newest);
   }
 
   /** The newest exchanges that fit. */
-  async #newest(room: number, isShort: (index: number) => boolean): Promise<Past> {
-    const kept: (Sized & { shortened: number })[] = [];
+  async #newestExchanges(budget: number, isTruncated: (index: number) => boolean): Promise<FittedHistory> {
+    const kept: (SizedMessages & { shortened: number })[] = [];
     let tokens = 0;
-    let from = this.#past.length;
+    let from = this.#exchanges.length;
     for (; from > 0; from--) {
-      const exchange = await this.#exchange(from - 1, isShort(from - 1));
-      if (tokens + exchange.tokens > room) break;
+      const exchange = await this.#sizedExchange(from - 1, isTruncated(from - 1));
+      if (tokens + exchange.tokens > budget) break;
       tokens += exchange.tokens;
       kept.unshift(exchange);
     }
@@ -171,41 +177,47 @@ export class ContextWindow implements Prompt {
       const aligned = Math.ceil(from / size) * size;
       const rest = kept.slice(aligned - from);
       // Using at least half of the room is worth more than a cache hit.
-      if (sum(rest) < room / 2) continue;
+      if (sum(rest) < budget / 2) continue;
       kept.splice(0, aligned - from);
       from = aligned;
     }
-    const shortened = kept.reduce((total, each) => total + each.shortened, 0);
+    const shortened = kept.reduce((total, exchange) => total + exchange.shortened, 0);
     return { messages: kept.flatMap(({ messages }) => messages), tokens: sum(kept), from, shortened };
   }
 
-  async #exchange(index: number, isShort: boolean): Promise<Sized & { shortened: number }> {
-    const key = `${index} ${isShort}`;
-    let exchange = this.#exchanges.get(key);
+  async #sizedExchange(index: number, isTruncated: boolean): Promise<SizedMessages & { shortened: number }> {
+    const key = `${index} ${isTruncated}`;
+    let exchange = this.#sizedExchanges.get(key);
     if (!exchange) {
       const { tools, modelId } = this.#conversation;
-      const whole = isShort
-        ? (await this.#exchange(index, false)).messages
-        : await modelMessages({ history: this.#past[index] ?? [], modelId, tools });
-      const { messages, count } = isShort ? shortenResults(whole) : { messages: whole, count: 0 };
+      const untruncated = isTruncated
+        ? (await this.#sizedExchange(index, false)).messages
+        : await modelMessages({ history: this.#exchanges[index] ?? [], modelId, tools });
+      const { messages, count } = isTruncated ? truncateToolResults(untruncated) : { messages: untruncated, count: 0 };
       exchange = { messages, tokens: await this.#count(messages), shortened: count };
-      this.#exchanges.set(key, exchange);
+      this.#sizedExchanges.set(key, exchange);
     }
     return exchange;
   }
 
   async #messages(history: ChatMessage[], passages: number): Promise<ModelMessage[]> {
-    const { modelId, tools, begun } = this.#conversation;
-    return modelMessages({ history, modelId, tools, begun, ...(passages > 0 && { passages: this.#quoted(passages) }) });
+    const { modelId, tools, partialAnswer } = this.#conversation;
+    return modelMessages({
+      history,
+      modelId,
+      tools,
+      partialAnswer,
+      ...(passages > 0 && { passages: this.#quotedPassages(passages) }),
+    });
   }
 
-  #quoted(passages: number): string {
+  #quotedPassages(passages: number): string {
     const { sources, fenceCode } = this.#conversation;
     return quotePassages(sources.slice(0, passages), fenceCode);
   }
 
   async #passageTokens(passages: number): Promise<number> {
-    return passages === 0 ? 0 : this.#ports.countTokens(this.#quoted(passages));
+    return passages === 0 ? 0 : this.#ports.countTokens(this.#quotedPassages(passages));
   }
 
   async #count(messages: ModelMessage[]): Promise<number> {
@@ -218,15 +230,15 @@ export class ContextWindow implements Prompt {
   }
 
   /** Sent with every call besides the messages. */
-  async #fixed(): Promise<string> {
+  async #fixedPrompt(): Promise<string> {
     const { sources, instructions, tools } = this.#conversation;
     this.#fixedText ??= `${instructionsFor(sources, instructions) ?? ""}\n${await toolsText(tools)}`;
     return this.#fixedText;
   }
 
-  #memoryOf({ from, shortened, passages }: Cut): Memory | null {
+  #memoryOf({ from, shortened, passages }: FittedPrompt): Memory | null {
     const { historyIsCut, sources } = this.#conversation;
-    const first = this.#past[from]?.[0] ?? this.#present[0];
+    const first = this.#exchanges[from]?.[0] ?? this.#currentMessages[0];
     const memory: Memory = {
       ...((from > 0 || historyIsCut) && first && { firstMessageId: first.id }),
       ...(shortened > 0 && { shortenedToolResults: shortened }),

@@ -9,7 +9,7 @@ const turnId = "01940000-0000-7000-8000-000000000001";
 
 function openAfter(chunks: TurnChunk[]): OpenParts {
   const open = new OpenParts();
-  for (const chunk of chunks) open.see(chunk);
+  for (const chunk of chunks) open.apply(chunk);
   return open;
 }
 

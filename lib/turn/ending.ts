@@ -12,7 +12,7 @@ export class OpenParts {
   #statuses = new Map<string, StatusData>();
   #stepOpen = false;
 
-  see(chunk: TurnChunk): void {
+  apply(chunk: TurnChunk): void {
     switch (chunk.type) {
       case "text-start":
         this.#texts.add(chunk.id);
@@ -70,14 +70,14 @@ export class OpenParts {
   }
 
   /**
-   * The chunks that close everything, innermost first. `asking` leaves calls open that await
-   * consent, `calling` those that the client answers.
+   * The chunks that close everything, innermost first. `awaitsConsent` leaves calls open that await
+   * consent, `awaitsClient` those that the client answers.
    */
-  close({ asking = false, calling = false } = {}): TurnChunk[] {
+  close({ awaitsConsent = false, awaitsClient = false } = {}): TurnChunk[] {
     const chunks = this.closeTexts();
     for (const [toolCallId, { dynamic, called, request }] of this.#tools) {
       const waits = request && request.approved === undefined;
-      if ((waits && asking) || (calling && called && !request)) continue;
+      if ((waits && awaitsConsent) || (awaitsClient && called && !request)) continue;
       if (waits)
         chunks.push({
           type: "tool-approval-response",
@@ -122,9 +122,12 @@ export type Ending = {
 export function endTurn(open: OpenParts, { turnId, status, error, metadata }: Ending): TurnChunk[] {
   const failure = error ? { error } : {};
   // A request can only be answered after an answer that ended normally.
-  const asking = status === "complete";
+  const isComplete = status === "complete";
   // The server's own tools have answered by now.
-  const chunks = open.close({ asking, calling: asking && metadata?.finishReason === "tool-calls" });
+  const chunks = open.close({
+    awaitsConsent: isComplete,
+    awaitsClient: isComplete && metadata?.finishReason === "tool-calls",
+  });
   chunks.push(
     { type: "message-metadata", messageMetadata: { ...metadata, status, ...failure } as MessageMetadata },
     { type: "data-turn", data: { turnId, status, ...failure }, transient: true },

@@ -82,7 +82,7 @@ describe("unfoldMessage is the way back", () => {
     for (let cut = 1; cut <= richTurn.length - 3; cut++) {
       const begin = richTurn.slice(0, cut);
       const open = new OpenParts();
-      for (const chunk of begin) open.see(chunk);
+      for (const chunk of begin) open.apply(chunk);
       const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
       const message = stored(await foldChunks([...begin, ...ending]));
       expect(await refold(message)).toEqual(message);

@@ -5,7 +5,7 @@ import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks";
 import { pushJoined } from "./merge";
 
 /** Chunks processed before yielding to the event loop: a few milliseconds' worth. */
-const chunksAtOnce = 500;
+const chunksPerSlice = 500;
 
 /**
  * The message a client holds after these chunks. Never throws: if a chunk breaks the stream's
@@ -17,12 +17,12 @@ export async function foldChunks(
   onProblem?: (error: unknown) => void,
 ): Promise<ChatMessage> {
   const compact: TurnChunk[] = [];
-  for (const chunk of withoutDeadChunks([...chunks])) pushJoined(compact, chunk, Number.POSITIVE_INFINITY);
+  for (const chunk of dropDeadChunks([...chunks])) pushJoined(compact, chunk, Number.POSITIVE_INFINITY);
   let message: ChatMessage = { id: "", role: "assistant", parts: [] };
   const folded = createUIMessageStream<ChatMessage>({
     async execute({ writer }) {
       for (const [index, chunk] of compact.entries()) {
-        if (index % chunksAtOnce === chunksAtOnce - 1) await new Promise((resolve) => setTimeout(resolve));
+        if (index % chunksPerSlice === chunksPerSlice - 1) await new Promise((resolve) => setTimeout(resolve));
         // Copied: the SDK stores a data chunk as a message part and mutates it on the next one.
         writer.write({ ...chunk });
       }
@@ -46,14 +46,16 @@ export async function foldChunks(
  * as a failed fold, and input deltas of tool calls whose input arrived whole; the SDK reparses the
  * entire input on each delta.
  */
-function withoutDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
-  const whole = new Set<string>();
+function dropDeadChunks(chunks: TurnChunk[]): TurnChunk[] {
+  const completeCalls = new Set<string>();
   const kept = chunks.toReversed().filter((chunk) => {
-    if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error") whole.add(chunk.toolCallId);
-    if (chunk.type === "tool-input-start") whole.delete(chunk.toolCallId);
+    if (chunk.type === "tool-input-available" || chunk.type === "tool-input-error") completeCalls.add(chunk.toolCallId);
+    if (chunk.type === "tool-input-start") completeCalls.delete(chunk.toolCallId);
     const isTransient = "transient" in chunk && chunk.transient === true;
     return (
-      chunk.type !== "error" && !isTransient && !(chunk.type === "tool-input-delta" && whole.has(chunk.toolCallId))
+      chunk.type !== "error" &&
+      !isTransient &&
+      !(chunk.type === "tool-input-delta" && completeCalls.has(chunk.toolCallId))
     );
   });
   return kept.reverse();
@@ -69,9 +71,9 @@ export function unfoldMessage(message: ChatMessage): TurnChunk[] {
   const { turnId, chatId, model, createdAt, continues, ...ending } =
     message.metadata ?? ({} as NonNullable<ChatMessage["metadata"]>);
   const status = ending.status ?? "complete";
-  const begun = { turnId, chatId, model, createdAt, ...(continues ? { continues } : {}) };
+  const startMetadata = { turnId, chatId, model, createdAt, ...(continues ? { continues } : {}) };
   const chunks: TurnChunk[] = [
-    { type: "start", messageId: message.id, messageMetadata: begun },
+    { type: "start", messageId: message.id, messageMetadata: startMetadata },
     ...unfoldParts(message.parts),
     { type: "message-metadata", messageMetadata: ending as MessageMetadata },
     { type: "data-turn", data: { turnId, status, ...(ending.error ? { error: ending.error } : {}) }, transient: true },

@@ -5,7 +5,7 @@ import { generateStatus, isWaiting, ReasoningTimes, reasoningMs } from "./model-
 
 /** Each chunk at its time, followed by the status that it causes. */
 function told(times: ReasoningTimes, chunks: [atMs: number, chunk: TurnChunk][]): TurnChunk[] {
-  return chunks.flatMap(([atMs, chunk]) => [chunk, times.see(chunk, () => atMs) ?? []].flat());
+  return chunks.flatMap(([atMs, chunk]) => [chunk, times.apply(chunk, () => atMs) ?? []].flat());
 }
 
 const durationsIn = (chunks: TurnChunk[]) =>

@@ -32,7 +32,7 @@ export function isWaiting(chunk: StatusChunk): boolean {
 }
 
 /** Shorter reasoning gets no duration. */
-const shortestMs = 1_000;
+const minDurationMs = 1_000;
 
 /** Measures the duration of each reasoning part. */
 export class ReasoningTimes {
@@ -47,7 +47,7 @@ export class ReasoningTimes {
   }
 
   /** Returns the duration chunk to emit after this one if it ends a reasoning part. */
-  see(chunk: TurnChunk, nowMs: () => number): TurnChunk | null {
+  apply(chunk: TurnChunk, nowMs: () => number): TurnChunk | null {
     if (chunk.type === "reasoning-start") {
       this.#open.set(chunk.id, this.#hiddenSinceMs ?? nowMs());
       this.#hiddenSinceMs = undefined;
@@ -58,7 +58,7 @@ export class ReasoningTimes {
     if (sinceMs === undefined) return null;
     this.#open.delete(chunk.id);
     const durationMs = Math.round(nowMs() - sinceMs);
-    return durationMs < shortestMs ? null : { type: "data-reasoning", data: { durationMs } };
+    return durationMs < minDurationMs ? null : { type: "data-reasoning", data: { durationMs } };
   }
 }
 

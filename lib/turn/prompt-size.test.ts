@@ -1,6 +1,6 @@
 import { jsonSchema, type ModelMessage, tool } from "ai";
 import { describe, expect, it } from "vitest";
-import { shortenResults, sizeOf, toolsText } from "./prompt-size";
+import { sizeOf, toolsText, truncateToolResults } from "./prompt-size";
 
 const result = (output: object): ModelMessage =>
   ({
@@ -47,7 +47,7 @@ describe("the size of a message", () => {
 
 describe("a long tool result", () => {
   it("keeps its beginning and says how much is missing", () => {
-    const { messages, count } = shortenResults([result({ type: "json", value: "x".repeat(5_000) })]);
+    const { messages, count } = truncateToolResults([result({ type: "json", value: "x".repeat(5_000) })]);
     const { text } = sizeOf(messages[0] as ModelMessage);
     expect(count).toBe(1);
     expect(text.startsWith('"xxx')).toBe(true);
@@ -56,19 +56,21 @@ describe("a long tool result", () => {
   });
 
   it("stays a failure when it is one", () => {
-    const { messages } = shortenResults([result({ type: "error-json", value: "x".repeat(5_000) })]);
+    const { messages } = truncateToolResults([result({ type: "error-json", value: "x".repeat(5_000) })]);
     expect(messages[0]?.content[0]).toMatchObject({ output: { type: "error-text" } });
   });
 
   it("is never cut within a character", () => {
-    const { messages } = shortenResults([result({ type: "text", value: `${"x".repeat(1_999)}🙂${"y".repeat(100)}` })]);
+    const { messages } = truncateToolResults([
+      result({ type: "text", value: `${"x".repeat(1_999)}🙂${"y".repeat(100)}` }),
+    ]);
     expect(sizeOf(messages[0] as ModelMessage).text.isWellFormed()).toBe(true);
   });
 
   it("leaves everything else as it is", () => {
     const short = result({ type: "text", value: "x".repeat(2_000) });
     const said: ModelMessage = { role: "assistant", content: "y".repeat(9_000) };
-    expect(shortenResults([short, said])).toEqual({ messages: [short, said], count: 0 });
+    expect(truncateToolResults([short, said])).toEqual({ messages: [short, said], count: 0 });
   });
 });
 

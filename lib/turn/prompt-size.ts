@@ -75,7 +75,7 @@ export async function toolsText(tools: ToolSet = {}): Promise<string> {
 }
 
 /** Truncates long tool results, with a marker for the model. `count`: how many were truncated. */
-export function shortenResults(messages: ModelMessage[]): { messages: ModelMessage[]; count: number } {
+export function truncateToolResults(messages: ModelMessage[]): { messages: ModelMessage[]; count: number } {
   let count = 0;
   const shortened = messages.map((message) => {
     if (message.role !== "tool") return message;
@@ -85,14 +85,14 @@ export function shortenResults(messages: ModelMessage[]): { messages: ModelMessa
       if (text.length <= maxResultCharacters) return part;
       count += 1;
       const type = part.output.type.startsWith("error") ? ("error-text" as const) : ("text" as const);
-      return { ...part, output: { type, value: shortenedText(text) } };
+      return { ...part, output: { type, value: truncatedText(text) } };
     });
     return { ...message, content };
   });
   return { messages: shortened, count };
 }
 
-function shortenedText(text: string): string {
+function truncatedText(text: string): string {
   // Do not split a surrogate pair.
   const beginning = text.slice(0, maxResultCharacters).replace(/[\uD800-\uDBFF]$/, "");
   const leftOut = text.length - beginning.length;

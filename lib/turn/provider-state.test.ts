@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { ChatMessage, MessageMetadata } from "./chunks";
-import { StateLimit, spokenParts, withoutState } from "./provider-state";
+import { promptParts, StateLimit, withoutState } from "./provider-state";
 
 type Parts = ChatMessage["parts"];
 
@@ -12,7 +12,7 @@ const text = { type: "text", text: "So.", providerMetadata: state } as const;
 const call = { type: "tool-clock", toolCallId: "c", state: "output-available", input: {}, output: "12:00" } as const;
 
 function spoken(parts: Parts, model = modelId) {
-  return spokenParts({ role: "assistant", parts, metadata: { model } as MessageMetadata }, modelId);
+  return promptParts({ role: "assistant", parts, metadata: { model } as MessageMetadata }, modelId);
 }
 
 describe("a model", () => {
@@ -46,7 +46,7 @@ describe("a model", () => {
   it("gets what a client's door puts beside its question, and no reasoning out of it", () => {
     const named = { type: "text", text: "What?", providerMetadata: { openaiCompatible: { name: "Ada" } } } as const;
     const metadata = { model: modelId } as MessageMetadata;
-    expect(spokenParts({ role: "user", parts: [reasoning, named], metadata }, modelId)).toEqual([named]);
+    expect(promptParts({ role: "user", parts: [reasoning, named], metadata }, modelId)).toEqual([named]);
   });
 });
 

@@ -60,17 +60,17 @@ export class StateLimit {
  * Parts of a message to send to the model: text and calls, plus, for its own answers, the reasoning
  * it expects back.
  */
-export function spokenParts({ role, parts, metadata }: Message, modelId: string): Part[] {
+export function promptParts({ role, parts, metadata }: Message, modelId: string): Part[] {
   // An answer sent by a client may come from this model; its parts carry no state.
   const model = metadata?.model ?? modelId;
   // Metadata on a question is the client's own: speaker name, image detail.
-  if (role !== "assistant") return parts.filter(isSpoken);
-  if (model !== modelId) return parts.filter(isSpoken).map(withoutState);
+  if (role !== "assistant") return parts.filter(isPromptPart);
+  if (model !== modelId) return parts.filter(isPromptPart).map(withoutState);
   const hasCalls = parts.some(isToolUIPart);
-  return withoutLooseReasoning(parts.filter((part) => isSpoken(part) || isWanted(part, hasCalls)));
+  return dropDanglingReasoning(parts.filter((part) => isPromptPart(part) || isExpectedReasoning(part, hasCalls)));
 }
 
-function isSpoken(part: Part): boolean {
+function isPromptPart(part: Part): boolean {
   return part.type === "text" || part.type === "step-start" || part.type === "file" || part.type.startsWith("tool-");
 }
 
@@ -78,7 +78,7 @@ function isSpoken(part: Part): boolean {
  * Plain reasoning is only returned in answers with tool calls: DeepSeek's servers demand it there,
  * while elsewhere some providers refuse it and none reads it.
  */
-function isWanted(part: Part, hasCalls: boolean): boolean {
+function isExpectedReasoning(part: Part, hasCalls: boolean): boolean {
   if (part.type === "reasoning") return hasState(part) || (hasCalls && part.text !== "");
   return part.type === "reasoning-file" && hasState(part);
 }
@@ -87,7 +87,7 @@ function isWanted(part: Part, hasCalls: boolean): boolean {
  * Reasoning belongs to the text or call that follows it in its step. Without one, e.g. where an
  * answer broke off, providers refuse its state.
  */
-function withoutLooseReasoning(parts: Part[]): Part[] {
+function dropDanglingReasoning(parts: Part[]): Part[] {
   const steps: Part[][] = [[]];
   for (const part of parts) {
     if (part.type === "step-start") steps.push([]);

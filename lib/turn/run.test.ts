@@ -8,11 +8,11 @@ import { classifyFailure } from "@/lib/models/failure";
 import { localModel } from "@/lib/models/local";
 import { onModelPhase } from "@/lib/models/model-progress";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
-import { keptChunks, opening } from "./begun";
 import { requireStockChunk } from "./chunk-schema";
 import { type ChatMessage, isTerminal, type MessageMetadata, type Source, type TurnChunk } from "./chunks";
 import { interruptedError, OpenParts } from "./ending";
 import { foldChunks, textOf } from "./fold";
+import { keptChunks, opening } from "./log-prefix";
 import { generateStatus, type PhaseListener } from "./model-status";
 import { continueInstruction } from "./prompt";
 import { type Halt, type RunInput, type RunPorts, runTurn } from "./run";
@@ -64,19 +64,19 @@ type Setup = Partial<Omit<RunInput, "model">> & { model: Model; ports?: Partial<
 /** Runs a turn to its end. `onChunk` sees each chunk before the next is pulled. */
 async function run(
   question: string,
-  { ports, halt = new AbortController(), begun = [], ...input }: Setup,
+  { ports, halt = new AbortController(), logPrefix = [], ...input }: Setup,
   onChunk: (chunk: TurnChunk) => void = () => {},
 ) {
   const reported: unknown[] = [];
   const history = [{ id: "question-1", role: "user", parts: [{ type: "text", text: question }] }] as ChatMessage[];
-  const chunks: TurnChunk[] = [...begun];
+  const chunks: TurnChunk[] = [...logPrefix];
   const turn = runTurn(
     {
       ...identity,
       history,
       question,
       searchMode: "all",
-      begun,
+      logPrefix,
       ...input,
     },
     {
@@ -104,7 +104,7 @@ async function run(
   expect(problems).toEqual([]);
   expect(chunks.filter(isTerminal)).toEqual([chunks.at(-1)]);
   const open = new OpenParts();
-  for (const chunk of chunks) open.see(chunk);
+  for (const chunk of chunks) open.apply(chunk);
   expect(open.close()).toEqual([]);
   for (const chunk of chunks) await requireStockChunk(chunk);
   expect(JSON.stringify(chunks)).not.toContain(canary);
@@ -504,7 +504,7 @@ describe("a turn that has a beginning", () => {
       // With its one source stored it would be sealed.
       if (length === sourceAt + 1) continue;
       const begun = whole.chunks.slice(0, length);
-      const again = await run(question, { model, begun, ports: length > sourceAt ? once : searching });
+      const again = await run(question, { model, logPrefix: begun, ports: length > sourceAt ? once : searching });
       expect(again.names).toEqual(whole.names);
       expect({ text: again.text, parts: again.message.parts }).toEqual({
         text: whole.text,
@@ -524,7 +524,7 @@ describe("a turn that has a beginning", () => {
       part.type === "text" ? { ...part, text: part.text.slice(0, 11) } : part,
     );
     const begun = [...whole.chunks.slice(0, 2), ...keptChunks(parts)];
-    const again = await run(question, { model, begun, ports: { ...once, ground } });
+    const again = await run(question, { model, logPrefix: begun, ports: { ...once, ground } });
     expect(again.message.parts).toEqual(whole.message.parts);
     expect(again.metadata).toMatchObject({ status: "complete", confidence: 1 });
     expect(grounded).toEqual([`1 ${whole.text}`, `1 ${whole.text}`]);
@@ -542,7 +542,7 @@ describe("a turn that has a beginning", () => {
     const before = provider.requests.length;
     const { message, names } = await run(key, {
       model: scripted(api),
-      begun: [...opening(identity), ...keptChunks(parts)],
+      logPrefix: [...opening(identity), ...keptChunks(parts)],
     });
     const texts = message.parts.filter((part) => part.type === "text");
     expect(texts).toMatchObject([{ text: `${code}ver = 1;\n\`\`\``, state: "done" }]);
@@ -564,7 +564,7 @@ describe("a turn that has a beginning", () => {
     const { text, message } = await run(key, {
       model: scripted("chat"),
       tools: { weather },
-      begun: [...opening(identity), ...keptChunks(parts)],
+      logPrefix: [...opening(identity), ...keptChunks(parts)],
     });
     expect(text).toBe("It is cold.");
     expect(message.parts.map(({ type }) => type)).toEqual([
@@ -718,7 +718,7 @@ describe("while the answer has not begun", () => {
   it("a run behind a dead one's waiting begins with the usual status", async () => {
     provider.on("taken over", says("Hi"));
     const begun = [...opening(identity), generateStatus("active"), generateStatus("active", "loading", 9)];
-    const { chunks } = await run("taken over", { model: scripted("chat"), begun });
+    const { chunks } = await run("taken over", { model: scripted("chat"), logPrefix: begun });
     expect(labelsIn(chunks).slice(1)).toEqual([
       "The model is loading… active",
       "Generating response… active",

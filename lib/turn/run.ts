@@ -2,8 +2,7 @@
 // decides what happens in which order; all effects come in through `RunPorts`. No clock, no I/O, no
 // storage: the consumer decides where chunks go.
 import type { LanguageModel, ToolSet } from "ai";
-import { Consent, holdsUntrusted, settle } from "./approval";
-import { Begun, Joint, opening } from "./begun";
+import { Consent, hasUntrustedText, resolveApprovals } from "./approval";
 import {
   type ChatMessage,
   type MessageMetadata,
@@ -16,10 +15,11 @@ import {
 import { type ContextPorts, ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
+import { LogPrefix, opening, PrefixJoiner } from "./log-prefix";
 import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
 import { type CallExtras, modelSteps, StepsEnd } from "./steps";
 import type { TurnPrompt } from "./turn-context";
-import { SeenBefore, upstreamOf } from "./upstream";
+import { ReplayFilter, upstreamOf } from "./upstream";
 import { type Price, priced } from "./usage";
 
 /** Why a run must end early: the `reason` of its abort signal. */
@@ -50,13 +50,13 @@ export type RunInput = {
   searchMode: SearchMode;
   /** Message id of the answer that this one continues. */
   continues?: string;
-  /** Chunks already in the turn's log (see begun.ts). They are not yielded again. */
-  begun?: TurnChunk[];
+  /** Chunks already in the turn's log (see log-prefix.ts). They are not yielded again. */
+  logPrefix?: TurnChunk[];
   /**
    * Resume reading an answer that another process started, if its provider keeps it; see
    * upstream.ts.
    */
-  readsOn?: boolean;
+  resumesUpstream?: boolean;
   /** Replaces Rivulet's own instructions. */
   instructions?: string;
   settings?: TurnPrompt["settings"];
@@ -64,7 +64,7 @@ export type RunInput = {
   /** Call options that are not settings. */
   call?: CallExtras;
   /** The client answers all tool calls, whatever they are. */
-  clientRuns?: boolean;
+  clientRunsTools?: boolean;
   /** False: do not retry a failed call. */
   repeats?: false | undefined;
 };
@@ -99,12 +99,12 @@ export type RunPorts = ContextPorts & {
 export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const startMs = ports.nowMs();
   const open = new OpenParts();
-  for (const chunk of input.begun ?? []) open.see(chunk);
-  const begun = new Begun(input.begun ?? []);
-  const { text, sources } = begun;
+  for (const chunk of input.logPrefix ?? []) open.apply(chunk);
+  const prefix = new LogPrefix(input.logPrefix ?? []);
+  const { text, sources } = prefix;
   const progress: Progress = { metadata: { searchMode: input.searchMode }, text, sources, startMs };
   let ending: Omit<Ending, "turnId" | "metadata">;
-  const source = work(input, ports, signal, progress, begun);
+  const source = runStages(input, ports, signal, progress, prefix);
   /** Wakes the loop that waits for the next chunk. */
   let interrupt: (next: Next | null) => void = () => {};
   const onAbort = () => interrupt({ done: true, value: undefined });
@@ -119,40 +119,40 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
   });
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    yield* opening(input).slice(begun.opened);
-    let coming: Promise<Next> | null = null;
+    yield* opening(input).slice(prefix.openingCount);
+    let pendingRead: Promise<Next> | null = null;
     while (!signal.aborted) {
-      coming ??= source.next();
-      const awaited = coming;
+      pendingRead ??= source.next();
+      const read = pendingRead;
       const next = await new Promise<Next | null>((resolve, reject) => {
         interrupt = resolve;
-        awaited.then(resolve, reject);
+        read.then(resolve, reject);
       });
       // Reread through a cast: the listener sets it during the await, which TypeScript does not
       // see.
       const entered = phase as TurnChunk | null;
       phase = null;
       if (entered && !next?.done) {
-        open.see(entered);
+        open.apply(entered);
         yield entered;
       }
       if (!next) continue;
-      coming = null;
+      pendingRead = null;
       const { done, value: chunk } = next;
       if (done) break;
       // A truncated stream leaves a text open, yet the SDK still ends the step.
       const before = chunk.type === "finish-step" ? open.closeTexts() : [];
       for (const next of [...before, chunk]) {
-        open.see(next);
+        open.apply(next);
         yield next;
       }
-      const reasoned = reasonings.see(chunk, ports.nowMs);
-      if (reasoned) yield reasoned;
+      const durationChunk = reasonings.apply(chunk, ports.nowMs);
+      if (durationChunk) yield durationChunk;
     }
-    ending = signal.aborted ? haltOf(signal) : { status: "complete" };
+    ending = signal.aborted ? haltReason(signal) : { status: "complete" };
   } catch (error) {
     if (signal.aborted) {
-      ending = haltOf(signal);
+      ending = haltReason(signal);
     } else if (error instanceof EndedEarly) {
       ending = { status: "interrupted", error: interruptedError };
     } else {
@@ -165,7 +165,7 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
     // Not awaited: the generator may be blocked on something that never settles.
     source.return().catch(ports.report);
   }
-  yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: summarise(progress, ports) });
+  yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: turnMetadata(progress, ports) });
 }
 
 type Next = IteratorResult<TurnChunk, void>;
@@ -191,19 +191,19 @@ const retrievalError: TurnError = {
   retryable: true,
 };
 
-async function* work(
+async function* runStages(
   input: RunInput,
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
-  begun: Begun,
+  prefix: LogPrefix,
 ): AsyncGenerator<TurnChunk, void, void> {
-  const searched = begun.retrieved || begun.generating;
-  if (input.searchMode !== "none" && !searched) yield* retrieve(input, ports, progress, begun);
+  const isSearched = prefix.retrieved || prefix.generating;
+  if (input.searchMode !== "none" && !isSearched) yield* retrieve(input, ports, progress, prefix);
   if (signal.aborted) return;
 
-  if (!begun.generating || begun.waiting) yield generateStatus("active");
-  yield* generate(input, ports, signal, progress, begun);
+  if (!prefix.generating || prefix.waiting) yield generateStatus("active");
+  yield* generate(input, ports, signal, progress, prefix);
   // When halted, open parts must close first; `endTurn` does that.
   if (signal.aborted) return;
   yield generateStatus("done");
@@ -213,18 +213,18 @@ async function* retrieve(
   input: RunInput,
   ports: RunPorts,
   progress: Progress,
-  { retrieving }: Begun,
+  { retrieving }: LogPrefix,
 ): AsyncGenerator<TurnChunk> {
-  if (!retrieving && (await reach(ports.countDocuments())) === 0) return;
+  if (!retrieving && (await orRetrievalFailed(ports.countDocuments())) === 0) return;
   const searching = { stage: "retrieve", label: "Searching documents…" } as const;
   if (!retrieving) yield { type: "data-status", id: "retrieve", data: { ...searching, state: "active" } };
-  progress.sources = await reach(ports.search(input.question));
+  progress.sources = await orRetrievalFailed(ports.search(input.question));
   for (const source of progress.sources) yield sourceChunk(source);
-  const detail = countOf(progress.sources);
+  const detail = sourceCountText(progress.sources);
   yield { type: "data-status", id: "retrieve", data: { ...searching, state: "done", detail } };
 }
 
-async function reach<T>(answer: Promise<T>): Promise<T> {
+async function orRetrievalFailed<T>(answer: Promise<T>): Promise<T> {
   try {
     return await answer;
   } catch (cause) {
@@ -237,33 +237,33 @@ async function* generate(
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
-  begun: Begun,
+  prefix: LogPrefix,
 ): AsyncGenerator<TurnChunk> {
   const { question } = input;
   const { sources } = progress;
-  const logged = input.begun ?? [];
+  const logged = input.logPrefix ?? [];
   const upstream = upstreamOf(logged);
-  if (upstream && upstream.seen.length > 0 && !input.readsOn) throw new EndedEarly();
-  const resumed = input.readsOn ? upstream : null;
+  if (upstream && upstream.logged.length > 0 && !input.resumesUpstream) throw new EndedEarly();
+  const resumed = input.resumesUpstream ? upstream : null;
   // Output that is reread is joined to what preceded it, as the first time.
   const before = resumed ? logged.slice(0, resumed.index) : logged;
-  const { said, openText } = resumed ? new Begun(before) : begun;
-  const joint = new Joint({ stepOpen: begun.stepOpen, openText });
-  const settled: TurnChunk[] = [];
+  const { hasContent, openText } = resumed ? new LogPrefix(before) : prefix;
+  const joiner = new PrefixJoiner({ stepOpen: prefix.stepOpen, openText });
+  const resolved: TurnChunk[] = [];
   // Settle the consent decisions on the calls of the answer being continued.
-  for await (const chunk of settle(said ? (await foldChunks(before)).parts : [], input.tools, signal)) {
-    settled.push(chunk);
+  for await (const chunk of resolveApprovals(hasContent ? (await foldChunks(before)).parts : [], input.tools, signal)) {
+    resolved.push(chunk);
     yield chunk;
   }
   if (signal.aborted) return;
-  const partial = said ? (await foldChunks([...before, ...settled])).parts : [];
-  const untrusted = sources.length > 0 || holdsUntrusted([...input.history, { parts: partial }], input.tools);
+  const partialAnswer = hasContent ? (await foldChunks([...before, ...resolved])).parts : [];
+  const untrusted = sources.length > 0 || hasUntrustedText([...input.history, { parts: partialAnswer }], input.tools);
   const end = new StepsEnd();
   const window = new ContextWindow(
     {
       history: input.history,
       historyIsCut: input.historyIsCut ?? false,
-      begun: partial,
+      partialAnswer: partialAnswer,
       sources,
       // Random bytes cost a system call, and without sources nothing is fenced.
       fenceCode: sources.length > 0 ? ports.fenceCode() : "",
@@ -282,7 +282,7 @@ async function* generate(
       toolChoice: input.toolChoice,
       responseFormat: input.call?.responseFormat,
       reasoning: input.call?.reasoning,
-      clientRuns: input.clientRuns,
+      clientRunsTools: input.clientRunsTools,
       prompt: window,
       tools: input.tools,
       ...(resumed && { resume: resumed.mark }),
@@ -307,11 +307,11 @@ async function* generate(
     end,
     signal,
   );
-  const seen = resumed && new SeenBefore(resumed.seen);
+  const replayFilter = resumed && new ReplayFilter(resumed.logged);
   try {
     for await (const part of steps)
-      for (const joined of joint.done ? [part] : joint.join(part)) {
-        const chunk = seen ? seen.rest(joined) : joined;
+      for (const joined of joiner.done ? [part] : joiner.join(part)) {
+        const chunk = replayFilter ? replayFilter.unseenPart(joined) : joined;
         if (!chunk) continue;
         if (chunk.type === "text-delta") {
           progress.firstTokenMs ??= ports.nowMs() - progress.startMs;
@@ -320,7 +320,7 @@ async function* generate(
         yield chunk;
       }
   } catch (error) {
-    if (!seen?.again || signal.aborted) throw error;
+    if (!replayFilter?.nothingNew || signal.aborted) throw error;
     // The reread produced nothing new: the provider no longer keeps the answer.
     ports.report(error);
     throw new EndedEarly();
@@ -331,7 +331,7 @@ async function* generate(
   if (end.finishReason === "error") throw new Error("The provider ended the answer with an error.");
 }
 
-function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {
+function turnMetadata(progress: Progress, ports: RunPorts): Partial<MessageMetadata> {
   const durationMs = Math.round(ports.nowMs() - progress.startMs);
   const firstTokenMs = progress.firstTokenMs === undefined ? null : Math.round(progress.firstTokenMs);
   const outputTokens = progress.metadata.usage?.outputTokens;
@@ -347,11 +347,11 @@ function summarise(progress: Progress, ports: RunPorts): Partial<MessageMetadata
   };
 }
 
-function haltOf(signal: AbortSignal): Halt {
+function haltReason(signal: AbortSignal): Halt {
   return signal.reason as Halt;
 }
 
-function countOf(sources: Source[]): string {
+function sourceCountText(sources: Source[]): string {
   const documents = new Set(sources.map((source) => source.documentId)).size;
   const plural = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
   return sources.length === 0

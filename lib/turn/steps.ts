@@ -14,10 +14,10 @@ import {
 import type { Consent } from "./approval";
 import type { TurnChunk, UpstreamMark, Usage } from "./chunks";
 import { StateLimit } from "./provider-state";
-import { type ModelPart, Said } from "./said";
-import { resultOf, type TurnTool, toolFailureText } from "./tool-result";
+import { type ModelPart, StepTranscript } from "./step-transcript";
+import { runTool, type TurnTool, toolFailureText } from "./tool-result";
 import type { TurnPrompt } from "./turn-context";
-import { KeptAnswer } from "./upstream";
+import { ResumableAnswer } from "./upstream";
 
 /** The request for one model call. */
 export type FittedCall = {
@@ -28,9 +28,10 @@ export type FittedCall = {
 
 export type Prompt = {
   /**
-   * Builds the next call; `said` holds the output and tool results of this turn's earlier calls.
+   * Builds the next call; `stepMessages` holds the output and tool results of this turn's earlier
+   * calls.
    */
-  fit(said: ModelMessage[]): Promise<FittedCall>;
+  fit(stepMessages: ModelMessage[]): Promise<FittedCall>;
   /**
    * After a call that failed before its first word: true if `fit` now produces a smaller call worth
    * trying.
@@ -50,7 +51,7 @@ export type StepsInput = {
    * The client answers all calls with its next request, including calls of unknown tools or with
    * invalid JSON.
    */
-  clientRuns?: boolean;
+  clientRunsTools?: boolean;
   /** Resume reading this response instead of making the first call. */
   resume?: UpstreamMark;
 } & CallExtras;
@@ -67,7 +68,7 @@ export type CallExtras = {
 };
 
 /** The provider's adapter does not support an option the client set. `setting` is its SDK name. */
-export class SettingLeftOut extends Error {
+export class UnsupportedSetting extends Error {
   readonly setting: string;
 
   constructor(setting: string) {
@@ -94,9 +95,9 @@ const maxSteps = 10;
  * complete once all chunks are yielded.
  */
 export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: AbortSignal): AsyncGenerator<TurnChunk> {
-  const { settings, tools, consent, prompt, toolChoice, responseFormat, clientRuns, resume, ...options } = input;
-  const call = { ...options, model: asking(input) };
-  const asked = askedOf(input);
+  const { settings, tools, consent, prompt, toolChoice, responseFormat, clientRunsTools, resume, ...options } = input;
+  const call = { ...options, model: withCallOptions(input) };
+  const requested = requestedOptions(input);
   const ids = new Set<string>();
   const chunkOf = (part: ModelPart) =>
     toUIMessageChunk(part, { ...(tools && { tools }), sendSources: true, onError: toolFailureText }) as
@@ -105,14 +106,14 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
   const stateLimit = new StateLimit();
   const earlier: ModelMessage[] = [];
   for (let step = 1; ; step++) {
-    let said = new Said();
+    let transcript = new StepTranscript();
     const unique = uniqueIds(ids, step);
-    const kept = new KeptAnswer(step === 1 ? resume : undefined);
+    const resumable = new ResumableAnswer(step === 1 ? resume : undefined);
     let messages: ModelMessage[] = [];
     let finishReason: FinishReason | undefined;
     let open = false;
-    let spoke = false;
-    for (let answered = false; !answered; ) {
+    let hasOutput = false;
+    for (let isComplete = false; !isComplete; ) {
       const fitted = await prompt.fit(earlier);
       messages = fitted.messages;
       for (const id of callIdsOf(messages)) ids.add(id);
@@ -122,9 +123,9 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           ...settings,
           ...fitted,
           ...(fitted.maxOutputTokens !== settings?.maxOutputTokens && {
-            providerOptions: told(call, { cappedToFit: true }),
+            providerOptions: withInternalOptions(call, { cappedToFit: true }),
           }),
-          ...(kept.mark && { providerOptions: told(call, { resume: kept.mark }) }),
+          ...(resumable.mark && { providerOptions: withInternalOptions(call, { resume: resumable.mark }) }),
           ...(tools && { tools }),
           // Client instructions keep their position; no other message is a system message.
           allowSystemInMessages: true,
@@ -132,74 +133,74 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
           // Otherwise the SDK keeps an unused second copy of the answer.
           _internal: { collectContent: false },
         });
-        for await (const each of stream) {
-          if (each.type === "model-call-start") {
-            for (const warning of each.warnings)
-              if (warning.type === "unsupported" && asked.has(warning.feature))
-                throw new SettingLeftOut(warning.feature);
+        for await (const event of stream) {
+          if (event.type === "model-call-start") {
+            for (const warning of event.warnings)
+              if (warning.type === "unsupported" && requested.has(warning.feature))
+                throw new UnsupportedSetting(warning.feature);
             continue;
           }
           if (!open) yield { type: "start-step" };
           open = true;
-          if (each.type === "error") throw each.error;
-          if (each.type === "raw") {
+          if (event.type === "error") throw event.error;
+          if (event.type === "raw") {
             // The only raw part that lib/models emits.
-            yield kept.begin(each.rawValue as UpstreamMark);
+            yield resumable.start(event.rawValue as UpstreamMark);
             continue;
           }
-          if (each.type === "model-call-response-metadata" || (each.type === "text-delta" && each.text === ""))
+          if (event.type === "model-call-response-metadata" || (event.type === "text-delta" && event.text === ""))
             continue;
-          if (each.type === "model-call-end") {
-            finishReason = each.finishReason;
-            end.usage.inputTokens += each.usage.inputTokens ?? 0;
-            end.usage.outputTokens += each.usage.outputTokens ?? 0;
+          if (event.type === "model-call-end") {
+            finishReason = event.finishReason;
+            end.usage.inputTokens += event.usage.inputTokens ?? 0;
+            end.usage.outputTokens += event.usage.outputTokens ?? 0;
             end.usage.totalTokens = end.usage.inputTokens + end.usage.outputTokens;
-            addDetails(end.usage, each.usage);
-            const content = each.providerMetadata?.rivulet?.logprobs;
+            addDetails(end.usage, event.usage);
+            const content = event.providerMetadata?.rivulet?.logprobs;
             if (Array.isArray(content) && content.length > 0)
               yield { type: "data-logprobs", id: `logprobs-${step}`, data: { content: content as JSONValue[] } };
             continue;
           }
-          spoke = true;
-          const told = clientRuns ? forClient(each as ModelPart) : (each as ModelPart);
-          if (!told) continue;
-          const part = stateLimit.apply(unique(told));
-          said.see(part);
+          hasOutput = true;
+          const visible = clientRunsTools ? forClient(event as ModelPart) : (event as ModelPart);
+          if (!visible) continue;
+          const part = stateLimit.apply(unique(visible));
+          transcript.append(part);
           const chunk = chunkOf(part);
-          const fresh = chunk && kept.fresh(chunk);
+          const fresh = chunk && resumable.unseenPart(chunk);
           if (fresh) yield fresh;
         }
-        answered = !endedEarly(finishReason) || !kept.readAgain();
+        isComplete = !isIncomplete(finishReason) || !resumable.prepareReread();
       } catch (error) {
-        if (signal.aborted || !(kept.readAgain() || (!spoke && prompt.shrink(error)))) throw error;
+        if (signal.aborted || !(resumable.prepareReread() || (!hasOutput && prompt.shrink(error)))) throw error;
       }
       // The next attempt may deliver the whole answer again.
-      if (!answered) said = new Said();
+      if (!isComplete) transcript = new StepTranscript();
     }
-    const calls = finishReason === "stop" || finishReason === "tool-calls" ? said.unanswered : [];
+    const calls = finishReason === "stop" || finishReason === "tool-calls" ? transcript.unanswered : [];
     for (const toolCall of calls) {
       const tool = tools?.[toolCall.toolName] as TurnTool | undefined;
-      const demand = await consent?.demand(toolCall, tool);
-      if (demand?.type === "tool-approval-request") {
+      const review = await consent?.review(toolCall, tool);
+      if (review?.type === "tool-approval-request") {
         // The call stays unanswered, so the turn ends with this step.
-        yield demand as TurnChunk;
+        yield review as TurnChunk;
         continue;
       }
-      const result = (demand as ModelPart | null | undefined) ?? (await resultOf(toolCall, tool, messages, signal));
+      const result = (review as ModelPart | null | undefined) ?? (await runTool(toolCall, tool, messages, signal));
       if (!result) continue;
-      consent?.answered(tool);
-      said.see(result);
+      consent?.recordResult(tool);
+      transcript.append(result);
       yield chunkOf(result) as TurnChunk;
     }
     if (open) yield { type: "finish-step" };
     end.finishReason = finishReason ?? "interrupted";
-    if (endedTooSoon(end.finishReason) || !said.wantsAnswer || step === maxSteps) return;
+    if (isCutShort(end.finishReason) || !transcript.needsNextCall || step === maxSteps) return;
     // The cap applies to the whole answer, not to each call.
     if (settings?.maxOutputTokens !== undefined && end.usage.outputTokens >= settings.maxOutputTokens) {
       end.finishReason = "length";
       return;
     }
-    earlier.push(...said.messages());
+    earlier.push(...transcript.messages());
   }
 }
 
@@ -207,9 +208,9 @@ export async function* modelSteps(input: StepsInput, end: StepsEnd, signal: Abor
  * Wraps the model with options the SDK lacks: a response format, and a tool choice that the model
  * may ignore, which the SDK would report as a failure.
  */
-function asking({ model, tools, toolChoice, responseFormat }: StepsInput): LanguageModel {
-  const wanted = tools && toolChoice;
-  const choice = typeof wanted === "string" ? { type: wanted } : wanted;
+function withCallOptions({ model, tools, toolChoice, responseFormat }: StepsInput): LanguageModel {
+  const requested = tools && toolChoice;
+  const choice = typeof requested === "string" ? { type: requested } : requested;
   if (!choice && !responseFormat) return model;
   return wrapLanguageModel({
     model: model as WrappedModel,
@@ -228,7 +229,7 @@ function asking({ model, tools, toolChoice, responseFormat }: StepsInput): Langu
  * Options the client set, by SDK name. Excludes the output cap, which the server also sets and
  * which is never left out.
  */
-function askedOf({ settings = {}, responseFormat, reasoning, providerOptions = {} }: StepsInput): Set<string> {
+function requestedOptions({ settings = {}, responseFormat, reasoning, providerOptions = {} }: StepsInput): Set<string> {
   const { maxOutputTokens: _, ...own } = settings;
   const { rivulet: __, ...provider } = providerOptions;
   const named = {
@@ -267,20 +268,20 @@ function addDetails(usage: Usage, { inputTokenDetails, outputTokenDetails }: Cal
  * Options for lib/models. `cappedToFit`: the cap is the server's, so it may be dropped if a
  * provider refuses it (repairs.ts). `resume`: see background.ts.
  */
-function told(
+function withInternalOptions(
   { providerOptions }: Pick<StepsInput, "providerOptions">,
-  more: { cappedToFit: true } | { resume: UpstreamMark },
+  extra: { cappedToFit: true } | { resume: UpstreamMark },
 ): StepsInput["providerOptions"] {
-  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, ...more } };
+  return { ...providerOptions, rivulet: { ...providerOptions?.rivulet, ...extra } };
 }
 
 /** The model was cut off: a call truncated with it is not a mistake the model could fix. */
-function endedTooSoon(reason: FinishReason): boolean {
+function isCutShort(reason: FinishReason): boolean {
   return reason === "interrupted" || reason === "length" || reason === "content-filter";
 }
 
 /** The stream ended, or broke, before the model had. */
-function endedEarly(reason: FinishReason | undefined): boolean {
+function isIncomplete(reason: FinishReason | undefined): boolean {
   return reason === undefined || reason === "interrupted";
 }
 
@@ -291,7 +292,7 @@ const callKind = "tool-";
  * for tool call ids on servers that restart their count per answer: ids must be unique in a message
  * and its history.
  */
-function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => ModelPart {
+function uniqueIds(usedIds: Set<string>, step: number): (part: ModelPart) => ModelPart {
   const renamed = new Map<string, string>();
   /** Parts of this call seen per id. */
   const repeats = new Map<string, number>();
@@ -299,8 +300,8 @@ function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => Model
     const known = renamed.get(callKind + id);
     if (known !== undefined) return known;
     let fresh = id;
-    for (let count = 2; taken.has(callKind + fresh); count++) fresh = `${id}-${count}`;
-    taken.add(callKind + fresh);
+    for (let count = 2; usedIds.has(callKind + fresh); count++) fresh = `${id}-${count}`;
+    usedIds.add(callKind + fresh);
     renamed.set(callKind + id, fresh);
     return fresh;
   }
@@ -313,8 +314,8 @@ function uniqueIds(taken: Set<string>, step: number): (part: ModelPart) => Model
       const repeat = (repeats.get(key) ?? 0) + 1;
       repeats.set(key, repeat);
       let fresh = repeat === 1 ? part.id : `${part.id}-${step}-${repeat}`;
-      while (taken.has(kind + fresh)) fresh += `-${step}`;
-      taken.add(kind + fresh);
+      while (usedIds.has(kind + fresh)) fresh += `-${step}`;
+      usedIds.add(kind + fresh);
       renamed.set(key, fresh);
     }
     const id = renamed.get(key) ?? part.id;

@@ -1,11 +1,11 @@
 // Runs one call of a server tool: its result, or its failure as data. Pure except for the tool
 // itself.
 import type { ModelMessage, Tool } from "ai";
-import type { ModelPart, ToolCall } from "./said";
+import type { ModelPart, ToolCall } from "./step-transcript";
 
 /**
  * What the run must know about a tool besides how to call it. Tool families declare it
- * (lib/tools/contract.ts).
+ * (lib/tools/tool-family.ts).
  */
 export type ToolTraits = {
   /** Cannot be undone. Once untrusted text is in context, the user must consent to each call. */
@@ -21,7 +21,7 @@ export type TurnTool = Tool & ToolTraits;
 type Call = Pick<ToolCall, "toolCallId" | "toolName" | "input" | "providerMetadata">;
 
 /** Null for a tool the client runs: its call ends the turn. */
-export async function resultOf(
+export async function runTool(
   { toolCallId, toolName, input, providerMetadata }: Call,
   tool: Tool | undefined,
   messages: ModelMessage[],

@@ -55,7 +55,7 @@ export type TurnView = {
 };
 
 /** What to load: the turn, also its chat's row, or also the messages before the answer. */
-export type Knows = "turn" | "chat" | "branch";
+export type ContextScope = "turn" | "chat" | "branch";
 
 export type TurnContext = {
   turnId: string;
@@ -78,16 +78,16 @@ export type TurnContext = {
 export type TurnAnswer = { context: TurnContext; message: ChatMessage; metadata: Partial<MessageMetadata> };
 
 /** A message referenced by an id this server issued. */
-export type KnownMessage = StoredMessage & { parentId: string | null };
+export type ReferencedMessage = StoredMessage & { parentId: string | null };
 
 /**
  * The caller's own objects that a request refers to. Missing ones are unknown or belong to another
  * user.
  */
-export type Known = {
+export type ResolvedReferences = {
   /** The turn that the request continues. */
-  turn?: { chatId: string; view: TurnView; answer: KnownMessage };
-  messages: ReadonlyMap<string, KnownMessage>;
+  turn?: { chatId: string; view: TurnView; answer: ReferencedMessage };
+  messages: ReadonlyMap<string, ReferencedMessage>;
 };
 
 /** How the client wants the model called. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { TurnChunk } from "./chunks";
-import { KeptAnswer, markChunk, SeenBefore, upstreamOf } from "./upstream";
+import { markChunk, ReplayFilter, ResumableAnswer, upstreamOf } from "./upstream";
 
 const mark = { responseId: "resp_1", after: 0 };
 const answer: TurnChunk[] = [
@@ -35,8 +35,8 @@ describe("upstreamOf", () => {
   const opened: TurnChunk[] = [{ type: "start-step" }, markChunk(mark)];
 
   it("finds the answer in which a log breaks off, and what the log has of it", () => {
-    expect(upstreamOf([...opened, ...answer.slice(0, 6)])).toEqual({ mark, index: 1, seen: answer.slice(0, 6) });
-    expect(upstreamOf(opened)).toEqual({ mark, index: 1, seen: [] });
+    expect(upstreamOf([...opened, ...answer.slice(0, 6)])).toEqual({ mark, index: 1, logged: answer.slice(0, 6) });
+    expect(upstreamOf(opened)).toEqual({ mark, index: 1, logged: [] });
   });
 
   it("of several it is the last one", () => {
@@ -59,23 +59,25 @@ describe("SeenBefore", () => {
   it("what the log has and what is new are the answer, wherever the log ends and whatever pieces come again", () => {
     for (let end = 0; end <= answer.length; end++)
       for (const size of [1, 2, 1_000]) {
-        const before = new SeenBefore(answer.slice(0, end));
+        const before = new ReplayFilter(answer.slice(0, end));
         const again = answer.flatMap((chunk): TurnChunk[] =>
           chunk.type === "text-delta" || chunk.type === "reasoning-delta"
             ? (chunk.delta.match(new RegExp(`.{1,${size}}`, "g")) ?? []).map((delta) => ({ ...chunk, delta }))
             : [chunk],
         );
-        expect(said([...answer.slice(0, end), ...again.map((chunk) => before.rest(chunk))])).toEqual(said(answer));
-        expect(before.again).toBe(end === answer.length);
+        expect(said([...answer.slice(0, end), ...again.map((chunk) => before.unseenPart(chunk))])).toEqual(
+          said(answer),
+        );
+        expect(before.nothingNew).toBe(end === answer.length);
       }
   });
 
   it("a log that ends within a delta gets the rest of it, under the id that the log has", () => {
-    const before = new SeenBefore([
+    const before = new ReplayFilter([
       { type: "text-start", id: "t-2" },
       { type: "text-delta", id: "t-2", delta: "On" },
     ]);
-    const rest = answer.slice(4, 8).map((chunk) => before.rest(chunk));
+    const rest = answer.slice(4, 8).map((chunk) => before.unseenPart(chunk));
     expect(rest).toEqual([
       null,
       { type: "text-delta", id: "t-2", delta: "e " },
@@ -85,45 +87,48 @@ describe("SeenBefore", () => {
   });
 
   it("a text that goes on from another answer has no beginning in either", () => {
-    const before = new SeenBefore([{ type: "text-delta", id: "kept", delta: "On" }]);
-    expect(before.rest({ type: "text-delta", id: "kept", delta: "One" })).toMatchObject({ id: "kept", delta: "e" });
-    expect(before.rest({ type: "text-end", id: "kept" })).toEqual({ type: "text-end", id: "kept" });
+    const before = new ReplayFilter([{ type: "text-delta", id: "kept", delta: "On" }]);
+    expect(before.unseenPart({ type: "text-delta", id: "kept", delta: "One" })).toMatchObject({
+      id: "kept",
+      delta: "e",
+    });
+    expect(before.unseenPart({ type: "text-end", id: "kept" })).toEqual({ type: "text-end", id: "kept" });
   });
 
   it("chunks of no part pass", () => {
-    const before = new SeenBefore(answer);
-    expect(before.rest({ type: "start-step" })).toEqual({ type: "start-step" });
-    expect(before.rest(call)).toEqual(call);
+    const before = new ReplayFilter(answer);
+    expect(before.unseenPart({ type: "start-step" })).toEqual({ type: "start-step" });
+    expect(before.unseenPart(call)).toEqual(call);
   });
 });
 
 describe("KeptAnswer", () => {
   it("yields each piece once, however often the connection breaks", () => {
     for (const breaks of [[2], [3, 6], [1, 2, 9]]) {
-      const kept = new KeptAnswer();
+      const kept = new ResumableAnswer();
       const yielded: (TurnChunk | null)[] = [];
-      expect(kept.begin(mark)).toEqual(markChunk(mark));
+      expect(kept.start(mark)).toEqual(markChunk(mark));
       for (const end of breaks) {
-        yielded.push(...answer.slice(0, end).map((chunk) => kept.fresh(chunk)));
-        expect(kept.readAgain(), `after ${end}`).toBe(true);
+        yielded.push(...answer.slice(0, end).map((chunk) => kept.unseenPart(chunk)));
+        expect(kept.prepareReread(), `after ${end}`).toBe(true);
       }
-      yielded.push(...answer.map((chunk) => kept.fresh(chunk)));
+      yielded.push(...answer.map((chunk) => kept.unseenPart(chunk)));
       expect(said(yielded)).toEqual(said(answer));
     }
   });
 
   it("is not read again without a mark, without anything new, and once it has called a tool", () => {
-    const unmarked = new KeptAnswer();
-    expect(unmarked.fresh(answer[0] as TurnChunk)).toBe(answer[0]);
-    expect(unmarked.readAgain()).toBe(false);
-    expect(new KeptAnswer(mark).readAgain()).toBe(false);
-    const stuck = new KeptAnswer(mark);
+    const unmarked = new ResumableAnswer();
+    expect(unmarked.unseenPart(answer[0] as TurnChunk)).toBe(answer[0]);
+    expect(unmarked.prepareReread()).toBe(false);
+    expect(new ResumableAnswer(mark).prepareReread()).toBe(false);
+    const stuck = new ResumableAnswer(mark);
     for (const expected of [true, false]) {
-      for (const chunk of answer.slice(0, 3)) stuck.fresh(chunk);
-      expect(stuck.readAgain()).toBe(expected);
+      for (const chunk of answer.slice(0, 3)) stuck.unseenPart(chunk);
+      expect(stuck.prepareReread()).toBe(expected);
     }
-    const called = new KeptAnswer(mark);
-    called.fresh(call);
-    expect(called.readAgain()).toBe(false);
+    const called = new ResumableAnswer(mark);
+    called.unseenPart(call);
+    expect(called.prepareReread()).toBe(false);
   });
 });

@@ -13,7 +13,7 @@ export type Upstream = {
   /** Index of the mark's chunk. */
   index: number;
   /** Answer chunks in the log: texts, reasoning and tool inputs. */
-  seen: TurnChunk[];
+  logged: TurnChunk[];
 };
 
 /**
@@ -23,9 +23,9 @@ export type Upstream = {
 export function upstreamOf(chunks: readonly TurnChunk[]): Upstream | null {
   let found: Upstream | null = null;
   for (const [index, chunk] of chunks.entries()) {
-    if (chunk.type === "data-upstream") found = { mark: chunk.data, index, seen: [] };
+    if (chunk.type === "data-upstream") found = { mark: chunk.data, index, logged: [] };
     else if (chunk.type === "finish-step" || isCalled(chunk)) found = null;
-    else if (isSaid(chunk)) found?.seen.push(chunk);
+    else if (isContent(chunk)) found?.logged.push(chunk);
   }
   return found;
 }
@@ -34,7 +34,7 @@ function isCalled({ type }: TurnChunk): boolean {
   return type === "tool-input-available" || type === "tool-input-error" || type.startsWith("tool-output");
 }
 
-function isSaid({ type }: TurnChunk): boolean {
+function isContent({ type }: TurnChunk): boolean {
   return /^(?:text|reasoning)-(?:start|delta|end)$|^tool-input-(?:start|delta)$/.test(type);
 }
 
@@ -46,18 +46,18 @@ type Part = {
 };
 
 /** Skips the logged part of an answer that is read again. Feed it every chunk in order. */
-export class SeenBefore {
+export class ReplayFilter {
   /** In order of appearance; the reread yields the same order. */
   readonly #parts: Part[] = [];
   /** Keyed by id in the reread. */
   readonly #matched = new Map<string, Part>();
   #next = 0;
   /** True until something new arrives. */
-  again = true;
+  nothingNew = true;
 
-  constructor(seen: readonly TurnChunk[]) {
+  constructor(logged: readonly TurnChunk[]) {
     const open = new Map<string, Part>();
-    for (const chunk of seen) {
+    for (const chunk of logged) {
       const key = keyOf(chunk);
       let part = open.get(key);
       // A text continued from another answer has no start chunk.
@@ -72,31 +72,31 @@ export class SeenBefore {
   }
 
   /** The new part of this chunk, under the id the log uses. */
-  rest(chunk: TurnChunk): TurnChunk | null {
-    if (!isSaid(chunk)) return chunk;
-    const fresh = this.#rest(chunk);
-    if (fresh) this.again = false;
+  unseenPart(chunk: TurnChunk): TurnChunk | null {
+    if (!isContent(chunk)) return chunk;
+    const fresh = this.#unseenPart(chunk);
+    if (fresh) this.nothingNew = false;
     return fresh;
   }
 
-  #rest(chunk: TurnChunk): TurnChunk | null {
+  #unseenPart(chunk: TurnChunk): TurnChunk | null {
     const key = keyOf(chunk);
-    const known = this.#matched.get(key);
-    if (!known || isStart(chunk)) {
+    const part = this.#matched.get(key);
+    if (!part || isStart(chunk)) {
       const part = this.#parts[this.#next];
       if (!part) return chunk;
       this.#next += 1;
       this.#matched.set(key, part);
-      return isStart(chunk) ? null : this.#rest(chunk);
+      return isStart(chunk) ? null : this.#unseenPart(chunk);
     }
     if (chunk.type.endsWith("-end")) {
       this.#matched.delete(key);
-      return known.ended ? null : withId(chunk, known.id);
+      return part.ended ? null : withId(chunk, part.id);
     }
     const delta = deltaOf(chunk);
-    const fresh = delta.slice(known.characters);
-    known.characters = Math.max(0, known.characters - delta.length);
-    return fresh === "" ? null : withDelta(withId(chunk, known.id), fresh);
+    const fresh = delta.slice(part.characters);
+    part.characters = Math.max(0, part.characters - delta.length);
+    return fresh === "" ? null : withDelta(withId(chunk, part.id), fresh);
   }
 }
 
@@ -104,10 +104,10 @@ export class SeenBefore {
  * One model call whose answer the provider keeps: if the connection breaks, the answer is read
  * again.
  */
-export class KeptAnswer {
+export class ResumableAnswer {
   #mark: UpstreamMark | undefined;
   readonly #yielded: TurnChunk[] = [];
-  #before: SeenBefore | undefined;
+  #replayFilter: ReplayFilter | undefined;
   #progressed = false;
 
   constructor(mark?: UpstreamMark) {
@@ -119,19 +119,19 @@ export class KeptAnswer {
     return this.#mark;
   }
 
-  begin(mark: UpstreamMark): TurnChunk {
+  start(mark: UpstreamMark): TurnChunk {
     this.#mark = mark;
     return markChunk(mark);
   }
 
   /** The part of this chunk that has not been yielded before, or null. */
-  fresh(chunk: TurnChunk): TurnChunk | null {
+  unseenPart(chunk: TurnChunk): TurnChunk | null {
     if (!this.#mark) return chunk;
-    const rest = this.#before ? this.#before.rest(chunk) : chunk;
-    if (!rest) return null;
-    this.#yielded.push(rest);
+    const unseen = this.#replayFilter ? this.#replayFilter.unseenPart(chunk) : chunk;
+    if (!unseen) return null;
+    this.#yielded.push(unseen);
     this.#progressed = true;
-    return rest;
+    return unseen;
   }
 
   /**
@@ -139,9 +139,9 @@ export class KeptAnswer {
    * because the last attempt brought nothing new. A called tool may have run, so an answer with a
    * call is not read again.
    */
-  readAgain(): boolean {
+  prepareReread(): boolean {
     if (!this.#mark || !this.#progressed || this.#yielded.some(isCalled)) return false;
-    this.#before = new SeenBefore(this.#yielded);
+    this.#replayFilter = new ReplayFilter(this.#yielded);
     this.#progressed = false;
     return true;
   }

@@ -34,9 +34,9 @@ export function usageOf(chunks: TurnChunk[], message: ChatMessage): TurnUsage {
   const requests = chunks.filter(({ type }) => type === "start-step").length;
   const { usage, status } = message.metadata ?? {};
   if (usage && usage.totalTokens > 0) return { tokens: usage.totalTokens, requests, written: 0 };
-  const asked = chunks.some((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate");
+  const modelWasCalled = chunks.some((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate");
   // A provider that refuses bills nothing. One cut off after it was asked has read the prompt.
-  if (!asked || (status === "failed" && requests === 0)) return { tokens: 0, requests, written: 0 };
+  if (!modelWasCalled || (status === "failed" && requests === 0)) return { tokens: 0, requests, written: 0 };
   const written = message.parts.reduce((sum, part) => sum + writtenIn(part), 0);
   return { tokens: null, requests: Math.max(1, requests), written };
 }

@@ -1,5 +1,5 @@
 // A turn as both sides of races.test.ts write it. Without Vitest: one side is a plain process.
-import type { LogWriter } from "@/lib/log/contract";
+import type { LogWriter } from "@/lib/log/durable-log";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
 import type { Halt } from "@/lib/turn/run";
@@ -25,9 +25,9 @@ type RaceTurn = {
 /** `stored`: the chunks already in its log. */
 export function beginTurn(writer: LogWriter, turnId: string, stored: TurnChunk[] = []): RaceTurn {
   const open = new OpenParts();
-  for (const chunk of stored) open.see(chunk);
+  for (const chunk of stored) open.apply(chunk);
   const append = (chunk: TurnChunk) => {
-    open.see(chunk);
+    open.apply(chunk);
     return writer.append(chunk);
   };
   const messageMetadata = { turnId, chatId: `chat-${turnId}`, model: "test", createdAt: "2026-01-01T00:00:00.000Z" };

@@ -4,7 +4,7 @@ import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { TurnRow } from "@/db/turns";
 import { insertUser } from "@/db/users";
-import { followTurn } from "@/lib/chats/follow";
+import { followTurn } from "@/lib/chats/follow-turn";
 import { listMessages } from "@/lib/chats/messages";
 import { startTurn } from "@/lib/chats/start";
 import { stopTurn } from "@/lib/chats/stop";

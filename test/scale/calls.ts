@@ -52,8 +52,8 @@ queries.push("mountain -river", "%");
 /** Statements that requests wait for. */
 export const ofRoutes: Call[] = [
   call("a new password", account.replacePassword, (replace) => replace(id(20), "hash")),
-  call("the end of an account", account.abandonAccount, (abandon) => abandon(id(22))),
-  call("forgotten usage", account.forgetUsage, (forget) => forget(id(33)), { [id(33)]: id(44) }),
+  call("the end of an account", account.detachAccount, (abandon) => abandon(id(22))),
+  call("forgotten usage", account.anonymizeUsage, (forget) => forget(id(33)), { [id(33)]: id(44) }),
 
   ...queries.map((query) =>
     call(`a search for ${query}`, chatSearch.searchChats, (search) => search(userId, { query, limit: 51 })),
@@ -91,10 +91,10 @@ export const ofRoutes: Call[] = [
   }),
   call("the words of a question", documents.lexemesOf, (read) => read("rivers that shine")),
   call("a search in documents", documents.searchPassages, (search) =>
-    search(userId, { lexemes: ["river", "shine"], leastShare: 0.34, limit: 24 }),
+    search(userId, { lexemes: ["river", "shine"], minShare: 0.34, limit: 24 }),
   ),
   call("a search in some documents", documents.searchPassages, (search) =>
-    search(userId, { lexemes: ["river", "shine"], documentIds: [documentId], leastShare: 0.34, limit: 24 }),
+    search(userId, { lexemes: ["river", "shine"], documentIds: [documentId], minShare: 0.34, limit: 24 }),
   ),
 
   call("the export of an account", exported.findAccount, (find) => find(userId)),
@@ -171,7 +171,9 @@ export const ofRoutes: Call[] = [
   call("a turn", turns.findTurn, (find) => find(userId, turnId)),
   call("a turn by its key", turns.findTurnByKey, (find) => find(userId, "key-9")),
   call("the running turn of a chat", turns.findRunningTurn, (find) => find(userId, bigChatId)),
-  call("the running turn that was asked for the same", turns.findRunningTwin, (find) => find(userId, "fingerprint")),
+  call("the running turn that was asked for the same", turns.findRunningDuplicate, (find) =>
+    find(userId, "fingerprint"),
+  ),
   call("the turns of clients' tools", turns.listWithClientTools, (list) => list(userId, [turnId, runningId])),
   call("the latest turn of a chat", turns.findLatestTurn, (find) => find(userId, bigChatId)),
   call("an answer that is not kept any more", turns.replaceRequest, (replace) =>
@@ -205,7 +207,7 @@ export const ofRoutes: Call[] = [
 export const inBackground: Call[] = [
   call("messages that become searchable", chatSearch.indexMessages, (index) => index(50)),
   call("the chats of a user that is deleted", chats.listChatIds, (list) => list(userId, 100)),
-  call("chats of stateless calls", chats.listForgottenChats, (list) => list(100)),
+  call("chats of stateless calls", chats.listExpiredStatelessChats, (list) => list(100)),
   call("the documents of a user that is deleted", documents.deleteSomeDocuments, (remove) => remove(id(70), 5), {
     [id(70)]: id(71),
   }),
@@ -248,7 +250,7 @@ export const inBackground: Call[] = [
   ),
   call("the message of a turn that ended without it", log.setMessageStatus, (set) => set(turnId, "complete")),
   call("chunks of turns that ended long ago", log.pruneChunks, (prune) => prune(3_600_000, 500)),
-  call("prompts of pruned turns", log.forgetPrompts, (forget) => forget(noId, 200)),
+  call("prompts of pruned turns", log.deletePrompts, (forget) => forget(noId, 200)),
   call("turns that chunks name", log.listTurnsOfChunks, (list) => list(noId, 200)),
   call("chunks of turns that are gone", log.deleteOrphanChunks, (remove) => remove([turnId, uuidv7()], 5_000)),
 

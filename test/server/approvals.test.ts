@@ -5,7 +5,7 @@ import { randomUUID } from "node:crypto";
 import { DefaultChatTransport, isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
 import { describe, expect, test } from "vitest";
 import { HeadlessChat } from "@/lib/client/scripted-server";
-import { cannotAsk, declined } from "@/lib/turn/approval";
+import { cannotAskText, declinedText } from "@/lib/turn/approval";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { type EventStream, openStream } from "@/test/sse";
 import { gateOf, header, newKey, shapes, type TestServer, type TestUser, testCluster, textOf } from "./cluster";
@@ -109,12 +109,12 @@ describe.each(shapes)("over the %s API", (_, model) => {
       ["output-denied"],
       "Then it stays.",
     ]);
-    expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain(declined);
+    expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain(declinedText);
     // The next turn's model sees it too.
     const next = newKey();
     cluster.provider.on(next, says("Fine."));
     await (await cluster.send(next, { model, chatId, searchMode: "none" }, { user })).ended;
-    expect(JSON.stringify((await cluster.provider.request(next)).body)).toContain(declined);
+    expect(JSON.stringify((await cluster.provider.request(next)).body)).toContain(declinedText);
   });
 });
 
@@ -209,7 +209,7 @@ test("a dialect that cannot ask refuses the call, and its model can say so", asy
     cluster.provider.on(key, [call("delete_task", { task_id: 1 }), calls], says("Please use the page."));
     const answer = await cluster.api("POST", path, { user, body: bodyOf(questionOf(key)) });
     expect([answer.status, answer.text.includes("Please use the page.")]).toEqual([200, true]);
-    expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain(cannotAsk);
+    expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain(cannotAskText);
     expect(await tasksOf(user)).toEqual([1, 2]);
   }
 });

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { eventName } from "@/app/openapi/refusals";
-import type { AnswerRoute, Route } from "@/lib/dialects/contract";
+import type { AnswerRoute, Route } from "@/lib/dialects/dialect";
 import { methodsOf, registry } from "@/lib/dialects/registry";
 import {
   type Description,
@@ -330,7 +330,7 @@ test("dialects", async () => {
       await call(verb, 401, { ...asked, ...nobody });
       if (route.owner) await call(verb, 403, { ...asked, path: { userId: unknown } });
       if (route.plainText) await call(verb, 200, { ...asked, headers: { accept: "text/plain" } });
-      if (route.whole) {
+      if (route.fullResponse) {
         await call(verb, 200, { ...asked, body: { ...route.example, stream: false } });
         const key = newKey();
         cluster.provider.on(key, [{ answer: 401, body: { error: { message: "no" } } }]);

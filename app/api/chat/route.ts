@@ -3,8 +3,8 @@ import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
 import { parseSend } from "@/lib/chats/chat-send";
-import { behindBeginning } from "@/lib/chats/continuation";
-import { requireTurn } from "@/lib/chats/follow";
+import { cursorAfterPrefix } from "@/lib/chats/continuation";
+import { requireTurn } from "@/lib/chats/follow-turn";
 import { startTurn } from "@/lib/chats/start";
 import { chatRequest, idempotencyKey } from "@/lib/chats/turn-request";
 import { withClientStream } from "@/lib/client-streams";
@@ -21,9 +21,15 @@ export const POST = route(async (request) => {
     const turn = await requireTurn(user.id, cursor.turnId);
     return withClientStream(request, user, (stream) => turnStream(request, stream, turn, { dialect: aiSdk, cursor }));
   }
-  const { request: asked, goesOn } = parseSend(await readJson(request, chatRequest), idempotencyKey(request));
+  const { request: turnRequest, resumesAfterPrefix } = parseSend(
+    await readJson(request, chatRequest),
+    idempotencyKey(request),
+  );
   return withClientStream(request, user, async (stream) => {
-    const turn = await startTurn(user.id, asked, keepAlive);
-    return turnStream(request, stream, turn, { dialect: aiSdk, cursor: goesOn ? behindBeginning(turn) : null });
+    const turn = await startTurn(user.id, turnRequest, keepAlive);
+    return turnStream(request, stream, turn, {
+      dialect: aiSdk,
+      cursor: resumesAfterPrefix ? cursorAfterPrefix(turn) : null,
+    });
   });
 });

@@ -4,7 +4,7 @@ import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { wrapLanguageModel } from "ai";
 import { chatState } from "@/lib/models/chat-state";
-import { droppedFields } from "@/lib/models/endings";
+import { droppedFields } from "@/lib/models/dropped-fields";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { sentBody } from "@/lib/models/repairs";
 import { completionModel } from "./completion";

@@ -4,7 +4,7 @@
 import type { LanguageModelV4, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { APICallError } from "ai";
 import { fieldsOption } from "@/lib/models/request-fields";
-import { SettingLeftOut } from "@/lib/turn/steps";
+import { UnsupportedSetting } from "@/lib/turn/steps";
 
 /** Statuses of a server without this API. */
 const missing = [404, 405, 501];
@@ -24,7 +24,7 @@ export function completionModel(name: string, text: LanguageModelV4, chat: Langu
       if (!APICallError.isInstance(error) || !missing.includes(error.statusCode ?? 0)) throw error;
       const { [fieldsOption]: fields, ...rest } = options.providerOptions?.[name] ?? {};
       const { prompt: _, suffix, ...others } = (fields ?? {}) as Record<string, string>;
-      if (suffix) throw new SettingLeftOut("suffix");
+      if (suffix) throw new UnsupportedSetting("suffix");
       const own = { ...rest, [fieldsOption]: others };
       return send(chat, { ...options, providerOptions: { ...options.providerOptions, [name]: own } });
     }

@@ -15,9 +15,9 @@ import {
   responsesFields,
   xaiFields,
 } from "@/lib/models/request-fields";
-import type { Provider } from "./contract";
 import { wholeMessages } from "./event-stream-messages";
 import { notStored } from "./openai";
+import type { Provider } from "./provider";
 
 type Hosted = {
   title: string;

@@ -4,7 +4,7 @@ import type { Env } from "@/lib/env";
 import { listOllama } from "@/lib/models/list-ollama";
 import { compatibleFields } from "@/lib/models/request-fields";
 import { compatible, compatibleCompletion, compatibleEmbedding } from "./compatible";
-import type { Provider } from "./contract";
+import type { Provider } from "./provider";
 
 export function ollama({ OLLAMA_BASE_URL }: Env): Provider {
   const common = {

@@ -3,12 +3,12 @@ import { createOpenAI } from "@ai-sdk/openai";
 import type { LanguageModelV4 } from "@ai-sdk/provider";
 import { defaultSettingsMiddleware, wrapLanguageModel } from "ai";
 import type { Env } from "@/lib/env";
-import { cancelResponse, inBackground, marked } from "@/lib/models/background";
+import { cancelResponse, emitUpstreamMark, inBackground } from "@/lib/models/background";
 import { listCompatible } from "@/lib/models/list-compatible";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { compatibleFields, openaiChatFields, responsesFields } from "@/lib/models/request-fields";
 import { compatible, compatibleCompletion, compatibleEmbedding, noKey } from "./compatible";
-import type { Provider } from "./contract";
+import type { Provider } from "./provider";
 
 const openaiUrl = "https://api.openai.com/v1";
 
@@ -55,7 +55,7 @@ export function openai(env: Env): Provider {
   function ofOpenAI(name: string): LanguageModelV4 {
     if (api === "chat") return provider().chat(name);
     const model = notStored(provider().responses(name), "openai");
-    return keeps ? wrapLanguageModel({ model, middleware: marked() }) : model;
+    return keeps ? wrapLanguageModel({ model, middleware: emitUpstreamMark() }) : model;
   }
 }
 

@@ -2,10 +2,10 @@
 // are offered, and the servers of models.json. A new provider is one entry here.
 import type { Env } from "@/lib/env";
 import type { ModelsFile } from "@/lib/models/models-file";
-import type { Provider } from "./contract";
 import { anthropic, azure, bedrock, deepseek, google, groq, mistral, openrouter, xai } from "./hosted";
 import { ollama } from "./ollama";
 import { openai } from "./openai";
+import type { Provider } from "./provider";
 import { namedServer } from "./server";
 
 const known: Record<string, (env: Env) => Provider> = {

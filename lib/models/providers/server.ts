@@ -6,8 +6,8 @@ import type { ServerEntry } from "@/lib/models/models-file";
 import { providerFetch } from "@/lib/models/provider-fetch";
 import { compatibleFields, responsesFields } from "@/lib/models/request-fields";
 import { type CompatibleServer, compatible, compatibleCompletion, compatibleEmbedding, noKey } from "./compatible";
-import type { Provider } from "./contract";
 import { notStored } from "./openai";
+import type { Provider } from "./provider";
 
 export function namedServer(entry: ServerEntry): Provider {
   const { name, baseUrl: baseURL, apiKeyVariable, headers, query, api, models } = entry;

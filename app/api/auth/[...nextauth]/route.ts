@@ -26,9 +26,9 @@ async function serve(request: Request, handler: (request: NextRequest) => Promis
   // With this header the redirect target is in the body, where it would not be pinned to this host.
   headers.delete("x-auth-return-redirect");
   const body = method === "POST" ? await readBytes(request, maxFormBytes) : undefined;
-  const asked = new NextRequest(url, { method, headers, body });
-  const answer = await handler(asked);
-  const failure = sessionFailure(asked);
+  const forwarded = new NextRequest(url, { method, headers, body });
+  const answer = await handler(forwarded);
+  const failure = sessionFailure(forwarded);
   if (failure) throw failure;
   const target = answer.headers.get("location");
   if (target === null) return answer;

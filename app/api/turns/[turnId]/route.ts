@@ -1,7 +1,7 @@
 // GET /api/turns/{turnId}: the turn's state. DELETE: stops it.
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
-import { describeTurn, requireTurn } from "@/lib/chats/follow";
+import { describeTurn, requireTurn } from "@/lib/chats/follow-turn";
 import { stopTurn } from "@/lib/chats/stop";
 
 type Params = { turnId: string };

@@ -4,11 +4,11 @@
 // (docs/protocol.md §6.4).
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { corsRoute } from "@/app/cors-route";
-import { openDoor } from "@/app/dialect-door";
+import { handleDialect } from "@/app/dialect-handler";
 import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
 import { findChat } from "@/lib/chats/chats";
-import { findFollowed } from "@/lib/chats/follow";
+import { findTurnToFollow } from "@/lib/chats/follow-turn";
 import { withClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { registry } from "@/lib/dialects/registry";
@@ -17,15 +17,15 @@ import { isChatNumber } from "@/lib/turn/turn-options";
 
 export const maxDuration = 300;
 
-const door = openDoor(registry, keepAlive);
-const numbered = (request: Request, number: string) => door(request, `/chat/${number}/stream`);
+const handler = handleDialect(registry, keepAlive);
+const numbered = (request: Request, number: string) => handler(request, `/chat/${number}/stream`);
 
 export const GET = corsRoute<{ chatId: string }>(async (request, { chatId }) => {
   const user = await requireUser(request);
   // A client may have chosen a chat id that looks like a number.
   if (isChatNumber(chatId) && !(await findChat(user.id, chatId))) return numbered(request, chatId);
   const cursor = requestedCursor(request);
-  const turn = await findFollowed(user.id, chatId, cursor);
+  const turn = await findTurnToFollow(user.id, chatId, cursor);
   if (!turn) return new Response(null, { status: 204 });
   return withClientStream(request, user, (stream) =>
     turnStream(request, stream, turn, { dialect: aiSdk, cursor, compact: !cursor }),

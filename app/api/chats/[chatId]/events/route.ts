@@ -1,6 +1,6 @@
 // GET /api/chats/{chatId}/events: the chat's latest turn now and on change, never its content.
 import { requireUser } from "@/lib/auth";
-import { watchChat } from "@/lib/chats/watch";
+import { watchChat } from "@/lib/chats/watch-chat";
 import { withClientStream } from "@/lib/client-streams";
 import { env } from "@/lib/env";
 import { headerId, route } from "@/lib/http";

@@ -2,7 +2,7 @@
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
-import { requireTurn } from "@/lib/chats/follow";
+import { requireTurn } from "@/lib/chats/follow-turn";
 import { withClientStream } from "@/lib/client-streams";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";

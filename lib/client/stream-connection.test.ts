@@ -1,0 +1,91 @@
+import { expect, test } from "vitest";
+import type { Wake } from "./backoff";
+import { type Frame, StreamConnection } from "./stream-connection";
+import { shortTurn, streamAfter, turnId } from "./turn-script";
+
+const encoder = new TextEncoder();
+const wire = streamAfter(shortTurn, null);
+const expected = [
+  ...shortTurn.map((chunk, index) => ({ data: JSON.stringify(chunk), id: `${turnId}.${index + 1}` })),
+  { data: "[DONE]" },
+];
+
+/** A response whose body arrives in exactly these pieces. */
+function response(pieces: Uint8Array[], type = "text/event-stream; charset=utf-8"): Response {
+  const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      for (const piece of pieces) controller.enqueue(piece);
+      controller.close();
+    },
+  });
+  return new Response(body, { headers: { "Content-Type": type } });
+}
+
+async function read(from: Response): Promise<Frame[]> {
+  const signal = new AbortController().signal;
+  const line = new StreamConnection({ signal, firstByteMs: 60_000, silenceMs: 60_000, wake: () => () => {} });
+  const frames: Frame[] = [];
+  try {
+    for await (const frame of line.frames(from)) frames.push(frame);
+  } finally {
+    line.close();
+  }
+  return frames;
+}
+
+test.each([
+  ["LF", wire],
+  ["CRLF", wire.replaceAll("\n", "\r\n")],
+  ["CR", wire.replaceAll("\n", "\r")],
+  ["comments", wire.replaceAll("data:", ": one\n:two\ndata:").replaceAll("\n\n", "\n\n: heartbeat\n\n")],
+  ["a byte order mark", `\uFEFF${wire}`],
+])("reads %s, split at every byte", async (_name, text) => {
+  const bytes = encoder.encode(text);
+  expect(await read(response(Array.from(bytes, (byte) => Uint8Array.of(byte))))).toEqual(expected);
+  for (let at = 0; at <= bytes.length; at++)
+    expect(await read(response([bytes.slice(0, at), bytes.slice(at)]))).toEqual(expected);
+});
+
+test("refuses a page where a stream should be", async () => {
+  const page = response([encoder.encode("<html>Sign in</html>")], "text/html");
+  await expect(read(page)).rejects.toMatchObject({ code: "bad_response", status: 200 });
+});
+
+test("a question on its way from a page that is hidden is not given up; its stream is", async () => {
+  let tell: Parameters<Wake>[0] = () => {};
+  const wake: Wake = (listener) => {
+    tell = listener;
+    return () => {};
+  };
+  const line = new StreamConnection({
+    signal: new AbortController().signal,
+    firstByteMs: 60_000,
+    silenceMs: 60_000,
+    wake,
+  });
+  tell("hidden");
+  expect(line.signal.aborted).toBe(false);
+  const first = await line.frames(response([encoder.encode(wire)])).next();
+  expect(first.value).toEqual(expected[0]);
+  expect(line.parked).toBe(true);
+  expect(line.signal.aborted).toBe(true);
+});
+
+test("a page that was looked at before its answer came keeps the stream", async () => {
+  let tell: Parameters<Wake>[0] = () => {};
+  const wake: Wake = (listener) => {
+    tell = listener;
+    return () => {};
+  };
+  const line = new StreamConnection({
+    signal: new AbortController().signal,
+    firstByteMs: 60_000,
+    silenceMs: 60_000,
+    wake,
+  });
+  tell("hidden");
+  tell("visible");
+  await line.frames(response([encoder.encode(wire)])).next();
+  expect(line.parked).toBe(false);
+  line.close();
+});

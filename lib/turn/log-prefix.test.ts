@@ -1,0 +1,225 @@
+import { describe, expect, it } from "vitest";
+import { type ChatMessage, isTerminal, type StatusData, sourceChunk, type TurnChunk } from "./chunks";
+import { endTurn, interruptedError, OpenParts, unfinishedTool } from "./ending";
+import { foldChunks } from "./fold";
+import { isUnanswered, keptChunks, LogPrefix, opening, PrefixJoiner } from "./log-prefix";
+import { generateStatus } from "./model-status";
+import { richTurn } from "./rich-turn";
+
+const turnId = "01940000-0000-7000-8000-000000000001";
+const head = opening({
+  turnId,
+  chatId: "chat-0001",
+  messageId: "message-1",
+  userMessageId: "question-1",
+  modelId: "scripted",
+  createdAt: "2026-01-02T03:04:05.678Z",
+});
+const status = (stage: StatusData["stage"], state: StatusData["state"], detail?: string): TurnChunk => ({
+  type: "data-status",
+  id: stage,
+  data: { stage, label: "…", state, ...(detail ? { detail } : {}) },
+});
+const source = sourceChunk({
+  sourceId: "p1",
+  mediaType: "text/plain",
+  title: "Rivers",
+  filename: "rivers.txt",
+  ordinal: 1,
+  score: 1,
+  text: "A rivulet is a very small river.",
+  documentId: "d1",
+  chunkId: "p1",
+  metadata: {},
+});
+const searched = [status("retrieve", "active"), source, status("retrieve", "done", "1 source from 1 document")];
+const generating = [...searched, status("generate", "active")];
+const text = (...deltas: string[]): TurnChunk[] => [
+  { type: "text-start", id: "t" },
+  ...deltas.map((delta): TurnChunk => ({ type: "text-delta", id: "t", delta })),
+];
+const call: TurnChunk = { type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} };
+const result: TurnChunk = { type: "tool-output-available", toolCallId: "c", output: "12:00" };
+
+/** The parts of an interrupted answer with these chunks. */
+async function partsOf(chunks: TurnChunk[]): Promise<ChatMessage["parts"]> {
+  const open = new OpenParts();
+  for (const chunk of chunks) open.apply(chunk);
+  const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
+  return (await foldChunks([...head, ...chunks, ...ending])).parts;
+}
+
+const typesOf = (chunks: TurnChunk[]) => chunks.map(({ type }) => type);
+
+describe("a turn of which nothing is answered", () => {
+  it.each<[string, TurnChunk[]]>([
+    ["nothing", []],
+    ["its start", head.slice(0, 1)],
+    ["its opening", head],
+    ["a search under way", [...head, status("retrieve", "active")]],
+    [
+      "a search that found nothing",
+      [...head, status("retrieve", "active"), status("retrieve", "done", "Nothing found")],
+    ],
+    ["all its sources", [...head, ...searched]],
+    ["a request to the model", [...head, ...generating]],
+    ["the headers of a text", [...head, ...generating, { type: "start-step" }, { type: "text-start", id: "t" }]],
+  ])("holds %s", (_, chunks) => {
+    expect(isUnanswered(chunks)).toBe(true);
+  });
+
+  it.each<[string, TurnChunk[]]>([
+    ["a part of its sources", searched.slice(0, 2)],
+    ["text", [...generating, { type: "start-step" }, ...text("x")]],
+    ["reasoning", [...generating, { type: "start-step" }, { type: "reasoning-start", id: "r" }]],
+    ["a call", [{ type: "tool-input-start", toolCallId: "c", toolName: "clock" }]],
+    ["a whole step", [{ type: "start-step" }, { type: "finish-step" }]],
+  ])("does not hold %s", (_, chunks) => {
+    expect(isUnanswered([...head, ...chunks])).toBe(false);
+  });
+});
+
+describe("what is kept of an answer", () => {
+  it("is all it said, with its last text open", async () => {
+    const said = [...generating, { type: "start-step" } as const, ...text("Half an ans")];
+    const kept = keptChunks(await partsOf(said));
+    expect(typesOf(kept)).toEqual([
+      "data-status",
+      "source-document",
+      "data-status",
+      "start-step",
+      "text-start",
+      "text-delta",
+    ]);
+    const begun = new LogPrefix(kept);
+    expect(begun).toMatchObject({
+      retrieved: true,
+      generating: true,
+      stepOpen: true,
+      hasContent: true,
+      text: "Half an ans",
+    });
+    expect(begun.openText?.text).toBe("Half an ans");
+    expect(begun.sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
+    expect(kept.find((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate")).toMatchObject({
+      data: { state: "active" },
+    });
+  });
+
+  it("has its last text open also where a provider's state stands behind it", async () => {
+    const state: TurnChunk[] = [
+      { type: "text-end", id: "t" },
+      { type: "reasoning-start", id: "s", providerMetadata: { rivulet: { field: "reasoning" } } },
+      { type: "reasoning-end", id: "s" },
+    ];
+    const kept = keptChunks(await partsOf([{ type: "start-step" }, ...text("Half an ans"), ...state]));
+    expect(typesOf(kept)).toEqual(["start-step", "text-start", "text-delta"]);
+  });
+
+  it("goes on with the usual status, whatever the model did when the answer broke off", async () => {
+    const waiting = generateStatus("active", "thinking", 4_000);
+    const kept = keptChunks(await partsOf([...generating, waiting, { type: "start-step" }, ...text("Half")]));
+    expect(kept).toContainEqual(generateStatus("active"));
+    expect(new LogPrefix(kept)).toMatchObject({ generating: true, waiting: false });
+    expect(new LogPrefix([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
+  });
+
+  it("does not hold a call whose result is not known", async () => {
+    const parts = await partsOf([{ type: "start-step" }, ...text("Let me see."), { type: "text-end", id: "t" }, call]);
+    expect(parts.map(({ type }) => type)).toContain("tool-clock");
+    expect(typesOf(keptChunks(parts))).toEqual(["start-step", "text-start", "text-delta"]);
+  });
+
+  it("closes the step behind the result of a call: what comes is another one", async () => {
+    const kept = keptChunks(await partsOf([{ type: "start-step" }, call, result]));
+    expect(typesOf(kept)).toEqual(["start-step", "tool-input-available", "tool-output-available", "finish-step"]);
+  });
+
+  it("is what was found, when nothing was said", async () => {
+    expect(typesOf(keptChunks(await partsOf(generating)))).toEqual(["data-status", "source-document"]);
+    expect(keptChunks(await partsOf([...generating, { type: "start-step" }, ...text()])).length).toBe(2);
+  });
+
+  it("is nothing, when the search had not come to its end", async () => {
+    expect(keptChunks(await partsOf([]))).toEqual([]);
+    expect(keptChunks(await partsOf(searched.slice(0, 1)))).toEqual([]);
+    expect(keptChunks(await partsOf(searched.slice(0, 2)))).toEqual([]);
+  });
+
+  it("folds to what it was made from, wherever a turn of every kind of part was cut off", async () => {
+    const telling = (part: ChatMessage["parts"][number]) => {
+      if (part.type === "text" || part.type === "reasoning") return [part.type, part.text];
+      return "toolCallId" in part ? [part.type, part.toolCallId, part.state] : [part.type];
+    };
+    const opened = 2;
+    const saidAt = richTurn.findIndex(({ type }) => type === "reasoning-delta");
+    for (let end = saidAt + 1; end <= richTurn.length; end++) {
+      const parts = await partsOf(richTurn.slice(opened, end).filter((chunk) => !isTerminal(chunk)));
+      const known = parts.filter((part) => {
+        if ("preliminary" in part && part.preliminary) return false;
+        return !("errorText" in part && part.errorText === unfinishedTool);
+      });
+      // The SDK shows a step with its first content, here the turn's status.
+      const again = await foldChunks([...head, ...keptChunks(parts), status("generate", "active")]);
+      expect(again.parts.map(telling)).toEqual(known.map(telling));
+    }
+  });
+});
+
+describe("joining", () => {
+  const prefix = (...chunks: TurnChunk[]) => new PrefixJoiner(new LogPrefix(chunks));
+  const open = () => prefix({ type: "start-step" }, ...text("One "));
+  const feed = (joint: PrefixJoiner, chunks: TurnChunk[]) => chunks.flatMap((chunk) => joint.join(chunk));
+  const model = (id: string, delta: string): TurnChunk[] => [
+    { type: "text-start", id },
+    { type: "text-delta", id, delta },
+    { type: "text-end", id },
+  ];
+  const joined = (delta: string): TurnChunk[] => [
+    { type: "text-delta", id: "t", delta },
+    { type: "text-end", id: "t" },
+  ];
+
+  it("changes nothing at a beginning without an answer", () => {
+    const joint = prefix(...head);
+    expect(joint.done).toBe(true);
+    const chunks: TurnChunk[] = [{ type: "start-step" }, ...model("m", "x")];
+    expect(feed(joint, chunks)).toEqual(chunks);
+  });
+
+  it("puts the first text into the one that is open, the second into its own", () => {
+    const joint = open();
+    const second = model("m", "three");
+    expect(feed(joint, [{ type: "start-step" }, ...model("m", "two")])).toEqual(joined("two"));
+    expect(joint.done).toBe(true);
+    expect(feed(joint, second)).toEqual(second);
+  });
+
+  it("also when the model thinks first", () => {
+    const thought: TurnChunk[] = [
+      { type: "reasoning-start", id: "r" },
+      { type: "reasoning-delta", id: "r", delta: "hm" },
+      { type: "reasoning-end", id: "r" },
+    ];
+    expect(feed(open(), [{ type: "start-step" }, ...thought, ...model("m", "two")])).toEqual([
+      ...thought,
+      ...joined("two"),
+    ]);
+  });
+
+  it("closes the text when the model calls a tool instead, and text behind that is its own", () => {
+    const second = model("m", "two");
+    expect(feed(open(), [{ type: "start-step" }, call, result, { type: "finish-step" }, ...second])).toEqual([
+      { type: "text-end", id: "t" },
+      call,
+      result,
+      { type: "finish-step" },
+      ...second,
+    ]);
+  });
+
+  it("goes on in a step that is open and has no text", () => {
+    const joint = prefix(...head, { type: "start-step" });
+    expect(feed(joint, [{ type: "start-step" }, ...model("m", "one")])).toEqual(model("m", "one"));
+  });
+});

@@ -1,0 +1,124 @@
+// biome.json holds the import rules. This test breaks each of them once, and Biome must refuse it.
+import { spawnSync } from "node:child_process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFile, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const root = path.dirname(import.meta.dirname);
+const biome = path.join(root, "node_modules/.bin/biome");
+
+/** A file in a folder, the imports it may have, and those it may not. */
+const cases: [file: string, allowed: string[], refused: string[]][] = [
+  [
+    "app/room.ts",
+    ["@/components/x", "@/lib/chats/x", "@/lib/dialects/x", "@/lib/models/x", "@/lib/env", "next/server", "react"],
+    [
+      "@/db/x",
+      "@/lib/log/x",
+      "@/lib/tools/x",
+      "../x",
+      "drizzle-orm",
+      "@ai-sdk/openai",
+      "@ai-sdk/anthropic",
+      "@openrouter/ai-sdk-provider",
+    ],
+  ],
+  [
+    "components/chat/room.ts",
+    ["@/components/ui/x", "@/lib/client/x", "@/lib/turn/x", "react", "@ai-sdk/react", "next/link", "next/navigation"],
+    ["@/app/x", "@/db/x", "@/lib/chats/x", "@/lib/models/x", "@/lib/env", "next/headers", "next-auth", "../ui/x"],
+  ],
+  [
+    "lib/chats/room.ts",
+    ["@/lib/log/x", "@/lib/tools/x", "@/lib/models/x", "@/lib/retrieval/x", "@/lib/turn/x", "@/db/x", "@/lib/env"],
+    [
+      "@/app/x",
+      "@/components/x",
+      "@/lib/client/x",
+      "@/lib/dialects/x",
+      "next/server",
+      "react",
+      "drizzle-orm",
+      "../env",
+    ],
+  ],
+  [
+    "lib/dialects/room.ts",
+    ["@/lib/turn/x", "@/lib/sse", "@/lib/errors", "./x"],
+    ["@/lib/env", "@/lib/chats/x", "@/lib/log/x", "@/db/x", "next/server"],
+  ],
+  [
+    "lib/log/room.ts",
+    ["@/lib/turn/x", "@/db/x", "@/lib/env"],
+    ["@/lib/chats/x", "@/lib/models/x", "@/lib/dialects/x", "@/app/x", "drizzle-orm/pg-core"],
+  ],
+  [
+    "lib/tools/room.ts",
+    ["@/lib/retrieval/x", "@/lib/turn/x", "@/db/x", "@/lib/env"],
+    ["@/lib/log/x", "@/lib/chats/x", "@ai-sdk/provider"],
+  ],
+  [
+    "lib/retrieval/room.ts",
+    ["@/db/x", "@/lib/turn/x", "@/lib/env"],
+    ["@/lib/models/x", "@/lib/chats/x", "drizzle-orm"],
+  ],
+  ["lib/models/room.ts", ["@/lib/turn/x", "@/lib/env", "@ai-sdk/openai"], ["@/db/x", "@/lib/log/x", "react", "next"]],
+  ["lib/client/room.ts", ["@/lib/turn/x", "eventsource-parser"], ["@/lib/env", "@/components/x", "react", "next/link"]],
+  ["lib/turn/room.ts", ["./x", "ai"], ["@/lib/env", "@/db/x", "@ai-sdk/provider", "@ai-sdk/react", "next"]],
+  ["db/room.ts", ["./x", "drizzle-orm/pg-core", "postgres"], ["@/lib/env", "@/lib/turn/x", "next/server", "react-dom"]],
+  ["lib/room.ts", ["./x", "zod"], ["@/db/x", "@/lib/turn/x", "@/app/x", "next/server", "next-auth/jwt"]],
+  [
+    "lib/auth.ts",
+    ["./x", "@/db/x", "next-auth", "next-auth/jwt"],
+    ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"],
+  ],
+  ["lib/limits.ts", ["./x", "@/db/x"], ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"]],
+  ["lib/stream-slots.ts", ["./x", "@/db/x"], ["@/lib/chats/x", "@/app/x", "drizzle-orm", "react"]],
+  ["scripts/room.ts", ["./x", "@/db/x", "@/lib/log/x", "drizzle-orm", "@ai-sdk/openai"], ["../db/x"]],
+  ["lib/log/room.test.ts", ["@/test/x", "@/lib/models/x", "drizzle-orm"], ["../chats/x"]],
+];
+
+let folder: string;
+
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "rivulet-rooms-"));
+  // The project's own configuration: its aliases are part of what is tested.
+  for (const name of ["biome.json", "package.json", "tsconfig.json", ".gitignore"])
+    await copyFile(path.join(root, name), path.join(folder, name));
+});
+
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+function write(file: string, lines: string[]): void {
+  mkdirSync(path.join(folder, path.dirname(file)), { recursive: true });
+  writeFileSync(path.join(folder, file), `${lines.join("\n")}\n`);
+}
+
+/** One rule's findings in one file, with line and message. */
+function findings(rule: string, file: string): { line: number; message: string }[] {
+  const argv = ["lint", `--only=${rule}`, "--reporter=github", file];
+  const { status, stdout, stderr } = spawnSync(biome, argv, { cwd: folder, encoding: "utf8" });
+  const lines = [...stdout.matchAll(/^::error title=lint\/[^,]*,file=[^,]*,line=(\d+),[^:]*::(.*)$/gm)];
+  if (status !== 0 && lines.length === 0) throw new Error(`Biome did not run: ${stderr}`);
+  return lines.map(([, line, message]) => ({ line: Number(line), message: message ?? "" }));
+}
+
+test.each(cases)("%s may import what its room sees and nothing else", (file, allowed, refused) => {
+  const sources = [...allowed, ...refused];
+  write(
+    file,
+    sources.map((source) => `import type {} from ${JSON.stringify(source)};`),
+  );
+  const found = findings("style/noRestrictedImports", file);
+  expect(found.map(({ line }) => sources[line - 1])).toEqual(refused);
+  // Each message states the rule; Biome's default only says that something is forbidden.
+  for (const { message } of found) expect(message).toMatch(/\bsees?\b|imports|imported|Vendor imports/);
+});
+
+test("a circle of imports is refused, also one of types only", () => {
+  write("lib/log/one.ts", [`import type { Two } from "@/lib/log/two";`, "export type One = Two | 1;"]);
+  write("lib/log/two.ts", [`import type { One } from "./one";`, "export type Two = One | 2;"]);
+  expect(findings("suspicious/noImportCycles", "lib/log").map(({ line }) => line)).toEqual([1, 1]);
+});
