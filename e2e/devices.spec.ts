@@ -25,7 +25,7 @@ test.beforeEach(async ({ chat, provider, key }) => {
   await chat.chatId();
 });
 
-test("I3 I11: a second browser on another server joins within a second, and stops the answer", async ({
+test("I3 I11: a second browser on another server joins within a second and can stop the answer", async ({
   browser,
   context,
   chat,
@@ -50,7 +50,7 @@ test("I3 I11: a second browser on another server joins within a second, and stop
   expect(await provider.closed(3)).toMatchObject({ closedBy: "client" });
 });
 
-test("I3: two tabs and a second browser are live on one answer, and all see its end", async ({
+test("I3: two tabs and a second browser follow one answer live to its end", async ({
   browser,
   context,
   chat,
