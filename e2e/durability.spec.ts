@@ -68,7 +68,7 @@ test("a second tab on another server follows the same live answer", async ({ con
   }
 });
 
-test("I11 I12: Stop keeps the text, says Stopped and ends the provider's work", async ({ page, chat, provider }) => {
+test("I11 I12: Stop keeps the text, shows Stopped and ends the provider request", async ({ page, chat, provider }) => {
   await page.getByRole("button", { name: "Stop" }).click();
   await chat.expectStatus("stopped");
   await expect(chat.text).toHaveText(firstHalf);
