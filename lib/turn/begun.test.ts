@@ -51,7 +51,7 @@ async function partsOf(chunks: TurnChunk[]): Promise<ChatMessage["parts"]> {
 
 const typesOf = (chunks: TurnChunk[]) => chunks.map(({ type }) => type);
 
-describe("a turn of which nothing is answered", () => {
+describe("an unanswered turn", () => {
   it.each<[string, TurnChunk[]]>([
     ["nothing", []],
     ["its start", head.slice(0, 1)],
@@ -64,7 +64,7 @@ describe("a turn of which nothing is answered", () => {
     ["all its sources", [...head, ...searched]],
     ["a request to the model", [...head, ...generating]],
     ["the headers of a text", [...head, ...generating, { type: "start-step" }, { type: "text-start", id: "t" }]],
-  ])("holds %s", (_, chunks) => {
+  ])("may contain %s", (_, chunks) => {
     expect(isUnanswered(chunks)).toBe(true);
   });
 
@@ -74,13 +74,13 @@ describe("a turn of which nothing is answered", () => {
     ["reasoning", [...generating, { type: "start-step" }, { type: "reasoning-start", id: "r" }]],
     ["a call", [{ type: "tool-input-start", toolCallId: "c", toolName: "clock" }]],
     ["a whole step", [{ type: "start-step" }, { type: "finish-step" }]],
-  ])("does not hold %s", (_, chunks) => {
+  ])("does not contain %s", (_, chunks) => {
     expect(isUnanswered([...head, ...chunks])).toBe(false);
   });
 });
 
-describe("what is kept of an answer", () => {
-  it("is all it said, with its last text open", async () => {
+describe("the kept part of an answer", () => {
+  it("is all its text, with the last text part open", async () => {
     const said = [...generating, { type: "start-step" } as const, ...text("Half an ans")];
     const kept = keptChunks(await partsOf(said));
     expect(typesOf(kept)).toEqual([
@@ -100,7 +100,7 @@ describe("what is kept of an answer", () => {
     });
   });
 
-  it("has its last text open also where a provider's state stands behind it", async () => {
+  it("has the last text part open even before a provider's state", async () => {
     const state: TurnChunk[] = [
       { type: "text-end", id: "t" },
       { type: "reasoning-start", id: "s", providerMetadata: { rivulet: { field: "reasoning" } } },
@@ -110,7 +110,7 @@ describe("what is kept of an answer", () => {
     expect(typesOf(kept)).toEqual(["start-step", "text-start", "text-delta"]);
   });
 
-  it("goes on with the usual status, whatever the model did when the answer broke off", async () => {
+  it("continues with the default status, whatever the model was doing at the cut", async () => {
     const waiting = generateStatus("active", "thinking", 4_000);
     const kept = keptChunks(await partsOf([...generating, waiting, { type: "start-step" }, ...text("Half")]));
     expect(kept).toContainEqual(generateStatus("active"));
@@ -118,29 +118,29 @@ describe("what is kept of an answer", () => {
     expect(new Begun([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
   });
 
-  it("does not hold a call whose result is not known", async () => {
+  it("drops a call without a result", async () => {
     const parts = await partsOf([{ type: "start-step" }, ...text("Let me see."), { type: "text-end", id: "t" }, call]);
     expect(parts.map(({ type }) => type)).toContain("tool-clock");
     expect(typesOf(keptChunks(parts))).toEqual(["start-step", "text-start", "text-delta"]);
   });
 
-  it("closes the step behind the result of a call: what comes is another one", async () => {
+  it("closes the step after a tool result: the next chunk starts a new one", async () => {
     const kept = keptChunks(await partsOf([{ type: "start-step" }, call, result]));
     expect(typesOf(kept)).toEqual(["start-step", "tool-input-available", "tool-output-available", "finish-step"]);
   });
 
-  it("is what was found, when nothing was said", async () => {
+  it("is the search result when no text was sent", async () => {
     expect(typesOf(keptChunks(await partsOf(generating)))).toEqual(["data-status", "source-document"]);
     expect(keptChunks(await partsOf([...generating, { type: "start-step" }, ...text()])).length).toBe(2);
   });
 
-  it("is nothing, when the search had not come to its end", async () => {
+  it("is empty when the search did not finish", async () => {
     expect(keptChunks(await partsOf([]))).toEqual([]);
     expect(keptChunks(await partsOf(searched.slice(0, 1)))).toEqual([]);
     expect(keptChunks(await partsOf(searched.slice(0, 2)))).toEqual([]);
   });
 
-  it("folds to what it was made from, wherever a turn of every kind of part was cut off", async () => {
+  it("folds to its source, wherever a turn with every kind of part was cut", async () => {
     const telling = (part: ChatMessage["parts"][number]) => {
       if (part.type === "text" || part.type === "reasoning") return [part.type, part.text];
       return "toolCallId" in part ? [part.type, part.toolCallId, part.state] : [part.type];
@@ -160,7 +160,7 @@ describe("what is kept of an answer", () => {
   });
 });
 
-describe("joining", () => {
+describe("joining a new answer to the kept part", () => {
   const begun = (...chunks: TurnChunk[]) => new Joint(new Begun(chunks));
   const open = () => begun({ type: "start-step" }, ...text("One "));
   const feed = (joint: Joint, chunks: TurnChunk[]) => chunks.flatMap((chunk) => joint.join(chunk));
@@ -174,14 +174,14 @@ describe("joining", () => {
     { type: "text-end", id: "t" },
   ];
 
-  it("changes nothing at a beginning without an answer", () => {
+  it("changes nothing when there is no text yet", () => {
     const joint = begun(...head);
     expect(joint.done).toBe(true);
     const chunks: TurnChunk[] = [{ type: "start-step" }, ...model("m", "x")];
     expect(feed(joint, chunks)).toEqual(chunks);
   });
 
-  it("puts the first text into the one that is open, the second into its own", () => {
+  it("appends the first text to the open part, and puts the second in its own", () => {
     const joint = open();
     const second = model("m", "three");
     expect(feed(joint, [{ type: "start-step" }, ...model("m", "two")])).toEqual(joined("two"));
@@ -189,7 +189,7 @@ describe("joining", () => {
     expect(feed(joint, second)).toEqual(second);
   });
 
-  it("also when the model thinks first", () => {
+  it("also works when the model reasons first", () => {
     const thought: TurnChunk[] = [
       { type: "reasoning-start", id: "r" },
       { type: "reasoning-delta", id: "r", delta: "hm" },
@@ -201,7 +201,7 @@ describe("joining", () => {
     ]);
   });
 
-  it("closes the text when the model calls a tool instead, and text behind that is its own", () => {
+  it("closes the text when the model calls a tool instead, and later text is a new part", () => {
     const second = model("m", "two");
     expect(feed(open(), [{ type: "start-step" }, call, result, { type: "finish-step" }, ...second])).toEqual([
       { type: "text-end", id: "t" },
@@ -212,7 +212,7 @@ describe("joining", () => {
     ]);
   });
 
-  it("goes on in a step that is open and has no text", () => {
+  it("continues in an open step without text", () => {
     const joint = begun(...head, { type: "start-step" });
     expect(feed(joint, [{ type: "start-step" }, ...model("m", "one")])).toEqual(model("m", "one"));
   });

@@ -22,7 +22,7 @@ const longText = fc
   .map(([shift, piece, pairs]) => `${shift}${"😀".repeat(pairs)}${piece}`);
 
 describe("joinDeltas", () => {
-  it("joins neighbours of one part and changes neither", () => {
+  it("joins adjacent deltas of one part without modifying either", () => {
     const [first, second] = [text("Hel"), text("lo")];
     expect(joinDeltas(first, second)).toEqual(text("Hello"));
     expect([first, second]).toEqual([text("Hel"), text("lo")]);
@@ -59,7 +59,7 @@ describe("joinDeltas", () => {
 });
 
 describe("splitDelta", () => {
-  it("loses nothing, keeps pieces small, and never cuts through a character", () => {
+  it("loses nothing, keeps pieces small, and never splits a character", () => {
     fc.assert(
       fc.property(fc.oneof(anyText, longText), fc.constantFrom("text-delta", "reasoning-delta"), (delta, type) => {
         const pieces = splitDelta({ type, id: "a", delta }) as { type: string; id: string; delta: string }[];
@@ -76,7 +76,7 @@ describe("splitDelta", () => {
     );
   });
 
-  it("leaves what is small, or no delta, as it is", () => {
+  it("returns small deltas and other chunks unchanged", () => {
     expect(splitDelta(text("x".repeat(16_384)))).toHaveLength(1);
     expect(splitDelta({ type: "start-step" })).toEqual([{ type: "start-step" }]);
   });
@@ -96,7 +96,7 @@ describe("compactChunks", () => {
     }
   });
 
-  it("I3 I18: gives a joined chunk the seq of the last it holds, so that a cursor at it means the same", () => {
+  it("I3 I18: gives a joined chunk the seq of its last delta, so cursors keep their meaning", () => {
     const chunks = [text("a"), text("b"), text("c", "other"), text("d", "other")];
     expect(compactChunks(logged(chunks)).map(({ seq, chunk }) => [seq, chunk])).toEqual([
       [2, text("ab")],
@@ -104,14 +104,14 @@ describe("compactChunks", () => {
     ]);
   });
 
-  it("does not touch what it was given", () => {
+  it("does not modify its input", () => {
     const given = logged(richTurn);
     compactChunks(given);
     expect(given).toEqual(logged(richTurn));
   });
 });
 
-it("joins in place what is pushed", () => {
+it("joins pushed chunks in place", () => {
   const chunks: TurnChunk[] = [];
   for (const chunk of [text("a"), text("b"), text("c", "other")]) pushJoined(chunks, chunk);
   expect(chunks).toEqual([text("ab"), text("c", "other")]);

@@ -34,12 +34,12 @@ function said(chunks: (TurnChunk | null)[]): string[] {
 describe("upstreamOf", () => {
   const opened: TurnChunk[] = [{ type: "start-step" }, markChunk(mark)];
 
-  it("finds the answer in which a log breaks off, and what the log has of it", () => {
+  it("finds the answer where a log breaks off, and the logged part of it", () => {
     expect(upstreamOf([...opened, ...answer.slice(0, 6)])).toEqual({ mark, index: 1, seen: answer.slice(0, 6) });
     expect(upstreamOf(opened)).toEqual({ mark, index: 1, seen: [] });
   });
 
-  it("of several it is the last one", () => {
+  it("finds the last of several", () => {
     const second = markChunk({ responseId: "resp_2", after: 3 });
     expect(upstreamOf([...opened, ...answer.slice(0, 8), { type: "finish-step" }, second])?.mark.responseId).toBe(
       "resp_2",
@@ -56,7 +56,7 @@ describe("upstreamOf", () => {
 });
 
 describe("SeenBefore", () => {
-  it("what the log has and what is new are the answer, wherever the log ends and whatever pieces come again", () => {
+  it("logged and new chunks make the answer, wherever the log ends and however it is re-chunked", () => {
     for (let end = 0; end <= answer.length; end++)
       for (const size of [1, 2, 1_000]) {
         const before = new SeenBefore(answer.slice(0, end));
@@ -70,7 +70,7 @@ describe("SeenBefore", () => {
       }
   });
 
-  it("a log that ends within a delta gets the rest of it, under the id that the log has", () => {
+  it("a log that ends within a delta gets the rest of it under the logged id", () => {
     const before = new SeenBefore([
       { type: "text-start", id: "t-2" },
       { type: "text-delta", id: "t-2", delta: "On" },
@@ -84,13 +84,13 @@ describe("SeenBefore", () => {
     ]);
   });
 
-  it("a text that goes on from another answer has no beginning in either", () => {
+  it("a text continued from another answer has no text-start in either", () => {
     const before = new SeenBefore([{ type: "text-delta", id: "kept", delta: "On" }]);
     expect(before.rest({ type: "text-delta", id: "kept", delta: "One" })).toMatchObject({ id: "kept", delta: "e" });
     expect(before.rest({ type: "text-end", id: "kept" })).toEqual({ type: "text-end", id: "kept" });
   });
 
-  it("chunks of no part pass", () => {
+  it("chunks outside parts pass through", () => {
     const before = new SeenBefore(answer);
     expect(before.rest({ type: "start-step" })).toEqual({ type: "start-step" });
     expect(before.rest(call)).toEqual(call);
@@ -112,7 +112,7 @@ describe("KeptAnswer", () => {
     }
   });
 
-  it("is not read again without a mark, without anything new, and once it has called a tool", () => {
+  it("is not read again without a mark, without progress, or after a tool call", () => {
     const unmarked = new KeptAnswer();
     expect(unmarked.fresh(answer[0] as TurnChunk)).toBe(answer[0]);
     expect(unmarked.readAgain()).toBe(false);
