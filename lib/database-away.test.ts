@@ -18,23 +18,23 @@ it.each([
   "25P03",
   "55P03",
   "CONNECTION_SILENT",
-])("%s may pass", (code) => {
+])("%s is transient", (code) => {
   expect(isDatabaseAway(withCode(code))).toBe(true);
   expect(isDatabaseAway(new DrizzleQueryError("select 1", [], withCode(code)))).toBe(true);
   expect(isDatabaseAway(new Error("outer", { cause: new Error("inner", { cause: withCode(code) }) }))).toBe(true);
 });
 
 it.each(["23505", "23503", "55000", "42P01", "22021", "25P02", "0800", "57", "ERR_INVALID_ARG_TYPE", 8006, undefined])(
-  "%s will not",
+  "%s is permanent",
   (code) => expect(isDatabaseAway(withCode(code))).toBe(false),
 );
 
-it("tells a database that is slow from one that is away", () => {
+it("distinguishes a slow database from an unreachable one", () => {
   expect(["57014", "55P03"].map((code) => isOverDatabaseLimit(withCode(code)))).toEqual([true, true]);
   expect(["57P01", "ECONNREFUSED"].map((code) => isOverDatabaseLimit(withCode(code)))).toEqual([false, false]);
 });
 
 it.each([undefined, null, "ECONNREFUSED", { code: "ECONNREFUSED" }, new Error("ECONNREFUSED")])(
-  "%s is no failure of a connection",
+  "%s is not a connection failure",
   (thrown) => expect(isDatabaseAway(thrown)).toBe(false),
 );
