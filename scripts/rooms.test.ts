@@ -105,7 +105,7 @@ function findings(rule: string, file: string): { line: number; message: string }
   return lines.map(([, line, message]) => ({ line: Number(line), message: message ?? "" }));
 }
 
-test.each(rooms)("%s may import what its room sees and nothing else", (file, allowed, refused) => {
+test.each(rooms)("%s may import only its allowed folders", (file, allowed, refused) => {
   const sources = [...allowed, ...refused];
   write(
     file,
@@ -117,7 +117,7 @@ test.each(rooms)("%s may import what its room sees and nothing else", (file, all
   for (const { message } of found) expect(message).toMatch(/\bsees?\b|imports|imported|Vendor doors/);
 });
 
-test("a circle of imports is refused, also one of types only", () => {
+test("rejects import cycles, even of types only", () => {
   write("lib/log/one.ts", [`import type { Two } from "@/lib/log/two";`, "export type One = Two | 1;"]);
   write("lib/log/two.ts", [`import type { One } from "./one";`, "export type Two = One | 2;"]);
   expect(findings("suspicious/noImportCycles", "lib/log").map(({ line }) => line)).toEqual([1, 1]);

@@ -14,7 +14,7 @@ const broken = answer("broken", "From the hills", "interrupted");
 const texts = (messages: ChatMessage[]) =>
   messages.map(({ parts }) => parts.map((part) => (part.type === "text" ? part.text : "")).join(""));
 
-test("what ended too early with words can be continued; what is complete, running or empty cannot", () => {
+test("an answer with text that ended early can be continued; a complete, running or empty one cannot", () => {
   expect(
     (["interrupted", "stopped", "failed"] as const).map((status) => canContinue(answer("a", "Text", status))),
   ).toEqual([true, true, true]);
@@ -24,14 +24,14 @@ test("what ended too early with words can be continued; what is complete, runnin
     expect(canContinue(other)).toBe(false);
 });
 
-test("an answer that was asked to go on looks like one that is running, from then on", () => {
+test("an answer being continued immediately looks like a running one", () => {
   const asked = asRead([question, broken], [question, broken], broken.id);
   expect(texts(asked)).toEqual(["Where?", "From the hills"]);
   expect(asked[1]?.metadata).toMatchObject({ continues: broken.id });
   expect(asked[1]?.metadata?.status).toBeUndefined();
 });
 
-test("while the next answer replays the broken one, no word goes and none comes twice", () => {
+test("while the next answer replays the interrupted one, no word disappears or repeats", () => {
   const replay = ["", "From", "From the hills", "From the hills to the sea."];
   let shown = asRead([question, broken], [question, broken], broken.id);
   const seen = replay.map((text) => {
@@ -43,14 +43,14 @@ test("while the next answer replays the broken one, no word goes and none comes 
   expect(seen).toEqual(["From the hills", "From the hills", "From the hills", "From the hills to the sea."]);
 });
 
-test("a stream that is joined in the middle does not empty what the page has", () => {
+test("joining a stream midway does not empty the text on the page", () => {
   const shown = [question, answer("a", "From the hills")];
   expect(texts(asRead([question, answer("a", "")], shown, null))).toEqual(["Where?", "From the hills"]);
   const withTool = { ...answer("a", "From"), parts: [{ type: "step-start" as const }, ...answer("a", "From").parts] };
   expect(asRead([question, answer("a", "From")], [question, withTool], null)[1]?.parts).toEqual(withTool.parts);
 });
 
-test("another answer to the same question, and an ended one, are shown as they are", () => {
+test("another answer to the same question, and an ended one, are shown unchanged", () => {
   const shown = [question, broken];
   expect(texts(asRead([question, answer("other", "")], shown, null))).toEqual(["Where?", ""]);
   const ended = answer("next", "From", "failed", broken.id);

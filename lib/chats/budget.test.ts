@@ -372,7 +372,7 @@ describe("a turn", () => {
     expect(await taken([guestId])).toEqual({ used: 42, reserved: 0 });
   });
 
-  it("queues behind the user's running turns; repeated sends and a busy chat get their usual answers", async () => {
+  it("is refused over the running-turn limit; repeated sends and a busy chat get their usual answers", async () => {
     const userId = await newUser();
     provider.on("holds a place", [{ text: "…" }, { gate: "places" }, { finish: "stop" }]);
     const requests = [1, 2, 3].map((n) => ask(`holds a place ${n}`));

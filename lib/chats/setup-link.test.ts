@@ -56,7 +56,7 @@ describe("from another machine", () => {
   });
 });
 
-it("requires nothing on the server's own machine", async () => {
+it("sign-up on the server's own machine needs no link", async () => {
   expect([await signUpMode(true), await signUpMode(false)]).toEqual(["first", "setup"]);
   expect(await join("ada@example.com", { local: true })).toMatchObject({ admin: true });
   expect(await signUpMode(false)).toBe("open");
