@@ -19,7 +19,7 @@ it("shows a budget's reset in the browser's local time", () => {
   expect(refused("budget_exhausted", { resetsAt })).toBe("Nothing was sent.");
 });
 
-it("an expired session says what was kept, and links to the sign-in", () => {
+it("an ended session says what was kept, and links to the sign-in", () => {
   const error = new RequestError("Sign in.", { status: 401, code: "unauthorized" });
   expect(describe(error)).toEqual({ message: expect.stringContaining("What you typed stays"), signIn: true });
 });

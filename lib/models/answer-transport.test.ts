@@ -162,7 +162,7 @@ describe("an answer is read", () => {
     expect(await read(ownFetch, answer)).toMatchObject(good);
   });
 
-  it("byte by byte, whatever it is packed in", async () => {
+  it("byte by byte, with any compression", async () => {
     for (const [headers, body] of [
       ["content-encoding: gzip\r\n", gzipSync(wire)],
       ["content-encoding: br\r\n", brotliCompressSync(wire)],
@@ -181,7 +181,7 @@ describe("an answer is read", () => {
     }
   });
 
-  it("with a character of which the reads have one half each, between CR LF and LF", async () => {
+  it("with a character split across reads, between CR LF and LF", async () => {
     const bytes = Buffer.from(`: ping\r\n\r\n${chunk({ content: "Grüße 日本語" })}${stop}`);
     const middle = bytes.indexOf("本") + 1;
     const halves: Answer = async (socket) => {
@@ -216,7 +216,7 @@ describe("an answer that is cut off", () => {
     expect(classifyFailure(failure).code).toBe("provider_unavailable");
   });
 
-  it("without a byte is interrupted", async () => {
+  it("without any byte is interrupted", async () => {
     expect(await read(ownFetch, http(events, ""))).toMatchObject({ text: "", finish: brokenOff, failed: null });
   });
 
@@ -233,7 +233,7 @@ describe("an answer that is cut off", () => {
   });
 });
 
-it("a connection is kept when its answer has ended, and serves the next", async () => {
+it("a connection is kept after its answer, and reused", async () => {
   const sockets = new Set<Socket>();
   const keptAlive: Answer = (socket) => {
     sockets.add(socket);

@@ -13,7 +13,7 @@ const failed = (responseBody: string, message = "refused") =>
   });
 const excerptOf = (body: string, secrets: string[] = []) => providerExcerpt(failed(body), secrets, "");
 
-it("says what the provider said", () => {
+it("quotes the provider's message", () => {
   expect(excerptOf('{"error":{"message":"The model `gpt-9` does not exist."}}')).toBe(
     "The model `gpt-9` does not exist.",
   );
@@ -32,18 +32,18 @@ it.each([
   ["the whole prompt", `cannot process: ${prompt}`, [], "merger"],
   ["a part of the prompt", "cannot process: merger of Alpha and Beta …", [], "Alpha"],
   ["the prompt as JSON", JSON.stringify({ detail: [{ input: `${prompt}\n` }] }), [], "merger"],
-])("I22: never %s", (_, body, secrets, canary) => {
+])("I22: never quotes %s", (_, body, secrets, canary) => {
   const excerpt = excerptOf(body, secrets);
   expect(excerpt?.length).toBeGreaterThan(0);
   expect(excerpt).not.toContain(canary);
 });
 
-it("I22: never what was sent besides, such as passages and earlier questions", () => {
+it("I22: never quotes other prompt content, such as passages and earlier questions", () => {
   const error = failed("near: the secret passage number twelve");
   expect(providerExcerpt(error, [], "It is the secret passage number twelve of it.")).toBe("near:[…]");
 });
 
-it("is bounded, and null where no provider spoke", () => {
+it("is bounded, and null for errors that are not a provider's", () => {
   expect(excerptOf("x ".repeat(1_000_000))?.length).toBe(500);
   expect(providerExcerpt(new Error("ours"), [], "")).toBeNull();
   expect(providerExcerpt(undefined, [], "")).toBeNull();

@@ -28,11 +28,11 @@ describe("an answer with", () => {
     expect(whole(wire)).toMatchObject(meaning);
   });
 
-  it.each(answers)("%s means the same byte by byte", (_, wire) => {
+  it.each(answers)("%s means the same when fed byte by byte", (_, wire) => {
     expect(bytewise(wire)).toEqual(whole(wire));
   });
 
-  it.each(answers)("%s, cut at any byte, has broken off or is right", (_, wire) => {
+  it.each(answers)("%s, cut at any byte, is interrupted or complete", (_, wire) => {
     const right = whole(wire);
     const bytes = Buffer.from(wire);
     for (let end = 0; end < bytes.length; end++) {
@@ -90,12 +90,12 @@ describe("a failure", () => {
     ["as a broken list", `${hello}data: [[[\n\n`, { text: "Hello world.", failed: true }],
     ["as a long text without a form", `${hello}data: ${"x".repeat(1_000)}\n\n`, { failed: true }],
     ["as another API's objects alone", 'data: {"answer":"Hello"}\n\n', { failed: true }],
-  ])("%s ends the answer, and its text is kept", (_, wire, meaning) => {
+  ])("%s ends the answer and keeps the text before it", (_, wire, meaning) => {
     expect(whole(wire)).toMatchObject(meaning);
     expect(bytewise(wire)).toMatchObject(meaning);
   });
 
-  it("of an event without an end is noticed before it fills the memory", () => {
+  it("of an event without an end is detected before it fills memory", () => {
     const normaliser = new Normaliser(new ChatEvents("http://provider"));
     const piece = Buffer.from("x".repeat(1_048_576));
     normaliser.read(Buffer.from("data: "));
@@ -117,7 +117,7 @@ it("usage behind [DONE] is read", () => {
   expect(whole(hello + stop + done + usage)).toMatchObject({ text: "Hello world.", finish: "stop", tokens: 7 });
 });
 
-it("reads one JSON body in place of a stream", () => {
+it("accepts one JSON body instead of a stream", () => {
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
   const message = { role: "assistant", content: "Hello world." };
   const body = { choices: [{ index: 0, message, finish_reason: "stop" }], usage: { total_tokens: 3 } };
@@ -130,7 +130,7 @@ it("reads one JSON body in place of a stream", () => {
 
 const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
 
-describe("the Responses API, from an imitator that", () => {
+describe("the Responses API of an imitator that", () => {
   const created = event("response.created", { response: { id: "r" } });
   const completed = event("response.completed", { response: { id: "r" } });
   const added = (item: object, more: object = { output_index: 0 }) =>
@@ -319,7 +319,7 @@ describe("the Responses API, from an imitator that", () => {
     expect(normaliser.whole).toBe(true);
   });
 
-  it("is known to think from its beginning to what it shows", () => {
+  it("counts as thinking from its start to its first visible content", () => {
     const normaliser = new Normaliser(new ResponsesEvents("x"));
     const thinking = (wire: string) => {
       normaliser.read(Buffer.from(wire));

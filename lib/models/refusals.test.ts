@@ -273,13 +273,13 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
 };
 
 describe.each(Object.entries(table))("%s", (refusal, cases) => {
-  it.each(cases)("as %s says it", (_, status, body) => {
+  it.each(cases)("as %s words it", (_, status, body) => {
     expect(refusalOf(failed(status, body)) ?? "none").toBe(refusal);
     expect(isContextTooLong(failed(status, body))).toBe(refusal === "contextTooLong");
   });
 });
 
-it("is read through retries, wrapping errors and errors inside a stream", () => {
+it("is recognised through retries, wrapped errors and errors mid-stream", () => {
   const tooLong = failed(400, anthropic("prompt is too long: 205000 tokens > 200000 maximum"));
   const retried = new RetryError({ message: "", reason: "maxRetriesExceeded", errors: [new Error("first"), tooLong] });
   expect(isContextTooLong(retried)).toBe(true);
@@ -292,11 +292,11 @@ it("is read through retries, wrapping errors and errors inside a stream", () => 
 });
 
 it.each([undefined, null, "context_length_exceeded", new Error("prompt is too long")])(
-  "is no refusal when no provider said it: %s",
+  "is not recognised in an error that is not a provider's: %s",
   (thrown) => expect(refusalOf(thrown)).toBeNull(),
 );
 
-it("does not read what a server repeats of the prompt", () => {
+it("is not recognised in text that a server repeats from the prompt", () => {
   const body = { detail: [{ type: "missing", loc: ["body"], msg: "Field required", input: "prompt is too long" }] };
   expect(isContextTooLong(failed(422, body))).toBe(false);
 });

@@ -58,7 +58,7 @@ describe("a file becomes a document", () => {
     expect([...stored]).toEqual([{ text: "brew é 🙂" }]);
   });
 
-  it("with many passages, in one transaction", async () => {
+  it("with thousands of passages", async () => {
     const user = await newUser();
     const text = Array.from({ length: 2500 }, (_, number) => `${`w${number} `.repeat(150)}`).join("\n\n");
     const { passageCount, id } = await ingestDocument(user, { filename: "long.txt", bytes: bytes(text) });
