@@ -257,7 +257,7 @@ describe("text held between two commits", () => {
 
   const others: [string, string][] = [
     ["a refusal", chat({ refusal: "no" })],
-    ["the reason of the end", stop],
+    ["the finish reason", stop],
     ["reasoning", chat({ reasoning_content: "x" })],
   ];
 

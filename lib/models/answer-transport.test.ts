@@ -130,29 +130,29 @@ describe("an answer is read", () => {
       ),
     ],
     ["in HTTP 1.0", http(events, wire, "HTTP/1.0 200 OK")],
-    ["as a part", http(events, wire, "HTTP/1.1 206 Partial Content")],
-    ["from a connection that promised more", http(`${events}content-length: 9999\r\n`, wire)],
+    ["as partial content", http(events, wire, "HTTP/1.1 206 Partial Content")],
+    ["with too long a Content-Length", http(`${events}content-length: 9999\r\n`, wire)],
     ["in gzip", http(`${events}content-encoding: gzip\r\n`, gzipSync(wire))],
-    ["in gzip, said with other letters", http(`${events}content-encoding: X-GZip\r\n`, gzipSync(wire))],
+    ["in gzip, declared as X-GZip", http(`${events}content-encoding: X-GZip\r\n`, gzipSync(wire))],
     ["in deflate", http(`${events}content-encoding: deflate\r\n`, deflateSync(wire))],
     ["in deflate without its header", http(`${events}content-encoding: deflate\r\n`, deflateRawSync(wire))],
     ["in brotli", http(`${events}content-encoding: br\r\n`, brotliCompressSync(wire))],
     ["in zstd", http(`${events}content-encoding: zstd\r\n`, zstdCompressSync(wire))],
-    ["in gzip that is not named", http(events, gzipSync(wire))],
-    ["in zstd that is not named", http(events, zstdCompressSync(wire))],
-    ["in no gzip, though it is named", http(`${events}content-encoding: gzip\r\n`, wire)],
-    ["in no brotli, though it is named", http(`${events}content-encoding: br\r\n`, wire)],
-    ["in no deflate, though it is named", http(`${events}content-encoding: deflate\r\n`, wire)],
+    ["in undeclared gzip", http(events, gzipSync(wire))],
+    ["in undeclared zstd", http(events, zstdCompressSync(wire))],
+    ["not in the declared gzip", http(`${events}content-encoding: gzip\r\n`, wire)],
+    ["not in the declared brotli", http(`${events}content-encoding: br\r\n`, wire)],
+    ["not in the declared deflate", http(`${events}content-encoding: deflate\r\n`, wire)],
     ["without a type", http("", wire)],
-    ["behind blank lines", http(events, `\n\n\n${wire}`)],
-    ["behind a byte order mark", http(events, `\ufeff${wire}`)],
+    ["after blank lines", http(events, `\n\n\n${wire}`)],
+    ["after a byte order mark", http(events, `\ufeff${wire}`)],
     ["as JSON", http("content-type: application/json\r\n", json)],
-    ["as JSON of several lines", http("content-type: application/json\r\n", JSON.stringify(JSON.parse(json), null, 2))],
-    ["as JSON behind blank lines", http("content-type: application/json\r\n", `\n\n\n${json}`)],
-    ["as JSON behind a byte order mark", http("content-type: application/json\r\n", `\ufeff${json}`)],
+    ["as multi-line JSON", http("content-type: application/json\r\n", JSON.stringify(JSON.parse(json), null, 2))],
+    ["as JSON after blank lines", http("content-type: application/json\r\n", `\n\n\n${json}`)],
+    ["as JSON after a byte order mark", http("content-type: application/json\r\n", `\ufeff${json}`)],
     ["as JSON in gzip", http("content-type: application/json\r\ncontent-encoding: gzip\r\n", gzipSync(json))],
     [
-      "in lines of JSON",
+      "as JSON lines",
       http(
         "content-type: application/x-ndjson\r\n",
         (hello + stop + usage).replaceAll("data: ", "").replaceAll("\n\n", "\n"),
@@ -202,7 +202,7 @@ describe("an answer that is cut off", () => {
     return gzip.read() as Buffer;
   };
 
-  it("in the middle of its gzip is interrupted, and what came is kept", async () => {
+  it("inside its gzip is interrupted and keeps its text", async () => {
     const answer = http(`${events}content-encoding: gzip\r\n`, await packed(chunk({ content: "Hello " })));
     expect(await read(ownFetch, answer)).toMatchObject({ text: "Hello ", finish: brokenOff, failed: null });
   });
@@ -220,7 +220,7 @@ describe("an answer that is cut off", () => {
     expect(await read(ownFetch, http(events, ""))).toMatchObject({ text: "", finish: brokenOff, failed: null });
   });
 
-  it("in its JSON is interrupted", async () => {
+  it("inside its JSON is interrupted", async () => {
     expect(await read(ownFetch, http("", json.slice(0, -9)))).toMatchObject({ finish: brokenOff, failed: null });
   });
 

@@ -129,7 +129,7 @@ describe("the list of a server with OpenAI's API", () => {
 
   it.each<[string, Answers]>([
     ["does not exist", {}],
-    ["is no list", { "/v1/models": { data: "none" } }],
+    ["is not a list", { "/v1/models": { data: "none" } }],
     ["is too large", { "/v1/models": { data: ["x".repeat(9 * 1_048_576)] } }],
   ])("that %s is a failure", async (_, answers) => {
     await expect(listAt(answers)).rejects.toThrow();
@@ -397,22 +397,22 @@ describe("models.json", () => {
 
   const server = { name: "lab", baseUrl: "http://localhost:8000/v1" };
   it.each<[string, unknown, string]>([
-    ["a name of a provider", { servers: [{ ...server, name: "openai" }] }, 'servers[0].name: "openai" is taken'],
-    ["a name twice", { servers: [server, server] }, 'servers[1].name: "lab" is taken'],
+    ["a provider's name", { servers: [{ ...server, name: "openai" }] }, 'servers[0].name: "openai" is taken'],
+    ["a duplicate name", { servers: [server, server] }, 'servers[1].name: "lab" is taken'],
     ["a name with a colon", { servers: [{ ...server, name: "a:b" }] }, "servers[0].name: must be small letters"],
     ["no address", { servers: [{ name: "lab" }] }, "servers[0].baseUrl: must be an address"],
     ["an unknown field", { servers: [{ ...server, apikey: "x" }] }, "servers[0]:"],
     [
-      "a key in place of its variable",
+      "a key instead of its variable",
       { servers: [{ ...server, apiKeyVariable: "sk-secret" }] },
       "servers[0].apiKeyVariable: must be the name",
     ],
     [
-      "headers that are none",
+      "invalid headers",
       { servers: [{ ...server, headers: { "a b": "c" } }] },
       "servers[0].headers: must hold names",
     ],
-    ["an ability that is none", { abilities: { "lab:m": { contextTokens: "8k" } } }, "abilities.lab:m.contextTokens:"],
+    ["an invalid ability", { abilities: { "lab:m": { contextTokens: "8k" } } }, "abilities.lab:m.contextTokens:"],
     ["a list", [], "the file:"],
   ])("with %s is rejected, naming the field", (_, value, sentence) => {
     expect(() => parse(value)).toThrow(sentence);

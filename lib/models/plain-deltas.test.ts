@@ -24,7 +24,7 @@ describe("an event that differs from the previous one only in its text", () => {
   it.each<[string, object, object]>([
     ["OpenAI's", { content: "Hello" }, {}],
     ["with a role in each delta, as Ollama's", { role: "assistant", content: "Hello" }, {}],
-    ["with fields that are null", { content: "Hello", reasoning_content: null, tool_calls: null }, { usage: null }],
+    ["with null fields", { content: "Hello", reasoning_content: null, tool_calls: null }, { usage: null }],
     ["with its own text elsewhere", { content: "Hello" }, { id: "Hello", model: '"content":"Hello"' }],
   ])("is read without JSON.parse: %s", (_name, delta, more) => {
     const plain = learnt(delta, more);
@@ -49,8 +49,8 @@ describe("an event that differs from the previous one only in its text", () => {
     ["reasoning", { content: "Hello", reasoning: "Hm." }, {}],
     ["a list of contents", { content: ["Hello"] }, {}],
     ["an error", { content: "Hello" }, { error: { code: 500 } }],
-    ["pages that it cites", { content: "Hello" }, { citations: ["http://page.example"] }],
-    ["a field that nobody knows", { content: "Hello" }, { novel: 1 }],
+    ["cited pages", { content: "Hello" }, { citations: ["http://page.example"] }],
+    ["an unrecognised field", { content: "Hello" }, { novel: 1 }],
   ])("is not learned from one with %s", (_name, delta, more) => {
     expect(learnt(delta, more).read(dataOf(delta, more))).toBeNull();
   });

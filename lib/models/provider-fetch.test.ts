@@ -133,7 +133,7 @@ describe("a response", () => {
     expect(ports.size).toBe(1);
   });
 
-  it("that redirects is followed on its host, with method and body", async () => {
+  it("that redirects to the same host is followed with method and body", async () => {
     const asked: unknown[] = [];
     const url = await httpServer((request, response, text) => {
       asked.push([request.method, request.url, text]);
@@ -149,8 +149,8 @@ describe("a response", () => {
 
   it.each([
     ["to another host", "http://127.0.0.2:1/v1", 307],
-    ["in a circle", "/v1", 308],
-    ["in the old way, which turns POST into GET", "/elsewhere", 302],
+    ["in a loop", "/v1", 308],
+    ["with a status that turns POST into GET", "/elsewhere", 302],
   ])("that redirects %s is returned as it is", async (_, location, status) => {
     let asked = 0;
     const url = await httpServer((_request, response) => {
@@ -369,8 +369,8 @@ describe("a provider that", () => {
   it.each<[string, (socket: Socket) => void, string]>([
     ["resets the connection", (socket) => socket.resetAndDestroy(), "ECONNRESET"],
     ["closes it", (socket) => socket.end(), "ECONNRESET"],
-    ["speaks no HTTP", (socket) => socket.end("SSH-2.0-OpenSSH\r\n"), "HPE_INVALID_CONSTANT"],
-    ["breaks off in its headers", (socket) => socket.end("HTTP/1.1 200 OK\r\nconten"), "ECONNRESET"],
+    ["does not speak HTTP", (socket) => socket.end("SSH-2.0-OpenSSH\r\n"), "HPE_INVALID_CONSTANT"],
+    ["ends inside its headers", (socket) => socket.end("HTTP/1.1 200 OK\r\nconten"), "ECONNRESET"],
     [
       "has endless headers",
       (socket) => socket.write(`HTTP/1.1 200 OK\r\nx: ${"x".repeat(99_999)}`),
@@ -419,7 +419,7 @@ describe("a provider that", () => {
     ["ends it within a chunk", (socket) => socket.end(`${streamHead + httpChunk(said("Hi"))}99\r\ndata: {`)],
     ["breaks the chunks", (socket) => socket.write(`${streamHead + httpChunk(said("Hi"))}zz\r\n`)],
     [
-      "promised more",
+      "announced a longer body",
       (socket) =>
         socket.end(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n${said("Hi")}`),
     ],
@@ -562,10 +562,10 @@ describe("a streamed answer", () => {
   it.each<[string, Record<string, string>, string | Buffer]>([
     ["in gzip", { ...events, "content-encoding": "gzip" }, gzipSync(wire)],
     ["in brotli", { ...events, "content-encoding": "br" }, brotliCompressSync(wire)],
-    ["in gzip that is not named", events, gzipSync(wire)],
+    ["in undeclared gzip", events, gzipSync(wire)],
     ["as plain text", { "content-type": "text/plain" }, wire],
     ["as one JSON body", { "content-type": "application/json" }, whole],
-    ["as one JSON body that is called a stream", events, whole],
+    ["as one JSON body declared as a stream", events, whole],
   ])("%s, is read", async (_, headers, body) => {
     const url = await httpServer((_request, response) => response.writeHead(200, headers).end(body));
     expect(await ask(url)).toMatchObject({ text: "Hello world.", error: undefined });
@@ -575,13 +575,13 @@ describe("a streamed answer", () => {
     ["a page", "<!doctype html><title>Gateway</title>", "provider_invalid"],
     ["a word", "OK", "provider_invalid"],
     ["an error as JSON", '{"error":{"code":402,"message":"x"}}', "provider_rate_limited"],
-    ["JSON of another kind", '{"data":[]}', "provider_invalid"],
+    ["unrelated JSON", '{"data":[]}', "provider_invalid"],
   ])("%s, fails", async (_, body, code) => {
     const url = await httpServer((_request, response) => response.writeHead(200, events).end(body));
     expect(await ask(url)).toMatchObject({ text: "", code });
   });
 
-  it("on a kept connection that is reset, is asked for again at once", async () => {
+  it("on a reused connection that is reset, is requested again at once", async () => {
     const sockets = new Set<Socket>();
     let resets = 0;
     const server = createServer((request, response) => {
