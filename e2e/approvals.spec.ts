@@ -87,7 +87,7 @@ test("I21: with one request allowed and one denied, both decisions are sent toge
   await expectTasks(chat, key, "1 task");
 });
 
-test("I7: with two tabs open, the first decision counts and both tabs show it", async ({ context, page, chat, provider, key }) => {
+test("I7: of two tabs, the first decision counts and both show it", async ({ context, page, chat, provider, key }) => {
   await ask(chat, provider, key, [1], "It is gone.");
   await provider.open("end");
   const second = await context.newPage();

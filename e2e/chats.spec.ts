@@ -1,7 +1,7 @@
 // Basic use: the composer, the model, the list of chats.
 import { expect, test } from "./journey.ts";
 
-test("Shift+Enter inserts a line break, Enter sends, Regenerate answers again", async ({ page, chat, provider, key }) => {
+test("Shift+Enter inserts a line break, Enter sends, Regenerate re-answers", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [{ tokens: "The first try." }, { finish: "stop", usage: { input: 11, output: 3 } }],
     [{ tokens: "The second try." }, { finish: "stop" }],

@@ -45,7 +45,7 @@ const test = base.extend<{
   },
 });
 
-test("Continue appends to the same text and keeps words, scroll position and focus", async ({ page, chat, provider, key }) => {
+test("Continue appends to the same text and keeps words, scroll and focus", async ({ page, chat, provider, key }) => {
   await provider.answers(breaksOff, goesOn);
   await chat.signInAsGuest();
   const watched = await watchAnswer(page, whole);
@@ -123,7 +123,7 @@ test("a continuation that fails to send keeps the answer and its Continue button
   await chat.expectStatus("complete");
 });
 
-test("I5: another server continues the answer of a killed server", async ({
+test("I5: another server continues the answer of a server that was killed", async ({
   page,
   chat,
   provider,

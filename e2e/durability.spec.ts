@@ -83,7 +83,7 @@ test("I11 I12: Stop keeps the text, shows Stopped and ends the provider request"
   await expect(page.getByRole("button", { name: "Send" })).toBeVisible();
 });
 
-test("I11: Stop in a second tab on another server stops the answer in the first", async ({ context, chat, provider, localUrl }) => {
+test("I11: Stop in a tab on another server also stops the first tab", async ({ context, chat, provider, localUrl }) => {
   const second = new ChatPage(await context.newPage());
   await second.page.goto(`${localUrl}/chat/${await chat.chatId()}`);
   await expect(second.text).toHaveText(firstHalf);

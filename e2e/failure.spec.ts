@@ -5,7 +5,7 @@ import { expect, foreignRequests, test } from "./journey.ts";
 
 const canary = "sk-canary-9f3b";
 
-test("I22: a rejected API key shows a plain message with Retry and leaks nothing", async ({ page, chat, provider, key }) => {
+test("I22: a rejected API key shows a message with Retry and leaks nothing", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [
       {

@@ -103,7 +103,7 @@ test("I5 I9: an answer arrives even if its server is killed before the first wor
   watched.expectNothingLostOrTwice();
 });
 
-test("I17: a rolling restart during two answers is invisible", async ({
+test("I17: a rolling restart during two answers is invisible to users", async ({
   page,
   chat,
   provider,

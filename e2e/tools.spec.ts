@@ -3,7 +3,7 @@ import { expect, test } from "./journey.ts";
 
 const call = (tool: string, ...given: string[]) => ({ tool, arguments: given });
 
-test("the model adds a task and lists tasks: both cards appear and survive a reload", async ({ page, chat, provider, key }) => {
+test("the model adds a task and lists tasks: two cards, both kept on reload", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [call("add_task", '{"title": "Water the', ' plants", "description": "Balcony first"}'), { finish: "tool_calls" }],
     [call("add_task", '{"title": "<b>Call</b> Ann"}'), { finish: "tool_calls" }],

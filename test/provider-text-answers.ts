@@ -229,7 +229,7 @@ export const textAnswers: Answer[] = [
   // Ends.
   ["Cohere's finish reason", hello + chunk({}, "COMPLETE") + done, good],
   ["TGI's finish reason", hello + chunk({}, "eos_token") + done, good],
-  ["the finish reason as an object", hello + chunk({}, { type: "length" }) + done, { text: "Hello world.", finish: "length" }],
+  ["finish reason as object", hello + chunk({}, { type: "length" }) + done, { text: "Hello world.", finish: "length" }],
   ["finish_details", hello + frame({ choices: [{ delta: {}, finish_details: { type: "stop" } }] }), good],
   ["Gemini's finish reason for length", hello + chunk({}, "MAX_TOKENS") + done, { finish: "length" }],
   ["Zhipu's finish reason for its filter", hello + chunk({}, "sensitive") + done, { finish: "content_filter" }],
@@ -253,7 +253,7 @@ export const textAnswers: Answer[] = [
   ["no space after the colon", (hello + stop + done).replaceAll("data: ", "data:"), good],
   ["names, ids and times", `event: message\nid: 7\nretry: 10\n${hello}${stop}${done}`, good],
   ["one line feed between events", (hello + stop + done).replaceAll("\n\n", "\n"), good],
-  ["data across several lines", `data: {"choices":\ndata: [{"delta":{"content":"Hello world."}}]}\n\n${stop}${done}`, good],
+  ["data on several lines", `data: {"choices":\ndata: [{"delta":{"content":"Hello world."}}]}\n\n${stop}${done}`, good],
   ["JSON lines instead of events", (hello + stop).replaceAll("data: ", "").replaceAll("\n\n", "\n"), good],
   ["a heartbeat with its own type", `data: {"type":"heartbeat"}\n\n${hello}${stop}`, good],
   [

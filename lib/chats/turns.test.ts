@@ -704,7 +704,7 @@ it.each([
   ["complete", "says one two three", { finishReason: "stop", outputTokens: expect.any(Number) }],
   ["failed", "fails", { error: "provider_auth" }],
 ])(
-  "logs one line when a turn ends as %s, with its user and cost and none of its text",
+  "logs one line when a turn ends as %s, with its user and its cost and none of its text",
   async (status, key, more) => {
     provider.on("says one two three", says("one two three"));
     provider.on("fails", [{ answer: 401, body: { error: { message: "no" } } }]);

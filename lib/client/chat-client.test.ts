@@ -97,7 +97,7 @@ describe.each(names)("%s", (name) => {
     expect(new Set(posts.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
   });
 
-  test.each(golden)("I18: %s, broken after any block and never streamed again, gives the same events", async (_, turn) => {
+  test.each(golden)("I18: %s, broken after any block and never streamed again: the same events", async (_, turn) => {
     const stored = await storedEvents(turn, name);
     const told = toldOf(name, stored);
     let blocks: string[] = [];
@@ -258,7 +258,7 @@ test.each(["rag", "token"] as const)("%s: creates a chat for a question without 
   expect(asked.chatId).toBe(context.chatId);
 });
 
-test.each(["content", "agent", "openai"] as const)("%s: falls back to a JSON answer where streams never start", async (name) => {
+test.each(["content", "agent", "openai"] as const)("%s: without streams, a JSON answer", async (name) => {
   const turn = readGolden("plain.json") as TurnChunk[];
   const answer = speak({ name, turn, breaks: (exchange) => Boolean(exchange.response.socket?.destroy()) });
   server.answer = (exchange) => {

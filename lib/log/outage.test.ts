@@ -110,7 +110,7 @@ describe("between server and database", () => {
   );
 
   test.each(["refuse", "stall"] as const)(
-    "%s for too long: the turn ends as interrupted by storage",
+    "%s for too long: the turn ends as interrupted by its storage",
     async (fault) => {
       // Unanswered for longer than the bound, which applies to a hanging commit too.
       const log = openLog(leaseMs, { storageAwayMs: 300, answerMs: 1_000 });

@@ -408,7 +408,7 @@ describe("models.json", () => {
       "servers[0].apiKeyVariable: must be the name",
     ],
     [
-      "invalid headers",
+      "headers that are invalid",
       { servers: [{ ...server, headers: { "a b": "c" } }] },
       "servers[0].headers: must hold names",
     ],

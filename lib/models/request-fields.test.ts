@@ -41,7 +41,7 @@ test.each<[string, FieldSupport, object | undefined]>([
   ["Mistral", mistralFields, { mistral: { strictJsonSchema: true } }],
   ["Google", googleFields, undefined],
 ])(
-  "format and effort use the SDK's own options where no raw body is sent: %s",
+  "format and effort use the SDK's own options where there is no raw body to put them in: %s",
   (_, support, providerOptions) => {
     const fields = { response_format: strict, reasoning_effort: "low" };
     expect(callOptions(support, { settings: {}, fields })).toEqual({

@@ -36,7 +36,7 @@ const resume = (stream: EventStream) =>
   });
 
 test.each(kinds)(
-  "I3 I5: %s delivers each token immediately to a client that accepts gzip",
+  "I3 I5: %s delivers each token immediately, before the next one exists, to a client that accepts gzip",
   async (kind) => {
     await startFront(kind);
     const key = newKey();

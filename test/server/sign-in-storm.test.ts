@@ -62,7 +62,7 @@ const bearable = (plainMs: number) => 2 * plainMs + 1_000;
 test.each([
   ["for one email", () => "somebody@example.com"],
   ["spread over emails", () => `${randomUUID()}@example.com`],
-])("300 sign-ins at once %s: the excess is 429; another user's answer and /api/ready keep working", async (_, emailOf) => {
+])("300 sign-ins at once %s: the excess is 429; another user's answer and /api/ready continue", async (_, emailOf) => {
   const isBearable = ({ readyMs, gapMs }: typeof plain) =>
     readyMs < bearable(plain.readyMs) && gapMs < bearable(plain.gapMs);
   const felt = await bestOf(3, () => storms(emailOf), isBearable);

@@ -45,7 +45,7 @@ test.each(shapes)(
 );
 
 test.each(ways)(
-  "I11 I12: mid-stream at %s: seen text is kept, parts are closed, one abort",
+  "I11 I12: mid-stream at %s: the text seen is kept, parts are closed, one abort",
   async (_name, stop) => {
     for (const shape of shapes) {
       const key = newKey();

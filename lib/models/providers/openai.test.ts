@@ -42,7 +42,7 @@ describe("openai", () => {
 });
 
 describe("ollama", () => {
-  it.each(["", "/", "/v1", "/v1/"])("is reached at its address with %j, and never gets OpenAI's key", async (ending) => {
+  it.each(["", "/", "/v1", "/v1/"])("is reached at its address with %j, never with OpenAI's key", async (ending) => {
     const OLLAMA_BASE_URL = `http://127.0.0.1:${provider.port}${ending}`;
     const answer = await ask({ MODELS: "ollama:llama3.2", OLLAMA_BASE_URL, OPENAI_API_KEY: "secret" });
     expect(answer).toMatchObject({ text: "Good day to you.", finishReason: "stop" });
