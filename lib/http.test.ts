@@ -108,7 +108,7 @@ describe("route", () => {
           .execute(sql`select ${canary}::int`)
           .catch((error: unknown) => error),
     ],
-    ["no error at all", async () => ({ canary })],
+    ["a value that is not an Error", async () => ({ canary })],
   ])("neither sends nor logs the text of an error from %s", async (_, make) => {
     const { response, body, lines } = await answerTo(await make());
     expect(response.status).toBe(500);
@@ -208,12 +208,12 @@ describe("readJson", () => {
   });
 
   it.each<[string, BodyInit | undefined, RegExp]>([
-    ["a field that is missing", "{}", /^name: /],
-    ["a field inside another", '{"name":"a","inner":{"count":"1"}}', /^inner\.count: /],
-    ["a body that is no object", "[]", /^body: /],
+    ["a missing field", "{}", /^name: /],
+    ["a nested field", '{"name":"a","inner":{"count":"1"}}', /^inner\.count: /],
+    ["a body that is not an object", "[]", /^body: /],
     ["no body", undefined, /^name: /],
-    ["what is not JSON", "{", /not valid JSON/],
-    ["what is not UTF-8", new Uint8Array([0x22, 0xff, 0x22]), /not valid JSON/],
+    ["invalid JSON", "{", /not valid JSON/],
+    ["invalid UTF-8", new Uint8Array([0x22, 0xff, 0x22]), /not valid JSON/],
   ])("rejects %s with its location", async (_, body, message) => {
     await expect(post(body)).rejects.toMatchObject({
       code: "bad_request",
@@ -302,7 +302,7 @@ describe("requireSameOrigin", () => {
       { ...own, "content-type": "text/plain", "sec-fetch-site": "none" },
       false,
     ],
-    ["no browser", "POST", { ...own, ...json }, true],
+    ["a client other than a browser", "POST", { ...own, ...json }, true],
     ["no body", "DELETE", own, true],
     ["a form with files", "POST", { ...own, "content-type": "multipart/form-data; boundary=x" }, true],
     ["JSON with a charset", "POST", { ...own, "content-type": "Application/JSON; charset=utf-8" }, true],
@@ -319,7 +319,7 @@ describe("requireSameOrigin", () => {
     ["an opaque origin", "POST", { ...own, ...json, origin: "null" }, false],
     ["a plain form", "POST", { ...own, "content-type": "application/x-www-form-urlencoded" }, false],
     ["JSON as text", "POST", { ...own, "content-type": "text/plain" }, false],
-    ["a type that only begins like JSON", "POST", { ...own, "content-type": "application/jsonp" }, false],
+    ["a type that only starts like JSON", "POST", { ...own, "content-type": "application/jsonp" }, false],
   ])("%s", (_, method, headers, allowed) => {
     const request = new Request(url, { method, headers });
     const check = () => requireSameOrigin(request);

@@ -4,9 +4,9 @@ import { expressionsIn, problemOf } from "./regexps";
 it.each([
   ["a heading with spaces", String.raw`^ {0,3}(#{1,6})\s+(.+?)(?:\s+#+)?\s*$`, ""],
   ["an image that never closes", String.raw`!\[[^\]]*\]\([^)]*\)`, "g"],
-  ["white space before an end", String.raw`\s+$`, ""],
-  ["a repeat within a repeat", "^(a+)+$", ""],
-  ["one that is not linear only with its flags", String.raw`^ {0,3}\[[^\]\n]+\]:`, "m"],
+  ["white space before the end", String.raw`\s+$`, ""],
+  ["a nested repetition", "^(a+)+$", ""],
+  ["one that is non-linear only with its flags", String.raw`^ {0,3}\[[^\]\n]+\]:`, "m"],
 ])("I23: detects a non-linear expression: %s", async (_, source, flags) => {
   expect(await problemOf({ source, flags })).toMatch(/^is (polynomial|exponential)/);
 });

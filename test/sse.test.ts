@@ -59,16 +59,16 @@ it("reconnects after a broken connection and joins both halves", async () => {
 });
 
 it.each<[string, string, OpenOptions?]>([
-  ["a hole", delta(1, "a") + delta(3, "b")],
+  ["a gap", delta(1, "a") + delta(3, "b")],
   ["a repeat", delta(1, "a") + delta(1, "a")],
-  ["a beginning after 1", delta(2, "a")],
+  ["a start after 1", delta(2, "a")],
   ["another turn", delta(1, "a") + delta(2, "b").replace(turnId, other)],
   ["something after the terminal", finish(1) + delta(2, "late")],
   ["an id before its data", `id: ${turnId}.1\ndata: {"type":"finish"}\n\n`],
   ["two data lines", `data: {\ndata: }\nid: ${turnId}.1\n\n`],
   ["a chunk without an id", 'data: {"type":"finish"}\n\n'],
   ["a carriage return", 'data: {"type":"finish"}\r\n\n'],
-  ["a step back in a dialect", delta(3, "a") + delta(2, "b"), { kind: "dialect" }],
+  ["a decreasing seq in a dialect", delta(3, "a") + delta(2, "b"), { kind: "dialect" }],
 ])("refuses %s", async (_, bytes, options) => {
   const url = await serve((response) => response.end(bytes));
   const stream = await openStream(url, options);

@@ -44,8 +44,8 @@ describe.each(Object.entries(treatments))("a complete answer with %s", (reason, 
 });
 
 test.each<[string, Part[], string | undefined, boolean]>([
-  ["has run its tools and has no step left", [text, done], "The answer reached its limit of tool calls.", true],
-  ["waits for consent", [text, done, asking], undefined, false],
+  ["has run its tools and has no steps left", [text, done], "The answer reached its limit of tool calls.", true],
+  ["waits for approval", [text, done, asking], undefined, false],
   ["leaves its calls to the client", [text, done, clients], undefined, false],
 ])("an answer that %s", (_, parts, note, continues) => {
   const message = answer(parts, "tool-calls");

@@ -209,7 +209,7 @@ describe("Chat Completions", () => {
       { content: "Added.", reasoning: "A task." },
     ],
     [
-      "OpenRouter's reasoning_details, whole again",
+      "OpenRouter's reasoning_details, reassembled",
       [
         { reasoning: "A ", reasoning_details: [{ type: "reasoning.text", text: "A ", index: 0 }] },
         { reasoning: "task.", reasoning_details: [{ type: "reasoning.text", text: "task.", index: 0 }] },
@@ -229,7 +229,7 @@ describe("Chat Completions", () => {
       { content: "Added." },
     ],
     [
-      "what was thought in tags, within the turn only",
+      "reasoning from tags, within the turn only",
       [{ content: "<think>A task.</think>" }],
       call,
       { ...calls, reasoning_content: "A task." },

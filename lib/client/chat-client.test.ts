@@ -156,8 +156,8 @@ describe.each(names)("%s", (name) => {
   });
 
   test.each([
-    ["no JSON", "{"],
-    ["another shape", "7"],
+    ["invalid JSON", "{"],
+    ["JSON of another type", "7"],
   ])("%s in an event is an error, not a hang", async (_, data) => {
     server.answer = ({ response }) => {
       response.writeHead(200, { "Content-Type": "text/event-stream", "X-Turn-Id": context.turnId });

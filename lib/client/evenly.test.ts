@@ -84,7 +84,7 @@ it("flushes everything before an error, and passes it on", async () => {
 
 it.each([
   ["small deltas, however slow", 300, "words "],
-  ["what was away", 5_000, burst],
+  ["bursts after long gaps", 5_000, burst],
 ])("passes %s through unchanged", async (_, afterMs, text) => {
   const script = Array.from({ length: 5 }, () => ({ afterMs, chunk: delta(text) }));
   const { seen } = await read(script);

@@ -128,8 +128,8 @@ test("shows the answer behind a proxy that holds back every stream", async () =>
 });
 
 test.each([
-  ["204, nothing more", 204],
-  ["404, its log is pruned", 404],
+  ["204", 204],
+  ["404 because its log is pruned", 404],
 ])("when the cursor gets %s, reads the ended turn from its message", async (_name, status) => {
   const answer = await answerOf(richTurn);
   server.exchanges.length = 0;

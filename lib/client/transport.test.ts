@@ -356,8 +356,8 @@ test("shows a rejected request at once, with the server's message", async () => 
 });
 
 test.each([
-  ["an end of the session", 401, "unauthorized"],
-  ["a bug of the server", 500, "internal"],
+  ["an ended session", 401, "unauthorized"],
+  ["a server error", 500, "internal"],
 ])("%s while reconnecting is an error, not a hang", async (_name, status, code) => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) return json(exchange, status, { error: { code, message: "No." } });
@@ -371,7 +371,7 @@ test.each([
 });
 
 test.each([
-  ["JSON that is none", '{"type":"text-'],
+  ["invalid JSON", '{"type":"text-'],
   ["an unknown chunk", '{"type":"surprise"}'],
   ["a chunk without its fields", '{"type":"text-delta"}'],
   ["a bare value", "null"],

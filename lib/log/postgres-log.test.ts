@@ -110,8 +110,8 @@ describe("on Postgres", () => {
   });
 
   test.each([
-    ["a bounded number each time, the longest first", 60_000, [75, 75, 75, 50]],
-    ["beyond that number when it has waited for long", 1, [275]],
+    ["a bounded number per commit, oldest first", 60_000, [75, 75, 75, 50]],
+    ["beyond that number once it has waited long", 1, [275]],
   ])("releases text held for a commit before it, %s", async (_, holdMs, sizes) => {
     const log = openLog(leaseMs, { holdMs });
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();

@@ -58,7 +58,7 @@ describe("a refusal", () => {
     ["TGI", 4_096, "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 30000 `inputs` tokens"],
     ["Kimi", 20_000, "Invalid request: Your request exceeded model token limit: 20,000"],
     [
-      "Groq's account",
+      "Groq's account limit",
       6_000,
       "Request too large for model: Limit 6000, Requested 30000, please reduce your message size",
     ],
@@ -75,9 +75,9 @@ describe("a refusal", () => {
   });
 
   it.each([
-    ["names none", "Please reduce the length of the messages or completion."],
-    ["names one that what was sent keeps by our count", "maximum context length is 30000 tokens"],
-    ["names one that no model has", "maximum context length is 12 tokens"],
+    ["names no limit", "Please reduce the length of the messages or completion."],
+    ["names a limit that the prompt meets by our count", "maximum context length is 30000 tokens"],
+    ["names an implausible limit", "maximum context length is 12 tokens"],
   ])("that %s halves the prompt size, as a guess", (_, message) => {
     const context = contextFor("openai");
     expect(context.contextRefused(refused(message), 25_000)).toBe(true);

@@ -24,13 +24,13 @@ it("quotes the provider's message", () => {
 
 it.each([
   ["a key by its value", "bad key abcd-efgh for you", ["abcd-efgh"], "abcd-efgh"],
-  ["a key by its look", "Incorrect API key provided: sk-proj-abc", [], "sk-proj"],
+  ["a key by its format", "Incorrect API key provided: sk-proj-abc", [], "sk-proj"],
   ["a long token", "token A9f3kLm2Qw8xZr5tYb7v is over", [], "A9f3kLm2Qw8xZr5tYb7v"],
   ["a bearer", "header was Bearer short", [], "short"],
-  ["an address's password", "see https://admin:hunter2@host.test/x for more", [], "hunter2"],
-  ["an address's query", "see https://host.test/x?code=hunter2 for more", [], "hunter2"],
+  ["a URL's password", "see https://admin:hunter2@host.test/x for more", [], "hunter2"],
+  ["a URL's query", "see https://host.test/x?code=hunter2 for more", [], "hunter2"],
   ["the whole prompt", `cannot process: ${prompt}`, [], "merger"],
-  ["a part of the prompt", "cannot process: merger of Alpha and Beta …", [], "Alpha"],
+  ["part of the prompt", "cannot process: merger of Alpha and Beta …", [], "Alpha"],
   ["the prompt as JSON", JSON.stringify({ detail: [{ input: `${prompt}\n` }] }), [], "merger"],
 ])("I22: never quotes %s", (_, body, secrets, canary) => {
   const excerpt = excerptOf(body, secrets);

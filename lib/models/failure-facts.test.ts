@@ -37,9 +37,9 @@ it.each([
   ["a key", canary],
   ["an id", "proj_8Kd2"],
   ["a sentence", "the merger of Alpha and Beta"],
-  ["lines", "code\nforged"],
-  ["what is too long", "a".repeat(51)],
-  ["no text", { nested: canary }],
+  ["line breaks", "code\nforged"],
+  ["a value that is too long", "a".repeat(51)],
+  ["a non-string", { nested: canary }],
 ])("I22: drops %s from code, type and parameter", (_, said) => {
   expect(failureFacts(failed(400, { code: said, type: said, param: said }))).toEqual(
     // A refused parameter, whatever its name.

@@ -81,8 +81,8 @@ describe("the list of a server with OpenAI's API", () => {
         price: { inputUsd: 0.3, outputUsd: 15 },
       },
     ],
-    ["OpenRouter, of a router whose price varies,", { id: "m", pricing: { prompt: "-1", completion: "-1" } }, {}],
-    ["a field of another type", { id: "m", max_model_len: "many", context_length: null, capabilities: 3 }, {}],
+    ["OpenRouter, for a router with variable prices,", { id: "m", pricing: { prompt: "-1", completion: "-1" } }, {}],
+    ["an entry with unexpected types", { id: "m", max_model_len: "many", context_length: null, capabilities: 3 }, {}],
   ])("has a model's abilities as %s gives them", async (_, entry, abilities) => {
     const { models } = await listAt({ "/v1/models": { object: "list", data: [entry] } });
     expect(models).toEqual({ m: abilities });

@@ -72,8 +72,8 @@ describe("a file is rejected", () => {
   it.each([
     ["an unknown type", "a.pdf", bytes("text"), "bad_request", /^file: .*\.txt, \.md, \.markdown/],
     ["no type", "README", bytes("text"), "bad_request", /^file: .*\.txt, \.md, \.markdown/],
-    ["nothing in it", "a.md", bytes(""), "bad_request", /^file: .*no text/],
-    ["only white space in it", "a.txt", bytes(" \r\n\0\t"), "bad_request", /^file: .*no text/],
+    ["no content", "a.md", bytes(""), "bad_request", /^file: .*no text/],
+    ["only white space", "a.txt", bytes(" \r\n\0\t"), "bad_request", /^file: .*no text/],
     [
       "bytes that are not text",
       "a.txt",
@@ -83,7 +83,7 @@ describe("a file is rejected", () => {
     ],
     ["half a character in UTF-16", "a.txt", utf16("ab").subarray(0, 5), "bad_request", /^file: .*not text in UTF-8/],
     [
-      "more than the limit",
+      "more bytes than the limit",
       "a.txt",
       new Uint8Array(documentBytesLimit + 1).fill(97),
       "too_large",

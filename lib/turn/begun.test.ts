@@ -56,20 +56,20 @@ describe("an unanswered turn", () => {
     ["nothing", []],
     ["its start", head.slice(0, 1)],
     ["its opening", head],
-    ["a search under way", [...head, status("retrieve", "active")]],
+    ["a running search", [...head, status("retrieve", "active")]],
     [
       "a search that found nothing",
       [...head, status("retrieve", "active"), status("retrieve", "done", "Nothing found")],
     ],
     ["all its sources", [...head, ...searched]],
     ["a request to the model", [...head, ...generating]],
-    ["the headers of a text", [...head, ...generating, { type: "start-step" }, { type: "text-start", id: "t" }]],
+    ["the start of a text part", [...head, ...generating, { type: "start-step" }, { type: "text-start", id: "t" }]],
   ])("may contain %s", (_, chunks) => {
     expect(isUnanswered(chunks)).toBe(true);
   });
 
   it.each<[string, TurnChunk[]]>([
-    ["a part of its sources", searched.slice(0, 2)],
+    ["some of its sources", searched.slice(0, 2)],
     ["text", [...generating, { type: "start-step" }, ...text("x")]],
     ["reasoning", [...generating, { type: "start-step" }, { type: "reasoning-start", id: "r" }]],
     ["a call", [{ type: "tool-input-start", toolCallId: "c", toolName: "clock" }]],

@@ -43,18 +43,18 @@ describe("joinDeltas", () => {
       { type: "tool-input-delta", toolCallId: "u", inputTextDelta: "y" },
     ],
     [
-      "provider's words, the first",
+      "provider metadata on the first delta",
       { type: "text-delta", id: "a", delta: "x", providerMetadata: { p: {} } },
       text("y"),
     ],
     [
-      "provider's words, the second",
+      "provider metadata on the second delta",
       text("x"),
       { type: "text-delta", id: "a", delta: "y", providerMetadata: { p: {} } },
     ],
-    ["chunks that are no deltas", { type: "start-step" }, { type: "start-step" }],
+    ["chunks that are not deltas", { type: "start-step" }, { type: "start-step" }],
     ["a part and its end", text("x"), { type: "text-end", id: "a" }],
-    ["what would be too large", text("x".repeat(16_384)), text("y")],
+    ["deltas that would be too large", text("x".repeat(16_384)), text("y")],
   ])("never joins different %s", (_, first, second) => expect(joinDeltas(first, second)).toBeNull());
 });
 

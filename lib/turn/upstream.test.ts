@@ -47,8 +47,8 @@ describe("upstreamOf", () => {
   });
 
   it.each([
-    ["no answer that is kept", answer],
-    ["a whole one", [...opened, ...answer.slice(0, 8), { type: "finish-step" } as TurnChunk]],
+    ["no stored answer", answer],
+    ["a complete one", [...opened, ...answer.slice(0, 8), { type: "finish-step" } as TurnChunk]],
     ["one that has called a tool", [...opened, ...answer, call]],
   ])("is null for %s", (_, chunks) => {
     expect(upstreamOf(chunks)).toBeNull();

@@ -95,9 +95,9 @@ test.each(shapes)(
     const mebibyte = 1_048_576;
     const garbage: [name: string, Script][] = [
       ["half a character, then the next frame", [{ raw: "646174613a20f09f", encoding: "hex" }, { raw: "\n\n" }]],
-      ["bytes that are no UTF-8", [{ raw: "646174613a207b22fffec3280a0a", encoding: "hex" }]],
-      ["a NUL for a frame", [{ raw: "data: \0\n\n" }]],
-      ["a line of 10 MiB that is no JSON", [{ raw: `data: ${"x".repeat(10 * mebibyte)}\n\n` }]],
+      ["bytes that are not UTF-8", [{ raw: "646174613a207b22fffec3280a0a", encoding: "hex" }]],
+      ["a NUL as a frame", [{ raw: "data: \0\n\n" }]],
+      ["a line of 10 MiB that is not JSON", [{ raw: `data: ${"x".repeat(10 * mebibyte)}\n\n` }]],
       ["megabytes without an end", [{ raw: `data: "${"x".repeat(sized(1, 10) * mebibyte)}` }]],
       ["a frame of another protocol", [{ raw: "HTTP/1.1 500 Oops\r\ncontent-length: 3\r\n\r\nno\n\n" }]],
       ["JSON of another shape", [{ raw: 'data: {"choices":[{"delta":{"content":[{"x":1}]}}],"type":7}\n\n' }]],

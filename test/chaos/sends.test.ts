@@ -62,7 +62,7 @@ test("I7 I3: fifty identical concurrent sends on two servers: one turn, one requ
 
 test.each([
   ["a new chat", true],
-  ["a chat that is there", false],
+  ["an existing chat", false],
 ] as const)(
   "I7: two different concurrent sends in %s: one is answered, the other gets the running turn's id",
   async (_name, fresh) => {

@@ -139,11 +139,11 @@ test("I20: without credentials every protected route is 401, and no other", asyn
 });
 
 test.each([
-  ["a token nobody has", "Bearer rvl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
-  ["no token of any kind", "Bearer garbage"],
-  ["a JWT that was not made here", `Bearer ${"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2Q0JDLUhTNTEyIn0..AAAA.AAAA.AAAA"}`],
+  ["an unknown token", "Bearer rvl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+  ["a malformed token", "Bearer garbage"],
+  ["a JWT from elsewhere", `Bearer ${"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2Q0JDLUhTNTEyIn0..AAAA.AAAA.AAAA"}`],
   ["an unsigned JWT", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."],
-  ["nothing behind Bearer", "Bearer "],
+  ["nothing after Bearer", "Bearer "],
   ["another scheme", "Basic dXNlcjpwYXNzd29yZA=="],
   ["a header of 10 kB", `Bearer ${"x".repeat(10_000)}`],
 ])("with %s every protected route is 401", async (_name, authorization) => {

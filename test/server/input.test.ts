@@ -21,7 +21,7 @@ const message = { id: "message-1", role: "user", parts: [{ type: "text", text: "
 
 test.each<[string, unknown, RegExp]>([
   ["not JSON", "{", /JSON/],
-  ["half of a character", '{"id":"\udc00', /JSON/],
+  ["half a character", '{"id":"\udc00', /JSON/],
   ["empty", "", /^message: /],
   ["null", "null", /^body: /],
   ["a number", "7", /^body: /],
@@ -29,13 +29,13 @@ test.each<[string, unknown, RegExp]>([
   ["an array", "[]", /^body: /],
   ["no message", {}, /^message: /],
   ["a null message", { message: null }, /^message: /],
-  ["a message that is text", { message: "Hello" }, /^message: /],
-  ["messages that are none", { messages: "Hello" }, /^messages: /],
+  ["a message that is a string", { message: "Hello" }, /^message: /],
+  ["messages that are not a list", { messages: "Hello" }, /^messages: /],
   ["messages of the assistant only", { messages: [{ ...message, role: "assistant" }] }, /^message: /],
-  ["messages of nothing", { messages: [null, 7, []] }, /^message: /],
+  ["messages of invalid types", { messages: [null, 7, []] }, /^message: /],
   ["a role that is not the user's", { message: { ...message, role: "system" } }, /^message\.role: /],
   ["no parts", { message: { ...message, parts: [] } }, /^message\.parts: /],
-  ["parts that are no list", { message: { ...message, parts: {} } }, /^message\.parts: /],
+  ["parts that are not a list", { message: { ...message, parts: {} } }, /^message\.parts: /],
   ["no text", { message: { ...message, parts: [{ type: "text" }] } }, /^message\.parts\.0\.text: /],
   ["blank text", { message: { ...message, parts: [{ type: "text", text: " \n" }] } }, /^message\.parts: /],
   [
@@ -44,7 +44,7 @@ test.each<[string, unknown, RegExp]>([
     /^message\.parts\.0\.text: /,
   ],
   [
-    "a part of another kind",
+    "a part of another type",
     { message: { ...message, parts: [{ type: "file", url: "x" }] } },
     /^message\.parts\.0\.type: /,
   ],
@@ -57,8 +57,8 @@ test.each<[string, unknown, RegExp]>([
   ["a chat id that is a number", { message, id: 12_345_678 }, /^id: /],
   ["a model that is a list", { message, model: [] }, /^model: /],
   ["an unknown search mode", { message, searchMode: "some" }, /^searchMode: /],
-  ["documentIds that are no list", { message, documentIds: "all" }, /^documentIds: /],
-  ["documentIds that are no ids", { message, documentIds: ["x"] }, /^documentIds\.0: /],
+  ["documentIds that are not a list", { message, documentIds: "all" }, /^documentIds: /],
+  ["documentIds that are not ids", { message, documentIds: ["x"] }, /^documentIds\.0: /],
   ["an unknown trigger", { message, trigger: "shout" }, /^trigger: /],
 ])("POST /api/chat with %s is 400 and names the field", async (_name, body, reason) => {
   const answer = await post("/api/chat", body);

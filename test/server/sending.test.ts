@@ -117,7 +117,7 @@ test("I7: a reused key with other content is 422 on both servers; equal content 
 
 test.each([
   ["a new chat", true],
-  ["a chat that is there", false],
+  ["an existing chat", false],
 ])(
   "I7: two different concurrent sends in %s: one is answered, the other gets the running turn's id",
   async (_name, fresh) => {

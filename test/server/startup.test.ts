@@ -37,16 +37,16 @@ test("starts with a copied .env.example whose provider variables are empty", asy
 });
 
 test.each([
-  ["a value that is not valid", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
-  ["a duration below zero", { LEASE_MS: "-1" }, "LEASE_MS"],
-  ["a lease that no server can keep", { LEASE_MS: "1" }, "LEASE_MS: must be at least 500"],
+  ["an invalid value", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
+  ["a negative duration", { LEASE_MS: "-1" }, "LEASE_MS"],
+  ["a lease that is too short", { LEASE_MS: "1" }, "LEASE_MS: must be at least 500"],
   [
-    "a file of models that is not there",
+    "a missing models file given by MODELS_FILE",
     { MODELS_FILE: "test/absent.json" },
     "test/absent.json cannot be read (ENOENT)",
   ],
-  ["a file of models that is wrong", { MODELS_FILE: "package.json" }, "package.json is not valid. the file: "],
-  ["no model that can be used", { MODELS: "gpt-5\u001b[31m,openai:gpt-5" }, "OPENAI_API_KEY is not set"],
+  ["an invalid models file", { MODELS_FILE: "package.json" }, "package.json is not valid. the file: "],
+  ["no usable model", { MODELS: "gpt-5\u001b[31m,openai:gpt-5" }, "OPENAI_API_KEY is not set"],
 ])("%s stops the start with one sentence and exit code 1", async (_, env, name) => {
   const { code, output } = await startToEnd(env);
   expect(output.match(/^Rivulet cannot start: .*$/gm)).toEqual([expect.stringContaining(name)]);
