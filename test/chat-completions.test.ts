@@ -63,7 +63,7 @@ const weather = {
   function: { name: "weather", parameters: { type: "object", properties: {} } },
 };
 
-describe("what a client asks for reaches the provider", () => {
+describe("a client's request reaches the provider", () => {
   test("verbatim, including options the AI SDK does not model", async () => {
     const asked = {
       user: "bob",
@@ -161,7 +161,7 @@ describe("what a client asks for reaches the provider", () => {
   });
 });
 
-describe("what the provider says comes back", () => {
+describe("the provider's response reaches the client", () => {
   test("as reasoning, cached and reasoning token counts, log probabilities", async () => {
     const key = newKey();
     const token = { token: "Hi", logprob: -0.1, bytes: [72, 105], top_logprobs: [] };

@@ -77,7 +77,7 @@ describe("the messages of a chat", () => {
     expect((await page({ cursor: first })).texts).toEqual(["question", "first answer"]);
   });
 
-  it("of an empty chat are none", async () => expect(await page({})).toEqual({ texts: [], nextCursor: null }));
+  it("of an empty chat are an empty list", async () => expect(await page({})).toEqual({ texts: [], nextCursor: null }));
 
   it("I20: ignore a cursor that is not a message of this chat", async () => {
     const elsewhere = await add("elsewhere", null);

@@ -221,7 +221,7 @@ describe("on Postgres", () => {
     expect(holdUntilCommit({ prepare() {}, release() {} })).toBe(false);
   });
 
-  describe("commits a second", () => {
+  describe("commits per second", () => {
     beforeAll(async () => {
       // Each group commit updates `turns` in one statement.
       await pool().sql.unsafe(`

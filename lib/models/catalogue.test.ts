@@ -94,7 +94,7 @@ describe("MODELS", () => {
   );
 });
 
-describe("which API of OpenAI", () => {
+describe("the OpenAI API used with", () => {
   const providerOf = async (variables: Record<string, string>) =>
     (await providersOf(parseEnv(variables), { servers: [] }).get("openai")?.load("m"))?.provider;
 

@@ -182,7 +182,7 @@ describe("the list of a provider", () => {
     ["deepseek", "DEEPSEEK"],
     ["groq", "GROQ"],
     ["openrouter", "OPENROUTER"],
-  ])("%s is that of a server with OpenAI's API", async (provider, variable) => {
+  ])("of %s uses OpenAI's API", async (provider, variable) => {
     const { listed, headers } = await listOf(provider, variable, { "/v1/models": { data: [{ id: "m" }] } });
     expect(listed).toEqual([{ name: "m", abilities: {} }]);
     expect(headers).toMatchObject({ authorization: "Bearer k" });

@@ -54,7 +54,7 @@ describe("an answer", () => {
     ["there are no sources", "How often is a heartbeat sent?", []],
     ["it is a greeting", "Hello!", []],
     ["the question is empty", "", sources],
-  ])("is honest when %s", async (_, question, passages) => {
+  ])("admits it when %s", async (_, question, passages) => {
     const text = (await ask(question, passages)).text;
     expect(text).toContain("None of the passages in your documents answers this.");
     expect(text).toContain("set OPENAI_API_KEY or OLLAMA_BASE_URL and restart");

@@ -172,7 +172,7 @@ describe("unfoldMessage is the inverse", () => {
     ["complete", { type: "finish" }],
     ["stopped", { type: "abort", reason: "stopped" }],
     ["failed", { type: "error", errorText: "No." }],
-  ] as const)("ends as the turn did: %s", (status, terminal) => {
+  ] as const)("ends like the turn: %s", (status, terminal) => {
     const error = status === "failed" ? { code: "internal", message: "No.", retryable: true } : undefined;
     const metadata = { turnId, chatId: "c", model: "m", createdAt: "", status, error } as ChatMessage["metadata"];
     const chunks = unfoldMessage({ id: "m", role: "assistant", parts: [], metadata });

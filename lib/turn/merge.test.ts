@@ -35,10 +35,10 @@ describe("joinDeltas", () => {
   });
 
   it.each<[string, TurnChunk, TurnChunk]>([
-    ["parts", text("x", "a"), text("y", "b")],
-    ["kinds", text("x"), { type: "reasoning-delta", id: "a", delta: "y" }],
+    ["deltas of different parts", text("x", "a"), text("y", "b")],
+    ["deltas of different kinds", text("x"), { type: "reasoning-delta", id: "a", delta: "y" }],
     [
-      "tools",
+      "deltas of different tools",
       { type: "tool-input-delta", toolCallId: "t", inputTextDelta: "x" },
       { type: "tool-input-delta", toolCallId: "u", inputTextDelta: "y" },
     ],
@@ -55,7 +55,7 @@ describe("joinDeltas", () => {
     ["chunks that are not deltas", { type: "start-step" }, { type: "start-step" }],
     ["a part and its end", text("x"), { type: "text-end", id: "a" }],
     ["deltas that would be too large", text("x".repeat(16_384)), text("y")],
-  ])("never joins different %s", (_, first, second) => expect(joinDeltas(first, second)).toBeNull());
+  ])("never joins %s", (_, first, second) => expect(joinDeltas(first, second)).toBeNull());
 });
 
 describe("splitDelta", () => {

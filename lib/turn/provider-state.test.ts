@@ -31,7 +31,7 @@ describe("a model", () => {
     expect(spoken([step, plain, call])).toEqual([step, plain, call]);
   });
 
-  it("does not get reasoning that nothing follows in its step", () => {
+  it("does not get trailing reasoning of a step", () => {
     expect(spoken([step, reasoning, step, text, reasoning])).toEqual([step, step, text]);
     const unfinished = { type: "tool-clock", toolCallId: "c", state: "input-available", input: {} } as const;
     expect(spoken([step, reasoning, unfinished])).toEqual([step, unfinished]);

@@ -494,7 +494,7 @@ describe("@ai-sdk/openai, its default model", () => {
     expect(second).toContain("-4");
   });
 
-  test("a failed answer fails", async () => {
+  test("reports a failed answer as an error", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { error: "overloaded" }]);
     const errors: unknown[] = [];
