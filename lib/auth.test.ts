@@ -110,7 +110,7 @@ describe("a session", () => {
     await expect(requireUser(new Request(url, { headers: overTls }))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("cookie is HttpOnly, and Secure over TLS", async () => {
+  it("has a cookie that is HttpOnly, and Secure over TLS", async () => {
     const made = await sessionCookie(new Headers({ "x-forwarded-proto": "https" }), { sub: userId, sid, version: 1 });
     expect(made).toMatchObject({
       name: `__Secure-${cookieName}`,

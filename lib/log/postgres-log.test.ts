@@ -331,7 +331,7 @@ describe("on Postgres", () => {
       expect(await reader).toEqual(await expectEnded(turn.turnId, "complete"));
     });
 
-    test("I4: for good writes no terminal or state and leaves other turns alone; the reaper ends the turn", async () => {
+    test("I4: permanently writes no terminal or state and leaves other turns alone; the reaper ends the turn", async () => {
       const log = openLog(900);
       const [one, two] = (await insertTurns(2, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
       if (!one || !two) throw new Error("two turns");

@@ -224,7 +224,7 @@ describe("text held between two commits", () => {
     expect(await textOf(second)).toBe(chat({ content: "bcd" }));
   });
 
-  it("is followed by held text again, before the next read", async () => {
+  it("is held again before the next read", async () => {
     const { held, reader, unread, second, say, prepare, release } = await waiting("b");
     await say(chat({ content: "c" }));
     await prepare();
@@ -361,7 +361,7 @@ describe("a source", () => {
     await expect(reader.read()).rejects.toThrow("reset");
   });
 
-  it("closed before its end is a failure", async () => {
+  it("fails when it is closed before its end", async () => {
     const { reader, source } = scripted();
     const first = reader.read();
     source.destroy();

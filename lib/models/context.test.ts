@@ -42,7 +42,7 @@ describe("without a context overflow the context is", () => {
   });
 });
 
-describe("a refusal", () => {
+describe("a context overflow", () => {
   it.each([
     ["OpenAI, vLLM", 8_192, "This model's maximum context length is 8192 tokens. However, you requested 30000 tokens."],
     ["vLLM", 4_096, "The decoder prompt (length 30000) is longer than the maximum model length of 4096."],
@@ -91,7 +91,7 @@ describe("a refusal", () => {
     expect(context.contextRefused(refused("too many input tokens"), 900)).toBe(false);
   });
 
-  it("for another reason changes nothing", () => {
+  it("for another reason is ignored", () => {
     const context = contextFor("openai");
     const other = new APICallError({
       message: "no",

@@ -130,7 +130,7 @@ it("accepts one JSON body instead of a stream", () => {
 
 const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
 
-describe("the Responses API of an imitator that", () => {
+describe("an implementation of the Responses API that", () => {
   const created = event("response.created", { response: { id: "r" } });
   const completed = event("response.completed", { response: { id: "r" } });
   const added = (item: object, more: object = { output_index: 0 }) =>
@@ -319,7 +319,7 @@ describe("the Responses API of an imitator that", () => {
     expect(normaliser.whole).toBe(true);
   });
 
-  it("counts as thinking from its start to its first visible content", () => {
+  it("counts as thinking until its first visible content", () => {
     const normaliser = new Normaliser(new ResponsesEvents("x"));
     const thinking = (wire: string) => {
       normaliser.read(Buffer.from(wire));

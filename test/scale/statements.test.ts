@@ -33,7 +33,7 @@ describe("the checker", () => {
   const checked = (text: string, values: string[] = []) =>
     explainer.check({ run: () => pool().sql.unsafe(text, values), standIns: {} }, maxMs);
 
-  it("fails a statement without an index, even if it is right for these values", async () => {
+  it("fails a statement without an index, even if its plan is right for these values", async () => {
     await expect(checked("select count(*) from tokens where name = 'nobody'")).rejects.toThrow("Seq Scan on tokens");
     // With its values known it uses the index.
     const generic = "select name from users where $1::text is null or email = $1";

@@ -215,7 +215,7 @@ test("an unknown method is 405, a non-path target 400, and non-HTTP bytes 400", 
   expect(cluster.a.output()).not.toMatch(/TypeError|\n\s+at /);
 });
 
-describe("routes without credentials accept the server's own pages and programs", () => {
+describe("routes without credentials accept only the server's own pages and programs", () => {
   const bodies: Record<string, object> = {
     "/api/tokens": { guest: true },
     "/api/users": { email: "forged@example.org", password: "correct horse battery" },

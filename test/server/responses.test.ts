@@ -49,7 +49,7 @@ async function blocks(path: string, { server = cluster.a } = {}): Promise<string
     .filter(Boolean);
 }
 
-describe("made", () => {
+describe("created", () => {
   test("whole: returns text, usage and the request's options; the provider gets the prompt verbatim", async () => {
     const key = newKey();
     cluster.provider.on(key, says("Four."));
