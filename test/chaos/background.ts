@@ -58,8 +58,11 @@ export class BackgroundTurns {
     expect(rows).toHaveLength(1);
   }
 
-  /** Kills the owner of several turns somewhere in their answers. */
-  async surviveKill(number: number): Promise<void> {
+  /**
+   * Kills the owner of several turns somewhere in their answers. `honoursKeys`: the provider returns the same answer for
+   * the same Idempotency-Key, so an answer may also be one whose id was never logged.
+   */
+  async surviveKill(number: number, { honoursKeys }: { honoursKeys: boolean }): Promise<void> {
     const cluster = this.#cluster;
     const random = randomFrom(number);
     const [name, other] = number % 2 === 1 ? (["a", "b"] as const) : (["b", "a"] as const);
@@ -70,6 +73,12 @@ export class BackgroundTurns {
         return { text, turn: await this.begin(dying, script) };
       }),
     );
+    if (!honoursKeys)
+      await Promise.all(
+        turns.map(({ turn }) =>
+          turn.stream.until(({ chunks }) => chunks.some(({ type }) => type === "reasoning-start")),
+        ),
+      );
     const aim = Math.floor(random() * 300);
     await Promise.race(turns.map(({ turn }) => turn.stream.until(({ text }) => text.length >= aim)));
     await dying.kill("SIGKILL");

@@ -31,7 +31,7 @@ afterAll(() => proxy.close());
 
 test.each(Array.from({ length: kills }, (_, index) => index + 1))(
   "I2 I3 I4 I18: two chained Rivulets, SIGKILL %i of the first: resumed, requested once, complete",
-  (number) => background.surviveKill(number),
+  (number) => background.surviveKill(number, { honoursKeys: true }),
 );
 
 test("I2 I4: two chained Rivulets, connection between them cut: resumed, requested once, complete", async (context) => {
