@@ -41,7 +41,7 @@ const index = async () => {
   while ((await indexMessages(50)) === 50);
 };
 
-describe("a message is found", () => {
+describe("finds a message", () => {
   it.each([
     ["by a whole word", "The weather in Lisbon", "weather"],
     ["by another form of an English word", "Rivers run deep", "running river"],
@@ -50,19 +50,19 @@ describe("a message is found", () => {
     ["by the middle of a word", "the internationalisation", "ionalis"],
     ["by one letter", "xylophone", "x"],
     ["by two letters", "xylophone", "ph"],
-    ["by a sign", "50 % off", "%"],
+    ["by a symbol", "50 % off", "%"],
     ["by code", "call foo_bar(baz)", "_bar("],
     ["across a line break", "first line\n\nsecond line", "line second"],
-    ["whatever the case, also in Greek", "ΑΘΗΝΑ", "αθήνα".normalize("NFD").replace(/\p{M}/gu, "")],
+    ["in any letter case, even in Greek", "ΑΘΗΝΑ", "αθήνα".normalize("NFD").replace(/\p{M}/gu, "")],
     ["in Russian", "Какая погода в Москве?", "погода"],
-    ["by a part of a Russian word", "переименование", "имен"],
-    ["by two characters of Chinese", "长江是中国最长的河流，全长约六千三百公里。", "河流"],
-    ["by one character of Chinese", "长江是中国最长的河流。", "河"],
+    ["by part of a Russian word", "переименование", "имен"],
+    ["by two Chinese characters", "长江是中国最长的河流，全长约六千三百公里。", "河流"],
+    ["by one Chinese character", "长江是中国最长的河流。", "河"],
     ["in Japanese", "東京タワーの高さは何メートルですか", "高さ"],
     ["in Korean", "대한민국의 수도는 서울입니다", "서울"],
     ["in Thai", "กรุงเทพมหานครเป็นเมืองหลวง", "เมือง"],
     ["in Arabic", "القاهرة هي عاصمة مصر", "عاصمة"],
-    ["by a part of an Arabic word", "القاهرة هي عاصمة مصر", "قاهر"],
+    ["by part of an Arabic word", "القاهرة هي عاصمة مصر", "قاهر"],
     ["in Hindi", "दिल्ली भारत की राजधानी है", "राजधानी"],
     ["by an emoji", "well done 🎉🎉", "🎉"],
     ["in full width", "ＡＢＣ store", "abc"],
@@ -73,7 +73,7 @@ describe("a message is found", () => {
     expect(await find(query)).toEqual([found]);
   });
 
-  it("by its beginning, when it is too long: 900 kB of different words do not fail", async () => {
+  it("by its beginning when it is too long to index: 900 kB of distinct words do not fail", async () => {
     const long = Array.from({ length: 110_000 }, (_, n) => `w${(n * 7919).toString(36)}`).join(" ");
     expect(long.length).toBeGreaterThan(600_000);
     const found = await say(`beginning ${long}${" tail".repeat(60_000)}`);
@@ -83,7 +83,7 @@ describe("a message is found", () => {
     expect(await find("untitled")).toHaveLength(1);
   });
 
-  it("in every chat that holds it once, and in the title without being indexed", async () => {
+  it("in every matching chat once, and by title before indexing", async () => {
     const chatId = await say("one heron");
     await say("another heron", { chatId });
     const other = await say("herons");
@@ -94,7 +94,7 @@ describe("a message is found", () => {
     expect((await find("heron")).toSorted()).toEqual([chatId, other, titled].toSorted());
   });
 
-  it("by its owner only, also where others use the same words", async () => {
+  it("only for its owner, even when others use the same words", async () => {
     const other = await newUser();
     const mine = await say("a kingfisher");
     const theirs = await say("a kingfisher", { owner: other });
@@ -108,7 +108,7 @@ describe("a message is found", () => {
   });
 });
 
-describe("a user with thousands of messages that hold a word", () => {
+describe("a user with thousands of matching messages", () => {
   /** One message per chat, in chronological order of the chats; returns their ids in list order. */
   async function sayOften(text: string, messages: number, chats: number): Promise<string[]> {
     const folded = foldText(text);
@@ -129,7 +129,7 @@ describe("a user with thousands of messages that hold a word", () => {
     return rows.map(({ id }) => id);
   }
 
-  it("finds the chats at the top of the list, page by page, however many older messages hold the word", async () => {
+  it("pages through matching chats in list order, however many older messages match", async () => {
     const old = await sayOften("a common heron", 3_600, 2);
     await sayOften("something else", 200, 100);
     const recent = await sayOften("a common heron again", 120, 120);
@@ -144,7 +144,7 @@ describe("a user with thousands of messages that hold a word", () => {
     expect((await searchChats(userId, { query: "herons", after, limit: 40 })).map(({ id }) => id)).toEqual(old);
   });
 
-  it("finds a whole word in the oldest message, and a part of a word in the newest 20,000", async () => {
+  it("finds a whole word in the oldest message, and part of a word in the newest 20,000", async () => {
     const [oldest] = await sayOften("a lonely bittern", 1, 1);
     const [within] = await sayOften("a second dotterel", 1, 1);
     await sayOften("something else", 20_000 - 1, 1);
@@ -168,14 +168,14 @@ it.each([
   "\ud800",
   "🙂".repeat(50),
   "x".repeat(200),
-])("the query %j is only text", async (query) => {
+])("the query %j is plain text", async (query) => {
   await say("nothing of this");
   await index();
   await expect(find(query)).resolves.toBeInstanceOf(Array);
 });
 
 describe("indexing", () => {
-  it("leaves an answer alone until it is finished", async () => {
+  it("skips an answer until it is finished", async () => {
     const chatId = await say("half a cormorant", { status: "running" });
     await index();
     expect(await find("cormorant")).toEqual([]);
@@ -184,7 +184,7 @@ describe("indexing", () => {
     expect(await find("cormorant")).toEqual([chatId]);
   });
 
-  it("is shared by servers: what one has taken, another one leaves alone", async () => {
+  it("is shared by servers: each takes different messages", async () => {
     await index();
     for (let n = 0; n < 40; n++) await say(`message ${n}`);
     const counts = await Promise.all([indexMessages(30), indexMessages(30), indexMessages(30)]);

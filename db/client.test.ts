@@ -45,7 +45,7 @@ async function fates(): Promise<{ codes: unknown[]; slowestMs: number }> {
   return { codes: [...new Set(codes)], slowestMs: performance.now() - startMs };
 }
 
-test("silence ends every wait, also of what is queued, again and again; then everything goes on", async () => {
+test("a silent database fails every running and queued statement in time, repeatedly, and recovers", async () => {
   expect((await fates()).codes).toEqual(["answered"]);
   // One transaction is open, between two of its statements.
   let goOn = () => {};
@@ -103,7 +103,7 @@ const busyBackends = () => pool().sql`
   select 1 from pg_stat_activity
   where datname = current_database() and state = 'active' and pid <> pg_backend_pid() and backend_type = 'client backend'`;
 
-test("every connection has limits on the server's side, and the client waits longer than each of them", async () => {
+test("every connection has server-side timeouts, and the client's are longer", async () => {
   const settings = (sql: Sql) => sql`
     select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
       current_setting('idle_in_transaction_session_timeout') as idle`;
@@ -114,14 +114,14 @@ test("every connection has limits on the server's side, and the client waits lon
   listening.destroy();
 });
 
-test("a statement over the limit is cancelled by Postgres; its connection is kept", async () => {
+test("Postgres cancels a statement over its timeout, and the connection is kept", async () => {
   const client = openClient(1, 600);
   const pid = await pidOf(client);
   expect(await codeOf(client.sql`select pg_sleep(60)`)).toBe("57014");
   expect(await pidOf(client)).toBe(pid);
 });
 
-test("a busy pool is not a dead one: everybody waits for their turn, however long, and a quick one not behind all others", async () => {
+test("a busy pool is not a dead one: statements wait their turn, and a quick one is not last", async () => {
   const client = openClient(2, 700);
   const opened = client.connections;
   const slow = Array.from({ length: 10 }, () => codeOf(client.sql`select pg_sleep(0.4)`));
@@ -134,7 +134,7 @@ test("a busy pool is not a dead one: everybody waits for their turn, however lon
   expect(client.connections).toBe(opened);
 });
 
-test("a table that is locked for long costs no connection: waiting statements are ended by Postgres", async () => {
+test("a long table lock uses up no connection: Postgres cancels the waiting statements", async () => {
   const client = openClient(3, 500);
   const opened = client.connections;
   const blocker = openClient(1, 60_000);
@@ -154,7 +154,7 @@ test("a table that is locked for long costs no connection: waiting statements ar
   expect(await busyBackends()).toEqual([]);
 });
 
-test("a statement that no limit ends is cancelled before its connection is given up", async () => {
+test("a statement that no timeout ends is cancelled before its connection is replaced", async () => {
   const client = openClient(1, 500);
   const fate = client.sql.begin(async (tx) => {
     await tx`set local statement_timeout = 0`;
@@ -165,7 +165,7 @@ test("a statement that no limit ends is cancelled before its connection is given
   expect(await codeOf(client.sql`select 1`)).toBe("answered");
 });
 
-test("one connection that falls silent is found among others that answer, which finish what they do", async () => {
+test("detects one silent connection among working ones, which finish their statements", async () => {
   const client = openClient(2, 400);
   const [mute] = await Promise.all([client.sql`select 'listen "' as mark`, client.sql`select pg_sleep(0.1)`]);
   expect(mute).toEqual([{ mark: 'listen "' }]);
@@ -186,7 +186,7 @@ test("one connection that falls silent is found among others that answer, which 
   );
 });
 
-test("times keep their microseconds and json is not encoded twice, also before Drizzle is used", async () => {
+test("timestamps keep microseconds and JSON is not encoded twice, even before Drizzle is used", async () => {
   const { sql, destroy } = connect(1);
   const at = "2026-01-02 03:04:05.123456+00";
   // A statement's second run binds the types that the driver has learned.

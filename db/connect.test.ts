@@ -110,7 +110,7 @@ test.each(["require", "prefer", "verify-full"])("TLS: sslmode=%s", async (mode) 
   ]);
 });
 
-test("TLS: LISTEN hears, and a connection that is given up ends at once, also when nothing is answered", async () => {
+test("TLS: LISTEN works, and closing a connection ends it at once, even without a reply", async () => {
   const proxy = await proxyTo(Number(url.port));
   const sql = open(withTls("require", "localhost", String(proxy.port)));
   const { promise, resolve } = Promise.withResolvers<string>();
@@ -126,14 +126,14 @@ test("TLS: LISTEN hears, and a connection that is given up ends at once, also wh
   expect(await fate).toMatch(/^CONNECTION_/);
 });
 
-test("a server without TLS is refused where TLS is asked for", async () => {
+test("fails when TLS is required and the server has none", async () => {
   const code = (mode: string) => codeOf(open(withTls(mode, "localhost", String(readOnlyPort)))`select 1`);
   expect(await code("require")).not.toBe("answered");
   expect(await code("verify-full")).not.toBe("answered");
   expect(await code("prefer")).toBe("answered");
 });
 
-test("a Unix socket, by PGHOST", async () => {
+test("connects to a Unix socket by PGHOST", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "rivulet-socket-"));
   const server: Server = createServer((socket) => {
     const upstream = createConnection(Number(url.port), "127.0.0.1");
@@ -166,7 +166,7 @@ const portsOf = async (sql: Sql, count: number) => {
   return [...new Set(answers.map(([row]) => row?.port))];
 };
 
-test("several hosts: all connections go to one, and to the next when that one is gone", async () => {
+test("several hosts: all connections use one, and the next one when it is gone", async () => {
   const first = Number(url.port);
   expect(await portsOf(open(severalHosts([first, readOnlyPort]), 4), 4)).toEqual([first]);
   expect(await portsOf(open(severalHosts([await freePort(), readOnlyPort]), 4), 4)).toEqual([readOnlyPort]);
@@ -177,14 +177,14 @@ test("several hosts: all connections go to one, and to the next when that one is
   await expect.poll(() => portsOf(sql, 4).catch((error) => error.code), { interval: 50 }).toEqual([readOnlyPort]);
 });
 
-test.each(["", "&sslmode=prefer"])("several hosts: the first one of the wanted kind (%s)", async (tls) => {
+test.each(["", "&sslmode=prefer"])("several hosts: uses the first of the required kind (%s)", async (tls) => {
   const ports = [readOnlyPort, Number(url.port)];
   const sql = open(severalHosts(ports, `?target_session_attrs=read-write${tls}`), 4);
   expect(await portsOf(sql, 4)).toEqual([Number(url.port)]);
   expect(await portsOf(sql, 8)).toEqual([Number(url.port)]);
 });
 
-test("TLS: verify-full refuses a certificate of another name", async () => {
+test("TLS: verify-full rejects a certificate for another name", async () => {
   await offerTls("elsewhere.test");
   const code = (mode: string) => codeOf(open(withTls(mode))`select 1`);
   await expect.poll(() => code("verify-full"), { interval: 50 }).toBe("ERR_TLS_CERT_ALTNAME_INVALID");

@@ -19,7 +19,7 @@ function held(userId: string, started: string[], name: string) {
 }
 const settle = () => new Promise((resolve) => setImmediate(resolve));
 
-test("sixty searches of one user: another user's search and short statements do not wait for them", async () => {
+test("sixty searches of one user delay neither another user's search nor short statements", async () => {
   const order: string[] = [];
   const attack = Array.from({ length: 60 }, () => fairShare("guest", () => sleep(0.1)).then(() => order.push("guest")));
   await sleep(0);
@@ -33,7 +33,7 @@ test("sixty searches of one user: another user's search and short statements do 
   expect(order.filter((name) => name === "guest")).toHaveLength(60);
 });
 
-test("all heavy work together leaves room, and users come in turn", async () => {
+test("heavy statements together leave spare connections, and users take turns", async () => {
   const started: string[] = [];
   const users = ["a", "b", "c", "d"];
   const all = users.flatMap((user) => [1, 2, 3].map((number) => held(user, started, `${user}${number}`)));
@@ -50,7 +50,7 @@ test("all heavy work together leaves room, and users come in turn", async () => 
   expect(new Set(started).size).toBe(12);
 });
 
-test("a failure gives the place back, and a queue has an end", async () => {
+test("a failure frees its slot, and the queue is bounded", async () => {
   const failing = Array.from({ length: 10 }, () => fairShare("fails", () => Promise.reject(new Error("no"))));
   expect((await Promise.allSettled(failing)).map(({ status }) => status)).toEqual(Array(10).fill("rejected"));
   const started: string[] = [];

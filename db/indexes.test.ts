@@ -46,7 +46,7 @@ async function holdBuilds(): Promise<() => Promise<unknown>> {
 const waitingBuilds = () => sql`
   select phase from pg_stat_progress_create_index where datname = current_database() and phase like 'waiting%'`;
 
-it("has built every index of the application, and dropped those that were replaced", async () => {
+it("builds every index of the application, and drops replaced ones", async () => {
   await buildIndexes(url());
   const [row] = await sql`
     select count(*) filter (where not indisvalid)::int as invalid, to_regclass('turns_of_chat') is not null as built,
@@ -55,7 +55,7 @@ it("has built every index of the application, and dropped those that were replac
   expect(row).toEqual({ invalid: 0, built: true, retired: true });
 });
 
-it("drops and rebuilds what an interrupted build left behind", async () => {
+it("drops and rebuilds an index whose build was interrupted", async () => {
   // Fails mid-build, like a killed build: the index stays, invalid.
   await expect(sql.unsafe("create unique index concurrently letters_left on letters (letter)")).rejects.toThrow();
   expect(await find("letters_left")).toMatchObject({ valid: false });
@@ -66,7 +66,7 @@ it("drops and rebuilds what an interrupted build left behind", async () => {
   });
 });
 
-it("lets everybody write while it builds, and holds what they wrote", async () => {
+it("allows concurrent writes during the build, and indexes them", async () => {
   const release = await holdBuilds();
   const built = build("letters_live");
   await expect.poll(waitingBuilds).toHaveLength(1);
@@ -82,12 +82,12 @@ it("lets everybody write while it builds, and holds what they wrote", async () =
   expect(found.map(({ id }) => id)).toEqual([1, 1001]);
 });
 
-it("is done by one server at a time: all resolve, and the index is built once", async () => {
+it("runs on one server at a time: all resolve, and the index is built once", async () => {
   await Promise.all(Array.from({ length: 4 }, () => build("letters_once")));
   expect(await find("letters_once")).toMatchObject({ valid: true });
 });
 
-it("waits for the build of a server that is gone instead of dropping it", async () => {
+it("waits for the build of a dead server instead of dropping its index", async () => {
   const release = await holdBuilds();
   const orphan = sql.unsafe("create index concurrently letters_orphan on letters (letter)").execute();
   await expect.poll(waitingBuilds).toHaveLength(1);
@@ -102,7 +102,7 @@ it("waits for the build of a server that is gone instead of dropping it", async 
   expect(await find("letters_orphan")).toMatchObject({ valid: true });
 });
 
-it("rejects with what the database says, and continues when called again", async () => {
+it("rejects with the database's error, and continues when called again", async () => {
   await expect(build("letters_wrong", "(no_such_column)")).rejects.toThrow("no_such_column");
   await build("letters_wrong", "(letter)");
   expect(await find("letters_wrong")).toMatchObject({ valid: true });

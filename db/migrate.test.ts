@@ -14,19 +14,19 @@ beforeAll(() => {
 });
 afterAll(() => sql.end());
 
-test("a database of this version is taken as it is, again and again", async () => {
+test("accepts a database of this version repeatedly", async () => {
   const expected = { newerMigrations: 0, superuser: expect.any(Boolean) };
   expect(await migrateDatabase(url())).toEqual(expected);
   expect(await Promise.all([migrateDatabase(url()), migrateDatabase(url())])).toEqual([expected, expected]);
   expect(await sql`select count(*)::int as rows from drizzle.rivulet_floor`).toEqual([{ rows: 1 }]);
 });
 
-test("a newer version has added to it: this one starts, and says so", async () => {
+test("starts on a newer version's compatible schema, and logs it", async () => {
   await sql`insert into drizzle.__drizzle_migrations (hash, created_at) values ('of a newer version', ${future})`;
   expect(await migrateDatabase(url())).toMatchObject({ newerMigrations: 1 });
 });
 
-test("a newer version has changed it so that this one cannot serve: refused with a sentence, and nothing is changed", async () => {
+test("refuses a newer version's incompatible schema with an explanation, and changes nothing", async () => {
   await sql`update drizzle.rivulet_floor set floor = ${future}`;
   await expect(migrateDatabase(url())).rejects.toThrow(
     "a newer version of Rivulet has changed this database so that this version cannot use it. Start that version or a newer one, " +
@@ -40,7 +40,7 @@ test("a newer version has changed it so that this one cannot serve: refused with
   expect(await sql`select floor::float8 as at from drizzle.rivulet_floor`).toEqual([first]);
 });
 
-test("a role that is a superuser is reported", async () => {
+test("reports a superuser role", async () => {
   const [role] = await sql`select rolsuper as superuser from pg_roles where rolname = current_user`;
   expect(await migrateDatabase(url())).toMatchObject(role as object);
 });

@@ -21,7 +21,7 @@ async function signIn(page: Page, email: string, as = password): Promise<void> {
   await expect(page.getByRole("textbox", { name: "Message" })).toBeVisible();
 }
 
-test("I24: sign out another browser, change the password, take everything along, and leave for good", async ({
+test("I24: sign out another browser, change the password, export everything and delete the account", async ({
   page,
   browser,
   baseURL,
@@ -75,7 +75,7 @@ test("I24: sign out another browser, change the password, take everything along,
   await context.close();
 });
 
-test("I24: a guest deletes the account after a question", async ({ page, chat }) => {
+test("I24: a guest deletes the account after asking a question", async ({ page, chat }) => {
   await chat.signInAsGuest();
   await page.goto("/settings");
   await page.getByRole("button", { name: "Delete account…" }).click();

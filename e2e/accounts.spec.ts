@@ -1,7 +1,7 @@
 // Access control.
 import { ChatPage, expect, test } from "./journey.ts";
 
-test("sign up, sign out, sign in again: the chat is there", async ({ page, chat, provider, key }) => {
+test("sign up, sign out, sign in again: the chat is still there", async ({ page, chat, provider, key }) => {
   await provider.answers([{ tokens: "An answer worth keeping." }, { finish: "stop" }]);
   const email = `${key}@example.com`;
   const password = "correct horse battery staple";
@@ -34,7 +34,7 @@ test("sign up, sign out, sign in again: the chat is there", async ({ page, chat,
   await expect(chat.text).toHaveText("An answer worth keeping.");
 });
 
-test("I20: one user's chat does not exist for another", async ({ chat, browser, baseURL, provider, key }) => {
+test("I20: a user cannot see another user's chat", async ({ chat, browser, baseURL, provider, key }) => {
   await provider.answers([{ tokens: "Between us." }, { finish: "stop" }]);
   await chat.signInAsGuest();
   await chat.ask(`A secret about ${key}`);

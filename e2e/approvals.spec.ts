@@ -28,7 +28,7 @@ async function expectTasks(chat: ChatPage, key: string, gist: string) {
   await expect(chat.answer.locator("summary")).toHaveText(`list_tasks${gist}Done`);
 }
 
-test("I21: the card tells what would happen, outlives a reload, and Allow carries it out", async ({
+test("I21: the approval card says what will happen, survives a reload, and Allow runs the tool", async ({
   page,
   chat,
   provider,
@@ -60,7 +60,7 @@ test("I21: the card tells what would happen, outlives a reload, and Allow carrie
   await expectTasks(chat, key, "1 task");
 });
 
-test("I21: of two requests one is allowed and one denied, and they are sent when both are decided", async ({
+test("I21: with one request allowed and one denied, both decisions are sent together", async ({
   page,
   chat,
   provider,
@@ -87,7 +87,7 @@ test("I21: of two requests one is allowed and one denied, and they are sent when
   await expectTasks(chat, key, "1 task");
 });
 
-test("I7: in two tabs the first decision counts, and both show it", async ({ context, page, chat, provider, key }) => {
+test("I7: of two tabs, the first decision counts and both show it", async ({ context, page, chat, provider, key }) => {
   await ask(chat, provider, key, [1], "It is gone.");
   await provider.open("end");
   const second = await context.newPage();
@@ -102,7 +102,7 @@ test("I7: in two tabs the first decision counts, and both show it", async ({ con
   await expectTasks(chat, key, "1 task");
 });
 
-test("a new message instead of a decision is not consent", async ({ chat, provider, key }) => {
+test("sending a message instead of a decision is not consent", async ({ chat, provider, key }) => {
   await ask(chat, provider, key, [1], "Never mind.");
   await provider.open("end");
   await chat.ask(`Something else, ${key}`);

@@ -52,7 +52,7 @@ test.beforeAll(() => {
   requirePrograms("nginx");
 });
 
-test("I3: behind nginx every word comes at once, the page tests that once and says nothing", async ({
+test("I3: behind nginx, words stream one by one; the page probes once and shows no warning", async ({
   page,
   chat,
   provider,
@@ -85,7 +85,7 @@ test("I3: behind nginx every word comes at once, the page tests that once and sa
   expect(tests()).toBe(1);
 });
 
-test("behind an nginx that buffers the answer comes whole, and a note says why it is late and what to do", async ({
+test("behind a buffering nginx, the answer arrives whole and a note says why and what to do", async ({
   page,
   chat,
   provider,
@@ -128,7 +128,7 @@ test("behind an nginx that buffers the answer comes whole, and a note says why i
   expect(tests()).toBe(2);
 });
 
-test("I6 I7: behind a buffer, a stream that stays silent for longer than the page waits is given up, the answer is not", async ({
+test("I6 I7: behind a buffer, the page abandons a stream that stays silent too long but still shows the answer", async ({
   page,
   chat,
   provider,

@@ -1,7 +1,7 @@
 // Basic use: the composer, the model, the list of chats.
 import { expect, test } from "./journey.ts";
 
-test("Shift+Enter makes a line, Enter sends, Regenerate answers again", async ({ page, chat, provider, key }) => {
+test("Shift+Enter inserts a line break, Enter sends, Regenerate re-answers", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [{ tokens: "The first try." }, { finish: "stop", usage: { input: 11, output: 3 } }],
     [{ tokens: "The second try." }, { finish: "stop" }],
@@ -27,7 +27,7 @@ test("Shift+Enter makes a line, Enter sends, Regenerate answers again", async ({
   await expect(page.getByRole("article", { name: "Your message" })).toHaveText(`Two lines for ${key}\nand the second`);
 });
 
-test("a conversation goes on, and the model is told what was said", async ({ chat, provider, key }) => {
+test("a follow-up question sends the earlier messages to the model", async ({ chat, provider, key }) => {
   await provider.answers([{ tokens: "Noted: heron." }, { finish: "stop" }], [{ tokens: "Heron." }, { finish: "stop" }]);
   await chat.signInAsGuest();
   await chat.ask(`My bird is the heron ${key}`);
@@ -41,7 +41,7 @@ test("a conversation goes on, and the model is told what was said", async ({ cha
   expect(JSON.stringify(body.messages)).toContain("Noted: heron.");
 });
 
-test("another model answers when it is chosen", async ({ page, chat }) => {
+test("choosing another model makes that model answer", async ({ page, chat }) => {
   await chat.signInAsGuest();
   await page.getByRole("button", { name: /^Model: / }).click();
   await page.getByRole("menuitemradio", { name: /Local/ }).click();
@@ -50,7 +50,7 @@ test("another model answers when it is chosen", async ({ page, chat }) => {
   await expect(chat.details).toContainText("Local");
 });
 
-test("back and forward in the history go from chat to chat", async ({ page, chat, provider, key }) => {
+test("browser back and forward move between chats", async ({ page, chat, provider, key }) => {
   await provider.answers([{ tokens: "One." }, { finish: "stop" }], [{ tokens: "Two." }, { finish: "stop" }]);
   await chat.signInAsGuest();
   await chat.ask(`First ${key}`);
@@ -71,7 +71,7 @@ test("back and forward in the history go from chat to chat", async ({ page, chat
   await expect(chat.text).toHaveText("Two.");
 });
 
-test("chats are renamed, pinned, searched and deleted", async ({ page, chat, provider, key }) => {
+test("renames, pins, searches and deletes chats", async ({ page, chat, provider, key }) => {
   await provider.answers([{ tokens: "An answer about kingfishers." }, { finish: "stop" }]);
   await chat.signInAsGuest();
   await chat.ask(`Older ${key}`);

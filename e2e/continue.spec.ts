@@ -45,7 +45,7 @@ const test = base.extend<{
   },
 });
 
-test("Continue goes on in the same text: words, place and focus stay", async ({ page, chat, provider, key }) => {
+test("Continue appends to the same text and keeps words, scroll and focus", async ({ page, chat, provider, key }) => {
   await provider.answers(breaksOff, goesOn);
   await chat.signInAsGuest();
   const watched = await watchAnswer(page, whole);
@@ -78,7 +78,7 @@ test("Continue goes on in the same text: words, place and focus stay", async ({ 
   await expect(chat.text).toHaveText(whole);
 });
 
-test("I12: a continuation can be stopped, and continued again", async ({ page, chat, provider, key }) => {
+test("I12: a continuation can be stopped and continued again", async ({ page, chat, provider, key }) => {
   const more = " burnt behind";
   await provider.answers(
     breaksOff,
@@ -100,7 +100,7 @@ test("I12: a continuation can be stopped, and continued again", async ({ page, c
   watched.expectNothingLostOrTwice();
 });
 
-test("a continuation that cannot be sent leaves the answer, and its Continue", async ({
+test("a continuation that fails to send keeps the answer and its Continue button", async ({
   page,
   chat,
   provider,
@@ -123,7 +123,7 @@ test("a continuation that cannot be sent leaves the answer, and its Continue", a
   await chat.expectStatus("complete");
 });
 
-test("I5: the answer of a server that was killed goes on at another one", async ({
+test("I5: another server continues the answer of a server that was killed", async ({
   page,
   chat,
   provider,
@@ -151,7 +151,7 @@ test("I5: the answer of a server that was killed goes on at another one", async 
   watched.expectNothingLostOrTwice();
 });
 
-test("with CONTINUE_INTERRUPTED=auto an open page sees it go on by itself", async ({
+test("with CONTINUE_INTERRUPTED=auto, an open page sees the answer continue automatically", async ({
   page,
   chat,
   provider,

@@ -3,7 +3,7 @@ import { startFaultProxy } from "@/test/fault-proxy";
 import { ChatPage, expect, test } from "./journey.ts";
 import { firstSeen, watchStages } from "./stages.ts";
 
-test("a question about the sample documents shows each stage in its order", async ({ page, chat, localUrl }) => {
+test("a question about the sample documents shows every retrieval stage in order", async ({ page, chat, localUrl }) => {
   const network = await startFaultProxy(Number(new URL(localUrl).port));
   await chat.signInAsGuest(network.url);
   await watchStages(page);
@@ -31,7 +31,7 @@ test("a question about the sample documents shows each stage in its order", asyn
   await network.close();
 });
 
-test("every suggested question finds its answer in the sample documents", async ({ page, chat, localUrl }) => {
+test("every suggested question is answered from the sample documents", async ({ page, chat, localUrl }) => {
   await chat.signInAsGuest(localUrl);
   const questions = await chat.suggestions.allTextContents();
   expect(questions.length).toBeGreaterThan(1);
@@ -44,7 +44,7 @@ test("every suggested question finds its answer in the sample documents", async 
   }
 });
 
-test("an uploaded file is cited, and gone once deleted", async ({ page, chat, localUrl }) => {
+test("an uploaded file is cited, and disappears when deleted", async ({ page, chat, localUrl }) => {
   await chat.signInAsGuest(localUrl);
   await page.getByRole("button", { name: "Documents", exact: true }).click();
   const dialog = page.getByRole("dialog", { name: "Documents" });
@@ -76,7 +76,7 @@ test("an uploaded file is cited, and gone once deleted", async ({ page, chat, lo
   await expect(dialog.getByRole("button", { name: "Delete Quillfeather handbook" })).toHaveCount(0);
 });
 
-test("documents belong to their user", async ({ chat, browser, localUrl }) => {
+test("users cannot see each other's documents", async ({ chat, browser, localUrl }) => {
   await chat.signInAsGuest(localUrl);
   const upload = await chat.page.request.post(`${localUrl}/api/documents`, {
     headers: { origin: localUrl },

@@ -21,7 +21,7 @@ test.beforeEach(async ({ chat, provider, key }) => {
   await chat.chatId();
 });
 
-test("I3: a reload keeps the text so far and goes on to the end", async ({ page, chat, provider }) => {
+test("I3: a reload keeps the text so far and streams to the end", async ({ page, chat, provider }) => {
   await page.reload();
   await expect(chat.text).toHaveText(firstHalf);
   await chat.expectStatus("running");
@@ -35,7 +35,7 @@ test("I3: a reload keeps the text so far and goes on to the end", async ({ page,
   await chat.expectStatus("complete");
 });
 
-test("I3: two reloads in the middle of the words neither lose nor double one", async ({ page, chat, provider }) => {
+test("I3: two reloads mid-answer neither lose nor repeat a word", async ({ page, chat, provider }) => {
   await provider.open("half");
   await page.reload();
   await page.reload();
@@ -44,7 +44,7 @@ test("I3: two reloads in the middle of the words neither lose nor double one", a
   expect(await provider.closed()).toMatchObject({ closedBy: "server", sent: whole });
 });
 
-test("I9 I18: a closed page finds the whole answer when it comes back", async ({ page, context, chat, provider }) => {
+test("I9 I18: reopening a closed page shows the whole answer", async ({ page, context, chat, provider }) => {
   const chatId = await chat.chatId();
   await page.close();
   await provider.open("half");
@@ -56,7 +56,7 @@ test("I9 I18: a closed page finds the whole answer when it comes back", async ({
   await back.expectStatus("complete");
 });
 
-test("a second tab, on another server, follows the same live answer", async ({ context, chat, provider, localUrl }) => {
+test("a second tab on another server follows the same live answer", async ({ context, chat, provider, localUrl }) => {
   const second = new ChatPage(await context.newPage());
   await second.page.goto(`${localUrl}/chat/${await chat.chatId()}`);
   await expect(second.text).toHaveText(firstHalf);
@@ -68,7 +68,7 @@ test("a second tab, on another server, follows the same live answer", async ({ c
   }
 });
 
-test("I11 I12: Stop keeps the text, says Stopped and ends the provider's work", async ({ page, chat, provider }) => {
+test("I11 I12: Stop keeps the text, shows Stopped and ends the provider request", async ({ page, chat, provider }) => {
   await page.getByRole("button", { name: "Stop" }).click();
   await chat.expectStatus("stopped");
   await expect(chat.text).toHaveText(firstHalf);
@@ -83,7 +83,7 @@ test("I11 I12: Stop keeps the text, says Stopped and ends the provider's work", 
   await expect(page.getByRole("button", { name: "Send" })).toBeVisible();
 });
 
-test("I11: Stop in a second tab, on another server, stops the first", async ({ context, chat, provider, localUrl }) => {
+test("I11: Stop in a tab on another server also stops the first tab", async ({ context, chat, provider, localUrl }) => {
   const second = new ChatPage(await context.newPage());
   await second.page.goto(`${localUrl}/chat/${await chat.chatId()}`);
   await expect(second.text).toHaveText(firstHalf);

@@ -5,7 +5,7 @@ import { expect, foreignRequests, test } from "./journey.ts";
 
 const canary = "sk-canary-9f3b";
 
-test("I22: a refused key is told in words, with Retry, and leaks nothing", async ({ page, chat, provider, key }) => {
+test("I22: a rejected API key shows a message with Retry and leaks nothing", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [
       {
@@ -38,7 +38,7 @@ test("I22: a refused key is told in words, with Retry, and leaks nothing", async
   await chat.expectStatus("complete");
 });
 
-test("I2 I6: an answer that breaks off half-way keeps its text and says so", async ({ page, chat, provider, key }) => {
+test("I2 I6: an answer cut off mid-stream keeps its text and says so", async ({ page, chat, provider, key }) => {
   await provider.answers([{ tokens: "Half of the" }, { gate: "cut" }, { cut: true }]);
   await chat.signInAsGuest();
   await chat.ask(`Tell me of ${key}`);
@@ -53,7 +53,7 @@ test("I2 I6: an answer that breaks off half-way keeps its text and says so", asy
   await chat.expectStatus("failed");
 });
 
-test("I6: an answer that the provider ends too early is interrupted, never complete", async ({
+test("I6: an answer that the provider ends early is marked interrupted, never complete", async ({
   chat,
   provider,
   key,
@@ -67,7 +67,7 @@ test("I6: an answer that the provider ends too early is interrupted, never compl
   await expect(chat.answer.getByRole("button", { name: "Retry" })).toBeVisible();
 });
 
-test("I21: script, images and frames in a model's text run nothing and ask nobody", async ({
+test("I21: scripts, images and frames in a model's text run nothing and load nothing", async ({
   page,
   context,
   chat,

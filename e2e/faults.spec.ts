@@ -18,7 +18,7 @@ const shortLease = { LEASE_MS: "2000" };
 // Starts up to three servers.
 test.describe.configure({ timeout: 120_000 });
 
-test("I2 I5 I6: killed in the middle of an answer, the page waits, keeps the words and says how it ended", async ({
+test("I2 I5 I6: after a server is killed mid-answer, the page waits, keeps the text and says how it ended", async ({
   page,
   chat,
   provider,
@@ -51,7 +51,7 @@ test("I2 I5 I6: killed in the middle of an answer, the page waits, keeps the wor
   watched.expectNothingLostOrTwice();
 });
 
-test("I3 I5: killed in the middle of an answer that may be continued by itself, it reads as one", async ({
+test("I3 I5: an answer continued automatically after its server was killed reads as one text", async ({
   page,
   chat,
   provider,
@@ -77,7 +77,7 @@ test("I3 I5: killed in the middle of an answer that may be continued by itself, 
   watched.expectNothingLostOrTwice();
 });
 
-test("I5 I9: killed before the first word, the answer comes all the same", async ({
+test("I5 I9: an answer arrives even if its server is killed before the first word", async ({
   page,
   chat,
   provider,
@@ -103,7 +103,7 @@ test("I5 I9: killed before the first word, the answer comes all the same", async
   watched.expectNothingLostOrTwice();
 });
 
-test("I17: a rolling restart in the middle of two answers is not to be seen", async ({
+test("I17: a rolling restart during two answers is invisible to users", async ({
   page,
   chat,
   provider,

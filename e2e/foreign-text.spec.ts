@@ -6,7 +6,7 @@ const hidden = ["\u202e", "\u2066", "\u001b", "\u009b", "\u{e0041}"];
 const lying = `in${hidden.join("")}voice`;
 const anyHidden = new RegExp(`[${hidden.slice(0, 4).join("")}]|\u{e0041}`, "u");
 
-test("I21: a link says where it leads when its text names another place, and invisible characters are nowhere", async ({
+test("I21: a link shows its real target when its text names another, and invisible characters are removed", async ({
   page,
   chat,
   provider,
@@ -55,7 +55,7 @@ test("I21: a link says where it leads when its text names another place, and inv
   await expect(chat.chats.getByRole("button", { name: "Options for Reinvoice" })).toHaveCount(1);
 });
 
-test("I21: a document's title and heading are shown as one visible line, in the list and as a source", async ({
+test("I21: a document's title and heading show as one visible line, in the list and as a source", async ({
   page,
   chat,
   localUrl,

@@ -17,7 +17,7 @@ const connectionsOfAHost = 6;
 /** lib/client/backoff.ts, and some more. */
 const hiddenMs = 11_000;
 
-test("I3: a tab in view is answered while hidden ones wait for their answers, which they then show whole", async ({
+test("I3: a visible tab streams while hidden tabs wait for a connection and then show whole answers", async ({
   context,
   chat,
   provider,

@@ -30,7 +30,7 @@ const log = (page: Page) => page.getByRole("log");
 const messages = (page: Page) => log(page).getByRole("article");
 const scroller = (page: Page) => log(page).locator("..");
 
-test("shows the end of a long chat, loads what is before while scrolling up, and stays in place", async ({
+test("opens a long chat at its end, loads older messages while scrolling up and keeps its position", async ({
   page,
   chat,
   key,
@@ -73,7 +73,7 @@ test("shows the end of a long chat, loads what is before while scrolling up, and
   await expect(messages(page)).toHaveCount(2 * turns + 4);
 });
 
-test("says so when older messages do not come, and loads them when asked again", async ({ page, chat, key }) => {
+test("says when older messages fail to load, and retries on request", async ({ page, chat, key }) => {
   await chat.signInAsGuest();
   const chatId = await makeLongChat(page, key);
   let refuse = true;
@@ -91,7 +91,7 @@ test("says so when older messages do not come, and loads them when asked again",
   await expect(messages(page)).toHaveCount(100);
 });
 
-test("a line shows where the model's memory begins", async ({ page, chat, provider, key }) => {
+test("a line marks where the model's memory begins", async ({ page, chat, provider, key }) => {
   await chat.signInAsGuest();
   const chatId = await makeLongChat(page, key);
   const message = "This model's maximum context length is 2048 tokens.";

@@ -22,7 +22,7 @@ const test = base.extend<{ network: FaultProxy }>({
 
 test.describe.configure({ timeout: sized(60_000, 180_000) });
 
-test("I2 I3 I6: without a network the page says so, and catches up by itself", async ({
+test("I2 I3 I6: offline, the page says so and catches up automatically", async ({
   page,
   chat,
   provider,
@@ -50,7 +50,7 @@ test("I2 I3 I6: without a network the page says so, and catches up by itself", a
   watched.expectNothingLostOrTwice();
 });
 
-test("I3 I7: cut before the send is answered, before the first word and before the ending", async ({
+test("I3 I7: recovers from a cut before the send is acknowledged, before the first word and before the end", async ({
   page,
   chat,
   provider,
@@ -91,7 +91,7 @@ test("I3 I7: cut before the send is answered, before the first word and before t
   expect(await provider.requests()).toBe(1);
 });
 
-test("I3: cut again and again, every word is there once", async ({ page, chat, provider, key, network }) => {
+test("I3: after repeated cuts, every word is there exactly once", async ({ page, chat, provider, key, network }) => {
   const words = Array.from({ length: 120 }, (_, index) => `w${index}`).join(" ");
   await provider.answers([{ gate: "start" }, { tokens: words, perSecond: 40 }, { finish: "stop" }]);
   await chat.signInAsGuest(network.url);
@@ -109,7 +109,7 @@ test("I3: cut again and again, every word is there once", async ({ page, chat, p
   watched.expectNothingLostOrTwice();
 });
 
-test("I3 I6: offline for a while, the page waits, and a draft stays, also through a reload", async ({
+test("I3 I6: offline for a while, the page waits and keeps a draft, even through a reload", async ({
   page,
   context,
   chat,
@@ -147,7 +147,7 @@ test("I3 I6: offline for a while, the page waits, and a draft stays, also throug
   watched.expectNothingLostOrTwice();
 });
 
-test("I7: what is sent without a network is asked once, when there is one", async ({
+test("I7: a message sent offline is asked once the network is back, and only once", async ({
   page,
   context,
   chat,
@@ -168,7 +168,7 @@ test("I7: what is sent without a network is asked once, when there is one", asyn
   expect(await provider.requests()).toBe(1);
 });
 
-test("I3 I6: a connection that falls silent and stays open is given up, and the rest comes over another", async ({
+test("I3 I6: drops a connection that goes silent but stays open, and fetches the rest over a new one", async ({
   page,
   chat,
   provider,
@@ -201,7 +201,7 @@ test("I3 I6: a connection that falls silent and stays open is given up, and the 
 });
 
 for (const connection of ["dies", "lives"] as const) {
-  test(`I3: a frozen tab whose connection ${connection} wakes and goes on`, async ({
+  test(`I3: a frozen tab whose connection ${connection} resumes when it wakes`, async ({
     page,
     chat,
     provider,

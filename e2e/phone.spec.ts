@@ -1,7 +1,7 @@
 // The product on a small touch screen.
 import { expect, test } from "./journey.ts";
 
-test("ask, open the drawer, go to another chat and back", async ({ page, chat, provider, key }) => {
+test("ask, open the drawer, switch to another chat and back", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [{ tokens: "The first answer." }, { finish: "stop" }],
     [{ tokens: "The second answer." }, { finish: "stop" }],

@@ -5,7 +5,7 @@ import { ChatPage, expect, test } from "./journey.ts";
 
 const run = promisify(execFile);
 
-test("make a token, use it, revoke it", async ({ page, chat, baseURL, key }) => {
+test("create a token, use it, revoke it", async ({ page, chat, baseURL, key }) => {
   await chat.signInAsGuest();
   await page.getByRole("button", { name: "Account" }).click();
   await page.getByRole("menuitem", { name: "Settings" }).click();
@@ -37,7 +37,7 @@ test("make a token, use it, revoke it", async ({ page, chat, baseURL, key }) => 
 });
 
 for (const format of ["openai", "content", "snapshot", "agent", "rag"]) {
-  test(`the command for ${format} works as it stands`, async ({ page, localUrl }) => {
+  test(`the command for ${format} works as shown`, async ({ page, localUrl }) => {
     const local = new ChatPage(page);
     await local.signInAsGuest(`${localUrl}/`);
     await page.goto(`${localUrl}/settings`);
@@ -52,7 +52,7 @@ for (const format of ["openai", "content", "snapshot", "agent", "rag"]) {
   });
 }
 
-test("a guest is told how long an unvisited guest is kept, before signing in and after", async ({ page, chat }) => {
+test("a guest sees how long an inactive guest is kept, before and after signing in", async ({ page, chat }) => {
   await page.goto("/sign-in");
   await expect(page.getByText("deleted after 30 days without a visit")).toBeVisible();
   await chat.signInAsGuest();
@@ -60,7 +60,7 @@ test("a guest is told how long an unvisited guest is kept, before signing in and
   await expect(page.getByText("They are deleted after 30 days without a visit.")).toBeVisible();
 });
 
-test("only for those who are signed in", async ({ page }) => {
+test("requires a signed-in user", async ({ page }) => {
   await page.goto("/settings");
   await expect(page).toHaveURL(/\/sign-in/);
 });

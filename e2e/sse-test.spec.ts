@@ -19,7 +19,7 @@ async function prepare(page: Page, format: string, key: string): Promise<void> {
 }
 
 for (const format of formats) {
-  test(`${format}: cut, resumed, whole`, async ({ page, context, baseURL, provider, key }) => {
+  test(`${format}: cut, resumed, complete`, async ({ page, context, baseURL, provider, key }) => {
     await provider.answers([
       { text: "Grüße " },
       { gate: "rest" },
@@ -49,7 +49,7 @@ for (const format of formats) {
   });
 }
 
-test("stop ends the answer at the server", async ({ page, provider, key }) => {
+test("Stop ends the answer on the server", async ({ page, provider, key }) => {
   await provider.answers([{ text: "Half" }, { gate: "never" }, { tokens: " more" }, { finish: "stop" }]);
   await prepare(page, "snapshot", key);
   await page.getByRole("button", { name: "Send" }).click();
@@ -61,7 +61,7 @@ test("stop ends the answer at the server", async ({ page, provider, key }) => {
   expect(await textOf(page)).toBe("Half");
 });
 
-test("a refusal is told in the server's words", async ({ page }) => {
+test("a rejected request shows the server's error message", async ({ page }) => {
   await page.goto("/sse-test.html");
   await page.getByRole("textbox", { name: "Token" }).fill("rvl_of_nobody");
   await page.getByRole("button", { name: "Send" }).click();

@@ -3,7 +3,7 @@ import { expect, test } from "./journey.ts";
 
 const call = (tool: string, ...given: string[]) => ({ tool, arguments: given });
 
-test("the model adds a task and lists them: two cards, and both are kept", async ({ page, chat, provider, key }) => {
+test("the model adds a task and lists tasks: two cards, both kept on reload", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [call("add_task", '{"title": "Water the', ' plants", "description": "Balcony first"}'), { finish: "tool_calls" }],
     [call("add_task", '{"title": "<b>Call</b> Ann"}'), { finish: "tool_calls" }],
@@ -40,7 +40,7 @@ test("the model adds a task and lists them: two cards, and both are kept", async
   await expect(chat.text).toHaveText("Both are on your list.");
 });
 
-test("a tool that fails says so in its card, and the answer goes on", async ({ page, chat, provider, key }) => {
+test("a failing tool says so in its card, and the answer continues", async ({ page, chat, provider, key }) => {
   await provider.answers(
     [call("complete_task", '{"task_id": 99}'), call("add_task", '{"title": ""}'), { finish: "tool_calls" }],
     [{ tokens: "There is no such task." }, { finish: "stop" }],
@@ -62,7 +62,7 @@ test("a tool that fails says so in its card, and the answer goes on", async ({ p
   await check();
 });
 
-test("a tool at work is seen at work; stopped, it is closed", async ({ page, chat, provider, key }) => {
+test("a running tool shows as running; Stop closes its card", async ({ page, chat, provider, key }) => {
   await provider.answers([call("add_task", '{"title": "Half'), { gate: "typing" }, { finish: "tool_calls" }]);
   await chat.signInAsGuest();
   await chat.ask(`Slowly ${key}`);

@@ -4,7 +4,7 @@ import { expect, test } from "./journey.ts";
 const said = "The river was crossed by night, and the boats were";
 const rest = " burnt behind the last man.";
 
-test("a model that loads and thinks says so with the time, and an answer cut off at its length limit goes on", async ({
+test("loading and thinking show elapsed time, and an answer cut off at its length limit can be continued", async ({
   page,
   chat,
   provider,
@@ -60,7 +60,7 @@ test("a model that loads and thinks says so with the time, and an answer cut off
   await expect(reasoning).toContainText(/Thought for \d+ s/);
 });
 
-test("an answer that a content filter ended says so, and offers another one in place of Continue", async ({
+test("an answer ended by a content filter says so and offers a new answer instead of Continue", async ({
   chat,
   provider,
   key,

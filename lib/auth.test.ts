@@ -48,7 +48,7 @@ async function ofSomebodyElse(): Promise<string> {
 }
 
 describe("a token", () => {
-  it("stands for its user, and is stored as a hash only", async () => {
+  it("authenticates its user, and is stored only as a hash", async () => {
     const value = await token();
     expect(await requireUser(bearer(value))).toEqual({
       id: userId,
@@ -62,18 +62,18 @@ describe("a token", () => {
     for (const { row } of rows) expect(row).not.toContain(value.slice(4, 24));
   });
 
-  it("is long, and never the same", () => {
+  it("is long and unique", () => {
     const tokens = new Set(Array.from({ length: 100 }, newToken));
     expect(tokens.size).toBe(100);
     for (const value of tokens) expect(value).toMatch(/^rvl_[A-Za-z0-9_-]{43}$/);
   });
 
-  it("ends with its time", async () => {
+  it("expires", async () => {
     expect(await requireUser(bearer(await token(new Date(Date.now() + 60_000))))).toMatchObject({ id: userId });
     await expect(requireUser(bearer(await token(new Date(Date.now() - 1_000))))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("remembers when it was used, once a minute", async () => {
+  it("records its last use, once a minute", async () => {
     const value = await token();
     const usedAt = async () =>
       (await pool().sql`select last_used_at::text as at from tokens where hash = ${hashToken(value)}`)[0]?.at as
@@ -92,7 +92,7 @@ describe("a token", () => {
 });
 
 describe("a session", () => {
-  it("is taken from the cookie, with and without TLS, and as a bearer", async () => {
+  it("is read from the cookie, with and without TLS, and as a bearer", async () => {
     expect(await requireUser(cookie(await session({})))).toMatchObject({ id: userId });
     expect(await requireUser(bearer(await session({})))).toMatchObject({ id: userId });
     const secure = "__Secure-authjs.session-token";
@@ -102,7 +102,7 @@ describe("a session", () => {
     expect(await findCallerByCookie(new Headers())).toBeNull();
   });
 
-  it("over TLS is taken from the prefixed cookie only, which no host without TLS can set", async () => {
+  it("over TLS is read only from the prefixed cookie, which a host without TLS cannot set", async () => {
     const plain = { cookie: `${cookieName}=${await session({})}` };
     expect(await findCallerByCookie(new Headers(plain))).toMatchObject({ user: { id: userId } });
     const overTls = { ...plain, "x-forwarded-proto": "https" };
@@ -110,7 +110,7 @@ describe("a session", () => {
     await expect(requireUser(new Request(url, { headers: overTls }))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("is set as a cookie that only the server reads, and over TLS only TLS carries", async () => {
+  it("has a cookie that is HttpOnly, and Secure over TLS", async () => {
     const made = await sessionCookie(new Headers({ "x-forwarded-proto": "https" }), { sub: userId, sid, version: 1 });
     expect(made).toMatchObject({
       name: `__Secure-${cookieName}`,
@@ -131,11 +131,11 @@ describe("a session", () => {
     });
   });
 
-  it("made with the secret of before is accepted, so that the secret can be rotated", async () => {
+  it("signed with the previous secret is accepted, so that the secret can be rotated", async () => {
     expect(await requireUser(bearer(await session({}, { secret: previous })))).toMatchObject({ id: userId });
   });
 
-  it("I24: ends with its row, and with its time", async () => {
+  it("I24: ends when its row is deleted or expires", async () => {
     const [ended, expired] = [uuidv7(), uuidv7()];
     for (const id of [ended, expired]) await insertSession(pool().sql, { id, userId, userAgent: "" });
     const values = [await session({ sid: ended }), await session({ sid: expired })];
@@ -145,7 +145,7 @@ describe("a session", () => {
     for (const value of values) await expect(requireUser(cookie(value))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("remembers when it was last seen, once in five minutes", async () => {
+  it("records when it was last seen, once in five minutes", async () => {
     const seen = async () =>
       (await pool().sql`select last_seen_at::text as at, expires_at::text as until from sessions where id = ${sid}`)[0];
     const before = await seen();
@@ -159,7 +159,7 @@ describe("a session", () => {
     expect([(after?.at > stale?.at) as boolean, (after?.until > stale?.until) as boolean]).toEqual([true, true]);
   });
 
-  it("of before sessions had rows is good until its row says otherwise", async () => {
+  it("from before sessions were stored is valid until its row ends", async () => {
     const value = await session({ sid: undefined });
     const caller = await requireCaller(bearer(value));
     expect(caller).toMatchObject({ user: { id: userId }, credential: { kind: "session", rowless: true } });
@@ -173,20 +173,20 @@ describe("a session", () => {
     ["made with another secret", () => session({}, { secret: "another-secret-another-secret-another" })],
     ["made for another cookie", () => session({}, { salt: "x" })],
     ["expired", () => session({}, { maxAge: -60 })],
-    ["of nobody", () => session({ sub: uuidv7() })],
+    ["of an unknown user", () => session({ sub: uuidv7() })],
     ["without a user", () => session({ sub: undefined })],
     ["without a version", () => session({ version: undefined })],
-    ["of a row that is not there", () => session({ sid: uuidv7() })],
-    ["with a row that has no id", () => session({ sid: "1" })],
-    ["of somebody else's row", () => ofSomebodyElse()],
-    ["cut off", async () => (await session({})).slice(0, -4)],
-  ])("%s is none", async (_, make) => {
+    ["without its row", () => session({ sid: uuidv7() })],
+    ["with an invalid session id", () => session({ sid: "1" })],
+    ["of another user's row", () => ofSomebodyElse()],
+    ["truncated", async () => (await session({})).slice(0, -4)],
+  ])("%s is rejected", async (_, make) => {
     const value = await make();
     await expect(requireUser(bearer(value))).rejects.toMatchObject({ status: 401 });
     await expect(requireUser(cookie(value))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("ends when the user's sessions are ended", async () => {
+  it("ends when all sessions of the user end", async () => {
     const id = uuidv7();
     await insertUser({ id, email: null, name: null, passwordHash: null });
     const own = uuidv7();
@@ -197,7 +197,7 @@ describe("a session", () => {
     await expect(requireUser(bearer(value))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("in a cookie changes nothing for another site; a bearer may come from anywhere", async () => {
+  it("in a cookie is rejected cross-site; a bearer is accepted from any origin", async () => {
     const value = await session({});
     const foreign = { method: "POST", headers: { origin: "https://evil.example", "content-type": "application/json" } };
     await expect(requireUser(cookie(value, foreign))).rejects.toMatchObject({ status: 403 });
@@ -215,11 +215,11 @@ it.each([
   "Bearer two words",
   "Bearer x.y.z",
   `Bearer ${"x".repeat(9_000)}`,
-])("%j is nobody, whatever the cookie says", async (authorization) => {
+])("rejects %j, whatever the cookie", async (authorization) => {
   const request = cookie(await session({}), { headers: { authorization } });
   await expect(requireUser(request)).rejects.toMatchObject({ status: 401, code: "unauthorized" });
 });
 
-it("no credentials are nobody", async () => {
+it("rejects a request without credentials", async () => {
   await expect(requireUser(new Request(url))).rejects.toMatchObject({ status: 401 });
 });

@@ -25,7 +25,7 @@ function expectNothingOpen(request: Request, ...resources: { closed: number }[])
   expect(getEventListeners(request.signal, "abort")).toHaveLength(0);
 }
 
-it("closes what is opened for a client that had left before, and the body that nobody will read", async () => {
+it("closes resources and the unread body for a client that was already gone", async () => {
   const { client, request } = requestWith();
   client.abort();
   const resource = opened();
@@ -36,7 +36,7 @@ it("closes what is opened for a client that had left before, and the body that n
   expectNothingOpen(request, resource);
 });
 
-it("closes what is opened when the client leaves while the work waits", async () => {
+it("closes resources when the client leaves during setup", async () => {
   const { client, request } = requestWith();
   const [before, after] = [opened(), opened()];
   await withClientStream(request, null, async (stream) => {
@@ -49,7 +49,7 @@ it("closes what is opened when the client leaves while the work waits", async ()
   expectNothingOpen(request, before, after);
 });
 
-it("closes a body that is never read, and ends one that is being read, when the client leaves", async () => {
+it("closes an unread body, and ends one being read, when the client leaves", async () => {
   for (const reading of [false, true]) {
     const { client, request } = requestWith();
     const resource = opened();
@@ -65,7 +65,7 @@ it("closes a body that is never read, and ends one that is being read, when the 
   }
 });
 
-it("closes what was opened when the work throws, answers without events, or its events end or fail", async () => {
+it("closes resources when the handler throws, returns no events, or its events end or fail", async () => {
   const works: [outcome: string, (stream: ClientStream) => Promise<Response>][] = [
     ["Error: broken", async () => Promise.reject(new Error("broken"))],
     ["", async () => new Response(null, { status: 204 })],
@@ -85,7 +85,7 @@ it("closes what was opened when the work throws, answers without events, or its 
   }
 });
 
-it("is abandoned by a client that leaves before the end, and by none that has the last blocks", async () => {
+it("counts as abandoned when the client leaves early, not when it has the last blocks", async () => {
   const { client, request } = requestWith();
   const abandoned: boolean[] = [];
   const open = (isLast?: () => boolean) =>

@@ -11,18 +11,18 @@ function allowedHeaders(origin: string, asked: string): string[] | undefined {
   return answer.headers.get("access-control-allow-headers")?.toLowerCase().split(", ");
 }
 
-it("lets a client library's own headers pass, and never those of a proxy", () => {
+it("allows a client library's own headers, and never a proxy's", () => {
   const allowed = allowedHeaders("http://localhost:8080", "x-stainless-os, X-Forwarded-Host,forwarded, content-type");
   expect(allowed).toContain("x-stainless-os");
   expect(allowed).toContain("last-event-id");
   expect(allowed?.filter((name) => name.includes("forwarded"))).toEqual([]);
 });
 
-it("permits nothing to an origin that is not configured", () => {
+it("allows nothing from an unlisted origin", () => {
   expect(allowedHeaders("http://localhost:8081", "content-type")).toBeUndefined();
 });
 
-it("never lets a page of another origin send the session cookie", () => {
+it("never lets another origin's page send the session cookie", () => {
   const request = new Request("http://rivulet.example/v1/models", { headers: { origin: "http://localhost:8080" } });
   const answer = withCors(request, new Response());
   expect(answer.headers.get("access-control-allow-origin")).toBe("http://localhost:8080");

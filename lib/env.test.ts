@@ -35,20 +35,20 @@ it("has the documented defaults", () => {
   });
 });
 
-it("keeps the door open behind a proxy while readiness says no, unless told otherwise", () => {
+it("delays shutdown after readiness fails behind a proxy, unless configured otherwise", () => {
   expect(parseEnv({ TRUST_PROXY: "1" }).READY_DELAY_MS).toBe(2_000);
   expect(parseEnv({ TRUST_PROXY: "1", READY_DELAY_MS: "0" }).READY_DELAY_MS).toBe(0);
   expect(parseEnv({ READY_DELAY_MS: "500" }).READY_DELAY_MS).toBe(500);
 });
 
-it("lets other local origins call the dialects in development only", () => {
+it("allows other local origins for the dialects only in development", () => {
   const origins = (source: Record<string, string>) => parseEnv(source).CORS_ORIGINS;
   expect(origins({ NODE_ENV: "development" })).toEqual(["http://localhost:3000", "http://localhost:8080"]);
   expect(origins({ NODE_ENV: "development", CORS_ORIGINS: "https://a.example" })).toEqual(["https://a.example"]);
   expect(origins({ NODE_ENV: "production" })).toEqual([]);
 });
 
-it("takes limits as a factor, too", () => {
+it("accepts a factor for limits", () => {
   const limits = (RATE_LIMITS: string) => parseEnv({ RATE_LIMITS }).RATE_LIMITS;
   expect(["on", "off", "2", "0.5"].map(limits)).toEqual(["on", "off", 2, 0.5]);
 });
@@ -58,12 +58,12 @@ it("trusts the platform's forwarded headers on Vercel", () => {
   expect(parseEnv({ VERCEL: "1", TRUST_PROXY: "2" }).TRUST_PROXY).toBe(2);
 });
 
-it("takes an empty variable for one that is not set", () => {
+it("treats an empty variable as unset", () => {
   const names = ["DATABASE_URL", "OPENAI_BASE_URL", "OPENAI_API", "GUESTS", "HEARTBEAT_MS", "MODELS", "LOG_LEVEL"];
   expect(parseEnv(Object.fromEntries(names.map((name) => [name, ""])))).toEqual(parseEnv({}));
 });
 
-it("reads what is set, and nothing of others", () => {
+it("reads known variables and ignores others", () => {
   const set = {
     MODELS: " openai:gpt-5-mini, ollama:llama3.2:3b,,local ",
     HEARTBEAT_MS: "500",
@@ -110,15 +110,15 @@ it.each([
   ["RATE_LIMITS", "0"],
   ["RATE_LIMITS", "-1"],
   ["LOG_LEVEL", "loud"],
-])("names %s when it is %j", (name, value) => {
+])("rejects %s by name when it is %j", (name, value) => {
   expect(() => parseEnv({ [name]: value })).toThrow(name);
 });
 
-it("says what a duration must be", () => {
+it("gives the minimum and unit of a duration", () => {
   expect(() => parseEnv({ LEASE_MS: "1" })).toThrow("LEASE_MS: must be at least 500 (milliseconds)");
 });
 
-it("I22: names all that are wrong at once, and shows no value", () => {
+it("I22: names all invalid variables at once, without their values", () => {
   const wrong = { GUESTS: "secret-1", OPENAI_BASE_URL: "secret-2", LEASE_MS: "secret-3" };
   let message = "";
   try {
@@ -130,7 +130,7 @@ it("I22: names all that are wrong at once, and shows no value", () => {
   expect(message).not.toContain("secret");
 });
 
-it("takes the providers' variables out of the environment, and keeps what they said", () => {
+it("removes provider variables from the environment and keeps their values", () => {
   const { OPENAI_API_KEY, ANTHROPIC_API_KEY } = process.env;
   Object.assign(process.env, { OPENAI_API_KEY: "sk-test", ANTHROPIC_API_KEY: "sk-other" });
   try {

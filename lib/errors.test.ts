@@ -24,7 +24,7 @@ it.each(Object.entries(statuses))("%s is %i", (code, status) => {
   expect(new AppError(code as ErrorCode, "m").status).toBe(status);
 });
 
-it("keeps what is public apart from its cause", () => {
+it("keeps its public message separate from its cause", () => {
   const cause = new Error("secret");
   const error = new AppError("unavailable", "Later.", { cause, retryAfter: 2, details: { turnId: "t" } });
   expect(error).toBeInstanceOf(Error);
@@ -33,7 +33,7 @@ it("keeps what is public apart from its cause", () => {
   expect(error.message).not.toContain("secret");
 });
 
-it("is known for what it is though another copy of the class made it, as each bundle has its own", async () => {
+it("recognises errors made by another bundle's copy of the class", async () => {
   vi.resetModules();
   const { AppError: Other } = await import("./errors");
   const error = new Other("not_found", "Gone.");

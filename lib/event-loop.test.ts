@@ -4,7 +4,7 @@ import { logger } from "./logger";
 
 afterEach(() => vi.restoreAllMocks());
 
-it("I23: tells how long the event loop was held, and what ran meanwhile", async () => {
+it("I23: reports how long the event loop was blocked, and what was running", async () => {
   const warn = vi.spyOn(logger, "warn").mockImplementation(() => {});
   const stop = watchEventLoop();
   try {

@@ -27,7 +27,7 @@ describe("isAllowedHost", () => {
     "exact.example:8443",
     "one.apps.example",
     undefined,
-  ])("lets %s pass", (host) => expect(isAllowedHost(host, settings)).toBe(true));
+  ])("accepts %s", (host) => expect(isAllowedHost(host, settings)).toBe(true));
 
   it.each([
     "evil.example",
@@ -44,9 +44,9 @@ describe("isAllowedHost", () => {
     "user@chat.example.com",
     "chat.example.com/evil.example",
     "1.2.3.4.5",
-  ])("refuses %j", (host) => expect(isAllowedHost(host, settings)).toBe(false));
+  ])("rejects %j", (host) => expect(isAllowedHost(host, settings)).toBe(false));
 
-  it("lets every well-formed name pass with *", () => {
+  it("accepts every valid host name with *", () => {
     const every = { ...plain, allowedHosts: ["*"] };
     expect(isAllowedHost("evil.example", every)).toBe(true);
     expect(isAllowedHost("evil.example/x", every)).toBe(false);
@@ -63,7 +63,7 @@ describe("trustForwarded", () => {
     forwarded: "host=evil.example",
   });
 
-  it("believes nobody by default", () => {
+  it("trusts no proxy by default", () => {
     expect(afterTrust(sent(), {})).toEqual({ host: "inner:3000" });
   });
 
@@ -71,7 +71,7 @@ describe("trustForwarded", () => {
     [1, "10.0.0.1"],
     [2, "203.0.113.9"],
     [3, "6.6.6.6"],
-  ])("takes the address that the outermost of %i proxies saw", (trustedHops, address) => {
+  ])("uses the address seen by the outermost of %i proxies", (trustedHops, address) => {
     const headers = afterTrust(sent(), { trustedHops });
     expect(headers).toEqual({
       host: "inner:3000",
@@ -82,7 +82,7 @@ describe("trustForwarded", () => {
     expect(hostOf(headers)).toBe("chat.example.com");
   });
 
-  it("knows the scheme of the configured address, and of no other host", () => {
+  it("derives the scheme from the configured address, for its host only", () => {
     const publicUrl = "https://chat.example.com";
     const protoOf = (host: string) => afterTrust({ host }, { publicUrl })["x-forwarded-proto"];
     expect(protoOf("Chat.example.com")).toBe("https");

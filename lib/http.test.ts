@@ -27,7 +27,7 @@ async function answerTo(thrown: unknown) {
   return { response, body: await response.json(), lines };
 }
 
-it("closes the body of an answer to HEAD, whose headers are sent alone", async () => {
+it("cancels the body of a HEAD response and sends only its headers", async () => {
   const cancel = vi.fn();
   const handler = route(async () => new Response(new ReadableStream({ cancel }), { headers: { "X-Turn-Id": "turn" } }));
   const ask = (method: string) => handler(new Request(url, { method }), context);
@@ -39,7 +39,7 @@ it("closes the body of an answer to HEAD, whose headers are sent alone", async (
 });
 
 describe("route", () => {
-  it("passes the answer and the parameters through", async () => {
+  it("passes the response and parameters through", async () => {
     const handler = route<{ id: string }>(async (request, { id }) =>
       Response.json([new URL(request.url).pathname, id]),
     );
@@ -47,7 +47,7 @@ describe("route", () => {
     expect(await response.json()).toEqual(["/api/things", "7"]);
   });
 
-  it("shapes an AppError, with its headers, and does not log it", async () => {
+  it("formats an AppError with its headers, and does not log it", async () => {
     const error = new AppError("turn_running", "Busy.", { details: { turnId: "t-1" }, cause: new Error(canary) });
     const { response, body, lines } = await answerTo(error);
     expect(response.status).toBe(409);
@@ -61,7 +61,7 @@ describe("route", () => {
     expect(lines).toEqual([]);
   });
 
-  it("shapes one that another bundle's copy of the class made", async () => {
+  it("formats an AppError from another bundle's copy of the class", async () => {
     vi.resetModules();
     const { AppError: Other } = await import("./errors");
     const error = new Other("bad_request", "There is no such model.");
@@ -70,7 +70,7 @@ describe("route", () => {
     expect([response.status, body.error.message, lines]).toEqual([400, "There is no such model.", []]);
   });
 
-  it("asks for a bearer, and says when to come back", async () => {
+  it("sends WWW-Authenticate with 401 and Retry-After with 429", async () => {
     const unauthorized = await answerTo(new AppError("unauthorized", "Who?"));
     expect(unauthorized.response.status).toBe(401);
     expect(unauthorized.response.headers.get("www-authenticate")).toBe("Bearer");
@@ -78,7 +78,7 @@ describe("route", () => {
     expect(limited.response.headers.get("retry-after")).toBe("7");
   });
 
-  it("takes another shape for the body, never for the status", async () => {
+  it("accepts a custom error body, but keeps the status", async () => {
     const failing = route(
       async () => {
         throw new AppError("forbidden", "Access denied");
@@ -89,7 +89,7 @@ describe("route", () => {
     expect([response.status, await response.json()]).toEqual([403, { detail: "Access denied" }]);
   });
 
-  it("I22: shows a bug as internal, and logs it once with the id the client was given", async () => {
+  it("I22: reports a bug as internal, and logs it once with the client's request id", async () => {
     const { response, body, lines } = await answerTo(new Error("a bug of ours"));
     expect(response.status).toBe(500);
     expect(body.error.code).toBe("internal");
@@ -108,22 +108,22 @@ describe("route", () => {
           .execute(sql`select ${canary}::int`)
           .catch((error: unknown) => error),
     ],
-    ["no error at all", async () => ({ canary })],
-  ])("says and logs nothing that %s said", async (_, make) => {
+    ["a value that is not an Error", async () => ({ canary })],
+  ])("neither sends nor logs the text of an error from %s", async (_, make) => {
     const { response, body, lines } = await answerTo(await make());
     expect(response.status).toBe(500);
     expect(lines).toHaveLength(1);
     expect(JSON.stringify([body, lines])).not.toContain(canary);
   });
 
-  it("tells a database that is away, with when to come back", async () => {
+  it("reports an unreachable database as 503 with Retry-After", async () => {
     const away = Object.assign(new Error(`connect ${canary}`), { code: "ECONNREFUSED" });
     const { response, body } = await answerTo(new Error("Failed query", { cause: away }));
     expect([response.status, body.error.code, response.headers.get("retry-after")]).toEqual([503, "unavailable", "2"]);
     expect(JSON.stringify(body)).not.toContain(canary);
   });
 
-  it("tells a statement that Postgres ended at its limit, which the database outlives", async () => {
+  it("reports a statement timeout as 503, without treating the database as down", async () => {
     const error = await database()
       .transaction(async (tx) => {
         await tx.execute(sql`set local statement_timeout = 50`);
@@ -138,12 +138,12 @@ describe("route", () => {
     expect(lines).toMatchObject([{ level: "warn", msg: "request refused, a statement took too long" }]);
   });
 
-  it("tells a user whose queue is full", async () => {
+  it("reports a user's full queue as 429", async () => {
     const { response, body } = await answerTo(new QueueFullError("full"));
     expect([response.status, body.error.code, response.headers.get("retry-after")]).toEqual([429, "rate_limited", "5"]);
   });
 
-  it("calls NUL in a text the client's mistake, which it is", async () => {
+  it("reports a NUL in text as the client's error", async () => {
     const error = await database()
       .execute(sql`select ${"a\0b"}::text`)
       .catch((refusal: unknown) => refusal);
@@ -173,21 +173,21 @@ function streamed(pieces: string[]) {
 }
 
 describe("readBytes", () => {
-  it("takes a body up to its cap, and not a byte more", async () => {
+  it("reads a body up to the limit, and not a byte more", async () => {
     const request = (body: string) => new Request(url, { method: "POST", body });
     expect(await readBytes(request("12345"), 5)).toEqual(new TextEncoder().encode("12345"));
     await expect(readBytes(request("123456"), 5)).rejects.toMatchObject({ code: "too_large" });
     expect(await readBytes(new Request(url), 5)).toHaveLength(0);
   });
 
-  it("refuses by Content-Length before it reads", async () => {
+  it("rejects by Content-Length before reading", async () => {
     const { request, state } = streamed(["1"]);
     request.headers.set("content-length", "6");
     await expect(readBytes(request, 5)).rejects.toMatchObject({ code: "too_large" });
     expect(state.taken).toBe(0);
   });
 
-  it("counts what comes without one, or with a wrong one, and stops at the cap", async () => {
+  it("counts bytes without a valid Content-Length, and stops at the limit", async () => {
     for (const length of [undefined, "1", "nonsense"]) {
       const { request, state } = streamed(Array(1_000).fill("1234"));
       if (length) request.headers.set("content-length", length);
@@ -203,25 +203,25 @@ describe("readJson", () => {
   const schema = z.object({ name: z.string(), inner: z.object({ count: z.number() }).optional() });
   const post = (body?: BodyInit) => readJson(new Request(url, { method: "POST", ...(body ? { body } : {}) }), schema);
 
-  it("gives what the schema makes of the body", async () => {
+  it("returns the parsed body", async () => {
     expect(await post('{"name":"a","other":1}')).toEqual({ name: "a" });
   });
 
   it.each<[string, BodyInit | undefined, RegExp]>([
-    ["a field that is missing", "{}", /^name: /],
-    ["a field inside another", '{"name":"a","inner":{"count":"1"}}', /^inner\.count: /],
-    ["a body that is no object", "[]", /^body: /],
+    ["a missing field", "{}", /^name: /],
+    ["a nested field", '{"name":"a","inner":{"count":"1"}}', /^inner\.count: /],
+    ["a body that is not an object", "[]", /^body: /],
     ["no body", undefined, /^name: /],
-    ["what is not JSON", "{", /not valid JSON/],
-    ["what is not UTF-8", new Uint8Array([0x22, 0xff, 0x22]), /not valid JSON/],
-  ])("names %s", async (_, body, message) => {
+    ["invalid JSON", "{", /not valid JSON/],
+    ["invalid UTF-8", new Uint8Array([0x22, 0xff, 0x22]), /not valid JSON/],
+  ])("rejects %s with its location", async (_, body, message) => {
     await expect(post(body)).rejects.toMatchObject({
       code: "bad_request",
       publicMessage: expect.stringMatching(message),
     });
   });
 
-  it("refuses a body that is nested deeper than anything may walk, and counts no bracket inside a string", async () => {
+  it("rejects a body nested too deeply, ignoring brackets inside strings", async () => {
     const nested = (levels: number) => post(`{"name":${"[".repeat(levels)}${"]".repeat(levels)}}`);
     await expect(nested(98)).rejects.toMatchObject({ publicMessage: expect.stringMatching(/^name: /) });
     const tooDeep = { code: "bad_request", publicMessage: expect.stringContaining("deeper than 100 levels") };
@@ -231,12 +231,12 @@ describe("readJson", () => {
     expect(await post(JSON.stringify({ name }))).toMatchObject({ name });
   });
 
-  it("has a cap", async () => {
+  it("enforces its limit", async () => {
     const request = new Request(url, { method: "POST", body: '{"name":"aaaa"}' });
     await expect(readJson(request, schema, 10)).rejects.toMatchObject({ code: "too_large" });
   });
 
-  it("I22: does not repeat the value that is wrong", () => {
+  it("I22: does not repeat the invalid value", () => {
     const refusal = () => parseInput(z.object({ key: z.enum(["a", "b"]) }), { key: canary });
     expect(refusal).toThrow(AppError);
     expect(refusal).not.toThrow(canary);
@@ -253,19 +253,19 @@ describe("readForm", () => {
   };
   const maxBytes = 10_000_000;
 
-  it("gives the fields and the file", async () => {
+  it("returns the fields and the file", async () => {
     const read = await readForm(await form(20), maxBytes);
     expect(read.get("field19")).toBe("x");
     expect(await (read.get("file") as File).text()).toBe("# Hello");
   });
 
-  it("refuses more parts than a form has, before it is parsed", async () => {
+  it("rejects too many parts before parsing", async () => {
     const failure = { code: "bad_request", publicMessage: expect.stringContaining("more than 20 parts") };
     for (const parts of [21, 30_000])
       await expect(readForm(await form(parts), maxBytes)).rejects.toMatchObject(failure);
   });
 
-  it("refuses a body over its cap, and what is no form", async () => {
+  it("rejects a body over the limit, and one that is not a form", async () => {
     await expect(readForm(await form(1), 100)).rejects.toMatchObject({ code: "too_large" });
     const headers = { "Content-Type": "multipart/form-data; boundary=x" };
     for (const body of ["", "--x\r\nnonsense"])
@@ -302,7 +302,7 @@ describe("requireSameOrigin", () => {
       { ...own, "content-type": "text/plain", "sec-fetch-site": "none" },
       false,
     ],
-    ["no browser", "POST", { ...own, ...json }, true],
+    ["a client other than a browser", "POST", { ...own, ...json }, true],
     ["no body", "DELETE", own, true],
     ["a form with files", "POST", { ...own, "content-type": "multipart/form-data; boundary=x" }, true],
     ["JSON with a charset", "POST", { ...own, "content-type": "Application/JSON; charset=utf-8" }, true],
@@ -319,7 +319,7 @@ describe("requireSameOrigin", () => {
     ["an opaque origin", "POST", { ...own, ...json, origin: "null" }, false],
     ["a plain form", "POST", { ...own, "content-type": "application/x-www-form-urlencoded" }, false],
     ["JSON as text", "POST", { ...own, "content-type": "text/plain" }, false],
-    ["a type that only begins like JSON", "POST", { ...own, "content-type": "application/jsonp" }, false],
+    ["a type that only starts like JSON", "POST", { ...own, "content-type": "application/jsonp" }, false],
   ])("%s", (_, method, headers, allowed) => {
     const request = new Request(url, { method, headers });
     const check = () => requireSameOrigin(request);

@@ -36,19 +36,19 @@ async function allowed(calls: Promise<void>[]): Promise<number> {
 }
 
 describe("on one server", () => {
-  it("allows exactly the limit, one after the other", async () => {
+  it("allows exactly the limit sequentially", async () => {
     for (let use = 0; use < limits.turn.user.uses; use++) await spend(["turn"], { user: "ada" });
     await expect(spend(["turn"], { user: "ada" })).rejects.toMatchObject(refusal);
     expect(() => requireRemaining(["turn"], { user: "ada" })).toThrow(expect.objectContaining(refusal));
     await spend(["turn"], { user: "bob" });
   });
 
-  it("allows exactly the limit to parallel calls", async () => {
+  it("allows exactly the limit concurrently", async () => {
     const calls = Array.from({ length: 200 }, () => spend(["turn"], { user: "ada" }));
     expect(await allowed(calls)).toBe(limits.turn.user.uses);
   });
 
-  it("says when to try again: after the window, and in a sentence", async () => {
+  it("says when to retry: after the window, in a readable message", async () => {
     const who = { address: "203.0.113.9", email: "ada@example.com" };
     for (let use = 0; use < limits.signIn.addressAndEmail.uses; use++) await spend(["signIn"], who);
     const error = await spend(["signIn"], who).catch((thrown: unknown) => thrown);
@@ -61,14 +61,14 @@ describe("on one server", () => {
     expect(retryAfter).toBeLessThanOrEqual(limits.signIn.addressAndEmail.seconds);
   });
 
-  it("counts guesses of one email from many addresses together, and of many emails from one address", async () => {
+  it("counts guesses of one email across addresses, and of many emails from one address", async () => {
     const guessOne = (n: number) => spend(["signIn"], { address: `192.0.2.${n}`, email: "ada@example.com" });
     expect(await allowed(Array.from({ length: 150 }, (_, n) => guessOne(n)))).toBe(limits.signIn.email.uses);
     const guessMany = (n: number) => spend(["signIn"], { address: "198.51.100.7", email: `${n}@example.com` });
     expect(await allowed(Array.from({ length: 150 }, (_, n) => guessMany(n)))).toBe(limits.signIn.address.uses);
   });
 
-  it("counts all callers together, whatever their addresses and emails", async () => {
+  it("counts all callers together for the global limit", async () => {
     const before = env().RATE_LIMITS;
     // Ten sign-ins a minute for everybody, and one per address and email.
     Object.assign(env(), { RATE_LIMITS: 0.01 });
@@ -79,7 +79,7 @@ describe("on one server", () => {
     expect(await allowed(calls)).toBe(limits.signIn.everyone.uses / 100);
   });
 
-  it("takes back what cost nothing after all", async () => {
+  it("refunds requests that turned out to cost nothing", async () => {
     for (let use = 0; use < 5 * limits.turn.user.uses; use++) {
       await spend(["turn"], { user: "ada" });
       refund(["turn"], { user: "ada" });
@@ -88,7 +88,7 @@ describe("on one server", () => {
     await expect(spend(["turn"], { user: "ada" })).rejects.toMatchObject(refusal);
   });
 
-  it("begins anew when the window is over", async () => {
+  it("resets when the window ends", async () => {
     for (let use = 0; use < limits.turn.user.uses; use++) await spend(["turn"], { user: "ada" });
     await pool().sql`update rate_limits set expires_at = now()`;
     // Like a server that has had no request yet.
@@ -96,7 +96,7 @@ describe("on one server", () => {
     await spend(["turn"], { user: "ada" });
   });
 
-  it("asks the database seldom: fewer than one use in three", async () => {
+  it("queries the database for fewer than one request in three", async () => {
     await pool().sql`create function count_statements() returns trigger language plpgsql as $$ begin
       perform nextval('statements'); return null; end $$`;
     await pool().sql`create sequence statements`;
@@ -109,14 +109,14 @@ describe("on one server", () => {
 });
 
 describe("on several servers", () => {
-  it("guesses of a password are counted together", async () => {
+  it("password guesses share a counter", async () => {
     const [a, b] = [newServer(), newServer()];
     const guess = () => spend(["signIn"], { address: "203.0.113.9", email: "ada@example.com" });
     for (let n = 0; n < limits.signIn.addressAndEmail.uses; n++) await (n % 2 ? a : b)(guess);
     for (const server of [a, b]) await expect(server(guess)).rejects.toMatchObject(refusal);
   });
 
-  it("no number of them allows more than the limit, and each gets its part", async () => {
+  it("together they never exceed the limit, and each gets a share", async () => {
     const servers = Array.from({ length: 4 }, newServer);
     const counts = servers.map(() => 0);
     for (let round = 0; round < limits.turn.user.uses; round++)
@@ -129,7 +129,7 @@ describe("on several servers", () => {
     expect(Math.min(...counts)).toBeGreaterThan(0);
   });
 
-  it("one of twenty that is asked once leaves the others what it does not use", async () => {
+  it("a rarely used server leaves its unused share to the other nineteen", async () => {
     const servers = Array.from({ length: 20 }, newServer);
     for (const server of servers) await server(() => spend(["turn"], { user: "ada" }));
     const [row] = await pool().sql`select uses from rate_limits where key = 'turn/user/ada'`;
@@ -154,7 +154,7 @@ describe("without the database", () => {
     await closePool();
   });
 
-  it("refuses nothing by itself: what needs the database is answered 503 anyway", async () => {
+  it("allows everything: requests that need the database get 503 anyway", async () => {
     await closePool();
     // Nothing listens on the discard port.
     process.env.DATABASE_URL = "postgres://nobody@127.0.0.1:9/nothing";
@@ -162,7 +162,7 @@ describe("without the database", () => {
   });
 });
 
-it("no single address can use up what all share", () => {
+it("no single address can exhaust a shared limit", () => {
   for (const [cost, scopes] of Object.entries(limits) as [Cost, Record<string, { uses: number; seconds: number }>][]) {
     const { everyone } = scopes;
     const { address } = { ...limits.request, ...scopes };

@@ -30,7 +30,7 @@ const apiCallError = () =>
     responseHeaders: { "x-echo": canary },
   });
 
-it("I22: keeps name, status and place of a provider's error, not what it quotes", () => {
+it("I22: keeps name, status and location of a provider's error, not its content", () => {
   const described = describeError(apiCallError());
   expect(described).toMatchObject({ name: "AI_APICallError", status: 401 });
   expect(described.stack).toMatch(/^ {4}at /);
@@ -43,13 +43,13 @@ it("I22: keeps name and code of a failed statement, not its parameters", async (
   expect(described.cause).toMatchObject({ name: "PostgresError", code: "22P02" });
 });
 
-it("I22: keeps name and code of the driver's own error, not the value it refuses", async () => {
+it("I22: keeps name and code of the driver's own error, not the rejected value", async () => {
   const described = describeError(await thrownBy(pool().sql`select ${canary}::text::int`));
   expect(described).toMatchObject({ name: "PostgresError", code: "22P02" });
   expect(JSON.stringify(described)).not.toContain(canary);
 });
 
-it("looks through wrapping errors, and no deeper than five", () => {
+it("unwraps nested errors to a depth of five", () => {
   const wrapped = new AppError("internal", "Something.", { cause: new Error("ours", { cause: apiCallError() }) });
   const described = describeError(wrapped);
   expect(described).toMatchObject({
@@ -63,7 +63,7 @@ it("looks through wrapping errors, and no deeper than five", () => {
   expect(JSON.stringify(describeError(loop)).match(/"name"/g)).toHaveLength(5);
 });
 
-it("I22: does not quote a message in the stack, however many lines it has", () => {
+it("I22: keeps the message out of the stack, however many lines it has", () => {
   const error = new TypeError(`first\n    in ${canary}`);
   error.name = "AI_TypeValidationError";
   expect(JSON.stringify(describeError(error))).not.toContain(canary);
@@ -75,9 +75,9 @@ it.each([
   [undefined, "undefined"],
   [null, "object"],
   [{ message: canary }, "object"],
-])("of %j, thrown, keeps the type only", (thrown, name) => expect(describeError(thrown)).toEqual({ name }));
+])("of %j, thrown, keeps only the type", (thrown, name) => expect(describeError(thrown)).toEqual({ name }));
 
-it("I22: places are told within the server's folder, not where that lies", () => {
+it("I22: stack locations are relative to the server's folder", () => {
   const error = new Error(`ENOENT: no such file, open '${process.cwd()}/db/schema.ts'`);
   const described = describeError(error);
   expect(described.message).toBe("ENOENT: no such file, open 'db/schema.ts'");
@@ -85,7 +85,7 @@ it("I22: places are told within the server's folder, not where that lies", () =>
   expect(JSON.stringify(described)).not.toContain(process.cwd());
 });
 
-it("I21: writes no character that a terminal obeys or draws in another order, and loses none", () => {
+it("I21: escapes terminal control and bidirectional characters, and drops none", () => {
   const lines: string[] = [];
   const stream = (logger as unknown as Record<symbol, { write(line: string): void }>)[pino.symbols.streamSym];
   vi.spyOn(stream as { write(line: string): void }, "write").mockImplementation((line) => void lines.push(line));
@@ -97,7 +97,7 @@ it("I21: writes no character that a terminal obeys or draws in another order, an
   expect(JSON.parse(lines[0] ?? "")).toMatchObject({ file });
 });
 
-it("writes what is wrong at once, and gathers other lines until they are asked for or the process ends", () => {
+it("writes warnings and errors at once, and buffers other lines until flush or exit", () => {
   const script = `
     import { logger } from "./lib/logger.ts";
     import { writeSync } from "node:fs";

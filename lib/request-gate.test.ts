@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { installRequestGate } from "./request-gate";
 
-it("sends a flushed head together with what is written in the same tick", async () => {
+it("sends flushed headers together with what is written in the same tick", async () => {
   installRequestGate();
   const waiting: (number | undefined)[] = [];
   const server = createServer(async (_request, response) => {

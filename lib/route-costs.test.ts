@@ -10,11 +10,11 @@ it.each([
   ["/api/0faba89e-9613-4008-9ec9-1fe90c0ba9ce/chat", "GET /api/…/chat"],
   ["/chat/My_Words/and%20more", "GET /chat/…/…"],
   [`/${"a/".repeat(10_000)}`, "GET /a/a/a/a/a"],
-])("names the route of %s, without ids and words", (path, name) => {
+])("names the route of %s without ids and user text", (path, name) => {
   expect(routeName("GET", path)).toBe(name);
 });
 
-it("knows the methods of its routes, and nothing of other paths", () => {
+it("returns the methods of known routes only", () => {
   expect(methodsOf("/api/chats")).toEqual(["GET", "POST", "HEAD", "OPTIONS"]);
   expect(methodsOf("/api/chat/")).toEqual(["POST", "OPTIONS"]);
   expect(methodsOf("/api/v1/chat")).toBeNull();

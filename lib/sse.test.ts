@@ -49,20 +49,20 @@ function controlled(heartbeatMs = never, layout?: Layout) {
 /** Lets everything due in this turn of the event loop happen. */
 const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-it("writes fields in the order event, data, id, and leaves out what is not there", () => {
+it("writes fields in the order event, data, id, and omits missing ones", () => {
   expect(formatFrame({ event: "e", data: "d", id: "i" })).toBe("event: e\ndata: d\nid: i\n\n");
   expect(formatFrame({ data: "d" })).toBe("data: d\n\n");
   expect(formatFrame({ data: "" })).toBe("data: \n\n");
 });
 
-it("escapes what some clients take for the end of a line", () => {
+it("escapes characters that some clients treat as line ends", () => {
   const { data } = { data: JSON.stringify("a\u0085b\u2028c\u2029d") };
   const block = formatFrame({ data });
   expect(block).toBe('data: "a\\u0085b\\u2028c\\u2029d"\n\n');
   expect(JSON.parse(block.slice(6))).toBe("a\u0085b\u2028c\u2029d");
 });
 
-it("has nothing but one data line in a bare block with data", async () => {
+it("bare format: a block with data has a single data line", async () => {
   expect(formatFrame({ data: "d", id: "i" }, "bare")).toBe("id: i\n\ndata: d\n\n");
   const stream = controlled(never, "bare");
   expect(await stream.read()).toBe(": open\n\nretry: 1000\n\n");
@@ -82,7 +82,7 @@ function parsed(pieces: Uint8Array[]): EventSourceMessage[] {
   return events;
 }
 
-it("I19: every string comes out as it went in, wherever the bytes are cut", (context) => {
+it("I19: every string round-trips, wherever the bytes are cut", (context) => {
   const awkward = ["\r", "\n", "\r\n", "\0", "\ufeff", "\u0085", "\u2028", "\u2029", "\ud800", "\udc00", "👋"];
   const syntax = ["data: ", "data:", "id: 7", "event: x", "retry: 1", ": ", "[DONE]", '"', "\\", "\n\n"];
   const text = fc.oneof(
@@ -108,12 +108,12 @@ it("I19: every string comes out as it went in, wherever the bytes are cut", (con
   );
 });
 
-it("shows life before anything else is awaited", async () => {
+it("sends the opening comment before awaiting anything", async () => {
   const stream = controlled();
   expect(await stream.read()).toBe(opening);
 });
 
-it("I13: asks for more only when the client has taken what there was", async () => {
+it("I13: pulls more only after the client has read everything", async () => {
   const stream = controlled();
   await settle();
   expect(stream.state.asked).toBe(0);
@@ -127,7 +127,7 @@ it("I13: asks for more only when the client has taken what there was", async () 
   expect(stream.state.asked).toBe(2);
 });
 
-it("ends when there is no more, with nothing of its own", async () => {
+it("ends when the source ends, and adds nothing", async () => {
   const stream = controlled();
   await stream.read();
   (await stream.question(1)).resolve(null);
@@ -137,7 +137,7 @@ it("ends when there is no more, with nothing of its own", async () => {
   expect(stream.closed).toHaveLength(1);
 });
 
-it("ends with its last blocks, and asks for no more", async () => {
+it("ends after its last blocks, and pulls no more", async () => {
   let asked = 0;
   let closed = 0;
   const body = eventStream({
@@ -150,7 +150,7 @@ it("ends with its last blocks, and asks for no more", async () => {
   expect([asked, closed]).toEqual([2, 1]);
 });
 
-it("I6: cuts the connection when the source fails, and reports the error once", async () => {
+it("I6: breaks the connection when the source fails, and reports the error once", async () => {
   const stream = controlled();
   await stream.read();
   const error = new Error("broken");
@@ -159,7 +159,7 @@ it("I6: cuts the connection when the source fails, and reports the error once", 
   expect(stream.closed).toEqual([[error]]);
 });
 
-it("I6: cuts the connection when the source breaks it off, which is no error", async () => {
+it("I6: breaks the connection when the source aborts it, without reporting an error", async () => {
   const stream = controlled();
   await stream.read();
   (await stream.question(1)).reject(new BrokenStream("the server stops"));
@@ -171,7 +171,7 @@ it.each<[string, (answer: PromiseWithResolvers<string | null>) => void]>([
   ["brings blocks", (answer) => answer.resolve("late\n\n")],
   ["brings the end", (answer) => answer.resolve(null)],
   ["fails", (answer) => answer.reject(new Error("late"))],
-])("lets go once when the client leaves, also when the source then %s", async (_, answer) => {
+])("closes once when the client leaves, even if the source then %s", async (_, answer) => {
   const stream = controlled();
   await stream.read();
   const question = await stream.question(1);
@@ -183,13 +183,13 @@ it.each<[string, (answer: PromiseWithResolvers<string | null>) => void]>([
   expect(stream.state.asked).toBe(1);
 });
 
-it("lets go when the client leaves before it read anything", async () => {
+it("closes when the client leaves before reading anything", async () => {
   const stream = controlled();
   await stream.reader.cancel();
   expect(stream.closed).toHaveLength(1);
 });
 
-it("beats after silence, not before, and only for who reads", async () => {
+it("sends heartbeats only after silence, and only while the client reads", async () => {
   vi.useFakeTimers();
   // Replaces the process's one heartbeat timer: the tests above started it on the real clock.
   const key = Symbol.for("rivulet.heartbeats");

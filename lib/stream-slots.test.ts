@@ -49,7 +49,7 @@ describe("statements", () => {
     return row?.count;
   }
 
-  it("a few streams of each user cost none, however many users", async () => {
+  it("a few streams per user cost no statements, however many users", async () => {
     const before = await statements();
     const slots = new StreamSlots();
     for (let users = 0; users < 100; users++) {
@@ -60,7 +60,7 @@ describe("statements", () => {
     expect(await statements()).toBe(before);
   });
 
-  it("streams that stay open cost none besides the refresh, and closing many costs one publication", async () => {
+  it("open streams cost only the refresh, and closing many costs one publication", async () => {
     const slots = new StreamSlots(Number.POSITIVE_INFINITY);
     const releases = await openUntilRefused(slots, 30);
     // The first publication is a refresh.
@@ -76,7 +76,7 @@ describe("statements", () => {
   });
 });
 
-it("admits exactly the ceiling on one server, one after the other and in parallel", async () => {
+it("allows exactly the limit on one server, sequentially and concurrently", async () => {
   expect(await openUntilRefused(new StreamSlots(), ceiling + 1)).toHaveLength(ceiling);
   user = randomUUID();
   const slots = new StreamSlots();
@@ -84,7 +84,7 @@ it("admits exactly the ceiling on one server, one after the other and in paralle
   expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(ceiling);
 });
 
-it("several servers together admit the ceiling, besides what each admits without asking", async () => {
+it("several servers together allow the limit, plus the floor that each allows unasked", async () => {
   const servers = Array.from({ length: 3 }, () => new StreamSlots());
   const opens = Array.from({ length: 2 * ceiling }, (_, index) => servers[index % 3]?.acquire(user));
   const results = await Promise.allSettled(opens);
@@ -95,7 +95,7 @@ it("several servers together admit the ceiling, besides what each admits without
   expect(open).toBeLessThanOrEqual(ceiling + 3 * floor);
 });
 
-it("a user with the ceiling open at one server gets the floor at another, and more once streams end", async () => {
+it("a user at the limit on one server gets the floor on another, and more once streams end", async () => {
   const [first, second] = [new StreamSlots(), new StreamSlots()];
   const releases = await openUntilRefused(first, ceiling);
   expect(await openUntilRefused(second, ceiling)).toHaveLength(floor);
@@ -118,7 +118,7 @@ it("other users are not affected", async () => {
   expect(await openUntilRefused(slots, ceiling)).toHaveLength(ceiling);
 });
 
-it("deletes the row of a user whose streams are few again", async () => {
+it("deletes a user's row once few streams are open", async () => {
   const slots = new StreamSlots();
   const releases = await openUntilRefused(slots, floor + 1);
   expect(await rows()).toEqual([floor + 1]);
@@ -127,7 +127,7 @@ it("deletes the row of a user whose streams are few again", async () => {
   expect(await rows()).toEqual([]);
 });
 
-it("rows of a server that died stop counting, and are deleted in the end", async () => {
+it("rows of a dead server stop counting and are eventually deleted", async () => {
   const died = new StreamSlots();
   await openUntilRefused(died, ceiling);
   const age = (seconds: number) =>
@@ -144,7 +144,7 @@ it("rows of a server that died stop counting, and are deleted in the end", async
   expect(await rows()).toEqual([ceiling]);
 });
 
-it("a server that shuts down leaves its room to the one that its clients reconnect to", async () => {
+it("a server that shuts down frees its slots for the server that its clients reconnect to", async () => {
   const leaving = new StreamSlots();
   await openUntilRefused(leaving, ceiling);
   await leaving.withdraw();
@@ -159,7 +159,7 @@ describe("without the database", () => {
     await closePool();
   });
 
-  it("each server counts alone, and publishes what it holds when the database is back", async () => {
+  it("each server counts alone, and publishes its count when the database is back", async () => {
     const slots = new StreamSlots();
     await openUntilRefused(slots, 10);
     await closePool();

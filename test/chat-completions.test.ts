@@ -63,8 +63,8 @@ const weather = {
   function: { name: "weather", parameters: { type: "object", properties: {} } },
 };
 
-describe("what a client asks for reaches the provider", () => {
-  test("as it is, also what the AI SDK has no setting for", async () => {
+describe("a client's request reaches the provider", () => {
+  test("verbatim, including options the AI SDK does not model", async () => {
     const asked = {
       user: "bob",
       logit_bias: { "5": -100 },
@@ -92,7 +92,7 @@ describe("what a client asks for reaches the provider", () => {
     expect(await sentFor(newKey(), asked)).toMatchObject(asked);
   });
 
-  test("json_object, and the functions of the older kind", async () => {
+  test("as json_object and legacy functions", async () => {
     const asked = {
       response_format: { type: "json_object" as const },
       functions: [{ name: "f", parameters: {} }],
@@ -101,7 +101,7 @@ describe("what a client asks for reaches the provider", () => {
     expect(await sentFor(newKey(), asked)).toMatchObject(asked);
   });
 
-  test("the messages: instructions in the middle, names, images, several texts, and calls that are no JSON", async () => {
+  test("as messages: mid-conversation instructions, names, images, several texts, calls with invalid JSON", async () => {
     const key = newKey();
     const image = { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" as const };
     const call = { id: "c1", type: "function" as const, function: { name: "weather", arguments: '{"city":' } };
@@ -125,7 +125,7 @@ describe("what a client asks for reaches the provider", () => {
     expect(sent).toEqual([messages[0], messages[1], { ...messages[2], content: "" }, ...messages.slice(3)]);
   });
 
-  test("nothing is added to it: no passage, no tool", async () => {
+  test("with nothing added: no passage, no tool", async () => {
     const key = newKey();
     const body = await sentFor(key, {
       messages: [{ role: "system", content: "SYS" }, user(`How do I stop an answer? ${key}`)],
@@ -161,8 +161,8 @@ describe("what a client asks for reaches the provider", () => {
   });
 });
 
-describe("what the provider says comes back", () => {
-  test("reasoning, cached and reasoning tokens, log probabilities", async () => {
+describe("the provider's response reaches the client", () => {
+  test("as reasoning, cached and reasoning token counts, log probabilities", async () => {
     const key = newKey();
     const token = { token: "Hi", logprob: -0.1, bytes: [72, 105], top_logprobs: [] };
     const frames = [
@@ -206,7 +206,7 @@ describe("what the provider says comes back", () => {
     expect(final.choices[0]).toMatchObject({ message: { content: "Hi" }, logprobs: { content: [token] } });
   });
 
-  test("a call of the client's tool as the model wrote it, once, also one that is no JSON or of no known tool", async () => {
+  test("with the client's tool call verbatim and once, even with invalid JSON or an unknown tool", async () => {
     for (const [name, written] of [
       ["weather", '{"city":'],
       ["nonsense", '{"a":1}'],
@@ -222,7 +222,7 @@ describe("what the provider says comes back", () => {
     }
   });
 
-  test("a call that the model makes up is not shown to a client that brought no tools", async () => {
+  test("without invented calls when the client brought no tools", async () => {
     const key = newKey();
     provider.on(
       key,
@@ -234,7 +234,7 @@ describe("what the provider says comes back", () => {
     expect(choices[0]?.message).not.toHaveProperty("tool_calls");
   });
 
-  test("a model that ignores the choice of tools is no failure", async () => {
+  test("without error when the model ignores the tool choice", async () => {
     const key = newKey();
     provider.on(key, [{ text: "No." }, stop]);
     const { choices } = await ask({ tools: [weather], tool_choice: "required" }, key);
@@ -242,7 +242,7 @@ describe("what the provider says comes back", () => {
     expect((await provider.request(key)).body).toMatchObject({ tool_choice: "required" });
   });
 
-  test("the call of a function, in the older form", async () => {
+  test("as a legacy function call", async () => {
     const key = newKey();
     provider.on(key, [{ tool: "f", arguments: ["{}"] }, { finish: "tool_calls" }]);
     const { choices } = await ask({ functions: [{ name: "f", parameters: {} }] }, key);
@@ -252,7 +252,7 @@ describe("what the provider says comes back", () => {
     });
   });
 
-  test("sources, where they are asked for, as url_citation", async () => {
+  test("with requested sources as url_citation", async () => {
     const key = newKey();
     provider.on(key, [{ text: "Press Stop [1]." }, stop]);
     const body = { messages: [user(`How do I stop an answer? ${key}`)], search_mode: "all" };
@@ -277,14 +277,14 @@ describe("what the provider says comes back", () => {
   });
 });
 
-describe("a failure has its status, also where a stream was asked for", () => {
+describe("a failure has its status, even when a stream was requested", () => {
   test.each([
     [400, { message: "Unsupported parameter: 'temperature'", param: "temperature" }, 400, { param: "temperature" }],
     [401, { message: "no", code: "invalid_api_key" }, 401, { code: "provider_auth" }],
     [404, { message: "The model does not exist", code: "model_not_found" }, 404, { code: "model_not_found" }],
     [429, { message: "slow down" }, 429, { code: "provider_rate_limited" }],
     [500, { message: "down" }, 502, { code: "provider_unavailable" }],
-  ])("the provider's %i", async (answer, error, status, facts) => {
+  ])("as the provider's %i", async (answer, error, status, facts) => {
     const key = newKey();
     provider.on(key, [{ answer, body: { error }, headers: { "retry-after": "7" } }]);
     for (const stream of [false, true]) {
@@ -300,7 +300,7 @@ describe("a failure has its status, also where a stream was asked for", () => {
     expect(provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(2);
   });
 
-  test("in a chat whose id is not ASCII", async () => {
+  test("in a chat with a non-ASCII id", async () => {
     const key = newKey();
     provider.on(key, [{ answer: 401, body: { error: { message: "no", code: "invalid_api_key" } } }]);
     const refused = client().chat.completions.create({
@@ -321,7 +321,7 @@ describe("a failure has its status, also where a stream was asked for", () => {
   });
 });
 
-test("a model by its id, with a colon, and one that is not there", async () => {
+test("finds a model by its id, even with a colon, and rejects an unknown one", async () => {
   expect(await client().models.retrieve("openai:scripted")).toEqual({
     id: "openai:scripted",
     object: "model",
@@ -345,7 +345,7 @@ describe("completions", () => {
     user: "u",
   };
 
-  test("go on with the text as it is, before what stands behind it", async () => {
+  test("continue the text verbatim, before the suffix", async () => {
     const whole = await client().completions.create(completion);
     const { model: _, ...asked } = completion;
     expect(JSON.parse(whole.choices[0]?.text ?? "")).toEqual({ ...asked, stream: true });
@@ -361,7 +361,7 @@ describe("completions", () => {
     expect(text).toBe(whole.choices[0]?.text);
   });
 
-  test("a server without them is asked in a chat, but not with a suffix, which it would not be told of", async () => {
+  test("fall back to chat on a server without them, except with a suffix", async () => {
     const key = newKey();
     provider.on(key, [{ text: "Four." }, stop]);
     const whole = await client().completions.create({ model: "scripted", prompt: key });
@@ -378,13 +378,13 @@ describe("completions", () => {
     ["echo", { echo: true }],
     ["logprobs", { logprobs: 1 }],
     ["mystery", { mystery: 1 }],
-  ])("or are refused by name: %s", async (param, body) => {
+  ])("are refused by name: %s", async (param, body) => {
     const refused = client().completions.create({ model: "scripted", prompt: "x", ...body });
     await expect(refused).rejects.toMatchObject({ status: 400, param });
   });
 });
 
-test("embeddings, as numbers and as the client asks for them, of one text and of several", async () => {
+test("embeds one or several texts, in the requested encoding", async () => {
   const whole = await client().embeddings.create({ model: "scripted", input: ["One", "Three"] });
   expect(whole).toMatchObject({
     object: "list",
@@ -405,8 +405,8 @@ test("embeddings, as numbers and as the client asks for them, of one text and of
   await expect(ask({ input: "a".repeat(1_000_001) })).rejects.toMatchObject({ status: 413 });
 });
 
-describe("hanging up", () => {
-  test.each([true, false])("ends a call that nobody can come back to; stream: %s", async (stream) => {
+describe("a disconnect", () => {
+  test.each([true, false])("cancels a call that cannot be resumed; stream: %s", async (stream) => {
     const key = newKey();
     provider.on(key, [...(stream ? [{ text: "One" }] : []), { gate: key }]);
     const leaving = new AbortController();
@@ -425,7 +425,7 @@ describe("hanging up", () => {
   test.each([
     { headers: true, body: {} },
     { headers: false, body: { store: true } },
-  ])("does not end one with a key or one that is stored: %o", async ({ headers, body }) => {
+  ])("keeps a call with a key or a stored one running: %o", async ({ headers, body }) => {
     const key = newKey();
     provider.on(key, [{ text: "One" }, { gate: key }, { text: " two." }, stop]);
     const leaving = new AbortController();

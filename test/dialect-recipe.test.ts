@@ -35,7 +35,7 @@ describe("the door", () => {
   /** Without comments and the retry delay in the first block. */
   const blocksIn = (raw: string) => raw.replace(/^(?::|retry:).*\n/gm, "").split(/(?<=\n\n)/);
 
-  test("starts, streams, resumes, answers whole, and refuses in its own shape", async () => {
+  test("starts, streams, resumes, answers in one piece and refuses in its own format", async () => {
     const { id } = await createGuest("recipe");
     const { token } = await createToken(id, { name: "recipe" });
     const first = await ask(token);
@@ -54,7 +54,7 @@ describe("the door", () => {
   });
 });
 
-test("it stands beside the others", () => {
+test("coexists with the other dialects", () => {
   const [, plain] = turns.find(([name]) => name === "plain") ?? [];
   if (!plain) throw new Error("the golden turn `plain` is missing");
   expect(blocksOf(lines, log(plain)).length).toBe(4);

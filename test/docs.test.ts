@@ -30,11 +30,11 @@ function realVariables(): Record<string, string | null> {
   return Object.fromEntries([...server, ...launcher]);
 }
 
-test("README's configuration table holds every variable with its default", () => {
+test("README's configuration table lists every variable with its default", () => {
   expect(documentedVariables()).toEqual(realVariables());
 });
 
-test(".env.example holds every variable once, with its default where it has one", () => {
+test(".env.example lists every variable once, with its default if it has one", () => {
   const rows = Array.from(read(".env.example").matchAll(/^# ([A-Z_]+)=(.*)$/gm), ([, name, value]) => ({
     name,
     value,
@@ -45,7 +45,7 @@ test(".env.example holds every variable once, with its default where it has one"
   expect(fixed).toEqual(fixed.map(({ name }) => ({ name, value: real[name ?? ""] })));
 });
 
-test("the launcher reads no variable that the documents do not know", () => {
+test("the launcher reads only documented variables", () => {
   const names = groups(read("scripts/start.ts"), /process\.env\.([A-Z][A-Z_]*)/g);
   expect(Object.keys(documentedVariables())).toEqual(expect.arrayContaining(names));
 });
@@ -59,7 +59,7 @@ const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.
 describe.each(documents)("%s", (file) => {
   const text = read(file);
 
-  test("names only files that exist", () => {
+  test("names only existing files", () => {
     const rooms = "app|components|db|docs|e2e|lib|scripts|test";
     const named = groups(text, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
     // Skips globs, a file name without its folder, and a file that operators write.
@@ -67,7 +67,7 @@ describe.each(documents)("%s", (file) => {
     expect(places.filter((place) => !existsSync(path.join(root, place)))).toEqual([]);
   });
 
-  test("links only to files that exist", () => {
+  test("links only to existing files", () => {
     const targets = groups(text, /\]\((?!https?:)([^)#\s]+)/g).map((target) => path.join(path.dirname(file), target));
     expect(targets.filter((target) => !existsSync(path.join(root, target)))).toEqual([]);
   });
@@ -91,7 +91,7 @@ describe("docs/reliability.md", () => {
     expect(promises).toEqual(Array.from({ length: 24 }, (_, index) => `I${index + 1}`));
   });
 
-  test("names tests for every promise, and each of them says so in a title", () => {
+  test("names tests for every promise, and their titles name it too", () => {
     for (const promise of promises) {
       const row = document.split("\n").find((line) => line.startsWith(`| ${promise} | **`));
       const files = groups(row ?? "", /`([^`]+\.(?:test|spec|contract)\.tsx?)`/g);
@@ -100,13 +100,13 @@ describe("docs/reliability.md", () => {
     }
   });
 
-  test("knows every promise that a title names", () => {
+  test("lists every promise that a title names", () => {
     const named = [...proved.values()].flat();
     expect(promises).toEqual(expect.arrayContaining([...new Set(named)]));
   });
 });
 
-test("ARCHITECTURE.md and the decisions stay short", () => {
+test("ARCHITECTURE.md and the decisions stay within their line limits", () => {
   const lines = (file: string) => read(file).trimEnd().split("\n").length;
   expect(lines("ARCHITECTURE.md")).toBeLessThanOrEqual(150);
   const decisions = documents.filter((file) => file.startsWith("docs/decisions/"));
@@ -114,7 +114,7 @@ test("ARCHITECTURE.md and the decisions stay short", () => {
   expect(decisions.length).toBeGreaterThan(0);
 });
 
-test("docs/providers.md names test cases that exist", () => {
+test("docs/providers.md names existing test cases", () => {
   const section = read("docs/providers.md").split("## Answers")[1]?.split("\n## ")[0] ?? "";
   const rows = section.split("\n").filter((line) => line.startsWith("| ") && !line.includes("| case |"));
   const cases = rows.map((row) => row.split(" | ").at(-1) ?? "");
@@ -141,7 +141,7 @@ describe("docs/clients.md", () => {
     expect(missing).toEqual([]);
   });
 
-  test("names every client that is installed, in its version", () => {
+  test("names every installed client with its version", () => {
     const { packages } = JSON.parse(read("test/clients/package-lock.json"));
     const beside = ["@langchain/core", "@llamaindex/core", "@llamaindex/env", "jsdom", "react", "react-dom", "zod"];
     const installed = Object.keys(packages[""].dependencies)

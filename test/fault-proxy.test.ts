@@ -25,20 +25,20 @@ afterEach(async () => {
 
 const get = async () => (await fetch(proxy.url, { headers: { connection: "close" } })).text();
 
-it("carries bytes, also in pieces", async () => {
+it("forwards bytes, whole or fragmented", async () => {
   expect(await get()).toBe(text);
   proxy.piece(7);
   expect(await get()).toBe(text);
 });
 
-it("cuts after a number of bytes", async () => {
+it("cuts after a given number of bytes", async () => {
   proxy.cutAfter(1000);
   await expect(get()).rejects.toThrow();
   proxy.cutAfter(null);
   expect(await get()).toBe(text);
 });
 
-it("is down, refuses, and is up again", async () => {
+it("refuses connections while down, and accepts them again afterwards", async () => {
   const stream = await openStream(`${proxy.url}/hold`);
   await stream.until(({ comments }) => comments.length === 1);
   proxy.down();

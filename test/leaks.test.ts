@@ -3,7 +3,7 @@ import { keepSecret, leakWatch, promptCanary, takeLeaks } from "./leaks";
 
 const stack = "at handle (/srv/app/.next/server/chunks/12.js:1:23456)";
 
-it("I22: finds a secret wherever the packets split it, once, and tells where", () => {
+it("I22: finds a secret split across packets, once, and reports where", () => {
   keepSecret("a key", "sk-canary-of-this-test");
   for (let at = 1; at < 22; at++) {
     const watch = leakWatch("answer", "GET /somewhere");
@@ -14,7 +14,7 @@ it("I22: finds a secret wherever the packets split it, once, and tells where", (
   }
 });
 
-it("I22: what may stand on one side may not on the other", () => {
+it("I22: applies separate allowances to server and client", () => {
   leakWatch("answer", "an answer")(`You asked: ${promptCanary}`);
   leakWatch("output", "a log")(`{"stack":"${stack.replace("/srv/app/", "")}"}`);
   leakWatch("answer", "an answer")("Meet me at noon, at the river: 12:30");

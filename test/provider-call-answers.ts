@@ -41,7 +41,7 @@ export const callAnswers: Answer[] = [
     ran,
   ],
   [
-    "a name that comes late",
+    "a name that arrives late",
     call({ index: 0, id: "a", function: { name: "", arguments: "" } }) +
       call({ index: 0, function: milk }) +
       chunk({}, "tool_calls"),
@@ -58,7 +58,7 @@ export const callAnswers: Answer[] = [
     { calls: [{ id: "call_0", ...milk }] },
   ],
   [
-    "two calls of index 0",
+    "two calls with index 0",
     call({ index: 0, id: "a", function: milk }) + call({ index: 0, id: "b", function: milk }) + chunk({}, "tool_calls"),
     {
       calls: [
@@ -68,7 +68,7 @@ export const callAnswers: Answer[] = [
     },
   ],
   [
-    "two calls at once without index",
+    "two calls in one delta without index",
     chunk({
       tool_calls: [
         { id: "a", function: milk },
@@ -83,11 +83,11 @@ export const callAnswers: Answer[] = [
       finish: "tool_calls",
     },
   ],
-  ["a call and the reason stop", call({ index: 0, id: "a", function: milk }) + stop, ran],
-  ["a call and the reason tool_use", call({ index: 0, id: "a", function: milk }) + chunk({}, "tool_use"), ran],
-  ["a call and an empty reason", call({ index: 0, id: "a", function: milk }) + chunk({}, "") + done, ran],
+  ["a call with finish reason stop", call({ index: 0, id: "a", function: milk }) + stop, ran],
+  ["a call with finish reason tool_use", call({ index: 0, id: "a", function: milk }) + chunk({}, "tool_use"), ran],
+  ["a call with an empty finish reason", call({ index: 0, id: "a", function: milk }) + chunk({}, "") + done, ran],
   [
-    "a call in the old form",
+    "a call in the legacy format",
     chunk({ function_call: milk }) + chunk({}, "function_call"),
     { calls: [{ id: "call_0", ...milk }], finish: "tool_calls" },
   ],
@@ -114,8 +114,8 @@ export const callAnswers: Answer[] = [
   ],
   ["arguments that grow", pieces("{", '{"title":', '{"title":"Milk"}'), ran],
   ["arguments repeated at the end", pieces('{"title":', '"Milk"}', '{"title":"Milk"}'), ran],
-  ["arguments as JSON within JSON", pieces('"{\\"title\\":', '\\"Milk\\"}"'), ran],
-  ["something behind the arguments", pieces('{"title":"Milk"}', "\n", "}"), ran],
+  ["arguments as JSON inside JSON", pieces('"{\\"title\\":', '\\"Milk\\"}"'), ran],
+  ["something after the arguments", pieces('{"title":"Milk"}', "\n", "}"), ran],
   [
     "the id and the name in each piece",
     ['{"title":', '"Milk"}']
@@ -124,14 +124,14 @@ export const callAnswers: Answer[] = [
     ran,
   ],
   [
-    "another id with each piece",
+    "a new id in each piece",
     call({ index: 0, id: "a", function: { name: "add_task", arguments: '{"title":' } }) +
       call({ index: 0, id: "b", function: { arguments: '"Milk"}' } }) +
       chunk({}, "tool_calls"),
     ran,
   ],
   [
-    "calls whose pieces alternate",
+    "interleaved pieces of two calls",
     call({ index: 0, id: "a", function: { name: "add_task", arguments: "" } }) +
       call({ index: 1, id: "b", function: { name: "add_task", arguments: "" } }) +
       call({ index: 0, function: { arguments: '{"title"' } }) +
@@ -171,9 +171,9 @@ export const callAnswers: Answer[] = [
       ],
     },
   ],
-  ["no function around it", call({ id: "a", ...milk }) + chunk({}, "tool_calls"), ran],
+  ["fields without function", call({ id: "a", ...milk }) + chunk({}, "tool_calls"), ran],
   [
-    "an object in place of the list",
+    "an object instead of the list",
     chunk({ tool_calls: { 0: { id: "a", function: milk } } }) + chunk({}, "tool_calls"),
     ran,
   ],

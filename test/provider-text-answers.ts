@@ -13,7 +13,7 @@ const tagged = (open: string, close: string) =>
 /** What a server sends, and its meaning. */
 export const textAnswers: Answer[] = [
   [
-    "OpenAI's own form",
+    "OpenAI's own format",
     chunk({ role: "assistant", content: "" }) + hello + stop + usage + done,
     { ...good, tokens: 7 },
   ],
@@ -21,19 +21,19 @@ export const textAnswers: Answer[] = [
   ["reasoning", chunk({ content: "", reasoning: "Hm." }) + hello + stop + done, { ...good, reasoning: "Hm." }],
   ["thinking", chunk({ thinking: "Hm." }) + hello + stop + done, { ...good, reasoning: "Hm." }],
   [
-    "think tags at the beginning",
+    "think tags at the start",
     ["<thi", "nk>\nHm", ".</th", "ink>", "\n\nHello", " world."].map((content) => chunk({ content })).join("") + stop,
     { ...good, reasoning: "Hm." },
   ],
   [
-    "a tag later, which is text",
+    "a later tag, which is text",
     chunk({ content: "See <think>" }) + stop + done,
     { text: "See <think>", reasoning: "" },
   ],
   ["an angle bracket at the end", chunk({ content: "a" }) + chunk({ content: " <" }) + stop + done, { text: "a <" }],
-  ["what might have been a tag", chunk({ content: "<thi" }) + stop + done, { text: "<thi", reasoning: "" }],
+  ["text that starts like a tag", chunk({ content: "<thi" }) + stop + done, { text: "<thi", reasoning: "" }],
   [
-    "content in parts",
+    "content as parts",
     chunk({ content: [{ type: "thinking", thinking: [{ type: "text", text: "Hm." }] }] }) +
       chunk({ content: [{ type: "text", text: "Hello " }, "world."] }) +
       stop,
@@ -69,18 +69,18 @@ export const textAnswers: Answer[] = [
     `${chunk({ content: "Hello " })}event: ping\ndata: {"type":"ping"}\n\nevent: ping\ndata: word\n\n${chunk({ content: "world." })}${stop}${done}`,
     good,
   ],
-  ["data that is empty, or a comment", `data:\n\ndata: : keepalive\n\n${hello}${stop}${done}`, good],
-  ["an object behind the reason", `${hello}${stop}data: {"cost":"0.01"}\n\n${done}`, good],
-  ["garbage behind the reason", `${hello}${stop}data: {nope\n\n`, good],
-  ["an error behind the reason", hello + stop + frame({ error: { code: 500 } }), good],
+  ["empty data, or a comment as data", `data:\n\ndata: : keepalive\n\n${hello}${stop}${done}`, good],
+  ["an object after the finish reason", `${hello}${stop}data: {"cost":"0.01"}\n\n${done}`, good],
+  ["garbage after the finish reason", `${hello}${stop}data: {nope\n\n`, good],
+  ["an error after the finish reason", hello + stop + frame({ error: { code: 500 } }), good],
   ["DONE without brackets", `${hello}${stop}data: DONE\n\n`, good],
-  ["[done] in small letters", `${hello}data: [done]\n\n`, good],
-  ["[DONE] in quotation marks", `${hello}data: "[DONE]"\n\n`, good],
-  ["[DONE] without a reason", hello + done, good],
-  ["the last event without its empty line", (hello + stop).trimEnd(), good],
+  ["[done] in lower case", `${hello}data: [done]\n\n`, good],
+  ["[DONE] in quotes", `${hello}data: "[DONE]"\n\n`, good],
+  ["[DONE] without a finish reason", hello + done, good],
+  ["the last event without a blank line", (hello + stop).trimEnd(), good],
   ["CR LF", (hello + stop + done).replaceAll("\n", "\r\n"), good],
   [
-    "CR LF and LF mixed, and characters of several bytes",
+    "mixed CR LF and LF, and multi-byte characters",
     `: x\r\n\r\n${chunk({ content: "Grüße " })}${chunk({ content: "日本語" })}${stop}`,
     { text: "Grüße 日本語" },
   ],
@@ -93,7 +93,7 @@ export const textAnswers: Answer[] = [
   ["an empty reason and the end of the connection", chunk({ content: "Hello " }, ""), { finish: truncatedReason }],
   ["[DONE] and nothing else", done, { finish: truncatedReason }],
   [
-    "pages that are cited",
+    "cited pages",
     hello +
       chunk({
         annotations: [
@@ -107,7 +107,7 @@ export const textAnswers: Answer[] = [
   ],
   // Reasoning.
   [
-    "reasoning beside an empty field of another name",
+    "reasoning beside an empty field with another name",
     chunk({ reasoning_content: "", reasoning: "Hm." }) + hello + stop,
     thought,
   ],
@@ -126,7 +126,7 @@ export const textAnswers: Answer[] = [
     thought,
   ],
   [
-    "reasoning and its details, which say the same",
+    "reasoning duplicated in its details",
     chunk({ reasoning: "Hm.", reasoning_details: [{ type: "reasoning.text", text: "Hm." }] }) + hello + stop,
     thought,
   ],
@@ -142,31 +142,31 @@ export const textAnswers: Answer[] = [
   ["Kimi's tags", tagged("◁think▷", "◁/think▷"), thought],
   ["Command A's tags", tagged("<|START_THINKING|>", "<|END_THINKING|>"), thought],
   [
-    "the channels of gpt-oss",
+    "gpt-oss channels",
     tagged("<|channel|>analysis<|message|>", "<|end|><|start|>assistant<|channel|>final<|message|>"),
     thought,
   ],
-  ["the end of reasoning that the prompt began", chunk({ content: "</think>\n\nHello world." }) + stop, good],
-  ["a channel alone", chunk({ content: "<|channel|>final<|message|>Hello world." }) + stop, good],
+  ["the end of reasoning that the prompt opened", chunk({ content: "</think>\n\nHello world." }) + stop, good],
+  ["a single channel", chunk({ content: "<|channel|>final<|message|>Hello world." }) + stop, good],
   // Deltas.
   ["content null", chunk({ role: "assistant", content: null }) + hello + stop, good],
-  ["a delta that is null", frame({ choices: [{ index: 0, delta: null }] }) + hello + stop, good],
+  ["a null delta", frame({ choices: [{ index: 0, delta: null }] }) + hello + stop, good],
   ["no delta", frame({ choices: [{ index: 0, finish_reason: null }] }) + hello + stop, good],
-  ["a delta that is a text", frame({ choices: [{ delta: "Hello world." }] }) + stop, good],
-  ["content as one part", chunk({ content: { type: "text", text: "Hello world." } }) + stop, good],
+  ["a string as delta", frame({ choices: [{ delta: "Hello world." }] }) + stop, good],
+  ["content as a single part", chunk({ content: { type: "text", text: "Hello world." } }) + stop, good],
   ["a number as content", chunk({ content: 7 }) + stop, { text: "7", finish: "stop" }],
   [
-    "texts of the old completions",
+    "text of legacy completions",
     frame({ choices: [{ text: "Hello " }] }) + frame({ choices: [{ text: "world." }] }) + stop,
     good,
   ],
   [
-    "messages in place of deltas",
+    "messages instead of deltas",
     ["Hello ", "world."].map((content) => frame({ choices: [{ message: { content } }] })).join("") + stop,
     good,
   ],
   [
-    "a message behind the deltas",
+    "a message after the deltas",
     hello + frame({ choices: [{ delta: {}, message: { content: "Hello world." }, finish_reason: "stop" }] }),
     good,
   ],
@@ -178,7 +178,7 @@ export const textAnswers: Answer[] = [
     good,
   ],
   [
-    "Azure's results of its filter",
+    "Azure's filter results",
     frame({ choices: [], prompt_filter_results: [{ prompt_index: 0 }] }) +
       hello +
       frame({ choices: [{ index: 0, content_filter_results: {}, content_filter_offsets: {} }] }) +
@@ -192,12 +192,12 @@ export const textAnswers: Answer[] = [
   ],
   ["a refusal", chunk({ refusal: "No." }) + stop, { text: "", finish: "stop", failed: null }],
   [
-    "a character that two deltas share",
+    "a character split across deltas",
     chunk({ content: "A \ud83d" }).replace("\\ud83d", "\\ud83d") + chunk({ content: "\ude00." }) + stop,
     { text: "A \u{1f600}." },
   ],
   ["NUL", chunk({ content: "a\0b" }) + stop, { text: "a\0b" }],
-  ["a control character that is not escaped", chunk({ content: "a\tb" }).replace("\\t", "\t") + stop, { text: "a\tb" }],
+  ["an unescaped control character", chunk({ content: "a\tb" }).replace("\\t", "\t") + stop, { text: "a\tb" }],
   ["NaN", chunk({ content: "NaN." }, null, { n: 1 }).replace('"n":1', '"n":NaN') + stop, { text: "NaN." }],
   // Usage.
   [
@@ -212,7 +212,7 @@ export const textAnswers: Answer[] = [
     counted,
   ],
   [
-    "usage of other names",
+    "usage under other names",
     hello + stop + frame({ choices: [], usage: { input_tokens: 3, output_tokens: 4, total_tokens: 7 } }) + done,
     counted,
   ],
@@ -227,12 +227,12 @@ export const textAnswers: Answer[] = [
     { ...good, pages: ["https://a.example/", "https://b.example/"] },
   ],
   // Ends.
-  ["Cohere's word for the end", hello + chunk({}, "COMPLETE") + done, good],
-  ["TGI's word for the end", hello + chunk({}, "eos_token") + done, good],
-  ["the end as an object", hello + chunk({}, { type: "length" }) + done, { text: "Hello world.", finish: "length" }],
+  ["Cohere's finish reason", hello + chunk({}, "COMPLETE") + done, good],
+  ["TGI's finish reason", hello + chunk({}, "eos_token") + done, good],
+  ["finish reason as object", hello + chunk({}, { type: "length" }) + done, { text: "Hello world.", finish: "length" }],
   ["finish_details", hello + frame({ choices: [{ delta: {}, finish_details: { type: "stop" } }] }), good],
-  ["Gemini's word for the length", hello + chunk({}, "MAX_TOKENS") + done, { finish: "length" }],
-  ["Zhipu's word for its filter", hello + chunk({}, "sensitive") + done, { finish: "content_filter" }],
+  ["Gemini's finish reason for length", hello + chunk({}, "MAX_TOKENS") + done, { finish: "length" }],
+  ["Zhipu's finish reason for its filter", hello + chunk({}, "sensitive") + done, { finish: "content_filter" }],
   [
     "a server that gave up",
     hello + chunk({}, "insufficient_system_resource") + done,
@@ -240,7 +240,7 @@ export const textAnswers: Answer[] = [
   ],
   ["an aborted answer", hello + chunk({}, "abort") + done, { finish: truncatedReason, failed: null }],
   [
-    "a call that was lost",
+    "a lost call",
     chunk({}, "function_call_filter: MALFORMED_FUNCTION_CALL") + done,
     { finish: truncatedReason, failed: null },
   ],
@@ -250,12 +250,12 @@ export const textAnswers: Answer[] = [
   // Events.
   ["a byte order mark", `\ufeff${hello}${stop}`, good],
   ["CR alone", (hello + stop + done).replaceAll("\n", "\r"), good],
-  ["no space behind the colon", (hello + stop + done).replaceAll("data: ", "data:"), good],
+  ["no space after the colon", (hello + stop + done).replaceAll("data: ", "data:"), good],
   ["names, ids and times", `event: message\nid: 7\nretry: 10\n${hello}${stop}${done}`, good],
   ["one line feed between events", (hello + stop + done).replaceAll("\n\n", "\n"), good],
-  ["data of several lines", `data: {"choices":\ndata: [{"delta":{"content":"Hello world."}}]}\n\n${stop}${done}`, good],
-  ["lines of JSON and no events", (hello + stop).replaceAll("data: ", "").replaceAll("\n\n", "\n"), good],
-  ["a heartbeat of its own type", `data: {"type":"heartbeat"}\n\n${hello}${stop}`, good],
+  ["data on several lines", `data: {"choices":\ndata: [{"delta":{"content":"Hello world."}}]}\n\n${stop}${done}`, good],
+  ["JSON lines instead of events", (hello + stop).replaceAll("data: ", "").replaceAll("\n\n", "\n"), good],
+  ["a heartbeat with its own type", `data: {"type":"heartbeat"}\n\n${hello}${stop}`, good],
   [
     "an answer in one event",
     frame({ object: "chat.completion", choices: [{ message: { content: "Hello world." }, finish_reason: "stop" }] }),

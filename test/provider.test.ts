@@ -53,7 +53,7 @@ describe.each<ShapeName>(["chat", "responses"])("%s, read by @ai-sdk/openai", (s
     expect(await provider.requests[0]?.closed).toBe("server");
   });
 
-  it("answers whole when the request does not stream", async () => {
+  it("sends one JSON body when the request does not stream", async () => {
     provider.on("question", says("All at once.", { input: 3, output: 4 }));
     const result = await generateText({ model: modelOf(shape), prompt: "question" });
     expect(result.text).toBe("All at once.");
@@ -86,7 +86,7 @@ describe.each<ShapeName>(["chat", "responses"])("%s, read by @ai-sdk/openai", (s
     expect(textOf(parts)).toBe("ä🚀\u0000ß");
   });
 
-  it("reports a cut length", async () => {
+  it("reports finish reason length", async () => {
     const parts = await read(shape, [{ text: "Half an" }, { finish: "length" }]);
     expect(endOf(parts)).toMatchObject({ finishReason: "length" });
   });
@@ -109,23 +109,23 @@ describe.each<ShapeName>(["chat", "responses"])("%s, read by @ai-sdk/openai", (s
     expect(typesOf(await read(shape, script))).toContain("error");
   });
 
-  it("cuts the socket after the text, which breaks the SDK's stream itself", async () => {
+  it("cuts the socket after the text, which fails the SDK's stream", async () => {
     await expect(read(shape, [{ text: "ok" }, { cut: true }])).rejects.toThrow();
     expect(provider.requests[0]).toMatchObject({ sent: "ok", closedBy: "server" });
   });
 
-  it("answers HTML with 200, in which the SDK sees a stream that ended early", async () => {
+  it("sends HTML with 200, which the SDK reads as a stream that ended early", async () => {
     const parts = await read(shape, [{ answer: 200, body: "<!doctype html><p>Not a stream." }]);
     expect(textOf(parts)).toBe("");
     expect(endOf(parts)).toMatchObject({ finishReason: "interrupted" });
   });
 
-  it("carries a line of 10 MiB", async () => {
+  it("sends a line of 10 MiB", async () => {
     const text = "x".repeat(10 * 2 ** 20);
     expect(textOf(await read(shape, [{ text }, { finish: "stop" }]))).toBe(text);
   });
 
-  it("waits at a gate, and sees the client go", async () => {
+  it("waits at a gate, and notices the client leaving", async () => {
     provider.on("question", [{ text: "first" }, { gate: "half" }, { text: "second" }, { finish: "stop" }]);
     const abort = new AbortController();
     const result = streamText({
@@ -144,7 +144,7 @@ describe.each<ShapeName>(["chat", "responses"])("%s, read by @ai-sdk/openai", (s
     expect(request?.sent).toBe("first");
   });
 
-  it("goes on when the gate opens", async () => {
+  it("continues when the gate opens", async () => {
     const reading = read(shape, [{ gate: "start" }, { headers: true }, ...says("Now.")]);
     await provider.reached("start");
     provider.open("start");
@@ -152,7 +152,7 @@ describe.each<ShapeName>(["chat", "responses"])("%s, read by @ai-sdk/openai", (s
   });
 });
 
-it("sends reasoning in the responses shape", async () => {
+it("sends reasoning in the Responses format", async () => {
   const parts = await read("responses", [
     { reasoning: "Let me " },
     { reasoning: "think." },
@@ -166,7 +166,7 @@ it("sends reasoning in the responses shape", async () => {
   expect(typesOf(parts).indexOf("reasoning-end")).toBeLessThan(typesOf(parts).indexOf("text-start"));
 });
 
-it("hangs before and after the headers", async () => {
+it("hangs before or after the headers", async () => {
   provider.on("before", [{ hang: true }]);
   provider.on("after", [{ headers: true }, { hang: true }]);
   const send = (prompt: string) => {
@@ -187,7 +187,7 @@ it("hangs before and after the headers", async () => {
   expect(await (await provider.request("after")).closed).toBe("client");
 });
 
-it("is driven through its control door", async () => {
+it("is controlled through its control endpoint", async () => {
   const control = (path: string, body?: unknown) =>
     fetch(`http://127.0.0.1:${provider.port}/control/${path}`, { method: "POST", body: JSON.stringify(body) });
   await control("on?name=question", [[{ text: "a" }, { gate: "g" }, { text: "b" }, { finish: "stop" }]]);
@@ -206,6 +206,6 @@ it("lists its models", async () => {
   expect(await answer.json()).toMatchObject({ data: [{ id: "scripted" }] });
 });
 
-it("cuts text into tokens that join to the text", () => {
+it("splits text into tokens that join to the same text", () => {
   for (const text of ["", " ", "a", " a  b\n", "one two", "\n\n- x"]) expect(tokensOf(text).join("")).toBe(text);
 });

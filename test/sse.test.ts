@@ -39,7 +39,7 @@ it("reads comments, retry, frames and the terminal", async () => {
   expect(stream.chunks.map((chunk) => chunk.type)).toEqual(["text-delta", "finish"]);
 });
 
-it("goes on after a broken connection and puts both halves together", async () => {
+it("reconnects after a broken connection and joins both halves", async () => {
   let resumedAt: string | undefined;
   const url = await serve(
     (response) => response.write(delta(1, "one ") + delta(2, "two ")),
@@ -59,23 +59,23 @@ it("goes on after a broken connection and puts both halves together", async () =
 });
 
 it.each<[string, string, OpenOptions?]>([
-  ["a hole", delta(1, "a") + delta(3, "b")],
+  ["a gap", delta(1, "a") + delta(3, "b")],
   ["a repeat", delta(1, "a") + delta(1, "a")],
-  ["a beginning after 1", delta(2, "a")],
+  ["a start after 1", delta(2, "a")],
   ["another turn", delta(1, "a") + delta(2, "b").replace(turnId, other)],
   ["something after the terminal", finish(1) + delta(2, "late")],
   ["an id before its data", `id: ${turnId}.1\ndata: {"type":"finish"}\n\n`],
   ["two data lines", `data: {\ndata: }\nid: ${turnId}.1\n\n`],
   ["a chunk without an id", 'data: {"type":"finish"}\n\n'],
   ["a carriage return", 'data: {"type":"finish"}\r\n\n'],
-  ["a step back in a dialect", delta(3, "a") + delta(2, "b"), { kind: "dialect" }],
+  ["a decreasing seq in a dialect", delta(3, "a") + delta(2, "b"), { kind: "dialect" }],
 ])("refuses %s", async (_, bytes, options) => {
   const url = await serve((response) => response.end(bytes));
   const stream = await openStream(url, options);
   await expect(stream.ended).rejects.toThrow("Protocol breach");
 });
 
-it("tells an end before the terminal, a reset and an answer that is no stream apart", async () => {
+it("distinguishes an early end, a reset and a non-stream response", async () => {
   const url = await serve(
     (response) => response.end(delta(1, "a")),
     (response) => response.write(delta(1, "a"), () => response.destroy()),
@@ -88,7 +88,7 @@ it("tells an end before the terminal, a reset and an answer that is no stream ap
   expect(await refused.ended).toBe('refused: 404 {"error":{}}');
 });
 
-it("lets dialects and compacted replays leave seqs out", async () => {
+it("allows gaps in seqs for dialects and compacted replays", async () => {
   const url = await serve((response) => response.end(delta(4, "so far") + delta(9, ".") + finish(10)));
   const stream = await openStream(url, { kind: "compacted" });
   expect(await stream.ended).toBe("terminal");

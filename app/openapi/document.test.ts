@@ -20,12 +20,12 @@ it("is valid OpenAPI 3.1", async () => {
   expect(checker.version).toBe("3.1");
 });
 
-it("has one name for each shape", () => {
+it("has a unique name for each schema", () => {
   // `zod-openapi` appends "Output" when a schema differs between request and response.
   expect(Object.keys(description.components.schemas).filter((name) => name.endsWith("Output"))).toEqual([]);
 });
 
-it("names each operation once, and says what it is", () => {
+it("names and describes each operation once", () => {
   const ids = operations.map(({ operation }) => operation.operationId);
   expect(new Set(ids).size).toBe(ids.length);
   for (const { name, path, operation } of operations) {
@@ -38,7 +38,7 @@ it("names each operation once, and says what it is", () => {
 });
 
 group.each(operations.map((each) => [each.name, each.operation] as const))("%s", (_, operation) => {
-  it("has schemas that hold its examples", () => {
+  it("has schemas that match its examples", () => {
     const media = [operation.requestBody, ...Object.values(operation.responses)].flatMap((each) =>
       Object.values(each?.content ?? {}),
     );
@@ -55,7 +55,7 @@ group.each(operations.map((each) => [each.name, each.operation] as const))("%s",
 });
 
 it.each(registry.dialects.map((dialect) => [dialect.name, dialect] as const))(
-  "the events of the recorded turns are what %s is said to send",
+  "the events of the recorded turns match the schema of %s",
   (name, dialect) => {
     const folder = path.join(import.meta.dirname, "../../test/golden", name);
     const validate = event(eventName(dialect));
@@ -66,7 +66,7 @@ it.each(registry.dialects.map((dialect) => [dialect.name, dialect] as const))(
   },
 );
 
-it("shows a transcript in every dialect that has paths of its own, and in the native one", () => {
+it("shows a transcript in the native dialect and every dialect with its own paths", () => {
   const shown = operations.flatMap(({ operation }) =>
     Object.values(operation.responses["200"]?.content ?? {}).flatMap((media) =>
       media["x-event-data"] && media.examples ? [String(media["x-event-data"].$ref).split("/").at(-1)] : [],
@@ -76,7 +76,7 @@ it("shows a transcript in every dialect that has paths of its own, and in the na
   expect(shown.sort()).toEqual(speaking.map(eventName).sort());
 });
 
-it("describes a new dialect by its being in the registry", async () => {
+it("describes a new dialect once it is registered", async () => {
   const more = await describe([...registry.dialects, lines]);
   const added = Object.keys(more.paths ?? {}).filter((each) => !(each in description.paths));
   expect(added).toEqual(lines.routes.map((route) => route.path.replace(/:(\w+)/g, "{$1}")));

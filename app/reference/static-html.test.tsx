@@ -15,7 +15,7 @@ const normal = (html: string) =>
     .replaceAll("&#34;", "&quot;")
     .replaceAll("&#39;", "&#x27;");
 
-it("writes the reference as React would", async () => {
+it("renders the reference as React would", async () => {
   const description = (await apiDescription()) as unknown as Description;
   const content = <ReferenceContent description={description} origin="https://origin.invalid" />;
   const html = await staticHtml(content);
@@ -23,7 +23,7 @@ it("writes the reference as React would", async () => {
   expect(html.length).toBeGreaterThan(100_000);
 });
 
-it("escapes text and attributes, and refuses what has state", async () => {
+it("escapes text and attributes, and rejects stateful components", async () => {
   expect(await staticHtml(<a href={'"><script>'}>{"<b>&'"}</a>)).toBe(
     '<a href="&#34;&#62;&#60;script&#62;">&#60;b&#62;&#38;&#39;</a>',
   );

@@ -21,7 +21,7 @@ describe("undeclaredHost", () => {
     ["help@bank.example", "mailto:thief@evil.test", "thief@evil.test"],
     ["1.".repeat(50_000), "https://evil.test", "evil.test"],
     ["bank.example", "mailto:thief@evil.test", "thief@evil.test"],
-  ])("%s leads to %s: says %s", (text, address, said) => expect(host(text, address)).toBe(said));
+  ])("%s leads to %s: warns with %s", (text, address, said) => expect(host(text, address)).toBe(said));
 
   it.each([
     ["click here", "https://evil.test"],
@@ -33,5 +33,5 @@ describe("undeclaredHost", () => {
     ["help@bank.example", "mailto:help@bank.example?subject=x"],
     ["Version 1.2, see §3.4", "https://evil.test"],
     ["", "https://evil.test"],
-  ])("%s leads to %s: says nothing", (text, address) => expect(host(text, address)).toBeNull());
+  ])("%s leads to %s: no warning", (text, address) => expect(host(text, address)).toBeNull());
 });

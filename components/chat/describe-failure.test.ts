@@ -5,7 +5,7 @@ import { describeFailure } from "./describe-failure";
 const refused = (code: string, details = {}) =>
   describeFailure(new RequestError("Nothing was sent.", { status: 429, code, details })).message;
 
-it("names the reset of a budget on the clock of the browser", () => {
+it("shows a budget's reset in the browser's local time", () => {
   const before = process.env.TZ;
   onTestFinished(() => {
     process.env.TZ = before ?? "UTC";
@@ -19,7 +19,7 @@ it("names the reset of a budget on the clock of the browser", () => {
   expect(refused("budget_exhausted", { resetsAt })).toBe("Nothing was sent.");
 });
 
-it("an ended session says what is kept, and leads to the sign-in", () => {
+it("an ended session says what was kept, and links to the sign-in", () => {
   const error = new RequestError("Sign in.", { status: 401, code: "unauthorized" });
   expect(describeFailure(error)).toEqual({ message: expect.stringContaining("What you typed stays"), signIn: true });
 });

@@ -10,6 +10,6 @@ test.each([
   [754_000, "12 min 34 s"],
 ])("%i ms are shown as %s", (ms, shown) => expect(wholeSeconds(ms)).toBe(shown));
 
-test("the time that passes is not announced", () => {
+test("elapsed time is not announced to screen readers", () => {
   expect(renderToString(<Elapsed sinceMs={performance.now() - 61_000} />)).toMatch(/aria-hidden="true".*>1 min 1 s</);
 });

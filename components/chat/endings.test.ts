@@ -29,30 +29,30 @@ const treatments: Record<FinishReason, { note: string | undefined; continues: bo
   interrupted: { note: undefined, continues: false },
 };
 
-test("every finish reason has a treatment, and no other word has one", () => {
+test("handles exactly the known finish reasons", () => {
   expect(Object.keys(byFinishReason).sort()).toEqual(Object.keys(treatments).sort());
 });
 
 describe.each(Object.entries(treatments))("a complete answer with %s", (reason, { note, continues }) => {
-  it("says under the answer whether it was cut off, and by what", () => {
+  it("says under the answer whether and why it was cut off", () => {
     expect(endingOf(answer([text], reason as FinishReason))?.note?.says).toBe(note);
   });
 
-  it("offers Continue where that can help", () => {
+  it("offers Continue only where it helps", () => {
     expect(canContinue(answer([text], reason as FinishReason))).toBe(continues);
   });
 });
 
 test.each<[string, Part[], string | undefined, boolean]>([
-  ["has run its tools and has no step left", [text, done], "The answer reached its limit of tool calls.", true],
-  ["waits for consent", [text, done, asking], undefined, false],
+  ["has run its tools and has no steps left", [text, done], "The answer reached its limit of tool calls.", true],
+  ["waits for approval", [text, done, asking], undefined, false],
   ["leaves its calls to the client", [text, done, clients], undefined, false],
 ])("an answer that %s", (_, parts, note, continues) => {
   const message = answer(parts, "tool-calls");
   expect([endingOf(message)?.note?.says, canContinue(message)]).toEqual([note, continues]);
 });
 
-test("an answer whose length went into reasoning has nothing to continue", () => {
+test("an answer whose tokens all went into reasoning has nothing to continue", () => {
   const message = answer([{ type: "reasoning", text: "Hm." }], "length");
   expect([endingOf(message)?.note?.word, canContinue(message)]).toEqual(["Cut off", false]);
 });
@@ -66,7 +66,7 @@ test.each<[FinalState, string]>([
     expect(endingOf(answer([text], reason, status))?.announced).toBe(announced);
 });
 
-test("an answer that is being written, or has no reason or an unknown one, says nothing of an end", () => {
+test("a running answer, or one with no known finish reason, shows no ending", () => {
   expect(endingOf({ ...answer([text]), metadata: undefined })).toBeNull();
   expect(endingOf(answer([text]))?.note).toBeUndefined();
   const unknown = answer([text], "unknown" as FinishReason);

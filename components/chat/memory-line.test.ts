@@ -10,14 +10,14 @@ const answer = (id: string, metadata: Partial<MessageMetadata>): ChatMessage => 
   metadata: metadata as MessageMetadata,
 });
 
-it("the memory begins where that of the latest ended answer does", () => {
+it("memory begins where that of the latest ended answer does", () => {
   const first = answer("a1", { status: "complete", memory: { firstMessageId: "q0" } });
   const second = answer("a2", { status: "stopped", memory: { firstMessageId: "q1" } });
   const running = answer("a3", {});
   expect(memoryBegin([question("q1"), first, question("q2"), second, question("q3"), running])).toBe("q1");
 });
 
-it("the memory has no beginning when the latest answer was written with all of it", () => {
+it("shows no line when the latest answer was written with the whole chat", () => {
   const cut = answer("a1", { status: "complete", memory: { firstMessageId: "q0" } });
   const whole = answer("a2", { status: "complete", memory: { shortenedToolResults: 1 } });
   expect(memoryBegin([question("q1"), cut, question("q2"), whole])).toBeUndefined();

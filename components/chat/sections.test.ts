@@ -14,7 +14,7 @@ function grown(text: string, step: number): Sections[] {
   return all;
 }
 
-it("finishes sections as the text grows, and leaves finished ones alone", () => {
+it("finishes sections as the text grows, and never changes finished ones", () => {
   const all = grown(long, 97);
   expect(all.at(-1)?.finished.length).toBeGreaterThan(4);
   for (const [index, sections] of all.entries()) {
@@ -25,7 +25,7 @@ it("finishes sections as the text grows, and leaves finished ones alone", () => 
   }
 });
 
-it("is quick to cut a text that is there at once", () => {
+it("splits a complete text", () => {
   expect(sectionsOf(long).finished.length).toBeGreaterThan(4);
 });
 
@@ -34,23 +34,23 @@ it.each([
   ["a list with empty lines", "1. an item of a list that goes on and on\n\n"],
   ["a table", "| a | b |\n"],
   ["a paragraph", "words and words "],
-])("does not cut within %s", (_, piece) => {
+])("does not split inside %s", (_, piece) => {
   const block = `${piece === "| a | b |\n" ? "| x | y |\n|---|---|\n" : ""}${piece.repeat(800)}`;
   for (const sections of grown(block, 1_000)) expect(sections.finished).toEqual([]);
 });
 
-it("does not cut within code, whatever is in it", () => {
+it("does not split inside code, whatever it contains", () => {
   const code = `\`\`\`md\n${long}\`\`\`\n\n`;
   for (const { finished } of grown(`${code}${long}`, 997)) expect((finished[0] ?? code).startsWith(code)).toBe(true);
 });
 
-it.each(["[river]: https://example.com", "[^1]: A note."])("keeps a text whole that defines %s", (line) => {
+it.each(["[river]: https://example.com", "[^1]: A note."])("keeps a text in one section that defines %s", (line) => {
   const text = `${long}\n\n${line}\n\n${long}`;
   expect(grown(text, 997).at(-1)).toEqual({ text, finished: [], last: text });
   expect(sectionsOf(text)).toEqual({ text, finished: [], last: text });
 });
 
-it("begins anew with another text", () => {
+it("starts over with a different text", () => {
   const before = sectionsOf(long);
   expect(sectionsOf("Another answer.", before)).toEqual({
     text: "Another answer.",

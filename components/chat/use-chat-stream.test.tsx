@@ -2,7 +2,7 @@ import { renderToString } from "react-dom/server";
 import { expect, test } from "vitest";
 import { type ChatStream, useChatStream } from "./use-chat-stream";
 
-test("before anything is asked there is nothing to draw, and all there is to do", () => {
+test("starts with no messages and with all its actions", () => {
   let stream: ChatStream | undefined;
   function Page() {
     stream = useChatStream({ dialect: "rag", baseUrl: "http://localhost", chat: 1 });

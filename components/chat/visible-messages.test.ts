@@ -14,7 +14,7 @@ const broken = answer("broken", "From the hills", "interrupted");
 const texts = (messages: ChatMessage[]) =>
   messages.map(({ parts }) => parts.map((part) => (part.type === "text" ? part.text : "")).join(""));
 
-test("what ended too early with words can be continued; what is complete, running or empty cannot", () => {
+test("an answer with text that ended early can be continued; a complete, running or empty one cannot", () => {
   expect(
     (["interrupted", "stopped", "failed"] as const).map((status) => canContinue(answer("a", "Text", status))),
   ).toEqual([true, true, true]);
@@ -31,7 +31,7 @@ test("an answer that was asked to go on looks like one that is running, from the
   expect(asked[1]?.metadata?.status).toBeUndefined();
 });
 
-test("while the next answer replays the broken one, no word goes and none comes twice", () => {
+test("while the next answer replays the interrupted one, no word disappears or repeats", () => {
   const replay = ["", "From", "From the hills", "From the hills to the sea."];
   let shown = visibleMessages([question, broken], [question, broken], broken.id);
   const seen = replay.map((text) => {
@@ -43,7 +43,7 @@ test("while the next answer replays the broken one, no word goes and none comes 
   expect(seen).toEqual(["From the hills", "From the hills", "From the hills", "From the hills to the sea."]);
 });
 
-test("a stream that is joined in the middle does not empty what the page has", () => {
+test("joining a stream midway does not empty the text on the page", () => {
   const shown = [question, answer("a", "From the hills")];
   expect(texts(visibleMessages([question, answer("a", "")], shown, null))).toEqual(["Where?", "From the hills"]);
   const withTool = { ...answer("a", "From"), parts: [{ type: "step-start" as const }, ...answer("a", "From").parts] };
@@ -52,7 +52,7 @@ test("a stream that is joined in the middle does not empty what the page has", (
   );
 });
 
-test("another answer to the same question, and an ended one, are shown as they are", () => {
+test("another answer to the same question, and an ended one, are shown unchanged", () => {
   const shown = [question, broken];
   expect(texts(visibleMessages([question, answer("other", "")], shown, null))).toEqual(["Where?", ""]);
   const ended = answer("next", "From", "failed", broken.id);

@@ -95,7 +95,7 @@ async function taken(userIds: string[]): Promise<{ used: number; reserved: numbe
 }
 
 describe("concurrent starts", () => {
-  it("run no more turns of a user than the ceiling, on two servers", async () => {
+  it("run no more turns per user than the limit, on two servers", async () => {
     const userId = await newUser();
     const ceilings = { ...noCeilings, running: 5 };
     const started = await Promise.all(
@@ -110,7 +110,7 @@ describe("concurrent starts", () => {
     expect(await pool().sql`select from chats where user_id = ${userId}`).toHaveLength(6);
   });
 
-  it.each(["account", "guest", "allGuests", "server"] as const)("take no more than the budget: %s", async (name) => {
+  it.each(["account", "guest", "allGuests", "server"] as const)("spend no more than the budget: %s", async (name) => {
     const isGuest = name === "guest" || name === "allGuests";
     const isShared = name === "allGuests" || name === "server";
     await pool().sql`truncate token_usage`;
@@ -136,7 +136,7 @@ describe("concurrent starts", () => {
     expect(await taken(users)).toEqual({ used: 20, reserved: 1_000 });
   });
 
-  it("a budget of guests does not hold for accounts, nor that of accounts for guests", async () => {
+  it("guest budgets do not limit accounts, and account budgets do not limit guests", async () => {
     const [guest, account] = [await newUser(null), await newUser()];
     const shared = { running: 10, promptTokens: 0, outputTokens: 100 };
     const tiny = (budgets: Partial<TurnCeilings["budgets"]>) => ({
@@ -154,7 +154,7 @@ describe("concurrent starts", () => {
  * Sequential calls in each of 50 workers on both servers. `STARTS=2000` gives the figures of
  * decision 0024.
  */
-it("a budget that all share admits what fits, started by 50 at a time", async () => {
+it("a shared budget admits what fits, with 50 concurrent starts", async () => {
   await pool().sql`truncate token_usage`;
   await pool().sql`delete from turns`;
   const starts = Number(process.env.STARTS ?? 100);
@@ -220,7 +220,7 @@ const op: fc.Arbitrary<Op> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("kill" as const), turn: fc.nat(30) }) },
 );
 
-it("whatever happens on two servers, each turn is settled once and the budget is never exceeded", async () => {
+it("with any sequence on two servers, each turn is settled once and the budget never exceeded", async () => {
   const budget = 300;
   await fc.assert(
     fc.asyncProperty(fc.array(fc.array(op, { minLength: 1, maxLength: 8 }), { maxLength: 6 }), async (rounds) => {
@@ -304,7 +304,7 @@ describe("a turn", () => {
 
   const promptOf = ({ message }: { message: { parts: unknown } }) => estimateTokens(JSON.stringify(message.parts));
 
-  it("is settled with the provider's figures, an estimate without them, and nothing when the provider refuses", async () => {
+  it("is settled with the provider's usage, an estimate without it, and nothing when the provider refuses", async () => {
     const userId = await newUser();
     provider.on("measured", says("Yes.", { input: 40, output: 2 }));
     await finished(await startTurn(userId, ask("measured"), keepAlive));
@@ -328,7 +328,7 @@ describe("a turn", () => {
     expect(await taken([userId])).toEqual({ used: 42 + promptOf(request) + 100, reserved: 0 });
   });
 
-  it("counts the chat before it, and is refused with the time of the reset when the budget has no room", async () => {
+  it("reserves its history's tokens too, and over budget is refused with the reset time", async () => {
     const userId = await newUser(null);
     const chatId = uuidv7();
     provider.on("long story", says("y".repeat(3_000), { input: 10, output: 900 }));
@@ -356,7 +356,7 @@ describe("a turn", () => {
     await finished(await startTurn(userId, ask("a new day"), keepAlive));
   });
 
-  it("of a guest is refused once guests are off, unless it costs nothing", async () => {
+  it("of a guest is refused while guests are disabled, unless it costs nothing", async () => {
     const guestId = await newUser(null);
     const before = env().GUESTS;
     onTestFinished(() => void Object.assign(env(), { GUESTS: before }));
@@ -372,7 +372,7 @@ describe("a turn", () => {
     expect(await taken([guestId])).toEqual({ used: 42, reserved: 0 });
   });
 
-  it("waits for a place among the user's running turns; equal sends and a busy chat are told what they always are", async () => {
+  it("is refused over the running-turn limit; repeated sends and a busy chat get their usual answers", async () => {
     const userId = await newUser();
     provider.on("holds a place", [{ text: "…" }, { gate: "places" }, { finish: "stop" }]);
     const requests = [1, 2, 3].map((n) => ask(`holds a place ${n}`));
@@ -393,7 +393,7 @@ describe("a turn", () => {
   });
 });
 
-it("old days are pruned", async () => {
+it("prunes old days", async () => {
   const userId = await newUser();
   await pool().sql`
     insert into token_usage (day, user_id, guest, tokens)

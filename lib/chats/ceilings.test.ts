@@ -50,10 +50,10 @@ async function storedBytes(): Promise<number> {
   return row?.bytes;
 }
 
-describe("of chats", () => {
+describe("the chat limit", () => {
   const full = /^You have 5 chats, .* Nothing was stored; delete a chat/;
 
-  it("of twelve that are made at once as many as there is room for are kept", async () => {
+  it("keeps exactly the limit of twelve concurrent creations", async () => {
     await createChat(userId, {});
     expect(
       await made(
@@ -65,7 +65,7 @@ describe("of chats", () => {
     expect(row?.chats).toBe(5);
   });
 
-  it("one that is deleted makes room for one, and other users have their own", async () => {
+  it("frees a slot when a chat is deleted, and does not affect other users", async () => {
     const [first] = await made(
       many(6, () => createChat(userId, {})),
       full,
@@ -83,7 +83,7 @@ describe("of chats", () => {
   });
 });
 
-it("of tokens: of nine that are made at once four are kept, and one that is revoked makes room for one", async () => {
+it("the token limit keeps four of nine concurrent creations, and revoking one frees a slot", async () => {
   const full = /^You have 4 tokens, .* None was made; revoke one/;
   const add = () => createToken(userId, tokenInput.parse({}));
   const [first, ...others] = await made(many(9, add), full);
@@ -92,8 +92,8 @@ it("of tokens: of nine that are made at once four are kept, and one that is revo
   expect(await made(many(2, add), full)).toHaveLength(1);
 });
 
-describe("of documents", () => {
-  it("of four uploads at once three are kept, and one that is deleted makes room for one", async () => {
+describe("the document limits", () => {
+  it("keep three of four concurrent uploads, and deleting one frees a slot", async () => {
     const full = /^You have 3 documents, .* not stored; delete one/;
     const add = () => ingestDocument(userId, file(100));
     const [first, ...others] = await made(many(4, add), full);
@@ -105,7 +105,7 @@ describe("of documents", () => {
     expect(row?.documents).toBe(3);
   });
 
-  it("of bytes: uploads at once stay below it together, and deleting makes room", async () => {
+  it("hold for total bytes across concurrent uploads, and deleting frees space", async () => {
     const full = /more than 20000 bytes, .* Nothing was stored; delete chats or documents/;
     const kept = await made(
       many(3, () => ingestDocument(userId, file(9_000))),
@@ -120,7 +120,7 @@ describe("of documents", () => {
   });
 });
 
-describe("of what a send adds", () => {
+describe("the limits on a send", () => {
   const running: Promise<void>[] = [];
   afterEach(async () => {
     await Promise.all(running.splice(0));
@@ -138,7 +138,7 @@ describe("of what a send adds", () => {
     return startTurn(userId, request, (work) => void running.push(work));
   }
 
-  it("chats: of twelve new ones at once five begin, and the others leave nothing behind", async () => {
+  it("start five of twelve concurrent new chats, and leave nothing of the others", async () => {
     const full = /^You have 5 chats, .* Nothing was stored; delete a chat/;
     expect(
       await made(
@@ -153,12 +153,12 @@ describe("of what a send adds", () => {
     expect(row).toEqual({ chats: 5, turns: 5, questions: 5 });
   });
 
-  it("a chat that is there takes questions however many chats there are", async () => {
+  it("do not stop questions to an existing chat at the chat limit", async () => {
     const [chat] = await Promise.all(many(5, () => createChat(userId, {})));
     expect(await send(chat?.id as string, "Hi")).toMatchObject({ state: "running" });
   });
 
-  it("bytes: sends at once stay below it together, and a deleted chat makes room", async () => {
+  it("hold for total bytes across concurrent sends, and deleting a chat frees space", async () => {
     const full = /more than 20000 bytes, .* Nothing was stored; delete chats or documents/;
     const text = "x".repeat(6_000);
     const turns = await made(
@@ -172,7 +172,7 @@ describe("of what a send adds", () => {
     expect(await made([send(uuidv7(), text)], full)).toHaveLength(1);
   });
 
-  it("what is counted is what is stored: after answers, deletions and many changes the sum is exact", async () => {
+  it("count exactly what is stored after answers, deletions and many changes", async () => {
     const stored = async () => {
       const [row] = await pool().sql`
         select coalesce(sum(octet_length(parts::text) + coalesce(octet_length(metadata::text), 0)), 0)::int as bytes
@@ -196,7 +196,7 @@ describe("of what a send adds", () => {
     expect([await stored(), await storedBytes()]).toEqual([0, 0]);
   });
 
-  it("nothing is left of a user who is deleted", async () => {
+  it("a deleted user leaves no counters", async () => {
     await send(uuidv7(), "Hi");
     await Promise.all(running.splice(0));
     await ingestDocument(userId, file(100));

@@ -29,7 +29,7 @@ async function say(chatId: string, text: string): Promise<void> {
 }
 
 describe("the list", () => {
-  it("is the caller's own, pinned first, then by last use", async () => {
+  it("contains only the caller's chats, pinned first, then by last use", async () => {
     const [a, b, c] = await Promise.all(["a", "b", "c"].map((title) => createChat(userId, { title })));
     await createChat(otherId, { title: "foreign" });
     for (const [chat, time] of [
@@ -53,7 +53,7 @@ describe("the list", () => {
     });
   });
 
-  it("pages through every chat once, also where times differ by a microsecond or not at all", async () => {
+  it("pages through every chat once, even with times equal or a microsecond apart", async () => {
     const chats = await Promise.all(Array.from({ length: 13 }, () => createChat(userId, {})));
     for (const [index, { id }] of chats.entries()) {
       const time = `2026-01-01 00:00:00.00000${Math.floor(index / 2)}+00`;
@@ -89,7 +89,7 @@ describe("the list", () => {
       { pinned: true, updatedAt: "2026-01-01 00:00:00+00'; drop table chats; --", id: "a" },
       { pinned: true, updatedAt: "2026-01-01 00:00:00+00", id: "x".repeat(257) },
     ].map((value) => Buffer.from(JSON.stringify(value)).toString("base64url")),
-  ])("does not take the cursor %j", async (cursor) => {
+  ])("rejects the cursor %j", async (cursor) => {
     await expect(listChats(userId, { cursor })).rejects.toMatchObject({ code: "bad_request" });
   });
 });
@@ -121,7 +121,7 @@ describe("searching", () => {
     expect((await listChats(userId, { q })).chats.map(({ title }) => title)).toEqual(found);
   });
 
-  it("I20: finds nothing of others, and pages like the list", async () => {
+  it("I20: finds nothing of other users, and pages like the list", async () => {
     for (const title of ["river 1", "river 2", "river 3"]) await createChat(userId, { title });
     expect((await listChats(otherId, { q: "river" })).chats).toEqual([]);
     const first = await listChats(userId, { q: "river", limit: 2 });
@@ -132,7 +132,7 @@ describe("searching", () => {
 });
 
 describe("one chat", () => {
-  it("I20: is changed by its owner only, and unknown to others", async () => {
+  it("I20: is changed only by its owner, and unknown to others", async () => {
     const chat = await createChat(userId, { title: "old" });
     expect(await changeChat(userId, chat.id, { title: "new", pinned: true })).toEqual({
       ...chat,
@@ -148,7 +148,7 @@ describe("one chat", () => {
     expect(await findChat(userId, chat.id)).toMatchObject({ title: "new" });
   });
 
-  it("may have the same id as somebody else's", async () => {
+  it("may have the same id as another user's chat", async () => {
     const { id } = await createChat(userId, { title: "mine" });
     await createChat(otherId, { id, title: "theirs" });
     expect([(await requireChat(userId, id)).title, (await requireChat(otherId, id)).title]).toEqual(["mine", "theirs"]);

@@ -89,8 +89,8 @@ async function running(chat: ReturnType<typeof conversation>, messages: unknown[
   return turn;
 }
 
-describe("a send whose client tells its conversation", () => {
-  it("is answered on a new branch when it replaces a question; back at the first words, that question gets another answer", async () => {
+describe("a send with the client's history", () => {
+  it("replacing a question answers on a new branch; the original wording regenerates the old question", async () => {
     const chat = conversation(await newUser());
     const a1 = await chat.send([user("1", "one")]);
     const a2 = await chat.send([user("1", "one"), a1, user("2", "two")]);
@@ -113,7 +113,7 @@ describe("a send whose client tells its conversation", () => {
     expect(await chat.view()).toEqual(["uno", "Hello there."]);
   });
 
-  it("stands behind what is left when the client took the end, the middle or all of the conversation back", async () => {
+  it("attaches after the remaining messages when the client removed the end, the middle or everything", async () => {
     const chat = conversation(await newUser());
     const said: Sent[] = [];
     for (const n of ["1", "2", "3"])
@@ -139,7 +139,7 @@ describe("a send whose client tells its conversation", () => {
     expect(chat.prompt()).toHaveLength(7);
   });
 
-  it("brings what only the client has of the conversation, and stores that once", async () => {
+  it("stores messages that only the client has, once", async () => {
     const userId = await newUser();
     const chat = conversation(userId);
     const before = [
@@ -164,7 +164,7 @@ describe("a send whose client tells its conversation", () => {
     await expect(chat.begin(long)).rejects.toMatchObject({ code: "too_large" });
   });
 
-  it("I20: another user's messages are unknown ones, and nothing of them is told", async () => {
+  it("I20: another user's messages count as unknown, and nothing of them is revealed", async () => {
     const [owner, other] = [conversation(await newUser()), conversation(await newUser())];
     provider.on("a secret question", says("A secret answer."));
     const a1 = await owner.send([user("1", "a secret question")]);
@@ -173,7 +173,7 @@ describe("a send whose client tells its conversation", () => {
     expect(await owner.view()).toEqual(["a secret question", "A secret answer."]);
   });
 
-  it("goes to the chat it names when the client counts messages anew in each", async () => {
+  it("goes to the chat it names when the client restarts message ids in each", async () => {
     const userId = await newUser();
     const chats = [conversation(userId, "1"), conversation(userId, "ü/2")];
     for (const chat of chats) {
@@ -186,7 +186,7 @@ describe("a send whose client tells its conversation", () => {
     expect(await chats[1]?.begin([user("1", "first of ü/2")])).toMatchObject({ id: first?.id, state: "complete" });
   });
 
-  it("I7: is one turn for its key or id, and refused with other words under the same one", async () => {
+  it("I7: is one turn per key or id, and refused with other text under the same one", async () => {
     const userId = await newUser();
     const chat = conversation(userId);
     const turns = await Promise.all(Array.from({ length: 8 }, () => chat.begin([user("1", "one send")])));
@@ -201,7 +201,7 @@ describe("a send whose client tells its conversation", () => {
     expect(await pool().sql`select from turns where user_id = ${userId}`).toHaveLength(2);
   });
 
-  it("asks the question again that the client shows, also when it has other words by now", async () => {
+  it("asks again the question as the client shows it, even if reworded", async () => {
     const chat = conversation(await newUser());
     const a1 = await chat.send([user("1", "first wording")]);
     await chat.send([user("1", "first wording")], { trigger: "regenerate-message", messageId: a1.id });
@@ -214,7 +214,7 @@ describe("a send whose client tells its conversation", () => {
     expect(chat.prompt()).toEqual(["first wording"]);
   });
 
-  it("keeps the metadata of the message as it was, up to its bound", async () => {
+  it("keeps the message's metadata unchanged, up to the limit", async () => {
     const userId = await newUser();
     const chat = conversation(userId);
     const metadata = { at: "2026-01-01", mood: ["calm", null, { deep: 1 }] };
@@ -223,7 +223,7 @@ describe("a send whose client tells its conversation", () => {
     expect(() => chat.begin([{ ...user("2", "with too much"), metadata: "x".repeat(20_000) }])).toThrow(/metadata/);
   });
 
-  it("is none when the last message is an answer without decisions", async () => {
+  it("is rejected when the last message is an answer without decisions", async () => {
     const chat = conversation(await newUser());
     const a1 = await chat.send([user("1", "a question")]);
     expect(() => chat.begin([user("1", "a question"), a1])).toThrow(/asks for nothing/);
@@ -231,8 +231,8 @@ describe("a send whose client tells its conversation", () => {
   });
 });
 
-describe("a send into a chat that is answering", () => {
-  it("ends the answer from which its client goes on, whose text is kept", async () => {
+describe("a send to a busy chat", () => {
+  it("stops the answer its client continues from, and keeps the text", async () => {
     const userId = await newUser();
     const cases: [string, (u: Sent, a: Sent) => [Sent[], object?]][] = [
       ["a newer question", (u, a) => [[u, a, user("2", "next")]]],
@@ -255,7 +255,7 @@ describe("a send into a chat that is answering", () => {
     }
   });
 
-  it("ends the answer to an edited question when that is edited once more", async () => {
+  it("stops the answer to an edited question that is edited again", async () => {
     const userId = await newUser();
     const chat = conversation(userId);
     await chat.send([user("1", "first")]);
@@ -265,7 +265,7 @@ describe("a send into a chat that is answering", () => {
     expect(await chat.view()).toEqual(["third", "Hello there."]);
   });
 
-  it("is refused when its client does not know of the running answer", async () => {
+  it("is refused when its client does not know the running answer", async () => {
     const chat = conversation(await newUser());
     const a1 = await chat.send([user("1", "first")]);
     const turn = await running(chat, [user("1", "first"), a1, user("2", chat.chatId)], chat.chatId);
@@ -284,7 +284,7 @@ describe("a send into a chat that is answering", () => {
     await ended(turn);
   });
 
-  it("joins the answer to the same words in the same place, unless it has a key or asks in another way", async () => {
+  it("joins the answer to the same text in the same place, unless the key or options differ", async () => {
     const userId = await newUser();
     const chat = conversation(userId);
     const a1 = await chat.send([user("1", "first")]);
@@ -318,7 +318,7 @@ describe("a history without ids", () => {
   const words = (...texts: string[]): ClientMessage[] =>
     texts.map((text, index) => (index % 2 === 0 ? user(undefined, text) : answer(undefined, text)));
 
-  it("is found by its words, on any branch, and from wherever it begins", async () => {
+  it("is matched by text, on any branch, from wherever it begins", async () => {
     const userId = await newUser();
     const chat = conversation(userId);
     provider.on("by words one", says("First answer."), says("Other answer."));

@@ -45,7 +45,7 @@ const calls = (city: string) => [
   { finish: "tool_calls" } as const,
 ];
 
-it("an open call takes its client's result, in one turn however often that is sent, and the answer goes on with it", async () => {
+it("an open call takes its client's result in one turn, even if sent repeatedly, and the answer continues", async () => {
   const userId = uuidv7();
   await insertUser({ id: userId, email: null, name: null, passwordHash: null });
   const chatId = uuidv7();

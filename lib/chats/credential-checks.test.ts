@@ -7,7 +7,7 @@ import { testDatabase } from "@/test/database";
 
 testDatabase();
 
-it("I24: all sessions of a process are asked about in one statement, and those that are over are named", async () => {
+it("I24: one statement checks all sessions of a process and returns those that ended", async () => {
   const { sql } = pool();
   const userId = uuidv7();
   await insertUser({ id: userId, email: null, name: null, passwordHash: null });

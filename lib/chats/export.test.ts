@@ -7,7 +7,7 @@ import { createGuest } from "./users";
 
 testDatabase();
 
-it("reads a page of rows when the one before it was taken, so that an export of any size takes the memory of a page", async () => {
+it("reads a page of rows only after the previous one was consumed, so memory stays at one page", async () => {
   const { sql } = pool();
   const { id: userId } = await createGuest("203.0.113.9");
   const { id: chatId } = await createChat(userId, {});

@@ -63,8 +63,8 @@ async function flow(give: (batch: LoggedChunk[]) => void, text: string, count: n
   return from + count;
 }
 
-describe("a stream that is faster than anybody reads", () => {
-  it("comes in joined deltas, none later than it was asked for, the first at once", async () => {
+describe("a fast stream", () => {
+  it("arrives in joined deltas, none later than requested, the first at once", async () => {
     const { reader, give } = scriptedReader();
     const { given, ended } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
@@ -82,7 +82,7 @@ describe("a stream that is faster than anybody reads", () => {
     expect(given.at(-1)?.batch.at(-1)?.chunk.type).toBe("finish");
   });
 
-  it("is given out at once when something else than a delta comes", async () => {
+  it("is flushed at once by any chunk that is not a delta", async () => {
     const { reader, give } = scriptedReader();
     const { given } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
@@ -95,7 +95,7 @@ describe("a stream that is faster than anybody reads", () => {
     expect(given.at(-1)?.batch.map(({ chunk }) => chunk.type)).toEqual(["text-delta", ...tail.map(({ type }) => type)]);
   });
 
-  it("lets the beginning of the next text go with its end, however long that is", async () => {
+  it("flushes the end of a text together with the start of the next, however long", async () => {
     const { reader, give } = scriptedReader();
     const { given } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
@@ -106,7 +106,7 @@ describe("a stream that is faster than anybody reads", () => {
     expect(given.at(-1)?.batch.at(-1)?.chunk).toEqual(second);
   });
 
-  it("gives what it holds when its reader closes it", async () => {
+  it("flushes its buffer when its reader closes it", async () => {
     const { reader, give } = scriptedReader();
     const gathering = gatherDeltas(reader, gatherMs);
     const { given, ended } = reading(gathering);
@@ -120,7 +120,7 @@ describe("a stream that is faster than anybody reads", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("does not hold much: beside enough text a frame is nothing", async () => {
+  it("is not buffered when its deltas are already large", async () => {
     const { reader, give } = scriptedReader();
     const { given } = reading(gatherDeltas(reader, gatherMs));
     give(logged(head));
@@ -129,7 +129,7 @@ describe("a stream that is faster than anybody reads", () => {
   });
 });
 
-it("leaves a slow stream alone: every delta at once, as it was stored", async () => {
+it("passes a slow stream through: every delta at once, as stored", async () => {
   const { reader, give } = scriptedReader();
   const { given, ended } = reading(gatherDeltas(reader, gatherMs));
   give(logged(head));
@@ -162,7 +162,7 @@ function chunkOf({ kind, text }: Piece): TurnChunk {
   return { type: "data-status", id: "s", data: { stage: "generate", label: text, state: "active" } };
 }
 
-it("means the same, whatever comes when; and any of its places can be resumed behind", async () => {
+it("folds to the same message for any timing, and resumes from any position", async () => {
   await fc.assert(
     fc.asyncProperty(turns, async (pieces) => {
       const open: TurnChunk[] = [...head, { type: "reasoning-start", id: "r" }];

@@ -31,7 +31,7 @@ beforeAll(async () => {
   adminId = (first as PromiseFulfilledResult<{ id: string }>).value.id;
 }, 30_000);
 
-it("nobody but the first signs up without an invitation, and no guest becomes an account", async () => {
+it("only the first account needs no invitation, and a guest cannot become an account without one", async () => {
   await expect(join()).rejects.toMatchObject({ code: "forbidden", status: 403 });
   await expect(join("rvi_no-such-invitation")).rejects.toMatchObject({ code: "forbidden" });
   const guest = await createGuest(address);
@@ -41,7 +41,7 @@ it("nobody but the first signs up without an invitation, and no guest becomes an
   expect(await pool().sql`select from users where email is not null`).toHaveLength(1);
 });
 
-it("an invitation makes one account, also when it is used at once", async () => {
+it("an invitation creates one account, even when used concurrently", async () => {
   const { token } = await invite();
   const results = await Promise.allSettled([join(token), join(token), join(token)]);
   const made = results.filter((each) => each.status === "fulfilled").map(({ value }) => value);
@@ -52,14 +52,14 @@ it("an invitation makes one account, also when it is used at once", async () => 
   expect(JSON.stringify(stored)).not.toContain(token);
 });
 
-it("keeps chats and id of a guest, who is then what the invitation says", async () => {
+it("keeps a guest's chats and id, and applies the invitation's role", async () => {
   const guest = await createGuest(address);
   const { token } = await invite({ role: "admin" });
   const user = await signUp(account(token), { address, guestId: guest.id, local: true });
   expect(user).toMatchObject({ id: guest.id, guest: false, admin: true });
 });
 
-it("is for its address only, until it expires or is revoked, and is not used up by a refused sign-up", async () => {
+it("is valid only for its address, until it expires or is revoked; a failed sign-up does not use it up", async () => {
   const email = newEmail();
   const { token } = await invite({ email: email.toUpperCase() });
   await expect(join(token)).rejects.toMatchObject({ code: "forbidden" });
@@ -78,7 +78,7 @@ it("is for its address only, until it expires or is revoked, and is not used up 
   await expect(revokeInvitation("nonsense")).rejects.toMatchObject({ code: "not_found" });
 });
 
-it("administrators are the first account, those invited as such, and whom ADMIN_EMAILS names", async () => {
+it("administrators are the first account, accounts invited as such, and those in ADMIN_EMAILS", async () => {
   const asked = async (userId: string) => {
     const { token } = await createToken(userId, tokenInput.parse({}));
     return requireAdmin(
@@ -94,7 +94,7 @@ it("administrators are the first account, those invited as such, and whom ADMIN_
   await expect(asked((await createGuest(address)).id)).rejects.toMatchObject({ code: "forbidden" });
 });
 
-it("there is a ceiling of open invitations, and old ones are forgotten", async () => {
+it("limits open invitations, and prunes old ones", async () => {
   await pool().sql`delete from invitations`;
   await pool().sql`
     insert into invitations (id, hash, role, created_by, expires_at)

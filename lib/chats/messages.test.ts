@@ -45,7 +45,7 @@ const page = async (query: Parameters<typeof listMessages>[2]) => {
 };
 
 describe("the messages of a chat", () => {
-  it("come page by page from the end, each page oldest first, every message once", async () => {
+  it("are paged from the end, each page oldest first, every message once", async () => {
     const ids = await converse(7);
     const first = await page({ limit: 3 });
     expect(first).toEqual({ texts: ["q3", "a3", "q4"], nextCursor: ids[3] });
@@ -54,7 +54,7 @@ describe("the messages of a chat", () => {
     expect(await page({ limit: 3, cursor: ids[0] })).toEqual({ texts: ["q1"], nextCursor: null });
   });
 
-  it("have their state, also an answer that a client sent as history", async () => {
+  it("have their state, including answers a client sent as history", async () => {
     await converse(2);
     const { messages } = await listMessages(userId, chatId);
     expect(messages.map(({ role, metadata }) => [role, metadata])).toEqual([
@@ -63,13 +63,13 @@ describe("the messages of a chat", () => {
     ]);
   });
 
-  it("are 50 unless more are asked for", async () => {
+  it("are 50 by default", async () => {
     await converse(52);
     expect((await page({})).texts).toHaveLength(50);
     expect((await page({ limit: 100 })).texts).toHaveLength(52);
   });
 
-  it("are those of the branch in view: an answer made again hides its sibling, which a cursor still reaches", async () => {
+  it("are those of the current branch: a regenerated answer hides its sibling, which a cursor still reaches", async () => {
     const question = await add("question", null);
     const first = await add("first answer", question, "assistant");
     await add("answer again", question, "assistant");
@@ -77,9 +77,9 @@ describe("the messages of a chat", () => {
     expect((await page({ cursor: first })).texts).toEqual(["question", "first answer"]);
   });
 
-  it("of an empty chat are none", async () => expect(await page({})).toEqual({ texts: [], nextCursor: null }));
+  it("of an empty chat are an empty list", async () => expect(await page({})).toEqual({ texts: [], nextCursor: null }));
 
-  it("I20: are not reached by a cursor that is no message of this chat", async () => {
+  it("I20: ignore a cursor that is not a message of this chat", async () => {
     const elsewhere = await add("elsewhere", null);
     chatId = (await createChat(userId, {})).id;
     for (const cursor of [elsewhere, uuidv7(), "", "'; drop table messages; --"])
@@ -87,7 +87,7 @@ describe("the messages of a chat", () => {
     await expect(listMessages(uuidv7(), chatId)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("of a dialect's list are the newest 200", async () => {
+  it("in a dialect's list are the newest 200", async () => {
     await converse(203);
     const listed = await listStoredMessages(userId, chatId);
     expect([listed.length, textOf(listed[0] ?? { parts: [] })]).toEqual([200, "a2"]);
@@ -95,7 +95,7 @@ describe("the messages of a chat", () => {
 });
 
 describe("a branch", () => {
-  it("ends at the limit of bytes, and holds its leaf however large that is", async () => {
+  it("ends at the byte limit, and always includes its leaf", async () => {
     const large = await add("x".repeat(500), await add("y".repeat(500), null));
     const leaf = await add("z", large);
     const lengths = async (maxBytes: number, leafId = leaf) =>
@@ -106,7 +106,7 @@ describe("a branch", () => {
     expect(await lengths(10, large)).toEqual([500]);
   });
 
-  it("begins where a parent is missing, and ends although messages are each other's parent", async () => {
+  it("begins where a parent is missing, and terminates on a cycle of parents", async () => {
     await add("lost", "gone-gone");
     expect(await listBranch(userId, chatId, limits)).toHaveLength(1);
     const [a, b] = await converse(2);

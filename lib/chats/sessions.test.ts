@@ -38,7 +38,7 @@ const open = async (userId: string, headers = firefox): Promise<Caller> =>
 const oldJwt = (userId: string) => encode({ token: { sub: userId, version: 1 }, secret, salt: "authjs.session-token" });
 
 describe("sessions", () => {
-  it("are listed with what tells them apart, the last used first, each to its user only", async () => {
+  it("are listed with identifying details, last used first, only to their user", async () => {
     const [userId, otherId] = [await newUser(), await newUser()];
     const first = await open(userId);
     await open(userId, new Headers({ "user-agent": "Phone" }));
@@ -51,7 +51,7 @@ describe("sessions", () => {
     ]);
   });
 
-  it("I24: end one by one, and all at once; somebody else's is unknown", async () => {
+  it("I24: end one by one and all at once; another user's is unknown", async () => {
     const [userId, otherId] = [await newUser(), await newUser()];
     const requests = await Promise.all([1, 2, 3].map(async () => request(await openSession(userId, firefox))));
     const [first, second, third] = (await Promise.all(requests.map((each) => requireCaller(each)))) as [
@@ -72,7 +72,7 @@ describe("sessions", () => {
     expect(await listSessions(await open(userId))).toHaveLength(1);
   });
 
-  it("are not ended by a token", async () => {
+  it("cannot be ended with a token", async () => {
     const userId = await newUser();
     const session = await open(userId);
     const { token } = await createToken(userId, tokenInput.parse({}));
@@ -82,7 +82,7 @@ describe("sessions", () => {
     expect(await listSessions(caller)).toMatchObject([{ id: session.credential.id, current: false }]);
   });
 
-  it("a hundred at most: the one that was not used for longest ends", async () => {
+  it("are limited to a hundred: the least recently used ends", async () => {
     const userId = await newUser();
     const claims: (SessionClaims | null)[] = [];
     for (let count = 0; count < 101; count++) claims.push(await openSession(userId, firefox));
@@ -90,13 +90,13 @@ describe("sessions", () => {
     expect(await listSessions(await requireCaller(await request(claims[1] ?? null)))).toHaveLength(100);
   });
 
-  it("are not opened for a user who is gone", async () => {
+  it("cannot be opened for a deleted user", async () => {
     expect(await openSession(crypto.randomUUID(), firefox)).toBeNull();
   });
 });
 
-describe("a session of before sessions had rows", () => {
-  it("gets a row when it is renewed, the same one each time, and then names it", async () => {
+describe("a session from before sessions were stored", () => {
+  it("gets a row when renewed, the same one each time, and then references it", async () => {
     const jwt = await oldJwt(await newUser());
     const { credential } = await requireCaller(bearer(jwt));
     expect(credential).toMatchObject({ kind: "session", rowless: true });
@@ -108,7 +108,7 @@ describe("a session of before sessions had rows", () => {
     expect(await renewSession(renewed as SessionClaims, firefox)).toEqual(renewed);
   });
 
-  it("I24: ends when it signs out, though it had no row, and cannot be renewed", async () => {
+  it("I24: ends on sign-out even without a row, and cannot be renewed", async () => {
     const jwt = await oldJwt(await newUser());
     const caller = await requireCaller(bearer(jwt));
     await endOwnSession(caller);
@@ -117,7 +117,7 @@ describe("a session of before sessions had rows", () => {
   });
 });
 
-it("I24: a guest who signs up keeps the chats and loses every session and token that somebody else may know", async () => {
+it("I24: a guest who signs up keeps the chats, and all earlier sessions and tokens end", async () => {
   const guestId = await newUser();
   const jwts = [await request(await openSession(guestId, firefox)), bearer(await oldJwt(guestId))];
   const { token } = await createToken(guestId, tokenInput.parse({}));
@@ -134,7 +134,7 @@ it("I24: a guest who signs up keeps the chats and loses every session and token 
   expect(await open(guestId)).toMatchObject({ user: { id: guestId, guest: false } });
 });
 
-it("a sign-up that fails ends nothing", async () => {
+it("a failed sign-up ends nothing", async () => {
   const guestId = await newUser();
   const session = await request(await openSession(guestId, firefox));
   const taken = signUpInput.parse({ email: "taken@example.com", password: "correct horse battery" });
@@ -147,10 +147,10 @@ it.each([
   ["Mozilla/5.0 (X11; Linux x86_64)", "Mozilla/5.0 (X11; Linux x86_64)"],
   ["\tA\x9bB\xa0\xadC ", "A B\xa0 C"],
   ["x".repeat(5_000), "x".repeat(200)],
-])("a user agent is stored on one line, printable and bounded: %j", (given, stored) => {
+])("a user agent is stored as one printable line of bounded length: %j", (given, stored) => {
   expect(cleanUserAgent(new Headers({ "user-agent": given }))).toBe(stored);
 });
 
-it("no user agent is none", () => {
+it("a missing user agent is stored as none", () => {
   expect(cleanUserAgent(new Headers())).toBe("");
 });

@@ -28,13 +28,13 @@ async function tokenOfLink(): Promise<string> {
   return new URL(link ?? "").searchParams.get("invite") ?? "";
 }
 
-describe("from elsewhere", () => {
+describe("from another machine", () => {
   it.each([
     ["open", []],
     ["invite", []],
     ["off", []],
     ["open", ["ada@example.com"]],
-  ] as const)("takes the setup link, with SIGN_UP=%s and ADMIN_EMAILS=%j", async (mode, admins) => {
+  ] as const)("requires the setup link, with SIGN_UP=%s and ADMIN_EMAILS=%j", async (mode, admins) => {
     Object.assign(env(), { SIGN_UP: mode, ADMIN_EMAILS: admins });
     const refusal = { code: "forbidden", status: 403, publicMessage: expect.stringMatching(/setup link.*printed/) };
     await expect(join("ada@example.com")).rejects.toMatchObject(refusal);
@@ -45,7 +45,7 @@ describe("from elsewhere", () => {
     expect(await join("ada@example.com", { invite })).toMatchObject({ admin: true });
   });
 
-  it("works once: of sign-ups at once one is made, and none later", async () => {
+  it("accepts the link once: one of several concurrent sign-ups succeeds, and none later", async () => {
     const invite = await tokenOfLink();
     const results = await Promise.allSettled([1, 2, 3].map((n) => join(`${n}@example.com`, { invite })));
     expect(results.filter(({ status }) => status === "fulfilled")).toMatchObject([{ value: { admin: true } }]);
@@ -56,13 +56,13 @@ describe("from elsewhere", () => {
   });
 });
 
-it("on the server's machine nothing is asked for", async () => {
+it("sign-up on the server's own machine needs no link", async () => {
   expect([await signUpMode(true), await signUpMode(false)]).toEqual(["first", "setup"]);
   expect(await join("ada@example.com", { local: true })).toMatchObject({ admin: true });
   expect(await signUpMode(false)).toBe("open");
 });
 
-it("the link is the same on all servers with one secret, and another with another", async () => {
+it("servers with one secret have the same link, and another secret gives another", async () => {
   const token = await tokenOfLink();
   expect([await tokenOfLink(), isSetupToken(token), isSetupToken(`${token}x`), isSetupToken()]).toEqual([
     token,
@@ -94,7 +94,7 @@ describe("isFromThisMachine", () => {
   });
 
   it.each([{ PUBLIC_URL: "https://chat.example.com" }, { ALLOWED_HOSTS: ["*"] }, { TRUST_PROXY: 1 }])(
-    "is false where others can reach the server: %j",
+    "is false when the server is publicly reachable: %j",
     (settings) => {
       Object.assign(env(), settings);
       expect(sent("127.0.0.1", "localhost:3000")).toBe(false);

@@ -89,7 +89,7 @@ describe("the Responses API", () => {
   const answered = [sealed, { type: "function_call", name: "add_task" }, { type: "function_call_output" }];
   const typesOf = ({ input = [] }: Body = {}) => input.map(({ type, role }) => type ?? role);
 
-  it("gets its encrypted reasoning back with the call it led to, in the turn and in later ones", async () => {
+  it("gets its encrypted reasoning back with the call it led to, in this turn and later ones", async () => {
     const chat = await newChat("openai:gpt-5-mini");
     const bodies = await chat.ask("buy milk", ...first);
     expect(bodies[1]?.input?.slice(-3)).toMatchObject(answered);
@@ -102,7 +102,7 @@ describe("the Responses API", () => {
     ]);
   });
 
-  it("never gets what another model made", async () => {
+  it("never gets another model's state", async () => {
     const chat = await newChat("openai:gpt-5-mini");
     await chat.ask("buy bread", ...first);
     const bodies = await chat.askOther("openai:gpt-5", "what did I say", says("Bread."));
@@ -117,7 +117,7 @@ describe("the Responses API", () => {
     expect(JSON.stringify(bodies)).not.toMatch(/sealed|itemId/);
   });
 
-  it("is kept by the database and shown to no reader", async () => {
+  it("state is stored in the database and shown to no reader", async () => {
     const chat = await newChat("openai:gpt-5-mini");
     await chat.ask("buy salt", ...first);
     const { sql } = pool();
@@ -129,7 +129,7 @@ describe("the Responses API", () => {
     expect(shown.join("\n")).not.toMatch(/sealed|itemId/);
   });
 
-  it("is asked once more without the state of earlier turns that it refuses", async () => {
+  it("is retried without earlier turns' state when it rejects that", async () => {
     const chat = await newChat("openai:gpt-5-mini");
     await chat.ask("buy tea", ...first);
     const error = { message: "The encrypted content for item rs_1 could not be verified.", code: "x" };
@@ -138,7 +138,7 @@ describe("the Responses API", () => {
     expect(typesOf(bodies[1])).toContain("function_call");
   });
 
-  it("goes on with an answer that broke off, with its reasoning", async () => {
+  it("continues an interrupted answer with its reasoning", async () => {
     const chat = await newChat("openai:gpt-5-mini");
     await chat.ask("buy oil", first[0], [{ reasoning: "Loose." }], says("Oil."));
     const bodies = await chat.goOn("openai:gpt-5-mini");
@@ -156,7 +156,7 @@ describe("the Responses API", () => {
     ]);
   });
 
-  it("does not get another model's part of an answer that it went on with", async () => {
+  it("continuing another model's answer gets none of that model's state", async () => {
     const chat = await newChat("openai:gpt-5-mini");
     await chat.ask("buy rice", first[0], [{ text: "Ri" }], says("ce."));
     const bodies = await chat.goOn("openai:gpt-5");
@@ -166,7 +166,7 @@ describe("the Responses API", () => {
   });
 });
 
-it("state that a client sends with a message is not taken", () => {
+it("ignores state that a client sends with a message", () => {
   const part = { type: "text", text: "Hello", providerMetadata: { openaiCompatible: { role: "system" } } };
   const { parts } = userMessage.parse({
     id: uuidv7(),
@@ -209,7 +209,7 @@ describe("Chat Completions", () => {
       { content: "Added.", reasoning: "A task." },
     ],
     [
-      "OpenRouter's reasoning_details, whole again",
+      "OpenRouter's reasoning_details, reassembled",
       [
         { reasoning: "A ", reasoning_details: [{ type: "reasoning.text", text: "A ", index: 0 }] },
         { reasoning: "task.", reasoning_details: [{ type: "reasoning.text", text: "task.", index: 0 }] },
@@ -229,7 +229,7 @@ describe("Chat Completions", () => {
       { content: "Added." },
     ],
     [
-      "what was thought in tags, within the turn only",
+      "reasoning from tags, within the turn only",
       [{ content: "<think>A task.</think>" }],
       call,
       { ...calls, reasoning_content: "A task." },
@@ -260,7 +260,7 @@ describe("Chat Completions", () => {
     );
   });
 
-  it("sends on the reasoning that a client with tools of its own sends back with their calls", async () => {
+  it("forwards reasoning that a client with its own tools sends back with their calls", async () => {
     const chat = await newChat("ollama:probe");
     const text = `how late ${uuidv7()}`;
     const clock = { toolCallId: "c", state: "output-available", input: {}, output: "12:00" } as const;
@@ -281,7 +281,7 @@ describe("Chat Completions", () => {
     ]);
   });
 
-  it("does not send back the plain reasoning of a turn without calls", async () => {
+  it("does not send back plain reasoning of a turn without calls", async () => {
     const chat = await newChat("ollama:probe");
     await chat.ask("hello", streamed([{ reasoning_content: "Hm." }, { content: "Hello." }], "stop"));
     const bodies = await chat.ask("and then", says("Nothing."));

@@ -46,7 +46,7 @@ async function chunksOf(turnId: string): Promise<number> {
   return (await sql()`select count(*)::int as rows from turn_chunks where turn_id = ${turnId}`)[0]?.rows;
 }
 
-describe("bytes that were stored before the database counted them", () => {
+describe("bytes stored before the database counted them", () => {
   const bytesOf = async (userId: string) =>
     (
       await sql()`
@@ -56,7 +56,7 @@ describe("bytes that were stored before the database counted them", () => {
           + (select coalesce(sum(bytes), 0)::int from documents where user_id = ${userId}) as stored`
     )[0];
 
-  it("are counted once by any number of servers, with what was written meanwhile", async () => {
+  it("are counted once by any number of servers, including concurrent writes", async () => {
     const users = await Promise.all(Array.from({ length: 12 }, () => createGuest(address)));
     for (const { id } of users) {
       for (let turn = 0; turn < 3; turn++) await addTurn(id);
@@ -87,7 +87,7 @@ describe("bytes that were stored before the database counted them", () => {
   });
 });
 
-describe("prompts", () => {
+describe("prompts of pruned turns", () => {
   /** jsonb cannot store U+0000. */
   const prompt = {
     messages: [],
@@ -97,7 +97,7 @@ describe("prompts", () => {
   };
   const request = { modelName: "gpt", view: { includeUsage: true }, chatTitle: "A \\u0000 title", begunSeq: 2, prompt };
 
-  it("go with the chunks; what else was asked for stays, and the turn can be followed", async () => {
+  it("are deleted with the chunks; other options stay, and the turn can still be followed", async () => {
     const { id: userId } = await createGuest(address);
     const turnId = await addTurn(userId, { request });
     const plain = await addTurn(userId);
@@ -110,7 +110,7 @@ describe("prompts", () => {
     expect((await findTurn(userId, plain))?.request).toEqual({ model: "local" });
   });
 
-  it("of turns that an older version pruned are found, of others they stay", async () => {
+  it("are found for turns that an older version pruned, and stay for other turns", async () => {
     const { id: userId } = await createGuest(address);
     const [pruned, kept] = [await addTurn(userId, { request }), await addTurn(userId, { request })];
     await sql()`update turns set pruned_at = now() where id = ${pruned}`;
@@ -120,7 +120,7 @@ describe("prompts", () => {
   });
 });
 
-it("chats of stateless calls go a day after their last use with all that is theirs; listed ones stay", async () => {
+it("chats of stateless calls are deleted a day after last use with everything in them; listed ones stay", async () => {
   const user = await createGuest(address);
   const chats = { forgotten: randomUUID(), recent: randomUUID(), listed: randomUUID() };
   const turns = await Promise.all(Object.values(chats).map((chatId) => addTurn(user.id, { chatId })));
@@ -133,8 +133,8 @@ it("chats of stateless calls go a day after their last use with all that is thei
   expect(await count("messages", user.id)).toBe(2);
 });
 
-describe("chunks", () => {
-  it("of turns that were deleted with SQL are deleted, however many; others stay", async () => {
+describe("chunks of deleted turns", () => {
+  it("are deleted for turns removed by SQL, however many; others stay", async () => {
     const guests = await Promise.all([1, 2].map(() => createGuest(address)));
     const [gone, kept] = guests.map(({ id }) => id) as [string, string];
     const turnIds = [];
@@ -148,13 +148,13 @@ describe("chunks", () => {
   });
 });
 
-describe("guests", () => {
+describe("inactive guests", () => {
   const away = (userId: string, days: number) =>
     sql()`update users set last_seen_at = now() - ${days}::int * interval '1 day' where id = ${userId}`;
   const bearer = (token: string) => new Request("http://localhost/", { headers: { authorization: `Bearer ${token}` } });
   const isThere = async (userId: string) => (await sql()`select from users where id = ${userId}`).length === 1;
 
-  it("I24: who were away too long are deleted with everything", async () => {
+  it("I24: are deleted with everything after too long", async () => {
     const { id: userId } = await createGuest(address);
     const { token } = await createToken(userId, { name: "t" });
     const turnId = await addTurn(userId);
@@ -171,7 +171,7 @@ describe("guests", () => {
     await expect(requireUser(bearer(token))).rejects.toMatchObject({ status: 401 });
   });
 
-  it("are kept while they come, have an account, or have a turn that runs", async () => {
+  it("are kept while active, with an account, or with a running turn", async () => {
     const recent = await createGuest(address);
     await away(recent.id, 29);
     const account = await signUp(signUpInput.parse({ email: "a@example.com", password: "correct horse" }), {
@@ -189,7 +189,7 @@ describe("guests", () => {
     expect(await requireUser(bearer(token))).toMatchObject({ id: running.id });
   });
 
-  it("are kept while a page of theirs is open, however long ago its request was", async () => {
+  it("are kept while a page of theirs is open, however old its request", async () => {
     const guest = await createGuest(address);
     const { token } = await createToken(guest.id, { name: "t" });
     const page = new AbortController();
@@ -207,7 +207,7 @@ describe("guests", () => {
     expect(await isThere(guest.id)).toBe(false);
   });
 
-  it("are seen by each request, which is written down once an hour", async () => {
+  it("are marked active by each request, written once an hour", async () => {
     const guest = await createGuest(address);
     const { token } = await createToken(guest.id, { name: "t" });
     const written = async () => (await sql()`select xmin::text from users where id = ${guest.id}`)[0]?.xmin;
@@ -223,7 +223,7 @@ describe("guests", () => {
     expect(await written()).toBe(seen);
   });
 
-  it("I24: lose all credentials before anything of theirs is deleted", async () => {
+  it("I24: lose all credentials before any of their data is deleted", async () => {
     const { id: userId } = await createGuest(address);
     const { token } = await createToken(userId, { name: "t" });
     await sql()`insert into sessions (id, user_id, expires_at) values (${randomUUID()}, ${userId}, now() + interval '1 year')`;

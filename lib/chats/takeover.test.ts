@@ -50,7 +50,7 @@ async function ask(userId: string, text: string, chatId = uuidv7()): Promise<Tur
   return ended(await startTurn(userId, request, keepAlive));
 }
 
-it("runs a turn of which nothing is answered, as it was asked for", async () => {
+it("reruns an unanswered turn as it was requested", async () => {
   const userId = await newUser();
   const { id: chatId } = await createChat(userId, {});
   const [question, answer] = [uuidv7(), uuidv7()];
@@ -77,7 +77,7 @@ it("runs a turn of which nothing is answered, as it was asked for", async () => 
   ]);
 });
 
-it("continues by itself what was interrupted lately and nobody went on from, and nothing else", async () => {
+it("automatically continues only recently interrupted turns that nobody has continued", async () => {
   const userId = await newUser();
   provider.on("half of it", [{ text: "Half" }]);
   provider.on("refused", [{ answer: 400, body: {} }]);

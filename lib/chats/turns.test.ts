@@ -85,7 +85,7 @@ async function readUntil(turn: TurnRow, text: string): Promise<void> {
 const requestsFor = (key: string) => provider.requests.filter(({ prompt }) => prompt.includes(key)).length;
 
 describe("starting", () => {
-  it("makes chat, question and answer, and the log is what becomes of the message", async () => {
+  it("creates chat, question and answer, and the message equals the log", async () => {
     const userId = await newUser();
     provider.on("first question", says("The answer."));
     const request = ask("A first question,\n in   two lines");
@@ -104,7 +104,7 @@ describe("starting", () => {
     expect(await requireTurn(userId, turn.id)).toMatchObject({ state: "complete", lastSeq: logged.length });
   });
 
-  it("I7: many times at once with one key is one turn and one request", async () => {
+  it("I7: concurrent sends with one key are one turn and one request", async () => {
     const userId = await newUser();
     provider.on("asked in parallel", says("Once."));
     const request = ask("asked in parallel");
@@ -119,7 +119,7 @@ describe("starting", () => {
     expect(await findChat(userId, request.chatId)).toMatchObject({ number: 1 });
   });
 
-  it("I7: a second turn in a chat that answers is refused with the one that runs, and nothing of it is kept", async () => {
+  it("I7: a second turn in a busy chat is refused with the running turn, and nothing of it is stored", async () => {
     const userId = await newUser();
     provider.on("a long answer", [{ text: "Well" }, { gate: "long" }, { finish: "stop" }]);
     const first = ask("a long answer");
@@ -138,7 +138,7 @@ describe("starting", () => {
     expect(requestsFor("impatient")).toBe(0);
   });
 
-  it("different questions at once in a new chat: one wins, the other is told", async () => {
+  it("different concurrent questions in a new chat: one wins, the other gets the running turn", async () => {
     const userId = await newUser();
     provider.on("racing", [{ gate: "race" }, { text: "x" }, { finish: "stop" }]);
     const chatId = uuidv7();
@@ -152,7 +152,7 @@ describe("starting", () => {
     expect((await listMessages(userId, chatId)).messages).toHaveLength(2);
   });
 
-  it("I9: a send that waited while another was stored goes behind it", async () => {
+  it("I9: a send that waited while another message was stored is placed after it", async () => {
     const userId = await newUser();
     const first = ask("before");
     const answered = await startTurn(userId, first, keepAlive);
@@ -177,7 +177,7 @@ describe("starting", () => {
     ]);
   });
 
-  it("new chats go around the numbers that clients took, and a refused send takes none", async () => {
+  it("new chats skip numbers that clients took, and a refused send takes none", async () => {
     const userId = await newUser();
     const numbered = { ...ask("numbered"), chatNumber: 2 };
     await read(await startTurn(userId, numbered, keepAlive));
@@ -195,7 +195,7 @@ describe("starting", () => {
     expect(await findChat(userId, wanted.chatId)).toBeNull();
   });
 
-  it("I20: an id of somebody else's chat is a fresh chat of one's own", async () => {
+  it("I20: another user's chat id creates a new chat of one's own", async () => {
     const [owner, other] = [await newUser(), await newUser()];
     const request = ask("mine");
     await read(await startTurn(owner, request, keepAlive));
@@ -207,7 +207,7 @@ describe("starting", () => {
     await expect(stopTurn(owner, turn.id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("a message id that is used already is refused, and the turn with it", async () => {
+  it("a message id already in use is refused along with its turn", async () => {
     const userId = await newUser();
     const request = ask("once");
     await read(await startTurn(userId, request, keepAlive));
@@ -216,7 +216,7 @@ describe("starting", () => {
     expect(await findChat(userId, reused.chatId)).toBeNull();
   });
 
-  it("parallel chats are numbered 1, 2, 3 …, and a refused one takes no number", async () => {
+  it("concurrently created chats are numbered 1, 2, 3 …, and a refused one takes no number", async () => {
     const userId = await newUser();
     const chats = await Promise.all(Array.from({ length: 8 }, () => createChat(userId, {})));
     expect(chats.map(({ number }) => number).sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
@@ -225,7 +225,7 @@ describe("starting", () => {
     expect(await createChat(userId, {})).toMatchObject({ number: 9 });
   });
 
-  it("a key with other content is refused, also when its turn has long ended and is pruned; equal content joins", async () => {
+  it("a key with other content is refused, even after its turn was pruned; equal content joins", async () => {
     const userId = await newUser();
     const request = ask("bound to its key");
     const [turn] = await Promise.all([1, 2, 3].map(() => startTurn(userId, { ...request }, keepAlive)));
@@ -251,7 +251,7 @@ describe("starting", () => {
     expect(requestsFor("another question")).toBe(0);
   });
 
-  it("different questions at once with one key: one is answered, the others are refused with key_reused", async () => {
+  it("different concurrent questions with one key: one is answered, the others are refused with key_reused", async () => {
     const userId = await newUser();
     const clientKey = uuidv7();
     const results = await Promise.allSettled(
@@ -262,7 +262,7 @@ describe("starting", () => {
     expect(await pool().sql`select from turns where user_id = ${userId}`).toHaveLength(1);
   });
 
-  it("a turn that a version without fingerprints stored is joined by its key alone", async () => {
+  it("a turn stored without a fingerprint by an older version is joined by key alone", async () => {
     const userId = await newUser();
     const request = ask("before fingerprints");
     const turn = await startTurn(userId, request, keepAlive);
@@ -271,7 +271,7 @@ describe("starting", () => {
     expect(await startTurn(userId, { ...request, model: "local" }, keepAlive)).toMatchObject({ id: turn.id });
   });
 
-  it("passes the cap on the output on, and a client may ask for less but not for more", async () => {
+  it("passes the output cap on; a client can lower it but not raise it", async () => {
     const userId = await newUser();
     const prompt = (text: string, maxOutputTokens?: number): TurnRequest => ({
       trigger: "answer-prompt",
@@ -294,7 +294,7 @@ describe("starting", () => {
     }
   });
 
-  it("a stateless call's chat is in no list until it is continued, unless the client wants it there", async () => {
+  it("a stateless call's chat is unlisted until continued, unless the client asks for it", async () => {
     const userId = await newUser();
     provider.on("stateless", says("A heron."));
     const prompt = (listed?: boolean): TurnRequest => ({
@@ -318,7 +318,7 @@ describe("starting", () => {
     expect(await listed()).toEqual([hidden.chatId, wanted.chatId]);
   });
 
-  it("a request over the ceiling of characters is 413, with a prompt's instructions, tools and calls counted", async () => {
+  it("a request over the character limit is 413, counting a prompt's instructions, tools and calls", async () => {
     const userId = await newUser();
     const text = "x".repeat(400_000);
     const part = { type: "text" as const, text };
@@ -338,7 +338,7 @@ describe("starting", () => {
     await read(await startTurn(userId, { ...shared, model: "local", prompt }, keepAlive));
   });
 
-  it("has a quota for new turns only", async () => {
+  it("rate-limits only new turns", async () => {
     const userId = await newUser();
     const request = ask("quota");
     const turn = await startTurn(userId, request, keepAlive);
@@ -353,14 +353,14 @@ describe("starting", () => {
     expect(await read(turn)).not.toEqual([]);
   });
 
-  it("does not ask an unknown model", async () => {
+  it("rejects an unknown model", async () => {
     const userId = await newUser();
     const request = { ...ask("which model"), model: "unknown" };
     await expect(startTurn(userId, request, keepAlive)).rejects.toMatchObject({ code: "bad_request" });
     expect(await findChat(userId, request.chatId)).toBeNull();
   });
 
-  it("cuts a title between characters", async () => {
+  it("never splits a character when shortening a title", async () => {
     const userId = await newUser();
     const request = ask(`${"x".repeat(78)}😀 and more`);
     await read(await startTurn(userId, request, keepAlive));
@@ -369,7 +369,7 @@ describe("starting", () => {
 });
 
 describe("regenerating", () => {
-  it("makes a sibling of the answer, with the same history, and the newest is in view", async () => {
+  it("adds a sibling answer with the same history, and the newest is in view", async () => {
     const userId = await newUser();
     provider.on("say it", says("First."), says("Second."), says("Third."));
     const request = ask("say it");
@@ -390,7 +390,7 @@ describe("regenerating", () => {
     expect(messages.map(({ role }) => role)).toEqual(["system", "user"]);
   });
 
-  it("goes on from the answer in view", async () => {
+  it("continues from the answer in view", async () => {
     const userId = await newUser();
     provider.on("begin", says("One."), says("Two."));
     provider.on("go on", says("Three."));
@@ -410,7 +410,7 @@ describe("regenerating", () => {
     expect(prompt).not.toContain("One.");
   });
 
-  it("needs a chat and a message of it", async () => {
+  it("needs a chat and one of its messages", async () => {
     const userId = await newUser();
     const [request, other] = [ask("here"), ask("elsewhere")];
     await read(await startTurn(userId, request, keepAlive));
@@ -437,7 +437,7 @@ describe("continuing", () => {
     return { userId, chatId: request.chatId, turn };
   };
 
-  it("goes on in the same text, as a sibling whose log begins with what was kept", async () => {
+  it("appends to the same text in a sibling whose log begins with the kept part", async () => {
     const { userId, chatId, turn } = await cutOff("tell me all", "Once upon a ti");
     provider.on(continueInstruction, says("me there was a river."));
     const next = await startTurn(userId, goOn(chatId), keepAlive);
@@ -464,7 +464,7 @@ describe("continuing", () => {
     ]);
   });
 
-  it("goes on with a complete answer that reached its length limit, and with no filtered one", async () => {
+  it("continues a complete answer that reached its length limit, but not a filtered one", async () => {
     const userId = await newUser();
     provider.on("a long story", [{ text: "Once upon a ti" }, { finish: "length" }]);
     provider.on("a rude story", [{ text: "Once upon a ti" }, { finish: "content_filter" }]);
@@ -478,7 +478,7 @@ describe("continuing", () => {
     await expect(startTurn(userId, goOn(rude.chatId), keepAlive)).rejects.toMatchObject({ code: "bad_request" });
   });
 
-  it("later questions see the whole answer and nothing of the old one or the instruction", async () => {
+  it("later questions see the whole answer, without the old one or the continuation prompt", async () => {
     const { userId, chatId } = await cutOff("two halves", "First ha");
     provider.on(continueInstruction, says("lf."));
     await read(await startTurn(userId, goOn(chatId), keepAlive));
@@ -492,7 +492,7 @@ describe("continuing", () => {
     ]);
   });
 
-  it("is for answers that ended too soon, and says why for others", async () => {
+  it("is only for answers that ended early, and gives the reason for others", async () => {
     const { userId, chatId, turn } = await cutOff("only halves", "Ha");
     const other = await newUser();
     for (const [user, request] of [
@@ -527,7 +527,7 @@ describe("continuing", () => {
     });
   });
 
-  it("many times at once with one key is one turn", async () => {
+  it("with one key, concurrent requests are one turn", async () => {
     const { userId, chatId } = await cutOff("once only", "One ");
     provider.on(continueInstruction, says("time."));
     const request = goOn(chatId);
@@ -539,7 +539,7 @@ describe("continuing", () => {
 });
 
 describe("following", () => {
-  it("a turn that is read back has its age, by the database's clock", async () => {
+  it("a loaded turn has its age by the database's clock", async () => {
     const userId = await newUser();
     const turn = await startTurn(userId, ask("how old"), keepAlive);
     await pool().sql`update turns set created_at = created_at - interval '1 hour' where id = ${turn.id}`;
@@ -549,7 +549,7 @@ describe("following", () => {
     await read(turn);
   });
 
-  it("I18: finds the live turn, shows the text so far, and compacts what is stored", async () => {
+  it("I18: finds the live turn, shows the text so far, and compacts the stored chunks", async () => {
     const userId = await newUser();
     const words = ["One ", "two ", "three "];
     provider.on("follow me", [
@@ -576,7 +576,7 @@ describe("following", () => {
     expect(await findTurnToFollow(userId, request.chatId, null)).toBeNull();
   });
 
-  it("I20: a cursor that was never given out is unknown, and so is another chat's or user's", async () => {
+  it("I20: a forged cursor is unknown, and so is another chat's or user's", async () => {
     const userId = await newUser();
     const request = ask("cursor");
     const turn = await startTurn(userId, request, keepAlive);
@@ -592,7 +592,7 @@ describe("following", () => {
       await expect(requireTurn(userId, id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("I18: when the log is pruned, the message tells the same, with the same terminal", async () => {
+  it("I18: after its log is pruned, the turn replays from its message with the same terminal", async () => {
     const userId = await newUser();
     provider.on("pruned", says("Kept for ever."));
     const turn = await startTurn(userId, ask("pruned"), keepAlive);
@@ -614,7 +614,7 @@ describe("following", () => {
 });
 
 describe("stopping", () => {
-  it("I11 I12: keeps what was seen, lets the provider go, and says so again", async () => {
+  it("I11 I12: keeps the text seen, ends the provider request, and repeats the same result", async () => {
     const userId = await newUser();
     provider.on("stop this", [{ text: "Seen " }, { text: "words" }, { hang: true }]);
     const request = ask("stop this");
@@ -631,7 +631,7 @@ describe("stopping", () => {
     expect((await read(turn)).at(-1)?.chunk).toEqual({ type: "abort", reason: "stopped" });
   });
 
-  it("I11: that came too late is not told as one", async () => {
+  it("I11: a late stop is not reported as a stop", async () => {
     const userId = await newUser();
     const request = ask("finished");
     const turn = await startTurn(userId, request, keepAlive);
@@ -644,7 +644,7 @@ describe("stopping", () => {
 });
 
 describe("deleting a chat", () => {
-  it("while it answers leaves no row behind, and ends the request", async () => {
+  it("while it answers deletes every row and ends the request", async () => {
     const userId = await newUser();
     provider.on("delete me", [{ text: "Gone " }, { gate: "deleted" }, { tokens: "and still talking" }, { hang: true }]);
     const request = ask("delete me");
@@ -662,7 +662,7 @@ describe("deleting a chat", () => {
     await expect(deleteChat(userId, request.chatId)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("while a turn begins in it leaves no chunk without its turn", async () => {
+  it("while a turn starts in it leaves no orphaned chunks", async () => {
     const userId = await newUser();
     for (let round = 0; round < 12; round++) {
       const chat = await createChat(userId, {});
@@ -678,7 +678,7 @@ describe("deleting a chat", () => {
     expect(orphans).toHaveLength(0);
   });
 
-  it("is for its owner only", async () => {
+  it("is only for its owner", async () => {
     const [owner, other] = [await newUser(), await newUser()];
     const chat = await createChat(owner, {});
     await expect(deleteChat(other, chat.id)).rejects.toMatchObject({ status: 404 });
@@ -686,7 +686,7 @@ describe("deleting a chat", () => {
   });
 });
 
-it("I4: a turn that fails before its run begins still has its beginning and its one terminal", async () => {
+it("I4: a turn that fails before its run starts still has its opening and one terminal", async () => {
   const userId = await newUser();
   const chat = await createChat(userId, {});
   const messageId = uuidv7();
@@ -704,7 +704,7 @@ it.each([
   ["complete", "says one two three", { finishReason: "stop", outputTokens: expect.any(Number) }],
   ["failed", "fails", { error: "provider_auth" }],
 ])(
-  "one line in the log tells that a turn ended as %s, whose it was and what it took, and no word of it",
+  "logs one line when a turn ends as %s, with its user and its cost and none of its text",
   async (status, key, more) => {
     provider.on("says one two three", says("one two three"));
     provider.on("fails", [{ answer: 401, body: { error: { message: "no" } } }]);
@@ -729,7 +729,7 @@ it.each([
   },
 );
 
-it("I22: the log names why a provider refused, by its own identifiers and without its words", async () => {
+it("I22: the log has the provider's error identifiers, but not its message", async () => {
   const error = {
     message: "canary-words",
     type: "invalid_request_error",

@@ -23,7 +23,7 @@ const account = (email: string) => signUpInput.parse({ email, password });
 const bearer = (token: string) => new Request("http://localhost/", { headers: { authorization: `Bearer ${token}` } });
 
 describe("signing up and in", () => {
-  it("knows an address however it is written, and the password only as a hash", async () => {
+  it("normalises the address and stores only a hash of the password", async () => {
     const user = await signUp(account("Ada@Example.com"), { address, local: true });
     expect(user).toMatchObject({ email: "ada@example.com", guest: false });
     const { email } = credentials.parse({ email: "ADA@EXAMPLE.COM", password });
@@ -33,7 +33,7 @@ describe("signing up and in", () => {
     await expect(signUp(account("aDa@example.com"), { address, local: true })).rejects.toMatchObject({ status: 409 });
   });
 
-  it("lets nobody in with a wrong password, an unknown address or a guest's missing one", async () => {
+  it("rejects a wrong password, an unknown address and a guest without a password", async () => {
     await signUp(account("bob@example.com"), { address, local: true });
     await createGuest(address);
     expect(await findByPassword("bob@example.com", "wrong horse", address)).toBeNull();
@@ -59,7 +59,7 @@ describe("signing up and in", () => {
     expect(unknown).toBeGreaterThan(known / 2);
   });
 
-  it("gives an address to one of many that ask for it at once, guests or not", async () => {
+  it("gives an address to only one of many concurrent sign-ups, guests or not", async () => {
     const guests = await Promise.all([1, 2, 3].map(() => createGuest(address)));
     const wanted = account("dora@example.com");
     const results = await Promise.allSettled([
@@ -71,7 +71,7 @@ describe("signing up and in", () => {
       expect(result.reason).toMatchObject({ code: "conflict" });
   });
 
-  it("has limits for guessing, by address and email", async () => {
+  it("limits guessing, by client address and by email", async () => {
     for (let i = 0; i < 10; i++) await findByPassword("eve@example.com", "guess guess", address);
     await expect(findByPassword("eve@example.com", "guess guess", address)).rejects.toMatchObject({
       code: "rate_limited",
@@ -82,7 +82,7 @@ describe("signing up and in", () => {
 });
 
 describe("a guest", () => {
-  it("who signs up stays the same user, with the chats made before", async () => {
+  it("who signs up stays the same user, with all earlier chats", async () => {
     const guest = await createGuest(address);
     expect(guest).toMatchObject({ email: null, guest: true });
     const chat = await createChat(guest.id, {});
@@ -92,7 +92,7 @@ describe("a guest", () => {
     expect(await findByPassword("finn@example.com", password, address)).toMatchObject({ id: guest.id });
   });
 
-  it("with an account is no guest any more: signing up again makes another user", async () => {
+  it("with an account is no longer a guest: signing up again creates another user", async () => {
     const first = await signUp(account("gina@example.com"), { address, local: true });
     const second = await signUp(account("gina-2@example.com"), { guestId: first.id, address, local: true });
     expect(second.id).not.toBe(first.id);
@@ -110,7 +110,7 @@ describe("tokens", () => {
     ];
   });
 
-  it("are shown once, listed without themselves, and end when revoked", async () => {
+  it("are shown once, listed without the secret, and end when revoked", async () => {
     const { id, token, expiresAt } = await createToken(userId, tokenInput.parse({ name: " CI " }));
     expect({ expiresAt, user: (await requireUser(bearer(token))).id }).toEqual({ expiresAt: null, user: userId });
     const listed = (await listTokens(userId)).tokens;
@@ -125,7 +125,7 @@ describe("tokens", () => {
     await expect(revokeToken(userId, id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("are paged, newest first: each once", async () => {
+  it("are paged, newest first, each once", async () => {
     const { id: owner } = await createGuest(address);
     const made: string[] = [];
     for (let n = 0; n < 5; n++) made.unshift((await createToken(owner, tokenInput.parse({}))).id);
@@ -140,7 +140,7 @@ describe("tokens", () => {
     await expect(listTokens(owner, { cursor: "x" })).rejects.toMatchObject({ code: "bad_request" });
   });
 
-  it("are not made for a time that has passed, in any time zone", () => {
+  it("cannot be created with an expiry in the past, in any time zone", () => {
     const inMs = (ms: number) => new Date(Date.now() + ms).toISOString();
     const given = (expiresAt: string | null) => tokenInput.safeParse({ expiresAt }).error?.issues[0];
     for (const past of ["2000-01-01T01:00:00+01:00", inMs(-1_000)])
@@ -148,7 +148,7 @@ describe("tokens", () => {
     for (const good of [null, inMs(60_000), "2999-01-01T01:00:00+01:00"]) expect(given(good)).toBeUndefined();
   });
 
-  it("I24: made with a token end with it: none is good for longer, and revoking one revokes what came of it", async () => {
+  it("I24: created with a token expire no later than it, and end when it is revoked", async () => {
     const hours = (count: number) => new Date(Date.now() + count * 3_600_000).toISOString();
     const make = async (input: object, by?: string) =>
       createToken(userId, tokenInput.parse(input), by ? (await requireCaller(bearer(by))).credential : undefined);
@@ -169,7 +169,7 @@ describe("tokens", () => {
     expect((await listTokens(userId)).tokens).toEqual([]);
   });
 
-  it("are not made with a token that was revoked while it asked", async () => {
+  it("cannot be created with a token revoked meanwhile", async () => {
     const parent = await createToken(userId, tokenInput.parse({}));
     const { credential } = await requireCaller(bearer(parent.token));
     await revokeToken(userId, parent.id);
@@ -184,7 +184,7 @@ it.each([
   [{ email: "a@example.com", password: "short" }, "password"],
   [{ email: "a@example.com", password: "x".repeat(201) }, "password"],
   [{ email: "a@example.com", password, name: "" }, "name"],
-])("%j is refused for its %s", (input, field) => {
+])("rejects %j for its %s", (input, field) => {
   const result = signUpInput.safeParse(input);
   expect(result.error?.issues.map(({ path }) => path[0])).toEqual([field]);
 });

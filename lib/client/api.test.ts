@@ -29,7 +29,7 @@ function open(status: number, body: unknown, headers?: Record<string, string>) {
   return createApi({ baseUrl: server.url, headers: () => ({ Authorization: "Bearer x" }) });
 }
 
-test("a list is asked for with its query and parsed", async () => {
+test("sends a list's query and parses the response", async () => {
   const api = open(200, { chats: [chat], nextCursor: "next" });
   expect(await api.listChats({ q: "ü & co", limit: 5 })).toEqual({ chats: [chat], nextCursor: "next" });
   const [asked] = server.exchanges;
@@ -37,27 +37,27 @@ test("a list is asked for with its query and parsed", async () => {
   expect(Object.fromEntries(asked?.query ?? [])).toEqual({ q: "ü & co", limit: "5" });
 });
 
-test("a change is sent as JSON, an id as one path segment", async () => {
+test("sends a change as JSON, with the id as one path segment", async () => {
   const api = open(200, chat);
   await api.renameChat("a/b", "New");
   expect(server.exchanges[0]).toMatchObject({ method: "PATCH", path: "/api/chats/a%2Fb", body: '{"title":"New"}' });
   expect(server.exchanges[0]?.headers["content-type"]).toBe("application/json");
 });
 
-test("stopping answers how the turn ended", async () => {
+test("stopping returns how the turn ended", async () => {
   const api = open(200, { turnId, status: "stopped" });
   expect(await api.stopTurn("chat-0001")).toEqual({ turnId, status: "stopped" });
   expect(server.exchanges[0]).toMatchObject({ method: "POST", path: "/api/chat/chat-0001/stop" });
 });
 
-test("deleting needs no body in the answer", async () => {
+test("deleting accepts a response without a body", async () => {
   const api = open(404, {});
   server.answer = ({ response }) => response.writeHead(204).end();
   expect(await api.deleteDocument("d1")).toBeUndefined();
   expect(server.exchanges[0]).toMatchObject({ method: "DELETE", path: "/api/documents/d1" });
 });
 
-test("a document is uploaded as multipart", async () => {
+test("uploads a document as multipart", async () => {
   const api = open(201, document);
   expect(await api.uploadDocument(new File(["abc"], "t.md", { type: "text/markdown" }))).toEqual(document);
   const [sent] = server.exchanges;
@@ -65,7 +65,7 @@ test("a document is uploaded as multipart", async () => {
   expect(sent?.body).toContain('name="file"; filename="t.md"');
 });
 
-test("a failure carries the server's code, sentence, request and further fields", async () => {
+test("a failure has the server's code, message, request id and further fields", async () => {
   const error = { code: "rate_limited", message: "Slow down.", requestId: "r1", limit: 5 };
   const api = open(429, { error, turnId }, { "Retry-After": "7" });
   await expect(api.listModels()).rejects.toMatchObject({
@@ -74,7 +74,7 @@ test("a failure carries the server's code, sentence, request and further fields"
   });
 });
 
-test("an error page, an answer of another shape and no answer are told apart", async () => {
+test("an error page, an unexpected body and no response are distinct errors", async () => {
   const api = open(200, { models: "none" });
   await expect(api.listModels()).rejects.toMatchObject({ code: "bad_response", status: 200 });
   server.answer = ({ response }) => response.writeHead(502).end("<html>");

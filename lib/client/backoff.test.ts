@@ -15,7 +15,7 @@ const awake: Wake = (listener) => {
 const unsubscribed = vi.fn();
 afterEach(() => unsubscribed.mockReset());
 
-it("ends after the time and leaves nothing behind", async () => {
+it("ends after its time and leaves nothing behind", async () => {
   let ended = false;
   const paused = pause(1_000, () => unsubscribed, never).then(() => (ended = true));
   await vi.advanceTimersByTimeAsync(999);
@@ -25,13 +25,13 @@ it("ends after the time and leaves nothing behind", async () => {
   expect(unsubscribed).toHaveBeenCalledOnce();
 });
 
-it("ends at a wake that comes while it subscribes, and unsubscribes", async () => {
+it("ends on a wake-up during subscription, and unsubscribes", async () => {
   await pause(forever, awake, never);
   expect(unsubscribed).toHaveBeenCalledOnce();
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("rejects with what the subscription throws, and leaves no timer that would end it a second time", async () => {
+it("rejects with the subscription's error and leaves no timer", async () => {
   const broken: Wake = () => {
     throw new TypeError("window.addEventListener is not a function");
   };
@@ -39,7 +39,7 @@ it("rejects with what the subscription throws, and leaves no timer that would en
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("ends when the network is back, not when it goes", async () => {
+it("ends when the network returns, not when it is lost", async () => {
   const window = new EventTarget();
   const wake = pageWake({ window });
   let ended = false;
@@ -71,7 +71,7 @@ class Page extends EventTarget {
   }
 }
 
-it("tells of a hidden page after a while, of one that was opened in the background too, and never for Infinity", async () => {
+it("reports a hidden page after a delay, even if opened in the background, and never for Infinity", async () => {
   const document = new Page();
   const told: string[] = [];
   const unsubscribe = pageWake({ document, hiddenMs: 1_000 })((reason) => told.push(reason));
@@ -91,7 +91,7 @@ it("tells of a hidden page after a while, of one that was opened in the backgrou
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("waits for a page to be looked at, not for the network", async () => {
+it("waits until the page is visible, not for the network", async () => {
   const [document, window] = [new Page(), new EventTarget()];
   const wake = pageWake({ document, window });
   await untilVisible(wake, new AbortController().signal);

@@ -17,7 +17,7 @@ async function all(events: AsyncIterable<ChatEvent>): Promise<ChatEvent[]> {
   return seen;
 }
 
-test("by number of pieces, the order kept, nothing lost at the end", async () => {
+test("flushes by count, in order, without losing the rest at the end", async () => {
   const status: ChatEvent = { type: "status", label: "…", done: false };
   const events = from(text("a"), text("b"), text("c"), status, text("d"), { type: "done" });
   expect(await all(bufferText(events, { pieces: 2, intervalMs: 60_000 }))).toEqual([
@@ -30,7 +30,7 @@ test("by number of pieces, the order kept, nothing lost at the end", async () =>
   expect(await all(bufferText(from(text("a"), text("b")), { intervalMs: 60_000 }))).toEqual([text("ab")]);
 });
 
-test("by time: what is held goes out while nothing more comes", async () => {
+test("flushes by time while nothing more arrives", async () => {
   let go: (event: ChatEvent) => void = () => {};
   const later = new Promise<ChatEvent>((resolve) => {
     go = resolve;
@@ -41,7 +41,7 @@ test("by time: what is held goes out while nothing more comes", async () => {
   expect(await all(events)).toEqual([text("zc")]);
 });
 
-test("a failure comes behind the text before it", async () => {
+test("a failure follows the text before it", async () => {
   const seen: ChatEvent[] = [];
   const reading = (async () => {
     for await (const event of bufferText(from(text("a"), text("b"), new Error("gone")), { intervalMs: 60_000 }))
@@ -51,7 +51,7 @@ test("a failure comes behind the text before it", async () => {
   expect(seen).toEqual([text("ab")]);
 });
 
-test("leaving ends the source", async () => {
+test("leaving the loop closes the source", async () => {
   let left = false;
   async function* endless(): AsyncGenerator<ChatEvent, void> {
     try {

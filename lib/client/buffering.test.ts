@@ -42,19 +42,19 @@ async function answer(way: Way, response: ServerResponse): Promise<void> {
   response.end(held);
 }
 
-test("events that come as they are sent: nothing buffers, and that is asked once", async () => {
+test("events that arrive as sent: no buffering, after one test", async () => {
   const run = await verdict("direct");
   expect(await run.verdict).toBe(false);
   expect(run.asked()).toBe(1);
 });
 
-test("events that come together, twice: something buffers", async () => {
+test("events that arrive together twice: buffering", async () => {
   const run = await verdict("held back");
   expect(await run.verdict).toBe(true);
   expect(run.asked()).toBe(2);
 });
 
-test("a stall that does not come again is none", async () => {
+test("one stall that does not recur is not buffering", async () => {
   const run = await verdict("held back", "direct");
   expect(await run.verdict).toBe(false);
   expect(run.asked()).toBe(2);
@@ -64,7 +64,7 @@ test.each([
   ["broken off", "bad_response"],
   ["not the test", "bad_response"],
   ["refused", "http_404"],
-] as const)("a test that is %s says nothing", async (way, code) => {
+] as const)("a test that is %s has no verdict", async (way, code) => {
   const run = await verdict(way);
   await expect(run.verdict).rejects.toMatchObject({ name: "RequestError", code });
 });

@@ -83,7 +83,7 @@ describe.each(names)("%s", (name) => {
     expectAnswer(await hear(name), toldOf(name, await storedEvents(turn, name)));
   });
 
-  test.each(golden)("I3: %s, cut behind every block, comes to the same events", async (_, turn) => {
+  test.each(golden)("I3: %s, cut after every block, gives the same events", async (_, turn) => {
     server.answer = script(turn);
     const uncut = await hear(name);
     server.exchanges.length = 0;
@@ -97,7 +97,7 @@ describe.each(names)("%s", (name) => {
     expect(new Set(posts.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
   });
 
-  test.each(golden)("I18: %s, broken off after any block and never streamed again", async (_, turn) => {
+  test.each(golden)("I18: %s, broken after any block and never streamed again: the same events", async (_, turn) => {
     const stored = await storedEvents(turn, name);
     const told = toldOf(name, stored);
     let blocks: string[] = [];
@@ -120,7 +120,7 @@ describe.each(names)("%s", (name) => {
     }
   });
 
-  test("I3 I19: cut at every byte, the same events as uncut", async () => {
+  test("I3 I19: cut at every byte, gives the same events as uncut", async () => {
     let wire = Buffer.alloc(0);
     server.answer = script(tinyTurn, ({ method }, blocks) => {
       if (method === (name === "text" ? "GET" : "POST") && wire.length === 0) wire = Buffer.from(blocks.join(""));
@@ -146,7 +146,7 @@ describe.each(names)("%s", (name) => {
     }
   }, 120_000);
 
-  test("a refusal is told in its own words, once", async () => {
+  test("a rejected request throws the server's message, without a retry", async () => {
     const { registry } = await import("@/lib/dialects/registry");
     const failure = { status: 401, code: "unauthorized", message: "Sign in.", requestId: "r1" };
     const body = registry.find(name)?.failure?.(failure) ?? { error: failure };
@@ -156,8 +156,8 @@ describe.each(names)("%s", (name) => {
   });
 
   test.each([
-    ["no JSON", "{"],
-    ["another shape", "7"],
+    ["invalid JSON", "{"],
+    ["JSON of another type", "7"],
   ])("%s in an event is an error, not a hang", async (_, data) => {
     server.answer = ({ response }) => {
       response.writeHead(200, { "Content-Type": "text/event-stream", "X-Turn-Id": context.turnId });
@@ -166,7 +166,7 @@ describe.each(names)("%s", (name) => {
     await expect(hear(name)).rejects.toMatchObject({ code: "bad_response" });
   });
 
-  test("stop ends it at the server, and the answer ends as stopped", async () => {
+  test("stop ends the turn on the server, and the answer ends as stopped", async () => {
     const turn = readGolden("stopped.json") as TurnChunk[];
     let waiting: { exchange: Exchange; blocks: string[]; sent: number } | undefined;
     const answer = script(turn, (exchange, blocks) => {
@@ -195,7 +195,7 @@ describe.each(names)("%s", (name) => {
   });
 });
 
-test("the question, its options and its token are sent as the format has them", async () => {
+test("sends the question, options and token in the dialect's format", async () => {
   const options = { model: "local", searchMode: "selected" as const, documentIds: [context.chatId] };
   const bodies: Record<string, unknown> = {};
   for (const name of names) {
@@ -240,7 +240,7 @@ test("the question, its options and its token are sent as the format has them", 
   });
 });
 
-test.each(["rag", "token"] as const)("%s: a chat is made for a question without one", async (name) => {
+test.each(["rag", "token"] as const)("%s: creates a chat for a question without one", async (name) => {
   const answer = speak({ name, turn: tinyTurn });
   let made = 0;
   server.answer = (exchange) => {
@@ -258,7 +258,7 @@ test.each(["rag", "token"] as const)("%s: a chat is made for a question without 
   expect(asked.chatId).toBe(context.chatId);
 });
 
-test.each(["content", "agent", "openai"] as const)("%s: where streams never begin, the whole answer", async (name) => {
+test.each(["content", "agent", "openai"] as const)("%s: without streams, a JSON answer", async (name) => {
   const turn = readGolden("plain.json") as TurnChunk[];
   const answer = speak({ name, turn, breaks: (exchange) => Boolean(exchange.response.socket?.destroy()) });
   server.answer = (exchange) => {
@@ -271,7 +271,7 @@ test.each(["content", "agent", "openai"] as const)("%s: where streams never begi
   expect(new Set(server.exchanges.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
 });
 
-test("attempts are limited", async () => {
+test("limits attempts", async () => {
   const answer = speak({
     name: "rag",
     turn: tinyTurn,
@@ -291,13 +291,13 @@ test("attempts are limited", async () => {
   ]);
 });
 
-test("a question that cannot be sent at all is given up, too", async () => {
+test("gives up on a question that cannot be sent at all", async () => {
   server.answer = ({ response }) => response.socket?.destroy();
   await expect(hear("snapshot", { attempts: 3 })).rejects.toMatchObject({ code: "unreachable" });
   expect(server.exchanges).toHaveLength(3);
 });
 
-test("an answer that takes too long is left", async () => {
+test("an answer that exceeds its timeout is abandoned", async () => {
   server.answer = ({ response }) => {
     response.writeHead(200, { "Content-Type": "text/event-stream", "X-Turn-Id": context.turnId });
     response.write(": open\n\n");
@@ -307,7 +307,7 @@ test("an answer that takes too long is left", async () => {
   expect(server.exchanges).toHaveLength(1);
 });
 
-test("an abort leaves, with its reason, and stops nothing", async () => {
+test("an abort disconnects with its reason and does not stop the turn", async () => {
   server.answer = ({ response }) => {
     response.writeHead(200, { "Content-Type": "text/event-stream", "X-Turn-Id": context.turnId });
     response.write(": open\n\n");
@@ -334,7 +334,7 @@ test("leaving the loop closes the connection", async () => {
   expect(client.connection.getSnapshot()).toBe("idle");
 });
 
-test("with a buffer, the same answer in fewer pieces", async () => {
+test("with a buffer, the same answer arrives in fewer pieces", async () => {
   const words = Array.from({ length: 40 }, (_, n): TurnChunk => ({ type: "text-delta", id: "t", delta: `w${n} ` }));
   const turn = tinyTurn.flatMap((chunk) => (chunk.type === "text-delta" ? words : [chunk]));
   server.answer = speak({ name: "content", turn });
@@ -345,6 +345,6 @@ test("with a buffer, the same answer in fewer pieces", async () => {
   expect(joined.slice(-2)).toEqual(single.slice(-2));
 });
 
-test("`agent` needs to know whose paths", () => {
+test("`agent` requires a user id", () => {
   expect(() => createChatClient({ dialect: "agent" })).toThrow("userId");
 });

@@ -27,7 +27,7 @@ function open(options: Partial<ChatFeedOptions> = {}) {
   return { heard, statuses, leaving, ended };
 }
 
-test("tells every event in order, and lets go when it is left", async () => {
+test("delivers every event in order, and disconnects on leaving", async () => {
   server.answer = (exchange) => tell(exchange, "complete", "running");
   const { statuses, leaving, ended, heard } = open();
   const exchange = await server.exchange(({ path }) => path === `/api/chats/${chatId}/events`);
@@ -40,7 +40,7 @@ test("tells every event in order, and lets go when it is left", async () => {
   expect(server.exchanges).toHaveLength(1);
 });
 
-test("opens again after an end, a cut and a refusal for now, and hears how it stands by then", async () => {
+test("reconnects after an end, a cut and a temporary refusal, and then gets the current state", async () => {
   const answers = [
     (exchange: Exchange) => {
       tell(exchange, "running");
@@ -60,7 +60,7 @@ test("opens again after an end, a cut and a refusal for now, and hears how it st
   leaving.abort();
 });
 
-test("a hidden page lets go of its feed, and hears how it stands when it is looked at", async () => {
+test("a hidden page disconnects its feed, and gets the current state when visible again", async () => {
   const document = Object.assign(new EventTarget(), { visibilityState: "visible" });
   const become = (state: string) => {
     document.visibilityState = state;
@@ -77,7 +77,7 @@ test("a hidden page lets go of its feed, and hears how it stands when it is look
   leaving.abort();
 });
 
-test("a server that falls silent is left for another connection", async () => {
+test("replaces a connection that goes silent", async () => {
   server.answer = (exchange) => tell(exchange, "running");
   const { statuses, leaving } = open({ heartbeatMs: 20 });
   await vi.waitFor(() => expect(statuses().length).toBeGreaterThan(2));
@@ -89,14 +89,14 @@ test.each([
   [404, "not_found"],
   [401, "unauthorized"],
   [500, "internal"],
-])("a refusal for good (%s) is told, once", async (status, code) => {
+])("reports a permanent refusal (%s) once", async (status, code) => {
   server.answer = (exchange) => json(exchange, status, { error: { code, message: "No." } });
   const { ended } = open();
   await expect(ended).rejects.toMatchObject({ name: "RequestError", status, code });
   expect(server.exchanges).toHaveLength(1);
 });
 
-test("events of a later server are left out; what is no JSON is an error", async () => {
+test("ignores unknown events of a newer server; invalid JSON is an error", async () => {
   server.answer = (exchange) => {
     stream(exchange, turnId, preamble + event({ type: "title", title: "Rivers" }) + event(news("running")));
     exchange.response.write("data: {\n\n");

@@ -23,7 +23,7 @@ function open(dialect: DialectName, chat?: string) {
 const seen = <K extends keyof ChatState>(states: ChatState[], key: K) =>
   states.map((state) => state[key]).filter((value, index, all) => index === 0 || value !== all[index - 1]);
 
-test("a question becomes a message at once, its answer when it has ended", async () => {
+test("a question becomes a message at once, its answer when it ends", async () => {
   server.answer = speak({ name: "rag", turn: readGolden("sources.json") });
   const { store, states } = open("rag", context.chatId);
   expect(store.getSnapshot()).toMatchObject({ messages: [], isStreaming: false, streamedText: "", error: null });
@@ -42,7 +42,7 @@ test("a question becomes a message at once, its answer when it has ended", async
   expect(sources.map(({ ordinal }) => ordinal)).toEqual([1, 2]);
 });
 
-test("tools come with their arguments, then with their results", async () => {
+test("tools appear with their arguments, then with their results", async () => {
   server.answer = speak({ name: "agent", turn: readGolden("tool-error.json") });
   const { store, states } = open("agent");
   await store.send("Add it");
@@ -59,7 +59,7 @@ test("tools come with their arguments, then with their results", async () => {
   ]);
 });
 
-test("the next question goes to the chat of the first", async () => {
+test("the next question goes to the same chat", async () => {
   server.answer = speak({ name: "content", turn: tinyTurn });
   const { store } = open("content");
   await store.send("One");
@@ -69,7 +69,7 @@ test("the next question goes to the chat of the first", async () => {
   expect(store.getSnapshot().messages.map(({ text }) => text)).toEqual(["One", "Grüße 日本🌊", "Two", "Grüße 日本🌊"]);
 });
 
-test("the server's history takes the place of the page's", async () => {
+test("the server's history replaces the page's", async () => {
   server.answer = speak({ name: "snapshot", turn: tinyTurn });
   const { store } = open("snapshot", context.chatId);
   await store.send("What is a rivulet?");
@@ -79,7 +79,7 @@ test("the server's history takes the place of the page's", async () => {
   ]);
 });
 
-test("cancel stops the turn at the server and keeps what came", async () => {
+test("cancel stops the turn on the server and keeps the text so far", async () => {
   const turn = readGolden("stopped.json") as TurnChunk[];
   let release = () => {};
   const answer = speak({
@@ -108,7 +108,7 @@ test("cancel stops the turn at the server and keeps what came", async () => {
   expect(store.getSnapshot().messages.at(-1)).toMatchObject({ text: "Half", end: "stopped" });
 });
 
-test("retry after a failed answer asks anew and replaces it", async () => {
+test("retry after a failed answer asks again and replaces it", async () => {
   server.answer = speak({ name: "content", turn: readGolden("failed.json") });
   const { store } = open("content", context.chatId);
   await store.send("Try");
@@ -122,7 +122,7 @@ test("retry after a failed answer asks anew and replaces it", async () => {
   expect(new Set(keys).size).toBe(2);
 });
 
-test("retry of a question that never arrived sends the same question", async () => {
+test("retry of an undelivered question resends the same question", async () => {
   server.answer = ({ response }) => response.socket?.destroy();
   const { store } = open("rag", context.chatId);
   await store.send("Hello");
@@ -134,7 +134,7 @@ test("retry of a question that never arrived sends the same question", async () 
   expect(new Set(server.exchanges.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
 });
 
-test("one answer at a time; leaving lets go of it and stops nothing", async () => {
+test("allows one answer at a time; leaving disconnects and stops nothing", async () => {
   server.answer = speak({
     name: "content",
     turn: tinyTurn,

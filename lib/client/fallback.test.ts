@@ -63,7 +63,7 @@ test("I18: after any chunk, the fallback ends with exactly the stored message", 
   }
 });
 
-test("I18: after any chunk of a resumed stream, too", async () => {
+test("I18: after any chunk of a resumed stream, the fallback ends with exactly the stored message", async () => {
   const answer = await answerOf(richTurn);
   for (let k = 0; k < richTurn.length; k++) {
     server.answer = breakAfter(k, richTurn, answer);
@@ -75,7 +75,7 @@ test("I18: after any chunk of a resumed stream, too", async () => {
   }
 });
 
-test("a failed turn is a failure in the fallback, too", async () => {
+test("a failed turn is a failure in the fallback too", async () => {
   const error = { code: "provider_timeout" as const, message: "The model did not answer in time.", retryable: true };
   const answer = await answerOf(richTurn);
   answer.metadata = { ...(answer.metadata as NonNullable<ChatMessage["metadata"]>), status: "failed", error };
@@ -86,7 +86,7 @@ test("a failed turn is a failure in the fallback, too", async () => {
   expect(stored(chat.lastMessage)).toEqual(answer);
 });
 
-test("while the turn runs it is polled, and a stream that works again ends the polling", async () => {
+test("polls while the turn runs, and stops when a stream works again", async () => {
   let polls = 0;
   server.answer = (exchange) => {
     if (exchange.path === statePath) {
@@ -111,7 +111,7 @@ test("while the turn runs it is polled, and a stream that works again ends the p
   expect(states).toEqual(["connecting", "live", "reconnecting", "polling", "live", "idle"]);
 });
 
-test("a proxy that holds every stream back still gives the answer", async () => {
+test("shows the answer behind a proxy that holds back every stream", async () => {
   const answer = await answerOf(richTurn);
   server.exchanges.length = 0;
   server.answer = (exchange) => {
@@ -128,9 +128,9 @@ test("a proxy that holds every stream back still gives the answer", async () => 
 });
 
 test.each([
-  ["204, nothing more", 204],
-  ["404, its log is pruned", 404],
-])("when the cursor is answered with %s, the ended turn is read from its message", async (_name, status) => {
+  ["204", 204],
+  ["404 because its log is pruned", 404],
+])("when the cursor gets %s, reads the ended turn from its message", async (_name, status) => {
   const answer = await answerOf(richTurn);
   server.exchanges.length = 0;
   const otherwise = breakAfter(20, richTurn, answer);
@@ -142,7 +142,7 @@ test.each([
   expect(server.exchanges.map(({ path }) => path)).toEqual(["/api/chat", followPath, statePath, messagesPath]);
 });
 
-test("a turn that is gone altogether is an error", async () => {
+test("a deleted turn is an error", async () => {
   server.answer = (exchange) => {
     if (exchange.method === "GET") return json(exchange, 404, { error: { code: "not_found", message: "Unknown." } });
     stream(exchange, turnId, preamble + frames(richTurn.slice(0, 5)));

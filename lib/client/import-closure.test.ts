@@ -43,7 +43,7 @@ function installedWith(name: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
-test("the chat client and its store need three packages, and of the other rooms only pure functions of turns", () => {
+test("the chat client and its store need three packages and only pure functions of lib/turn", () => {
   const { files, packages } = closureOf("lib/client/chat-store.ts");
   const client = closureOf("lib/client/chat-client.ts");
   expect(new Set([...packages, ...client.packages])).toEqual(new Set(["eventsource-parser", "uuid", "zod"]));

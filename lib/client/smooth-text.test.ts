@@ -39,7 +39,7 @@ const burst = "words ".repeat(40);
 const textOf = (chunks: TurnChunk[]) =>
   chunks.map((chunk) => (chunk.type === "text-delta" ? chunk.delta : "")).join("");
 
-it("gives a burst out in pieces, until about when the next one comes", async () => {
+it("spreads a burst in pieces until about when the next one arrives", async () => {
   const script = [0, 400, 400, 400].map((afterMs) => ({ afterMs, chunk: delta(burst) }));
   const { seen } = await read([...script, { afterMs: 400, chunk: end }]);
   const pieces = seen.filter(({ chunk }) => chunk.type === "text-delta");
@@ -58,7 +58,7 @@ it.each<[string, TurnChunk]>([
   ["the end of the turn", { type: "finish" }],
   ["a stop", { type: "abort", reason: "stopped" }],
   ["another text", delta("more", "u")],
-])("holds nothing back from %s", async (_, chunk) => {
+])("flushes everything at %s", async (_, chunk) => {
   const { seen } = await read([
     { afterMs: 0, chunk: delta(burst) },
     { afterMs: 400, chunk: delta(burst) },
@@ -68,7 +68,7 @@ it.each<[string, TurnChunk]>([
   expect(textOf(seen.slice(0, -1).map((one) => one.chunk))).toBe(burst.repeat(2));
 });
 
-it("holds nothing back from an error, and passes it on", async () => {
+it("flushes everything before an error, and passes it on", async () => {
   const error = new Error("gone");
   const { seen, thrown } = await read(
     [
@@ -84,14 +84,14 @@ it("holds nothing back from an error, and passes it on", async () => {
 
 it.each([
   ["small deltas, however slow", 300, "words "],
-  ["what was away", 5_000, burst],
-])("passes %s as it comes", async (_, afterMs, text) => {
+  ["bursts after long gaps", 5_000, burst],
+])("passes %s through unchanged", async (_, afterMs, text) => {
   const script = Array.from({ length: 5 }, () => ({ afterMs, chunk: delta(text) }));
   const { seen } = await read(script);
   expect(seen).toEqual(script.map(({ chunk }, index) => ({ chunk, atMs: (index + 1) * afterMs })));
 });
 
-it("waits for nothing while the page is not in view", async () => {
+it("does not pace while the page is hidden", async () => {
   const document = new Page();
   document.visibilityState = "hidden";
   const script = Array.from({ length: 5 }, () => ({ afterMs: 400, chunk: delta(burst) }));
@@ -99,7 +99,7 @@ it("waits for nothing while the page is not in view", async () => {
   expect(seen.length).toBe(5);
 });
 
-it("leaves no timer and no source behind when its reader goes", async () => {
+it("cleans up its timer and source when its reader leaves", async () => {
   const source = arriving(Array.from({ length: 5 }, () => ({ afterMs: 400, chunk: delta(burst) })));
   const chunks = smoothText(source, { document: new Page() });
   const first = chunks.next();
@@ -127,7 +127,7 @@ const comings: fc.Arbitrary<Coming[]> = fc.array(
   { maxLength: 30 },
 );
 
-it("changes nothing but the pieces, whatever comes when", async () => {
+it("changes only the chunking, for any timing", async () => {
   const joined = (chunks: TurnChunk[]) =>
     compactChunks(chunks.map((chunk, index) => ({ seq: index + 1, chunk, json: "" }))).map(({ chunk }) => chunk);
   await fc.assert(

@@ -46,12 +46,12 @@ test.each([
     expect(await read(response([bytes.slice(0, at), bytes.slice(at)]))).toEqual(expected);
 });
 
-test("refuses a page where a stream should be", async () => {
+test("rejects an HTML page instead of a stream", async () => {
   const page = response([encoder.encode("<html>Sign in</html>")], "text/html");
   await expect(read(page)).rejects.toMatchObject({ code: "bad_response", status: 200 });
 });
 
-test("a question on its way from a page that is hidden is not given up; its stream is", async () => {
+test("hiding the page parks an open stream, but not a request in flight", async () => {
   let tell: Parameters<Wake>[0] = () => {};
   const wake: Wake = (listener) => {
     tell = listener;
@@ -71,7 +71,7 @@ test("a question on its way from a page that is hidden is not given up; its stre
   expect(line.signal.aborted).toBe(true);
 });
 
-test("a page that was looked at before its answer came keeps the stream", async () => {
+test("keeps the stream of a page that became visible before its response", async () => {
   let tell: Parameters<Wake>[0] = () => {};
   const wake: Wake = (listener) => {
     tell = listener;

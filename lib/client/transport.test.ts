@@ -80,7 +80,7 @@ test.each([
   120_000,
 );
 
-test("I3: a turn cut again after each frame is followed to its end, with the cursor of the last frame", async () => {
+test("I3: a turn cut after each frame is followed to its end, each time from the last cursor", async () => {
   server.answer = (exchange) => {
     const after = exchange.query.get("after");
     const seq = after ? Number(after.slice(turnId.length + 1)) : 0;
@@ -95,7 +95,7 @@ test("I3: a turn cut again after each frame is followed to its end, with the cur
   expect(cursors).toEqual(shortTurn.slice(1).map((_chunk, index) => `${turnId}.${index + 1}`));
 });
 
-test("I3: a server that ignores the cursor makes nothing appear twice", async () => {
+test("I3: a server that ignores the cursor causes no duplicates", async () => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) {
       stream(exchange, turnId, bytes);
@@ -109,7 +109,7 @@ test("I3: a server that ignores the cursor makes nothing appear twice", async ()
   expect(chat.seen).toEqual(shortTurn);
 });
 
-test("chunks without an id wait for the id that covers them", async () => {
+test("chunks without an id are held until the id that covers them", async () => {
   const withoutIds = shortTurn.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`);
   server.answer = (exchange) => {
     if (isFollow(exchange)) return answerRest(exchange);
@@ -122,7 +122,7 @@ test("chunks without an id wait for the id that covers them", async () => {
   expect((await server.exchange(isFollow)).query.has("after")).toBe(false);
 });
 
-test("I6: the end of a stream is not the end of the turn", async () => {
+test("I6: the end of a stream does not end the turn", async () => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) return stream(exchange, turnId, preamble);
     stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 6)));
@@ -139,7 +139,7 @@ test("I6: the end of a stream is not the end of the turn", async () => {
   expect(transport.connection.getSnapshot()).toBe("idle");
 });
 
-test("I5 I6: silence is a lost connection; heartbeats are not silence", async () => {
+test("I5 I6: silence counts as a lost connection; heartbeats do not", async () => {
   const heartbeatMs = 200;
   server.answer = (exchange) => {
     if (!isFollow(exchange)) return stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 2)));
@@ -160,7 +160,7 @@ test("I5 I6: silence is a lost connection; heartbeats are not silence", async ()
   expect(server.exchanges.map(({ path }) => path)).toEqual(["/api/chat", `/api/turns/${turnId}/stream`]);
 });
 
-test("a page that comes back from a freeze looks at the clock, not at its timers", async () => {
+test("a page that returns from a freeze checks the clock, not its timers", async () => {
   server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
   const document = new Page();
   const { chat } = open({ document });
@@ -176,7 +176,7 @@ test("a page that comes back from a freeze looks at the clock, not at its timers
   expect(chat.seen).toEqual(shortTurn);
 });
 
-test("I3: a hidden page gives its connection back, and goes on behind its cursor when it is looked at", async () => {
+test("I3: a hidden page frees its connection, and resumes from its cursor when visible again", async () => {
   server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
   const document = new Page();
   const { chat, transport } = open({ document, hiddenMs: 5 });
@@ -195,7 +195,7 @@ test("I3: a hidden page gives its connection back, and goes on behind its cursor
   expect((await server.exchange(isFollow)).query.get("after")).toBe(`${turnId}.5`);
 });
 
-test("a page that comes back before anybody read what it was sent goes on all the same", async () => {
+test("a page that becomes visible before its buffered data was read still resumes", async () => {
   server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 1)));
   const document = new Page();
   const { transport } = open({ document, hiddenMs: 5 });
@@ -214,7 +214,7 @@ test("a page that comes back before anybody read what it was sent goes on all th
   expect(rest).toEqual(shortTurn.slice(1));
 });
 
-test("a glance at another tab costs no request", async () => {
+test("switching tabs briefly costs no request", async () => {
   server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
   const document = new Page();
   const { chat } = open({ document });
@@ -228,7 +228,7 @@ test("a glance at another tab costs no request", async () => {
   expect(server.exchanges).toHaveLength(1);
 });
 
-test("a reader that leaves a hidden page is done at once", async () => {
+test("a reader that leaves a hidden page finishes at once", async () => {
   server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
   const document = new Page();
   const { chat, transport } = open({ document, hiddenMs: 5 });
@@ -242,7 +242,7 @@ test("a reader that leaves a hidden page is done at once", async () => {
   expect(server.exchanges).toHaveLength(1);
 });
 
-test("Retry-After is the least to wait", async () => {
+test("waits at least Retry-After", async () => {
   server.answer = (exchange) => {
     if (exchange.number > 1) return answerRest(exchange);
     json(exchange, 503, { error: { code: "unavailable", message: "Restarting." } }, { "Retry-After": "1" });
@@ -255,7 +255,7 @@ test("Retry-After is the least to wait", async () => {
   expect(performance.now() - startedAt).toBeGreaterThanOrEqual(999);
 });
 
-test("I7: a message is sent again with the same key after a network failure, and makes one turn", async () => {
+test("I7: a send is retried with the same key after a network failure, and is one turn", async () => {
   const turns = new Set<unknown>();
   server.answer = (exchange) => {
     turns.add(exchange.headers["idempotency-key"]);
@@ -272,7 +272,7 @@ test("I7: a message is sent again with the same key after a network failure, and
   expect([...turns]).toEqual([chat.messages[0]?.id]);
 });
 
-test("a send that never gets through is an error that keeps the key for the next try", async () => {
+test("a send that never succeeds is an error, and keeps its key for the next attempt", async () => {
   server.answer = ({ response }) => response.socket?.destroy();
   const { chat, transport } = open({ openAttempts: 3 });
   await chat.sendMessage({ text: "Hello" });
@@ -285,7 +285,7 @@ test("a send that never gets through is an error that keeps the key for the next
   expect(new Set(server.exchanges.map(({ headers }) => headers["idempotency-key"]))).toEqual(new Set([message?.id]));
 });
 
-test("the body is the last user message and the options, never the history", async () => {
+test("the body has only the last user message and the options, never the history", async () => {
   server.answer = answerRest;
   const { chat } = open({ body: () => ({ model: "local", searchMode: "all" }) });
   await chat.sendMessage({ text: "First" });
@@ -296,7 +296,7 @@ test("the body is the last user message and the options, never the history", asy
   expect(body).toEqual({ ...sent, documentIds: ["d1"] });
 });
 
-test("asking for another answer uses a new key each time", async () => {
+test("regenerating uses a new key each time", async () => {
   server.answer = answerRest;
   const { chat } = open();
   await chat.sendMessage({ text: "Hello" });
@@ -310,7 +310,7 @@ test("asking for another answer uses a new key each time", async () => {
   expect(chat.messages).toHaveLength(2);
 });
 
-test("going on with an answer is one send however often it is tried, and leaves the messages alone", async () => {
+test("continuing an answer is one send across retries, and leaves the messages alone", async () => {
   let refusals = 2;
   server.answer = (exchange) => {
     refusals -= 1;
@@ -333,7 +333,7 @@ test("going on with an answer is one send however often it is tried, and leaves 
   }
 });
 
-test("a refused continuation leaves the broken answer", async () => {
+test("a refused continuation keeps the interrupted answer", async () => {
   server.answer = (exchange) => json(exchange, 409, { error: { code: "turn_running", message: "An answer runs." } });
   const { chat } = open();
   const messages = [{ id: "broken-0001", role: "assistant" as const, parts: [] }];
@@ -344,7 +344,7 @@ test("a refused continuation leaves the broken answer", async () => {
   expect(chat.messages).toEqual(messages);
 });
 
-test("a refusal is shown at once, in the server's words", async () => {
+test("shows a rejected request at once, with the server's message", async () => {
   const error = { code: "turn_running", message: "An answer is running.", requestId: "r1", turnId };
   server.answer = (exchange) => json(exchange, 409, { error });
   const { chat } = open();
@@ -356,8 +356,8 @@ test("a refusal is shown at once, in the server's words", async () => {
 });
 
 test.each([
-  ["an end of the session", 401, "unauthorized"],
-  ["a bug of the server", 500, "internal"],
+  ["an ended session", 401, "unauthorized"],
+  ["a server error", 500, "internal"],
 ])("%s while reconnecting is an error, not a hang", async (_name, status, code) => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) return json(exchange, status, { error: { code, message: "No." } });
@@ -371,11 +371,11 @@ test.each([
 });
 
 test.each([
-  ["JSON that is none", '{"type":"text-'],
+  ["invalid JSON", '{"type":"text-'],
   ["an unknown chunk", '{"type":"surprise"}'],
   ["a chunk without its fields", '{"type":"text-delta"}'],
   ["a bare value", "null"],
-])("%s is an error, not a hang, and nothing is asked again", async (_name, data) => {
+])("%s is an error, not a hang, and is not retried", async (_name, data) => {
   server.answer = (exchange) => stream(exchange, turnId, `${preamble}data: ${data}\nid: ${turnId}.1\n\n`);
   const { chat } = open();
   await chat.sendMessage({ text: "Hello" });
@@ -384,7 +384,7 @@ test.each([
   await server.exchanges[0]?.left;
 });
 
-test("stop() only leaves: the connection closes, and nothing is sent", async () => {
+test("stop() only disconnects: the connection closes, and nothing is sent", async () => {
   server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
   const { chat, transport } = open();
   const sent = chat.sendMessage({ text: "Hello" });
@@ -398,7 +398,7 @@ test("stop() only leaves: the connection closes, and nothing is sent", async () 
   expect(server.exchanges).toHaveLength(1);
 });
 
-test("stop() while waiting to reconnect leaves at once", async () => {
+test("stop() while waiting to reconnect disconnects at once", async () => {
   server.answer = ({ response }) => response.socket?.destroy();
   const { chat, transport } = open({ backoff: { minMs: 600_000, maxMs: 600_000 } });
   const waiting = connectionIs(transport, "reconnecting");
@@ -410,7 +410,7 @@ test("stop() while waiting to reconnect leaves at once", async () => {
   expect(transport.connection.getSnapshot()).toBe("idle");
 });
 
-test("I18: a running answer is resumed from its start, over what the page had of it", async () => {
+test("I18: resumes a running answer from its start, replacing the page's partial text", async () => {
   server.answer = (exchange) => {
     if (isFollow(exchange)) return answerRest(exchange);
     stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
@@ -426,7 +426,7 @@ test("I18: a running answer is resumed from its start, over what the page had of
   expect(chat.messages).toEqual([chat.messages[0], uncut]);
 });
 
-test("204 means that there is nothing to resume", async () => {
+test("204 means nothing to resume", async () => {
   server.answer = ({ response }) => response.writeHead(204).end();
   const { chat, transport } = open();
   await chat.resumeStream();
@@ -455,7 +455,7 @@ test.each([
 });
 
 test.each(["online", "offline"])(
-  "`%s` replaces a connection that looks alive, and counts as no failure",
+  "`%s` replaces a connection that looks alive, without counting as a failure",
   async (event) => {
     server.answer = (exchange) => stream(exchange, turnId, preamble + frames(shortTurn.slice(0, 5)));
     const window = new EventTarget();
@@ -484,7 +484,7 @@ function chunkSeen(chat: HeadlessChat, count: number): Promise<void> {
   return expect.poll(() => chat.seen.length, { interval: 1 }).toBe(count) as unknown as Promise<void>;
 }
 
-test("a page that lets its stream be gathered says so with each request of it, and gets the same answer", async () => {
+test("with gathering enabled, every request asks for it, and the answer is the same", async () => {
   const uncut = await uncutAnswer();
   const half = Math.floor(bytes.length / 2);
   server.answer = (exchange) => {
@@ -502,7 +502,7 @@ test("a page that lets its stream be gathered says so with each request of it, a
   ]);
 });
 
-test("knows when a turn that it joined began, by the page's own clock", async () => {
+test("knows when a joined turn began, by the page's own clock", async () => {
   server.answer = (exchange) => {
     exchange.response.setHeader("X-Turn-Age-Ms", "60000");
     answerRest(exchange);

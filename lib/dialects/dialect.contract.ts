@@ -91,7 +91,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     expect(blocks).toBe(readFileSync(file, "utf8"));
   });
 
-  test.each(turns)("I18: %s: the same bytes twice, in whatever batches the log hands them out", (_, chunks) => {
+  test.each(turns)("I18: %s: encodes the same bytes every time, however the log batches", (_, chunks) => {
     const whole = encode(chunks);
     expect(encode(chunks)).toEqual(whole);
     const one = batchEncoder(dialect, context, null, pacing);
@@ -99,7 +99,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
   });
 
   test.each(turns)(
-    "%s: each block is one frame of docs/protocol.md §2, numbered upwards; only the trailer has no id",
+    "%s: each block is one frame of docs/protocol.md §2 with an ascending id; only the trailer has none",
     (_, chunks) => {
       const blocks = encode(chunks);
       for (const block of blocks) expect(block).toMatch(framePattern);
@@ -118,7 +118,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     },
   );
 
-  test.each(turns)("I3 I18: %s: cut behind every frame and resumed, the uncut bytes", (_, chunks) => {
+  test.each(turns)("I3 I18: %s: cutting and resuming after any frame gives the uncut bytes", (_, chunks) => {
     const blocks = encode(chunks);
     blocks.forEach((block, index) => {
       const id = cursorOf(block);
@@ -129,7 +129,7 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     });
   });
 
-  test.each(turns)("I19: %s: split at every byte the parser reads the same", async (_, chunks) => {
+  test.each(turns)("I19: %s: the parser reads the same when split at every byte", async (_, chunks) => {
     const bytes = encoder.encode(encode(chunks).join(""));
     const whole = parse([bytes]);
     expect(parse(singleBytes(bytes))).toEqual(whole);
@@ -137,12 +137,12 @@ export function dialectContract({ dialect, textOf, pacing, readAll }: Reading): 
     expect(await readAll(bodyOf(singleBytes(bytes)))).toEqual(await readAll(bodyOf([bytes])));
   });
 
-  test.each(turns)("I18: %s: its text is the message's", async (_, chunks) => {
+  test.each(turns)("I18: %s: its text equals the message's", async (_, chunks) => {
     const events = parse([encoder.encode(encode(chunks).join(""))]);
     expect(plain(events.map(textOf).join(""))).toBe(plain(contentOf(await foldChunks(chunks))));
   });
 
-  test("I19: no string of a model, a tool or a document breaks a frame", () => {
+  test("I19: no string from a model, tool or document breaks a frame", () => {
     const hostile = fc.oneof(
       fc.string({ unit: "binary" }),
       fc

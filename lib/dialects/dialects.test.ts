@@ -81,7 +81,7 @@ describe.each(readings.map((reading) => [nameOf(reading), reading] as const))("%
   dialectContract(reading);
 });
 
-test("every dialect of the registry is held against the contract", () => {
+test("every registered dialect runs against the contract", () => {
   expect(new Set(readings.map(({ dialect }) => dialect))).toEqual(new Set(registry.dialects));
 });
 
@@ -92,7 +92,7 @@ describe("the registry", () => {
     routes: [{ kind: "models", path, list: () => [] }],
   });
 
-  test("finds the route of a path, with or without a slash, and nothing else", () => {
+  test("finds the route of a path, with or without a trailing slash, and no other", () => {
     expect(registry.match("/chat/7/stream/")).toMatchObject({ dialect: rag, params: { sessionId: "7" } });
     expect(registry.match("/api/u%2F1/chat")).toMatchObject({ dialect: agent, params: { userId: "u/1" } });
     expect(registry.match("/api/%/chat")).toMatchObject({ params: { userId: "%" } });
@@ -101,18 +101,18 @@ describe("the registry", () => {
       expect(registry.match(path)).toBeNull();
   });
 
-  test("finds a dialect by its name, and nothing by another", () => {
+  test("finds a dialect by its exact name only", () => {
     for (const dialect of registry.dialects) expect(registry.find(dialect.name)).toBe(dialect);
     for (const name of ["", "TEXT", "toString", "__proto__"]) expect(registry.find(name)).toBeNull();
   });
 
-  test("refuses two with one name or one path", () => {
+  test("rejects two dialects with one name or path", () => {
     expect(() => createRegistry([plain("a", "/x"), plain("a", "/y")])).toThrow("name");
     expect(() => createRegistry([plain("a", "/x/:one"), plain("b", "/x/:two")])).toThrow("path");
   });
 });
 
-test("groups of words: the same text, so many words, resumable, and never behind what was not given on", () => {
+test("word groups keep the text and group size, resume, and never resume past undelivered text", () => {
   const piece = fc.oneof(fc.string(), fc.constantFrom(" ", "\n\n", "word", "one two ", "日本語の文", "👋🏽"));
   fc.assert(
     fc.property(fc.array(piece, { maxLength: 40 }), fc.integer({ min: 1, max: 5 }), (pieces, words) => {
@@ -142,7 +142,7 @@ async function* readerOf<T>(stream: ReadableStream<T>): AsyncGenerator<T> {
   for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
 }
 
-test("what only a model's provider can read is in no frame, and sources stay as they are", () => {
+test("provider-private state appears in no frame, and sources stay unchanged", () => {
   const providerMetadata = { openai: { reasoningEncryptedContent: "sealed" } };
   const chunks: TurnChunk[] = [
     { type: "reasoning-start", id: "r", providerMetadata },
@@ -171,7 +171,7 @@ test("what only a model's provider can read is in no frame, and sources stay as 
   expect(source).toEqual(chunks[3]);
 });
 
-test("a call is shown as executed here, unless the client runs the tools", () => {
+test("a tool call is marked as executed by the server unless the client runs the tools", () => {
   const chunk: TurnChunk = { type: "tool-input-available", toolCallId: "c", toolName: "clock", input: {} };
   const shown = (view: TurnView) => {
     const encode = aiSdk.encoder({ view } as TurnContext, {});
@@ -181,7 +181,7 @@ test("a call is shown as executed here, unless the client runs the tools", () =>
   expect(shown({ clientTools: true })).toEqual(chunk);
 });
 
-test("a client's reasoning stands before the call that it led to", () => {
+test("a client's reasoning precedes the call it led to", () => {
   const called = { id: "c", type: "function", function: { name: "clock", arguments: "{}" } } as const;
   const { messages } = promptOf([
     { role: "user", content: "How late is it?" },

@@ -48,7 +48,7 @@ const known: ResolvedReferences = {
 const previous_response_id = "resp_01940000-0000-7000-8000-000000000001";
 const output = { type: "function_call_output", call_id: "c1", output: "-4" };
 
-test.each(turns)("%s: read later, it is what the last event carried", async (_, chunks) => {
+test.each(turns)("%s: a later read equals the last event", async (_, chunks) => {
   const encode = responses.encoder(context, {});
   const frames = chunks.flatMap((chunk, index) => encode({ seq: index + 1, chunk, json: "" } as LoggedChunk));
   const message = await foldChunks(chunks);
@@ -81,7 +81,7 @@ describe("what goes before", () => {
     expect(answer.parts[3]).toMatchObject({ state: "output-error" });
   });
 
-  test("a call without an output, an output without a call, and a response that is not kept are refused", () => {
+  test("reject a call without an output, an output without a call, and a response that is not stored", () => {
     expect(refusal({ previous_response_id, input: "Well?" }, known)).toMatch(/^bad_request input: .*c1/);
     expect(refusal({ previous_response_id, input: [output, output] }, known)).toMatch(
       /^bad_request input\.1\.call_id: /,
@@ -92,7 +92,7 @@ describe("what goes before", () => {
     expect(refusal({ previous_response_id, input: [output] }, unkept)).toMatch(/^not_found previous_response_id: /);
   });
 
-  test("items that were given out are the stored parts; others are what the client says", () => {
+  test("sent by the server become the stored parts; others are taken from the client", () => {
     const given = (type: "reasoning" | "message" | "function_call", index: number) => itemId(type, answer.id, index);
     const call = { type: "function_call", call_id: "c1", name: "weather", arguments: '{"city":"Oslo"}' };
     const input = [
@@ -117,7 +117,7 @@ describe("what goes before", () => {
     );
   });
 
-  test("arguments that are no JSON go back as the model wrote them", () => {
+  test("arguments that are invalid JSON are sent back as the model wrote them", () => {
     const call = { type: "function_call", call_id: "c1", name: "weather", arguments: '{"city":' };
     const { messages } = parse({ input: [{ role: "user", content: "Hi" }, call, output] }).prompt;
     expect(messages[1]?.parts).toMatchObject([{ input: '{"city":', output: "-4" }]);
@@ -130,7 +130,7 @@ test("nothing of the server's is offered, searched or listed unless asked for", 
   expect(parse({ input: "Hi", search_mode: "all", store: true })).toMatchObject({ searchMode: "all", listed: true });
 });
 
-test("allowed_tools offers those alone; a chosen tool must be there", () => {
+test("allowed_tools offers only those tools; a chosen tool must exist", () => {
   const tools = ["a", "b"].map((name) => ({ type: "function", name }));
   const choice = { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "b" }] };
   const { prompt } = parse({ input: "Hi", tools, tool_choice: choice });
@@ -140,7 +140,7 @@ test("allowed_tools offers those alone; a chosen tool must be there", () => {
   );
 });
 
-test("an id of an item is read back, whatever the message is called", () => {
+test("an item id can be decoded for any message id", () => {
   expect(parseItemId(itemId("message", "my_message_7", 3))).toEqual({ messageId: "my_message_7", index: 3 });
   for (const id of ["", "msg_", "msg_x", "x_y_1", "msg_x_1_output"]) expect(parseItemId(id)).toBeNull();
 });

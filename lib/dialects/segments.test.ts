@@ -19,7 +19,7 @@ const awkward = fc.oneof(
 const bytesInFrame = (text: string) =>
   Buffer.byteLength(formatFrame({ data: JSON.stringify(text) })) - Buffer.byteLength('data: ""\n\n');
 
-test("pieces put together are the text, none is too large, and none ends within a character", () => {
+test("pieces join to the text, stay under the limit and never split a character", () => {
   fc.assert(
     fc.property(awkward, fc.integer({ min: 6, max: 300 }), (text, maxBytes) => {
       const pieces = piecesOf(text, maxBytes);
@@ -36,12 +36,12 @@ test("pieces put together are the text, none is too large, and none ends within 
   );
 });
 
-test("a piece is not smaller than it must be", () => {
+test("pieces are as large as the limit allows", () => {
   expect(piecesOf("x".repeat(2_500)).map(({ length }) => length)).toEqual([1_000, 1_000, 500]);
   expect(piecesOf("👋".repeat(300)).map(({ length }) => length)).toEqual([500, 100]);
 });
 
-test("writes hold whole blocks, in order, and no more than fits a segment", () => {
+test("writes contain whole blocks in order, and fit a segment unless a single block does not", () => {
   const blocks = fc.array(fc.string({ unit: "grapheme", minLength: 1, maxLength: 60 }), { maxLength: 30 });
   fc.assert(
     fc.property(blocks, (all) => {
@@ -83,7 +83,7 @@ describe("dialect content", () => {
   const blocksFor = (text: string, view = {}) =>
     batchEncoder(content, { ...context, chatId: '"'.repeat(128), view }, null)(logged(chunks(text)));
 
-  test("each event fits one TCP segment, however large the model's pieces and its sources are", () => {
+  test("each event fits one TCP segment, however large the model's chunks and sources are", () => {
     for (const text of [
       "x".repeat(50_000),
       "\0".repeat(5_000),
@@ -98,7 +98,7 @@ describe("dialect content", () => {
     }
   });
 
-  test("its last event has the sources when they were asked for", () => {
+  test("its last event has the sources when requested", () => {
     const last = blocksFor("Hi", { includeSources: true }).at(-1);
     expect(last).toContain('"sources":[{"text":"xxx');
   });

@@ -55,7 +55,7 @@ async function expectQuickStop(log: PostgresLog, from: PostgresLog): Promise<voi
 
 const deaf = expect.stringContaining("notifications of the database do not arrive");
 
-test("I15: a LISTEN connection that dies: it listens again and nothing is missed", async () => {
+test("I15: reconnects after a LISTEN connection dies, and misses nothing", async () => {
   const [log, other] = [openLog(), openLog()];
   const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
   const remote = drain(other.read(turn.turnId, 0));
@@ -72,7 +72,7 @@ test("I15: a LISTEN connection that dies: it listens again and nothing is missed
   await expectQuickStop(log, other);
 });
 
-test("a LISTEN connection that falls silent is given up for another, without alarm", async () => {
+test("replaces a silent LISTEN connection without reporting an outage", async () => {
   const warn = vi.spyOn(logger, "warn");
   const [log, other] = [openLog({ listenCheckMs: 100 }), openLog({ listenCheckMs: 100 })];
   await until(() => log.receivesNotifications && other.receivesNotifications);
@@ -83,7 +83,7 @@ test("a LISTEN connection that falls silent is given up for another, without ala
   expect(warn).not.toHaveBeenCalledWith(deaf);
 });
 
-test("I15: none arrive: said once, readers, stops and watched chats are served by asking; and when they arrive again, said so", async () => {
+test("I15: without notifications: logs it once, serves readers, stops and watched chats by polling; logs their return", async () => {
   const warn = vi.spyOn(logger, "warn");
   const info = vi.spyOn(logger, "info");
   proxy.loseNotifications(true);
@@ -118,7 +118,7 @@ test("I15: none arrive: said once, readers, stops and watched chats are served b
 });
 
 describe("watching a chat", () => {
-  test("a beginning and an end, wherever they happen, are told to all who watch this chat, and to no one else", async () => {
+  test("reports a turn's start and end on any server to all watchers of the chat and to no others", async () => {
     const [log, other] = [openLog(), openLog()];
     await until(() => log.receivesNotifications && other.receivesNotifications);
     const turnId = await insertTurn(leaseMs);
@@ -155,7 +155,7 @@ describe("watching a chat", () => {
     expect(strangers.map(({ count }) => count)).toEqual([0, 0, 0]);
   });
 
-  test("I15: the LISTEN connection was lost: every watcher is told to look", async () => {
+  test("I15: asks every watcher to check again after the LISTEN connection was lost", async () => {
     const log = openLog();
     await until(() => log.receivesNotifications);
     const chats = [await chatOf(await insertTurn(leaseMs)), await chatOf(await insertTurn(leaseMs))];
@@ -164,7 +164,7 @@ describe("watching a chat", () => {
     await until(() => watches.every(({ count }) => count > 0));
   });
 
-  test("I14: a thousand watchers cost no query; nor does a poll while they are deaf cost more than one a second", async () => {
+  test("I14: a thousand watchers cost no queries, and without notifications no more than one poll a second", async () => {
     const counter = await startQueryCounter(proxy.databaseUrl);
     process.env.DATABASE_URL = counter.url;
     await closePool();

@@ -32,7 +32,7 @@ export function logContract(name: string, harness: LogHarness): void {
 
     const newTurn = async () => (await harness.insertTurns(1))[0] as string;
 
-    test("I1 I3: every reader gets 1..n with the stored bytes, whenever and wherever it joins, from any cursor", async () => {
+    test("I1 I3: every reader gets 1..n with the stored bytes, from any cursor and whenever it joins", async () => {
       const turnIds = await harness.insertTurns(6);
       await Promise.all(
         turnIds.map(async (turnId, index) => {
@@ -61,7 +61,7 @@ export function logContract(name: string, harness: LogHarness): void {
       );
     });
 
-    test("I13 I3: a slow reader delays nobody and misses nothing, though the turn outgrows what is kept in memory", async () => {
+    test("I13 I3: a slow reader delays nobody and misses nothing, even beyond the in-memory buffer", async () => {
       const turnId = await newTurn();
       const slow = here.read(turnId, 0);
       const slowThere = there.read(turnId, 0);
@@ -89,7 +89,7 @@ export function logContract(name: string, harness: LogHarness): void {
       }
     });
 
-    test("I1: log before deliver: nobody receives what is not stored; then everybody, with adjacent deltas as one chunk", async () => {
+    test("I1: delivers only stored chunks, to every reader, with adjacent deltas joined", async () => {
       const turnId = await newTurn();
       const turn = new ScriptedTurn(here, turnId).begin();
       const seen: LoggedChunk[][] = [[], []];
@@ -116,7 +116,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expect([["text-delta"], ["text-delta", "text-delta"]]).toContainEqual(types.slice(0, types.indexOf("text-end")));
     });
 
-    test("I11: a stop from here, or from another process, ends the run's signal; of an ended turn it says so", async () => {
+    test("I11: a stop from this or another process aborts the run; a stop of an ended turn says so", async () => {
       for (const from of [here, there]) {
         const turnId = await newTurn();
         const turn = new ScriptedTurn(here, turnId).begin();
@@ -130,7 +130,7 @@ export function logContract(name: string, harness: LogHarness): void {
       }
     });
 
-    test("a reader that is let go answers null at once, and the turn goes on", async () => {
+    test("a cancelled reader gets null at once, and the turn continues", async () => {
       const turnId = await newTurn();
       const turn = new ScriptedTurn(here, turnId).begin();
       const reader = here.read(turnId, 0);
@@ -145,7 +145,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expect(await turn.end()).toBe("stored");
     });
 
-    test("I4: nothing comes behind a terminal, and what cannot be encoded fails only where it was made", async () => {
+    test("I4: nothing follows a terminal, and an unencodable chunk fails only its own turn", async () => {
       const [one, two] = (await harness.insertTurns(2)) as [string, string];
       const broken = new ScriptedTurn(here, one).begin();
       const sound = new ScriptedTurn(here, two).begin();
@@ -158,7 +158,7 @@ export function logContract(name: string, harness: LogHarness): void {
       for (const turnId of [one, two]) expectComplete(await harness.storedLog(turnId));
     });
 
-    test("close ends what still runs, and its readers", async () => {
+    test("close ends running turns and their readers", async () => {
       const turnId = await newTurn();
       const log = harness.openLog();
       const turn = new ScriptedTurn(log, turnId).begin();
@@ -170,7 +170,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expectComplete(await harness.storedLog(turnId));
     });
 
-    test("I17: close leaves a turn to others of whose answer nothing came, at once, and its readers too", async () => {
+    test("I17: close hands unanswered turns over and ends their readers at once", async () => {
       const turnId = await newTurn();
       const log = harness.openLog();
       const turn = new ScriptedTurn(log, turnId).begin();
@@ -191,7 +191,7 @@ export function logContract(name: string, harness: LogHarness): void {
       expect(stored.slice(0, (await reader).length)).toEqual(await reader);
     });
 
-    test("I1 I3 I18: any interleaving of writers and readers: one order for all, and every replay folds to the same message", async () => {
+    test("I1 I3 I18: any interleaving of writers and readers has one order, and every replay folds to the same message", async () => {
       const delta = fc.record({ say: fc.string({ unit: "binary", maxLength: 40 }), turn: fc.nat(2) });
       const other = fc.record({ other: fc.constantFrom("reasoning", "tool", "source"), turn: fc.nat(2) });
       const join = fc.record({ join: fc.boolean(), turn: fc.nat(2), after: fc.nat(12) });

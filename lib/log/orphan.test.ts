@@ -67,7 +67,7 @@ function beginnings(turnId: string): { answered: boolean; chunks: TurnChunk[] }[
   ];
 }
 
-test("I7 I10: a turn of which nothing is answered is handed over, once; any other is ended", async () => {
+test("I7 I10: an unanswered orphaned turn is taken over once; any other is ended", async () => {
   const turnIds = await insertTurns(beginnings("").length, 1);
   const cases = new Map(turnIds.map((turnId, index) => [turnId, beginnings(turnId)[index]]));
   for (const [turnId, { chunks = [] } = {}] of cases) await store(turnId, chunks);
@@ -98,7 +98,7 @@ test("I7 I10: a turn of which nothing is answered is handed over, once; any othe
   }
 });
 
-test("I3 I10: the new owner writes on, all readers see one log, and the old owner adds nothing", async () => {
+test("I3 I10: the new owner appends, all readers see one log, and the old owner appends nothing", async () => {
   const [asleep, alive] = [openLog(), openLog()];
   const turnId = await insertTurn(leaseMs);
   const old = asleep.open(turnId, 1);
@@ -124,7 +124,7 @@ test("I3 I10: the new owner writes on, all readers see one log, and the old owne
   for (const read of await Promise.all(readers)) expect(read).toEqual(logged);
 });
 
-test("what a continued answer begins with does not count as answered", async () => {
+test("the kept beginning of a continued answer does not count as answered", async () => {
   const turnId = await insertTurn(1);
   const kept: TurnChunk[] = [...beginning(turnId), { type: "text-delta", id: "t", delta: "kept" }];
   const request = JSON.stringify({ model: "test", begunSeq: kept.length });
@@ -141,7 +141,7 @@ test("what a continued answer begins with does not count as answered", async () 
   expect((await storedTurn(turnId)).message.text).toBe("kept and new");
 });
 
-test("I4: a turn that costs every owner its life is run three times, then ended", async () => {
+test("I4: a turn that crashes every owner is run three times, then ended", async () => {
   const log = openLog();
   const turnId = await insertTurn(1);
   const epochs: number[] = [];
@@ -156,7 +156,7 @@ test("I4: a turn that costs every owner its life is run three times, then ended"
   expect(epochs).toEqual([2, 3]);
 });
 
-test("I17: a server that hands its turns over has not crashed: the turn is run as often as it takes", async () => {
+test("I17: handovers do not count as crashes: the turn is run as often as needed", async () => {
   const log = openLog();
   const turnId = await insertTurn(1);
   const epochs: number[] = [];
@@ -173,7 +173,7 @@ test("I17: a server that hands its turns over has not crashed: the turn is run a
   expect(await pool().sql`select crashes from turns where id = ${turnId}`).toEqual([{ crashes: 1 }]);
 });
 
-test("I11: a turn that somebody asked to stop is not run", async () => {
+test("I11: an orphaned turn with a stop request is not run", async () => {
   const log = openLog();
   const turnId = await insertTurn(leaseMs);
   const handed: Orphan[] = [];
@@ -184,7 +184,7 @@ test("I11: a turn that somebody asked to stop is not run", async () => {
   expect(handed).toEqual([]);
 });
 
-test("I17: a process that leaves takes nothing over", async () => {
+test("I17: a process that is shutting down takes nothing over", async () => {
   const [leaving, staying] = [openLog(), openLog()];
   const handed: string[] = [];
   leaving.onOrphan(() => void handed.push("leaving"));

@@ -46,7 +46,7 @@ describe("between server and database", () => {
     process.env.DATABASE_URL = url();
   });
 
-  test("I3 I4: answers to commits are lost: what was stored is not stored twice, and nothing is missing", async () => {
+  test("I3 I4: lost commit replies neither store anything twice nor leave a gap", async () => {
     const log = openLog(leaseMs);
     const turns = (await insertTurns(4, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
     const seen = turns.map((): LoggedChunk[] => []);
@@ -82,7 +82,7 @@ describe("between server and database", () => {
   });
 
   test.each(["refuse", "stall"] as const)(
-    "%s: readers wait, the run is slowed down, then all goes on",
+    "%s: readers wait, backpressure slows the run, then everything continues",
     async (fault) => {
       const log = openLog(leaseMs, { commitTimeoutMs: 500 });
       const other = openLog(leaseMs);
@@ -159,7 +159,7 @@ describe("between server and database", () => {
     await direct.end();
   });
 
-  test("an outage longer than the lease costs no living owner its turn", async () => {
+  test("an outage longer than the lease costs no live owner its turn", async () => {
     const shortLeaseMs = 600;
     const [log] = [openLog(shortLeaseMs), openLog(shortLeaseMs)];
     const turn = new ScriptedTurn(log, await insertTurn(shortLeaseMs)).begin();
@@ -195,7 +195,7 @@ describe("a database that is killed", () => {
     await rm(dataDir, { recursive: true, force: true });
   });
 
-  test("I1 I3: mid-stream, and comes back: nothing is lost, order is kept, the turns complete", async () => {
+  test("I1 I3: mid-stream and comes back: nothing is lost, order is kept, the turns complete", async () => {
     const [log, other] = [new PostgresLog(leaseMs), new PostgresLog(leaseMs)];
     const turns = (await insertTurns(3, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
     const readers = turns.flatMap(({ turnId }) => [log, other].map((from) => drain(from.read(turnId, 0))));

@@ -76,7 +76,7 @@ describe("on Postgres", () => {
     return startsMs;
   }
 
-  test("a first text starts a commit at once, also right behind another; later text keeps the interval", async () => {
+  test("commits the first text at once, even right after another commit; later text waits for the interval", async () => {
     const log = openLog();
     const startsMs = watchCommits();
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
@@ -96,7 +96,7 @@ describe("on Postgres", () => {
     for (const gapMs of gapsMs) expect(gapMs).toBeGreaterThan(24);
   });
 
-  test("appends without a pause do not keep a commit from starting", async () => {
+  test("continuous appends do not delay a commit", async () => {
     const log = openLog();
     const startsMs = watchCommits();
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
@@ -110,9 +110,9 @@ describe("on Postgres", () => {
   });
 
   test.each([
-    ["a bounded number each time, the longest first", 60_000, [75, 75, 75, 50]],
-    ["beyond that number when it has waited for long", 1, [275]],
-  ])("what waits for a commit is let go before it, %s", async (_, holdMs, sizes) => {
+    ["a bounded number per commit, oldest first", 60_000, [75, 75, 75, 50]],
+    ["beyond that number once it has waited long", 1, [275]],
+  ])("releases text held for a commit before it, %s", async (_, holdMs, sizes) => {
     const log = openLog(leaseMs, { holdMs });
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const passed: number[] = [];
@@ -141,7 +141,7 @@ describe("on Postgres", () => {
     await turn.end();
   });
 
-  test("the network is looked at between the two calls, and the commit takes what they bring", async () => {
+  test("polls the network between the two calls, and the commit includes what arrived", async () => {
     const server = createServer();
     onTestFinished(() => void server.close());
     await once(server.listen(0, "127.0.0.1"), "listening");
@@ -181,7 +181,7 @@ describe("on Postgres", () => {
     await turn.end();
   });
 
-  test("a commit that hangs does not keep what waits", async () => {
+  test("a hanging commit does not keep text held", async () => {
     const log = openLog();
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const reader = log.read(turn.turnId, 0);
@@ -207,7 +207,7 @@ describe("on Postgres", () => {
     await turn.end();
   });
 
-  test("nothing waits for a log that has closed", async () => {
+  test("closing the log releases held text and holds no more", async () => {
     const log = openLog();
     log.open(await insertTurn(leaseMs), 1);
     const told: string[][] = [];
@@ -221,7 +221,7 @@ describe("on Postgres", () => {
     expect(holdUntilCommit({ prepare() {}, release() {} })).toBe(false);
   });
 
-  describe("commits a second", () => {
+  describe("commits per second", () => {
     beforeAll(async () => {
       // Each group commit updates `turns` in one statement.
       await pool().sql.unsafe(`
@@ -264,7 +264,7 @@ describe("on Postgres", () => {
     });
   });
 
-  test("I10: fenced off: appends nothing, finishes nothing, notifies nothing, its signal aborts", async () => {
+  test("I10: a fenced owner appends nothing, finishes nothing and notifies nothing, and its signal aborts", async () => {
     const log = openLog();
     const turnId = await insertTurn(leaseMs);
     const turn = new ScriptedTurn(log, turnId).begin();
@@ -287,7 +287,7 @@ describe("on Postgres", () => {
     await listener.end();
   });
 
-  test("readers of a deleted turn end, here and elsewhere, and so does its run", async () => {
+  test("deleting a turn ends its run and its readers on every server", async () => {
     const [log, other] = [openLog(), openLog()];
     const turnId = await insertTurn(leaseMs);
     const turn = new ScriptedTurn(log, turnId).begin();
@@ -321,7 +321,7 @@ describe("on Postgres", () => {
       });
     }
 
-    test("I4: for a passing reason is repeated: terminal, message and state come together", async () => {
+    test("I4: for a transient reason is retried: terminal, message and state are stored together", async () => {
       const log = openLog();
       const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
       await failEnding(turn.turnId, 2, "40001");
@@ -331,7 +331,7 @@ describe("on Postgres", () => {
       expect(await reader).toEqual(await expectEnded(turn.turnId, "complete"));
     });
 
-    test("I4: for good leaves neither terminal nor state, and other turns alone; the reaper ends it", async () => {
+    test("I4: permanently writes no terminal or state and leaves other turns alone; the reaper ends the turn", async () => {
       const log = openLog(900);
       const [one, two] = (await insertTurns(2, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
       if (!one || !two) throw new Error("two turns");
@@ -351,7 +351,7 @@ describe("on Postgres", () => {
       expect(await reader).toEqual(await expectEnded(one.turnId, "interrupted"));
     });
 
-    test("I3 I4: and is carried out long after it was repeated takes nothing back", async () => {
+    test("I3 I4: and executes long after its retry rolls nothing back", async () => {
       const turnId = await insertTurn(leaseMs);
       const { sql } = pool();
       const row = (seq: number) => ({ turnId, epoch: 1, lastSeq: seq, chunks: [{ seq, json: `{"n":${seq}}` }] });
@@ -360,7 +360,7 @@ describe("on Postgres", () => {
       expect((await storedLog(turnId)).map(({ json }) => json)).toEqual(['{"n":1}', '{"n":2}']);
     });
 
-    test("I1 I3 I4: with an unknown outcome: backends are killed all the time, and every log is whole", async () => {
+    test("I1 I3 I4: with an unknown outcome: while backends are killed repeatedly, every log stays complete", async () => {
       const [log, other] = [openLog(), openLog()];
       const turns = (await insertTurns(12, leaseMs)).map((turnId) => new ScriptedTurn(log, turnId).begin());
       const remotes = turns.map(({ turnId }) => drain(other.read(turnId, 0)));

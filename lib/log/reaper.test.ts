@@ -56,7 +56,7 @@ function script(turnId: string): TurnChunk[] {
   return [...chunks, ...endTurn(open, { turnId, status: "complete" }).slice(0, -1)];
 }
 
-test("I2 I4 I5: an owner that died behind any chunk: one terminal, nothing open, the message is what was stored", async () => {
+test("I2 I4 I5: an owner that died after any chunk: one terminal, all parts closed, the message equals the log", async () => {
   const size = script("").length;
   const turnIds = await insertTurns(2 * (size + 1), 1);
   const state = (index: number): FinalState => (index % 2 === 0 ? "interrupted" : "stopped");
@@ -82,7 +82,7 @@ test("I2 I4 I5: an owner that died behind any chunk: one terminal, nothing open,
   }
 });
 
-test("I5 I4: a server that dies with 500 live answers: all are ended within lease + 2 s, by one process", async () => {
+test("I5 I4: after a server dies with 500 live answers, one process ends them all within lease + 2 s", async () => {
   const turnIds = await insertTurns(500, leaseMs);
   const rows = turnIds.map((turnId) => {
     const chunks = script(turnId).map((chunk, index) => ({ seq: index + 1, json: JSON.stringify(chunk) }));
@@ -102,7 +102,7 @@ test("I5 I4: a server that dies with 500 live answers: all are ended within leas
   for (const turnId of [turnIds[0], turnIds[499]]) await expectEnded(turnId as string, "interrupted");
 });
 
-test("a server that dies with more answers than one look finds: they are ended in the same round", async () => {
+test("ends in one round more orphaned answers than one query returns", async () => {
   const turnIds = await insertTurns(1_100, 1);
   await pool().sql`update turns set stop_requested_at = now() where id = any(${turnIds}::uuid[])`;
   const log = openLog();
@@ -113,7 +113,7 @@ test("a server that dies with more answers than one look finds: they are ended i
   expect(ended).toEqual({ all: true, together: true });
 });
 
-test("a turn that the reaper ends is logged like any other", async () => {
+test("logs a turn ended by the reaper like any other", async () => {
   const turnId = await insertTurn(1);
   await store(turnId, script(turnId).slice(0, 8));
   const lines = await logged(async (written) => {
@@ -143,7 +143,7 @@ test("I11: a stop of a turn whose owner is dead takes effect", async () => {
   await expectEnded(turnId, "stopped");
 });
 
-test("a turn that is written here is late, not dead", async () => {
+test("a turn that this process is writing is late, not orphaned", async () => {
   const log = openLog();
   const late = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
   const expire = (turnId: string, ago: string) =>
@@ -160,7 +160,7 @@ test("a turn that is written here is late, not dead", async () => {
   await expectEnded(late.turnId, "complete");
 });
 
-test("a turn that cannot be ended keeps no other from it", async () => {
+test("a turn that cannot be ended does not block the others", async () => {
   const [poisoned, dead] = await insertTurns(2, 1);
   const { sql } = pool();
   await sql.unsafe(`
@@ -177,7 +177,7 @@ test("a turn that cannot be ended keeps no other from it", async () => {
   await expectEnded(poisoned as string, "interrupted");
 });
 
-test("a message that the database refuses is kept as its text", async () => {
+test("a message that the database rejects is stored as plain text", async () => {
   const turnId = await insertTurn(1);
   await store(turnId, script(turnId));
   const { sql } = pool();
@@ -197,7 +197,7 @@ test("a message that the database refuses is kept as its text", async () => {
   await sql.unsafe("drop trigger refuse_reasoning on messages");
 });
 
-test("a log that cannot be read as chunks is tried a bounded number of times; then its turn ends, with what is in the log", async () => {
+test("an unreadable log is retried a bounded number of times, then its turn ends with what is stored", async () => {
   const [broken, other] = (await insertTurns(2, 1)) as [string, string];
   const stored = script(broken).slice(0, 8);
   await store(broken, stored);
@@ -229,7 +229,7 @@ test("a log that cannot be read as chunks is tried a bounded number of times; th
   });
 });
 
-test("a live turn outlives its lease many times over by renewals alone", async () => {
+test("renewals alone keep a live turn running through many leases", async () => {
   const [log] = [openLog(), openLog()];
   const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
   const [started] = await pool().sql`select now() as at`;
@@ -242,7 +242,7 @@ test("a live turn outlives its lease many times over by renewals alone", async (
   await expectEnded(turn.turnId, "complete");
 });
 
-test("pruning deletes the chunks of turns that ended long ago, and of no other; their readers end", async () => {
+test("pruning deletes only the chunks of turns that ended long ago, and ends their readers", async () => {
   const log = openLog();
   const [old, recent, running] = (await insertTurns(3, leaseMs)).map((id) => new ScriptedTurn(log, id).begin());
   if (!old || !recent || !running) throw new Error("three turns");

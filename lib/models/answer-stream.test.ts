@@ -37,12 +37,12 @@ async function through(reads: Uint8Array[], hold = never): Promise<string[]> {
   return pieces;
 }
 
-it("joins the texts that one read brings, and keeps everything else in its place", async () => {
+it("joins the texts of one read, and keeps everything else in order", async () => {
   const wire = ["Hel", "lo", " ", "there"].map((content) => chat({ content })).join("") + stop + usage;
   expect(await through([Buffer.from(wire)])).toEqual([chat({ content: "Hello there" }) + stop + usage]);
 });
 
-it("says the same, wherever the reads are cut and whenever the log asks", async () => {
+it("has the same content, wherever reads are cut and whenever the log asks", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.string({ unit: "grapheme", minLength: 1 }), { minLength: 1, maxLength: 12 }),
@@ -67,8 +67,8 @@ it("says the same, wherever the reads are cut and whenever the log asks", async 
   );
 });
 
-describe("an answer that is whole", () => {
-  it("ends at its mark, though the connection stays open, which it closes", async () => {
+describe("a complete answer", () => {
+  it("ends at its end marker even if the connection stays open, and closes it", async () => {
     const { reader, source, say } = scripted();
     const first = reader.read();
     await say(`${chat({ content: "a" })}${stop}data: [DONE]\n\n`);
@@ -78,7 +78,7 @@ describe("an answer that is whole", () => {
     await once(source, "close");
   });
 
-  it("ends soon after its reason, though nothing follows", async () => {
+  it("ends soon after its finish reason, even if nothing follows", async () => {
     const { reader, source, say } = scripted();
     const first = reader.read();
     await say(chat({ content: "a" }) + stop);
@@ -87,7 +87,7 @@ describe("an answer that is whole", () => {
     await once(source, "close");
   });
 
-  it("has its usage, which comes behind the reason", async () => {
+  it("has its usage, which follows the finish reason", async () => {
     const { reader, say } = scripted();
     const first = reader.read();
     await say(chat({ content: "a" }) + stop);
@@ -98,7 +98,7 @@ describe("an answer that is whole", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  it("does not fail with its connection", async () => {
+  it("does not fail when its connection does", async () => {
     const { reader, source, say } = scripted();
     const first = reader.read();
     await say(chat({ content: "a" }) + stop);
@@ -108,7 +108,7 @@ describe("an answer that is whole", () => {
   });
 });
 
-it("is bytes to a reader, and the text itself to a decoder", async () => {
+it("is bytes to a reader, and strings to a decoder", async () => {
   const wire = chat({ content: "é\u{1F600}" }) + stop;
   const answer = () => open(Readable.from([Buffer.from(wire)]), never);
   const bytes = answer();
@@ -122,7 +122,7 @@ it("is bytes to a reader, and the text itself to a decoder", async () => {
   expect((await other.getReader().read()).value).toEqual(new TextEncoder().encode(wire));
 });
 
-it("a failure that the provider reports comes behind its text, and closes the connection", async () => {
+it("a failure reported by the provider follows its text, and closes the connection", async () => {
   const { reader, source, say } = scripted();
   const first = reader.read();
   await say(`${chat({ content: "a" })}data: {"error":{"code":502}}\n\n${chat({ content: "b" })}`);
@@ -131,7 +131,7 @@ it("a failure that the provider reports comes behind its text, and closes the co
   expect(source.destroyed).toBe(true);
 });
 
-it("counts whatever comes as a sign of life", async () => {
+it("counts any bytes as activity", async () => {
   const source = new Readable({ highWaterMark: 0, read() {} });
   let bytes = 0;
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
@@ -208,8 +208,8 @@ async function textOf(read: Promise<ReadableStreamReadResult<Uint8Array>>): Prom
   return Buffer.from(value ?? []).toString();
 }
 
-describe("text between two commits", () => {
-  it("stays in the system until the log asks for it, goes on as one, and the first never waits", async () => {
+describe("text held between two commits", () => {
+  it("stays in the socket until the log asks, then passes as one piece; the first text is never held", async () => {
     const { unread, second, say, prepare, release } = await waiting("b");
     let given = false;
     void second.then(() => (given = true));
@@ -224,7 +224,7 @@ describe("text between two commits", () => {
     expect(await textOf(second)).toBe(chat({ content: "bcd" }));
   });
 
-  it("waits again where it had to wait, before the next is read", async () => {
+  it("is held again before the next read", async () => {
     const { held, reader, unread, second, say, prepare, release } = await waiting("b");
     await say(chat({ content: "c" }));
     await prepare();
@@ -240,7 +240,7 @@ describe("text between two commits", () => {
     expect(await textOf(third)).toBe(chat({ content: "de" }));
   });
 
-  it("is read as it comes after a turn that brought nothing, until it waits anew", async () => {
+  it("is read as it arrives after a commit without text, until text is held again", async () => {
     const { held, reader, unread, second, say, prepare, release } = await waiting("b");
     for (const _ of ["what waited", "nothing"]) {
       await prepare();
@@ -257,11 +257,11 @@ describe("text between two commits", () => {
 
   const others: [string, string][] = [
     ["a refusal", chat({ refusal: "no" })],
-    ["the reason of the end", stop],
+    ["the finish reason", stop],
     ["reasoning", chat({ reasoning_content: "x" })],
   ];
 
-  it.each(others)("goes on with %s as soon as the log asks, each in its place", async (_, next) => {
+  it.each(others)("is released with %s when the log asks, in order", async (_, next) => {
     const { second, unread, say, prepare } = await waiting("b");
     await say(next);
     expect(unread).toHaveLength(1);
@@ -269,7 +269,7 @@ describe("text between two commits", () => {
     expect(await textOf(second)).toBe(chat({ content: "b" }) + next);
   });
 
-  it.each(others)("does not wait when %s came with it", async (_, next) => {
+  it.each(others)("is not held when %s arrived with it", async (_, next) => {
     const { reader, held, say } = scripted();
     const first = reader.read();
     await say(chat({ content: "a" }));
@@ -279,7 +279,7 @@ describe("text between two commits", () => {
     expect(held).toHaveLength(0);
   });
 
-  it("goes on when the source ends", async () => {
+  it("is released when the source ends", async () => {
     const { reader, second, end, prepare } = await waiting("b");
     await end();
     await prepare();
@@ -287,7 +287,7 @@ describe("text between two commits", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  it("does not wait when the end came with it", async () => {
+  it("is not held when the end arrived with it", async () => {
     const { source, reader, say } = scripted();
     const first = reader.read();
     await say(chat({ content: "a" }));
@@ -299,7 +299,7 @@ describe("text between two commits", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  it("goes on before a failure", async () => {
+  it("is released before a failure", async () => {
     const { reader, second, source, prepare, release } = await waiting("b");
     source.destroy(new Error("reset"));
     expect(await textOf(second)).toBe(chat({ content: "b" }));
@@ -308,14 +308,14 @@ describe("text between two commits", () => {
     release();
   });
 
-  it("goes on when there is much of it", async () => {
+  it("is released even when large", async () => {
     const { second, prepare, release } = await waiting("b".repeat(200_000));
     await prepare();
     release();
     expect(await textOf(second)).toBe(chat({ content: "b".repeat(200_000) }));
   });
 
-  it("is let go of when nobody wants it any more, and so is the source", async () => {
+  it("is dropped when the reader cancels, and the source is destroyed", async () => {
     const { source, reader, second, say, prepare, release } = await waiting("b");
     await say(chat({ content: "c" }));
     await reader.cancel("enough");
@@ -327,7 +327,7 @@ describe("text between two commits", () => {
 });
 
 describe("a source", () => {
-  it("is not read for nobody", async () => {
+  it("is not read without a reader", async () => {
     const { reader, unread, source, say } = scripted();
     for (const text of ["a", "b", "c", "d"]) await say(chat({ refusal: text }));
     expect(unread).toHaveLength(3);
@@ -338,7 +338,7 @@ describe("a source", () => {
     expect(await textOf(reader.read())).toBe(["b", "c", "d"].map((name) => chat({ refusal: name })).join(""));
   });
 
-  it("fails behind what had come before, and without what was not whole", async () => {
+  it("fails after its complete events, and drops an incomplete one", async () => {
     const { reader, source } = scripted();
     await aLook();
     source.push(Buffer.from(`${chat({ content: "a" })}data: {"choi`));
@@ -348,7 +348,7 @@ describe("a source", () => {
     await expect(reader.read()).rejects.toThrow("reset");
   });
 
-  it("gives its text to the streams behind before its failure", async () => {
+  it("delivers its text through piped streams before its failure", async () => {
     const source = new Readable({ highWaterMark: 0, read() {} });
     // As many as in the SDK.
     let stream = open(source, never);
@@ -361,14 +361,14 @@ describe("a source", () => {
     await expect(reader.read()).rejects.toThrow("reset");
   });
 
-  it("that is closed before its end has failed", async () => {
+  it("fails when it is closed before its end", async () => {
     const { reader, source } = scripted();
     const first = reader.read();
     source.destroy();
     await expect(first).rejects.toMatchObject({ code: "ERR_STREAM_PREMATURE_CLOSE" });
   });
 
-  it("is destroyed when the stream is cancelled before anything came", async () => {
+  it("is destroyed when the stream is cancelled before anything arrived", async () => {
     const { reader, source } = scripted();
     await reader.cancel();
     expect(source.destroyed).toBe(true);

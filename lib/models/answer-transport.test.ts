@@ -130,29 +130,29 @@ describe("an answer is read", () => {
       ),
     ],
     ["in HTTP 1.0", http(events, wire, "HTTP/1.0 200 OK")],
-    ["as a part", http(events, wire, "HTTP/1.1 206 Partial Content")],
-    ["from a connection that promised more", http(`${events}content-length: 9999\r\n`, wire)],
+    ["as partial content", http(events, wire, "HTTP/1.1 206 Partial Content")],
+    ["with too long a Content-Length", http(`${events}content-length: 9999\r\n`, wire)],
     ["in gzip", http(`${events}content-encoding: gzip\r\n`, gzipSync(wire))],
-    ["in gzip, said with other letters", http(`${events}content-encoding: X-GZip\r\n`, gzipSync(wire))],
+    ["in gzip, declared as X-GZip", http(`${events}content-encoding: X-GZip\r\n`, gzipSync(wire))],
     ["in deflate", http(`${events}content-encoding: deflate\r\n`, deflateSync(wire))],
     ["in deflate without its header", http(`${events}content-encoding: deflate\r\n`, deflateRawSync(wire))],
     ["in brotli", http(`${events}content-encoding: br\r\n`, brotliCompressSync(wire))],
     ["in zstd", http(`${events}content-encoding: zstd\r\n`, zstdCompressSync(wire))],
-    ["in gzip that is not named", http(events, gzipSync(wire))],
-    ["in zstd that is not named", http(events, zstdCompressSync(wire))],
-    ["in no gzip, though it is named", http(`${events}content-encoding: gzip\r\n`, wire)],
-    ["in no brotli, though it is named", http(`${events}content-encoding: br\r\n`, wire)],
-    ["in no deflate, though it is named", http(`${events}content-encoding: deflate\r\n`, wire)],
+    ["in undeclared gzip", http(events, gzipSync(wire))],
+    ["in undeclared zstd", http(events, zstdCompressSync(wire))],
+    ["not in the declared gzip", http(`${events}content-encoding: gzip\r\n`, wire)],
+    ["not in the declared brotli", http(`${events}content-encoding: br\r\n`, wire)],
+    ["not in the declared deflate", http(`${events}content-encoding: deflate\r\n`, wire)],
     ["without a type", http("", wire)],
-    ["behind blank lines", http(events, `\n\n\n${wire}`)],
-    ["behind a byte order mark", http(events, `\ufeff${wire}`)],
+    ["after blank lines", http(events, `\n\n\n${wire}`)],
+    ["after a byte order mark", http(events, `\ufeff${wire}`)],
     ["as JSON", http("content-type: application/json\r\n", json)],
-    ["as JSON of several lines", http("content-type: application/json\r\n", JSON.stringify(JSON.parse(json), null, 2))],
-    ["as JSON behind blank lines", http("content-type: application/json\r\n", `\n\n\n${json}`)],
-    ["as JSON behind a byte order mark", http("content-type: application/json\r\n", `\ufeff${json}`)],
+    ["as multi-line JSON", http("content-type: application/json\r\n", JSON.stringify(JSON.parse(json), null, 2))],
+    ["as JSON after blank lines", http("content-type: application/json\r\n", `\n\n\n${json}`)],
+    ["as JSON after a byte order mark", http("content-type: application/json\r\n", `\ufeff${json}`)],
     ["as JSON in gzip", http("content-type: application/json\r\ncontent-encoding: gzip\r\n", gzipSync(json))],
     [
-      "in lines of JSON",
+      "as JSON lines",
       http(
         "content-type: application/x-ndjson\r\n",
         (hello + stop + usage).replaceAll("data: ", "").replaceAll("\n\n", "\n"),
@@ -162,7 +162,7 @@ describe("an answer is read", () => {
     expect(await read(ownFetch, answer)).toMatchObject(good);
   });
 
-  it("byte by byte, whatever it is packed in", async () => {
+  it("byte by byte, with any compression", async () => {
     for (const [headers, body] of [
       ["content-encoding: gzip\r\n", gzipSync(wire)],
       ["content-encoding: br\r\n", brotliCompressSync(wire)],
@@ -181,7 +181,7 @@ describe("an answer is read", () => {
     }
   });
 
-  it("with a character of which the reads have one half each, between CR LF and LF", async () => {
+  it("with a character split across reads, between CR LF and LF", async () => {
     const bytes = Buffer.from(`: ping\r\n\r\n${chunk({ content: "Grüße 日本語" })}${stop}`);
     const middle = bytes.indexOf("本") + 1;
     const halves: Answer = async (socket) => {
@@ -202,12 +202,12 @@ describe("an answer that is cut off", () => {
     return gzip.read() as Buffer;
   };
 
-  it("in the middle of its gzip is interrupted, and what came is kept", async () => {
+  it("inside its gzip is interrupted and keeps its text", async () => {
     const answer = http(`${events}content-encoding: gzip\r\n`, await packed(chunk({ content: "Hello " })));
     expect(await read(ownFetch, answer)).toMatchObject({ text: "Hello ", finish: truncatedReason, failed: null });
   });
 
-  it("in gzip that turns into something else has failed", async () => {
+  it("in gzip that becomes invalid fails", async () => {
     const bytes = Buffer.concat([await packed(chunk({ content: "Hello " })), Buffer.alloc(64, 0xff)]);
     play = http(`${events}content-encoding: gzip\r\n`, bytes);
     const failure = await providerFetch(url, request)
@@ -233,7 +233,7 @@ describe("an answer that is cut off", () => {
   });
 });
 
-it("a connection is kept when its answer has ended, and serves the next", async () => {
+it("a connection is kept after its answer, and reused", async () => {
   const sockets = new Set<Socket>();
   const keptAlive: Answer = (socket) => {
     sockets.add(socket);

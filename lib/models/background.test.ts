@@ -27,7 +27,7 @@ async function partsOf(prompt: string, resume?: { responseId: string; after: num
   return parts;
 }
 
-it("asks for an answer in the background, and marks it before it says anything", async () => {
+it("requests a background answer, and marks it before any content", async () => {
   provider.on("mark", [{ text: "One " }, { text: "two" }, { finish: "stop" }]);
   const parts = await partsOf("mark");
   const { body, number } = await provider.request("mark");
@@ -40,7 +40,7 @@ it("asks for an answer in the background, and marks it before it says anything",
   );
 });
 
-it("sends one key for one request of a turn, and another one after a refusal", async () => {
+it("uses one idempotency key per request of a turn, and a new one after a refusal", async () => {
   const { signal } = new AbortController();
   const call = (turnId: string, prompt: string, abortSignal = signal) =>
     model().doStream({
@@ -66,7 +66,7 @@ it("sends one key for one request of a turn, and another one after a refusal", a
   );
 });
 
-it("reads an answer again instead of asking for one, while it is made", async () => {
+it("resumes a running answer instead of requesting another", async () => {
   provider.on("again", [{ text: "One " }, { gate: "again" }, { text: "two" }, { finish: "stop" }]);
   const first = streamText({ model: model(), prompt: "again" });
   for await (const text of first.textStream) if (text === "One ") break;
@@ -80,11 +80,11 @@ it("reads an answer again instead of asking for one, while it is made", async ()
   expect(provider.resumed).toEqual(["?stream=true&starting_after=0"]);
 });
 
-it("an answer that is not kept fails as the provider says", async () => {
+it("an answer that is no longer stored fails with the provider's error", async () => {
   await expect(partsOf("gone", { responseId: "resp_unknown", after: 0 })).rejects.toMatchObject({ statusCode: 404 });
 });
 
-it("cancels an answer; one that is over already makes no trouble", async () => {
+it("cancels an answer, and ignores one that already ended", async () => {
   provider.on("cancel", [{ text: "One" }, { hang: true }]);
   const parts = partsOf("cancel");
   const { number } = await provider.request("cancel");

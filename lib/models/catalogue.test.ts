@@ -5,7 +5,7 @@ import { providersOf } from "./providers/registry";
 
 const built = (variables: Record<string, string>) => buildCatalogue(parseEnv(variables));
 
-describe("what is offered without MODELS", () => {
+describe("the models without MODELS", () => {
   it.each([
     [{}, ["local"]],
     [{ OPENAI_API_KEY: "k" }, ["openai:gpt-5-mini"]],
@@ -30,7 +30,7 @@ describe("what is offered without MODELS", () => {
 });
 
 describe("MODELS", () => {
-  it("keeps the order, the first is the default, repeats count once", () => {
+  it("keeps the order, takes the first as default and drops duplicates", () => {
     const catalogue = built({ MODELS: "local, openai:gpt-5-mini,local", OPENAI_API_KEY: "k" });
     expect(catalogue.models.map(({ id }) => id)).toEqual(["local", "openai:gpt-5-mini"]);
     expect(catalogue.defaultId).toBe("local");
@@ -43,7 +43,7 @@ describe("MODELS", () => {
     });
   });
 
-  it("says which variable is missing", () => {
+  it("names the missing variable", () => {
     const { models } = built({ MODELS: "openai:gpt-5-mini,ollama:llama3.2" });
     expect(models).toEqual([
       {
@@ -94,7 +94,7 @@ describe("MODELS", () => {
   );
 });
 
-describe("which API of OpenAI", () => {
+describe("the OpenAI API used with", () => {
   const providerOf = async (variables: Record<string, string>) =>
     (await providersOf(parseEnv(variables), { servers: [] }).get("openai")?.load("m"))?.provider;
 
@@ -129,7 +129,7 @@ it.each([
   [{ MODELS: "bedrock:m", AWS_ACCESS_KEY_ID: "id", AWS_SECRET_ACCESS_KEY: "key", AWS_REGION: "us-east-1" }, true],
   [{ MODELS: "local", ANTHROPIC_API_KEY: "key" }, false],
   [{ MODELS: "anthropic:m,local" }, false],
-])("with %j a model is billed to the operator: %s", (variables, paid) => {
+])("with %j a model is paid by the operator: %s", (variables, paid) => {
   expect(buildCatalogue(parseEnv(variables)).paid).toBe(paid);
 });
 
@@ -139,7 +139,7 @@ describe("require", () => {
     OLLAMA_BASE_URL: "http://localhost:1/v1/",
   });
 
-  it("takes the default, an id, or the part after the first colon", () => {
+  it("accepts the default, an id, or the part after the first colon", () => {
     expect(catalogue.require().id).toBe("local");
     expect(catalogue.require("ollama:llama3.2:3b")).toMatchObject({
       provider: "ollama",
@@ -148,7 +148,7 @@ describe("require", () => {
     expect(catalogue.require("llama3.2:3b").id).toBe("ollama:llama3.2:3b");
   });
 
-  it.each(["mistral", "", "3b", "ollama"])("refuses %j and says what there is", (name) => {
+  it.each(["mistral", "", "3b", "ollama"])("rejects %j and lists what exists", (name) => {
     expect(() => catalogue.require(name)).toThrow(
       expect.objectContaining({
         code: "bad_request",

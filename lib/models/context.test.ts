@@ -15,8 +15,8 @@ function refused(message: string, more = {}): APICallError {
   return new APICallError({ message, url: "", requestBodyValues: {}, statusCode: 400, responseBody });
 }
 
-describe("without a refusal a context is", () => {
-  it("what the operator or the model's server says", () => {
+describe("without a context overflow the context is", () => {
+  it("the operator's or the model server's value", () => {
     const context = contextFor("ollama", { contextTokens: 32_768 });
     expect(context.modelContext()).toEqual({ tokens: 32_768, known: true });
   });
@@ -28,21 +28,21 @@ describe("without a refusal a context is", () => {
     ["gpt-4o-mini", 128_000],
     ["gpt-4", 8_192],
     ["o3", 200_000],
-  ])("that of OpenAI's %s", (name, tokens) => {
+  ])("the known value for OpenAI's %s", (name, tokens) => {
     expect(contextFor("openai", {}, undefined, name).modelContext()).toEqual({ tokens, known: true });
   });
 
-  it("a guess for other models: small for Ollama, which cuts what is too long without a word", () => {
+  it("a guess for other models: small for Ollama, which truncates silently", () => {
     expect(contextFor("openai").modelContext()).toEqual({ tokens: 131_072, known: false });
     expect(contextFor("ollama").modelContext()).toEqual({ tokens: 4_096, known: false });
   });
 
-  it("without limit for the local model, which reads no history", () => {
+  it("unlimited for the local model, which reads no history", () => {
     expect(contextFor("local").modelContext().tokens).toBe(Number.POSITIVE_INFINITY);
   });
 });
 
-describe("a refusal", () => {
+describe("a context overflow", () => {
   it.each([
     ["OpenAI, vLLM", 8_192, "This model's maximum context length is 8192 tokens. However, you requested 30000 tokens."],
     ["vLLM", 4_096, "The decoder prompt (length 30000) is longer than the maximum model length of 4096."],
@@ -58,7 +58,7 @@ describe("a refusal", () => {
     ["TGI", 4_096, "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 30000 `inputs` tokens"],
     ["Kimi", 20_000, "Invalid request: Your request exceeded model token limit: 20,000"],
     [
-      "Groq's account",
+      "Groq's account limit",
       6_000,
       "Request too large for model: Limit 6000, Requested 30000, please reduce your message size",
     ],
@@ -68,30 +68,30 @@ describe("a refusal", () => {
     expect(context.modelContext()).toMatchObject({ tokens, known: true });
   });
 
-  it("names the limit in a field of llama.cpp's", () => {
+  it("gives its limit in a field of llama.cpp", () => {
     const context = contextFor("openai");
     context.contextRefused(refused("too long", { n_prompt_tokens: 30_000, n_ctx: 4_096 }), 25_000);
     expect(context.modelContext()).toMatchObject({ tokens: 4_096, known: true });
   });
 
   it.each([
-    ["names none", "Please reduce the length of the messages or completion."],
-    ["names one that what was sent keeps by our count", "maximum context length is 30000 tokens"],
-    ["names one that no model has", "maximum context length is 12 tokens"],
-  ])("that %s halves what was sent, as a guess", (_, message) => {
+    ["names no limit", "Please reduce the length of the messages or completion."],
+    ["names a limit that the prompt meets by our count", "maximum context length is 30000 tokens"],
+    ["names an implausible limit", "maximum context length is 12 tokens"],
+  ])("that %s halves the prompt size, as a guess", (_, message) => {
     const context = contextFor("openai");
     expect(context.contextRefused(refused(message), 25_000)).toBe(true);
     expect(context.modelContext()).toMatchObject({ tokens: 12_500, known: false });
   });
 
-  it("never leaves less than any model takes", () => {
+  it("never sets less than any model accepts", () => {
     const context = contextFor("openai");
     expect(context.contextRefused(refused("too many input tokens"), 1_200)).toBe(true);
     expect(context.modelContext().tokens).toBe(1_024);
     expect(context.contextRefused(refused("too many input tokens"), 900)).toBe(false);
   });
 
-  it("for another reason changes nothing", () => {
+  it("for another reason is ignored", () => {
     const context = contextFor("openai");
     const other = new APICallError({
       message: "no",
@@ -104,7 +104,7 @@ describe("a refusal", () => {
     expect(context.modelContext().tokens).toBe(131_072);
   });
 
-  it("is remembered for the model, and forgotten after ten minutes", () => {
+  it("is remembered for its model for ten minutes", () => {
     let nowMs = 0;
     const name = "remembered";
     contextFor("openai", {}, () => nowMs, name).contextRefused(refused("maximum context length is 8192"), 25_000);
@@ -116,14 +116,14 @@ describe("a refusal", () => {
   });
 });
 
-it("counts more for the tokenizers of other models than for OpenAI's own", async () => {
+it("counts more tokens for other models' tokenizers than for OpenAI's", async () => {
   const text = "Rivers run to the sea, and the sea is not full. ".repeat(50);
   const own = await contextFor("openai", {}, undefined, "gpt-5-mini").countTokens(text);
   const other = await contextFor("openai").countTokens(text);
   expect(other).toBeGreaterThan(1.15 * own);
 });
 
-describe("what a turn costs before its model is asked", () => {
+describe("the cost of fitting a prompt", () => {
   const text = "Rivers run to the sea, and the sea is not full. ".repeat(20);
   const chatOf = (messages: number, n = ++models): ChatMessage[] =>
     Array.from({ length: messages - 1 }, (_, index) => ({
@@ -155,7 +155,7 @@ describe("what a turn costs before its model is asked", () => {
       contextFor("openai", { contextTokens }),
     ).fit([]);
 
-  it("is about that of converting the messages, unless they must be counted; those are counted once", async () => {
+  it("is near that of converting the messages, unless tokens must be counted; counts are cached", async () => {
     const small = { before: await cpuMs(6, whole), now: await cpuMs(6, within(131_072)) };
     const long = {
       before: await cpuMs(500, whole),

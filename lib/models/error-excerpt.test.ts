@@ -13,7 +13,7 @@ const failed = (responseBody: string, message = "refused") =>
   });
 const excerptOf = (body: string, secrets: string[] = []) => providerExcerpt(failed(body), secrets, "");
 
-it("says what the provider said", () => {
+it("quotes the provider's message", () => {
   expect(excerptOf('{"error":{"message":"The model `gpt-9` does not exist."}}')).toBe(
     "The model `gpt-9` does not exist.",
   );
@@ -24,26 +24,26 @@ it("says what the provider said", () => {
 
 it.each([
   ["a key by its value", "bad key abcd-efgh for you", ["abcd-efgh"], "abcd-efgh"],
-  ["a key by its look", "Incorrect API key provided: sk-proj-abc", [], "sk-proj"],
+  ["a key by its format", "Incorrect API key provided: sk-proj-abc", [], "sk-proj"],
   ["a long token", "token A9f3kLm2Qw8xZr5tYb7v is over", [], "A9f3kLm2Qw8xZr5tYb7v"],
   ["a bearer", "header was Bearer short", [], "short"],
-  ["an address's password", "see https://admin:hunter2@host.test/x for more", [], "hunter2"],
-  ["an address's query", "see https://host.test/x?code=hunter2 for more", [], "hunter2"],
+  ["a URL's password", "see https://admin:hunter2@host.test/x for more", [], "hunter2"],
+  ["a URL's query", "see https://host.test/x?code=hunter2 for more", [], "hunter2"],
   ["the whole prompt", `cannot process: ${prompt}`, [], "merger"],
-  ["a part of the prompt", "cannot process: merger of Alpha and Beta …", [], "Alpha"],
+  ["part of the prompt", "cannot process: merger of Alpha and Beta …", [], "Alpha"],
   ["the prompt as JSON", JSON.stringify({ detail: [{ input: `${prompt}\n` }] }), [], "merger"],
-])("I22: never %s", (_, body, secrets, canary) => {
+])("I22: never quotes %s", (_, body, secrets, canary) => {
   const excerpt = excerptOf(body, secrets);
   expect(excerpt?.length).toBeGreaterThan(0);
   expect(excerpt).not.toContain(canary);
 });
 
-it("I22: never what was sent besides, such as passages and earlier questions", () => {
+it("I22: never quotes other prompt content, such as passages and earlier questions", () => {
   const error = failed("near: the secret passage number twelve");
   expect(providerExcerpt(error, [], "It is the secret passage number twelve of it.")).toBe("near:[…]");
 });
 
-it("is bounded, and null where no provider spoke", () => {
+it("is bounded, and null for errors that are not a provider's", () => {
   expect(excerptOf("x ".repeat(1_000_000))?.length).toBe(500);
   expect(providerExcerpt(new Error("ours"), [], "")).toBeNull();
   expect(providerExcerpt(undefined, [], "")).toBeNull();

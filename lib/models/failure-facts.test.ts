@@ -15,7 +15,7 @@ async function unreadable(schema: z.ZodType, value: unknown): Promise<TypeValida
   return new TypeValidationError({ value, cause: result?.success === false && result.error });
 }
 
-it("names status, code, type and parameter as the provider does, and what was refused", () => {
+it("keeps the provider's status, code, type and parameter, and what was refused", () => {
   const error = failed(400, {
     message: `Unsupported: ${canary}`,
     type: "invalid_request_error",
@@ -37,10 +37,10 @@ it.each([
   ["a key", canary],
   ["an id", "proj_8Kd2"],
   ["a sentence", "the merger of Alpha and Beta"],
-  ["lines", "code\nforged"],
-  ["what is too long", "a".repeat(51)],
-  ["no text", { nested: canary }],
-])("I22: leaves %s out of code, type and parameter", (_, said) => {
+  ["line breaks", "code\nforged"],
+  ["a value that is too long", "a".repeat(51)],
+  ["a non-string", { nested: canary }],
+])("I22: drops %s from code, type and parameter", (_, said) => {
   expect(failureFacts(failed(400, { code: said, type: said, param: said }))).toEqual(
     // A refused parameter, whatever its name.
     typeof said === "string" ? { refusal: "parameter", status: 400 } : { status: 400 },
@@ -52,23 +52,23 @@ const chunk = z.object({
   usage: z.record(z.string(), z.number()).nullish(),
 });
 
-it("names the place of the schema that an answer does not fit", async () => {
+it("gives the schema path that an answer does not match", async () => {
   const value = { choices: [{ delta: { content: [canary] } }] };
   expect(failureFacts(await unreadable(chunk, value))).toEqual({ path: "choices.0.delta.content" });
 });
 
-it("names the place in the member of a union that fits best", async () => {
+it("gives the path in the best-matching member of a union", async () => {
   const union = z.union([chunk, z.object({ error: z.object({ message: z.string() }) })]);
   const cause = await unreadable(union, { choices: [{ delta: 7 }] });
   const whole = new APICallError({ message: "", url: "", requestBodyValues: {}, statusCode: 200, cause });
   expect(failureFacts(whole)).toEqual({ status: 200, path: "choices.0.delta" });
 });
 
-it("I22: leaves keys that the provider chose out of the place", async () => {
+it("I22: drops keys chosen by the provider from the path", async () => {
   const value = { choices: [], usage: { [canary]: "x" } };
   expect(failureFacts(await unreadable(chunk, value))).toEqual({ path: "usage.*" });
 });
 
-it.each([undefined, new Error(canary), "text"])("says nothing of what is no provider's: %s", (thrown) =>
+it.each([undefined, new Error(canary), "text"])("returns nothing for an error that is not a provider's: %s", (thrown) =>
   expect(failureFacts(thrown)).toBeNull(),
 );

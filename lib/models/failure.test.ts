@@ -92,7 +92,7 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
     expect(failure.message).not.toMatch(/https?:|127\.0\.0\.1/);
   });
 
-  it("a cut socket later", async () => {
+  it("a socket cut later", async () => {
     const prompt = `${api}, cut later`;
     provider.on(prompt, [{ text: "Hi" }, { gate: prompt }, { cut: true }]);
     const { text, error, end } = await outcome(ask(api, prompt), () => provider.open(prompt));
@@ -100,7 +100,7 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
     expect({ text, end }).toEqual({ text: "Hi", end: { finishReason: "error", rawFinishReason: undefined } });
   });
 
-  it("says nothing after garbage: there would be a hole in the text", async () => {
+  it("drops everything after garbage, so that the text has no gap", async () => {
     const prompt = `${api}, a hole`;
     provider.on(prompt, [{ text: "Hi" }, { raw: "data: {nope\n\n" }, { text: " there" }, { hang: true }]);
     const { text, error, end } = await outcome(ask(api, prompt));
@@ -109,7 +109,7 @@ describe.each(apis)("%s", { concurrent: true }, (api) => {
     expect(await (await provider.request(prompt)).closed).toBe("client");
   });
 
-  it("nobody listens", async () => {
+  it("connection refused", async () => {
     const { error } = await outcome(ask(api, "x", "http://127.0.0.1:1/v1"));
     expect(classifyFailure(error)).toMatchObject({ code: "provider_unavailable", retryable: true });
   });
@@ -142,7 +142,7 @@ const sentences = refusals.map(([, , , , sentence]) => sentence);
 
 describe.each(apis)("a refusal over %s", { concurrent: true }, (api) => {
   it.each(refusals)(
-    "for %s has its own sentence, before the answer and inside it",
+    "for %s has its own message, before the answer and inside it",
     async (name, status, code, failure, sentence) => {
       const [before, inside] = [`${api} refuses at once for ${name}!`, `${api} refuses later for ${name}!`];
       provider.on(before, [{ answer: status, body: { error: { message: canary, code } }, headers: atOnce }]);
@@ -157,13 +157,13 @@ describe.each(apis)("a refusal over %s", { concurrent: true }, (api) => {
   );
 });
 
-it("looks into a RetryError", () => {
+it("unwraps a RetryError", () => {
   const last = Object.assign(new Error("x"), { name: "TimeoutError" });
   const error = new RetryError({ message: "m", reason: "maxRetriesExceeded", errors: [new Error("first"), last] });
   expect(classifyFailure(error).code).toBe("provider_timeout");
 });
 
-it.each([undefined, null, "text", 42, {}, new Error(canary)])("calls %s internal", (thrown) => {
+it.each([undefined, null, "text", 42, {}, new Error(canary)])("classifies %s as internal", (thrown) => {
   const failure = classifyFailure(thrown);
   expect(failure.code).toBe("internal");
   expect(failure.message).not.toContain("canary");

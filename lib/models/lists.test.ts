@@ -41,7 +41,7 @@ const listAt = async (answers: Answers) => {
 };
 
 describe("the list of a server with OpenAI's API", () => {
-  it("is asked for with the key, and entries that are none are left out", async () => {
+  it("is requested with the key, and skips invalid entries", async () => {
     const { models, asked } = await listAt({
       "/v1/models": { data: [{ id: "a" }, { name: "no id" }, null, { id: "" }] },
     });
@@ -81,9 +81,9 @@ describe("the list of a server with OpenAI's API", () => {
         price: { inputUsd: 0.3, outputUsd: 15 },
       },
     ],
-    ["OpenRouter, of a router whose price varies,", { id: "m", pricing: { prompt: "-1", completion: "-1" } }, {}],
-    ["a field of another type", { id: "m", max_model_len: "many", context_length: null, capabilities: 3 }, {}],
-  ])("says the abilities of a model as %s does", async (_, entry, abilities) => {
+    ["OpenRouter, for a router with variable prices,", { id: "m", pricing: { prompt: "-1", completion: "-1" } }, {}],
+    ["an entry with unexpected types", { id: "m", max_model_len: "many", context_length: null, capabilities: 3 }, {}],
+  ])("has a model's abilities as %s gives them", async (_, entry, abilities) => {
     const { models } = await listAt({ "/v1/models": { object: "list", data: [entry] } });
     expect(models).toEqual({ m: abilities });
   });
@@ -92,18 +92,18 @@ describe("the list of a server with OpenAI's API", () => {
     ["Together", { id: "m", type: "embedding" }],
     ["Mistral", { id: "m", capabilities: { completion_chat: false } }],
     ["OpenRouter", { id: "m", architecture: { output_modalities: ["image"] } }],
-  ])("leaves out what %s says is no chat model", async (_, entry) => {
+  ])("skips what %s says is not a chat model", async (_, entry) => {
     expect((await listAt({ "/v1/models": { data: [entry, { id: "chat" }] } })).models).toEqual({ chat: {} });
   });
 
-  it("of llama.cpp has the context that it was started with, which may be less than the model's", async () => {
+  it("of llama.cpp has the configured context, which may be smaller than the model's", async () => {
     const list = { "/v1/models": { data: [{ id: "m", meta: { n_ctx_train: 131072 } }] } };
     const props = { default_generation_settings: { n_ctx: 8192 }, modalities: { vision: true } };
     expect((await listAt({ ...list, "/props": props })).models).toEqual({ m: { contextTokens: 8192, vision: true } });
     expect((await listAt(list)).models).toEqual({ m: { contextTokens: 131072 } });
   });
 
-  it("of LM Studio is the one of its own API, without embedding models", async () => {
+  it("of LM Studio comes from its own API, without embedding models", async () => {
     const { models } = await listAt({
       "/v1/models": {
         data: [
@@ -129,7 +129,7 @@ describe("the list of a server with OpenAI's API", () => {
 
   it.each<[string, Answers]>([
     ["does not exist", {}],
-    ["is no list", { "/v1/models": { data: "none" } }],
+    ["is not a list", { "/v1/models": { data: "none" } }],
     ["is too large", { "/v1/models": { data: ["x".repeat(9 * 1_048_576)] } }],
   ])("that %s is a failure", async (_, answers) => {
     await expect(listAt(answers)).rejects.toThrow();
@@ -144,7 +144,7 @@ describe("the list of a provider", () => {
     return { listed, headers: asked[0]?.headers };
   };
 
-  it("Anthropic has names and, where it says so, limits", async () => {
+  it("of Anthropic has names and, where given, limits", async () => {
     const data = [
       { id: "claude-a", max_input_tokens: 200_000, max_tokens: 64_000 },
       { id: "claude-b" },
@@ -158,7 +158,7 @@ describe("the list of a provider", () => {
     expect(headers).toMatchObject({ "x-api-key": "k", "anthropic-version": "2023-06-01" });
   });
 
-  it("Google has the models that write", async () => {
+  it("of Google has the text models", async () => {
     const models = [
       {
         name: "models/gemini-a",
@@ -182,13 +182,13 @@ describe("the list of a provider", () => {
     ["deepseek", "DEEPSEEK"],
     ["groq", "GROQ"],
     ["openrouter", "OPENROUTER"],
-  ])("%s is that of a server with OpenAI's API", async (provider, variable) => {
+  ])("of %s uses OpenAI's API", async (provider, variable) => {
     const { listed, headers } = await listOf(provider, variable, { "/v1/models": { data: [{ id: "m" }] } });
     expect(listed).toEqual([{ name: "m", abilities: {} }]);
     expect(headers).toMatchObject({ authorization: "Bearer k" });
   });
 
-  it("Groq holds no speech models and guards", async () => {
+  it("of Groq has no speech or guard models", async () => {
     const data = ["whisper-large-v3", "meta-llama/llama-guard-4-12b", "playai-tts", "m"].map((id) => ({ id }));
     expect((await listOf("groq", "GROQ", { "/v1/models": { data } })).listed).toEqual([{ name: "m", abilities: {} }]);
   });
@@ -200,7 +200,7 @@ const llama = {
 };
 
 describe("the list of Ollama", () => {
-  it("has what it says of each model, and no embedding model", async () => {
+  it("has the abilities of each model, and no embedding model", async () => {
     const answers: Answers = {
       "/api/tags": {
         models: [
@@ -241,7 +241,7 @@ describe("the list of Ollama", () => {
     expect(shows() - before).toBe(1);
   });
 
-  it("does not take the context that a model was trained for as the one that it gets", async () => {
+  it("does not report the trained context as the configured one", async () => {
     const { url } = await serving({
       "/api/tags": { models: [{ name: "llama3.1:8b", digest: "9" }] },
       "/api/show llama3.1:8b": llama,
@@ -255,7 +255,7 @@ describe("the list of Ollama", () => {
 describe("a catalogue with a wildcard", () => {
   const tags = (...names: string[]) => ({ models: names.map((name) => ({ name })) });
 
-  it("holds the models that are listed in its place, and finds them by name", async () => {
+  it("replaces it with the listed models, and finds them by name", async () => {
     const { url } = await serving({ "/api/tags": tags("qwen3:8b", "llama3.2:latest"), "/api/show qwen3:8b": llama });
     const catalogue = buildCatalogue(parseEnv({ MODELS: "ollama:*,local", OLLAMA_BASE_URL: url }));
     expect(catalogue.models).toMatchObject([
@@ -277,7 +277,7 @@ describe("a catalogue with a wildcard", () => {
     expect(() => catalogue.require("ollama:absent")).toThrow(expect.objectContaining({ code: "bad_request" }));
   });
 
-  it("keeps a configured model in its place, with what its server says of it", async () => {
+  it("keeps a configured model's position, with its server's data", async () => {
     const { url } = await serving({ "/api/tags": tags("a:1", "b:1"), "/api/show b:1": llama });
     const catalogue = buildCatalogue(parseEnv({ MODELS: "ollama:b:1,ollama:*", OLLAMA_BASE_URL: url }));
     await catalogue.refresh(0);
@@ -285,7 +285,7 @@ describe("a catalogue with a wildcard", () => {
     expect(catalogue.require().abilities.tools).toBe(true);
   });
 
-  it("says why there is no list, and offers what is configured all the same", async () => {
+  it("says why there is no list, and still offers configured models", async () => {
     const { url } = await serving({});
     const gone = await serving({});
     await gone.close();
@@ -300,7 +300,7 @@ describe("a catalogue with a wildcard", () => {
     expect(catalogue.require("own").id).toBe("openai:own");
   });
 
-  it("is asked again only after the age it is given, and forgets nothing when that fails", async () => {
+  it("refreshes only after the given age, and keeps its models when that fails", async () => {
     const answers: Answers = { "/api/tags": tags("a:1") };
     const { url, asked } = await serving(answers);
     const catalogue = buildCatalogue(parseEnv({ OLLAMA_BASE_URL: url }));
@@ -316,7 +316,7 @@ describe("a catalogue with a wildcard", () => {
   });
 });
 
-it("a list that never comes ends, and says so", async () => {
+it("a list request that hangs times out, and says so", async () => {
   const hangs = (signal: AbortSignal) =>
     new Promise<never>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
   const list = new ModelList({ server: "The server", list: hangs, onChange: () => {}, withinMs: 20 });
@@ -327,7 +327,7 @@ it("a list that never comes ends, and says so", async () => {
 describe("models.json", () => {
   const parse = (value: unknown) => parseModelsFile(JSON.stringify(value), "models.json", ["openai", "local"]);
 
-  it("names servers, each with an address, a key, headers and models of its own", async () => {
+  it("defines servers, each with its own address, key, headers and models", async () => {
     const { url, asked } = await serving({ "/v1/models?v=2": { data: [{ id: "listed", max_model_len: 4096 }] } });
     process.env.LAB_KEY = "secret-of-the-lab";
     onTestFinished(() => {
@@ -382,12 +382,12 @@ describe("models.json", () => {
     [{ headers: { "api-key": "k" } }, true],
     [{ headers: { Authorization: "Basic k" } }, true],
     [{ query: { key: "k" } }, true],
-  ])("with a server with %j, which costs money: %s", (more, paid) => {
+  ])("with a server with %j is paid: %s", (more, paid) => {
     const file = parse({ servers: [{ name: "lab", baseUrl: "http://localhost:1/v1", ...more }] });
     expect(buildCatalogue(parseEnv({}), file).paid).toBe(paid);
   });
 
-  it("says of models of any provider what they can do", () => {
+  it("sets abilities for models of any provider", () => {
     const file = parse({
       abilities: { "anthropic:claude-sonnet-5-5": { contextTokens: 200_000, maxOutputTokens: 8_192 } },
     });
@@ -397,30 +397,30 @@ describe("models.json", () => {
 
   const server = { name: "lab", baseUrl: "http://localhost:8000/v1" };
   it.each<[string, unknown, string]>([
-    ["a name of a provider", { servers: [{ ...server, name: "openai" }] }, 'servers[0].name: "openai" is taken'],
-    ["a name twice", { servers: [server, server] }, 'servers[1].name: "lab" is taken'],
+    ["a provider's name", { servers: [{ ...server, name: "openai" }] }, 'servers[0].name: "openai" is taken'],
+    ["a duplicate name", { servers: [server, server] }, 'servers[1].name: "lab" is taken'],
     ["a name with a colon", { servers: [{ ...server, name: "a:b" }] }, "servers[0].name: must be small letters"],
     ["no address", { servers: [{ name: "lab" }] }, "servers[0].baseUrl: must be an address"],
     ["an unknown field", { servers: [{ ...server, apikey: "x" }] }, "servers[0]:"],
     [
-      "a key in place of its variable",
+      "a key instead of its variable",
       { servers: [{ ...server, apiKeyVariable: "sk-secret" }] },
       "servers[0].apiKeyVariable: must be the name",
     ],
     [
-      "headers that are none",
+      "headers that are invalid",
       { servers: [{ ...server, headers: { "a b": "c" } }] },
       "servers[0].headers: must hold names",
     ],
-    ["an ability that is none", { abilities: { "lab:m": { contextTokens: "8k" } } }, "abilities.lab:m.contextTokens:"],
+    ["an invalid ability", { abilities: { "lab:m": { contextTokens: "8k" } } }, "abilities.lab:m.contextTokens:"],
     ["a list", [], "the file:"],
-  ])("with %s is refused by the name of the field", (_, value, sentence) => {
+  ])("with %s is rejected, naming the field", (_, value, sentence) => {
     expect(() => parse(value)).toThrow(sentence);
     expect(() => parse(value)).toThrow(/^models\.json is not valid\. /);
     expect(() => parse(value)).not.toThrow(/sk-secret/);
   });
 
-  it("that is no JSON is refused without a word of it", () => {
+  it("with invalid JSON is rejected without quoting it", () => {
     expect(() => parseModelsFile('{"servers": sk-secret', "models.json", [])).toThrow(/^models\.json is not JSON\.$/);
   });
 });

@@ -36,14 +36,14 @@ const ask = (question: string, passages = sources) => generateText(options(quest
 const stream = (question: string) => streamText(options(question, sources));
 
 describe("an answer", () => {
-  it("quotes the sentences that fit, each with its passage, and nothing else", async () => {
+  it("quotes only fitting sentences, each with its passage", async () => {
     const text = (await ask("How often is a heartbeat comment sent during silence?")).text;
     expect(text).toBe(
       "A comment line goes out at once, then one after every 15 s of silence (: heartbeat) [1]. One block = one write [1].",
     );
   });
 
-  it("prefers the passage that answers to the passage that comes first", async () => {
+  it("prefers the passage that answers over the one that comes first", async () => {
     const text = (await ask("How are backups made?")).text;
     expect(text).toContain("Backups are made with pg_dump [2].");
     expect(text).not.toContain("[1]");
@@ -54,14 +54,14 @@ describe("an answer", () => {
     ["there are no sources", "How often is a heartbeat sent?", []],
     ["it is a greeting", "Hello!", []],
     ["the question is empty", "", sources],
-  ])("is honest when %s", async (_, question, passages) => {
+  ])("admits it when %s", async (_, question, passages) => {
     const text = (await ask(question, passages)).text;
     expect(text).toContain("None of the passages in your documents answers this.");
     expect(text).toContain("set OPENAI_API_KEY or OLLAMA_BASE_URL and restart");
     expect(text).not.toMatch(/\[\d/);
   });
 
-  it("says the same sentence once", async () => {
+  it("does not repeat a sentence", async () => {
     const text = "Fencing keeps an old writer from appending to the log.";
     const twice = [1, 2].map((ordinal) => ({ ordinal, title: "T", text }));
     expect((await ask("What does fencing keep an old writer from?", twice)).text).toBe(
@@ -76,37 +76,37 @@ describe("an answer", () => {
     expect(text).toBe("PORT – 3000 – where the server listens [1].");
   });
 
-  it("says why it ended and counts words", async () => {
+  it("has a finish reason and counts words", async () => {
     const { finishReason, rawFinishReason, usage, text } = await ask("How are backups made?");
     expect({ finishReason, rawFinishReason }).toEqual({ finishReason: "stop", rawFinishReason: "stop" });
     expect(usage.outputTokens).toBe(text.split(/\s+/).length);
   });
 
-  it("takes the question from the prompt when it is asked without passages", async () => {
+  it("takes the question from the prompt when there are no passages", async () => {
     const { usage, text } = await generateText({ model: localModel(), prompt: "Four words are here" });
     expect(text).toContain("None of the passages");
     expect(usage.inputTokens).toBe(4);
   });
 });
 
-describe("an answer that goes on", () => {
+describe("a continued answer", () => {
   const question = "How are backups made?";
   const goOn = async (said: string) => (await streamText(options(question, sources, said)).text) as string;
 
-  it("says the rest, wherever it was cut off", async () => {
+  it("adds the rest, wherever it was cut", async () => {
     const { text } = await ask(question);
     // Within words, between them, and at both ends.
     for (const at of [0, 1, 7, 8, 9, text.length - 1, text.length])
       expect(text.slice(0, at) + (await goOn(text.slice(0, at)))).toBe(text);
   });
 
-  it("says all of it behind what another model had said", async () => {
+  it("adds all of it after another model's text", async () => {
     expect(await goOn("Backups are a")).toBe(`\n\n${(await ask(question)).text}`);
   });
 });
 
 describe("the stream", () => {
-  it("brings the first word at once and the rest word by word", async () => {
+  it("sends the first word at once and the rest word by word", async () => {
     const arrivals: number[] = [];
     const begun = performance.now();
     for await (const _ of stream("How are backups made?").textStream) arrivals.push(performance.now() - begun);
@@ -116,7 +116,7 @@ describe("the stream", () => {
     expect(arrivals.at(-1)).toBeGreaterThan((arrivals.length - 1) * 19);
   });
 
-  it("says the same as the whole answer", async () => {
+  it("equals the non-streamed answer", async () => {
     const question = "How are backups made?";
     const result = stream(question);
     expect(await result.text).toBe((await ask(question)).text);
@@ -140,7 +140,7 @@ describe("the stream", () => {
   });
 });
 
-it("takes nothing but its own options", () => {
+it("accepts only its own options", () => {
   expect(parseLocalOptions({ question: "q", sources: [] })).toEqual({ question: "q", said: "", sources: [] });
   expect(() => parseLocalOptions({ question: 1 })).toThrow();
   expect(() => parseLocalOptions({ question: "q", sources: [{ ordinal: 0, title: "t", text: "x" }] })).toThrow();

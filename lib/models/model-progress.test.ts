@@ -12,7 +12,7 @@ function watched() {
   return { told, progress, passes };
 }
 
-it("reports nothing of an answer that begins within three seconds, nor of reasoning that does", () => {
+it("reports nothing when text or reasoning begins within three seconds", () => {
   const { told, progress, passes } = watched();
   progress.begin(true);
   passes(1_000);
@@ -30,7 +30,7 @@ it("reports nothing of an answer that begins within three seconds, nor of reason
   expect(vi.getTimerCount()).toBe(0);
 });
 
-it("calls a server that does not respond a loading one, and a model that then stays silent a thinking one", () => {
+it("reports loading while a server does not respond, then thinking while it sends nothing", () => {
   const { told, progress, passes } = watched();
   progress.begin(true);
   passes(8_000);
@@ -44,7 +44,7 @@ it("calls a server that does not respond a loading one, and a model that then st
   ]);
 });
 
-it("calls a model thinking that responds and says nothing, from the beginning of the request", () => {
+it("reports thinking from the start of the request when a server responds without content", () => {
   const { told, progress, passes } = watched();
   progress.begin(true);
   passes(500);
@@ -53,7 +53,7 @@ it("calls a model thinking that responds and says nothing, from the beginning of
   expect(told).toEqual([["thinking", 3_000]]);
 });
 
-it("calls no model loading whose server has it loaded, unless that says so", () => {
+it("does not report loading for a loaded model, unless its server says so", () => {
   const { told, progress, passes } = watched();
   progress.begin(false);
   passes(10_000);
@@ -63,7 +63,7 @@ it("calls no model loading whose server has it loaded, unless that says so", () 
   expect(told.map(([phase]) => phase)).toEqual(["thinking", "answering", "loading"]);
 });
 
-it("does not call it thinking when the first text comes with the first byte", () => {
+it("does not report thinking when the first text comes with the first byte", () => {
   const { told, progress, passes } = watched();
   progress.begin(true);
   passes(20_000);
@@ -74,7 +74,7 @@ it("does not call it thinking when the first text comes with the first byte", ()
   expect(told.map(([phase]) => phase)).toEqual(["loading", "answering"]);
 });
 
-it("calls reasoning that is shown thinking at once", () => {
+it("reports thinking at once for visible reasoning", () => {
   const { told, progress, passes } = watched();
   progress.begin(true);
   passes(20_000);
@@ -86,7 +86,7 @@ it("calls reasoning that is shown thinking at once", () => {
   ]);
 });
 
-it.each([true, false])("counts repeated requests to a server that says it is loading as one wait", (loads) => {
+it.each([true, false])("counts retries against a loading server as one wait", (loads) => {
   const { told, progress, passes } = watched();
   for (let attempt = 0; attempt < 5; attempt++) {
     progress.begin(loads);
@@ -104,7 +104,7 @@ it.each([true, false])("counts repeated requests to a server that says it is loa
   ]);
 });
 
-it("begins anew with the next request of a turn", () => {
+it("resets with the next request of a turn", () => {
   const { told, progress, passes } = watched();
   for (let step = 0; step < 2; step++) {
     progress.begin(true);
@@ -122,7 +122,7 @@ it("begins anew with the next request of a turn", () => {
   ]);
 });
 
-it("is found by the signal of the call, and by no other", () => {
+it("is found only by its call's abort signal", () => {
   const { signal } = new AbortController();
   onModelPhase(signal, () => {});
   expect(progressOf(signal)).toBeInstanceOf(ModelProgress);

@@ -28,11 +28,11 @@ describe("an answer with", () => {
     expect(whole(wire)).toMatchObject(meaning);
   });
 
-  it.each(answers)("%s means the same byte by byte", (_, wire) => {
+  it.each(answers)("%s means the same when fed byte by byte", (_, wire) => {
     expect(bytewise(wire)).toEqual(whole(wire));
   });
 
-  it.each(answers)("%s, cut at any byte, has broken off or is right", (_, wire) => {
+  it.each(answers)("%s, cut at any byte, is interrupted or complete", (_, wire) => {
     const right = whole(wire);
     const bytes = Buffer.from(wire);
     for (let end = 0; end < bytes.length; end++) {
@@ -58,27 +58,27 @@ describe("a failure", () => {
       { failed: 502 },
     ],
     ["beside empty choices", frame({ choices: [], error: { code: 400, message: "too long" } }) + done, { failed: 400 }],
-    ["in an event of that name", `${hello}event: error\ndata: {"code":"rate_limit_exceeded"}\n\n`, { failed: 429 }],
-    ["in a field of its own", 'error: {"code":400,"message":"x"}\n\ndata: [DONE]\n\n', { failed: 400 }],
-    ["as a reason", hello + chunk({}, "error"), { failed: 500 }],
+    ["in an event named error", `${hello}event: error\ndata: {"code":"rate_limit_exceeded"}\n\n`, { failed: 429 }],
+    ["in its own field", 'error: {"code":400,"message":"x"}\n\ndata: [DONE]\n\n', { failed: 400 }],
+    ["as a finish reason", hello + chunk({}, "error"), { failed: 500 }],
     ["by its type", frame({ error: { type: "authentication_error" } }), { failed: 401 }],
-    ["as a text", frame({ error: "model 'x' not found, try pulling it first" }), { failed: 404 }],
-    ["with a number as a text", frame({ error: { code: "429", message: "x" } }), { failed: 429 }],
-    ["as vLLM says it", frame({ object: "error", message: "x", code: 400 }), { failed: 400 }],
-    ["as FastAPI says it", frame({ detail: "Not authenticated: no permission" }), { failed: 401 }],
+    ["as a string", frame({ error: "model 'x' not found, try pulling it first" }), { failed: 404 }],
+    ["with a number as a string", frame({ error: { code: "429", message: "x" } }), { failed: 429 }],
+    ["in vLLM's format", frame({ object: "error", message: "x", code: 400 }), { failed: 400 }],
+    ["in FastAPI's format", frame({ detail: "Not authenticated: no permission" }), { failed: 401 }],
     [
-      "as Cloudflare says it",
+      "in Cloudflare's format",
       frame({ success: false, errors: [{ code: 7000, message: "No route" }] }),
       { failed: 500 },
     ],
-    ["as SiliconFlow says it", frame({ code: 30001, message: "insufficient balance", data: null }), { failed: 402 }],
+    ["in SiliconFlow's format", frame({ code: 30001, message: "insufficient balance", data: null }), { failed: 402 }],
     [
-      "as MiniMax says it",
+      "in MiniMax's format",
       frame({ choices: null, base_resp: { status_code: 1008, status_msg: "insufficient balance" } }),
       { failed: 402 },
     ],
-    ["as Gemini says it", `data: [{"error":{"code":400,"status":"INVALID_ARGUMENT"}}]\n\n`, { failed: 400 }],
-    ["as Anthropic says it", frame({ type: "error", error: { type: "overloaded_error" } }), { failed: 500 }],
+    ["in Gemini's format", `data: [{"error":{"code":400,"status":"INVALID_ARGUMENT"}}]\n\n`, { failed: 400 }],
+    ["in Anthropic's format", frame({ type: "error", error: { type: "overloaded_error" } }), { failed: 500 }],
     ["in one line of a stream of lines", `${hello}{"error":{"code":503}}\n`, { text: "Hello world.", failed: 503 }],
     [
       "of a call without a name",
@@ -86,16 +86,16 @@ describe("a failure", () => {
       { failed: true },
     ],
     ["as a broken object", `${hello}data: {"choices":[{\n\n`, { text: "Hello world.", failed: true }],
-    ["as bytes that are no text", `${hello}data: \ufffd\n\n`, { text: "Hello world.", failed: true }],
+    ["as bytes that are not text", `${hello}data: \ufffd\n\n`, { text: "Hello world.", failed: true }],
     ["as a broken list", `${hello}data: [[[\n\n`, { text: "Hello world.", failed: true }],
-    ["as a long text without a form", `${hello}data: ${"x".repeat(1_000)}\n\n`, { failed: true }],
-    ["as another API's objects alone", 'data: {"answer":"Hello"}\n\n', { failed: true }],
-  ])("%s ends the answer, and its text is kept", (_, wire, meaning) => {
+    ["as a long unstructured text", `${hello}data: ${"x".repeat(1_000)}\n\n`, { failed: true }],
+    ["as another API's objects only", 'data: {"answer":"Hello"}\n\n', { failed: true }],
+  ])("%s ends the answer and keeps the text before it", (_, wire, meaning) => {
     expect(whole(wire)).toMatchObject(meaning);
     expect(bytewise(wire)).toMatchObject(meaning);
   });
 
-  it("of an event without an end is noticed before it fills the memory", () => {
+  it("of an event without an end is detected before it fills memory", () => {
     const normaliser = new Normaliser(new ChatEvents("http://provider"));
     const piece = Buffer.from("x".repeat(1_048_576));
     normaliser.read(Buffer.from("data: "));
@@ -104,7 +104,7 @@ describe("a failure", () => {
   });
 });
 
-it("what a server says behind a reason that it gave too early is read", () => {
+it("content after a premature finish reason is read", () => {
   expect(whole(chunk({ content: "Hello " }, "stop") + chunk({ content: "world." }, "stop") + done)).toMatchObject({
     text: "Hello world.",
     finish: "stop",
@@ -113,11 +113,11 @@ it("what a server says behind a reason that it gave too early is read", () => {
   expect(whole(stop + chunk(call) + done)).toMatchObject({ calls: [{ id: "a" }], finish: "tool_calls" });
 });
 
-it("usage behind [DONE] is read", () => {
+it("usage after [DONE] is read", () => {
   expect(whole(hello + stop + done + usage)).toMatchObject({ text: "Hello world.", finish: "stop", tokens: 7 });
 });
 
-it("reads one JSON body in place of a stream", () => {
+it("accepts one JSON body instead of a stream", () => {
   const normaliser = new Normaliser(new ChatEvents("http://provider"));
   const message = { role: "assistant", content: "Hello world." };
   const body = { choices: [{ index: 0, message, finish_reason: "stop" }], usage: { total_tokens: 3 } };
@@ -130,7 +130,7 @@ it("reads one JSON body in place of a stream", () => {
 
 const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
 
-describe("the Responses API, from an imitator that", () => {
+describe("an implementation of the Responses API that", () => {
   const created = event("response.created", { response: { id: "r" } });
   const completed = event("response.completed", { response: { id: "r" } });
   const added = (item: object, more: object = { output_index: 0 }) =>
@@ -178,9 +178,9 @@ describe("the Responses API, from an imitator that", () => {
       created + added({ id: "m", type: "message" }) + said("Hello world.") + completed,
       good,
     ],
-    ["announces nothing", said("Hello ", {}) + said("world.", {}) + completed, good],
+    ["sends no added events", said("Hello ", {}) + said("world.", {}) + completed, good],
     [
-      "names events only outside of their data",
+      "has the type only in the event name",
       `${created}${said("Hello world.").replace(/"type":"[^"]*",/, "")}${completed}`,
       good,
     ],
@@ -190,12 +190,12 @@ describe("the Responses API, from an imitator that", () => {
       good,
     ],
     [
-      "says the text at its end only",
+      "sends the text only in its final event",
       created + event("response.output_text.done", { text: "Hello world." }) + completed,
       good,
     ],
     [
-      "repeats the text at its end",
+      "repeats the text in its final event",
       created +
         said("Hello world.") +
         event("response.output_text.done", { output_index: 0, text: "Hello world." }) +
@@ -204,22 +204,22 @@ describe("the Responses API, from an imitator that", () => {
       good,
     ],
     [
-      "tells items when they are done",
+      "sends items only when they are done",
       created + event("response.output_item.done", { output_index: 0, item: message }) + completed,
       good,
     ],
-    ["tells everything at the end", created + event("response.completed", { response: { output: [message] } }), good],
-    ["ends with [DONE] alone", `${created}${said("Hello world.")}data: [DONE]\n\n`, good],
-    ["has another word for the end", created + said("Hello world.") + event("response.done", { response: {} }), good],
+    ["sends everything at the end", created + event("response.completed", { response: { output: [message] } }), good],
+    ["ends only with [DONE]", `${created}${said("Hello world.")}data: [DONE]\n\n`, good],
+    ["ends with response.done", created + said("Hello world.") + event("response.done", { response: {} }), good],
     [
-      "counts in strings",
+      "has counts as strings",
       created +
         said("Hello world.") +
         event("response.completed", { response: { usage: { input_tokens: "3", output_tokens: "4" } } }),
       { ...good, tokens: 4 },
     ],
     [
-      "cites pages without places, and files",
+      "cites pages without positions, and files",
       created +
         said("Hello world.") +
         event("response.output_text.annotation.added", { annotation: { type: "file", file: {} } }) +
@@ -230,7 +230,7 @@ describe("the Responses API, from an imitator that", () => {
       { ...good, pages: ["https://a.example/"] },
     ],
     [
-      "summarises its reasoning without saying where",
+      "sends a reasoning summary without an index",
       created +
         added({ type: "reasoning", encrypted_content: 7 }) +
         event("response.reasoning_summary_part.added", { part: {} }) +
@@ -254,7 +254,7 @@ describe("the Responses API, from an imitator that", () => {
       { ...good, tokens: 4 },
     ],
     [
-      "shows its reasoning as text",
+      "sends its reasoning as text",
       created +
         added({ id: "r", type: "reasoning" }) +
         event("response.reasoning_text.delta", { output_index: 0, item_id: "r", delta: "Hm." }) +
@@ -271,7 +271,7 @@ describe("the Responses API, from an imitator that", () => {
       ran,
     ],
     [
-      "tells the arguments at the end of a call",
+      "sends the arguments at the end of a call",
       created +
         added(call) +
         event("response.function_call_arguments.done", { output_index: 0, arguments: milk }) +
@@ -279,7 +279,7 @@ describe("the Responses API, from an imitator that", () => {
       ran,
     ],
     [
-      "tells a call when it is done",
+      "sends a call only when it is done",
       created + event("response.output_item.done", { output_index: 0, item: { ...call, arguments: milk } }) + completed,
       ran,
     ],
@@ -295,7 +295,7 @@ describe("the Responses API, from an imitator that", () => {
         event("response.incomplete", { response: { incomplete_details: { reason: "max_output_tokens" } } }),
       { finish: "length" },
     ],
-    ["breaks off", created + said("Hello "), { text: "Hello ", finish: "interrupted", failed: null }],
+    ["ends without its final event", created + said("Hello "), { text: "Hello ", finish: "interrupted", failed: null }],
     [
       "has failed",
       created + said("Hello ") + event("response.failed", { response: { error: { code: "rate_limit_exceeded" } } }),
@@ -319,7 +319,7 @@ describe("the Responses API, from an imitator that", () => {
     expect(normaliser.complete).toBe(true);
   });
 
-  it("is known to think from its beginning to what it shows", () => {
+  it("counts as thinking until its first visible content", () => {
     const normaliser = new Normaliser(new ResponsesEvents("x"));
     const thinking = (wire: string) => {
       normaliser.read(Buffer.from(wire));

@@ -20,13 +20,13 @@ function learnt(delta: object, more?: object): PlainDeltas {
 
 const dataOf = (delta: object, more?: object) => JSON.stringify(chunkOf(delta, more));
 
-describe("an event that differs from the one before in its text alone", () => {
+describe("an event that differs from the previous one only in its text", () => {
   it.each<[string, object, object]>([
     ["OpenAI's", { content: "Hello" }, {}],
     ["with a role in each delta, as Ollama's", { role: "assistant", content: "Hello" }, {}],
-    ["with fields that are null", { content: "Hello", reasoning_content: null, tool_calls: null }, { usage: null }],
+    ["with null fields", { content: "Hello", reasoning_content: null, tool_calls: null }, { usage: null }],
     ["with its own text elsewhere", { content: "Hello" }, { id: "Hello", model: '"content":"Hello"' }],
-  ])("is read without a parser: %s", (_name, delta, more) => {
+  ])("is read without JSON.parse: %s", (_name, delta, more) => {
     const plain = learnt(delta, more);
     expect(plain.read(dataOf({ ...delta, content: " wörld <b>" }, more))).toBe(" wörld <b>");
     expect(plain.read(dataOf({ ...delta, content: "" }, more))).toBe("");
@@ -40,7 +40,7 @@ describe("an event that differs from the one before in its text alone", () => {
     ["a finish reason", { content: "a" }, { choices: [{ index: 0, delta: { content: "a" }, finish_reason: "stop" }] }],
     ["usage", { content: "a" }, { usage: { total_tokens: 1 } }],
     ["a second field", { content: "a", reasoning: "b" }, {}],
-  ])("is read in full when it has %s", (_name, delta, more) => {
+  ])("is parsed in full when it has %s", (_name, delta, more) => {
     expect(learnt({ content: "Hello" }).read(dataOf(delta, more))).toBeNull();
   });
 
@@ -49,13 +49,13 @@ describe("an event that differs from the one before in its text alone", () => {
     ["reasoning", { content: "Hello", reasoning: "Hm." }, {}],
     ["a list of contents", { content: ["Hello"] }, {}],
     ["an error", { content: "Hello" }, { error: { code: 500 } }],
-    ["pages that it cites", { content: "Hello" }, { citations: ["http://page.example"] }],
-    ["a field that nobody knows", { content: "Hello" }, { novel: 1 }],
-  ])("is not learnt from one with %s", (_name, delta, more) => {
+    ["cited pages", { content: "Hello" }, { citations: ["http://page.example"] }],
+    ["an unrecognised field", { content: "Hello" }, { novel: 1 }],
+  ])("is not learned from one with %s", (_name, delta, more) => {
     expect(learnt(delta, more).read(dataOf(delta, more))).toBeNull();
   });
 
-  it("is not learnt where its text is found across two strings", () => {
+  it("is not learned when its text spans two strings", () => {
     const data = '{"content":"x","y":"z","choices":[{"delta":{"content":","}}]}';
     const plain = new PlainDeltas();
     plain.learn(data, JSON.parse(data));
@@ -87,7 +87,7 @@ const moreArbitrary = fc.constantFrom<object>(
   { error: "no" },
 );
 
-it("an answer means the same whether its events look alike or each of them different", () => {
+it("answers have the same meaning with and without the fast path", () => {
   const event = fc.record({ delta: deltaArbitrary, more: moreArbitrary, spaced: fc.boolean() });
   fc.assert(
     fc.property(fc.array(event, { maxLength: 30 }), (events) => {

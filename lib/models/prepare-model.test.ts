@@ -33,7 +33,7 @@ async function asked(abilities: () => Abilities, maxOutputTokens?: number) {
   return { tools: body.tools?.map((each) => each.function.name), cap: body.max_tokens };
 }
 
-it("offers a model that takes no tools those of the client only", async () => {
+it("offers a model without tool support only the client's tools", async () => {
   expect(await asked(() => ({ tools: false }))).toEqual({ tools: ["theirs"], cap: undefined });
   expect(await asked(() => ({}))).toEqual({ tools: ["own", "theirs"], cap: undefined });
 });
@@ -47,7 +47,7 @@ it.each([
   expect((await asked(() => abilities, cap)).cap).toBe(sent);
 });
 
-it("loads a provider's package at the first call, once, and again after a failure", async () => {
+it("loads a provider's package once, at the first call, and retries after a failure", async () => {
   const env = parseEnv({});
   let loads = 0;
   const failing = {

@@ -76,7 +76,7 @@ async function silentServer() {
 }
 
 describe("a response", () => {
-  it("has the status, the headers and the body, and the request what was asked for", async () => {
+  it("has its status, headers and body, and sends the request unchanged", async () => {
     let seen: object = {};
     const url = await httpServer(({ method, url, headers }, response, text) => {
       seen = { method, url, headers, text };
@@ -97,7 +97,7 @@ describe("a response", () => {
     expect(await response.json()).toEqual({ error: { message: "é" } });
   });
 
-  it("of an event stream comes event by event", async () => {
+  it("of an event stream arrives event by event", async () => {
     const url = await httpServer(async (_, response) => {
       response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
       response.write(said("Hi"));
@@ -113,13 +113,13 @@ describe("a response", () => {
     expect((await reader?.read())?.done).toBe(true);
   });
 
-  it("may be large, and so may a request", async () => {
+  it("may be large, as may a request", async () => {
     const large = "é".repeat(4_000_000);
     const url = await httpServer((_, response, text) => response.end(text));
     expect(await (await post(url, { body: large })).text()).toBe(large);
   });
 
-  it.each([204, 205, 304])("%i has no body, and its connection is used again", async (status) => {
+  it.each([204, 205, 304])("%i has no body, and its connection is reused", async (status) => {
     const ports = new Set<number | undefined>();
     const url = await httpServer(({ socket }, response) => {
       ports.add(socket.remotePort);
@@ -133,7 +133,7 @@ describe("a response", () => {
     expect(ports.size).toBe(1);
   });
 
-  it("that redirects is followed on its host, with method and body", async () => {
+  it("that redirects to the same host is followed with method and body", async () => {
     const asked: unknown[] = [];
     const url = await httpServer((request, response, text) => {
       asked.push([request.method, request.url, text]);
@@ -149,9 +149,9 @@ describe("a response", () => {
 
   it.each([
     ["to another host", "http://127.0.0.2:1/v1", 307],
-    ["in a circle", "/v1", 308],
-    ["in the old way, which turns POST into GET", "/elsewhere", 302],
-  ])("that redirects %s is the answer", async (_, location, status) => {
+    ["in a loop", "/v1", 308],
+    ["with a status that turns POST into GET", "/elsewhere", 302],
+  ])("that redirects %s is returned as it is", async (_, location, status) => {
     let asked = 0;
     const url = await httpServer((_request, response) => {
       asked += 1;
@@ -166,7 +166,7 @@ describe("a response", () => {
     expect(asked).toBe(location === "/v1" ? 4 : 1);
   });
 
-  it("comes over TLS when the certificate is trusted, which is Node's to say", async () => {
+  it("works over TLS when Node trusts the certificate", async () => {
     const { certificate, key } = selfSigned("localhost");
     const server = createSecureServer({ cert: certificate, key }, (_, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" }).end(said("Hi"));
@@ -189,7 +189,7 @@ function idleSockets(url: string): number {
 }
 
 describe("a connection", () => {
-  it("is used again once a body was read to its end", async () => {
+  it("is reused once a body was read to its end", async () => {
     const ports = new Set<number | undefined>();
     const url = await httpServer(({ socket }, response) => {
       ports.add(socket.remotePort);
@@ -202,7 +202,7 @@ describe("a connection", () => {
     expect(ports.size).toBe(1);
   });
 
-  it("that the server closed meanwhile is not used again", async () => {
+  it("that the server closed while idle is not reused", async () => {
     const sockets: Socket[] = [];
     const url = await httpServer(({ socket }, response) => {
       sockets.push(socket);
@@ -216,7 +216,7 @@ describe("a connection", () => {
     expect(new Set(sockets).size).toBe(2);
   });
 
-  it("that the server closes when it is used again is a failed call", async () => {
+  it("that the server closes on reuse is a failed call", async () => {
     const url = await httpServer(({ socket, url }, response) => {
       if (url === "/again") socket.destroy();
       else response.end("Hi");
@@ -226,7 +226,7 @@ describe("a connection", () => {
     await expect(post(`${url}/again`)).rejects.toMatchObject({ cause: { code: "ECONNRESET" } });
   });
 
-  it("that is new and reset is a failed call, which nothing repeats: the server may have begun", async () => {
+  it("that is reset when new is a failed call without a retry: the server may have started", async () => {
     let asked = 0;
     const url = await httpServer(({ socket }) => {
       asked += 1;
@@ -236,14 +236,14 @@ describe("a connection", () => {
     expect(asked).toBe(1);
   });
 
-  it("is closed when the body is cancelled", async () => {
+  it("closes when the body is cancelled", async () => {
     const { url, closed } = await silentServer();
     const response = await post(url);
     await response.body?.cancel();
     await closed;
   });
 
-  it("is closed when a body that is no stream of events is cancelled", async () => {
+  it("closes when a body that is not an event stream is cancelled", async () => {
     const closed = Promise.withResolvers<void>();
     const url = await httpServer((_, response) => {
       response.on("close", closed.resolve);
@@ -254,7 +254,7 @@ describe("a connection", () => {
     await closed.promise;
   });
 
-  it("of a body that nobody reads is closed by the signal", async () => {
+  it("with an unread body closes on abort", async () => {
     const { url, closed } = await silentServer();
     const calls = new AbortController();
     const response = await post(url, { signal: calls.signal });
@@ -277,7 +277,7 @@ describe("an abort", () => {
     expect(asked).toBe(1);
   });
 
-  it("before the connection rejects with its reason", async () => {
+  it("while connecting rejects with its reason", async () => {
     const url = await httpServer((_, response) => response.end());
     const calls = new AbortController();
     const call = post(url, { signal: calls.signal });
@@ -301,7 +301,7 @@ describe("an abort", () => {
     await closed.promise;
   });
 
-  it.each(["text/event-stream", "text/plain"])("in the middle of %s fails the read with its reason", async (type) => {
+  it.each(["text/event-stream", "text/plain"])("during %s fails the read with its reason", async (type) => {
     const closed = Promise.withResolvers<void>();
     const url = await httpServer((_, response) => {
       response.on("close", closed.resolve);
@@ -318,7 +318,7 @@ describe("an abort", () => {
     expect(getEventListeners(calls.signal, "abort")).toEqual([]);
   });
 
-  it("without a reason ends the read as well", async () => {
+  it("without a reason also ends the read", async () => {
     const { url, closed } = await silentServer();
     const calls = new AbortController();
     const reader = (await post(url, { signal: calls.signal })).body?.getReader();
@@ -329,7 +329,7 @@ describe("an abort", () => {
     await closed;
   });
 
-  it("is listened for until the call is over, and no longer", async () => {
+  it("is listened for only until the call ends", async () => {
     const url = await httpServer((request, response) => {
       if (request.url === "/cut") response.socket?.destroy();
       else {
@@ -369,14 +369,14 @@ describe("a provider that", () => {
   it.each<[string, (socket: Socket) => void, string]>([
     ["resets the connection", (socket) => socket.resetAndDestroy(), "ECONNRESET"],
     ["closes it", (socket) => socket.end(), "ECONNRESET"],
-    ["speaks no HTTP", (socket) => socket.end("SSH-2.0-OpenSSH\r\n"), "HPE_INVALID_CONSTANT"],
-    ["breaks off in its headers", (socket) => socket.end("HTTP/1.1 200 OK\r\nconten"), "ECONNRESET"],
+    ["does not speak HTTP", (socket) => socket.end("SSH-2.0-OpenSSH\r\n"), "HPE_INVALID_CONSTANT"],
+    ["ends inside its headers", (socket) => socket.end("HTTP/1.1 200 OK\r\nconten"), "ECONNRESET"],
     [
       "has endless headers",
       (socket) => socket.write(`HTTP/1.1 200 OK\r\nx: ${"x".repeat(99_999)}`),
       "HPE_HEADER_OVERFLOW",
     ],
-  ])("%s before it answers has not been reached", async (_, answer, code) => {
+  ])("%s before it answers counts as unreachable", async (_, answer, code) => {
     const url = await tcpServer(answer);
     const call = post(url);
     await expect(call).rejects.toThrow(TypeError);
@@ -388,13 +388,13 @@ describe("a provider that", () => {
   it.each<[string, string]>([
     ["an unknown status", "HTTP/1.1 777 Odd\r\ncontent-length: 0\r\n\r\n"],
     ["a change of protocol", "HTTP/1.1 101 Switching\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"],
-  ])("answers with %s has not been reached", async (_, answer) => {
+  ])("answers with %s counts as unreachable", async (_, answer) => {
     const url = await tcpServer((socket) => socket.write(answer));
     await expect(post(url)).rejects.toMatchObject({ message: "fetch failed", cause: expect.any(Error) });
     expect((await ask(url)).code).toBe("provider_unavailable");
   });
 
-  it("does not listen, or has no address, has not been reached", async () => {
+  it("does not listen, or has no address, counts as unreachable", async () => {
     await expect(post("http://127.0.0.1:1")).rejects.toMatchObject({ cause: { code: "ECONNREFUSED" } });
     await expect(post("http://nowhere.invalid")).rejects.toMatchObject({
       cause: { code: expect.stringMatching(/^(?:ENOTFOUND|EAI_AGAIN)$/) },
@@ -405,7 +405,7 @@ describe("a provider that", () => {
     }
   });
 
-  it("speaks no TLS has not been reached", async () => {
+  it("does not support TLS counts as unreachable", async () => {
     const url = await httpServer((_, response) => response.end());
     expect((await ask(url.replace("http:", "https:"))).code).toBe("provider_unavailable");
   });
@@ -419,17 +419,17 @@ describe("a provider that", () => {
     ["ends it within a chunk", (socket) => socket.end(`${streamHead + httpChunk(said("Hi"))}99\r\ndata: {`)],
     ["breaks the chunks", (socket) => socket.write(`${streamHead + httpChunk(said("Hi"))}zz\r\n`)],
     [
-      "promised more",
+      "announced a longer body",
       (socket) =>
         socket.end(`HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n${said("Hi")}`),
     ],
-  ])("%s in the middle of its answer has broken off, and what it said before is kept", async (_, answer) => {
+  ])("%s mid-answer fails the call, and the text so far is kept", async (_, answer) => {
     const { text, code, error } = await ask(await tcpServer(answer));
     expect([text, code]).toEqual(["Hi", "provider_unavailable"]);
     expect(error).toBeInstanceOf(Error);
   });
 
-  it("redirects, or has nothing to say, has answered", async () => {
+  it("redirects, or has an empty body, is an invalid answer", async () => {
     const redirecting = await httpServer((_, response) => response.writeHead(307, { location: "/x" }).end());
     const { error, code } = await ask(redirecting);
     expect([APICallError.isInstance(error) && error.statusCode, code]).toEqual([307, "provider_invalid"]);
@@ -437,7 +437,7 @@ describe("a provider that", () => {
     expect((await ask(empty)).code).toBe("provider_invalid");
   });
 
-  it("fails once is asked again by the SDK", async () => {
+  it("fails once is retried by the SDK", async () => {
     let asked = 0;
     const url = await tcpServer((socket) => {
       if (++asked === 1) socket.resetAndDestroy();
@@ -448,7 +448,7 @@ describe("a provider that", () => {
   });
 });
 
-it("sends nothing but text", async () => {
+it("accepts only text bodies", async () => {
   await expect(post("http://127.0.0.1:1", { body: new FormData() })).rejects.toThrow("Only text");
   await expect(providerFetch(new Request("http://127.0.0.1:1"), { body: "{}" })).rejects.toThrow("Invalid URL");
 });
@@ -497,7 +497,7 @@ async function settled(measure: () => number): Promise<number> {
   return last;
 }
 
-it("goes through a proxy when Node is told of one", async () => {
+it("uses a proxy when Node is configured for one", async () => {
   const folder = await mkdtemp(path.join(tmpdir(), "provider-fetch-"));
   onTestFinished(() => rm(folder, { recursive: true }));
   const { certificate, key } = selfSigned("provider.invalid");
@@ -554,7 +554,7 @@ it("goes through a proxy when Node is told of one", async () => {
   ]);
 });
 
-describe("a streamed answer that comes otherwise than asked for", () => {
+describe("a streamed answer", () => {
   const wire = said("Hello ") + said("world.") + said("", "stop");
   const whole = JSON.stringify({ choices: [{ message: { content: "Hello world." }, finish_reason: "stop" }] });
   const events = { "content-type": "text/event-stream" };
@@ -562,10 +562,10 @@ describe("a streamed answer that comes otherwise than asked for", () => {
   it.each<[string, Record<string, string>, string | Buffer]>([
     ["in gzip", { ...events, "content-encoding": "gzip" }, gzipSync(wire)],
     ["in brotli", { ...events, "content-encoding": "br" }, brotliCompressSync(wire)],
-    ["in gzip that is not named", events, gzipSync(wire)],
+    ["in undeclared gzip", events, gzipSync(wire)],
     ["as plain text", { "content-type": "text/plain" }, wire],
     ["as one JSON body", { "content-type": "application/json" }, whole],
-    ["as one JSON body that is called a stream", events, whole],
+    ["as one JSON body declared as a stream", events, whole],
   ])("%s, is read", async (_, headers, body) => {
     const url = await httpServer((_request, response) => response.writeHead(200, headers).end(body));
     expect(await ask(url)).toMatchObject({ text: "Hello world.", error: undefined });
@@ -575,13 +575,13 @@ describe("a streamed answer that comes otherwise than asked for", () => {
     ["a page", "<!doctype html><title>Gateway</title>", "provider_invalid"],
     ["a word", "OK", "provider_invalid"],
     ["an error as JSON", '{"error":{"code":402,"message":"x"}}', "provider_rate_limited"],
-    ["JSON of another kind", '{"data":[]}', "provider_invalid"],
-  ])("%s, has failed", async (_, body, code) => {
+    ["unrelated JSON", '{"data":[]}', "provider_invalid"],
+  ])("%s, fails", async (_, body, code) => {
     const url = await httpServer((_request, response) => response.writeHead(200, events).end(body));
     expect(await ask(url)).toMatchObject({ text: "", code });
   });
 
-  it("on a kept connection that is reset, is asked for again at once", async () => {
+  it("on a reused connection that is reset, is requested again at once", async () => {
     const sockets = new Set<Socket>();
     let resets = 0;
     const server = createServer((request, response) => {

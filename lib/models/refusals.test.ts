@@ -30,7 +30,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
   credentials: [
     ["OpenAI", 401, openai("Incorrect API key provided.", "invalid_api_key")],
     ["Gemini, with 400", 400, google(400, "API key not valid. Please pass a valid API key.", "INVALID_ARGUMENT")],
-    ["whatever else a 401 says", 401, openai("The model `x` does not exist.", "model_not_found")],
+    ["a 401 with any other text", 401, openai("The model `x` does not exist.", "model_not_found")],
   ],
   credit: [
     ["DeepSeek", 402, openai("Insufficient Balance", "invalid_request_error", "unknown_error")],
@@ -44,7 +44,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
         "insufficient_quota",
       ),
     ],
-    ["OpenAI's limit of a month", 429, openai("Billing hard limit has been reached", "billing_hard_limit_reached")],
+    ["OpenAI's monthly limit", 429, openai("Billing hard limit has been reached", "billing_hard_limit_reached")],
     ["Anthropic", 400, anthropic("Your credit balance is too low to access the Anthropic API.")],
     ["xAI", 403, { code: "permission", error: "Your team has used all available credits or reached its limit." }],
   ],
@@ -61,7 +61,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
     ],
     ["OpenAI's Responses", 400, openai("Your input exceeds the context window of this model.", null)],
     [
-      "one message of OpenAI's",
+      "a single long message at OpenAI",
       400,
       openai("Invalid 'messages[1].content': string too long.", "string_above_max_length"),
     ],
@@ -147,7 +147,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
     ],
     ["Groq", 400, openai("Please reduce the length of the messages or completion.", "context_length_exceeded")],
     [
-      "Groq's tokens a minute",
+      "Groq's tokens per minute",
       413,
       openai(
         "Request too large for model `llama` on tokens per minute (TPM): Limit 6000, Requested 9000.",
@@ -156,7 +156,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
       ),
     ],
     [
-      "OpenAI's tokens a minute",
+      "OpenAI's tokens per minute",
       429,
       openai(
         "Request too large for gpt-4 on tokens per min (TPM): Limit 10000, Requested 12000.",
@@ -180,7 +180,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
   ],
   unknownModel: [
     ["OpenAI", 404, openai("The model `gpt-9` does not exist or you do not have access to it.", "model_not_found")],
-    ["a project of OpenAI's", 403, openai("Project `p` does not have access to model `gpt-9`", "model_not_found")],
+    ["an OpenAI project", 403, openai("Project `p` does not have access to model `gpt-9`", "model_not_found")],
     ["Ollama", 404, openai('model "llama9" not found, try pulling it first', null, "api_error")],
     ["vLLM", 404, flat("The model `llama9` does not exist.", "NotFoundError", 404)],
     ["OpenRouter", 400, { error: { message: "a/b is not a valid model ID", code: 400 } }],
@@ -191,7 +191,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
     ["Mistral", 400, flat("Invalid model: mistral-9", "invalid_model", "1500")],
     ["DeepSeek", 400, openai("Model Not Exist")],
     ["Groq", 400, openai("The model `x` has been decommissioned and is no longer supported.", "model_decommissioned")],
-    ["a server that names the parameter", 400, openai("No.", "invalid_value", "invalid_request_error", "model")],
+    ["a server naming the parameter", 400, openai("No.", "invalid_value", "invalid_request_error", "model")],
   ],
   contentFilter: [
     [
@@ -223,7 +223,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
     ],
     ["Ollama", 400, openai("registry.ollama.ai/library/phi does not support tools", null, "api_error")],
     [
-      "vLLM's cap on the output, which names the context",
+      "vLLM's output cap, which names the context",
       400,
       flat(
         "'max_tokens' or 'max_completion_tokens' is too large: 16384. This model's maximum context length is 8192 tokens.",
@@ -250,7 +250,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
       openai("Rate limit reached on tokens per min (TPM): Limit 10000, Used 9900.", "rate_limit_exceeded"),
     ],
     [
-      "Gemini's quota of a minute",
+      "Gemini's quota per minute",
       429,
       google(429, "You exceeded your current quota, please check your plan and billing details.", "RESOURCE_EXHAUSTED"),
     ],
@@ -260,7 +260,7 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
     ["a path", 404, "404 page not found"],
     ["a page", 404, "<!doctype html><title>Not found</title>"],
     [
-      "another thing that is not there",
+      "another missing resource",
       404,
       openai("Previous response with id 'resp_1' not found.", "previous_response_not_found"),
     ],
@@ -268,18 +268,18 @@ const table: Record<Refusal | "none", [server: string, status: number, body: unk
     ["an overload", 503, openai("The model is overloaded. Please try again later.")],
     ["a model that is loading", 503, openai("Loading model", 503, "unavailable_error")],
     ["nothing", 400, ""],
-    ["an answer that could not be read", 200, { message: "Your prompt is too long, said the poet." }],
+    ["an unreadable answer", 200, { message: "Your prompt is too long, said the poet." }],
   ],
 };
 
 describe.each(Object.entries(table))("%s", (refusal, cases) => {
-  it.each(cases)("as %s says it", (_, status, body) => {
+  it.each(cases)("as %s words it", (_, status, body) => {
     expect(refusalOf(failed(status, body)) ?? "none").toBe(refusal);
     expect(isContextTooLong(failed(status, body))).toBe(refusal === "contextTooLong");
   });
 });
 
-it("is read through retries, wrapping errors and errors inside a stream", () => {
+it("is recognised through retries, wrapped errors and errors mid-stream", () => {
   const tooLong = failed(400, anthropic("prompt is too long: 205000 tokens > 200000 maximum"));
   const retried = new RetryError({ message: "", reason: "maxRetriesExceeded", errors: [new Error("first"), tooLong] });
   expect(isContextTooLong(retried)).toBe(true);
@@ -292,11 +292,11 @@ it("is read through retries, wrapping errors and errors inside a stream", () => 
 });
 
 it.each([undefined, null, "context_length_exceeded", new Error("prompt is too long")])(
-  "is no refusal when no provider said it: %s",
+  "is not recognised in an error that is not a provider's: %s",
   (thrown) => expect(refusalOf(thrown)).toBeNull(),
 );
 
-it("does not read what a server repeats of the prompt", () => {
+it("is not recognised in text that a server repeats from the prompt", () => {
   const body = { detail: [{ type: "missing", loc: ["body"], msg: "Field required", input: "prompt is too long" }] };
   expect(isContextTooLong(failed(422, body))).toBe(false);
 });

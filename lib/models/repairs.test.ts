@@ -39,8 +39,8 @@ async function ask(prompt: string, tools: ToolSet, model = freshModel(), ...scri
 const refusing = (status: number, message: string): Script => [{ answer: status, body: { error: { message } } }];
 const noTools = refusing(400, "registry.ollama.ai/library/gemma3:4b does not support tools");
 
-describe("a model that takes no tools", () => {
-  it("answers without them, and is offered none once it has refused twice", async () => {
+describe("a model without tool support", () => {
+  it("answers without tools, and is offered none after two refusals", async () => {
     const model = freshModel();
     for (const prompt of ["first", "second"])
       expect(await ask(prompt, optional, model, noTools, says("Yes."))).toEqual({
@@ -50,7 +50,7 @@ describe("a model that takes no tools", () => {
     expect(await ask("third", optional, model, says("Again."))).toEqual({ answer: "Again.", offered: [[]] });
   });
 
-  it("is offered them again after a single refusal: that may have been one bad call", async () => {
+  it("is offered tools again after one refusal, which may have been one bad call", async () => {
     const model = freshModel();
     await ask(
       "a bad call",
@@ -71,7 +71,7 @@ describe("a model that takes no tools", () => {
     [400, "`tool use` is not enabled for this deployment"],
     [400, "Function call is not supported for this model."],
     [501, "tool_choice is not implemented"],
-  ])("is known by what other servers say too: %i %s", async (status, message) => {
+  ])("is recognised by other servers' wording: %i %s", async (status, message) => {
     expect(await ask(message, optional, freshModel(), refusing(status, message), says("Yes."))).toEqual({
       answer: "Yes.",
       offered: [["own"], []],
@@ -81,7 +81,7 @@ describe("a model that takes no tools", () => {
   it.each<[string, Script]>([
     ["opening event", [{ raw: `data: {"error":{"code":400,"message":"no tools for this model"}}\n\n` }]],
     ["JSON", [{ answer: 200, body: { error: { code: 400, message: "this model does not support tools" } } }]],
-  ])("is known by what a server says with status 200 in its %s", async (place, script) => {
+  ])("is recognised by an error with status 200 in its %s", async (place, script) => {
     const asked = `with status 200, ${place}`;
     expect(await ask(asked, optional, freshModel(), script, says("Yes."))).toEqual({
       answer: "Yes.",
@@ -89,11 +89,11 @@ describe("a model that takes no tools", () => {
     });
   });
 
-  it("fails for a client that brought its own", async () => {
+  it("fails for a client that brought its own tools", async () => {
     expect(await ask("theirs", brought, freshModel(), noTools)).toEqual({ answer: null, offered: [["theirs"]] });
   });
 
-  it("is asked with a client's tools once ours are away", async () => {
+  it("gets the client's tools once ours are removed", async () => {
     const both = { ...optional, ...brought };
     expect(await ask("both", both, freshModel(), noTools, says("Yes."))).toEqual({
       answer: "Yes.",
@@ -117,7 +117,7 @@ it.each([
   expect(await ask("afterwards", optional, model, says("Yes."))).toEqual({ answer: "Yes.", offered: [["own"]] });
 });
 
-it("what is wrong with the second attempt too is not laid on the tools", async () => {
+it("a retry failing for another reason does not count against the tools", async () => {
   const model = freshModel();
   expect(await ask("twice", optional, model, noTools, noTools)).toEqual({ answer: null, offered: [["own"], []] });
   expect(await ask("later", optional, model, says("Yes."))).toEqual({ answer: "Yes.", offered: [["own"]] });
@@ -153,25 +153,25 @@ it.each([
   "max_tokens is too large: 16384. This model supports at most 4096 completion tokens.",
   "'max_tokens' or 'max_completion_tokens' is too large: 16384. This model's maximum context length is 8192 tokens",
   "Unsupported parameter: 'max_output_tokens' is not supported with this model.",
-])("asks again without the server's cap: %s", async (message) => {
+])("retries without the server's output cap: %s", async (message) => {
   expect(await askCapped(message, cap, refusing(400, message), says("Yes."))).toEqual({
     answer: "Yes.",
     caps: [cap, undefined],
   });
 });
 
-it("a cap that the client chose is never dropped", async () => {
+it("never drops a cap that the client chose", async () => {
   const outcome = await askCapped("the client's", 3_000, refusing(400, "max_tokens is too large"), says("No."));
   expect(outcome).toEqual({ answer: null, caps: [3_000] });
 });
 
-it("the server's cap is dropped too where it was made smaller to fit the model's context", async () => {
+it("also drops the server's cap when it was lowered to fit the context", async () => {
   const call = { prompt: "made to fit", maxOutputTokens: 3_000, providerOptions: { rivulet: { cappedToFit: true } } };
   const outcome = await askWith(call, refusing(400, "max_tokens is too large"), says("Yes."));
   expect(outcome).toEqual({ answer: "Yes.", caps: [3_000, undefined] });
 });
 
-it("a refusal for another reason is not repeated", async () => {
+it("an error for another reason is not retried", async () => {
   expect(await askCapped("other", cap, refusing(400, "the prompt is empty"), says("No."))).toEqual({
     answer: null,
     caps: [cap],
@@ -200,7 +200,7 @@ it.each([
   [400, "'system' is not one of ['user', 'assistant'] - 'messages.0.role'"],
   [400, "This model does not support system messages"],
   [422, "messages.0.role: Input should be 'user' or 'assistant'"],
-])("instructions become the beginning of the question where no system role is taken: %i %s", async (status, words) => {
+])("instructions move into the question where the system role is rejected: %i %s", async (status, words) => {
   const [refused, sent] = await bodies(`kindly, ${words}`, refusing(status, words), says("Yes."));
   expect(refused?.messages).toMatchObject([{ role: "system" }, { role: "user" }]);
   expect(sent?.messages).toMatchObject([{ role: "user" }]);
@@ -212,7 +212,7 @@ it.each([
   "unknown variant `developer`, expected one of `system`, `user`, `assistant`, `tool`: messages[0].role",
   "Unsupported role: 'developer'",
   "developer messages are not supported",
-])("instructions are the system's where no developer role is taken: %s", async (words) => {
+])("instructions use the system role where the developer role is rejected: %s", async (words) => {
   provider.on(words, refusing(400, words), says("Yes."));
   const variables = { MODELS: "openai:o3-mini", OPENAI_BASE_URL: provider.url, OPENAI_API: "responses" };
   const { model } = buildCatalogue(parseEnv(variables)).require();
@@ -227,7 +227,7 @@ it.each([
   ]);
 });
 
-it("a model that reasons is sent no developer role by another server than OpenAI's", async () => {
+it("a reasoning model on a server other than OpenAI's gets no developer role", async () => {
   provider.on("which role", says("Yes."));
   const variables = { MODELS: "openai:gpt-5-mini", OPENAI_BASE_URL: provider.url };
   const { model } = buildCatalogue(parseEnv(variables)).require();
@@ -236,7 +236,7 @@ it("a model that reasons is sent no developer role by another server than OpenAI
   expect(body.messages).toMatchObject([{ role: "system" }, { role: "user" }]);
 });
 
-it("a setting that a client asked for is not left out: the call fails", async () => {
+it("a setting that the client asked for is never dropped: the call fails", async () => {
   const words = "Unsupported value: 'temperature' does not support 0.7 with this model.";
   provider.on(words, refusing(400, words), says("Yes."));
   const result = streamText({ model: freshModel(), prompt: words, temperature: 0.7, maxRetries: 0, onError: () => {} });
@@ -244,7 +244,7 @@ it("a setting that a client asked for is not left out: the call fails", async ()
   expect(provider.requests.filter((request) => request.prompt === words)).toHaveLength(1);
 });
 
-it("a cap is sent under the name that is asked for", async () => {
+it("sends a cap under the name the server asks for", async () => {
   const words =
     "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.";
   provider.on(words, refusing(400, words), says("Yes."));
@@ -265,7 +265,7 @@ it("a cap is sent under the name that is asked for", async () => {
   ]);
 });
 
-it("a call of tools is sent with an empty text, never with null", async () => {
+it("sends a tool call with an empty text, never null", async () => {
   const model = freshModel();
   provider.on("call it", [{ tool: "own", arguments: ["{}"] }, { finish: "tool_calls" }], says("Yes."));
   const called = { own: tool({ inputSchema, execute: async () => "done" }) };
@@ -275,14 +275,14 @@ it("a call of tools is sent with an empty text, never with null", async () => {
   expect(body.messages).toMatchObject([{ role: "user" }, { role: "assistant", content: "" }, { role: "tool" }]);
 });
 
-it("usage is not asked for where stream_options is refused", async () => {
+it("does not ask for usage where stream_options is rejected", async () => {
   const refusal = refusing(422, "extra fields not permitted: stream_options");
   const [refused, sent] = await bodies("how much", refusal, says("Yes."));
   expect([refused?.stream_options, sent?.stream_options]).toEqual([{ include_usage: true }, undefined]);
   expect(sent).not.toHaveProperty("rivulet_drop");
 });
 
-it("what is refused is left out of later calls only after two refusals", async () => {
+it("drops a rejected field from later calls only after two refusals", async () => {
   const model = freshModel();
   const fields = async (prompt: string, ...scripts: Script[]) => {
     provider.on(prompt, ...scripts);
@@ -295,7 +295,7 @@ it("what is refused is left out of later calls only after two refusals", async (
   expect(await fields("not asked for any more", says("Yes."))).toEqual([false]);
 });
 
-it("several refusals of one call are repaired one after the other", async () => {
+it("repairs several refusals of one call in turn", async () => {
   const sent = await bodies(
     "stacked",
     refusing(400, "stream_options is unknown"),
@@ -307,7 +307,7 @@ it("several refusals of one call are repaired one after the other", async () => 
   expect(sent[2]?.messages).toMatchObject([{ role: "user" }]);
 });
 
-it("a remembered refusal is forgotten after some minutes", async () => {
+it("forgets a remembered refusal after some minutes", async () => {
   let nowMs = 0;
   const offered: number[] = [];
   const middleware = repairRequests({ provider: "x", defaultCap: 1, nowMs: () => nowMs });

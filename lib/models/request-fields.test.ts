@@ -31,7 +31,7 @@ test.each<[string, FieldSupport, object]>([
   ["Anthropic", anthropicFields, { anthropic: { metadata: { userId: "u" }, disableParallelToolUse: true } }],
   ["Groq", groqFields, { groq: { user: "u", parallelToolCalls: false } }],
   ["xAI", xaiFields, { xai: { user: "u", parallelToolCalls: false } }],
-])("a field reaches the adapter under the name by which it reads it: %s", (_, support, providerOptions) => {
+])("a field reaches the adapter under its own option name: %s", (_, support, providerOptions) => {
   const fields = { user: "u", parallel_tool_calls: false };
   expect(callOptions(support, { settings: {}, fields })).toEqual({ providerOptions });
 });
@@ -41,7 +41,7 @@ test.each<[string, FieldSupport, object | undefined]>([
   ["Mistral", mistralFields, { mistral: { strictJsonSchema: true } }],
   ["Google", googleFields, undefined],
 ])(
-  "a format and an effort are the SDK's own where there is no body to put them into: %s",
+  "format and effort use the SDK's own options where there is no raw body to put them in: %s",
   (_, support, providerOptions) => {
     const fields = { response_format: strict, reasoning_effort: "low" };
     expect(callOptions(support, { settings: {}, fields })).toEqual({
@@ -62,7 +62,7 @@ test.each<[string, FieldSupport]>([
   ["verbosity", groqFields],
   ["metadata", bedrockFields],
   ["response_format", localFields],
-])("a field that an adapter cannot pass on is refused by name: %s", (field, support) => {
+])("a field that an adapter cannot pass on is rejected by name: %s", (field, support) => {
   const value = field === "response_format" ? strict : "x";
   const message = expect.stringMatching(new RegExp(`^${field}: `));
   expect(() => callOptions(support, { settings: {}, fields: { [field]: value } })).toThrow(
@@ -75,7 +75,7 @@ test.each<[string, FieldSupport, object]>([
   ["seed", anthropicFields, { seed: 1 }],
   ["presence_penalty", xaiFields, { presencePenalty: 1 }],
   ["frequency_penalty", bedrockFields, { frequencyPenalty: 1 }],
-])("so is a setting that an adapter leaves out: %s", (field, support, settings) => {
+])("a setting that an adapter ignores is rejected by name: %s", (field, support, settings) => {
   const message = expect.stringMatching(new RegExp(`^${field}: `));
   expect(() => callOptions(support, { settings })).toThrow(expect.objectContaining({ publicMessage: message }));
 });

@@ -31,12 +31,12 @@ async function call(scripts: Script[], abortSignal?: AbortSignal) {
 
 const busy = (headers: Record<string, string>): Script => [{ answer: 429, body: "busy", headers }];
 
-describe("a call that fails before it says anything", () => {
+describe("a call that fails before any content", () => {
   it.each([
     ["milliseconds", { "retry-after-ms": "20", "retry-after": "30" }],
     ["seconds", { "retry-after": "0" }],
     ["a date that has passed", { "retry-after": "Wed, 21 Oct 2015 07:28:00 GMT" }],
-  ])("is repeated when the provider says so, in %s", async (_, headers) => {
+  ])("is retried when the provider says so, in %s", async (_, headers) => {
     const { outcome, requests, tookMs } = await call([
       busy(headers),
       busy({ "retry-after-ms": "20" }),
@@ -47,7 +47,7 @@ describe("a call that fails before it says anything", () => {
     expect(tookMs).toBeLessThan(underLoad(1_900));
   });
 
-  it("is repeated after a fraction of a second, where the provider says so", async () => {
+  it("is retried after a fraction of a second when the provider says so", async () => {
     const { outcome, requests, tookMs } = await call([busy({ "retry-after": "0.05" }), says("Good day.")]);
     expect({ outcome, requests }).toEqual({ outcome: true, requests: 2 });
     expect(tookMs).toBeLessThan(underLoad(1_900));
@@ -60,14 +60,14 @@ describe("a call that fails before it says anything", () => {
     ["vLLM", { object: "error", message: "The model is not ready yet." }],
     ["Fireworks", { error: { code: "DEPLOYMENT_SCALING_UP", message: "Deployment is currently scaled to zero." } }],
     ["SageMaker", { message: "ModelNotReadyException" }],
-  ])("is repeated as long as the model is being loaded, in the words of %s", async (_, body) => {
+  ])("is retried while the model is loading, as worded by %s", async (_, body) => {
     const loading: Script = [{ answer: 503, body, headers: { "retry-after": "0" } }];
     const { outcome, requests } = await call([...Array.from({ length: 6 }, () => loading), says("Good day.")]);
     expect({ outcome, requests }).toEqual({ outcome: true, requests: 7 });
   });
 
   it.each(["The server is overloaded", "error loading model: out of memory"])(
-    "is not waited for beyond the third time, where it says: %s",
+    "is not retried beyond the third attempt when it says: %s",
     async (message) => {
       const { requests } = await call([
         [{ answer: 503, body: { error: { message } }, headers: { "retry-after": "0" } }],
@@ -76,26 +76,26 @@ describe("a call that fails before it says anything", () => {
     },
   );
 
-  it("is given up after the third time", async () => {
+  it("fails after the third attempt", async () => {
     const { outcome, requests } = await call([busy({ "retry-after-ms": "1" })]);
     expect(requests).toBe(3);
     expect(RetryError.isInstance(outcome) && APICallError.isInstance(outcome.lastError)).toBe(true);
   });
 
-  it.each([400, 401, 404])("is not repeated after a %i", async (status) => {
+  it.each([400, 401, 404])("is not retried after a %i", async (status) => {
     const { outcome, requests } = await call([[{ answer: status, body: "no" }], says("Good day.")]);
     expect(requests).toBe(1);
     expect(outcome).toMatchObject({ statusCode: status });
   });
 
-  it("is not repeated when the provider refuses it for good, whatever the status", async () => {
+  it("is not retried after a permanent refusal, whatever the status", async () => {
     const body = { error: { message: "No.", type: "insufficient_quota", code: "insufficient_quota" } };
     const { outcome, requests } = await call([[{ answer: 429, body }], says("Good day.")]);
     expect(requests).toBe(1);
     expect(outcome).toMatchObject({ statusCode: 429 });
   });
 
-  it("is not repeated after a stop, also when that comes between two calls", async () => {
+  it("is not retried after a stop, even between two attempts", async () => {
     const stop = new AbortController();
     const asked = call([busy({ "retry-after": "50" }), says("Good day.")], stop.signal);
     await (await provider.request(`question ${asks}!`)).closed;
@@ -106,7 +106,7 @@ describe("a call that fails before it says anything", () => {
   });
 });
 
-it("what fails later is told and not repeated", async () => {
+it("a later failure is reported without a retry", async () => {
   const { requests } = await call([[{ text: "I was" }, { cut: true }], says("Good day.")]);
   expect(requests).toBe(1);
 });

@@ -64,13 +64,13 @@ describe("a server that", () => {
       422,
       '{"type":"extra_forbidden","loc":["body","messages",1,"assistant","reasoning_content"],"msg":"Extra inputs are not permitted"}',
     ],
-  ])("takes no reasoning is sent none: %i %s", async (status, words) => {
+  ])("rejects reasoning is sent none: %i %s", async (status, words) => {
     const sent = await ask(words, asked(words, call("a")), refusing(status, words), says("Yes."));
     expect(sent.map(([message]) => message?.reasoning_content)).toEqual(["Hm.", undefined]);
     expect(sent[1]?.[0]).toHaveProperty("tool_calls");
   });
 
-  it("demands reasoning with each call is sent some, where another model made the call", async () => {
+  it("requires reasoning with each call is sent a placeholder when another model made the call", async () => {
     const words = "The `reasoning_content` in the thinking mode must be passed back to the API.";
     const [assistant, result] = call("a") as [Extract<ModelMessage, { role: "assistant" }>, ModelMessage];
     const bare = { ...assistant, content: assistant.content.slice(1) } as ModelMessage;
@@ -84,7 +84,7 @@ describe("a server that", () => {
     "Corrupted thought signature.",
     "Item with id 'rs_1' not found. Items are not persisted when `store` is set to false.",
     "Item 'rs_1' of type 'reasoning' was provided without its required following item.",
-  ])("refuses the state of earlier turns keeps that of this one: %s", async (words) => {
+  ])("rejects the state of earlier turns keeps that of this one: %s", async (words) => {
     const messages = asked(words, call("a", "old"), call("b", "new"));
     const sent = await ask(words, messages, refusing(400, words), says("Yes."));
     expect(sent.map((each) => JSON.stringify(each))).toEqual([
@@ -94,7 +94,7 @@ describe("a server that", () => {
     expect(JSON.stringify(sent[1])).toContain('"new"');
   });
 
-  it("refuses the state of this turn too is sent none", async () => {
+  it("rejects the state of this turn too is sent none", async () => {
     const words = "Invalid thought signature.";
     const messages = asked(words, call("a", "old"), call("b", "new"));
     const sent = await ask(words, messages, refusing(400, words), refusing(400, words), says("Yes."));
@@ -105,7 +105,7 @@ describe("a server that", () => {
     ]);
   });
 
-  it("misses a signature gets the value that stands for none, and keeps its tools", async () => {
+  it("requires a signature gets the skip value, and keeps its tools", async () => {
     const words = "Function call is missing a thought_signature in functionCall parts.";
     const sent = await ask(words, asked(words, call("a"), call("b")), refusing(400, words), says("Yes."));
     const signature = { google: { thought_signature: "skip_thought_signature_validator" } };

@@ -45,7 +45,7 @@ describe.each(apis)("a silent provider (%s)", (api) => {
     ["sends headers only", [...preamble[api], { hang: true }], 400, long, 400, ""],
     ["stops in the middle", [{ text: "Hello " }, { text: "there" }, { hang: true }], long, 150, 150, "Hello there"],
   ])(
-    "that %s is given up, its request closed, its text kept",
+    "that %s times out, its request closed, its text kept",
     async (name, script, firstChunkMs, chunkMs, limitMs, kept) => {
       const prompt = `${api} ${name}`;
       provider.on(prompt, script);
@@ -73,14 +73,14 @@ describe.each(apis)("a silent provider (%s)", (api) => {
   );
 });
 
-it("gives up an answer asked for whole", async () => {
+it("times out a non-streamed answer", async () => {
   provider.on("whole", [{ hang: true }]);
   const answer = generateText({ model: modelWith("chat", 100, 60_000), prompt: "whole" });
   await expect(answer).rejects.toBeInstanceOf(ProviderTimeoutError);
   expect(await (await provider.request("whole")).closed).toBe("client");
 });
 
-it("lets a slow answer run that is never silent for too long", async () => {
+it("allows a slow answer that is never silent for too long", async () => {
   // Two seconds in total, with twenty gaps of 100 ms each.
   provider.on("slow", [{ tokens: "word ".repeat(20).trim(), perSecond: 10 }, { finish: "stop" }]);
   const result = streamText({ model: modelWith("chat", 1000, 1000), prompt: "slow" });
@@ -88,7 +88,7 @@ it("lets a slow answer run that is never silent for too long", async () => {
   expect(await result.finishReason).toBe("stop");
 });
 
-it("does not count the time of a slow reader", async () => {
+it("does not count a slow reader's time", async () => {
   provider.on("reader", [{ tokens: "one two three" }, { finish: "stop" }]);
   const { stream } = await modelWith("chat", 5000, 100).doStream({
     prompt: [{ role: "user", content: [{ type: "text", text: "reader" }] }],
@@ -103,7 +103,7 @@ it("does not count the time of a slow reader", async () => {
   expect(types.at(-1)).toBe("finish");
 });
 
-it("passes the caller's abort on", async () => {
+it("forwards the caller's abort", async () => {
   provider.on("abort", [{ text: "Hello" }, { hang: true }]);
   const abort = new AbortController();
   const { stream } = await modelWith("chat", 60_000, 60_000).doStream({
@@ -119,7 +119,7 @@ it("passes the caller's abort on", async () => {
   expect(await (await provider.request("abort")).closed).toBe("client");
 });
 
-it("classifies the timeout of a model that another bundle made", async () => {
+it("classifies a timeout error from another bundle's copy of the class", async () => {
   vi.resetModules();
   const { ProviderTimeoutError: Other } = await import("./timeouts");
   const failure = new Other(100);

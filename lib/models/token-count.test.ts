@@ -26,7 +26,7 @@ const texts: Record<string, string> = {
 describe.each(Object.entries(texts))("of %s", (name, unit) => {
   const text = unit.repeat(Math.ceil(million / unit.length)).slice(0, million);
 
-  it("counts what the tokenizer makes of the whole, or little more", async () => {
+  it("counts what the tokenizer counts for the whole, or little more", async () => {
     const sample = text.slice(0, 5_000);
     const whole = exactly(sample);
     const counted = await countTokens(sample);
@@ -34,7 +34,7 @@ describe.each(Object.entries(texts))("of %s", (name, unit) => {
     expect(counted).toBeLessThanOrEqual(whole * 1.1 + 10);
   });
 
-  it("counts 1 MB without holding the event loop", async () => {
+  it("counts 1 MB without blocking the event loop", async () => {
     await countTokens("The vocabulary is loaded.");
     let longestMs = 0;
     let since = process.cpuUsage();
@@ -58,11 +58,11 @@ describe.each(Object.entries(texts))("of %s", (name, unit) => {
   });
 });
 
-it("counts what looks like a control token as text", async () => {
+it("counts text that looks like a control token as text", async () => {
   expect(await countTokens("<|endoftext|><|im_start|>")).toBeGreaterThan(4);
 });
 
-it("counts a text once", async () => {
+it("counts a text only once", async () => {
   const text = "Once. ".repeat(100_000);
   const cpuMs = async () => {
     const before = process.cpuUsage();

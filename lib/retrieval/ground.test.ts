@@ -29,7 +29,7 @@ describe("ground", () => {
     expect(ground(answer, sources)).toEqual({ confidence: 1, groundedness: 1 });
   });
 
-  it("takes a citation after the full stop for the sentence before it", () => {
+  it("assigns a citation after the full stop to the preceding sentence", () => {
     const answer = "Heartbeats are sent after fifteen seconds. [1] The lease is renewed by a timer. [2]";
     expect(ground(answer, sources)).toEqual({ confidence: 1, groundedness: 1 });
   });
@@ -41,17 +41,17 @@ describe("ground", () => {
     }
   });
 
-  it("weighs sentences by their length, and ignores those without words", () => {
+  it("weights sentences by length, and ignores those without words", () => {
     const answer = "Heartbeats sent after silence [1]. Bananas grow [1]. And so it is.";
     expect(ground(answer, sources)).toEqual({ confidence: 3 / 5, groundedness: 1 / 2 });
   });
 
-  it("counts a paraphrase as supported from one half on", () => {
+  it("counts a paraphrase as supported from one half", () => {
     const half = ground("Heartbeats interrupt silence regularly [1].", sources);
     expect(half).toEqual({ confidence: 0.5, groundedness: 1 });
   });
 
-  it("joins the sources a sentence cites, and reads headings and titles", () => {
+  it("combines the sources that a sentence cites, and reads headings and titles", () => {
     const answer = "Heartbeats and the lease, says fencing in the notes [1, 2].";
     expect(ground(answer, sources)).toEqual({ confidence: 4 / 5, groundedness: 1 });
   });

@@ -58,7 +58,7 @@ describe("a file becomes a document", () => {
     expect([...stored]).toEqual([{ text: "brew é 🙂" }]);
   });
 
-  it("in many passages, in one go", async () => {
+  it("with thousands of passages", async () => {
     const user = await newUser();
     const text = Array.from({ length: 2500 }, (_, number) => `${`w${number} `.repeat(150)}`).join("\n\n");
     const { passageCount, id } = await ingestDocument(user, { filename: "long.txt", bytes: bytes(text) });
@@ -68,12 +68,12 @@ describe("a file becomes a document", () => {
   });
 });
 
-describe("a file is refused", () => {
+describe("a file is rejected", () => {
   it.each([
     ["an unknown type", "a.pdf", bytes("text"), "bad_request", /^file: .*\.txt, \.md, \.markdown/],
     ["no type", "README", bytes("text"), "bad_request", /^file: .*\.txt, \.md, \.markdown/],
-    ["nothing in it", "a.md", bytes(""), "bad_request", /^file: .*no text/],
-    ["only white space in it", "a.txt", bytes(" \r\n\0\t"), "bad_request", /^file: .*no text/],
+    ["no content", "a.md", bytes(""), "bad_request", /^file: .*no text/],
+    ["only white space", "a.txt", bytes(" \r\n\0\t"), "bad_request", /^file: .*no text/],
     [
       "bytes that are not text",
       "a.txt",
@@ -83,7 +83,7 @@ describe("a file is refused", () => {
     ],
     ["half a character in UTF-16", "a.txt", utf16("ab").subarray(0, 5), "bad_request", /^file: .*not text in UTF-8/],
     [
-      "more than the limit",
+      "more bytes than the limit",
       "a.txt",
       new Uint8Array(documentBytesLimit + 1).fill(97),
       "too_large",
@@ -100,14 +100,14 @@ describe("a file is refused", () => {
 });
 
 describe("documents", () => {
-  it("are listed newest first, and only the user's own", async () => {
+  it("are listed newest first, only for their user", async () => {
     const [user, other] = [await newUser(), await newUser()];
     for (const filename of ["1.txt", "2.txt", "3.txt"]) await ingestDocument(user, { filename, bytes: bytes("x") });
     expect((await listDocuments(user)).documents.map(({ filename }) => filename)).toEqual(["3.txt", "2.txt", "1.txt"]);
     expect((await listDocuments(other)).documents).toEqual([]);
   });
 
-  it("are paged: each once, also where they were stored at the same instant", async () => {
+  it("are paged, each once, even when stored at the same instant", async () => {
     const user = await newUser();
     await pool().sql`
       insert into documents (id, user_id, title, filename, media_type, bytes, passage_count, created_at)
@@ -133,7 +133,7 @@ describe("documents", () => {
     await expect(deleteDocument(user, id)).rejects.toMatchObject({ code: "not_found" });
   });
 
-  it("I20: of somebody else are the same as unknown ones", async () => {
+  it("I20: of another user look like unknown ones", async () => {
     const [user, other] = [await newUser(), await newUser()];
     const { id } = await ingestDocument(user, { filename: "a.txt", bytes: bytes("brewing") });
     for (const foreign of [id, uuidv7(), "nonsense", "' or 1=1"]) {
@@ -164,7 +164,7 @@ describe("sample documents", () => {
   const write = (file: string, text: string) => writeFile(path.join(folder, file), text);
   const namesFor = async (user: string) => (await listDocuments(user)).documents.map(({ filename }) => filename).sort();
 
-  it("are this project's files, those that exist, once for all users; deleting one hides it from one user", async () => {
+  it("are the project's existing files, stored once for all users; deleting one hides it for one user", async () => {
     const [user, other] = [await newUser(), await newUser()];
     await Promise.all([refreshSamples(), refreshSamples(), refreshSamples()]);
     const documents = (await listDocuments(user)).documents;
@@ -194,7 +194,7 @@ describe("sample documents", () => {
     expect(await search(other, "heartbeat", { documentIds: [found?.documentId as string] })).toEqual([found]);
   });
 
-  it("are searched together with the user's own documents, and nobody else's", async () => {
+  it("are searched together with the user's own documents, and no other user's", async () => {
     const [user, other] = [await newUser(), await newUser()];
     await refreshSamples();
     const own = await ingestDocument(user, { filename: "own.md", bytes: bytes("# Own\n\nThe heartbeat of a whale.") });
@@ -206,7 +206,7 @@ describe("sample documents", () => {
     expect(await countDocuments(user)).toBe(3);
   });
 
-  it("follow their files, and keep their ids and who has hidden them", async () => {
+  it("follow file changes, and keep their ids and who hid them", async () => {
     const [user, other] = [await newUser(), await newUser()];
     await refreshSamples();
     const [before] = (await listDocuments(user)).documents.filter(({ filename }) => filename === "protocol.md");
@@ -224,7 +224,7 @@ describe("sample documents", () => {
     expect(await search(user, "pulse")).toHaveLength(1);
   });
 
-  it("take the place of the copies that older versions made; a copy that was deleted stays deleted", async () => {
+  it("replace copies made by older versions; a deleted copy stays deleted", async () => {
     const [all, some] = [await newUser(), await newUser()];
     await refreshSamples();
     const copy = async (userId: string, filename: string) => {
@@ -248,7 +248,7 @@ describe("sample documents", () => {
     await expect(requireDocument(some, last)).rejects.toMatchObject({ status: 404 });
   });
 
-  it("stay deleted at the upgrade for users who had deleted every copy or some", async () => {
+  it("stay hidden after the upgrade for users who had deleted some or all copies", async () => {
     const [none, some] = [await newUser(), await newUser()];
     const { id } = await ingestDocument(some, { filename: "README.md", bytes: bytes("# Copy\n\nText.") });
     await pool().sql`update documents set sample = true where id = ${id}`;

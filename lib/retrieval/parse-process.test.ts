@@ -9,8 +9,8 @@ const file = (filename: string, text: string | Uint8Array = "") => ({
 const hostile = "test/fixtures/hostile-parser.ts";
 const attack = (name: string, limits = {}) => parseInProcess(file(name), { ...parseLimits, ...limits }, hostile);
 
-describe("a file is parsed in a process of its own", () => {
-  it("to its title and passages, in order, however many messages they take", async () => {
+describe("a file is parsed in its own process", () => {
+  it("into its title and passages, in order, across any number of messages", async () => {
     const text = Array.from({ length: 1_200 }, (_, index) => `## Section ${index}\n\nText ${index}.`).join("\n\n");
     const parsed = await parseInProcess(file("a.md", `# Title 🙂\n\n${text}`));
     expect(parsed).toMatchObject({ title: "Title 🙂", mediaType: "text/markdown" });
@@ -24,26 +24,26 @@ describe("a file is parsed in a process of its own", () => {
     ["not_text", "a.txt", Buffer.from([0xff, 0xfd, 0x80])],
     ["no_text", "a.md", "# Only a heading"],
     ["too_many_passages", "a.md", "a\n# h\n".repeat(40_001)],
-  ])("or to the reason why there are none: %s", async (failure, name, content) => {
+  ])("or into an error: %s", async (failure, name, content) => {
     expect(await parseInProcess(file(name, content))).toBe(failure);
   });
 });
 
-describe("I23: a file that takes its parser over", () => {
-  it("is killed when it takes too long", async () => {
+describe("I23: a file that compromises its parser", () => {
+  it("is killed when it runs too long", async () => {
     expect(await attack("loop", { timeoutMs: 1_500 })).toBe("timeout");
   });
 
-  it("is killed when its objects, or its buffers, take too much memory", async () => {
+  it("is killed when its objects or buffers use too much memory", async () => {
     expect(await attack("heap", { maxHeapMiB: 64 })).toBe("memory");
     expect(await attack("buffers", { maxResidentMiB: 300 })).toBe("memory");
   });
 
-  it("cannot make more passages than a document may have, nor say what is no message", async () => {
+  it("cannot exceed the passage limit or send an invalid message", async () => {
     for (const name of ["flood", "nonsense", "crash"]) await expect(attack(name)).rejects.toThrow("without an answer");
   });
 
-  it("sees no secret, reads nothing but the code, writes nothing and starts nothing", async () => {
+  it("sees no secret, reads only the code, and writes and starts nothing", async () => {
     const parsed = await attack("escape");
     const outcomes = (parsed as Exclude<typeof parsed, string>).passages.map(({ heading, text }) => [heading, text]);
     expect(Object.fromEntries(outcomes)).toEqual({
@@ -57,7 +57,7 @@ describe("I23: a file that takes its parser over", () => {
   });
 });
 
-it("parses in this process where no other can be started", async () => {
+it("falls back to this process where no other can be started", async () => {
   const parsed = await parseInProcess(file("a.txt", "text"), parseLimits, "lib/retrieval/not-there.ts");
   expect(parsed).toEqual({ title: "a.txt", mediaType: "text/plain", passages: [{ heading: "", text: "text" }] });
 });

@@ -21,7 +21,7 @@ function scene(limits: ConstructorParameters<typeof ParseQueue>[0]) {
   };
 }
 
-it("I23: lets a user without a running file go before the other files of one who has some", async () => {
+it("I23: prefers users with nothing running over users with running files", async () => {
   const { upload, begun, end } = scene({ maxRunning: 2, maxOfUser: 4, maxWaiting: 10 });
   for (const name of ["a1", "a2", "a3", "a4", "b1"]) void upload(name);
   await tick();
@@ -32,7 +32,7 @@ it("I23: lets a user without a running file go before the other files of one who
   expect(begun).toEqual(["a1", "a2", "b1", "a3"]);
 });
 
-it("refuses what one user, or all together, may not have under way, and forgets what has ended", async () => {
+it("enforces the per-user and total limits, and forgets finished work", async () => {
   const { upload, end } = scene({ maxRunning: 1, maxOfUser: 2, maxWaiting: 2 });
   for (const name of ["a1", "a2", "b1"]) void upload(name);
   await tick();
@@ -44,7 +44,7 @@ it("refuses what one user, or all together, may not have under way, and forgets 
   await expect(waits).resolves.toBeUndefined();
 });
 
-it("goes on behind work that failed", async () => {
+it("continues after failed work", async () => {
   const queue = new ParseQueue({ maxRunning: 1, maxOfUser: 2, maxWaiting: 2 });
   const failed = queue.run("a", () => Promise.reject(new Error("broken")));
   const next = queue.run("a", async () => "done");

@@ -19,7 +19,7 @@ describe("Markdown", () => {
     ]);
   });
 
-  it("does not take a comment in code for a heading", async () => {
+  it("does not treat a comment in code as a heading", async () => {
     const text = "# Real\n\n```sh\n# not a heading\nls\n```\n\nafter";
     const passages = await markdown(text);
     expect(passages).toEqual([{ heading: "Real", text: "```sh\n# not a heading\nls\n```\n\nafter" }]);
@@ -27,7 +27,7 @@ describe("Markdown", () => {
     expect(firstHeading("no heading")).toBeNull();
   });
 
-  it("closes and opens again a code fence that is cut", async () => {
+  it("closes and reopens a code fence that is split", async () => {
     const code = Array.from({ length: 2000 }, (_, line) => `const line${line} = ${line};`).join("\n");
     const passages = await markdown(`# Code\n\n\`\`\`ts\n${code}\n\`\`\`\n`);
     expect(passages.length).toBeGreaterThan(40);
@@ -40,7 +40,7 @@ describe("Markdown", () => {
 });
 
 describe("length", () => {
-  it("keeps near the limit, with a little overlap between neighbours", async () => {
+  it("stays near the limit, with a little overlap between neighbours", async () => {
     const words = Array.from({ length: 2000 }, (_, number) => `word${number}`);
     const passages = await plain(words.join(" "));
     for (const { text } of passages) expect(text.length).toBeLessThanOrEqual(1200);
@@ -49,20 +49,20 @@ describe("length", () => {
     expect(new Set(passages.flatMap(({ text }) => text.split(" ")))).toEqual(new Set(words));
   });
 
-  it("keeps a paragraph that fits together", async () => {
+  it("keeps a paragraph that fits in one passage", async () => {
     const [a, b, c] = [paragraph("alpha", 100), paragraph("beta", 100), paragraph("gamma", 100)];
     const passages = await plain([a, b, c].join("\n\n"));
     expect(passages.map(({ text }) => text)).toEqual([a, b, c]);
   });
 
-  it("cuts a text without spaces, and no character in half", async () => {
+  it("splits text without spaces, never inside a character", async () => {
     const text = "🙂".repeat(3000);
     const passages = await plain(text);
     expect(passages.map((passage) => passage.text).join("")).toBe(text);
     for (const passage of passages) expect(passage.text.isWellFormed()).toBe(true);
   });
 
-  it("has nothing for an empty text", async () => {
+  it("returns nothing for an empty text", async () => {
     expect(await plain("")).toEqual([]);
     expect(await markdown(" \n\n# Only a heading\n\n \r\n")).toEqual([]);
   });
@@ -99,7 +99,7 @@ it("loses no word of any text", async () => {
   );
 });
 
-it("reads this project's own schema as plain text", async () => {
+it("reads a source file as plain text", async () => {
   const text = await readFile("db/schema.ts", "utf8");
   const passages = await plain(text);
   expect(passages.length).toBeGreaterThan(5);

@@ -90,7 +90,7 @@ describe("a question", () => {
     expect(sources[0]?.metadata.heading).toBe(heading);
   });
 
-  it("has sources with all they need, ranked and numbered", async () => {
+  it("returns ranked and numbered sources", async () => {
     const sources = await search(user, "What does the server do with a connection?");
     expect(sources.length).toBeGreaterThan(1);
     expect(sources.map(({ ordinal }) => ordinal)).toEqual(sources.map((_, index) => index + 1));
@@ -102,7 +102,7 @@ describe("a question", () => {
     }
   });
 
-  it("finds a source whole", async () => {
+  it("returns a source with all its fields", async () => {
     const [source] = await search(user, "fencing");
     expect(source).toEqual({
       sourceId: source?.chunkId,
@@ -131,7 +131,7 @@ describe("a question", () => {
     expect(await search(user, question)).toEqual([]);
   });
 
-  it("gives at most six sources, fewer when asked", async () => {
+  it("returns at most six sources, fewer on request", async () => {
     const reader = await newUser();
     const sections = Array.from(
       { length: 20 },
@@ -143,7 +143,7 @@ describe("a question", () => {
     expect(await search(reader, "zebra", { limit: 50 })).toHaveLength(6);
   });
 
-  it("shows the same passage once, also when a file was uploaded twice", async () => {
+  it("returns the same passage once, even when a file was uploaded twice", async () => {
     const reader = await newUser();
     await add(reader, "one.md", protocol);
     await add(reader, "two.md", protocol);
@@ -152,20 +152,20 @@ describe("a question", () => {
 });
 
 describe("scope", () => {
-  it("I20: is the user's own documents", async () => {
+  it("I20: covers only the user's own documents", async () => {
     const texts = (await search(other, "heartbeat backups")).map(({ text }) => text);
     expect(texts).toEqual(["The heartbeat of the whale is slow. Backups of the whale are impossible."]);
     expect(JSON.stringify(await search(user, "heartbeat backups whale"))).not.toContain("whale");
   });
 
-  it("I20: can be narrowed to some of them; foreign, unknown and malformed ids do not count", async () => {
+  it("I20: can be narrowed to selected documents; foreign, unknown and malformed ids are ignored", async () => {
     const inProtocol = await search(user, "connection", { documentIds: [protocolId, uuidv7(), "nonsense", "'}"] });
     expect(new Set(inProtocol.map(({ documentId }) => documentId))).toEqual(new Set([protocolId]));
     expect(await search(other, "heartbeat", { documentIds: [protocolId, guideId] })).toEqual([]);
     expect(await search(user, "heartbeat", { documentIds: [] })).toEqual([]);
   });
 
-  it("is counted", async () => {
+  it("has a document count", async () => {
     expect(await countDocuments(user)).toBe(2);
     expect(await countDocuments(user, [guideId, uuidv7(), "nonsense"])).toBe(1);
     expect(await countDocuments(user, [])).toBe(0);
@@ -183,7 +183,7 @@ describe("a hostile question", () => {
     ["NUL and lone surrogates", "heartbeats \0 \ud800 \udc00"],
     ["a pasted page", `heartbeats ${"!&|(':*\\ ".repeat(1250)}`],
     ["markup", "<b>heartbeats</b> <script>silence</script> <!-- first -->"],
-  ])("of %s is only text", async (_, question) => {
+  ])("of %s is treated as plain text", async (_, question) => {
     const headings = (await search(user, question)).map(({ metadata }) => metadata.heading);
     expect(headings).toContain("Protocol › Heartbeats");
   });
@@ -203,7 +203,7 @@ describe("a hostile question", () => {
   });
 });
 
-it("plans every search for its own values: a generic plan at the sixth call knows neither the owner nor the words", async () => {
+it("plans every search for its own values, never as a generic prepared statement", async () => {
   for (let call = 0; call < 12; call++) expect(await search(user, "backups every night")).not.toEqual([]);
   // One statement per connection of the pool: none may hold the search as a prepared statement.
   const prepared = await Promise.all(

@@ -48,7 +48,7 @@ async function newUser(): Promise<{ userId: string; call: Call; reported: unknow
 const noSuchTask = new ToolFailure("There is no task with this task_id. list_tasks tells which there are.");
 
 describe("the task list", () => {
-  it("add, list, complete, update, delete", async () => {
+  it("supports add, list, complete, update and delete", async () => {
     const { call, reported } = await newUser();
     const added = await call("add_task", { title: "Buy milk" });
     expect(added).toEqual({
@@ -86,7 +86,7 @@ describe("the task list", () => {
     expect(reported).toEqual([]);
   });
 
-  it("is long: pages in order, and an end", async () => {
+  it("is paged in order, to the end", async () => {
     const { call, userId } = await newUser();
     await database().execute(`insert into tasks (user_id, number, title)
       select '${userId}', n, 'Task ' || n from generate_series(1, 1000) n`);
@@ -108,14 +108,14 @@ describe("the task list", () => {
     expect(tries.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected", "rejected"]);
   });
 
-  it("numbers tasks that are added at the same time", async () => {
+  it("numbers concurrently added tasks uniquely", async () => {
     const { call } = await newUser();
     await Promise.all(Array.from({ length: 20 }, (_, index) => call("add_task", { title: `${index}` })));
     const { tasks } = await call("list_tasks");
     expect(tasks.map(({ task_id }) => task_id)).toEqual(Array.from({ length: 20 }, (_, index) => index + 1));
   });
 
-  it("I20: is the caller's own: other people's tasks and unknown ones are the same", async () => {
+  it("I20: contains only the caller's tasks: other users' look like unknown ones", async () => {
     const [ann, bob] = [await newUser(), await newUser()];
     await ann.call("add_task", { title: "Ann's" });
     for (const [name, input] of [
@@ -156,7 +156,7 @@ describe("arguments", () => {
     await expect(call(name, input)).rejects.toThrow(/"path"/);
   });
 
-  it("an update that changes nothing is told so", async () => {
+  it("an update without changes is rejected with an explanation", async () => {
     const { call } = await newUser();
     await call("add_task", { title: "x" });
     await expect(call("update_task", { task_id: 1 })).rejects.toThrow(
@@ -164,7 +164,7 @@ describe("arguments", () => {
     );
   });
 
-  it("the longest texts fit; a title is one line", async () => {
+  it("the longest texts are accepted; a title is one line", async () => {
     const { call } = await newUser();
     const title = "ü".repeat(200);
     const description = "line\n".repeat(400).trim();
@@ -172,7 +172,7 @@ describe("arguments", () => {
     expect((await call("add_task", { title: "two\r\nlines\tand  tabs" })).task.title).toBe("two lines and tabs");
   });
 
-  it("any text comes back as it was, but for NUL, lone surrogates and the white space of a title", async () => {
+  it("any text is stored unchanged except for NUL, lone surrogates and white space in titles", async () => {
     const { call } = await newUser();
     const hostile = [
       "'; drop table tasks; --",
@@ -196,7 +196,7 @@ describe("arguments", () => {
 });
 
 describe("every tool", () => {
-  it("the same call twice in a step runs once; the same id in another step is another call", async () => {
+  it("runs a repeated call in one step once; the same id in another step is another call", async () => {
     const { call } = await newUser();
     const twice = { toolCallId: "call_same" };
     const [one, two] = await Promise.all([
@@ -208,7 +208,7 @@ describe("every tool", () => {
     expect((await call("list_tasks")).tasks.map(({ title }) => title)).toEqual(["x", "y"]);
   });
 
-  it("I22: a database that refuses is told in one fixed sentence, and reported", async () => {
+  it("I22: a database error becomes one fixed message, and is reported", async () => {
     const userId = uuidv7();
     const reported: unknown[] = [];
     const call = callerOf(toolsFor(userId, (error) => reported.push(error)));
@@ -221,7 +221,7 @@ describe("every tool", () => {
     expect(reported).toEqual([(failure as Error).cause]);
   });
 
-  it("a stop is not waited for, and nothing is reported; after it nothing begins", async () => {
+  it("a stop does not wait for it and reports nothing; no tool starts afterwards", async () => {
     const { call, userId, reported } = await newUser();
     const sql = postgres(databaseUrl(), { max: 2 });
     const stop = new AbortController();
@@ -244,7 +244,7 @@ describe("every tool", () => {
     expect(reported).toEqual([]);
   });
 
-  it("a statement that hangs is given up by the database, and what it had locked is free again", async () => {
+  it("a hanging statement is cancelled by the database, and its locks are released", async () => {
     const { userId, call, reported } = await newUser();
     const [blocker, other] = [postgres(databaseUrl(), { max: 1 }), postgres(databaseUrl(), { max: 1 })];
     await blocker.begin(async (locked) => {
@@ -265,7 +265,7 @@ describe("every tool", () => {
     expect(reported).toMatchObject([{ cause: { code: "55P03" } }]);
   });
 
-  it("I22: what a tool throws by itself stays inside", async () => {
+  it("I22: an exception's message does not reach the model", async () => {
     const reported: unknown[] = [];
     const broken = guardTool(
       { inputSchema: {}, execute: async () => Promise.reject(new Error("postgres://secret")) } as never,
@@ -277,7 +277,7 @@ describe("every tool", () => {
     expect(reported).toHaveLength(1);
   });
 
-  it("one that does not come to an end is given up", async () => {
+  it("is abandoned when it does not finish", async () => {
     const reported: unknown[] = [];
     const endless = { inputSchema: {}, execute: () => new Promise<never>(() => {}) } as never;
     const options = { toolCallId: "1", messages: [], context: {} };

@@ -122,7 +122,7 @@ let count = 0;
 const newKey = () => `consent ${++count};`;
 
 describe.each(apis)("over the %s API", (api) => {
-  it("I21: with passages in context a destructive call waits for the person, and the turn ends", async () => {
+  it("I21: with passages in context a destructive call waits for approval, and the turn ends", async () => {
     const key = newKey();
     provider.on(key, [{ text: "So be it." }, call("remove", { name: "Buy milk" }), call("look", {}), calls]);
     const asked = await run(key, { api });
@@ -133,7 +133,7 @@ describe.each(apis)("over the %s API", (api) => {
     expect(provider.requests.filter(({ prompt }) => prompt.includes(key))).toHaveLength(1);
   });
 
-  it("allowed, it runs once, and the answer goes on with what it came to", async () => {
+  it("an approved call runs once, and the answer continues with its result", async () => {
     const key = newKey();
     provider.on(key, [call("remove", { name: "Buy milk" }), calls], says("It is gone."));
     const asked = await run(key, { api });
@@ -144,7 +144,7 @@ describe.each(apis)("over the %s API", (api) => {
     expect(JSON.stringify(second.body)).toContain("deleted");
   });
 
-  it("declined, it does not run, and the model sees the refusal", async () => {
+  it("a declined call does not run, and the model sees the refusal", async () => {
     const key = newKey();
     provider.on(key, [call("remove", { name: "Buy milk" }), calls], says("Then it stays."));
     const asked = await run(key, { api });
@@ -153,7 +153,7 @@ describe.each(apis)("over the %s API", (api) => {
     expect(JSON.stringify((await provider.request(key, 2)).body)).toContain(declinedText);
   });
 
-  it("is refused with a sentence for the model where the client cannot ask", async () => {
+  it("a client that cannot ask gets the call refused with an explanation for the model", async () => {
     const key = newKey();
     provider.on(key, [call("remove", { name: "Buy milk" }), calls], says("Please use the page."));
     const refused = await run(key, { api, canAsk: false });
@@ -170,7 +170,7 @@ it("without foreign text in context a destructive call runs at once", async () =
   expect([done.states, deleted]).toEqual([["output-available", "output-available"], ["Buy milk"]]);
 });
 
-it("what a foreign tool answers makes the calls behind it wait, in the same step and in later turns", async () => {
+it("the result of a third-party tool makes later calls wait, in the same step and in later turns", async () => {
   const key = newKey();
   provider.on(key, [call("remove", { name: "a" }), call("fetch", {}), call("remove", { name: "b" }), calls]);
   const first = await run(key, { sources: [] });
@@ -181,7 +181,7 @@ it("what a foreign tool answers makes the calls behind it wait, in the same step
   expect([second.states, deleted]).toEqual([["approval-requested"], ["a"]]);
 });
 
-it("passages of an earlier answer count as well", async () => {
+it("passages of an earlier answer count too", async () => {
   const key = newKey();
   provider.on(key, says("As they say."));
   const first = await run(key);
@@ -190,7 +190,7 @@ it("passages of an earlier answer count as well", async () => {
   expect((await run(later, { sources: [], history: [first.message] })).states).toEqual(["approval-requested"]);
 });
 
-it("several requests of a step are settled in the model's order, each as it was decided", async () => {
+it("several requests in a step are settled in the model's order, each by its own decision", async () => {
   const key = newKey();
   const names = ["a", "b", "c"];
   provider.on(key, [...names.map((name) => call("remove", { name })), calls], says("Two of three."));
@@ -200,7 +200,7 @@ it("several requests of a step are settled in the model's order, each as it was 
   expect(deleted).toEqual(["a", "c"]);
 });
 
-it("a stop closes what waits, and leaves nothing that could still be allowed", async () => {
+it("a stop closes pending requests, and none can be approved afterwards", async () => {
   const key = newKey();
   provider.on(key, [call("remove", { name: "a" }), calls]);
   const halt = new AbortController();
@@ -214,7 +214,7 @@ it("a stop closes what waits, and leaves nothing that could still be allowed", a
   expect(stopped.parts[0]?.approval).toMatchObject({ approved: false, reason: unfinishedTool });
 });
 
-it("an allowed call whose server went away before the result is an error, not a second run", async () => {
+it("an approved call whose server died before the result is an error, not a second run", async () => {
   const key = newKey();
   provider.on(key, [call("remove", { name: "a" }), calls]);
   const asked = await run(key);

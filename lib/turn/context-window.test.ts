@@ -74,7 +74,7 @@ function chat(count: number, answer = (id: string) => said(id, "a".repeat(100)))
 const textsOf = (messages: ModelMessage[]) => JSON.stringify(messages);
 
 describe("a conversation that fits", () => {
-  it("is sent whole, without counting it", async () => {
+  it("is sent whole, without counting tokens", async () => {
     const ports = portsOf(10_000);
     const window = windowOf({ history: chat(10) }, ports);
     const { messages, instructions, maxOutputTokens } = await window.fit([]);
@@ -86,13 +86,13 @@ describe("a conversation that fits", () => {
     expect({ instructions, maxOutputTokens }).toEqual({ instructions: "Be brief.", maxOutputTokens: 100 });
   });
 
-  it("says where it begins when the chat has messages before it", async () => {
+  it("reports where it begins when the chat has earlier messages", async () => {
     const window = windowOf({ history: chat(3), historyIsCut: true }, portsOf(10_000));
     await window.fit([]);
     expect(window.memory).toEqual({ firstMessageId: "q0" });
   });
 
-  it("is not limited without a context", async () => {
+  it("is unlimited without a known context", async () => {
     const window = windowOf({ history: chat(500) }, portsOf(Number.POSITIVE_INFINITY));
     const { messages, maxOutputTokens } = await window.fit([]);
     expect({ length: messages.length, maxOutputTokens, memory: window.memory }).toEqual({
@@ -104,7 +104,7 @@ describe("a conversation that fits", () => {
 });
 
 describe("a conversation that is too long", () => {
-  it("loses its oldest exchanges, question and answer together", async () => {
+  it("drops its oldest exchanges, question and answer together", async () => {
     // An exchange takes 216 tokens.
     const window = windowOf({ history: chat(20) }, portsOf(1_000));
     const { messages } = await window.fit([]);
@@ -112,7 +112,7 @@ describe("a conversation that is too long", () => {
     expect(window.memory).toEqual({ firstMessageId: "q16" });
   });
 
-  it("begins alike for several turns, so that a provider's prompt cache is hit", async () => {
+  it("begins at the same place for several turns, so that provider prompt caches hit", async () => {
     const begins = [];
     for (let exchanges = 60; exchanges < 76; exchanges++) {
       const window = windowOf({ history: chat(exchanges) }, portsOf(6_000));
@@ -164,7 +164,7 @@ describe("a conversation that is too long", () => {
 });
 
 describe("tool results", () => {
-  it("are shortened before an exchange leaves, but in the newest one, with a marker for the model", async () => {
+  it("are shortened before an exchange is dropped, except in the newest, with a marker for the model", async () => {
     const history = chat(3, (id) => lookedUp(id, id.repeat(2_000)));
     const window = windowOf({ history, tools }, portsOf(10_000));
     const { messages } = await window.fit([]);
@@ -178,14 +178,14 @@ describe("tool results", () => {
     expect(messages).toHaveLength(13);
   });
 
-  it("are shortened in the newest exchange too when it would leave otherwise", async () => {
+  it("are shortened in the newest exchange too when it would be dropped otherwise", async () => {
     const history = chat(1, (id) => lookedUp(id, id.repeat(2_000)));
     const window = windowOf({ history, tools }, portsOf(3_500));
     await window.fit([]);
     expect(window.memory).toEqual({ shortenedToolResults: 1 });
   });
 
-  it("of this turn stay whole as long as the past can leave, then are shortened", async () => {
+  it("of this turn stay whole while older exchanges can be dropped, then are shortened", async () => {
     const result = (length: number): ModelMessage[] => [
       { role: "assistant", content: [{ type: "tool-call", toolCallId: "1", toolName: "look", input: {} }] },
       {
@@ -212,10 +212,10 @@ describe("tool results", () => {
   });
 });
 
-describe("what always goes along", () => {
+describe("the last question", () => {
   const sources = [source(1, "w".repeat(600)), source(2, "x".repeat(600)), source(3, "y".repeat(600))];
 
-  it("is the passages, as long as the past can leave", async () => {
+  it("keeps its passages while older exchanges can be dropped", async () => {
     const window = windowOf({ history: chat(10), sources }, portsOf(4_500));
     const { messages, instructions } = await window.fit([]);
     for (const { text } of sources) expect(textsOf(messages)).toContain(text);
@@ -223,7 +223,7 @@ describe("what always goes along", () => {
     expect(window.memory).toEqual({ firstMessageId: expect.any(String) });
   });
 
-  it("is the question without the last passages when it does not fit with them", async () => {
+  it("loses its last passages when it does not fit with them", async () => {
     const window = windowOf({ history: chat(1), sources }, portsOf(2_500));
     const { messages } = await window.fit([]);
     expect(textsOf(messages)).toContain(sources[0]?.text);
@@ -231,7 +231,7 @@ describe("what always goes along", () => {
     expect(window.memory).toEqual({ leftOutPassages: 1 });
   });
 
-  it("does not speak of passages when there is no room for any", async () => {
+  it("does not mention passages when there is no room for any", async () => {
     const window = windowOf({ history: [user("question", "?".repeat(500))], sources }, portsOf(1_000));
     const { messages, instructions } = await window.fit([]);
     expect(instructions).toBe("Be brief.");
@@ -239,12 +239,12 @@ describe("what always goes along", () => {
     expect(window.memory).toEqual({ leftOutPassages: 3 });
   });
 
-  it("is refused before it is sent when it alone is longer than a context that is known", async () => {
+  it("is rejected before sending when it alone exceeds a known context", async () => {
     const window = windowOf({ history: [user("question", "?".repeat(2_000))] }, portsOf(1_000));
     await expect(window.fit([])).rejects.toBeInstanceOf(ContextExceeded);
   });
 
-  it("is sent all the same when the context is a guess, without the past", async () => {
+  it("is sent without history when the context is only a guess", async () => {
     const history = [...chat(1).slice(0, 2), user("question", "?".repeat(2_000))];
     const window = windowOf({ history, sources }, portsOf({ tokens: 1_000, known: false }));
     const { messages, maxOutputTokens } = await window.fit([]);
@@ -255,14 +255,14 @@ describe("what always goes along", () => {
   });
 });
 
-it("leaves room for the answer, and caps it to what is left", async () => {
+it("leaves room for the answer, and caps it to the rest", async () => {
   const window = windowOf({ history: chat(20), maxOutputTokens: 16_384 }, portsOf(2_000));
   const { messages, maxOutputTokens } = await window.fit([]);
   expect(maxOutputTokens).toBeGreaterThanOrEqual(500);
   expect(maxOutputTokens).toBeLessThan(2_000 - 108 * messages.length + 200);
 });
 
-it("asks for one smaller call after a refusal, not for two", async () => {
+it("needs one smaller request after a context overflow, not two", async () => {
   let tokens = 10_000;
   const refusals: number[] = [];
   const ports: ContextPorts = {

@@ -4,7 +4,7 @@ import { formatCursor, parseCursor } from "./cursor";
 
 const turnId = "01940000-0000-7000-8000-00000000000a";
 
-it("I19: comes back from the wire as it was, in at most 128 safe bytes", () => {
+it("I19: survives encoding and decoding, in at most 128 safe bytes", () => {
   const cursor = fc.record({
     turnId: fc.uuid(),
     seq: fc.integer({ min: 1, max: 999_999_999 }),
@@ -19,7 +19,7 @@ it("I19: comes back from the wire as it was, in at most 128 safe bytes", () => {
   );
 });
 
-it("names the further frames of a chunk only", () => {
+it("includes the frame number only after a chunk's first frame", () => {
   expect(formatCursor({ turnId, seq: 7, n: 0 })).toBe(`${turnId}.7`);
   expect(formatCursor({ turnId, seq: 7, n: 2 })).toBe(`${turnId}.7.2`);
 });
@@ -47,4 +47,4 @@ it.each([
   `${turnId}.1.${"9".repeat(20)}`,
   `${turnId}.${"0".repeat(128)}`,
   "undefined.1",
-])("does not take %j", (text) => expect(parseCursor(text)).toBeNull());
+])("rejects %j", (text) => expect(parseCursor(text)).toBeNull());

@@ -25,7 +25,7 @@ const ends: { status: FinalState; terminal: string }[] = [
 describe.each(ends)("$status", ({ status, terminal }) => {
   const error = terminal === "error" ? interruptedError : undefined;
 
-  it("I6: leaves nothing open, whatever came before", async () => {
+  it("I6: closes every open part, whatever came before", async () => {
     for (const cut of cuts) {
       const turn = [...cut, ...endTurn(openAfter(cut), { turnId, status, error })];
       const problems: unknown[] = [];
@@ -44,7 +44,7 @@ describe.each(ends)("$status", ({ status, terminal }) => {
     }
   });
 
-  it("I4: has one terminal, last, after the class of the end", () => {
+  it("I4: has one terminal, last, after the error class", () => {
     for (const cut of cuts) {
       const ending = endTurn(openAfter(cut), { turnId, status, error });
       expect(ending.filter(isTerminal)).toEqual([ending.at(-1)]);
@@ -57,14 +57,14 @@ describe.each(ends)("$status", ({ status, terminal }) => {
     }
   });
 
-  it("speaks the AI SDK's alphabet", async () => {
+  it("uses the AI SDK's chunk types", async () => {
     for (const cut of cuts) {
       for (const chunk of endTurn(openAfter(cut), { turnId, status, error })) await requireStockChunk(chunk);
     }
   });
 });
 
-it("closes inside out", () => {
+it("closes parts inside out", () => {
   const open = openAfter([
     { type: "data-status", id: "generate", data: { stage: "generate", label: "…", state: "active" } },
     { type: "start-step" },
@@ -81,17 +81,17 @@ it("closes inside out", () => {
   ]);
 });
 
-it("does not end what has ended", () => {
+it("does not close what is already closed", () => {
   expect(openAfter(richTurn).close()).toEqual([]);
 });
 
-it("carries what is known of the turn", () => {
+it("carries the turn's metadata", () => {
   const metadata = { finishReason: "stop", confidence: null } as const;
   const [first] = endTurn(new OpenParts(), { turnId, status: "complete", metadata });
   expect(first).toEqual({ type: "message-metadata", messageMetadata: { ...metadata, status: "complete" } });
 });
 
-it("tells a failure's own message, and a standard one without it", () => {
+it("sends a failure's own message, or a standard one without it", () => {
   const error = { code: "provider_auth", message: "No.", retryable: false } as const;
   expect(endTurn(new OpenParts(), { turnId, status: "failed", error }).at(-1)).toEqual({
     type: "error",

@@ -21,7 +21,7 @@ async function refold(message: ChatMessage): Promise<ChatMessage> {
 }
 
 describe("foldChunks", () => {
-  it("I18: makes the message a client holds", async () => {
+  it("I18: builds the message that a client has", async () => {
     const message = await foldChunks(richTurn);
     expect(message).toMatchObject({ id: "message-1", role: "assistant", metadata: { status: "complete" } });
     expect(textOf(message)).toBe("I will look 👀\nfor\r\n“data: [DONE]”\u2028.\n\nIt is −4 °C in Oslo [1].");
@@ -44,7 +44,7 @@ describe("foldChunks", () => {
     ]);
   });
 
-  it("keeps the message before a chunk that breaks the grammar, and says so", async () => {
+  it("keeps the message before an invalid chunk, and reports it", async () => {
     const problems: unknown[] = [];
     const good: TurnChunk[] = [
       { type: "start", messageId: "m" },
@@ -60,24 +60,24 @@ describe("foldChunks", () => {
     expect(problems).toHaveLength(1);
   });
 
-  it("does not take an error terminal for a failure of the fold", async () => {
+  it("does not treat an error terminal as a fold failure", async () => {
     const problems: unknown[] = [];
     await foldChunks([{ type: "error", errorText: "No." }], (problem) => problems.push(problem));
     expect(problems).toEqual([]);
   });
 
-  it("does not touch the chunks", async () => {
+  it("does not modify the chunks", async () => {
     const chunks = structuredClone(richTurn);
     await foldChunks(chunks);
     expect(chunks).toEqual(richTurn);
   });
 
-  it("is empty without chunks", async () => {
+  it("returns an empty message without chunks", async () => {
     expect(await foldChunks([])).toEqual({ id: "", role: "assistant", parts: [] });
   });
 });
 
-describe("unfoldMessage is the way back", () => {
+describe("unfoldMessage is the inverse", () => {
   it("I18: for a whole turn, and for one that ended at any of its chunks", async () => {
     for (let cut = 1; cut <= richTurn.length - 3; cut++) {
       const begin = richTurn.slice(0, cut);
@@ -156,7 +156,7 @@ describe("unfoldMessage is the way back", () => {
     expect(await refold(message)).toEqual(message);
   });
 
-  it("for the parts that look alike in both", async () => {
+  it("for part types identical in both forms", async () => {
     const parts = [
       { type: "custom", kind: "openai.note", providerMetadata: { p: { a: 1 } } },
       { type: "reasoning-file", url: "data:text/plain;base64,AA==", mediaType: "text/plain" },
@@ -172,7 +172,7 @@ describe("unfoldMessage is the way back", () => {
     ["complete", { type: "finish" }],
     ["stopped", { type: "abort", reason: "stopped" }],
     ["failed", { type: "error", errorText: "No." }],
-  ] as const)("ends as the turn did: %s", (status, terminal) => {
+  ] as const)("ends like the turn: %s", (status, terminal) => {
     const error = status === "failed" ? { code: "internal", message: "No.", retryable: true } : undefined;
     const metadata = { turnId, chatId: "c", model: "m", createdAt: "", status, error } as ChatMessage["metadata"];
     const chunks = unfoldMessage({ id: "m", role: "assistant", parts: [], metadata });

@@ -186,7 +186,7 @@ async function ask(history: ChatMessage[], text: string, model: Pick<RunInput, "
   return [...history, question, answer];
 }
 
-it.each(cases)("%s gets what it wants back in a later turn, and another model of it nothing", async (...each) => {
+it.each(cases)("%s gets its own state back in a later turn, and another of its models gets none", async (...each) => {
   const [name, model, wire, variables, field, answers] = each;
   const { url, bodies } = await serving(wire, wire.call, wire.answer);
   const catalogue = buildCatalogue(parseEnv({ MODELS: `${name}:${model},${name}:other`, ...variables(url) }));
@@ -205,7 +205,7 @@ const anthropic = (url: string) =>
     parseEnv({ MODELS: "anthropic:claude-sonnet-5-5", ANTHROPIC_API_KEY: "k", ANTHROPIC_BASE_URL: `${url}/v1` }),
   ).require();
 
-it("Anthropic gets thinking that it keeps to itself back", async () => {
+it("Anthropic gets its redacted thinking back", async () => {
   const events = wires.anthropic.call.toString().split("\n\n");
   const redacted = events
     .filter((event) => !/thinking_delta|signature_delta/.test(event))
@@ -219,7 +219,7 @@ it("Anthropic gets thinking that it keeps to itself back", async () => {
     });
 });
 
-it("Anthropic is asked once more without the thinking of earlier turns that it refuses, and keeps this turn's", async () => {
+it("Anthropic rejecting earlier turns' thinking is retried without it, with this turn's thinking kept", async () => {
   const message =
     "messages.1.content.0: Invalid `signature` in `thinking` block. It is bound to a different conversation.";
   const refusal: Refusal = { type: "error", error: { type: "invalid_request_error", message } };

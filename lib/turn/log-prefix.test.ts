@@ -51,36 +51,36 @@ async function partsOf(chunks: TurnChunk[]): Promise<ChatMessage["parts"]> {
 
 const typesOf = (chunks: TurnChunk[]) => chunks.map(({ type }) => type);
 
-describe("a turn of which nothing is answered", () => {
+describe("an unanswered turn", () => {
   it.each<[string, TurnChunk[]]>([
     ["nothing", []],
     ["its start", head.slice(0, 1)],
     ["its opening", head],
-    ["a search under way", [...head, status("retrieve", "active")]],
+    ["a running search", [...head, status("retrieve", "active")]],
     [
       "a search that found nothing",
       [...head, status("retrieve", "active"), status("retrieve", "done", "Nothing found")],
     ],
     ["all its sources", [...head, ...searched]],
     ["a request to the model", [...head, ...generating]],
-    ["the headers of a text", [...head, ...generating, { type: "start-step" }, { type: "text-start", id: "t" }]],
-  ])("holds %s", (_, chunks) => {
+    ["the start of a text part", [...head, ...generating, { type: "start-step" }, { type: "text-start", id: "t" }]],
+  ])("may contain %s", (_, chunks) => {
     expect(isUnanswered(chunks)).toBe(true);
   });
 
   it.each<[string, TurnChunk[]]>([
-    ["a part of its sources", searched.slice(0, 2)],
+    ["some of its sources", searched.slice(0, 2)],
     ["text", [...generating, { type: "start-step" }, ...text("x")]],
     ["reasoning", [...generating, { type: "start-step" }, { type: "reasoning-start", id: "r" }]],
     ["a call", [{ type: "tool-input-start", toolCallId: "c", toolName: "clock" }]],
     ["a whole step", [{ type: "start-step" }, { type: "finish-step" }]],
-  ])("does not hold %s", (_, chunks) => {
+  ])("does not contain %s", (_, chunks) => {
     expect(isUnanswered([...head, ...chunks])).toBe(false);
   });
 });
 
-describe("what is kept of an answer", () => {
-  it("is all it said, with its last text open", async () => {
+describe("the kept part of an answer", () => {
+  it("is all its text, with the last text part open", async () => {
     const said = [...generating, { type: "start-step" } as const, ...text("Half an ans")];
     const kept = keptChunks(await partsOf(said));
     expect(typesOf(kept)).toEqual([
@@ -106,7 +106,7 @@ describe("what is kept of an answer", () => {
     });
   });
 
-  it("has its last text open also where a provider's state stands behind it", async () => {
+  it("has the last text part open even before a provider's state", async () => {
     const state: TurnChunk[] = [
       { type: "text-end", id: "t" },
       { type: "reasoning-start", id: "s", providerMetadata: { rivulet: { field: "reasoning" } } },
@@ -116,7 +116,7 @@ describe("what is kept of an answer", () => {
     expect(typesOf(kept)).toEqual(["start-step", "text-start", "text-delta"]);
   });
 
-  it("goes on with the usual status, whatever the model did when the answer broke off", async () => {
+  it("continues with the default status, whatever the model was doing at the cut", async () => {
     const waiting = generateStatus("active", "thinking", 4_000);
     const kept = keptChunks(await partsOf([...generating, waiting, { type: "start-step" }, ...text("Half")]));
     expect(kept).toContainEqual(generateStatus("active"));
@@ -124,29 +124,29 @@ describe("what is kept of an answer", () => {
     expect(new LogPrefix([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
   });
 
-  it("does not hold a call whose result is not known", async () => {
+  it("drops a call without a result", async () => {
     const parts = await partsOf([{ type: "start-step" }, ...text("Let me see."), { type: "text-end", id: "t" }, call]);
     expect(parts.map(({ type }) => type)).toContain("tool-clock");
     expect(typesOf(keptChunks(parts))).toEqual(["start-step", "text-start", "text-delta"]);
   });
 
-  it("closes the step behind the result of a call: what comes is another one", async () => {
+  it("closes the step after a tool result: the next chunk starts a new one", async () => {
     const kept = keptChunks(await partsOf([{ type: "start-step" }, call, result]));
     expect(typesOf(kept)).toEqual(["start-step", "tool-input-available", "tool-output-available", "finish-step"]);
   });
 
-  it("is what was found, when nothing was said", async () => {
+  it("is the search result when no text was sent", async () => {
     expect(typesOf(keptChunks(await partsOf(generating)))).toEqual(["data-status", "source-document"]);
     expect(keptChunks(await partsOf([...generating, { type: "start-step" }, ...text()])).length).toBe(2);
   });
 
-  it("is nothing, when the search had not come to its end", async () => {
+  it("is empty when the search did not finish", async () => {
     expect(keptChunks(await partsOf([]))).toEqual([]);
     expect(keptChunks(await partsOf(searched.slice(0, 1)))).toEqual([]);
     expect(keptChunks(await partsOf(searched.slice(0, 2)))).toEqual([]);
   });
 
-  it("folds to what it was made from, wherever a turn of every kind of part was cut off", async () => {
+  it("folds to its source, wherever a turn with every kind of part was cut", async () => {
     const telling = (part: ChatMessage["parts"][number]) => {
       if (part.type === "text" || part.type === "reasoning") return [part.type, part.text];
       return "toolCallId" in part ? [part.type, part.toolCallId, part.state] : [part.type];
@@ -187,7 +187,7 @@ describe("joining", () => {
     expect(feed(joint, chunks)).toEqual(chunks);
   });
 
-  it("puts the first text into the one that is open, the second into its own", () => {
+  it("appends the first text to the open part, and puts the second in its own", () => {
     const joint = open();
     const second = model("m", "three");
     expect(feed(joint, [{ type: "start-step" }, ...model("m", "two")])).toEqual(joined("two"));
@@ -195,7 +195,7 @@ describe("joining", () => {
     expect(feed(joint, second)).toEqual(second);
   });
 
-  it("also when the model thinks first", () => {
+  it("also works when the model reasons first", () => {
     const thought: TurnChunk[] = [
       { type: "reasoning-start", id: "r" },
       { type: "reasoning-delta", id: "r", delta: "hm" },
@@ -207,7 +207,7 @@ describe("joining", () => {
     ]);
   });
 
-  it("closes the text when the model calls a tool instead, and text behind that is its own", () => {
+  it("closes the text when the model calls a tool instead, and later text is a new part", () => {
     const second = model("m", "two");
     expect(feed(open(), [{ type: "start-step" }, call, result, { type: "finish-step" }, ...second])).toEqual([
       { type: "text-end", id: "t" },

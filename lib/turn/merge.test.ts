@@ -22,7 +22,7 @@ const longText = fc
   .map(([shift, piece, pairs]) => `${shift}${"😀".repeat(pairs)}${piece}`);
 
 describe("joinDeltas", () => {
-  it("joins neighbours of one part and changes neither", () => {
+  it("joins adjacent deltas of one part without modifying either", () => {
     const [first, second] = [text("Hel"), text("lo")];
     expect(joinDeltas(first, second)).toEqual(text("Hello"));
     expect([first, second]).toEqual([text("Hel"), text("lo")]);
@@ -35,31 +35,31 @@ describe("joinDeltas", () => {
   });
 
   it.each<[string, TurnChunk, TurnChunk]>([
-    ["parts", text("x", "a"), text("y", "b")],
-    ["kinds", text("x"), { type: "reasoning-delta", id: "a", delta: "y" }],
+    ["deltas of different parts", text("x", "a"), text("y", "b")],
+    ["deltas of different kinds", text("x"), { type: "reasoning-delta", id: "a", delta: "y" }],
     [
-      "tools",
+      "deltas of different tools",
       { type: "tool-input-delta", toolCallId: "t", inputTextDelta: "x" },
       { type: "tool-input-delta", toolCallId: "u", inputTextDelta: "y" },
     ],
     [
-      "provider's words, the first",
+      "provider metadata on the first delta",
       { type: "text-delta", id: "a", delta: "x", providerMetadata: { p: {} } },
       text("y"),
     ],
     [
-      "provider's words, the second",
+      "provider metadata on the second delta",
       text("x"),
       { type: "text-delta", id: "a", delta: "y", providerMetadata: { p: {} } },
     ],
-    ["chunks that are no deltas", { type: "start-step" }, { type: "start-step" }],
+    ["chunks that are not deltas", { type: "start-step" }, { type: "start-step" }],
     ["a part and its end", text("x"), { type: "text-end", id: "a" }],
-    ["what would be too large", text("x".repeat(16_384)), text("y")],
-  ])("never joins different %s", (_, first, second) => expect(joinDeltas(first, second)).toBeNull());
+    ["deltas that would be too large", text("x".repeat(16_384)), text("y")],
+  ])("never joins %s", (_, first, second) => expect(joinDeltas(first, second)).toBeNull());
 });
 
 describe("splitDelta", () => {
-  it("loses nothing, keeps pieces small, and never cuts through a character", () => {
+  it("loses nothing, keeps pieces small, and never splits a character", () => {
     fc.assert(
       fc.property(fc.oneof(anyText, longText), fc.constantFrom("text-delta", "reasoning-delta"), (delta, type) => {
         const pieces = splitDelta({ type, id: "a", delta }) as { type: string; id: string; delta: string }[];
@@ -76,7 +76,7 @@ describe("splitDelta", () => {
     );
   });
 
-  it("leaves what is small, or no delta, as it is", () => {
+  it("returns small deltas and other chunks unchanged", () => {
     expect(splitDelta(text("x".repeat(16_384)))).toHaveLength(1);
     expect(splitDelta({ type: "start-step" })).toEqual([{ type: "start-step" }]);
   });
@@ -96,7 +96,7 @@ describe("compactChunks", () => {
     }
   });
 
-  it("I3 I18: gives a joined chunk the seq of the last it holds, so that a cursor at it means the same", () => {
+  it("I3 I18: gives a joined chunk the seq of its last delta, so cursors keep their meaning", () => {
     const chunks = [text("a"), text("b"), text("c", "other"), text("d", "other")];
     expect(compactChunks(logged(chunks)).map(({ seq, chunk }) => [seq, chunk])).toEqual([
       [2, text("ab")],
@@ -104,14 +104,14 @@ describe("compactChunks", () => {
     ]);
   });
 
-  it("does not touch what it was given", () => {
+  it("does not modify its input", () => {
     const given = logged(richTurn);
     compactChunks(given);
     expect(given).toEqual(logged(richTurn));
   });
 });
 
-it("joins in place what is pushed", () => {
+it("joins pushed chunks in place", () => {
   const chunks: TurnChunk[] = [];
   for (const chunk of [text("a"), text("b"), text("c", "other")]) pushJoined(chunks, chunk);
   expect(chunks).toEqual([text("ab"), text("c", "other")]);

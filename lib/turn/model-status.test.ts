@@ -11,7 +11,7 @@ function told(times: ReasoningTimes, chunks: [atMs: number, chunk: TurnChunk][])
 const durationsIn = (chunks: TurnChunk[]) =>
   chunks.flatMap((chunk) => (chunk.type === "data-reasoning" ? [chunk.data.durationMs] : []));
 
-it("tells behind a reasoning how long it took, and a message keeps that beside it", async () => {
+it("reports the reasoning time after the reasoning, and the message keeps it", async () => {
   const chunks = told(new ReasoningTimes(), [
     [0, { type: "start-step" }],
     [100, { type: "reasoning-start", id: "r" }],
@@ -28,7 +28,7 @@ it("tells behind a reasoning how long it took, and a message keeps that beside i
   }
 });
 
-it("tells nothing of short reasoning", () => {
+it("reports nothing for short reasoning", () => {
   const chunks: [number, TurnChunk][] = [
     [0, { type: "reasoning-start", id: "r" }],
     [999, { type: "reasoning-end", id: "r" }],
@@ -37,7 +37,7 @@ it("tells nothing of short reasoning", () => {
   expect(told(new ReasoningTimes(), chunks)).toEqual(chunks.map(([, chunk]) => chunk));
 });
 
-it("counts the time that the model thought before it showed that, once", () => {
+it("counts silent thinking before visible reasoning once", () => {
   const times = new ReasoningTimes();
   times.enter("thinking", 1_000);
   const chunks = told(times, [
@@ -49,7 +49,7 @@ it("counts the time that the model thought before it showed that, once", () => {
   expect(durationsIn(chunks)).toEqual([20_000, 3_000]);
 });
 
-it("tells a status of waiting from the usual one", () => {
+it("tells a waiting status from the default one", () => {
   expect(generateStatus("active").data).toEqual({ stage: "generate", label: "Generating response…", state: "active" });
   expect(generateStatus("active", "loading", 1.6).data).toEqual({
     ...{ stage: "generate", label: "The model is loading…", state: "active", sinceMs: 2 },

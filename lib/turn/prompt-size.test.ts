@@ -9,7 +9,7 @@ const result = (output: object): ModelMessage =>
   }) as ModelMessage;
 
 describe("the size of a message", () => {
-  it("is its text, and something for the message itself", () => {
+  it("is its text plus a fixed overhead", () => {
     expect(sizeOf({ role: "user", content: "Why?" })).toEqual({ text: "Why?", tokens: 8 });
   });
 
@@ -26,13 +26,13 @@ describe("the size of a message", () => {
     expect(sizeOf(result({ type: "error-text", value: "Nothing there." })).text).toBe("Nothing there.");
   });
 
-  it("takes a file for what a large one is worth, however many bytes it has", () => {
+  it("counts a file as a large one, whatever its size in bytes", () => {
     const data = "A".repeat(1_000_000);
     const file = { type: "file" as const, mediaType: "image/png", data };
     expect(sizeOf({ role: "user", content: [file] })).toEqual({ text: "", tokens: 1_508 });
   });
 
-  it("counts a provider's signature by its length, and not as text", () => {
+  it("counts a provider's signature by length, not as text", () => {
     const signed = {
       type: "reasoning" as const,
       text: "Hm.",
@@ -67,14 +67,14 @@ describe("a long tool result", () => {
     expect(sizeOf(messages[0] as ModelMessage).text.isWellFormed()).toBe(true);
   });
 
-  it("leaves everything else as it is", () => {
+  it("leaves everything else unchanged", () => {
     const short = result({ type: "text", value: "x".repeat(2_000) });
     const said: ModelMessage = { role: "assistant", content: "y".repeat(9_000) };
     expect(truncateToolResults([short, said])).toEqual({ messages: [short, said], count: 0 });
   });
 });
 
-it("the tools' text holds their names, descriptions and schemas", async () => {
+it("the tools' text contains their names, descriptions and schemas", async () => {
   const look = tool({ description: "Looks.", inputSchema: jsonSchema({ type: "object", title: "Place" }) });
   expect(await toolsText({ look })).toBe(
     '{"name":"look","description":"Looks.","parameters":{"type":"object","title":"Place"}}',

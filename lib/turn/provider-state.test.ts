@@ -16,7 +16,7 @@ function spoken(parts: Parts, model = modelId) {
 }
 
 describe("a model", () => {
-  it("gets its own reasoning back, and nothing of another model's but words and calls", () => {
+  it("gets its own reasoning back, and only text and calls of another model", () => {
     expect(spoken([step, reasoning, text])).toEqual([step, reasoning, text]);
     expect(spoken([step, reasoning, text, { ...call, callProviderMetadata: state }], "openai:gpt-5-mini")).toEqual([
       step,
@@ -25,32 +25,32 @@ describe("a model", () => {
     ]);
   });
 
-  it("gets plain reasoning back in answers with calls only", () => {
+  it("gets plain reasoning back only in answers with calls", () => {
     const plain = { type: "reasoning", text: "Hm." } as const;
     expect(spoken([step, plain, { type: "text", text: "So." }])).toEqual([step, { type: "text", text: "So." }]);
     expect(spoken([step, plain, call])).toEqual([step, plain, call]);
   });
 
-  it("does not get reasoning that nothing follows in its step", () => {
+  it("does not get trailing reasoning of a step", () => {
     expect(spoken([step, reasoning, step, text, reasoning])).toEqual([step, step, text]);
     const unfinished = { type: "tool-clock", toolCallId: "c", state: "input-available", input: {} } as const;
     expect(spoken([step, reasoning, unfinished])).toEqual([step, unfinished]);
   });
 
-  it("gets the state of a whole step, which stands at its end, unless the step says nothing", () => {
+  it("gets a step's state at its end, unless the step has no content", () => {
     const ofStep = { type: "reasoning", text: "", providerMetadata: { rivulet: { field: "reasoning" } } } as const;
     expect(spoken([step, text, ofStep])).toEqual([step, text, ofStep]);
     expect(spoken([step, ofStep])).toEqual([step]);
   });
 
-  it("gets what a client's door puts beside its question, and no reasoning out of it", () => {
+  it("gets the state a dialect attaches to a question, and no reasoning from it", () => {
     const named = { type: "text", text: "What?", providerMetadata: { openaiCompatible: { name: "Ada" } } } as const;
     const metadata = { model: modelId } as MessageMetadata;
     expect(promptParts({ role: "user", parts: [reasoning, named], metadata }, modelId)).toEqual([named]);
   });
 });
 
-it("the metadata of sources is no state", () => {
+it("source metadata is not state", () => {
   const source = { type: "source-url", sourceId: "1", url: "https://example.org", providerMetadata: state } as const;
   expect(withoutState(source)).toBe(source);
 });
@@ -62,14 +62,14 @@ describe("the state of an answer", () => {
     providerMetadata: { x: { data: "s".repeat(characters) } },
   });
 
-  it("has a ceiling for each part and for all of them", () => {
+  it("has a limit per part and in total", () => {
     const limit = new StateLimit();
     expect(limit.apply(part(300_000))).toEqual({ type: "reasoning-end", id: "r" });
     const kept = Array.from({ length: 6 }, () => "providerMetadata" in limit.apply(part(250_000)));
     expect(kept).toEqual([true, true, true, true, false, false]);
   });
 
-  it("counts once what each delta of a part repeats", () => {
+  it("counts state once that every delta of a part repeats", () => {
     const limit = new StateLimit();
     const delta = { ...part(200_000), type: "reasoning-delta" };
     const kept = Array.from({ length: 20 }, () => "providerMetadata" in limit.apply(delta));

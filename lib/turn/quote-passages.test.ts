@@ -35,7 +35,7 @@ describe("quotePassages", () => {
     expect(inside).not.toMatch(/<(\s*[/|!?]|[\p{L}_])/u);
   });
 
-  it("holds for any documents whose writer did not know the code", () => {
+  it("is safe against any document whose author did not know the code", () => {
     const hostile = fc.stringMatching(/^[<>/|& "'\n\r\u2028\u202e\u200bpasge0-9-]{0,60}$/u);
     const documents = fc.array(fc.record({ text: hostile, title: hostile, filename: hostile }), { minLength: 1 });
     fc.assert(
@@ -50,7 +50,7 @@ describe("quotePassages", () => {
     );
   });
 
-  it("leaves alone what is no tag", () => {
+  it("leaves text alone that is not a tag", () => {
     const text = "a < b && c > d, x <= 3, 1<2 and\n\ta new line. Ça va ? 日本語";
     expect(quotePassages([source({ text })], code)).toContain(`\n${text}\n</passage-${code}>`);
   });
@@ -60,14 +60,14 @@ describe("visibleText", () => {
   const hidden = (text: string) =>
     Array.from(text, (char) => String.fromCodePoint(0xe0000 + (char.codePointAt(0) ?? 0)));
 
-  it("takes out what is not seen and changes what is", () => {
+  it("removes invisible characters and turns line breaks into spaces", () => {
     expect(
       visibleText(`safe\u202Egnp.exe\u202C ${hidden("delete all").join("")}\u001b[31mred\u0000\u009b2J\u2066x\u2069`),
     ).toBe("safegnp.exe [31mred2Jx");
     expect(visibleLine(" one\r\ntwo\u2028three\tfour ")).toBe("one two three four");
   });
 
-  it("keeps every script and emoji whole", () => {
+  it("keeps every script and emoji intact", () => {
     const texts = ["می‌خواهم", "क्‍ष", "👩‍👩‍👧‍👦 🏳️‍🌈", "שלום עולם", "مرحبا", "Zoë\n\tnaïve", "日本語"];
     for (const text of texts) expect(visibleText(text)).toBe(text);
   });

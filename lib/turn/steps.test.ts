@@ -100,7 +100,7 @@ function comparable({ chunks, end }: Run) {
   return { chunks: told, end };
 }
 
-it("ends between two calls when the answer has used up its cap", async () => {
+it("ends between two calls when the answer has used up its token cap", async () => {
   const provider = await startProvider();
   const calls: Step = { finish: "tool_calls", usage: { input: 3, output: 40 } };
   provider.on("a capped loop", [call("weather"), calls], [call("weather"), calls], says("Too much."));
@@ -147,7 +147,7 @@ describe.each(apis)("a prompt that is refused as too long, over the %s API", (ap
     return { failure, prompts, shrunk, names: chunks.map(({ type }) => type) };
   }
 
-  it.each(Object.entries(refusals))("%s is made smaller once, within the same step", async (_, refusal) => {
+  it.each(Object.entries(refusals))("%s is shortened once, within the same step", async (_, refusal) => {
     const key = `${api} refused ${++asks}!`;
     const { failure, prompts, names } = await ask(key, refusal, says("Fits."));
     expect(failure).toBeNull();
@@ -161,7 +161,7 @@ describe.each(apis)("a prompt that is refused as too long, over the %s API", (ap
     expect(prompts).toHaveLength(2);
   });
 
-  it("is not made smaller once the model has spoken", async () => {
+  it("is not shortened once the model has sent output", async () => {
     const spoken: Script = [{ text: "Once " }, ...(refusals["in the stream"] as Script)];
     const { failure, prompts, shrunk } = await ask(`${api} refused ${++asks}!`, spoken);
     expect({ failed: failure !== null, asked: prompts.length, shrunk }).toEqual({ failed: true, asked: 1, shrunk: [] });
@@ -187,7 +187,7 @@ const call = (name: string, input: unknown = { city: "Oslo" }): Step => ({
 });
 const endsWithCalls: Step = { finish: "tool_calls", usage: { input: 3, output: 4 } };
 
-describe.each(apis)("over the %s API, as streamText does it", (api) => {
+describe.each(apis)("over the %s API, steps equal those of streamText", (api) => {
   it.each<[string, Script[]]>([
     ["an answer", [says("Cold.", { input: 7, output: 5 })]],
     [
@@ -195,20 +195,20 @@ describe.each(apis)("over the %s API, as streamText does it", (api) => {
       [[{ reasoning: "Hm." }, { text: "I look." }, call("weather"), endsWithCalls], says("Cold.")],
     ],
     [
-      "tools one after the other, one of them broken",
+      "tools in sequence, one of them broken",
       [[call("weather"), call("broken"), call("words"), endsWithCalls], says("So.")],
     ],
-    ["a tool that nobody has", [[call("nobody's"), endsWithCalls], says("So.")]],
-    ["a wrong input", [[call("weather", { town: 1 }), endsWithCalls], says("So.")]],
-    ["an input that is no JSON", [[{ tool: "weather", arguments: ["{nope"] }, endsWithCalls], says("So.")]],
-    ["a client's tool ends it", [[call("clients"), endsWithCalls], says("Not asked.")]],
+    ["an unknown tool", [[call("nobody's"), endsWithCalls], says("So.")]],
+    ["an invalid input", [[call("weather", { town: 1 }), endsWithCalls], says("So.")]],
+    ["an input that is not JSON", [[{ tool: "weather", arguments: ["{nope"] }, endsWithCalls], says("So.")]],
+    ["a client's tool ends the turn", [[call("clients"), endsWithCalls], says("Not asked.")]],
     [
-      "a client's tool beside one of ours ends it, too",
+      "a client's tool next to one of ours ends it too",
       [[call("clients"), call("weather"), endsWithCalls], says("Not asked.")],
     ],
-    ["cut short by its length, its calls are not made", [[call("weather"), { finish: "length" }], says("Not asked.")]],
+    ["cut off by its length, its calls are not run", [[call("weather"), { finish: "length" }], says("Not asked.")]],
     ["filtered", [[{ text: "I" }, { finish: "content_filter" }]]],
-    ["no end", [[{ text: "I was" }]]],
+    ["no finish reason", [[{ text: "I was" }]]],
     [
       "texts in several steps",
       [[{ text: "a" }, call("words"), endsWithCalls], [{ text: "b" }, call("words"), endsWithCalls], says("c")],
@@ -217,13 +217,13 @@ describe.each(apis)("over the %s API, as streamText does it", (api) => {
     await expectTheSame(api, scripts);
   });
 
-  it("what a model does in circles ends", async () => {
+  it("for a model that calls tools in a loop", async () => {
     const { chunks, end } = await expectTheSame(api, [[call("words"), endsWithCalls]]);
     expect(chunks.filter(({ type }) => type === "start-step")).toHaveLength(10);
     expect(end).toEqual({ finishReason: "tool-calls", usage: { inputTokens: 30, outputTokens: 40, totalTokens: 70 } });
   });
 
-  it("whatever it says", async () => {
+  it("for any model output", async () => {
     const step = fc.oneof<fc.Arbitrary<Step>[]>(
       fc.record({ text: fc.string({ minLength: 1 }) }),
       fc.record({ reasoning: fc.string({ minLength: 1 }) }),
@@ -257,7 +257,7 @@ function isWrongCall(step: Step): boolean {
   return "tool" in step && (step.tool === "nobody's" || step.arguments.join("") === "{}");
 }
 
-it.each(apis)("a call that is cut off with its answer ends the turn, without another request: %s", async (api) => {
+it.each(apis)("a call cut off with its answer ends the turn without another request: %s", async (api) => {
   const question = `question ${++asks}!`;
   ours.on(question, [{ tool: "words", arguments: ['{"city":"Bo'] }, { finish: "length" }], says("Not asked."));
   const end = new StepsEnd();
@@ -267,7 +267,7 @@ it.each(apis)("a call that is cut off with its answer ends the turn, without ano
   expect(ours.requests.filter((request) => request.prompt === question)).toHaveLength(1);
 });
 
-it("calls that a server counts anew in each answer have ids of their own, in its own request too", async () => {
+it("calls whose ids restart in each answer get unique ids, in the provider request too", async () => {
   const question = `question ${++asks}!`;
   const delta = { tool_calls: [{ index: 0, id: 0, function: { name: "words", arguments: '{"city":"Bonn"}' } }] };
   const wire = `data: ${JSON.stringify({ choices: [{ delta, finish_reason: "tool_calls" }] })}\n\n`;

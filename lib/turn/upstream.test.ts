@@ -39,7 +39,7 @@ describe("upstreamOf", () => {
     expect(upstreamOf(opened)).toEqual({ mark, index: 1, logged: [] });
   });
 
-  it("of several it is the last one", () => {
+  it("finds the last of several", () => {
     const second = markChunk({ responseId: "resp_2", after: 3 });
     expect(upstreamOf([...opened, ...answer.slice(0, 8), { type: "finish-step" }, second])?.mark.responseId).toBe(
       "resp_2",
@@ -47,8 +47,8 @@ describe("upstreamOf", () => {
   });
 
   it.each([
-    ["no answer that is kept", answer],
-    ["a whole one", [...opened, ...answer.slice(0, 8), { type: "finish-step" } as TurnChunk]],
+    ["no stored answer", answer],
+    ["a complete one", [...opened, ...answer.slice(0, 8), { type: "finish-step" } as TurnChunk]],
     ["one that has called a tool", [...opened, ...answer, call]],
   ])("is null for %s", (_, chunks) => {
     expect(upstreamOf(chunks)).toBeNull();
@@ -56,7 +56,7 @@ describe("upstreamOf", () => {
 });
 
 describe("SeenBefore", () => {
-  it("what the log has and what is new are the answer, wherever the log ends and whatever pieces come again", () => {
+  it("logged and new chunks make the answer, wherever the log ends and however it is re-chunked", () => {
     for (let end = 0; end <= answer.length; end++)
       for (const size of [1, 2, 1_000]) {
         const before = new ReplayFilter(answer.slice(0, end));

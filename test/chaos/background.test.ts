@@ -14,11 +14,11 @@ beforeAll(async () => {
 });
 
 test.each(Array.from({ length: kills }, (_, index) => index + 1))(
-  "I2 I3 I4 I18: SIGKILL %i under answers in the background: read on, asked for once, complete",
+  "I2 I3 I4 I18: SIGKILL %i during background answers: resumed, requested once, complete",
   (number) => background.surviveKill(number, { honoursKeys: false }),
 );
 
-test("I17: a server that must go hands the answer over in the middle of a word's stream", async () => {
+test("I17: a terminating server hands its turn over in the middle of a text stream", async () => {
   const { text } = answerOf(() => 0.5);
   const key = newKey();
   const [first, ...rest] = text.split(/(?<=word9 )/);
@@ -38,7 +38,7 @@ test("I17: a server that must go hands the answer over in the middle of a word's
   cluster.a = await cluster.start({ port: cluster.a.port });
 });
 
-test("I11: Stop ends the answer at the provider as well", async (context) => {
+test("I11: Stop also cancels the answer at the provider", async (context) => {
   const turn = await background.begin(cluster.a, [{ text: "One" }, { hang: true }]);
   await turn.stream.until(({ text }) => text === "One");
   await cluster.api("DELETE", `/api/turns/${turn.turnId}`, { server: cluster.b });

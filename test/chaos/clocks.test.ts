@@ -90,7 +90,7 @@ const servers = () =>
     ["b", cluster.b, cluster.a],
   ] as const;
 
-test("I16 I10: two days apart: no lease is taken away, however long an answer pauses", async (context) => {
+test("I16 I10: with clocks two days apart, no lease is taken over during a long pause", async (context) => {
   expect(await Promise.all([cluster.a, cluster.b].map(aheadBySeconds))).toEqual([
     expect.closeTo(day, -1),
     expect.closeTo(-day, -1),
@@ -101,7 +101,7 @@ test("I16 I10: two days apart: no lease is taken away, however long an answer pa
   countCases(context, turns.length);
 });
 
-test("I16 I11 I12: each stops the other's turn; the provider's socket closes within a second", async (context) => {
+test("I16 I11 I12: with skewed clocks, either server stops the other's turn within a second", async (context) => {
   for (const [, owner, other] of servers()) {
     const { key, stream, reader, turnId } = await runningTurn(owner);
     const request = await cluster.provider.request(key);
@@ -118,7 +118,7 @@ test("I16 I11 I12: each stops the other's turn; the provider's socket closes wit
   countCases(context, 2);
 });
 
-test("I16 I5: a killed owner is noticed in time by a server in its future and by one in its past", async (context) => {
+test("I16 I5: a killed owner is detected in time by servers whose clocks are ahead or behind", async (context) => {
   for (const [name, owner, other] of servers().slice(sized(1, 0))) {
     const { stream, reader, turnId } = await runningTurn(owner);
     await owner.kill("SIGKILL");
@@ -133,7 +133,7 @@ test("I16 I5: a killed owner is noticed in time by a server in its future and by
   countCases(context, sized(1, 2));
 });
 
-test("I16: tokens and sessions of one are good at the other; the order in a chat is that of its turns", async () => {
+test("I16: tokens and sessions work across skewed clocks, and messages keep the order of their turns", async () => {
   for (const [, server, other] of servers()) {
     const user = await cluster.guest(server);
     const listed = await cluster.api("GET", "/api/chats", { user, server: other });
@@ -158,7 +158,7 @@ test("I16: tokens and sessions of one are good at the other; the order in a chat
   expect(created).toEqual([{ fresh: true }, { fresh: true }]);
 });
 
-test("I16 I3 I10: a clock that jumps a day forward and two back under a turn changes nothing", async (context) => {
+test("I16 I3 I10: a clock that jumps a day forward and two back mid-turn changes nothing", async (context) => {
   const jumps = sized([2 * day, -day], [2 * day, -day, day]);
   for (const [name, owner, other] of servers().slice(sized(1, 0))) {
     const turn = await runningTurn(owner);

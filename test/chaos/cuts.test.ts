@@ -95,7 +95,7 @@ async function expectSame(client: CutClient, asked: Asked, texts: string[]): Pro
 }
 
 test.for(cutClients.map((client) => ({ client, name: client.name, step: sized(client.often ? 16 : 64, 1) })))(
-  "I3 I6: an ended turn, cut at one byte in $step, $name",
+  "I3 I6: resumes a finished turn cut at one byte in $step, $name",
   { timeout: 600_000 },
   async ({ client, step }, context) => {
     const cuts = cutsOf(step, client);
@@ -112,7 +112,7 @@ test.for(cutClients.map((client) => ({ client, name: client.name, step: sized(cl
   },
 );
 
-test("I3 I6: live turns, all clients, cut while words come", async (context) => {
+test("I3 I6: every client resumes live turns cut mid-stream", async (context) => {
   const jobs = cutClients.flatMap((client) =>
     cutsOf(sized(128, client.often ? 1 : 8), client).map((cut) => ({ client, cut })),
   );

@@ -104,7 +104,7 @@ async function checkOneTurn({ id: chatId, message }: Sendable, state: string): P
   expect(questions).toEqual([{ id: message.id }]);
 }
 
-test("I7 I8: down at the start: 503 and nothing sent to the provider; back, the same key is one turn", async (context) => {
+test("I7 I8: database down at start: 503 and no provider request; once it is back, the same key is one turn", async (context) => {
   await cluster.sql.unsafe("create database fresh");
   const fresh = new URL(database.url);
   fresh.pathname = "/fresh";
@@ -150,14 +150,14 @@ test("I7 I8: down at the start: 503 and nothing sent to the provider; back, the 
   countCases(context, 2);
 });
 
-test("a server whose database never comes leaves when it is told to", async () => {
+test("a server whose database never comes up exits on SIGTERM", async () => {
   const nowhere = new URL(database.url);
   nowhere.port = "1";
   const server = await cluster.start({ until: "healthy", databaseUrl: nowhere.href });
   expect(await server.stop()).toBe(0);
 });
 
-test("I1 I2 I3 I4: frozen for three seconds: delivery waits, heartbeats go on, then all of it comes once", async (context) => {
+test("I1 I2 I3 I4: database frozen for three seconds: delivery waits, heartbeats continue, then everything arrives once", async (context) => {
   const turns = await Promise.all(Array.from({ length: sized(4, 20) }, () => begin(250, 60)));
   await Promise.all(turns.map(begun));
   const readers = turns.flatMap((turn) => turn.readers);
@@ -178,7 +178,7 @@ test("I1 I2 I3 I4: frozen for three seconds: delivery waits, heartbeats go on, t
   countCases(context, turns.length);
 });
 
-test("I8 I22: while it hangs requests are refused in time, also in a page's words, and the process answers", async () => {
+test("I8 I22: while the database hangs, requests fail in time with readable errors and the process stays responsive", async () => {
   const browser = new Browser(cluster.a);
   await browser.signIn("guest");
   expect((await browser.fetch("/")).status).toBe(200);
@@ -206,7 +206,7 @@ test("I8 I22: while it hangs requests are refused in time, also in a page's word
   expect(cluster.requestsFor(key)).toHaveLength(0);
 });
 
-test("one user's sixty searches hang on a lock: nobody else is refused or slowed down, and backends stay few", async () => {
+test("sixty searches of one user blocked on a lock delay nobody else, and backends stay few", async () => {
   const heavy = await cluster.guest();
   const other = await cluster.guest();
   const search = () => cluster.api<{ error?: { message: string } }>("GET", "/api/chats?q=anything", { user: heavy });
@@ -243,7 +243,7 @@ test("one user's sixty searches hang on a lock: nobody else is refused or slowed
   expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(40);
 });
 
-test("I1 I2 I3 I4: cut off as by a power failure mid-stream and started again: whole, nothing twice", async (context) => {
+test("I1 I2 I3 I4: database power failure and restart mid-stream: the answer is whole, nothing repeated", async (context) => {
   const rounds = sized(1, 8);
   const random = randomFrom(1);
   for (let round = 0; round < rounds; round++) {
@@ -265,7 +265,7 @@ test("I1 I2 I3 I4: cut off as by a power failure mid-stream and started again: w
   countCases(context, rounds * 4);
 });
 
-test("I1 I2 I3 I4 I7: its connections ended again and again: every send is one turn, every turn is whole", async (context) => {
+test("I1 I2 I3 I4 I7: database connections killed repeatedly: every send is one turn, every turn whole", async (context) => {
   const random = randomFrom(2);
   const rounds = sized(12, 80);
   const turns = await Promise.all(Array.from({ length: sized(4, 12) }, () => begin(sized(120, 600), 50)));
@@ -294,7 +294,7 @@ test("I1 I2 I3 I4 I7: its connections ended again and again: every send is one t
   countCases(context, rounds);
 });
 
-test("I4 I7: the answer to the storing of a send is lost: one turn, which is answered", async (context) => {
+test("I4 I7: the reply to the commit of a send is lost: one turn, and it is answered", async (context) => {
   proxy = await startDatabaseProxy(database.url);
   // Far longer than this test may take: nothing waits for the lease to expire.
   const server = await cluster.start({ databaseUrl: proxy.databaseUrl, env: { LEASE_MS: "600000" } });
@@ -317,7 +317,7 @@ test("I4 I7: the answer to the storing of a send is lost: one turn, which is ans
   countCases(context, rounds);
 });
 
-test("I1 I4: answers to the commits of chunks and of the end are lost: it is asked again, nothing is twice", async (context) => {
+test("I1 I4: replies to commits of chunks and of the end are lost: retried, nothing stored twice", async (context) => {
   proxy = await startDatabaseProxy(database.url);
   const server = await cluster.start({ databaseUrl: proxy.databaseUrl });
   const rounds = sized(2, 20);
@@ -347,7 +347,7 @@ test("I1 I4: answers to the commits of chunks and of the end are lost: it is ask
   countCases(context, rounds * 4);
 });
 
-test("I9 I4 I7: what was answered 2xx is there after SIGKILL of the server and a power failure of the database", async (context) => {
+test("I9 I4 I7: everything acknowledged with 2xx survives SIGKILL and a database power failure", async (context) => {
   const random = randomFrom(3);
   const rounds = sized(1, 12);
   let acknowledged = 0;

@@ -136,7 +136,7 @@ function drained(output: string): number {
 }
 
 test(
-  `I17 I1 I3 I4: rolling SIGTERM of two servers under ${liveTurns} live turns: nothing lost, doubled or shown as an error`,
+  `I17 I1 I3 I4: rolling SIGTERM of two servers with ${liveTurns} live turns: nothing lost, repeated or shown as an error`,
   async (context) => {
     const rounds = sized(1, 3);
     for (let round = 0; round < rounds; round++) {

@@ -30,11 +30,11 @@ beforeAll(async () => {
 afterAll(() => proxy.close());
 
 test.each(Array.from({ length: kills }, (_, index) => index + 1))(
-  "I2 I3 I4 I18: two Rivulets in a row, SIGKILL %i of the first: read on, asked for once, complete",
+  "I2 I3 I4 I18: two chained Rivulets, SIGKILL %i of the first: resumed, requested once, complete",
   (number) => background.surviveKill(number, { honoursKeys: true }),
 );
 
-test("I2 I4: two Rivulets in a row, the connection between them cut: read again, asked for once, complete", async (context) => {
+test("I2 I4: two chained Rivulets, connection between them cut: resumed, requested once, complete", async (context) => {
   const random = randomFrom(1);
   for (let number = 0; number < cutAnswers; number++) {
     const { text, script } = answerOf(random);
@@ -48,7 +48,7 @@ test("I2 I4: two Rivulets in a row, the connection between them cut: read again,
   countCases(context, cutAnswers);
 });
 
-test("an answer that cannot be read again keeps its text and fails in words", async () => {
+test("an answer that cannot be read again keeps its text and fails with a message", async () => {
   const turn = await background.begin(outer.a, [{ text: "One" }, { hang: true }]);
   await turn.stream.until(({ text }) => text === "One");
   proxy.down();

@@ -105,7 +105,7 @@ beforeAll(async () => {
     }).then((answer) => answer.text());
 });
 
-test(`a body of ${endlessBytes / mebibyte} MiB without Content-Length, at every door at the same time`, async (context) => {
+test(`rejects a body of ${endlessBytes / mebibyte} MiB without Content-Length on every endpoint at once`, async (context) => {
   const before = await memoryOf(cluster.a);
   const resident = residentBytes();
   // In parallel: an unread connection closes seconds later, when its keep-alive ends.
@@ -127,7 +127,7 @@ test(`a body of ${endlessBytes / mebibyte} MiB without Content-Length, at every 
   countCases(context, doors.length);
 });
 
-test("a Content-Length that is too large is refused before a body comes", async () => {
+test("rejects an oversized Content-Length before reading the body", async () => {
   for (const { path, type } of doors) {
     const socket = dial();
     const said = allOf(socket);
@@ -139,7 +139,7 @@ test("a Content-Length that is too large is refused before a body comes", async 
   }
 });
 
-test("a Content-Length that lies: what is missing is waited for by nobody else, what is too much is no request", async () => {
+test("a wrong Content-Length: a short body blocks nobody else, excess bytes are not a request", async () => {
   for (const { path, type } of doors) {
     const short = dial();
     const cutOff = allOf(short);
@@ -160,7 +160,7 @@ test("a Content-Length that lies: what is missing is waited for by nobody else, 
   }
 });
 
-test("heads and bodies that trickle hold nobody up", async (context) => {
+test("trickling headers and bodies block nobody", async (context) => {
   const count = sized(200, 1_000);
   const answerMs = async () => {
     const times: number[] = [];
@@ -196,7 +196,7 @@ test("heads and bodies that trickle hold nobody up", async (context) => {
   countCases(context, count);
 });
 
-test("I20: cursors nobody gave out: refused or not found, never a failure", { timeout: 240_000 }, async (context) => {
+test("I20: forged cursors are rejected or not found, never a server error", { timeout: 240_000 }, async (context) => {
   const stream = await cluster.send(newKey(), { searchMode: "none" });
   expect(await stream.ended).toBe("terminal");
   const [turnId, chatId] = [header(stream, "x-turn-id"), header(stream, "x-chat-id")];

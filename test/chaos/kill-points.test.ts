@@ -222,7 +222,7 @@ async function turnsUntil(
   return { a, turns, unknown, ofA, goneMs, openGates };
 }
 
-test("I1 I2 I3 I4 I5 I7: SIGKILL at every point: what was seen is stored, readers are told, each turn ends once", async (context) => {
+test("I1 I2 I3 I4 I5 I7: SIGKILL at every kill point: seen text is stored, readers learn the end, each turn ends once", async (context) => {
   const fates = await inLanes(kills, async (lane, one) => {
     const { a, turns, unknown, goneMs, openGates } = await turnsUntil(({ exited }) => exited, lane, one);
     expect(await a.exited).toBe("SIGKILL");
@@ -240,7 +240,7 @@ test("I1 I2 I3 I4 I5 I7: SIGKILL at every point: what was seen is stored, reader
   expect([...counted.keys()].sort()).toEqual(["complete", "interrupted", "run again"]);
 });
 
-test("I10 I4 I5: asleep at a point past its lease: B takes the turns over, and awake again it adds, ends and tells nothing", async (context) => {
+test("I10 I4 I5: a server paused past its lease loses its turns, and appends, ends and notifies nothing on waking", async (context) => {
   await inLanes(sleeps, async (lane, one) => {
     const { a, turns, ofA, goneMs, openGates } = await turnsUntil(asleep, lane, one, ":stop");
     // In the chaos build a commit is a transaction: suspended, it keeps its locks for a while.
@@ -303,7 +303,7 @@ describe("kill points", () => {
     return words.filter((word) => files.some((file) => readFileSync(path.join(server, file), "utf8").includes(word)));
   };
 
-  test("are in the chaos build, and nothing of them is in the production build", () => {
+  test("exist in the chaos build and not in the production build", () => {
     expect(chunksWith(".next-chaos")).toEqual(words);
     expect(chunksWith(".next")).toEqual([]);
   });

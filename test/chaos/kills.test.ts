@@ -161,7 +161,7 @@ async function sendAgain({ body, first }: Sent, survivor: TestServer): Promise<v
 }
 
 test.for(Array.from({ length: kills }, (_, index) => index + 1))(
-  "I1 I2 I3 I4 I5 I7 I9: SIGKILL %i under live turns: nothing seen is lost, every reader is told in time",
+  "I1 I2 I3 I4 I5 I7 I9: SIGKILL %i with live turns: nothing seen is lost, and every reader learns the end in time",
   async (kill, context) => {
     const random = randomFrom(1_000 + kill);
     const [name, dying, survivor] =

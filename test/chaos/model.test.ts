@@ -12,7 +12,7 @@ const cluster = testCluster({ servers: 2, env: { LEASE_MS: "1000", DRAIN_MS: "10
 let servers: Servers | undefined;
 afterAll(() => servers?.end());
 
-test("I1 I3 I4 I7 I18: send, stop, cut, kill, resume, regenerate, continue and delete in any order", async (context) => {
+test("I1 I3 I4 I7 I18: invariants hold for send, stop, cut, kill, resume, regenerate, continue and delete in any order", async (context) => {
   const both = new Servers(cluster);
   servers = both;
   let steps = 0;

@@ -148,7 +148,7 @@ async function feltDuring(name: string, context: TestContext): Promise<{ p99Ms: 
 }
 
 for (const name of Object.keys(attacks))
-  test(`I23: ${name}: ${neighbours} other users' answers flow on`, {
+  test(`I23: ${name}: ${neighbours} other users' answers keep streaming`, {
     timeout: 3 * attackMs + 120_000,
   }, async (context) => {
     const felt = await bestOf(
@@ -160,7 +160,7 @@ for (const name of Object.keys(attacks))
     expect(felt.longestMs).toBeLessThan(underLoad(maxLongestMs));
   });
 
-test("I23: afterwards memory and backends are where they were", async () => {
+test("I23: memory and database backends return to their baseline", async () => {
   await expect
     .poll(async () => (await held()).backends, { timeout: 30_000, interval: 500 })
     .toBeLessThanOrEqual(before.backends);

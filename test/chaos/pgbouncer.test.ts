@@ -34,7 +34,7 @@ afterAll(async () => {
   await bouncer?.stop();
 });
 
-test("I15 I3: an answer that one server writes is read live on the other", async (context) => {
+test("I15 I3: a reader on one server follows live an answer written by the other", async (context) => {
   const key = newKey();
   const tokens = Array.from({ length: sized(12, 100) }, (_, index) => `word${index} `);
   cluster.provider.on(key, gated(key, tokens));
@@ -57,7 +57,7 @@ test("I15 I3: an answer that one server writes is read live on the other", async
   countCases(context, tokens.length);
 });
 
-test("I11 I15: a stop from the other server closes the provider's socket within a second", async () => {
+test("I11 I15: a stop on the other server closes the provider's socket within a second", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ gate: key }, { text: "never" }, { finish: "stop" }]);
   const stream = await cluster.send(key, { searchMode: "none" });
@@ -77,7 +77,7 @@ test("I11 I15: a stop from the other server closes the provider's socket within 
   expect(tookMs).toBeLessThan(underLoad(promptMs));
 });
 
-test("I7 I9 I15: many requests at once on both servers: no session is missed, and no statement of another one is met", async (context) => {
+test("I7 I9 I15: concurrent requests on both servers share pooled connections without mixing sessions or statements", async (context) => {
   const sends = Array.from({ length: sized(10, 60) }, (_, index) => (index % 2 ? cluster.a : cluster.b));
   const done = await Promise.all(
     sends.map(async (server) => {
@@ -96,7 +96,7 @@ test("I7 I9 I15: many requests at once on both servers: no session is missed, an
   countCases(context, sends.length);
 });
 
-test("statements are limited by Postgres behind a pooler, too, where startup parameters are refused", async () => {
+test("Postgres enforces statement timeouts behind a pooler that rejects startup parameters", async () => {
   const sql = postgres(bouncer.databaseUrl, { max: 1, prepare: false });
   const settings = await cluster.sql`
     select setting from pg_db_role_setting as own, pg_database, unnest(setconfig) as setting
@@ -114,14 +114,14 @@ test("statements are limited by Postgres behind a pooler, too, where startup par
   await sql.end();
 });
 
-test("I15: each server says once what it is and what to do about it, and polls", async () => {
+test("I15: each server warns once about missing notifications, says what to do, and polls", async () => {
   for (const server of [cluster.a, cluster.b]) {
     while (!server.output().includes(deaf)) await new Promise((resolve) => setTimeout(resolve, 20));
     expect(complaintsOf(server)).toEqual([expect.stringContaining("session mode")]);
   }
 });
 
-test("I5 I15: the other server ends the turns of one that was killed, and leaves in peace", async () => {
+test("I5 I15: a server ends the turns of a killed one, and shuts down cleanly", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "kept" }, { gate: key }, { finish: "stop" }]);
   const stream = await cluster.send(key);

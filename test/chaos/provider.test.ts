@@ -46,7 +46,7 @@ async function goesOn(model: string, chatId: string): Promise<void> {
 }
 
 for (const [shape, model] of shapes)
-  test(`I2 I4 I6: it ends or breaks after each token, and within a frame, ${shape}`, async (context) => {
+  test(`I2 I4 I6: provider ends or cuts after each token and inside a frame, ${shape}`, async (context) => {
     const half: Script = [{ raw: 'data: {"id":"half' }];
     let cases = 0;
     for (let count = 0; count <= tokens.length; count += sized(2, 1)) {
@@ -64,7 +64,7 @@ for (const [shape, model] of shapes)
     countCases(context, cases);
   });
 
-test.each(shapes)("I11: it hangs, and stop works all the same, %s", async (_shape, model) => {
+test.each(shapes)("I11: stop works while the provider hangs, %s", async (_shape, model) => {
   const scripts: Script[] = [
     [{ hang: true }],
     [{ headers: true }, { hang: true }],
@@ -90,14 +90,14 @@ test.each(shapes)("I11: it hangs, and stop works all the same, %s", async (_shap
 });
 
 test.each(shapes)(
-  "I2 I4 I22: garbage: what came before it is kept, the process and the chat go on, %s",
+  "I2 I4 I22: provider sends garbage: earlier text is kept, the process and chat keep working, %s",
   async (_shape, model) => {
     const mebibyte = 1_048_576;
     const garbage: [name: string, Script][] = [
       ["half a character, then the next frame", [{ raw: "646174613a20f09f", encoding: "hex" }, { raw: "\n\n" }]],
-      ["bytes that are no UTF-8", [{ raw: "646174613a207b22fffec3280a0a", encoding: "hex" }]],
-      ["a NUL for a frame", [{ raw: "data: \0\n\n" }]],
-      ["a line of 10 MiB that is no JSON", [{ raw: `data: ${"x".repeat(10 * mebibyte)}\n\n` }]],
+      ["bytes that are not UTF-8", [{ raw: "646174613a207b22fffec3280a0a", encoding: "hex" }]],
+      ["a NUL as a frame", [{ raw: "data: \0\n\n" }]],
+      ["a line of 10 MiB that is not JSON", [{ raw: `data: ${"x".repeat(10 * mebibyte)}\n\n` }]],
       ["megabytes without an end", [{ raw: `data: "${"x".repeat(sized(1, 10) * mebibyte)}` }]],
       ["a frame of another protocol", [{ raw: "HTTP/1.1 500 Oops\r\ncontent-length: 3\r\n\r\nno\n\n" }]],
       ["JSON of another shape", [{ raw: 'data: {"choices":[{"delta":{"content":[{"x":1}]}}],"type":7}\n\n' }]],
@@ -112,7 +112,7 @@ test.each(shapes)(
 );
 
 test.each(shapes)(
-  "I2 I19: odd but whole: UTF-8 split at every byte, NUL, megabytes in one delta, %s",
+  "I2 I19: accepts unusual but valid streams: UTF-8 split at every byte, NUL, megabytes in one delta, %s",
   async (_shape, model) => {
     const split = await run(model, [...tokens.map((token) => ({ text: token, piece: 1 })), { finish: "stop" }]);
     expect([split.state, split.stream.text]).toEqual(["complete", text]);
@@ -128,7 +128,7 @@ test.each(shapes)(
   },
 );
 
-test("I22: what fails for one person tells another nothing", async () => {
+test("I22: one user's failure reveals nothing to another", async () => {
   const secret = `${newKey()} a secret of mine`;
   const other = await cluster.guest();
   cluster.provider.on(secret, [{ text: "Half of " }, { raw: `data: {"echo":"${secret}"\n\n` }]);
@@ -145,7 +145,7 @@ test("I22: what fails for one person tells another nothing", async () => {
 });
 
 for (const [shape, model] of shapes)
-  test(`I2 I4 I6: the line to the provider is cut at any byte, stalls, carries single bytes, ${shape}`, async (context) => {
+  test(`I2 I4 I6: the provider connection is cut at any byte, stalls or trickles single bytes, ${shape}`, async (context) => {
     let carried = 0;
     const proxy: FaultProxy = await startFaultProxy(cluster.provider.port, () => ({
       fromClient: () => "pass",

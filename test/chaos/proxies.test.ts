@@ -36,7 +36,7 @@ const resume = (stream: EventStream) =>
   });
 
 test.each(kinds)(
-  "I3 I5: %s, to a client that takes gzip: the next token is made only when the one before is seen",
+  "I3 I5: %s delivers each token immediately, before the next one exists, to a client that accepts gzip",
   async (kind) => {
     await startFront(kind);
     const key = newKey();
@@ -50,7 +50,7 @@ test.each(kinds)(
   },
 );
 
-test("I5 I6: nginx with proxy_read_timeout 2s: silence longer than that, before the first token and behind it, cut nothing", async () => {
+test("I5 I6: nginx with proxy_read_timeout 2s: longer silence before or after the first token cuts nothing", async () => {
   await startFront("nginx", "proxy_read_timeout 2s;");
   const [early, late] = [newKey(), newKey()];
   cluster.provider.on(early, [{ gate: early }, { text: "One" }, { finish: "stop" }]);
@@ -70,7 +70,7 @@ test("I5 I6: nginx with proxy_read_timeout 2s: silence longer than that, before 
 });
 
 test.each(kinds)(
-  "I1 I2 I3 I6: %s goes away in the middle and comes back: from the cursor on, nothing lost or twice",
+  "I1 I2 I3 I6: %s restarts mid-stream: the client resumes from its cursor, nothing lost or repeated",
   async (kind) => {
     await startFront(kind);
     const key = newKey();
@@ -94,7 +94,7 @@ test.each(kinds)(
   },
 );
 
-test("I3 I6: nginx reloads its configuration: open streams go on to their end, new ones are taken", async (context) => {
+test("I3 I6: an nginx configuration reload keeps open streams to their end and accepts new ones", async (context) => {
   await startFront("nginx");
   const key = newKey();
   const tokens = ["One", " two", " three", " four"];

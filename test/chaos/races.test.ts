@@ -142,7 +142,7 @@ function after(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-test(`I4 I11 I10: ${batches * batchSize} races of stop, finish and kill: one terminal each, and nobody is told otherwise`, async (context) => {
+test(`I4 I11 I10: ${batches * batchSize} races of stop, finish and kill: one terminal each, and every client sees the same`, async (context) => {
   const counts: Record<string, number> = {};
   for (let batch = 0; batch < batches; batch++)
     for (const state of await race(batch)) counts[state] = (counts[state] ?? 0) + 1;

@@ -77,7 +77,7 @@ function textIn(chunks: TurnChunk[]): string {
   return chunks.map((chunk) => (chunk.type === "text-delta" ? chunk.delta : "")).join("");
 }
 
-test(`I13: readers at ${bytesPerSecond} bytes a second of ${answerBytes / megabyte} MB cost neither memory nor the speed of others`, async (context) => {
+test(`I13: readers at ${bytesPerSecond} bytes a second of ${answerBytes / megabyte} MB neither use memory nor slow others`, async (context) => {
   /** Resolves when the whole text has reached a full-speed reader while the turn still runs. */
   async function answer() {
     const key = newKey();

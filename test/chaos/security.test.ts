@@ -27,7 +27,7 @@ beforeAll(async () => {
   }
 });
 
-test("I20: with the session cookie no other site's page starts anything through a dialect: not a row", async (context) => {
+test("I20: another site's page with the session cookie starts nothing through any dialect", async (context) => {
   const browser = new Browser(cluster.a);
   await browser.signIn("guest");
   const { user } = (await (await browser.fetch("/api/auth/session")).json()) as { user: { id: string } };
@@ -67,7 +67,7 @@ test("I20: with the session cookie no other site's page starts anything through 
   countCases(context, turnRoutes.length * attacks.length);
 });
 
-test("I20: cursors nobody was given: 400 or 404 on every path that streams, by header and by query", async (context) => {
+test("I20: forged cursors are 400 or 404 on every streaming path, by header and by query", async (context) => {
   const stream = await cluster.send(newKey());
   expect(await stream.ended).toBe("terminal");
   const [turnId, chatId] = [header(stream, "x-turn-id"), header(stream, "x-chat-id")];
@@ -133,7 +133,7 @@ async function checkEnd(stream: EventStream, status: string | null, server = clu
   if (status === "complete") expect(stored).toBe(tokens.join(""));
 }
 
-test("I4 I11 I12: stop first, the end first, and both at once, at every token, on either server", async (context) => {
+test("I4 I11 I12: stop before, after and together with the end, at every token, on either server", async (context) => {
   const random = randomFrom(5);
   const told = { stopped: 0, complete: 0 };
   let cases = 0;
@@ -163,7 +163,7 @@ test("I4 I11 I12: stop first, the end first, and both at once, at every token, o
   countCases(context, cases);
 });
 
-test("I11 I12 I5: stop when the owner is dead: the survivor stops the turn, also one without a word, and keeps the text", async (context) => {
+test("I11 I12 I5: stop when the owner is dead: the survivor stops the turn, with or without text, and keeps the text", async (context) => {
   const counts = [0, 1, 3];
   const turns = await Promise.all(counts.map(turnAt));
   const readers = await Promise.all(

@@ -33,7 +33,7 @@ async function rowsOf(chatId: string) {
   return rows;
 }
 
-test("I7 I3: fifty equal sends at once on two servers: one turn, one request, fifty equal streams", async (context) => {
+test("I7 I3: fifty identical concurrent sends on two servers: one turn, one request, fifty identical streams", async (context) => {
   const rounds = sized(2, 20);
   for (let round = 0; round < rounds; round++) {
     const random = randomFrom(2_000 + round);
@@ -62,9 +62,9 @@ test("I7 I3: fifty equal sends at once on two servers: one turn, one request, fi
 
 test.each([
   ["a new chat", true],
-  ["a chat that is there", false],
+  ["an existing chat", false],
 ] as const)(
-  "I7: two different sends at one moment in %s: one is answered, the other told which runs",
+  "I7: two different concurrent sends in %s: one is answered, the other gets the running turn's id",
   async (_name, fresh) => {
     const rounds = sized(3, 25);
     const chatId = randomUUID();
@@ -158,7 +158,7 @@ async function reviveA(): Promise<void> {
 }
 
 test.for(deaths)(
-  "I7 I1 I2 I9: its server is killed $moment: the same send elsewhere is the same turn",
+  "I7 I1 I2 I9: its server is killed $moment: repeating the send on another server is the same turn",
   async (death, context) => {
     const rounds = sized(1, 5);
     for (let round = 0; round < rounds; round++) {
@@ -190,7 +190,7 @@ test.for(deaths)(
 );
 
 test(
-  "I8 I7: the database is away: 503, nobody is asked; the same send later is one turn, also where its fate was open",
+  "I8 I7: database down: 503 and no provider request; repeating the send is one turn, even if the first was in doubt",
   async (context) => {
     const database = new URL(cluster.databaseUrl);
     const proxy = await startFaultProxy({ host: database.hostname, port: Number(database.port) });

@@ -31,7 +31,7 @@ beforeAll(() => {
 });
 
 test(
-  `I14 I5: ${streams} open streams: all alive, heartbeats on time, as many queries as with five`,
+  `I14 I5: ${streams} open streams stay alive with heartbeats on time and cost no more queries than five`,
   async (context) => {
     const counter = await startQueryCounter(cluster.databaseUrl);
     onTestFinished(() => counter.close());

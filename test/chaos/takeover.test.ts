@@ -65,7 +65,7 @@ async function storedTerminals(turnId: string): Promise<number> {
 
 const whole = "Every word of this answer is made by the server that lives.";
 
-test("I3 I4 I7 I18: killed before the first token: another server answers, in one stream, with one more request", async (context) => {
+test("I3 I4 I7 I18: killed before the first token: another server answers in one stream, with one more request", async (context) => {
   const reader = await newGuest(cluster.a.url);
   const silent = (gate: string): Script => [{ gate }];
   const begun = (gate: string): Script => [{ headers: true }, { gate }];
@@ -118,7 +118,7 @@ test("I3 I4 I7 I18: killed before the first token: another server answers, in on
   countCases(context, turns.length);
 });
 
-test("I4 I11: what cost two servers their lives already, and what was stopped, is not run again", async () => {
+test("I4 I11: a stopped turn, or one that already crashed two servers, is not run again", async () => {
   const poison = await begin([[{ gate: "poison" }]]);
   const unwanted = await begin([[{ gate: "unwanted" }]]);
   await Promise.all([cluster.provider.reached("poison"), cluster.provider.reached("unwanted")]);
@@ -133,7 +133,7 @@ test("I4 I11: what cost two servers their lives already, and what was stopped, i
   expect([cluster.requestsFor(poison.key).length, cluster.requestsFor(unwanted.key).length]).toEqual([1, 1]);
 });
 
-test("I10: a server that slept while another one answered adds nothing and lets its request go", async () => {
+test("I10: a server that slept through a takeover appends nothing and drops its request", async () => {
   const live = await begin([
     [{ gate: "asleep" }, { tokens: "from a zombie" }, { finish: "stop" }],
     [{ tokens: whole }, { finish: "stop" }],
@@ -157,7 +157,7 @@ test("I10: a server that slept while another one answered adds nothing and lets 
 /** Cuts inside a word, inside a code block, and after its end. */
 const script = ["Rivers:\n\n```js\n", "const rivu", "let = 1;\n", "```\n\nThat ", "is all."];
 
-test("I2 I12 I18: killed behind the k-th token: interrupted, and Continue on the other server gives one whole answer", async (context) => {
+test("I2 I12 I18: killed after the k-th token: interrupted, and Continue on the other server gives one whole answer", async (context) => {
   const cuts = sized([2, 4], [1, 2, 3, 4, 5]);
   const turns = await Promise.all(
     cuts.map(async (count) => {
@@ -218,7 +218,7 @@ test("I2 I12 I18: killed behind the k-th token: interrupted, and Continue on the
   countCases(context, cuts.length);
 });
 
-test("I4 I11: a tool that hangs keeps neither a stop nor the deadline from ending the turn", async () => {
+test("I4 I11: a hanging tool delays neither a stop nor the deadline", async () => {
   const strict = await cluster.start({ env: { TURN_DEADLINE_MS: "1500" } });
   // A tool hung in its transaction may lock rows of its user, so each turn has its own user.
   const [first, other] = await Promise.all([cluster.guest(), cluster.guest()]);
@@ -270,7 +270,7 @@ test("I4 I11: a tool that hangs keeps neither a stop nor the deadline from endin
   }
 });
 
-test("I4 I7 I12: with CONTINUE_INTERRUPTED=auto an answer goes on by itself, once, whoever is left", async () => {
+test("I4 I7 I12: with CONTINUE_INTERRUPTED=auto any surviving server continues an answer, once", async () => {
   env = { CONTINUE_INTERRUPTED: "auto" };
   // Excludes earlier interruptions from continuation.
   await cluster.sql`update turns set ended_at = now() - interval '1 hour' where state = 'interrupted'`;

@@ -77,14 +77,14 @@ async function answerOf(logged: LoggedChunk[]) {
   return { text: textOf(message), metadata: message.metadata as MessageMetadata };
 }
 
-it("an answer to a question that came while the model was being loaded is whole, with its usage", async () => {
+it("a question sent while the model loads gets a whole answer with usage", async () => {
   const { text, metadata } = await answerOf(await read(await ask(await newUser(), "openai:sentence", "Where to?")));
   expect(text).toBe("Water runs downhill.");
   expect(metadata).toMatchObject({ status: "complete", finishReason: "stop" });
   expect(metadata.usage?.outputTokens).toBeGreaterThan(0);
 });
 
-it("a second question in a chat is answered, with the first in its history", async () => {
+it("a second question in a chat is sent with the first as history", async () => {
   const userId = await newUser();
   const chatId = uuidv7();
   for (const text of ["Once", "Twice"]) await read(await ask(userId, "openai:sentence", text, chatId));
@@ -92,7 +92,7 @@ it("a second question in a chat is answered, with the first in its history", asy
   expect(messages.map(textOf)).toEqual(["Once", "Water runs downhill.", "Twice", "Water runs downhill."]);
 });
 
-it("a stop in the middle closes the server's response, and what was said is kept", async () => {
+it("a stop mid-answer closes the server's response and keeps the text", async () => {
   const userId = await newUser();
   const turn = await ask(userId, "openai:endless", "Go");
   const begun = await read(turn, 0, ({ chunk }) => chunk.type === "text-delta");
@@ -105,14 +105,14 @@ it("a stop in the middle closes the server's response, and what was said is kept
   await left;
 });
 
-it("a reader who left goes on where it was, without a hole", async () => {
+it("a reader that left resumes without a gap", async () => {
   const turn = await ask(await newUser(), "openai:sentence", "Again");
   const first = await read(turn, 0, ({ chunk }) => chunk.type === "text-delta");
   const resumed = await read(turn, first.at(-1)?.seq);
   expect(await answerOf([...first, ...resumed])).toEqual(await answerOf(await read(turn)));
 });
 
-it("a conversation that the context does not hold fails, and is never complete", async () => {
+it("a conversation longer than the context fails, and is never marked complete", async () => {
   // This server answers with status 200 and `data: [ERROR]`, without a line end, and keeps the
   // connection open.
   const { text, metadata } = await answerOf(await read(await ask(await newUser(), "openai:forgetful", "Hello")));
@@ -123,7 +123,7 @@ it("a conversation that the context does not hold fails, and is never complete",
   });
 });
 
-it("a model that the server does not have fails, and is not taken for anything else", async () => {
+it("a model that the server does not have fails, with its own error", async () => {
   const { metadata } = await answerOf(await read(await ask(await newUser(), "openai:none", "Hello")));
   expect(metadata).toMatchObject({ status: "failed", error: { code: "provider_invalid" } });
 });

@@ -29,11 +29,11 @@ it.each(ofRoutes)("$title: no sequential scan of a large table, no statement ove
 
 it.each(inBackground)("$title: no sequential scan of a large table", (call) => explainer.check(call, 20 * maxMs));
 
-describe("what is checked", () => {
+describe("the checker", () => {
   const checked = (text: string, values: string[] = []) =>
     explainer.check({ run: () => pool().sql.unsafe(text, values), standIns: {} }, maxMs);
 
-  it("a statement without an index fails, also one that is right for these values and wrong for others", async () => {
+  it("fails a statement without an index, even if its plan is right for these values", async () => {
     await expect(checked("select count(*) from tokens where name = 'nobody'")).rejects.toThrow("Seq Scan on tokens");
     // With its values known it uses the index.
     const generic = "select name from users where $1::text is null or email = $1";
@@ -42,24 +42,24 @@ describe("what is checked", () => {
     await expect(checked(wholeIndex)).rejects.toThrow(/Scan on users/);
   });
 
-  it("a scan inside a function fails", async () => {
+  it("fails a scan inside a function", async () => {
     await pool().sql.unsafe(`
       create function planted() returns bigint language plpgsql as
         $$ begin return (select count(*) from tokens where name = 'nobody'); end $$`);
     await expect(checked("select planted()")).rejects.toThrow("by a function or a trigger");
   });
 
-  it("a slow statement fails, and so does a call that sends nothing", async () => {
+  it("fails a slow statement, and a call that sends none", async () => {
     await expect(checked("select pg_sleep(0.06)")).rejects.toThrow("less than 50");
     await expect(explainer.check({ run: () => {}, standIns: {} }, maxMs)).rejects.toThrow();
   });
 
-  it("statements of a sweep are seen", async () => {
+  it("sees the statements of a sweep", async () => {
     const run = () => sweep((sql) => sql`delete from turns where error::text = 'never'`);
     await expect(explainer.check({ run, standIns: {} }, 60_000)).rejects.toThrow("Seq Scan on turns");
   });
 
-  it("every verb of db/ is called or excused", async () => {
+  it("finds every function of db/ that is neither called nor exempt", async () => {
     const modules = await modulesOfDb();
     expect(Object.keys(modules)).toContain("turns");
     const calls = [...ofRoutes, ...inBackground];
@@ -71,7 +71,7 @@ describe("what is checked", () => {
     ]);
   });
 
-  it("no statement on a large table stands outside db/", () => {
+  it("finds no statement on a large table outside db/", () => {
     const table = new RegExp(`\\b(from|into|update|join)\\s+"?(${largeTables.join("|")})\\b`, "i");
     const root = path.join(import.meta.dirname, "../..");
     const withStatements = ["app", "components", "lib"]
@@ -87,7 +87,7 @@ describe("what is checked", () => {
   });
 });
 
-it("a chat of 2,000 turns, and then a user with 18,000 chats, are deleted without reading a table for each", async () => {
+it("deletes a chat of 2,000 turns, then a user with 18,000 chats, without a table scan per chat", async () => {
   const direct = postgres(url(), { max: 1 });
   const startMs = performance.now();
   await deleteChat(heavy.userId, heavy.bigChatId);

@@ -101,7 +101,7 @@ async function run([file = "", ...args]: string[], env: Record<string, string>):
 
 describe("content", () => {
   test.each([byReader, byBuffers, byAxios].map((read) => [read.name, read] as const))(
-    "%s: each piece of the network's is whole events, whatever the answer holds",
+    "%s: each network chunk is whole events, whatever the answer contains",
     async (_, read) => {
       const chatId = randomUUID();
       const question = says();
@@ -119,7 +119,7 @@ describe("content", () => {
     },
   );
 
-  test("text drawn in tens is the whole text", async () => {
+  test("text batched by tens joins to the whole text", async () => {
     const drawn: string[] = [];
     const buffer = inTens((text) => drawn.push(text));
     await byReader(caller(), { message: says() }, buffer.add);
@@ -136,7 +136,7 @@ describe("content", () => {
     expect(out.replace(/\nEND .*\n$/, "")).toBe(whole);
   });
 
-  test("httpx with its own patience of five seconds waits for a model that is silent for longer", async () => {
+  test("httpx with its default five-second timeout survives a silent model", async () => {
     const question = newKey();
     cluster.provider.on(question, [{ gate: question }, ...answers]);
     const chatId = randomUUID();
@@ -149,7 +149,7 @@ describe("content", () => {
     expect(await out).toMatch(/ end\.\nEND /);
   });
 
-  test("curl shows the events", async () => {
+  test("curl prints the events", async () => {
     const body = JSON.stringify({ conversation_id: randomUUID(), message: says(), stream: true });
     const headers = [
       `Authorization: Bearer ${cluster.user.token}`,
@@ -174,7 +174,7 @@ describe("content", () => {
     expect(events.at(-1).type).toBe("metadata");
   });
 
-  test("I7: without a stream the same question in the same chat gets the answer that is being written", async () => {
+  test("I7: repeating a question without a stream joins the running answer", async () => {
     const question = halts();
     const body = { conversation_id: randomUUID(), message: question };
     const patience = new AbortController();
@@ -188,7 +188,7 @@ describe("content", () => {
     expect(await cluster.messages(body.conversation_id)).toHaveLength(2);
   });
 
-  test("what a proxy and a page must know stands in the headers", async () => {
+  test("headers tell proxies and pages what they need", async () => {
     const headers = {
       Authorization: `Bearer ${cluster.user.token}`,
       "Content-Type": "application/json",
@@ -220,13 +220,13 @@ describe("agent", () => {
     return { ...heard, text: heard.chunks.map((chunk) => (chunk.type === "text" ? chunk.content : "")).join("") };
   }
 
-  test("each block is one event to a client that splits at blank lines, and it ends once", async () => {
+  test("each block is one event to a client that splits at blank lines, and the stream ends once", async () => {
     const { text, done, errors, broken, chunks } = await stream(says());
     expect({ text, done, errors, broken }).toEqual({ text: whole, done: 1, errors: [], broken: [] });
     expect(chunks[0]?.type).toBe("start");
   });
 
-  test("tools are told by name", async () => {
+  test("tool events carry the tool's name", async () => {
     const question = newKey();
     cluster.provider.on(
       question,
@@ -238,12 +238,12 @@ describe("agent", () => {
     expect(chunks.filter(({ type }) => type === "tool_call").map(({ name }) => name)).toEqual(["add_task"]);
   });
 
-  test("a failure is an error, then done", async () => {
+  test("a failure is an error event, then done", async () => {
     const { text, done, chunks } = await stream(says([{ text: "Half" }, { error: "overloaded" }]));
     expect([text, done, chunks.at(-1)]).toEqual(["Half", 1, { type: "error", message: expect.any(String) }]);
   });
 
-  test("I7: the same words without a stream get the answer that is being written", async () => {
+  test("I7: repeating a question without a stream joins the running answer", async () => {
     const question = halts();
     const patience = new AbortController();
     const headers = { authorization: `Bearer ${cluster.user.token}` };
@@ -263,7 +263,7 @@ describe("agent", () => {
     expect(await cluster.messages(streamed.headers.get("x-chat-id") as string)).toHaveLength(2);
   });
 
-  test("somebody else's address is refused", async () => {
+  test("refuses another user's path", async () => {
     const other = await cluster.guest();
     const asked = streamChat({ ...caller(), userId: other.userId }, "Hi", {} as never);
     await expect(asked).rejects.toThrow("HTTP 403");
@@ -271,7 +271,7 @@ describe("agent", () => {
 });
 
 describe("rag", () => {
-  test("curl asks a session by its number, and the server says that it is well", async () => {
+  test("curl addresses a session by number, and the health check passes", async () => {
     const body = JSON.stringify({ question: says(), model: "scripted" });
     const headers = ["Content-Type: application/json", `Authorization: Bearer ${cluster.user.token}`];
     const out = await run(
@@ -294,7 +294,7 @@ describe("rag", () => {
     expect(JSON.parse(await run(["curl", `${cluster.a.url}/health`], {}))).toEqual({ status: "ok" });
   });
 
-  test("a page of another site asks below /api, and its question again joins the answer", async () => {
+  test("a page of another site asks below /api, and repeating its question joins the answer", async () => {
     const address = `${cluster.a.url}/api/chat/7/stream`;
     const headers = { Authorization: `Bearer ${cluster.user.token}`, Origin: siteUrl };
     const question = halts();
@@ -312,7 +312,7 @@ describe("rag", () => {
 });
 
 describe("token", () => {
-  test("tokens as they come, then the stored messages", async () => {
+  test("streams tokens, then lists the stored messages", async () => {
     const session = { ...caller(), sessionId: randomUUID() };
     const chunks: Token[] = [];
     const question = says();
@@ -324,7 +324,7 @@ describe("token", () => {
     expect(await chat(session, next)).toEqual({ shown: whole, stored: [question, whole, next, whole] });
   });
 
-  test("I3 I7: the retry after a lost connection joins the answer", async () => {
+  test("I3 I7: a retry after a lost connection joins the answer", async () => {
     const proxy = await startFaultProxy(cluster.a.port);
     const session = { ...caller(), url: proxy.url, sessionId: randomUUID() };
     const question = halts();
@@ -346,7 +346,7 @@ describe("token", () => {
   });
 });
 
-test("snapshot: the conversation, then deltas up to the one that is done", async () => {
+test("snapshot: the conversation, then deltas until the message is done", async () => {
   const question = says();
   const metadata = { client: "nextjs-frontend", tags: [], extras: {} };
   const first = await streamConversation(caller(), { text: question, metadata });
@@ -370,7 +370,7 @@ describe("in a browser", () => {
   }, 60_000);
   afterAll(() => browser?.close());
 
-  test("components of another site show the answer, and go on after Cancel", async () => {
+  test("components on another site show the answer, even after Cancel", async () => {
     const page = await browser.newPage();
     const question = newKey();
     cluster.provider.on(question, [{ tool: "list_tasks", arguments: ["{}"] }, { finish: "tool_calls" }], answers);
@@ -389,7 +389,7 @@ describe("in a browser", () => {
     await page.close();
   });
 
-  describe("a page of the server's own origin, signed in by its cookie", () => {
+  describe("a page of the server's own origin with its session cookie", () => {
     let context: BrowserContext;
     let page: Page;
     let userId: string;
@@ -411,7 +411,7 @@ describe("in a browser", () => {
     }, 60_000);
     afterAll(() => context?.close());
 
-    test("asks a numbered chat, and an EventSource follows it", async () => {
+    test("asks a chat by number and follows it with an EventSource", async () => {
       const question = halts();
       const asked = page.evaluate((text) => window.seeds.ask("/api/chat/1/stream", text), question);
       await cluster.provider.reached(question);
@@ -425,7 +425,7 @@ describe("in a browser", () => {
       expect((await asked).at(-1)).toEqual({ type: "done" });
     });
 
-    test("a question without a content type is answered in one piece", async () => {
+    test("a question without a content type gets a JSON answer", async () => {
       const question = says();
       const answer = await page.evaluate(
         ([id, text]) => window.seeds.wholeChat({ url: "", userId: id as string }, text as string),
@@ -434,7 +434,7 @@ describe("in a browser", () => {
       expect(answer).toEqual({ status: 200, text: whole });
     });
 
-    test("a component that knows nothing but an address reads text up to [DONE]", async () => {
+    test("a component that only knows a URL reads text up to [DONE]", async () => {
       const question = says();
       const read = await page.evaluate(
         ([id, text]) => window.seeds.readText(`/api/${id}/chat/stream`, text as string),
@@ -443,7 +443,7 @@ describe("in a browser", () => {
       expect(read).toBe(whole);
     });
 
-    test("an EventSource cannot POST; it can follow what fetch has asked", async () => {
+    test("an EventSource cannot POST, but can follow a turn that fetch started", async () => {
       const options = { method: "POST", body: JSON.stringify({ message: "Hi", stream: true }) };
       const given = await page.evaluate((asked) => window.seeds.postsEvents("/api/v1/chat/", asked), options);
       expect(given).toBe("an error");

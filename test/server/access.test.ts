@@ -82,7 +82,7 @@ const table: Record<string, Call> = {
   "DELETE /api/tokens/[tokenId]": owned(({ tokenId }) => `/api/tokens/${tokenId}`),
 };
 
-test("I20: every route on disk is in the table, and nothing else", () => {
+test("I20: the table lists exactly the routes on disk", () => {
   const routes = readdirSync(path.join(root, "app"), { recursive: true, encoding: "utf8" })
     .filter((file) => path.basename(file) === "route.ts")
     // The catch-all route of the dialects: the registry lists its paths, which
@@ -127,7 +127,7 @@ async function refused(headers: Record<string, string>) {
   }
 }
 
-test("I20: without credentials every guarded route is 401, the others are not", async () => {
+test("I20: without credentials every protected route is 401, and no other", async () => {
   await refused({});
   for (const [name, call] of calls.filter(([, { for: whom }]) => whom === "anybody")) {
     const answer = await ask(name, call, unknownIds(), {});
@@ -139,24 +139,24 @@ test("I20: without credentials every guarded route is 401, the others are not", 
 });
 
 test.each([
-  ["a token nobody has", "Bearer rvl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
-  ["no token of any kind", "Bearer garbage"],
-  ["a JWT that was not made here", `Bearer ${"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2Q0JDLUhTNTEyIn0..AAAA.AAAA.AAAA"}`],
+  ["an unknown token", "Bearer rvl_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"],
+  ["a malformed token", "Bearer garbage"],
+  ["a JWT from elsewhere", `Bearer ${"eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2Q0JDLUhTNTEyIn0..AAAA.AAAA.AAAA"}`],
   ["an unsigned JWT", "Bearer eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0."],
-  ["nothing behind Bearer", "Bearer "],
+  ["nothing after Bearer", "Bearer "],
   ["another scheme", "Basic dXNlcjpwYXNzd29yZA=="],
   ["a header of 10 kB", `Bearer ${"x".repeat(10_000)}`],
-])("with %s every guarded route is 401", async (_name, authorization) => {
+])("with %s every protected route is 401", async (_name, authorization) => {
   await refused({ authorization });
 });
 
-test.each(calls.filter(([, call]) => call.sessionOnly))("I24: %s is refused to a token", async (name, call) => {
+test.each(calls.filter(([, call]) => call.sessionOnly))("I24: %s is refused with a token", async (name, call) => {
   const answer = await ask(name, call, unknownIds(), { authorization: `Bearer ${cluster.user.token}` });
   expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
 });
 
 test.each(calls.filter(([, call]) => call.adminOnly))(
-  "%s is refused to everybody but administrators",
+  "%s is refused to everyone but administrators",
   async (name, call) => {
     const answer = await ask(name, call, unknownIds(), { authorization: `Bearer ${cluster.user.token}` });
     expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
@@ -177,7 +177,7 @@ test("I20: every path of every dialect is 401 without credentials", async () => 
   }
 });
 
-describe("with somebody else's ids", () => {
+describe("with another user's ids", () => {
   let owner: TestUser;
   let stranger: TestUser;
   let ids: Ids;
@@ -205,7 +205,7 @@ describe("with somebody else's ids", () => {
     };
   });
 
-  test.each(calls.filter(([, call]) => call.owned))("I20: %s answers as for unknown ones", async (name, call) => {
+  test.each(calls.filter(([, call]) => call.owned))("I20: %s answers as for unknown ids", async (name, call) => {
     const headers = { authorization: `Bearer ${stranger.token}` };
     const foreign = await ask(name, call, ids, headers);
     const unknown = await ask(name, call, unknownIds(), headers);
@@ -217,7 +217,7 @@ describe("with somebody else's ids", () => {
     expect(names(foreign)).toEqual(names(unknown));
   });
 
-  test("I20: and nothing of the owner's was touched", async () => {
+  test("I20: nothing of the owner's changes", async () => {
     const [chat] = (
       await cluster.api<{ chats: { id: string; title: string; liveTurnId: string }[] }>("GET", "/api/chats", {
         user: owner,
@@ -233,7 +233,7 @@ describe("with somebody else's ids", () => {
     expect(found.body).toMatchObject({ chats: [] });
   });
 
-  test("I20: documents of somebody else are not searched, even by their id", async () => {
+  test("I20: search never returns another user's documents, even by id", async () => {
     const stream = await cluster.send("Which private words?", { documentIds: [ids.documentId] }, { user: stranger });
     expect(await stream.ended).toBe("terminal");
     expect(stream.chunks.filter(({ type }) => type === "source-document")).toEqual([]);

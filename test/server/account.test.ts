@@ -53,7 +53,7 @@ const turnsOf = async (userId: string) =>
   (await cluster.sql<{ id: string }[]>`select id from turns where user_id = ${userId}`).map(({ id }) => id);
 
 describe("deleting an account", () => {
-  test("I24: takes the password, leaves nothing anywhere, and stops what runs", async () => {
+  test("I24: requires the password, removes everything and stops running turns", async () => {
     const email = newEmail();
     const user = await signUp(cluster.a.url, { email, password, name: "Ann" });
     await withEverything(user);
@@ -97,7 +97,7 @@ describe("deleting an account", () => {
     expect((await cluster.api("GET", "/api/chats", { user: anew })).body).toMatchObject({ chats: [] });
   });
 
-  test("I24: a guest confirms, in the browser that is signed in; a token of the guest is not enough", async () => {
+  test("I24: a guest must confirm in the signed-in browser; a guest's token is not enough", async () => {
     const browser = new Browser(cluster.a);
     await browser.signIn("guest");
     const made = await browser.fetch("/api/tokens", { method: "POST", headers: json, body: "{}" });
@@ -114,7 +114,7 @@ describe("deleting an account", () => {
 });
 
 describe("the export", () => {
-  test("holds everything of the user once, nothing of others, no secret, and an end", async () => {
+  test("contains everything of the user once, nothing of others and no secret, and ends properly", async () => {
     const email = newEmail();
     const user = await signUp(cluster.a.url, { email, password, name: "Ann" });
     const browser = new Browser(cluster.a);

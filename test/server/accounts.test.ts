@@ -30,7 +30,7 @@ async function rowsOf(userId: string) {
   return row;
 }
 
-test("signing up: 201 once, 409 for the same address in any case; a wrong password is 401 like an unknown address", async () => {
+test("sign-up is 201 once, then 409 in any letter case; a wrong password and an unknown address are both 401", async () => {
   const email = newEmail();
   const account = { email, password, name: "Ann" };
   const first = await post("/api/users", account);
@@ -47,13 +47,13 @@ test("signing up: 201 once, 409 for the same address in any case; a wrong passwo
   }
 });
 
-test("of eight equal sign-ups at once one wins", async () => {
+test("of eight identical concurrent sign-ups one wins", async () => {
   const email = newEmail();
   const answers = await Promise.all(Array.from({ length: 8 }, () => post("/api/users", { email, password })));
   expect(answers.map(({ status }) => status).sort()).toEqual([201, ...Array(7).fill(409)]);
 });
 
-test("a token works until it expires or is revoked, and is shown once", async () => {
+test("a token works until it expires or is revoked, and is shown only once", async () => {
   const user = await cluster.guest();
   const made = await cluster.api<{ id: string; token: string; userId: string; expiresAt: null }>(
     "POST",
@@ -92,7 +92,7 @@ test("a token works until it expires or is revoked, and is shown once", async ()
   expect((await cluster.api("GET", "/api/chats", { user: { ...user, token: valid.body.token } })).status).toBe(200);
 });
 
-test("a session by next-auth: the cookie works, its JWT works as a bearer, a wrong password gives neither", async () => {
+test("next-auth sessions work by cookie and by JWT bearer, and a wrong password gives neither", async () => {
   const email = newEmail();
   const { userId } = await signUp(cluster.a.url, { email, password, name: "Ann" });
   const browser = new Browser(cluster.a);
@@ -128,7 +128,7 @@ test("a session by next-auth: the cookie works, its JWT works as a bearer, a wro
   expect((await browser.fetch("/api/chats")).status).toBe(401);
 });
 
-test("a guest who signs up keeps chats; a forged cookie is nobody", async () => {
+test("a guest who signs up keeps their chats; a forged cookie is not signed in", async () => {
   const browser = new Browser(cluster.a);
   await browser.signIn("guest");
   const headers = { "content-type": "application/json", origin: cluster.a.url };
@@ -146,7 +146,7 @@ test("a guest who signs up keeps chats; a forged cookie is nobody", async () => 
   expect((await fetch(`${cluster.a.url}/api/chats`, { headers: { cookie: forged } })).status).toBe(401);
 });
 
-describe("with the session cookie, what another site sends changes nothing", () => {
+describe("cross-site requests with the session cookie change nothing", () => {
   let browser: Browser;
   let userId: string;
   const body = () => JSON.stringify(messageBody("Forged"));
@@ -179,7 +179,7 @@ describe("with the session cookie, what another site sends changes nothing", () 
     ["Sec-Fetch-Site same-site", nobody, () => ({ "sec-fetch-site": "same-site", origin: cluster.a.url })],
     ["text/plain", forbidden, () => ({ "content-type": "text/plain", origin: cluster.a.url })],
     ["a form", forbidden, () => ({ "content-type": "application/x-www-form-urlencoded" })],
-  ])("%s is refused", async (_name, whereTokensCount, headers) => {
+  ])("refuses %s", async (_name, whereTokensCount, headers) => {
     const before = await rowsOf(userId);
     const requests: [string, string, string | undefined][] = [
       ["POST", "/api/chat", body()],
@@ -204,7 +204,7 @@ describe("with the session cookie, what another site sends changes nothing", () 
     expect(await rowsOf(userId)).toEqual(before);
   });
 
-  test("reading is allowed to any page that the browser lets read; a bearer needs no origin", async () => {
+  test("any page may read; a bearer token needs no origin", async () => {
     const read = await browser.fetch("/api/chats", { headers: { "sec-fetch-site": "cross-site" } });
     expect(read.status).toBe(200);
     expect(read.headers.get("access-control-allow-origin")).toBeNull();
@@ -212,7 +212,7 @@ describe("with the session cookie, what another site sends changes nothing", () 
     expect(api.status).toBe(201);
   });
 
-  test("a guest's sign-up through the cookie obeys the same rule", async () => {
+  test("a guest's cookie-authenticated sign-up follows the same rule", async () => {
     const answer = await browser.fetch("/api/users", {
       method: "POST",
       headers: { "content-type": "application/json", origin: "https://evil.example" },
@@ -222,7 +222,7 @@ describe("with the session cookie, what another site sends changes nothing", () 
   });
 });
 
-describe("a server with a paid provider and with limits", () => {
+describe("a server with a paid provider and limits", () => {
   let server: TestServer;
   beforeAll(async () => {
     // GUESTS is unset: the provider's key decides.
@@ -230,7 +230,7 @@ describe("a server with a paid provider and with limits", () => {
   }, 60_000);
   afterAll(() => server?.kill("SIGKILL"));
 
-  test("has no guests, neither by token nor by session", async () => {
+  test("has no guests, by token or by session", async () => {
     const answer = await post("/api/tokens", { guest: true }, {}, server);
     expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
     const browser = new Browser(server);
@@ -241,7 +241,7 @@ describe("a server with a paid provider and with limits", () => {
     expect(page).not.toContain("Continue as guest");
   });
 
-  test("lets nobody guess passwords: 429 with Retry-After", async () => {
+  test("limits password guessing: 429 with Retry-After", async () => {
     const email = newEmail();
     const guess = () => post("/api/tokens", { email, password: "wrong horse battery" }, {}, server);
     for (let count = 0; count < 10; count++) expect((await guess()).status).toBe(401);
@@ -252,7 +252,7 @@ describe("a server with a paid provider and with limits", () => {
     expect(other.status).toBe(401);
   });
 
-  test("lets nobody start turns without end, but attaching to one is free", async () => {
+  test("limits new turns, but not attaching to one", async () => {
     const user = await signUp(server.url, { email: newEmail(), password });
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Waits."]));

@@ -80,7 +80,7 @@ async function refusalOf(user: TestUser, body: object) {
 const asked = (stream: EventStream) => stream.chunks.filter(({ type }) => type === "tool-approval-request");
 
 describe.each(shapes)("over the %s API", (_, model) => {
-  test("I21: a document's order to delete is carried out only when the person allows it, on any server", async () => {
+  test("I21: a deletion requested by a document runs only when the user approves it, on any server", async () => {
     const user = await newUser();
     const { key, chatId, id, stream } = await askedFor(user, "It is gone.", model);
     expect(asked(stream)).toMatchObject([{ approvalId: id, reason: "Deletes the task “Buy milk” for good." }]);
@@ -99,7 +99,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect(cluster.requestsFor(key)).toHaveLength(2);
   });
 
-  test("declined, nothing is deleted and the model sees the refusal", async () => {
+  test("a declined deletion is not carried out, and the model sees the refusal", async () => {
     const user = await newUser();
     const { key, chatId, id } = await askedFor(user, "Then it stays.", model);
     expect(await (await decide(user, chatId, [{ id, approved: false }])).ended).toBe("terminal");
@@ -118,7 +118,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
   });
 });
 
-test("a stock client decides by addToolApprovalResponse, twice in one answer, and shows what is stored", async () => {
+test("a stock client decides twice in one answer with addToolApprovalResponse, and shows what is stored", async () => {
   const user = await newUser();
   const key = newKey();
   const remove = (task_id: number) => [call("delete_task", { task_id }), calls];
@@ -147,7 +147,7 @@ test("a stock client decides by addToolApprovalResponse, twice in one answer, an
   expect(statesOf(stored[1])).toEqual(["output-available", "output-denied"]);
 });
 
-test("I7: the same and other decisions, at once on both servers and later, are one execution: the first counts", async () => {
+test("I7: equal and conflicting decisions on both servers run the tool once: the first counts", async () => {
   const user = await newUser();
   const { key, chatId, id } = await askedFor(user);
   const servers: TestServer[] = [cluster.a, cluster.b, cluster.a, cluster.b];
@@ -161,7 +161,7 @@ test("I7: the same and other decisions, at once on both servers and later, are o
   expect(cluster.requestsFor(key)).toHaveLength(2);
 });
 
-test("a request outlives the server that made it", async () => {
+test("an approval request survives its server", async () => {
   const server = await cluster.start();
   const user = await newUser();
   const key = newKey();
@@ -175,7 +175,7 @@ test("a request outlives the server that made it", async () => {
   expect(await tasksOf(user)).toEqual([2]);
 });
 
-test("a server that dies behind an allowed call does not make another one call again", async () => {
+test("a server that dies after an approved call does not cause the call to repeat", async () => {
   const server = await cluster.start();
   const user = await newUser();
   const key = newKey();
@@ -196,7 +196,7 @@ test("a server that dies behind an allowed call does not make another one call a
   expect(cluster.requestsFor(key)).toHaveLength(2);
 });
 
-test("a dialect that cannot ask refuses the call, and its model can say so", async () => {
+test("a dialect without approvals refuses the call, and its model can say so", async () => {
   const user = await newUser();
   for (const [path, bodyOf] of [
     ["/api/v1/chat", (message: string) => ({ message })],
@@ -214,7 +214,7 @@ test("a dialect that cannot ask refuses the call, and its model can say so", asy
   }
 });
 
-test("I20: decisions about what is unknown, foreign, gone or incomplete do nothing", async () => {
+test("I20: decisions on unknown, foreign, deleted or incomplete requests do nothing", async () => {
   const user = await newUser();
   const { chatId, id } = await askedFor(user);
   const body = (approvals: unknown, chat = chatId) => ({ id: chat, trigger: "answer-approvals", approvals });

@@ -31,7 +31,7 @@ function upload(user: TestUser, bytes: number) {
   return fetch(`${cluster.a.url}/api/documents`, { method: "POST", headers, body }).then(readAnswer<Refusal>);
 }
 
-test("streams and feeds: the fifth is 429 on any server, whichever of them it is; one that ends makes room", async () => {
+test("streams and feeds: the fifth is 429 on either server; closing one frees a slot", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, gated(key, ["Waits."]));
@@ -73,7 +73,7 @@ function call() {
   return { model: "scripted", messages: [{ role: "user", content: "Hi" }] };
 }
 
-test("a server that shuts down takes its streams out of the count, so that their readers find room elsewhere", async () => {
+test("a server that shuts down frees its stream slots, so its readers can reconnect elsewhere", async () => {
   const server = await cluster.start();
   const user = await cluster.guest();
   const { id } = (await cluster.api<{ id: string }>("POST", "/api/chats", { body: {}, user })).body;
@@ -96,7 +96,7 @@ async function untilAdmitted(open: () => Promise<EventStream>): Promise<EventStr
   return stream;
 }
 
-test("chats: the fourth is 413, on any server; a deleted one makes room", async () => {
+test("chats: the fourth is 413 on either server; deleting one frees a slot", async () => {
   const user = await cluster.guest();
   const create = (server = cluster.a) =>
     cluster.api<Refusal & { id: string }>("POST", "/api/chats", { body: {}, user, server });
@@ -108,7 +108,7 @@ test("chats: the fourth is 413, on any server; a deleted one makes room", async 
   expect((await create()).status).toBe(201);
 });
 
-test("tokens: the third is 413; a revoked one makes room", async () => {
+test("tokens: the third is 413; revoking one frees a slot", async () => {
   const user = await cluster.guest();
   const create = () => cluster.api<Refusal & { id: string }>("POST", "/api/tokens", { body: {}, user });
   // The guest's own token counts too.
@@ -119,7 +119,7 @@ test("tokens: the third is 413; a revoked one makes room", async () => {
   expect((await create()).status).toBe(201);
 });
 
-test("documents and their bytes: 413, and nothing of the document is stored", async () => {
+test("documents and bytes over the limit are 413 and store nothing", async () => {
   const user = await cluster.guest();
   expect((await upload(user, 60_000)).status).toBe(201);
   expectFull(await upload(user, 60_000), /more than 100000 bytes, .*delete chats or documents/);

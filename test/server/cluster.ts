@@ -185,7 +185,7 @@ export function testCluster({
 } = {}): Cluster {
   const cluster = new Cluster(env);
   const url = testDatabase();
-  beforeAll(() => cluster.begin(url(), servers), 60_000);
+  beforeAll(() => cluster.begin(url(), servers), 120_000);
   afterAll(() => cluster.end());
   return cluster;
 }

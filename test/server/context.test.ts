@@ -47,7 +47,7 @@ async function ask(chatId: string, model: string, on: Parameters<Cluster["provid
   return { stream, requests, memory: stored.metadata?.memory, status: stored.metadata?.status, text: textOf(stored) };
 }
 
-test("a refusal as too long is repaired by a smaller prompt, told in the answer, and remembered for the model", async () => {
+test("a context overflow is retried with a smaller prompt, reported in the answer and remembered for the model", async () => {
   const chatId = await longChat();
   const first = await ask(chatId, "openai:learns");
   expect([first.status, first.text]).toEqual(["complete", "It fits."]);
@@ -69,7 +69,7 @@ test("a refusal as too long is repaired by a smaller prompt, told in the answer,
   expect(second.memory).toEqual(first.memory);
 });
 
-test("a client that sends its own history gets the refusal, not a cut that it cannot see", async () => {
+test("a client that sends its own history gets the error instead of a silent cut", async () => {
   const key = newKey();
   cluster.provider.on(key, limited);
   const messages = [...history, { role: "user", content: `${key}?` }];
@@ -81,7 +81,7 @@ test("a client that sends its own history gets the refusal, not a cut that it ca
   expect(requests.map((request) => sentTo(request).length)).toEqual(requests.map(() => messages.length));
 });
 
-test("a question longer than a known context is not sent, and the answer says what to do", async () => {
+test("a question longer than a known context is not sent, and the error says what to do", async () => {
   const chatId = await longChat();
   await ask(chatId, "openai:small");
   const key = newKey();

@@ -61,7 +61,7 @@ async function checkInterrupted({ stream, turnId, chatId, script }: Live, server
   expect(terminals.map(({ seq }) => seq)).toEqual([replay.chunks.length]);
 }
 
-test("I1 I2 I4 I5: killed at the k-th token: readers elsewhere are told within the lease and two seconds, nothing seen is lost", async () => {
+test("I1 I2 I4 I5: killed at the k-th token: readers elsewhere learn the end within lease + 2 s, nothing seen is lost", async () => {
   const turns = await Promise.all([1, 2, 5, 12].map(turnAt));
   const readers = await Promise.all(turns.map(({ turnId }) => cluster.follow(turnId, { server: cluster.b })));
   await Promise.all(readers.map((reader, index) => reader.until(({ text }) => text === turns[index]?.stream.text)));
@@ -86,7 +86,7 @@ test("I1 I2 I4 I5: killed at the k-th token: readers elsewhere are told within t
   expect(await next.ended).toBe("terminal");
 });
 
-test("I1 I2 I4 I5: killed alone and started again: the same within the lease and two seconds of its start", async () => {
+test("I1 I2 I4 I5: a lone server killed and restarted ends its turns within lease + 2 s of its start", async () => {
   await cluster.b.kill("SIGKILL");
   const [unanswered, ...turns] = (await Promise.all([0, 1, 4].map(turnAt))) as [Live, ...Live[]];
   await cluster.a.kill("SIGKILL");
@@ -107,7 +107,7 @@ test("I1 I2 I4 I5: killed alone and started again: the same within the lease and
   expect(await cluster.turn(turnId)).toMatchObject({ status: "complete" });
 });
 
-test("I1 I2 I4: killed at any moment: what is stored is a prefix that holds everything seen", async () => {
+test("I1 I2 I4: killed at any moment: the stored text is a prefix containing everything seen", async () => {
   const random = randomFrom(1);
   const key = newKey();
   const script = Array.from({ length: 400 }, (_, index) => `${index}`).join(" ");
@@ -138,7 +138,7 @@ test("I1 I2 I4: killed at any moment: what is stored is a prefix that holds ever
   );
 });
 
-test("I10 I4: a server that slept longer than its lease can add nothing, and its readers learn the end", async () => {
+test("I10 I4: a server that slept past its lease appends nothing, and its readers learn the end", async () => {
   const live = await turnAt(2);
   const reader = await cluster.follow(live.turnId, { server: cluster.b });
   await reader.until(({ text }) => text === live.stream.text);

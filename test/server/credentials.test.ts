@@ -48,7 +48,7 @@ const endings: Ending[] = [
   },
 ];
 
-test.each(endings)("I24: a token that is $name closes its streams, and is then refused", async ({ end, seen }) => {
+test.each(endings)("I24: a token that is $name loses its streams and is then refused", async ({ end, seen }) => {
   const user = await cluster.guest();
   const turn = await runningTurn(user);
   const { id, token: value } = await token(user);
@@ -65,7 +65,7 @@ test.each(endings)("I24: a token that is $name closes its streams, and is then r
   cluster.provider.open(gateOf(turn.key, 1));
 });
 
-test("I24: a session that is ended closes its streams; those of other credentials of the user stay", async () => {
+test("I24: ending a session closes its streams and not those of other credentials", async () => {
   const browser = new Browser(cluster.a);
   await browser.signIn("guest");
   const made = await browser.fetch("/api/tokens", {

@@ -50,7 +50,7 @@ describe("openai", () => {
     expect(ends).toEqual(["length", { prompt_tokens: 3, completion_tokens: 2, total_tokens: 5 }]);
   });
 
-  test("whole; the messages are the prompt as it is, and a chat holds them", async () => {
+  test("answers in one piece; the messages are the prompt verbatim and are stored in a chat", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Four." }, { finish: "stop", usage: { input: 3, output: 2 } }]);
     const { data: answer, response } = await client()
@@ -96,7 +96,7 @@ describe("openai", () => {
     expect(stored.map(textOf)).toEqual(["One and one?", "Two.", `Twice that? ${key}`, "Four."]);
   });
 
-  test("metadata.chat_id: the last question is the next turn of that chat", async () => {
+  test("metadata.chat_id: the last question becomes the next turn of that chat", async () => {
     const [first, second] = [newKey(), newKey()];
     cluster.provider.on(first, [{ text: "Hello." }, { finish: "stop" }]);
     cluster.provider.on(second, [{ text: "Again." }, { finish: "stop" }]);
@@ -112,7 +112,7 @@ describe("openai", () => {
     expect((await cluster.messages(chatId)).map(textOf)).toEqual([first, "Hello.", second, "Again."]);
   });
 
-  test("metadata.chat_id: a client that sends its history edits and branches by it", async () => {
+  test("metadata.chat_id: a client that sends its history can edit and branch", async () => {
     const [first, second, edited] = [newKey(), newKey(), newKey()];
     cluster.provider.on(first, [{ text: "Hello." }, { finish: "stop" }]);
     const sent = await cluster.send(first);
@@ -128,7 +128,7 @@ describe("openai", () => {
   });
 
   test.each(["scripted", "ollama:scripted"])(
-    "a tool of the client: called, run there, and answered, %s",
+    "a client tool is called and run by the client, then answered, %s",
     async (model) => {
       const key = newKey();
       cluster.provider.on(
@@ -164,7 +164,7 @@ describe("openai", () => {
     },
   );
 
-  test("models; errors are the client's own classes", async () => {
+  test("lists models; errors are the client's own classes", async () => {
     const ids: string[] = [];
     for await (const model of client().models.list()) ids.push(model.id);
     expect(ids).toEqual(["openai:scripted", "ollama:scripted", "local"]);
@@ -188,7 +188,7 @@ describe("openai", () => {
     await strict.kill("SIGKILL");
   });
 
-  test("a failure, streamed and whole", async () => {
+  test("reports a failure, streamed and in one piece", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { error: "secret detail", code: "server_error" }]);
     const stream = await client().chat.completions.create({ model: "scripted", messages: [user(key)], stream: true });
@@ -201,7 +201,7 @@ describe("openai", () => {
   });
 });
 
-describe("I3: through a proxy that cuts at every byte", () => {
+describe("I3: resumes through a proxy that cuts at every byte", () => {
   const words = "One two 日本 👋.";
   const path = "/sessions/1/messages/stream";
   let request: { method: string; headers: Record<string, string>; body: string };

@@ -30,7 +30,7 @@ function pathOf(pattern: string, chatId: string = randomUUID()): string {
 const bodyOf = (pattern: string, text: string) => bodies[pattern]?.(text) as object;
 
 describe.each(named(turns))("POST %s", (pattern, { route }) => {
-  test("I7 I3: with and without a slash, never by redirect; the same key is the same turn; resumable in its own format", async () => {
+  test("I7 I3: works with and without a slash, never redirects; one key is one turn; resumes in its own format", async () => {
     const path = pathOf(pattern);
     const accept = "text/event-stream";
     const headers = { accept, "idempotency-key": randomUUID() };
@@ -60,7 +60,7 @@ describe.each(named(turns))("POST %s", (pattern, { route }) => {
     );
   });
 
-  test("400, 401 and 413 in the format's own shape; with CORS headers", async () => {
+  test("returns 400, 401 and 413 in its own format, with CORS headers", async () => {
     const path = pathOf(pattern);
     const origin = { origin: "http://localhost:8080" };
     const anonymous = await fetch(cluster.a.url + path, {
@@ -82,7 +82,7 @@ describe.each(named(turns))("POST %s", (pattern, { route }) => {
   });
 });
 
-test("agent: code that splits at blank lines reads every block, and its ids resume; asked for events it gets events", async () => {
+test("agent: a parser that splits at blank lines reads every block, ids resume, Accept selects events", async () => {
   const path = `/api/${cluster.user.userId}/chat/stream`;
   const key = newKey();
   cluster.provider.on(key, [{ text: "One" }, { text: " two" }, { finish: "stop" }]);
@@ -101,7 +101,7 @@ test("agent: code that splits at blank lines reads every block, and its ids resu
   expect(blocksOf(rest.text)).toEqual([`data: {"type":"done"}\nid: ${ids.at(-1)}\n\n`, "data: [DONE]\n\n"]);
 });
 
-test("preflight and the headers of answers", async () => {
+test("answers preflight requests, with CORS headers", async () => {
   const ask = (path: string, origin: string) =>
     fetch(cluster.a.url + path, {
       method: "OPTIONS",
@@ -131,7 +131,7 @@ test("preflight and the headers of answers", async () => {
   expect(native.headers.has("access-control-allow-origin")).toBe(false);
 });
 
-test("a page of an allowed origin follows and stops its turn with a token, and with nothing else", async () => {
+test("a page of an allowed origin follows and stops its turn with a token, never with a cookie", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "One" }, { gate: key }, { finish: "stop" }]);
   const live = await cluster.send(key);
@@ -160,7 +160,7 @@ test("`*` allows every origin, without credentials", async () => {
   expect(await open.stop()).toBe(0);
 });
 
-test("nothing there: 404 as JSON for programs, as a page for people; pages stay pages", async () => {
+test("an unknown path is a JSON 404 for programs and a page for people; pages still work", async () => {
   for (const path of ["/nothing", "/api/v2/nothing", "/v2/embeddings", "/api/chat/x/y/z", "/chat/1/stream/x"]) {
     for (const method of ["GET", "POST", "PUT", "DELETE"]) {
       const { status, body } = await cluster.api(method, path);
@@ -179,7 +179,7 @@ test("nothing there: 404 as JSON for programs, as a page for people; pages stay 
   expect(chat.headers.get("location")).toContain("/sign-in");
 });
 
-test("rate limits answer 429 with Retry-After in each format", async () => {
+test("rate limits return 429 with Retry-After in each format", async () => {
   const strict = await cluster.start({ env: { RATE_LIMITS: "on" } });
   const user = await cluster.guest(strict);
   const options = { user, server: strict };

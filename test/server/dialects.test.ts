@@ -57,7 +57,7 @@ describe("snapshot", () => {
   const path = "/api/v1/chat/stream";
   const metadata = { client: "web", tags: ["a"], extras: { at: "2026-01-02T03:04:05+01:00" }, more: 1 };
 
-  test("the whole chat, then deltas; metadata comes back; the same bytes on every resume, whatever happened since", async () => {
+  test("sends the whole chat, then deltas; returns metadata; every resume has the same bytes", async () => {
     const first = await post(path, { text: says("Hello", " there."), metadata });
     const [snapshot, ...deltas] = first.json as [Record<string, never>, ...Record<string, unknown>[]];
     const chatId = first.headers["x-chat-id"];
@@ -112,7 +112,7 @@ describe("snapshot", () => {
     }
   });
 
-  test("a failure is a named event; bad input names its field", async () => {
+  test("a failure is a named event; invalid input names its field", async () => {
     const failed = await post(path, { text: fails() });
     expect(failed.frames.at(-1)?.event).toBe("error");
     expect(failed.json.at(-1)).toEqual({
@@ -154,7 +154,7 @@ describe("snapshot", () => {
 describe("content", () => {
   const path = "/api/v1/chat";
 
-  test("streamed when asked, by body or by Accept; whole otherwise", async () => {
+  test("streams when the body or Accept asks for it, otherwise one JSON body", async () => {
     const streamed = await post(path, { message: says("Hello", " there."), stream: true });
     const chatId = streamed.headers["x-chat-id"];
     expect(joined(streamed.json, "content")).toBe("Hello there.");
@@ -175,7 +175,7 @@ describe("content", () => {
     expect(quiet.body.content).toBe("Yes.");
   });
 
-  test("a failed turn: an error frame, or 502 with the error body; the text that came is stored", async () => {
+  test("a failed turn is an error frame, or 502 with the error body; partial text is stored", async () => {
     const error = { type: "error", error: expect.any(String), code: "provider_unavailable" };
     expect((await post(path, { message: fails(), stream: true })).json.at(-1)).toEqual(error);
     const chatId = randomUUID();
@@ -189,7 +189,7 @@ describe("content", () => {
     );
   });
 
-  test("a client that leaves does not stop the turn", async () => {
+  test("a client disconnect does not stop the turn", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
     const chatId = randomUUID();
@@ -209,7 +209,7 @@ describe("content", () => {
       .toBe("complete");
   });
 
-  test("sources come with the metadata when they are asked for", async () => {
+  test("sources and metadata are included on request", async () => {
     const { user, documentId } = await userWithZebras();
     const streamed = await post(
       path,
@@ -225,7 +225,7 @@ describe("content", () => {
 describe("agent", () => {
   const path = () => `/api/${cluster.user.userId}/chat`;
 
-  test("start, text, done and [DONE]; the second path whole", async () => {
+  test("sends start, text, done and [DONE]; the second path answers in one piece", async () => {
     const streamed = await post(`${path()}/stream`, { message: says("Hello", " there.") });
     expect(streamed.json[0]).toEqual({ type: "start", agent: "Assistant" });
     expect(joined(streamed.json, "content")).toBe("Hello there.");
@@ -235,7 +235,7 @@ describe("agent", () => {
     expect(whole.body).toEqual({ response: "Yes.", conversation_id: uuid, message_id: uuid, tool_calls: [] });
   });
 
-  test("after an error too", async () => {
+  test("ends with [DONE] after an error too", async () => {
     const failed = await post(`${path()}/stream`, { message: fails() });
     expect(failed.json.slice(-2)).toEqual([{ type: "error", message: expect.any(String) }, { type: "done" }]);
     expect(failed.frames.at(-1)?.data).toBe("[DONE]");
@@ -243,7 +243,7 @@ describe("agent", () => {
     expect([whole.status, whole.body]).toEqual([502, { detail: expect.any(String) }]);
   });
 
-  test("somebody else's path is closed, for streams, whole answers and resuming", async () => {
+  test("refuses another user's path, for streams, JSON answers and resuming", async () => {
     const other = await cluster.guest();
     for (const [method, tail] of [
       ["POST", "/stream"],
@@ -258,7 +258,7 @@ describe("agent", () => {
 });
 
 describe("rag", () => {
-  test("an unused number makes the chat with that number; later numbers go around it", async () => {
+  test("an unused number creates the chat with that number, and later numbers skip it", async () => {
     const user = await cluster.guest();
     const ask = (number: number | string) => post(`/chat/${number}/stream`, { question: says("Yes.") }, { user });
     const first = await ask(2);
@@ -278,7 +278,7 @@ describe("rag", () => {
     expect(together.filter(({ status }) => status !== 200).every(({ status }) => status === 409)).toBe(true);
   });
 
-  test("status, sources, chunks, metadata, done", async () => {
+  test("sends status, sources, chunks, metadata, done", async () => {
     const { user, documentId } = await userWithZebras();
     const stream = await post(
       "/chat/1/stream",
@@ -306,7 +306,7 @@ describe("rag", () => {
     expect((content.confidence as number) + (content.hallucination as number)).toBeCloseTo(1);
   });
 
-  test("without documents no search; failure ends with an error", async () => {
+  test("without documents there is no search; a failure ends with an error", async () => {
     const stream = await post("/chat/1/stream", { question: says("Yes."), model: "scripted" });
     expect(stream.json).toEqual([
       { type: "start", session_id: 1, model: "scripted" },
@@ -354,7 +354,7 @@ describe("rag", () => {
 describe("rag below /api", () => {
   const page = { origin: "http://localhost:8080" };
 
-  test("a number is the chat's, to ask and to follow, for pages of allowed origins too", async () => {
+  test("a chat's number works for asking and following, from allowed origins too", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
     const stream = await openStream(`${cluster.a.url}/api/chat/51/stream`, {
@@ -394,7 +394,7 @@ describe("rag below /api", () => {
     expect([preflight.status, preflight.headers.get("access-control-allow-origin")]).toEqual([204, page.origin]);
   });
 
-  test("an id stays an id: its stream is native, also one of digits, and takes no question", async () => {
+  test("an id stays an id, even one of digits: its stream is native and accepts no question", async () => {
     const chatId = String(10_000_000 + Math.floor(Math.random() * 90_000_000));
     const sent = await cluster.send(says("Yes."), { chatId });
     await sent.ended;
@@ -408,7 +408,7 @@ describe("rag below /api", () => {
 describe("token", () => {
   const words = "One two three four five six seven.";
 
-  test("start, tokens, end with the message's id; the messages as stored", async () => {
+  test("sends start, tokens, end with the message's id; lists the stored messages", async () => {
     const session = randomUUID();
     const stream = await post(`/sessions/${session}/messages/stream`, {
       content: says("Hello", " there."),
@@ -430,7 +430,7 @@ describe("token", () => {
     expect(failed.json.at(-1)).toEqual({ type: "error", error: expect.any(String) });
   });
 
-  test("regrouped and paced for one reader, and resumable", async () => {
+  test("regroups and paces for one reader, and resumes", async () => {
     const session = randomUUID();
     const key = says("One two", " three four fi", "ve six", " seven.");
     const path = `/sessions/${session}/messages/stream`;

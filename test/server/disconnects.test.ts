@@ -47,7 +47,7 @@ function leaveAfter(afterMs: number, method: string, path: string, body?: unknow
   });
 }
 
-test("I13: after 1,000 early disconnects no stream, feed, reader, tail or heartbeat is left open", async () => {
+test("I13: 1,000 early disconnects leave no stream, feed, reader, tail or heartbeat behind", async () => {
   const random = randomFrom(11);
   const key = newKey();
   cluster.provider.on(key, gated(key, ["One"]));

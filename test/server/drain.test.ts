@@ -22,7 +22,7 @@ const tokens = ["One", " two", " three", " four"];
 
 const runningTurn = (server: TestServer) => cluster.runningTurn(tokens, 2, { server });
 
-test("I17 I3: SIGTERM: readers move on, new turns are refused, the live one ends, exit 0", async () => {
+test("I17 I3: SIGTERM: readers move, new turns are refused, the live turn ends, exit code 0", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "15000" } });
   const { key, stream, turnId, chatId } = await runningTurn(server);
   const exit = server.stop();
@@ -56,7 +56,7 @@ test("I17 I3: SIGTERM: readers move on, new turns are refused, the live one ends
   expect(server.output()).not.toMatch(/"level":"(error|fatal)"/);
 });
 
-test("I17 I2: a turn beyond the budget ends as interrupted, stored by the server that leaves, exit 0 in time", async () => {
+test("I17 I2: a turn over the drain budget is stored as interrupted, and the server exits with 0 in time", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "300", LEASE_MS: "60000" } });
   const { key, stream, turnId, chatId } = await runningTurn(server);
   const reader = await cluster.follow(turnId, { server: cluster.b });
@@ -73,7 +73,7 @@ test("I17 I2: a turn beyond the budget ends as interrupted, stored by the server
   expect(await request.closed).toBe("client");
 });
 
-test("I17 I7: a turn beyond the budget that nobody has answered is run by another server at once", async () => {
+test("I17 I7: an unanswered turn over the drain budget is run by another server at once", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "300", LEASE_MS: "600000" } });
   const key = newKey();
   cluster.provider.on(key, [{ gate: key }, { text: "Answered." }, { finish: "stop" }]);
@@ -101,7 +101,7 @@ test("I17 I7: a turn beyond the budget that nobody has answered is run by anothe
   expect(server.output()).not.toMatch(/"level":"(error|fatal)"/);
 });
 
-test("I17: a server with nothing to do leaves at once, and at its next start all is there", async () => {
+test("I17: an idle server exits at once, and its next start has everything", async () => {
   const stream = await cluster.send(newKey());
   expect(await stream.ended).toBe("terminal");
   const askedAtMs = performance.now();
@@ -111,7 +111,7 @@ test("I17: a server with nothing to do leaves at once, and at its next start all
   expect(textOf(await cluster.answer(header(stream, "x-chat-id")))).toBe("Hello there.");
 });
 
-test("I17: an upload that is under way is answered, and only then the server leaves", async () => {
+test("I17: an upload in progress gets its response before the server exits", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "10000" } });
   const user = await cluster.guest();
   const boundary = "drain";
@@ -160,7 +160,7 @@ test("I17: an upload that is under way is answered, and only then the server lea
   expect(complaintsOf(server)).toEqual([]);
 });
 
-test("I17: behind a proxy readiness says no while everything still works, then the door closes", async () => {
+test("I17: behind a proxy, readiness fails first while requests still work, then new turns are refused", async () => {
   const server = await cluster.start({ env: { TRUST_PROXY: "1", READY_DELAY_MS: "1500", DRAIN_MS: "10000" } });
   const readiness = () => fetch(`${server.url}/api/ready`).then(({ status }) => status);
   const exit = server.stop();
@@ -175,7 +175,7 @@ test("I17: behind a proxy readiness says no while everything still works, then t
   expect(await cluster.turn(live.turnId, { server: cluster.b })).toMatchObject({ status: "complete" });
 });
 
-test("I17: a reader that has stalled does not hold a server that leaves", async () => {
+test("I17: a stalled reader does not block shutdown", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "20000" } });
   const key = newKey();
   cluster.provider.on(key, [{ text: "word ".repeat(2_000_000) }, { finish: "stop" }]);
@@ -185,14 +185,14 @@ test("I17: a reader that has stalled does not hold a server that leaves", async 
     paused: true,
   });
   const turnId = header(stream, "x-turn-id");
-  await expect.poll(async () => (await cluster.turn(turnId)).status, { timeout: 15_000 }).toBe("complete");
+  await expect.poll(async () => (await cluster.turn(turnId)).status, { timeout: 60_000 }).toBe("complete");
   const askedAtMs = performance.now();
   expect(await server.stop()).toBe(0);
   expect(performance.now() - askedAtMs).toBeLessThan(underLoad(10_000));
   stream.close();
 });
 
-test("I17 I9: a send that is being stored when SIGTERM comes is a turn like any other", async () => {
+test("I17 I9: a send being stored when SIGTERM arrives becomes a normal turn", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "10000", LEASE_MS: "60000" } });
   const user = await cluster.guest();
   const messages = await holdTable(cluster, "messages");

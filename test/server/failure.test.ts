@@ -45,7 +45,7 @@ const quoting = (status: number, headers = {}): Script => [
   },
 ];
 
-test.each(shapes)("I22: 401 is asked once and told as such, %s", async (_shape, model) => {
+test.each(shapes)("I22: provider 401 is not retried and is reported as such, %s", async (_shape, model) => {
   const { stream, state, code, key } = await run(model, quoting(401));
   expect([state, code]).toEqual(["failed", "provider_auth"]);
   expect(requestsFor(key)).toHaveLength(1);
@@ -53,7 +53,7 @@ test.each(shapes)("I22: 401 is asked once and told as such, %s", async (_shape, 
   expect(stream.chunks.at(-2)).toMatchObject({ data: { error: { retryable: false } } });
 });
 
-test.each(shapes)("I22: 429 and 500 are asked again, then told, %s", async (_shape, model) => {
+test.each(shapes)("I22: provider 429 and 500 are retried, then reported, %s", async (_shape, model) => {
   for (const status of [429, 500, 503]) {
     const recovered = await run(model, quoting(status, soon), quoting(status, soon), [
       { text: "At last." },
@@ -71,7 +71,7 @@ test.each(shapes)("I22: 429 and 500 are asked again, then told, %s", async (_sha
 });
 
 test.each(shapes)(
-  "I22 I5: silence is a timeout: before the headers, after them, mid-stream, %s",
+  "I22 I5: provider silence is a timeout before headers, after headers and mid-stream, %s",
   async (_shape, model) => {
     const scripts: [Script, string][] = [
       [[{ hang: true }], ""],
@@ -88,7 +88,7 @@ test.each(shapes)(
 );
 
 test.each(shapes)(
-  "I6 I2: an answer that ends early is interrupted at whatever token, never finished, %s",
+  "I6 I2: an answer that ends early is interrupted at any token, never finished, %s",
   async (_shape, model) => {
     const tokens = ["One", " two", " three", " four"];
     for (const end of [[], [{ cut: true }]] as Script[]) {
@@ -110,7 +110,7 @@ test.each(shapes)(
   },
 );
 
-test.each(shapes)("I22 I2: garbage fails the turn and keeps what came before it, %s", async (_shape, model) => {
+test.each(shapes)("I22 I2: garbage fails the turn and keeps the text before it, %s", async (_shape, model) => {
   const garbage: Script[] = [
     [{ text: "Good" }, { raw: `data: {"${told}\n\n` }, { text: " bad" }, { finish: "stop" }],
     [{ text: "Good" }, { raw: `data: ${"[".repeat(1_000)}\n\n` }, { finish: "stop" }],
@@ -129,21 +129,21 @@ test.each(shapes)("I22 I2: garbage fails the turn and keeps what came before it,
   expect(outline(answerless.stream.chunks)).not.toContain("finish");
 });
 
-test.each(shapes)("an answer of one line of two megabytes arrives whole, %s", async (_shape, model) => {
+test.each(shapes)("a single line of two megabytes arrives whole, %s", async (_shape, model) => {
   const large = "0123456789".repeat(200_000);
   const { stream, state } = await run(model, [{ text: large }, { finish: "stop" }]);
   expect([state, stream.text.length]).toEqual(["complete", large.length]);
   expect(stream.text === large).toBe(true);
 });
 
-test("I22: nothing of all this is in the server's output", () => {
+test("I22: the server's output contains none of the secrets", () => {
   const output = cluster.a.output();
   expect(output).toContain("turn failed");
   for (const secret of [secretKey, told, prompt, `127.0.0.1:${cluster.provider.port}`])
     expect(output).not.toContain(secret);
 });
 
-test("I22: LOG_PROVIDER_ERRORS=on quotes the provider in the log, without the key and the prompt; off by default", async () => {
+test("I22: LOG_PROVIDER_ERRORS=on logs the provider's error without key or prompt; off by default", async () => {
   const server = await cluster.start({ env: { LOG_PROVIDER_ERRORS: "on" } });
   const key = newKey();
   const message = `Project archived. Key ${secretKey} asked: ${key} please`;

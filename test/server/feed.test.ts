@@ -30,7 +30,7 @@ async function runningTurn(chatId: string, server = cluster.a) {
   return { ...(await cluster.runningTurn(["One"], 1, { chatId, server })), sentAtMs };
 }
 
-test("I14: each turn is told on the other server when it begins and when it ends, within a second", async () => {
+test("I14: a feed on the other server reports the start and end of each turn within a second", async () => {
   const chatId = await newChat();
   const watching = await feed(chatId);
   expect(watching.status).toBe(200);
@@ -63,7 +63,7 @@ test("I14: each turn is told on the other server when it begins and when it ends
   for (const each of [watching, later]) each.close();
 });
 
-test("a stop is told as what it was, and who has left is told nothing", async () => {
+test("a stop is reported as a stop, and closed feeds receive nothing", async () => {
   const chatId = await newChat();
   const [stays, leaves] = await Promise.all([feed(chatId), feed(chatId)]);
   const { stream, turnId } = await runningTurn(chatId);
@@ -77,7 +77,7 @@ test("a stop is told as what it was, and who has left is told nothing", async ()
   stays.close();
 });
 
-test("I20: a chat of the same id is another user's, and what happens in it is not told", async () => {
+test("I20: a feed reports nothing from another user's chat with the same id", async () => {
   const chatId = randomUUID();
   const stranger = await cluster.guest();
   expect((await feed(chatId, cluster.b, stranger)).status).toBe(404);
@@ -97,7 +97,7 @@ test("I20: a chat of the same id is another user's, and what happens in it is no
   for (const each of [ours, theirs]) each.close();
 });
 
-test("a deleted chat ends its feeds", async () => {
+test("deleting a chat ends its feeds", async () => {
   const chatId = await newChat();
   const { stream } = await runningTurn(chatId);
   const watching = await feed(chatId);
@@ -108,7 +108,7 @@ test("a deleted chat ends its feeds", async () => {
   await stream.ended;
 });
 
-test("I17: a server that leaves ends its feeds at once and refuses new ones; another one goes on telling", async () => {
+test("I17: a draining server ends its feeds and refuses new ones; another server keeps reporting", async () => {
   const server = await cluster.start({ env: { DRAIN_MS: "10000" } });
   const chatId = await newChat();
   const { stream, key, turnId } = await runningTurn(chatId, server);
@@ -127,7 +127,7 @@ test("I17: a server that leaves ends its feeds at once and refuses new ones; ano
   moved.close();
 });
 
-test("I14: two hundred feeds ask the database no more than one, also when something happens", async () => {
+test("I14: two hundred feeds cost no more queries than one, even when events occur", async () => {
   const windowMs = 2_000;
   const queries = await startQueryCounter(cluster.databaseUrl);
   const server = await startServer({ databaseUrl: queries.url, env: { MODELS: "local" } });

@@ -21,7 +21,7 @@ function ask(key: string): Promise<EventStream> {
 const bytesOf = ({ bytes }: EventStream) => bytes.reduce((sum, part) => sum + part.bytes.length, 0);
 const firstText = ({ frames }: EventStream) => frames.find(({ data }) => data.includes('"text-delta"'));
 
-test("an answer of 200 tokens a second costs at most 1.3 times its text, and is the same answer", async () => {
+test("an answer of 200 tokens a second costs at most 1.3 times its text, and is unchanged", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ tokens: text, perSecond: 200 }, { finish: "stop" }]);
   const gathered = await ask(key);
@@ -51,7 +51,7 @@ test("an answer of 200 tokens a second costs at most 1.3 times its text, and is 
   expect(nothing.status).toBe(204);
 });
 
-test("I12: a stop lets out at once what was gathered, and the stored answer holds it", async () => {
+test("I12: a stop flushes buffered text at once, and the stored answer contains it", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ tokens: text, perSecond: 400 }, { hang: true }]);
   const gathered = await ask(key);
@@ -64,7 +64,7 @@ test("I12: a stop lets out at once what was gathered, and the stored answer hold
   expect(textOf(await cluster.answer(chatId))).toBe(gathered.text);
 });
 
-test("a wish that makes no sense, and one for another dialect, change nothing", async () => {
+test("an invalid X-Gather-Ms header is ignored, and so is one in another dialect", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ tokens: text, perSecond: 2_000 }, { finish: "stop" }]);
   const asked = await open("/api/chat", { kind: "log", body: messageBody(key), headers: { "x-gather-ms": "soon" } });

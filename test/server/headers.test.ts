@@ -59,8 +59,8 @@ function expectHeaders(what: string, answer: Response, { kind }: { kind: "page" 
     expect([what, answer.headers.get("cache-control")]).toEqual([what, expect.stringMatching(/no-store/)]);
 }
 
-describe("every answer carries the table of headers", () => {
-  test.each(pages)("I21: page %s, signed in and not", async (at) => {
+describe("every response carries the security headers", () => {
+  test.each(pages)("I21: page %s, signed in or not", async (at) => {
     const browser = new Browser(cluster.a);
     const html = { accept: "text/html" };
     expectHeaders(at, await browser.fetch(at, { headers: html }), { kind: "page" });
@@ -72,7 +72,7 @@ describe("every answer carries the table of headers", () => {
     expect(scripts.filter((tag) => !tag.includes(`nonce="${nonce}"`))).toEqual([]);
   });
 
-  test.each(routes)("I21: route %s, by every method, from every kind of caller", async (at) => {
+  test.each(routes)("I21: route %s, with every method and kind of caller", async (at) => {
     const bearer = { authorization: `Bearer ${cluster.user.token}` };
     const callers: Record<string, string>[] = [{}, bearer, { ...bearer, origin }, { accept: "text/html" }];
     for (const method of ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
@@ -92,7 +92,7 @@ describe("every answer carries the table of headers", () => {
     expectHeaders(at, answer, { kind: "static" });
   });
 
-  test("I21: the files of the build, which may be cached for good", async () => {
+  test("I21: build files, which are cached forever", async () => {
     const html = await (await fetch(`${cluster.a.url}/sign-in`)).text();
     const files = new Set(Array.from(html.matchAll(/"(\/_next\/static\/[^"\\]+)"/g), ([, file]) => file ?? ""));
     expect(files.size).toBeGreaterThan(2);
@@ -113,7 +113,7 @@ describe("behind a proxy with TLS", () => {
     server = await cluster.start({ env: { TRUST_PROXY: "1", PUBLIC_URL: "https://chat.example.com" } });
   });
 
-  test("a trusted proxy's host and scheme count, and HSTS is sent", async () => {
+  test("a trusted proxy's host and scheme are used, and HSTS is sent", async () => {
     const answer = await rawRequest(server.port, "/openapi.json", { headers: proxied });
     expect([answer.status, originIn(answer.text)]).toEqual([200, [{ url: "https://chat.example.com" }]]);
     expect(answer.headers["strict-transport-security"]).toMatch(/^max-age=\d{8}$/);
@@ -121,17 +121,17 @@ describe("behind a proxy with TLS", () => {
     expect([plain.status, plain.headers["strict-transport-security"]]).toEqual([200, undefined]);
   });
 
-  test("a trusted proxy's host is checked as any other", async () => {
+  test("a trusted proxy's host is validated too", async () => {
     const headers = { ...proxied, "x-forwarded-host": "evil.example" };
     expect((await rawRequest(server.port, "/health", { headers })).status).toBe(421);
   });
 
-  test("the configured address names the scheme when the proxy does not", async () => {
+  test("the configured address supplies the scheme when the proxy does not", async () => {
     const answer = await rawRequest(server.port, "/openapi.json", { headers: { host: "chat.example.com" } });
     expect(originIn(answer.text)).toEqual([{ url: "https://chat.example.com" }]);
   });
 
-  test("without a trusted proxy the same headers mean nothing", async () => {
+  test("without a trusted proxy the same headers are ignored", async () => {
     const headers = {
       host: `localhost:${cluster.a.port}`,
       "x-forwarded-host": "evil.example",
@@ -147,7 +147,7 @@ describe("behind a proxy with TLS", () => {
 describe("hosts", () => {
   const everything = [...pages, ...routes, ...staticFiles];
 
-  test("I20: under a name that is not this server's nothing is answered: 421 and a sentence", async () => {
+  test("I20: a request for another host name is 421 with an explanation", async () => {
     for (const at of everything)
       for (const method of ["GET", "POST"]) {
         const headers = { host: "rebound.example", authorization: `Bearer ${cluster.user.token}` };
@@ -163,7 +163,7 @@ describe("hosts", () => {
     expect(page.headers["content-security-policy"]).toBeDefined();
   });
 
-  test("localhost, literal addresses and named hosts are answered", async () => {
+  test("localhost, literal addresses and allowed hosts are served", async () => {
     const named = await cluster.start({ env: { ALLOWED_HOSTS: "chat.internal,*.apps.example" } });
     for (const host of ["localhost", "127.0.0.1:80", "[::1]:3000", "10.1.2.3", "chat.internal", "a.apps.example:81"])
       expect([host, (await rawRequest(named.port, "/health", { headers: { host } })).status]).toEqual([host, 200]);
@@ -172,7 +172,7 @@ describe("hosts", () => {
   });
 });
 
-test.each(["TRACE", "PROPFIND", "LOCK", "M-SEARCH", "PURGE"])("%s is 405 everywhere, and no stack", async (method) => {
+test.each(["TRACE", "PROPFIND", "LOCK", "M-SEARCH", "PURGE"])("%s is 405 everywhere, no stack", async (method) => {
   for (const at of [...pages, ...routes, ...staticFiles]) {
     const { status, headers, text } = await rawRequest(cluster.a.port, at, { method });
     expect([at, status, headers.allow]).toEqual([at, 405, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"]);
@@ -181,7 +181,7 @@ test.each(["TRACE", "PROPFIND", "LOCK", "M-SEARCH", "PURGE"])("%s is 405 everywh
   expect(cluster.a.output()).not.toMatch(/TypeError|\n\s+at /);
 });
 
-test("an offer to upgrade to HTTP/2 is declined: the request is answered over HTTP/1.1", async () => {
+test("an upgrade to HTTP/2 is ignored and answered over HTTP/1.1", async () => {
   const headers = { connection: "Upgrade, HTTP2-Settings", upgrade: "h2c", "http2-settings": "AAMAAABkAAQAAP__" };
   const answer = await rawRequest(cluster.a.port, "/health", { headers });
   expect(answer.status).toBe(200);
@@ -199,14 +199,14 @@ test.each<[string, string, string]>([
   ["GET", "/api/chat", "POST, OPTIONS"],
   ["POST", "/api/turns/x?after=1", "GET, DELETE, HEAD, OPTIONS"],
   ["DELETE", "/openapi.json", "GET, HEAD, OPTIONS"],
-])("%s %s is 405 in our own shape, and says what the address takes", async (method, path, allow) => {
+])("%s %s is 405 in our own format, and lists the allowed methods", async (method, path, allow) => {
   const answer = await readAnswer(await fetch(cluster.a.url + path, { method }));
   expect([answer.status, answer.headers.get("allow")]).toEqual([405, allow]);
   expect(answer.body).toMatchObject({ error: { code: "method_not_allowed", message: expect.stringContaining(allow) } });
   expect(answer.headers.get("x-request-id")).toBeTruthy();
 });
 
-test("a method that nobody knows is 405, a target that is no path 400; what is no HTTP is 400", async () => {
+test("an unknown method is 405, a non-path target 400, and non-HTTP bytes 400", async () => {
   const first = (line: string) => rawBytes(cluster.a.port, `${line}\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
   expect(await first("BREW /health HTTP/1.1")).toMatch(/^HTTP\/1\.1 405 /);
   expect(await first("GET http://evil.example/health HTTP/1.1")).toMatch(/^HTTP\/1\.1 400 /);
@@ -215,7 +215,7 @@ test("a method that nobody knows is 405, a target that is no path 400; what is n
   expect(cluster.a.output()).not.toMatch(/TypeError|\n\s+at /);
 });
 
-describe("what needs no credentials comes from the server's own pages or from a program", () => {
+describe("routes without credentials accept only the server's own pages and programs", () => {
   const bodies: Record<string, object> = {
     "/api/tokens": { guest: true },
     "/api/users": { email: "forged@example.org", password: "correct horse battery" },
@@ -229,7 +229,7 @@ describe("what needs no credentials comes from the server's own pages or from a 
     ["an opaque origin", { "content-type": "application/json", origin: "null" }],
     ["a form that holds JSON", { "content-type": "text/plain" }],
     ["a form", { "content-type": "application/x-www-form-urlencoded" }],
-  ])("I20: from %s: 403, and nobody is made", async (_name, headers) => {
+  ])("I20: a guest sign-in from %s: 403, and no user is created", async (_name, headers) => {
     const before = await count();
     for (const [at, body] of Object.entries(bodies)) {
       const sent = await fetch(cluster.a.url + at, { method: "POST", headers, body: JSON.stringify(body) });
@@ -258,7 +258,7 @@ const callersOfOtherOrigins: Record<string, string>[] = [
   { "sec-fetch-site": "same-site" },
 ];
 
-test("I20: a session cookie does not count for a dialect's path that another origin's page calls: 401, by any method", async () => {
+test("I20: a session cookie is ignored on a dialect's path called cross-origin: 401 with any method", async () => {
   const browser = new Browser(cluster.a);
   await browser.signIn("guest");
   const { user } = (await (await browser.fetch("/api/auth/session")).json()) as { user: { id: string } };

@@ -33,7 +33,7 @@ test.each(["/api/health/stream", "/api/health/stream/"])("ten events on %s arriv
   }
 });
 
-test("a hundred at a time, then 429; who leaves makes room, and who only asks for the head takes none", async () => {
+test("allows a hundred concurrent streams, then 429; closing one frees a slot, and HEAD takes none", async () => {
   for (let asked = 0; asked < 120; asked++) expect(await head()).toBe(200);
   const readers = await Promise.all(Array.from({ length: 100 }, () => listen()));
   expect(readers.map(({ status }) => status)).toEqual(readers.map(() => 200));

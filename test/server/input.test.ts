@@ -21,7 +21,7 @@ const message = { id: "message-1", role: "user", parts: [{ type: "text", text: "
 
 test.each<[string, unknown, RegExp]>([
   ["not JSON", "{", /JSON/],
-  ["half of a character", '{"id":"\udc00', /JSON/],
+  ["half a character", '{"id":"\udc00', /JSON/],
   ["empty", "", /^message: /],
   ["null", "null", /^body: /],
   ["a number", "7", /^body: /],
@@ -29,13 +29,13 @@ test.each<[string, unknown, RegExp]>([
   ["an array", "[]", /^body: /],
   ["no message", {}, /^message: /],
   ["a null message", { message: null }, /^message: /],
-  ["a message that is text", { message: "Hello" }, /^message: /],
-  ["messages that are none", { messages: "Hello" }, /^messages: /],
+  ["a message that is a string", { message: "Hello" }, /^message: /],
+  ["messages that are not a list", { messages: "Hello" }, /^messages: /],
   ["messages of the assistant only", { messages: [{ ...message, role: "assistant" }] }, /^message: /],
-  ["messages of nothing", { messages: [null, 7, []] }, /^message: /],
+  ["messages of invalid types", { messages: [null, 7, []] }, /^message: /],
   ["a role that is not the user's", { message: { ...message, role: "system" } }, /^message\.role: /],
   ["no parts", { message: { ...message, parts: [] } }, /^message\.parts: /],
-  ["parts that are no list", { message: { ...message, parts: {} } }, /^message\.parts: /],
+  ["parts that are not a list", { message: { ...message, parts: {} } }, /^message\.parts: /],
   ["no text", { message: { ...message, parts: [{ type: "text" }] } }, /^message\.parts\.0\.text: /],
   ["blank text", { message: { ...message, parts: [{ type: "text", text: " \n" }] } }, /^message\.parts: /],
   [
@@ -44,7 +44,7 @@ test.each<[string, unknown, RegExp]>([
     /^message\.parts\.0\.text: /,
   ],
   [
-    "a part of another kind",
+    "a part of another type",
     { message: { ...message, parts: [{ type: "file", url: "x" }] } },
     /^message\.parts\.0\.type: /,
   ],
@@ -57,8 +57,8 @@ test.each<[string, unknown, RegExp]>([
   ["a chat id that is a number", { message, id: 12_345_678 }, /^id: /],
   ["a model that is a list", { message, model: [] }, /^model: /],
   ["an unknown search mode", { message, searchMode: "some" }, /^searchMode: /],
-  ["documentIds that are no list", { message, documentIds: "all" }, /^documentIds: /],
-  ["documentIds that are no ids", { message, documentIds: ["x"] }, /^documentIds\.0: /],
+  ["documentIds that are not a list", { message, documentIds: "all" }, /^documentIds: /],
+  ["documentIds that are not ids", { message, documentIds: ["x"] }, /^documentIds\.0: /],
   ["an unknown trigger", { message, trigger: "shout" }, /^trigger: /],
 ])("POST /api/chat with %s is 400 and names the field", async (_name, body, reason) => {
   const answer = await post("/api/chat", body);
@@ -69,7 +69,7 @@ test.each<[string, unknown, RegExp]>([
   expect(answer.headers.get("x-request-id")).toBe(answer.body.error.requestId);
 });
 
-test("POST /api/chat with an unknown model is 400, names the field, and programs can tell", async () => {
+test("POST /api/chat with an unknown model is 400, names the field and has an error code", async () => {
   const answer = await post("/api/chat", { message, model: "oracle" });
   const { code, reason, message: sentence } = answer.body.error;
   expect([answer.status, code, reason]).toEqual([400, "bad_request", "model_not_found"]);
@@ -96,7 +96,7 @@ test.each<[string, string, string, unknown, RegExp]>([
   expect(answer.body).toMatchObject({ error: { code: "bad_request", message: expect.stringMatching(reason) } });
 });
 
-test("a bad Idempotency-Key is 400", async () => {
+test("an invalid Idempotency-Key is 400", async () => {
   for (const key of ["", "with space", "x".repeat(201)]) {
     const answer = await post("/api/chat", messageBody("Hello"), { "idempotency-key": key });
     expect([key, answer.status]).toEqual([key, 400]);
@@ -104,7 +104,7 @@ test("a bad Idempotency-Key is 400", async () => {
   }
 });
 
-test("I19: texts with every odd character are stored and come back as they were", async () => {
+test("I19: unusual characters are stored and returned unchanged", async () => {
   const odd = "NUL \u0000, half \ud800, BOM \ufeff, RTL \u202e, \u2028, 🌊";
   const chatId = randomUUID();
   const stream = await cluster.send(odd, { chatId });
@@ -113,7 +113,7 @@ test("I19: texts with every odd character are stored and come back as they were"
   expect(question?.parts).toEqual([{ type: "text", text: odd }]);
 });
 
-test("a NUL where an id, a name or a search belongs is an answer, never a failure of the server", async () => {
+test("a NUL in an id, name or search never causes a server error", async () => {
   const answers = await Promise.all([
     cluster.api("GET", "/api/chats/chat%00chat"),
     cluster.api("GET", "/api/chats/chat%00chat/messages"),
@@ -132,7 +132,7 @@ test("a NUL where an id, a name or a search belongs is an answer, never a failur
   expect(answers.filter(({ status }) => status >= 500).map(({ text }) => text)).toEqual([]);
 });
 
-test("a message of two megabytes is 413, one just under the limit is answered", async () => {
+test("a message of two megabytes is 413, and one just under the limit is answered", async () => {
   const large = await post("/api/chat", messageBody("x".repeat(2 * 1_048_576)));
   expect([large.status, large.body.error.code]).toEqual([413, "too_large"]);
   const key = newKey();
@@ -141,7 +141,7 @@ test("a message of two megabytes is 413, one just under the limit is answered", 
   expect(fits.text).toBe("Hello there.");
 });
 
-test("a body over the cap is 413, whether it says its length or not, and takes no memory", async () => {
+test("a body over the limit is 413 with or without a length, and uses no memory", async () => {
   const declared = await post("/api/chat", "x".repeat(5 * 1_048_576));
   expect([declared.status, declared.body.error.code]).toEqual([413, "too_large"]);
   const before = residentMiB();
@@ -193,7 +193,7 @@ function sendWithoutEnd(maxMiB: number): Promise<{ status: number; sentMiB: numb
   });
 }
 
-test("I20: an unknown chat, a foreign one and a malformed id are one answer", async () => {
+test("I20: unknown, foreign and malformed chat ids get the same answer", async () => {
   const other = await cluster.guest();
   const foreign = header(await cluster.send(newKey(), {}, { user: other }), "x-chat-id");
   const calls: [string, (id: string) => string, unknown?][] = [
@@ -218,7 +218,7 @@ test("I20: an unknown chat, a foreign one and a malformed id are one answer", as
   expect((await cluster.api("GET", `/api/chats/${foreign}`, { user: other })).status).toBe(200);
 });
 
-test("documents of a kind that cannot be read, without a file, over the cap", async () => {
+test("rejects documents of an unsupported type, without a file, or over the limit", async () => {
   const upload = async (form: FormData) => {
     const headers = { authorization: `Bearer ${cluster.user.token}` };
     const answer = await fetch(`${cluster.a.url}/api/documents`, { method: "POST", headers, body: form });
@@ -238,7 +238,7 @@ test("documents of a kind that cannot be read, without a file, over the cap", as
   expect(broken.status).toBe(400);
 });
 
-test("after all of it the same process answers", async () => {
+test("the same process still answers afterwards", async () => {
   expect((await cluster.api("GET", "/api/ready")).body).toEqual({ status: "ok" });
   process.kill(cluster.a.pid, 0);
   const stream = await cluster.send(newKey());

@@ -29,7 +29,7 @@ function join(body: object, server = cluster.a) {
   });
 }
 
-test("an administrator makes a link on one server, and one person signs up with it on the other", async () => {
+test("an administrator creates a link on one server, and one person signs up with it on the other", async () => {
   const made = await cluster.api<Invitation>("POST", "/api/invitations", { user: admin, body: {} });
   expect([made.status, made.body]).toEqual([
     201,
@@ -51,7 +51,7 @@ test("an administrator makes a link on one server, and one person signs up with 
   expect((await cluster.api("DELETE", `/api/invitations/${id}`, { user: admin })).status).toBe(404);
 });
 
-test("a guest who is invited keeps the account's id, and gets a new session", async () => {
+test("an invited guest keeps the account id and gets a new session", async () => {
   const { token } = (await cluster.api<Invitation>("POST", "/api/invitations", { user: admin, body: {} })).body;
   const browser = new Browser(cluster.a);
   await browser.signIn("guest");
@@ -68,7 +68,7 @@ test("a guest who is invited keeps the account's id, and gets a new session", as
   expect((await browser.fetch("/api/chats")).status).toBe(200);
 });
 
-test("the page says what is needed, and its link opens the form", async () => {
+test("the page says what is needed, and an invitation link opens the form", async () => {
   const page = await pageOf("/sign-in?new");
   expect(page).toContain("A new account needs an invitation");
   expect(page).not.toContain("Create account");
@@ -77,7 +77,7 @@ test("the page says what is needed, and its link opens the form", async () => {
   expect(invited).toContain('value="rvi_something"');
 });
 
-test("SIGN_UP=off: no new account, whatever the invitation says", async () => {
+test("SIGN_UP=off: no new account, with or without an invitation", async () => {
   const server = await cluster.start({ env: { SIGN_UP: "off" } });
   const { token } = (await cluster.api<Invitation>("POST", "/api/invitations", { user: admin, body: {} })).body;
   expect((await join({ email: newEmail(), invite: token }, server)).status).toBe(403);

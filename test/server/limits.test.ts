@@ -28,7 +28,7 @@ function guess(server: TestServer, email: string, headers?: Record<string, strin
   return post(server, "/api/tokens", { email, password: "wrong horse battery" }, headers);
 }
 
-test("every route on disk says what it costs, and nothing else does", () => {
+test("the limits table lists exactly the routes on disk", () => {
   const routes = readdirSync(app, { recursive: true, encoding: "utf8" })
     .filter((file) => path.basename(file) === "route.ts" && file !== "[...path]/route.ts")
     .flatMap((file) => {
@@ -40,7 +40,7 @@ test("every route on disk says what it costs, and nothing else does", () => {
   expect(listRouteNames().sort()).toEqual(routes.sort());
 });
 
-describe("with one use of each limit", () => {
+describe("with one request allowed per limit", () => {
   let server: TestServer;
   let user: TestUser;
   let calls = 0;
@@ -76,20 +76,20 @@ describe("with one use of each limit", () => {
 
   const uncounted = ["GET /health", "GET /api/health", "GET /api/ready"];
 
-  test.each(listRouteNames().filter((name) => !uncounted.includes(name)))("%s is counted by address", expectOneUse);
+  test.each(listRouteNames().filter((name) => !uncounted.includes(name)))("%s is limited by address", expectOneUse);
 
   test.each(
     registry.dialects
       .flatMap((dialect) => dialect.routes)
       .map((route) => `${methodsOf(route).at(-1)} ${route.path.replace(/:\w+/g, "12345678")}`),
-  )("%s is counted by address", expectOneUse);
+  )("%s is limited by address", expectOneUse);
 
   test.each(["GET /", "GET /sign-in", "GET /settings", "GET /reference"])(
-    "the page %s is counted by address",
+    "the page %s is limited by address",
     expectOneUse,
   );
 
-  test.each(uncounted)("%s is answered as often as a balancer asks", async (name) => {
+  test.each(uncounted)("%s has room for a load balancer's checks", async (name) => {
     for (let n = 0; n < 20; n++) expect((await callFrom("198.51.100.250", name)).status).toBe(200);
   });
 
@@ -98,7 +98,7 @@ describe("with one use of each limit", () => {
     ["a search", "/api/chats?q=rivulet"],
     ["one row", "/api/models"],
     ["a stream", "/api/chat/no-such-chat/stream"],
-  ])("%s is counted by user, whatever the address", async (_, at) => {
+  ])("%s is limited by user, from any address", async (_, at) => {
     const ask = (n: number) =>
       fetch(server.url + at, {
         headers: { authorization: `Bearer ${user.token}`, "x-forwarded-for": `203.0.113.${n}` },
@@ -110,20 +110,20 @@ describe("with one use of each limit", () => {
     expect(Number(second.headers.get("retry-after"))).toBeGreaterThan(0);
   });
 
-  test("all addresses of one IPv6 network are one caller", async () => {
+  test("all addresses of one IPv6 network count as one caller", async () => {
     expect((await callFrom("2001:db8:1:1::1", "GET /openapi.json")).status).toBe(200);
     expect((await callFrom("2001:db8:1:1:ffff:ffff:ffff:ffff", "GET /openapi.json")).status).toBe(429);
     expect((await callFrom("2001:db8:1:2::1", "GET /openapi.json")).status).toBe(200);
   });
 
-  test("behind one trusted proxy what the client wrote itself counts for nothing", async () => {
+  test("behind one trusted proxy, client-supplied addresses are ignored", async () => {
     expect((await callFrom("6.6.6.6, 192.0.2.1", "GET /openapi.json")).status).toBe(200);
     expect((await callFrom("7.7.7.7, 192.0.2.1", "GET /openapi.json")).status).toBe(429);
   });
 });
 
 describe("shared by two servers", () => {
-  test("guesses of one email are refused on both after ten, whatever X-Forwarded-For says", async () => {
+  test("password guesses for one email are refused on both after ten, whatever X-Forwarded-For says", async () => {
     const email = newEmail();
     for (let n = 0; n < 10; n++) {
       const answer = await guess(n % 2 ? cluster.a : cluster.b, email, { "x-forwarded-for": `203.0.113.${n}` });
@@ -136,7 +136,7 @@ describe("shared by two servers", () => {
     }
   });
 
-  test("turns of one user", async () => {
+  test("turns per user", async () => {
     const user = await cluster.guest();
     let started = 0;
     for (let n = 0; n < 75; n++) {
@@ -155,8 +155,8 @@ describe("shared by two servers", () => {
   });
 });
 
-describe("what costs nothing is not counted", () => {
-  test("a send that meets a running turn, and an equal send", async () => {
+describe("requests that are not counted", () => {
+  test("a send that meets a running turn, and a repeated send", async () => {
     const user = await signUp(cluster.a.url, { email: newEmail(), password });
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Waits."]));
@@ -177,7 +177,7 @@ describe("what costs nothing is not counted", () => {
     expect((await cluster.send(other, {}, { user })).status).toBe(200);
   });
 
-  test("signing in with the right password", async () => {
+  test("signing in with the correct password", async () => {
     const account = { email: newEmail(), password };
     await signUp(cluster.a.url, account);
     for (let n = 0; n < 15; n++) expect((await post(cluster.a, "/api/tokens", account)).status).toBe(201);

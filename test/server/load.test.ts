@@ -13,7 +13,7 @@ const cluster = testCluster();
 const commitsBound = 45;
 const windowMs = 3_000;
 
-test.each([1, 100])("commits a second with %i streaming turns", async (count) => {
+test.each([1, 100])("commits per second with %i streaming turns", async (count) => {
   const key = newKey();
   const words = Array.from({ length: 400 }, (_, index) => `word${index}`).join(" ");
   const perSecond = count === 1 ? 80 : 10;

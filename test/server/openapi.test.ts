@@ -58,7 +58,7 @@ function dialectOperations(): string[] {
   );
 }
 
-test("every route file and every dialect's route is described, and nothing else", () => {
+test("describes exactly the routes on disk and those of every dialect", () => {
   const isAuth = (name: string) => name.includes(" /api/auth/");
   const files = nativeOperations();
   // next-auth's routes are one file; so is the dialects' catch-all, whose paths the registry lists.
@@ -396,7 +396,7 @@ const neverRefuse = [
   "getSession",
 ];
 
-test("every operation was asked, and refused where it can be", () => {
+test("every operation was called, and refused where it can be", () => {
   const expected = operations.flatMap(({ operation: { operationId: id } }) =>
     neverRefuse.includes(id) || id === "signInWithPassword" ? [`${id} answers`] : [`${id} answers`, `${id} refuses`],
   );

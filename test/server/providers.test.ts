@@ -52,7 +52,7 @@ afterAll(async () => {
   upstream.close();
 });
 
-test("a server's models stand in the place of its wildcard, and the first of them is the default", async () => {
+test("a server's models replace its wildcard, and the first is the default", async () => {
   const headers = { authorization: `Bearer ${user.token}` };
   const { models, default: first } = await (await fetch(`${server.url}/api/models`, { headers })).json();
   expect(models.map(({ id, ready }: { id: string; ready: boolean }) => [id, ready])).toEqual([

@@ -49,8 +49,8 @@ async function blocks(path: string, { server = cluster.a } = {}): Promise<string
     .filter(Boolean);
 }
 
-describe("made", () => {
-  test("whole: text, usage, and what was asked for comes back; the provider gets the prompt as it is", async () => {
+describe("created", () => {
+  test("whole: returns text, usage and the request's options; the provider gets the prompt verbatim", async () => {
     const key = newKey();
     cluster.provider.on(key, says("Four."));
     const { data: response, response: http } = await client()
@@ -107,7 +107,7 @@ describe("made", () => {
     expect(await client({ server: cluster.b }).responses.retrieve(response.id)).toEqual(response);
   });
 
-  test("streamed: every event of a text in order, and the last one is what retrieve answers", async () => {
+  test("streamed: every event of a text in order, ending with what retrieve returns", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Hel" }, { gate: key }, { text: "lo." }, { finish: "stop" }]);
     const stream = await client().responses.create({ model: "scripted", input: key, stream: true });
@@ -134,7 +134,7 @@ describe("made", () => {
     expect(retrieved).toMatchObject(lastOf(events));
   });
 
-  test("the client's own helper accumulates the same", async () => {
+  test("the client's own helper accumulates the same answer", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ reasoning: "Hm." }, { text: "Yes." }, { finish: "stop" }]);
     const stream = client().responses.stream({ model: "scripted", input: key });
@@ -148,7 +148,7 @@ describe("made", () => {
     expect((await replayed.finalResponse()).output_text).toBe("Yes.");
   });
 
-  test("what the provider takes reaches it: effort, verbosity, a schema, strict tools, one call at a time, an image", async () => {
+  test("forwards effort, verbosity, schema, strict tools, one call at a time and images to the provider", async () => {
     const key = newKey();
     cluster.provider.on(key, says('{"n":4}'));
     const schema = {
@@ -195,7 +195,7 @@ describe("made", () => {
   test.each([
     ["length", "max_output_tokens"],
     ["content_filter", "content_filter"],
-  ] as const)("an answer that ended by %s is incomplete, and so is its last item", async (finish, reason) => {
+  ] as const)("an answer ended by %s is incomplete, and so is its last item", async (finish, reason) => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { finish }]);
     const events = await all(await client().responses.create({ model: "ollama:scripted", input: key, stream: true }));
@@ -207,7 +207,7 @@ describe("made", () => {
     });
   });
 
-  test("a failure: failed in the stream and when retrieved, an error for a client that waits", async () => {
+  test("a failure is failed in the stream and on retrieve, and an error for a client that waits", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { error: "overloaded" }]);
     const events = await all(await client().responses.create({ model: "scripted", input: key, stream: true }));
@@ -237,8 +237,8 @@ describe("made", () => {
   });
 });
 
-describe("tools of the client", () => {
-  test("called, and answered by the next response; the one before stays as it is and takes another answer too", async () => {
+describe("client tools", () => {
+  test("are called and answered by the next response; the earlier one stays and can be answered again", async () => {
     const key = newKey();
     const call = [{ tool: "weather", arguments: ['{"city":', '"Oslo"}'] }, { finish: "tool_calls" as const }];
     cluster.provider.on(key, call, says("Cold."), says("Warm."));
@@ -272,7 +272,7 @@ describe("tools of the client", () => {
     ).rejects.toMatchObject({ status: 400, message: expect.stringContaining(item.call_id) });
   });
 
-  test("stateless: the client sends its whole history back", async () => {
+  test("work stateless: the client sends its whole history", async () => {
     const key = newKey();
     const call = [{ tool: "weather", arguments: ['{"city":"Oslo"}'] }, { finish: "tool_calls" as const }];
     cluster.provider.on(key, call, says("Cold."));
@@ -294,7 +294,7 @@ describe("tools of the client", () => {
 });
 
 describe("continued", () => {
-  test("the conversation goes on from that response, twice as siblings; instructions are not carried over, system messages are", async () => {
+  test("the conversation continues from any response, twice as siblings; instructions are dropped, system messages kept", async () => {
     const key = newKey();
     cluster.provider.on(key, says("One."), says("Two."), says("Three."));
     const first = await client().responses.create({
@@ -328,7 +328,7 @@ describe("continued", () => {
     expect(texts).toEqual([`A ${key}`, "One.", `B ${key}`]);
   });
 
-  test("unknown and foreign responses are 404, in OpenAI's shape", async () => {
+  test("unknown and foreign responses are 404 in OpenAI's format", async () => {
     const mine = await client().responses.create({ model: "local", input: "Hi" });
     const stranger = client({ token: (await cluster.guest()).token });
     const unknown = "resp_01940000-0000-7000-8000-000000000001";
@@ -354,7 +354,7 @@ describe("continued", () => {
 });
 
 describe("resumed", () => {
-  test("behind every event, while it runs and after, on both servers: the same bytes", async () => {
+  test("after every event, during and after the run, on both servers: the same bytes", async () => {
     const key = newKey();
     cluster.provider.on(key, [
       { reasoning: "Hm." },
@@ -394,7 +394,7 @@ describe("resumed", () => {
     expect(await all(await client().responses.retrieve(started.id, { stream: true, starting_after: 999 }))).toEqual([]);
   });
 
-  test("when its server is killed, the reader on the other one is told failed and never completed", async () => {
+  test("when its server is killed, a reader on the other server sees failed, never completed", async () => {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["One", " two", " three"]));
     const started = await client().responses.create({ model: "scripted", input: key, background: true });
@@ -415,7 +415,7 @@ describe("resumed", () => {
   });
 });
 
-test("cancel ends it on any server; the stream, retrieve and the answer to the cancel agree", async () => {
+test("cancel ends a response on either server; the stream, retrieve and cancel agree", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, ["One", " two"]));
   const started = await client().responses.create({ model: "scripted", input: key, background: true, stream: true });
@@ -433,7 +433,7 @@ test("cancel ends it on any server; the stream, retrieve and the answer to the c
   expect(await client().responses.retrieve(lastOf(events).id)).toMatchObject(lastOf(events));
 });
 
-test("deleted: not found any more, its chat is gone; what goes on from it stays", async () => {
+test("deleting removes the response and its chat, and keeps those that continue from it", async () => {
   const first = await client().responses.create({ model: "local", input: "Hi" });
   const second = await client().responses.create({ model: "local", input: "Again", previous_response_id: first.id });
   expect(await cluster.api("DELETE", `/v1/responses/${first.id}`)).toMatchObject({
@@ -465,7 +465,7 @@ describe("@ai-sdk/openai, its default model", () => {
     expect(await result.finishReason).toBe("stop");
   });
 
-  test("runs a tool of its own and goes on, with references to earlier items", async () => {
+  test("runs its own tool and continues, with references to earlier items", async () => {
     const key = newKey();
     const call = [
       { text: "Wait." },
@@ -494,7 +494,7 @@ describe("@ai-sdk/openai, its default model", () => {
     expect(second).toContain("-4");
   });
 
-  test("a failed answer fails", async () => {
+  test("reports a failed answer as an error", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { error: "overloaded" }]);
     const errors: unknown[] = [];

@@ -53,7 +53,7 @@ function letGo(key: string): void {
   });
 }
 
-test("I3 I18: while it runs: from every frame exactly the bytes that are left, on both servers, either way of asking", async () => {
+test("I3 I18: a running turn resumes from every frame with exactly the remaining bytes, on both servers, by query and header", async () => {
   const { key, stream, turnId, chatId } = await runningTurn();
   const seen = blocksOf(rawOf(stream));
   const paths = [`/api/turns/${turnId}/stream`, `/api/chat/${chatId}/stream`];
@@ -89,7 +89,7 @@ describe("a turn that has ended", () => {
     ({ turnId, chatId } = ids);
   });
 
-  test("I3 I18: from every frame exactly the bytes that are left; behind the terminal 204", async () => {
+  test("I3 I18: resumes from every frame with exactly the remaining bytes; after the terminal 204", async () => {
     const terminal = blocks.length - 2;
     expect(blocks[terminal]).toContain('{"type":"finish"}');
     const paths = [`/api/turns/${turnId}/stream`, `/api/chat/${chatId}/stream`];
@@ -114,7 +114,7 @@ describe("a turn that has ended", () => {
     }
   });
 
-  test("I20: malformed cursors are 400, unknown ones 404, and foreign ones answer as the unknown do", async () => {
+  test("I20: malformed cursors are 400, unknown ones 404, and foreign ones look unknown", async () => {
     const malformed = [
       "x",
       "1",
@@ -154,7 +154,7 @@ describe("a turn that has ended", () => {
     await nobody(`/api/chat/${chatId}/stream?after=${own}.1`);
   });
 
-  test("dialect=text: deltas as JSON strings, resumable; an unknown dialect is 400", async () => {
+  test("dialect=text sends deltas as JSON strings and resumes; an unknown dialect is 400", async () => {
     const path = `/api/turns/${turnId}/stream?dialect=text`;
     const stream = await openStream(cluster.b.url + path, { token: cluster.user.token, kind: "dialect" });
     expect(await stream.ended).toBe("eof");
@@ -171,13 +171,13 @@ describe("a turn that has ended", () => {
     });
   });
 
-  test("its chat has nothing to follow: 204; a chat that is not there: 404", async () => {
+  test("its chat has nothing to follow: 204; an unknown chat: 404", async () => {
     expect((await get(`/api/chat/${chatId}/stream`)).status).toBe(204);
     expect((await get(`/api/chat/${randomUUID()}/stream`)).status).toBe(204);
   });
 });
 
-test("I18: a chat followed without a cursor: one delta for the text so far, then live, and the same message", async () => {
+test("I18: following a chat without a cursor: one delta for the text so far, then live, and the same message", async () => {
   const { key, stream, chatId } = await runningTurn();
   const open = (server: TestServer) =>
     openStream(`${server.url}/api/chat/${chatId}/stream`, { token: cluster.user.token, kind: "compacted" });
@@ -202,7 +202,7 @@ test("I18: a chat followed without a cursor: one delta for the text so far, then
   }
 });
 
-test("I3: a reader cut off on one server goes on, on the other", async () => {
+test("I3: a reader cut off on one server resumes on the other", async () => {
   const { key, stream, turnId } = await runningTurn();
   stream.close();
   const moved = await openStream(`${cluster.b.url}/api/turns/${turnId}/stream`, {

@@ -28,7 +28,7 @@ async function rows(user: TestUser, key: string) {
 /** A turn whose provider waits at its first token, so that everything happens during the turn. */
 const busyChat = (user: TestUser) => cluster.runningTurn(["Busy."], 1, { user });
 
-test("I7: twenty equal sends at once on two servers are one turn, one request and twenty equal streams", async () => {
+test("I7: twenty identical concurrent sends on two servers: one turn, one request, twenty identical streams", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, gated(key, ["Only", " once."]));
@@ -56,7 +56,7 @@ test("I7: twenty equal sends at once on two servers are one turn, one request an
   expect(await rows(user, key)).toEqual({ turns: 1, messages: 2, chats: 1, requests: 1 });
 });
 
-test("I7: the header Idempotency-Key is the key where it is given, the message's id where not", async () => {
+test("I7: the Idempotency-Key header is the key if present, otherwise the message id", async () => {
   const user = await cluster.guest();
   const key = newKey();
   const chatId = randomUUID();
@@ -78,7 +78,7 @@ test("I7: the header Idempotency-Key is the key where it is given, the message's
   expect(await rows(user, key)).toEqual({ turns: 2, messages: 4, chats: 1, requests: 2 });
 });
 
-test("I7: a key with other content is 422 on both servers, and equal content joins whatever the key order is", async () => {
+test("I7: a reused key with other content is 422 on both servers; equal content joins in any JSON key order", async () => {
   const user = await cluster.guest();
   const key = newKey();
   const ids = { chatId: randomUUID(), messageId: randomUUID() };
@@ -117,9 +117,9 @@ test("I7: a key with other content is 422 on both servers, and equal content joi
 
 test.each([
   ["a new chat", true],
-  ["a chat that is there", false],
+  ["an existing chat", false],
 ])(
-  "I7: two different sends at once in %s: one is answered, the other is told which turn runs",
+  "I7: two different concurrent sends in %s: one is answered, the other gets the running turn's id",
   async (_name, fresh) => {
     const user = await cluster.guest();
     const chatId = randomUUID();
@@ -148,7 +148,7 @@ test.each([
   },
 );
 
-test("I7: a send into a busy chat is refused and leaves no trace; after the answer it goes through", async () => {
+test("I7: a send to a busy chat is refused without a trace, and accepted after the answer", async () => {
   const user = await cluster.guest();
   const { key, stream, chatId, turnId } = await busyChat(user);
   const messageId = randomUUID();
@@ -162,7 +162,7 @@ test("I7: a send into a busy chat is refused and leaves no trace; after the answ
   expect((await cluster.messages(chatId, { user })).map(textOf)).toEqual([key, "Busy.", "Too early.", "Hello there."]);
 });
 
-test("I20: the same ids in another user's account are another turn", async () => {
+test("I20: the same ids in another user's account are a separate turn", async () => {
   const [ann, bob] = [await cluster.guest(), await cluster.guest()];
   const ids = { chatId: randomUUID(), messageId: randomUUID() };
   const key = newKey();
@@ -175,7 +175,7 @@ test("I20: the same ids in another user's account are another turn", async () =>
   expect(await rows(ann, key)).toMatchObject({ turns: 1, messages: 2, requests: 2 });
 });
 
-test("I8: the question and its turn are stored before the provider hears of it", async () => {
+test("I8: the question and its turn are stored before the provider is called", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, [{ gate: key }, { text: "Late." }, { finish: "stop" }]);
@@ -186,7 +186,7 @@ test("I8: the question and its turn are stored before the provider hears of it",
   expect(await (await sent).ended).toBe("terminal");
 });
 
-test("regenerate makes a sibling: one question, the new answer in view; a stored question is not sent twice", async () => {
+test("regenerate adds a sibling: one question, the new answer in view; the stored question is not duplicated", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, [{ text: "First." }, { finish: "stop" }], [{ text: "Second." }, { finish: "stop" }]);

@@ -49,7 +49,7 @@ async function account(): Promise<{ email: string; userId: string; token: string
   return { email, userId, token, browsers };
 }
 
-test("I24: signing out ends the session, copies of its cookie included", async () => {
+test("I24: signing out ends the session, including copies of its cookie", async () => {
   const browser = await guest();
   const copy = browser.cookie;
   const { csrfToken } = (await call<{ csrfToken: string }>(browser, "GET", "/api/auth/csrf")).body;
@@ -64,7 +64,7 @@ test("I24: signing out ends the session, copies of its cookie included", async (
   expect([session.status, await session.json()]).toEqual([200, null]);
 });
 
-test("I24: sessions are listed, ended one by one and all at once; tokens stay", async () => {
+test("I24: sessions are listed and ended one by one or all at once; tokens stay", async () => {
   const { token, browsers } = await account();
   const [here, there] = browsers;
   const listed = (await call<Listed>(here, "GET", "/api/sessions")).body.sessions;
@@ -82,7 +82,7 @@ test("I24: sessions are listed, ended one by one and all at once; tokens stay", 
   expect([here.session, await statusOf(copy), await tokenStatus(token)]).toEqual([undefined, 401, 200]);
 });
 
-test("I24: a guest's cookie and tokens end with becoming an account; the browser gets a new session", async () => {
+test("I24: a guest's cookie and tokens end on becoming an account; the browser gets a new session", async () => {
   const browser = await guest();
   const copy = browser.cookie;
   const { token } = (await call<{ token: string }>(browser, "POST", "/api/tokens", {})).body;
@@ -94,7 +94,7 @@ test("I24: a guest's cookie and tokens end with becoming an account; the browser
   expect(chats.map(({ id }) => id)).toEqual([chat.id]);
 });
 
-test("I24: another password ends all sessions and tokens, and takes the current one", async () => {
+test("I24: a password change ends all sessions and tokens, and requires the current password", async () => {
   const { email, token, browsers } = await account();
   const [here, there] = browsers;
   const copy = here.cookie;
@@ -130,7 +130,7 @@ test("a guest has no password to change", async () => {
   expect([answer.status, answer.body.error.code]).toEqual([403, "forbidden"]);
 });
 
-test("signing in again replaces the session of this browser", async () => {
+test("signing in again replaces this browser's session", async () => {
   const browser = await guest();
   const before = browser.cookie;
   await browser.signIn("guest");
@@ -138,7 +138,7 @@ test("signing in again replaces the session of this browser", async () => {
 });
 
 test.each(["password", "12345678", "Iloveyou", "ada.lovelace"])(
-  "nobody signs up with the password %s",
+  "refuses to sign up with the password %s",
   async (choice) => {
     const answer = await fetch(`${cluster.a.url}/api/users`, {
       method: "POST",
@@ -149,7 +149,7 @@ test.each(["password", "12345678", "Iloveyou", "ada.lovelace"])(
   },
 );
 
-test("a session that cannot be looked up is not lost: the answer is an error, and the cookie stays", async () => {
+test("a failed session lookup is an error, and keeps the cookie", async () => {
   const browser = await guest();
   await cluster.sql`alter table sessions rename to sessions_away`;
   const answer = await browser.fetch("/api/auth/session");
@@ -158,7 +158,7 @@ test("a session that cannot be looked up is not lost: the answer is an error, an
   expect(await statusOf(browser.cookie)).toBe(200);
 });
 
-describe("with a proxy in front and another secret", () => {
+describe("behind a proxy and with another secret", () => {
   const secret = "a-second-secret-for-tests-and-nothing-else-01234";
   const previous = "the-secret-before-it-for-tests-and-nothing-else";
   let server: TestServer;
@@ -169,7 +169,7 @@ describe("with a proxy in front and another secret", () => {
   }, 60_000);
   afterAll(() => server?.kill("SIGKILL"));
 
-  test("signing in and out leads to a path, whatever host the proxy names", async () => {
+  test("signing in and out redirects to a path, whatever host the proxy sends", async () => {
     const headers = { "x-forwarded-host": "evil.example", "x-forwarded-proto": "https" };
     const first = await fetch(`${server.url}/api/auth/csrf`, { headers });
     const { csrfToken } = (await first.json()) as { csrfToken: string };
@@ -197,7 +197,7 @@ describe("with a proxy in front and another secret", () => {
     expect((await ask("/api/auth/signout", { callbackUrl: "/chat/x" })).location).toBe("/chat/x");
   });
 
-  test("a session of the version before, under the secret of before, gets a row and the new secret", async () => {
+  test("a session from the previous version and secret gets a row and the new secret", async () => {
     const made = await cluster.guest(server);
     const salt = "authjs.session-token";
     const old = await encode({ token: { sub: made.userId, version: 1 }, secret: previous, salt });

@@ -62,7 +62,7 @@ const bearable = (plainMs: number) => 2 * plainMs + 1_000;
 test.each([
   ["for one email", () => "somebody@example.com"],
   ["spread over emails", () => `${randomUUID()}@example.com`],
-])("300 sign-ins at once %s: the surplus is 429, another user's answer and /api/ready go on", async (_, emailOf) => {
+])("300 sign-ins at once %s: the excess is 429; another user's answer and /api/ready continue", async (_, emailOf) => {
   const isBearable = ({ readyMs, gapMs }: typeof plain) =>
     readyMs < bearable(plain.readyMs) && gapMs < bearable(plain.gapMs);
   const felt = await bestOf(3, () => storms(emailOf), isBearable);
@@ -78,7 +78,7 @@ async function storms(emailOf: () => string): Promise<typeof plain> {
   return felt;
 }
 
-test("right passwords are let in again as soon as the storm is over", async () => {
+test("correct passwords are accepted again as soon as the storm ends", async () => {
   await feltDuring(() => ({ email: "somebody@example.com", password: guess }));
   await signUp(cluster.a.url, { email: `${randomUUID()}@example.com`, password: "a long enough password" });
 });

@@ -40,7 +40,7 @@ const block = /(^<!-- (\S+) -->\n```[^\n]*\n).*?^```$/gms;
  * `npx vitest run --project server test/server/sse-document.test.ts -u` writes the files into the
  * document.
  */
-test("each code block is a file that is tested", async () => {
+test("each code block is a tested file", async () => {
   const file = path.resolve("docs/SSE_STREAMING_API.md");
   const text = read(file);
   const references = Array.from(text.matchAll(block), ([, , reference]) => reference ?? "");
@@ -50,14 +50,14 @@ test("each code block is a file that is tested", async () => {
   await expect(filled).toMatchFileSnapshot(file);
 });
 
-test("the stream with a tool is what the encoder makes of the golden turn, with a shorter result", async () => {
+test("the stream with a tool is the encoded golden turn with a shorter result", async () => {
   const turn = JSON.parse(read("test/golden/tool-call.json"), (key, value) => (key === "note" ? undefined : value));
   const logged = (turn as TurnChunk[]).map((chunk, index) => ({ seq: index + 1, chunk, json: JSON.stringify(chunk) }));
   const blocks = batchEncoder(agent, JSON.parse(read("test/golden/context.json")), null)(logged);
   await expect(blocks.join("")).toMatchFileSnapshot(path.resolve("examples/responses/agent-tool.sse"));
 });
 
-test("the table of examples/README.md has every example, and every dialect has one", () => {
+test("the table of examples/README.md lists every example, and every dialect has one", () => {
   const files = readdirSync("examples").filter((name) => /\.(sh|mjs|py|html|tsx)$/.test(name));
   const rows = read("examples/README.md")
     .split("\n")
@@ -141,21 +141,21 @@ describe("requests", () => {
     expect(masked(await answer.json())).toEqual(masked(JSON.parse(read(`examples/responses/${name}.json`))));
   });
 
-  test("a token of an account", async () => {
+  test("an account's token", async () => {
     const answer = await sendFile("token-of-account", values);
     expect(answer.status).toBe(201);
     const shown = JSON.parse(read("examples/responses/token.json"));
     expect(Object.keys((await answer.json()) as object)).toEqual(Object.keys(shown));
   });
 
-  test.each(["ai-sdk", "content", "agent", "rag", "openai"])("%s: refused in its own shape", async (name) => {
+  test.each(["ai-sdk", "content", "agent", "rag", "openai"])("%s: refused in its own format", async (name) => {
     const answer = await sendFile(name, { ...values, token: "wrong" });
     expect(answer.status).toBe(401);
     const shown = JSON.parse(read(`examples/responses/unauthorized-${name}.json`));
     expect(masked(await answer.json())).toEqual(masked(shown));
   });
 
-  test("the cursor of the last event is answered with 204", async () => {
+  test("the last event's cursor gets 204", async () => {
     const answer = await fetch(`${cluster.a.url}/api/turns/${values.turnId}/stream`, {
       headers: { authorization: `Bearer ${values.token}` },
     });
@@ -190,7 +190,7 @@ describe("proxies", () => {
     requirePrograms("nginx", "caddy");
   }, 300_000);
 
-  test.each(proxies)("$name passes each event at once", async ({ name, config, check, start }) => {
+  test.each(proxies)("$name forwards each event immediately", async ({ name, config, check, start }) => {
     const folder = mkdtempSync(path.join(tmpdir(), `rivulet-${name}-`));
     const file = path.join(folder, "config");
     const port = await freePort();
@@ -200,7 +200,7 @@ describe("proxies", () => {
     const proxy = spawn(name, start(file), { env, stdio: "ignore" });
     const gone = once(proxy, "exit");
     try {
-      await vi.waitFor(() => fetch(`http://localhost:${port}/health`), { timeout: 10_000 });
+      await vi.waitFor(() => fetch(`http://localhost:${port}/health`), { timeout: 60_000 });
       const key = newKey();
       cluster.provider.on(key, [{ text: "One" }, { gate: key }, { text: " two." }, { finish: "stop" }]);
       const stream = await openStream(`http://localhost:${port}/api/v1/chat`, {
@@ -218,7 +218,7 @@ describe("proxies", () => {
     }
   });
 
-  test("vercel.json is JSON", () => {
+  test("vercel.json is valid JSON", () => {
     expect(JSON.parse(read("examples/proxies/vercel.json"))).toMatchObject({ rewrites: expect.any(Array) });
   });
 });

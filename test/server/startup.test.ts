@@ -27,7 +27,7 @@ async function startToEnd(env: Record<string, string>): Promise<{ code: number |
   return { code, output };
 }
 
-test("a copied .env.example, whose provider variables are empty, starts", async () => {
+test("starts with a copied .env.example whose provider variables are empty", async () => {
   const env = { OPENAI_API_KEY: "", OPENAI_BASE_URL: "", OPENAI_API: "", OLLAMA_BASE_URL: "", MODELS: "" };
   const server = await startServer({ databaseUrl: databaseUrl(), env });
   const { token } = await newGuest(server.url);
@@ -37,24 +37,24 @@ test("a copied .env.example, whose provider variables are empty, starts", async 
 });
 
 test.each([
-  ["a value that is not valid", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
-  ["a duration below zero", { LEASE_MS: "-1" }, "LEASE_MS"],
-  ["a lease that no server can keep", { LEASE_MS: "1" }, "LEASE_MS: must be at least 500"],
+  ["an invalid value", { HEARTBEAT_MS: "soon" }, "HEARTBEAT_MS"],
+  ["a negative duration", { LEASE_MS: "-1" }, "LEASE_MS"],
+  ["a lease that is too short", { LEASE_MS: "1" }, "LEASE_MS: must be at least 500"],
   [
-    "a file of models that is not there",
+    "a missing models file given by MODELS_FILE",
     { MODELS_FILE: "test/absent.json" },
     "test/absent.json cannot be read (ENOENT)",
   ],
-  ["a file of models that is wrong", { MODELS_FILE: "package.json" }, "package.json is not valid. the file: "],
-  ["no model that can be used", { MODELS: "gpt-5\u001b[31m,openai:gpt-5" }, "OPENAI_API_KEY is not set"],
-])("%s ends the start with one sentence and exit code 1", async (_, env, name) => {
+  ["an invalid models file", { MODELS_FILE: "package.json" }, "package.json is not valid. the file: "],
+  ["no usable model", { MODELS: "gpt-5\u001b[31m,openai:gpt-5" }, "OPENAI_API_KEY is not set"],
+])("%s stops the start with one sentence and exit code 1", async (_, env, name) => {
   const { code, output } = await startToEnd(env);
   expect(output.match(/^Rivulet cannot start: .*$/gm)).toEqual([expect.stringContaining(name)]);
   expect(output).not.toContain("    at ");
   expect(code).toBe(1);
 });
 
-test("a model that cannot be used is reported at the start, and the others serve", async () => {
+test("an unusable model is reported at start, and the others work", async () => {
   const server = await startServer({ databaseUrl: databaseUrl(), env: { MODELS: "local,gpt-5\u001b[31m,ollama:m" } });
   const warnings = server
     .output()
@@ -69,7 +69,7 @@ test("a model that cannot be used is reported at the start, and the others serve
   expect(await server.stop()).toBe(0);
 });
 
-test("the first account of a server that others can reach takes the link that it prints; later starts print none", async () => {
+test("the first account on a public server needs the printed link; later starts print none", async () => {
   const start = () => startServer({ databaseUrl: databaseUrl(), env: { PUBLIC_URL: "https://chat.example.com" } });
   const server = await start();
   const [, query = "", invite = ""] =

@@ -25,7 +25,7 @@ async function checkSchema(chunks: unknown[]): Promise<void> {
 
 const parts = (message: ChatMessage | undefined) => message?.parts;
 
-test.each(shapes)("I18: send: the message in the client is the one that is stored, %s", async (_shape, model) => {
+test.each(shapes)("I18: send: the client's message equals the stored one, %s", async (_shape, model) => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Two" }, { text: " words." }, { finish: "stop" }]);
   const chat = open(undefined, undefined, model);
@@ -41,7 +41,7 @@ test.each(shapes)("I18: send: the message in the client is the one that is store
   expect((await cluster.messages(chat.id)).map(textOf)).toEqual([key, "Two words.", "And again.", "Hello there."]);
 });
 
-test("I18: reload: another page resumes from the start of the running answer and ends with the same message", async () => {
+test("I18: reload: another page resumes the running answer from its start and ends with the same message", async () => {
   const key = newKey();
   const tokens = ["One", " two", " three"];
   cluster.provider.on(key, gated(key, tokens));
@@ -68,7 +68,7 @@ test("I18: reload: another page resumes from the start of the running answer and
   expect([idle.error, idle.seen, idle.messages]).toEqual([undefined, [], stored]);
 });
 
-test("regenerate: a new answer in the place of the old", async () => {
+test("regenerate: a new answer replaces the old one", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "First." }, { finish: "stop" }], [{ text: "Second." }, { finish: "stop" }]);
   const chat = open();
@@ -79,7 +79,7 @@ test("regenerate: a new answer in the place of the old", async () => {
   expect((await cluster.messages(chat.id)).at(-1)).toEqual(chat.lastMessage);
 });
 
-test("the client's stop only leaves; POST stop ends the turn, and the client is ready again without an error", async () => {
+test("the client's stop only disconnects; POST stop ends the turn, and the client is ready again without an error", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, ["One", " two"]));
   const chat = open();
@@ -100,7 +100,7 @@ test("the client's stop only leaves; POST stop ends the turn, and the client is 
   expect(await request.closed).toBe("client");
 });
 
-test("I6: every way a turn ends leaves a message the client can hold: parts closed, the class in its metadata", async () => {
+test("I6: every ending leaves a message that the client can hold: parts closed, the class in its metadata", async () => {
   const endings: [string, Parameters<typeof cluster.provider.on>[1], string][] = [
     ["early", [{ text: "Half" }], "interrupted"],
     ["broken", [{ text: "Half" }, { cut: true }], "failed"],
@@ -125,7 +125,7 @@ test("I6: every way a turn ends leaves a message the client can hold: parts clos
   }
 });
 
-test("a second client in a busy chat is told so", async () => {
+test("a second client in a busy chat gets an error saying so", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, ["One"]));
   const stream = await cluster.send(key);

@@ -47,7 +47,7 @@ function promptFor(key: string): unknown[] {
   return messages.filter(({ role }) => role !== "system").map(({ content }) => content);
 }
 
-test("an edited question is answered anew, the old branch is gone from the prompt, and a reload shows the new one", async () => {
+test("an edited question is answered again, the old branch leaves the prompt, and a reload shows the new one", async () => {
   const [first, second, edited, later] = [newKey(), newKey(), newKey(), newKey()];
   cluster.provider.on(edited, says("Edited."));
   const { chat, errors } = open();
@@ -69,7 +69,7 @@ test("an edited question is answered anew, the old branch is gone from the promp
   expect(texts(await cluster.messages(chat.id))).toEqual([root, "Hello there."]);
 });
 
-test("an answer is made again on any branch, and what was taken back is not asked about", async () => {
+test("an answer on any branch can be regenerated, and removed messages are not sent", async () => {
   const [first, second, third] = [newKey(), newKey(), newKey()];
   cluster.provider.on(first, says("A."), says("B."));
   const { chat, errors } = open();
@@ -87,7 +87,7 @@ test("an answer is made again on any branch, and what was taken back is not aske
   expect(texts(chat.messages)).toEqual([first, "B."]);
 });
 
-test("stop, then the next question: the answer ends with its text, and the question is answered by any server", async () => {
+test("stop, then ask: the answer keeps its text, and any server answers the next question", async () => {
   const [key, next] = [newKey(), newKey()];
   cluster.provider.on(key, gated(key, ["One", " two"]));
   const { chat } = open();
@@ -105,7 +105,7 @@ test("stop, then the next question: the answer ends with its text, and the quest
   expect(promptFor(next)).toEqual([key, "One", next]);
 });
 
-test("calls that ran on the server are no reason to send again, live and after a reload; an answer sent back is refused", async () => {
+test("server-side tool calls trigger no automatic resend, live or after a reload; an answer sent back is refused", async () => {
   const key = newKey();
   const call = { tool: "list_tasks", arguments: ["{}"] };
   cluster.provider.on(key, [call, { finish: "tool_calls" }], says(""));
@@ -125,7 +125,7 @@ test("calls that ran on the server are no reason to send again, live and after a
   expect(cluster.requestsFor(key)).toHaveLength(2);
 });
 
-test("a chat that is not there has nothing to resume, and is made by its first message under whatever name", async () => {
+test("an unknown chat has nothing to resume, and its first message creates it under any id", async () => {
   for (const id of [randomUUID(), "7", "a:b.c", "отчёт", "x".repeat(128)]) {
     const { chat, errors, sent } = open({ id });
     await chat.resumeStream();
@@ -144,7 +144,7 @@ test("a chat that is not there has nothing to resume, and is made by its first m
   }
 });
 
-test("a POST that names the last event goes on behind it, whatever its body says", async () => {
+test("a POST with Last-Event-ID resumes after that event, whatever its body", async () => {
   const key = newKey();
   cluster.provider.on(key, says("All of it."));
   const stream = await cluster.send(key);
@@ -160,7 +160,7 @@ test("a POST that names the last event goes on behind it, whatever its body says
   expect(cluster.requestsFor(key)).toHaveLength(1);
 });
 
-test("the same question again while it is answered joins that answer, in the dialects too", async () => {
+test("repeating a running question joins its answer, in the dialects too", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, ["One"]));
   const body = { conversation_id: randomUUID(), message: key, search_mode: "none", model: "ollama:scripted" };
@@ -184,7 +184,7 @@ test("the same question again while it is answered joins that answer, in the dia
   expect(cluster.requestsFor(key)).toHaveLength(1);
 });
 
-test("a call of the client's own tool is answered by a stock client, and the answer goes on in its message", async () => {
+test("a stock client answers a call of its own tool, and the answer continues in the same message", async () => {
   const key = newKey();
   const call = { tool: "weather", arguments: ['{"city":"Oslo"}'] };
   cluster.provider.on(key, [call, { finish: "tool_calls" }], says("Cold."));

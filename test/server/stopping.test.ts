@@ -22,7 +22,7 @@ const ways = [
 ] as const;
 
 test.each(shapes)(
-  "I11: before the first token, %s: the request to the provider closes within a second",
+  "I11: before the first token, %s: the provider request closes within a second",
   async (_shape, model) => {
     for (const [, stop] of ways) {
       const key = newKey();
@@ -45,7 +45,7 @@ test.each(shapes)(
 );
 
 test.each(ways)(
-  "I11 I12: mid-stream at %s: what was seen is kept, parts are closed, one abort",
+  "I11 I12: mid-stream at %s: the text seen is kept, parts are closed, one abort",
   async (_name, stop) => {
     for (const shape of shapes) {
       const key = newKey();
@@ -83,7 +83,7 @@ test.each(ways)(
   },
 );
 
-test("I11: stop is idempotent, also ten at once on both servers", async () => {
+test("I11: stop is idempotent, even ten at once on both servers", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, tokens));
   const stream = await cluster.send(key);
@@ -103,7 +103,7 @@ test("I11: stop is idempotent, also ten at once on both servers", async () => {
   expect(outline(stream.chunks).filter((word) => word === "abort")).toHaveLength(1);
 });
 
-test("I11: a stop that comes too late is not told as one", async () => {
+test("I11: a stop that comes too late is not reported as a stop", async () => {
   const stream = await cluster.send(newKey());
   expect(await stream.ended).toBe("terminal");
   const [chatId, turnId] = [header(stream, "x-chat-id"), header(stream, "x-turn-id")];
@@ -121,7 +121,7 @@ test("a chat without a turn has nothing to stop; an unknown chat or turn is 404"
   expect((await stopTurn(randomUUID())).status).toBe(404);
 });
 
-test("I4 I11: stop and finish in a race: one terminal, and every answer tells the same end", async () => {
+test("I4 I11: stop races finish: one terminal, and every response reports the same end", async () => {
   for (let round = 0; round < 12; round++) {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Word."]));

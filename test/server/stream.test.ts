@@ -11,7 +11,7 @@ const answer = ["start-step", "text-start", "text-delta", "text-end", "finish-st
 const generate = ["generate active", ...answer, "generate done"];
 const end = ["message-metadata", "turn complete", "finish"];
 
-test.each(shapes)("the chunks of a turn without documents, %s", async (_shape, model) => {
+test.each(shapes)("sends the chunks of a turn without documents, %s", async (_shape, model) => {
   const key = newKey();
   cluster.provider.on(key, [
     // Paced: an answer that arrives within one millisecond has no rate of tokens per second.
@@ -56,7 +56,7 @@ test.each(shapes)("the chunks of a turn without documents, %s", async (_shape, m
   expect(textOf(await cluster.answer(chatId))).toBe("Hello there.");
 });
 
-test("with documents the sources come once, whole, before the first token", async () => {
+test("with documents, sources come once, complete, before the first token", async () => {
   const user = await cluster.guest();
   const form = new FormData();
   form.set("file", new File(["# Zebras\n\nEvery zebra has stripes of its own, like a fingerprint."], "zebras.md"));
@@ -110,7 +110,7 @@ test("with documents the sources come once, whole, before the first token", asyn
   }
 });
 
-test("headers and bytes of a stream, also for a client that would take gzip", async () => {
+test("sends uncompressed bytes and streaming headers, even to a client that accepts gzip", async () => {
   const key = newKey();
   const nasty = 'A \r\n\r\nB \u2028\u2029 data: x\n\nid: 7\n\n[DONE] \u0000 \ufeff "日本" 🌊\t:';
   cluster.provider.on(key, [{ text: nasty, piece: 1 }, { finish: "stop" }]);
@@ -147,7 +147,7 @@ test("headers and bytes of a stream, also for a client that would take gzip", as
   expect(textOf(await cluster.answer(chatId))).toBe(nasty);
 });
 
-test("I5: the first bytes and heartbeats come while the provider has not answered at all", async () => {
+test("I5: headers and heartbeats arrive before the provider responds", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ gate: key }, { text: "Late." }, { finish: "stop" }]);
   const stream = await cluster.send(key);
@@ -162,7 +162,7 @@ test("I5: the first bytes and heartbeats come while the provider has not answere
   expect(rawOf(stream)).toMatch(/\n\n(: heartbeat\n){3,}data: /);
 });
 
-test("I1: a chunk is sent only after the transaction that stored it", async () => {
+test("I1: a chunk is sent only after its transaction commits", async () => {
   const key = newKey();
   cluster.provider.on(key, [
     { text: "Before." },
@@ -197,7 +197,7 @@ test("I1: a chunk is sent only after the transaction that stored it", async () =
   expect(stream.text).toBe("Before. After.");
 });
 
-test("a turn belongs to the server: it completes when its only reader leaves", async () => {
+test("a turn completes after its only reader disconnects", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
   const stream = await cluster.send(key);
@@ -212,7 +212,7 @@ test("a turn belongs to the server: it completes when its only reader leaves", a
   expect(textOf(await cluster.answer(header(stream, "x-chat-id")))).toBe("Half and half.");
 });
 
-test("I13: a reader that leaves changes nothing for the other", async () => {
+test("I13: a disconnecting reader does not affect the other", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { text: " and half." }, { finish: "stop" }]);
   const first = await cluster.send(key);

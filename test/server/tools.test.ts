@@ -33,7 +33,7 @@ async function tasksOf({ userId }: TestUser) {
 }
 
 describe.each(shapes)("over the %s API", (_, model) => {
-  test("the loop: chunks in order, results go back to the model, every tool", async () => {
+  test("runs the tool loop: chunks in order, results return to the model, every tool", async () => {
     const user = await cluster.guest();
     const key = newKey();
     cluster.provider.on(
@@ -89,7 +89,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect(JSON.stringify((await cluster.provider.request("next turn")).body)).toContain("complete_task");
   });
 
-  test("failures are data: the model is told, the turn completes", async () => {
+  test("a tool failure is a result: the model sees it, the turn completes", async () => {
     const user = await cluster.guest();
     const other = await cluster.guest();
     const otherKey = newKey();
@@ -129,7 +129,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
     expect(await tasksOf(user)).toEqual([]);
   });
 
-  test("ten requests are the most", async () => {
+  test("stops after ten requests", async () => {
     const user = await cluster.guest();
     const key = newKey();
     cluster.provider.on(key, [call("list_tasks", {}), calls]);
@@ -140,7 +140,7 @@ describe.each(shapes)("over the %s API", (_, model) => {
   });
 });
 
-test("I11: a stop while a tool waits: the turn ends at once, the call is closed", async () => {
+test("I11: a stop while a tool waits ends the turn at once and closes the call", async () => {
   const user = await cluster.guest();
   const key = newKey();
   const chatId = randomUUID();
@@ -171,7 +171,7 @@ test("I11: a stop while a tool waits: the turn ends at once, the call is closed"
   expect(cluster.requestsFor(key)).toHaveLength(1);
 });
 
-test("I4 I5: a crash between a call and its result: sealed elsewhere, the call is closed", async () => {
+test("I4 I5: after a crash between a call and its result, another server seals the turn and closes the call", async () => {
   const user = await cluster.guest();
   const key = newKey();
   cluster.provider.on(key, [call("add_task", { title: "Lost" }), { gate: gateOf(key, 0) }, calls]);
@@ -199,7 +199,7 @@ test("I4 I5: a crash between a call and its result: sealed elsewhere, the call i
 });
 
 describe("in other dialects", () => {
-  test("agent: calls and results as frames, and in the whole answer", async () => {
+  test("agent: sends calls and results as frames, and in the JSON answer", async () => {
     const user = await cluster.guest();
     const key = newKey();
     const script = [call("add_task", { title: "Buy milk" }), call("complete_task", { task_id: 99 }), calls];
@@ -256,7 +256,7 @@ describe("in other dialects", () => {
     expect(await tasksOf(user)).toMatchObject([{ title: "Buy milk" }]);
   });
 
-  test("openai: a client's own tools take the place of ours", async () => {
+  test("openai: a client's own tools replace ours", async () => {
     const key = newKey();
     cluster.provider.on(key, [call("add_task", { title: "For the client" }), calls]);
     const user = await cluster.guest();
@@ -273,7 +273,7 @@ describe("in other dialects", () => {
   });
 });
 
-test("TOOLS=off: none are offered", async () => {
+test("TOOLS=off offers none", async () => {
   const server = await cluster.start({ env: { TOOLS: "off" } });
   const key = newKey();
   cluster.provider.on(key, [{ text: "Yes." }, stop]);
@@ -284,7 +284,7 @@ test("TOOLS=off: none are offered", async () => {
   expect(await server.stop()).toBe(0);
 });
 
-test("a model that takes no tools answers without them", async () => {
+test("a model without tool support answers without them", async () => {
   // A separate server, because it remembers the refusal.
   const server = await cluster.start();
   const key = newKey();

@@ -212,7 +212,7 @@ function beginning(bytes: Buffer): Buffer {
 describe.each(cases)("$name", (each) => {
   const { wire } = each;
 
-  it("says its answer, and is asked with its key at its own address", async () => {
+  it("streams its answer, and is called with its key at its own address", async () => {
     const { url, seen } = await answering(reply(wire, wire.answer));
     expect(await ask(each, url, [question])).toMatchObject({
       reasoning: "Let me think.",
@@ -227,7 +227,7 @@ describe.each(cases)("$name", (each) => {
     expect(seen[0]?.headers["accept-encoding"]).toBe("identity");
   });
 
-  it("calls a tool, and is given the result with what it signed", async () => {
+  it("calls a tool, and gets the result with its signature", async () => {
     const { url, seen } = await answering(reply(wire, wire.call), reply(wire, wire.answer));
     const first = await ask(each, url, [question]);
     expect(first).toMatchObject({ calls: [["weather", { city: "Oslo" }]], reasoning: "Weather." });
@@ -241,14 +241,14 @@ describe.each(cases)("$name", (each) => {
     expect(sent).toContain(each.signed ?? "weather");
   });
 
-  it("fails with its class and keeps its text when it reports an error in the stream", async () => {
+  it("fails with its class and keeps its text when it reports an error mid-stream", async () => {
     const { url } = await answering(reply(wire, wire.failure));
     const heard = await ask(each, url, [question]);
     expect(heard.text).toBe("Hel");
     expect(classifyFailure(heard.error).code).toBe(each.failure);
   });
 
-  it("is interrupted when its stream ends in the middle, and fails when its connection does", async () => {
+  it("is interrupted when its stream ends early, and fails when its connection does", async () => {
     const ended = await answering(reply(wire, beginning(wire.answer)));
     const cut = await answering(reply(wire, beginning(wire.answer), { cut: true }));
     const heard = [await ask(each, ended.url, [question]), await ask(each, cut.url, [question])];
@@ -256,14 +256,14 @@ describe.each(cases)("$name", (each) => {
     expect(endings).toEqual(["interrupted", "provider_unavailable"]);
   });
 
-  it("is refused a wrong key", async () => {
+  it("rejects a wrong key", async () => {
     const body = Buffer.from('{"error":{"message":"bad key"},"message":"bad key"}');
     const { url } = await answering({ contentType: "application/json", bytes: body, status: 401 });
     expect(classifyFailure((await ask(each, url, [question])).error).code).toBe("provider_auth");
   });
 });
 
-it("bedrock signs its requests when it has a key pair", async () => {
+it("bedrock signs requests when it has a key pair", async () => {
   const bedrock = cases.find(({ name }) => name === "bedrock") as Case;
   const { url, seen } = await answering(reply(bedrock.wire, bedrock.wire.answer));
   const variables = (address: string) => ({
@@ -282,7 +282,7 @@ it("bedrock signs its requests when it has a key pair", async () => {
   });
 });
 
-it("a binary stream is read wherever its reads are cut", async () => {
+it("a binary stream is read correctly wherever its reads are cut", async () => {
   const { wire, ...bedrock } = cases.find(({ name }) => name === "bedrock") as Case;
   const { url } = await answering({ ...reply(wire, wire.answer), piece: 7 });
   expect(await ask({ ...bedrock, wire }, url, [question])).toMatchObject({

@@ -22,7 +22,7 @@ async function ask(variables: Record<string, string>, name?: string) {
 }
 
 describe("openai", () => {
-  it("speaks Responses, and nothing stays with the provider", async () => {
+  it("uses Responses, and stores nothing at the provider", async () => {
     const MODELS = "openai:gpt-5-mini";
     const answer = await ask({ MODELS, OPENAI_BASE_URL: provider.url, OPENAI_API: "responses", OPENAI_API_KEY: "k" });
     expect(answer).toMatchObject({ text: "Good day to you.", finishReason: "stop" });
@@ -34,7 +34,7 @@ describe("openai", () => {
     });
   });
 
-  it("speaks Chat Completions to any other server, which needs no key", async () => {
+  it("uses Chat Completions for any other server, without needing a key", async () => {
     const answer = await ask({ MODELS: "openai:scripted", OPENAI_BASE_URL: provider.url });
     expect(answer).toMatchObject({ text: "Good day to you.", finishReason: "stop", rawFinishReason: "stop" });
     expect(answer.request).toMatchObject({ shape: "chat", headers: { authorization: "Bearer unused" } });
@@ -42,7 +42,7 @@ describe("openai", () => {
 });
 
 describe("ollama", () => {
-  it.each(["", "/", "/v1", "/v1/"])("is found at its address with %j, and never sees OpenAI's key", async (ending) => {
+  it.each(["", "/", "/v1", "/v1/"])("is reached at its address with %j, never with OpenAI's key", async (ending) => {
     const OLLAMA_BASE_URL = `http://127.0.0.1:${provider.port}${ending}`;
     const answer = await ask({ MODELS: "ollama:llama3.2", OLLAMA_BASE_URL, OPENAI_API_KEY: "secret" });
     expect(answer).toMatchObject({ text: "Good day to you.", finishReason: "stop" });
