@@ -249,7 +249,9 @@ async function* chunksOf(
  * Call options: the client's, where its dialect supports them, within the output cap. A client that
  * sends its own history runs its own tools and does not get the server's.
  */
-function promptOf(settings: TurnSettings) {
+function promptOf(
+  settings: TurnSettings,
+): Pick<RunInput, "settings" | "instructions" | "clientRunsTools" | "repeats" | "tools" | "toolChoice"> {
   const { prompt, call = prompt } = settings;
   const shared = { settings: { ...call?.settings, maxOutputTokens: outputCapOf(settings) } };
   if (!prompt) return shared;
@@ -258,7 +260,7 @@ function promptOf(settings: TurnSettings) {
     ...shared,
     instructions,
     // If the client has no tools, a call the model invents is the model's mistake.
-    clientRuns: Boolean(tools?.length || prompt.fields?.functions),
+    clientRunsTools: Boolean(tools?.length || prompt.fields?.functions),
     repeats: prompt.repeats,
     ...(tools && { tools: clientTools(tools), toolChoice }),
   };
