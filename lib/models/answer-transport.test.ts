@@ -216,11 +216,11 @@ describe("an answer that is cut off", () => {
     expect(classifyFailure(failure).code).toBe("provider_unavailable");
   });
 
-  it("without a byte is interrupted", async () => {
+  it("without any byte is interrupted", async () => {
     expect(await read(ownFetch, http(events, ""))).toMatchObject({ text: "", finish: truncatedReason, failed: null });
   });
 
-  it("in its JSON is interrupted", async () => {
+  it("inside its JSON is interrupted", async () => {
     expect(await read(ownFetch, http("", json.slice(0, -9)))).toMatchObject({ finish: truncatedReason, failed: null });
   });
 
