@@ -39,3 +39,18 @@ export async function bestOf<Measured>(
   const measured = await measure();
   return attempts === 1 || isFine(measured) ? measured : bestOf(attempts - 1, measure, isFine);
 }
+
+/** Pages that a first write maps, 4 kB each. */
+const faults = 4_096;
+/** What they take where memory is at hand; ten times as long on a virtual machine whose host reclaims it. */
+const idleFaultsMs = 8;
+const maxMemoryFactor = 3;
+
+/** The same for work on large bodies, most of whose cost is memory that is written for the first time. */
+export function underMemoryLoad(limitMs: number): number {
+  const startMs = performance.now();
+  const memory = Buffer.allocUnsafeSlow(faults * 4_096);
+  for (let at = 0; at < memory.length; at += 4_096) memory[at] = 1;
+  const factor = (performance.now() - startMs) / idleFaultsMs;
+  return underLoad(limitMs) * Math.min(maxMemoryFactor, Math.max(1, factor));
+}
