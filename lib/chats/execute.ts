@@ -23,7 +23,8 @@ import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } 
 import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { startChunk } from "@/lib/turn/log-prefix";
-import { type Halt, type RunInput, type RunPorts, runTurn } from "@/lib/turn/run";
+import { runTurn } from "@/lib/turn/run";
+import type { Halt, RunInput, RunPorts } from "@/lib/turn/run-input";
 import type { TurnPrompt } from "@/lib/turn/turn-context";
 import { unlessAborted } from "@/lib/unless-aborted";
 import { outputCapOf } from "./budget";

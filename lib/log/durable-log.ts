@@ -2,7 +2,7 @@
 // follows from a cursor, and a reader sees a chunk only after the transaction that stored it has
 // committed (docs/protocol.md §2). The log must never depend on what a chunk means.
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
-import type { Halt } from "@/lib/turn/run";
+import type { Halt } from "@/lib/turn/run-input";
 
 export interface LogWriter {
   /**

@@ -6,7 +6,7 @@ import { commitChunks, readAllChunks } from "@/db/log";
 import { type FinalState, isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
 import { type Ending, endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
-import type { Halt } from "@/lib/turn/run";
+import type { Halt } from "@/lib/turn/run-input";
 import type { LogReader, LogWriter, TurnLog } from "./durable-log";
 
 export type StoredTurn = { state: string; epoch: number; lastSeq: number; error: unknown; message: StoredMessage };

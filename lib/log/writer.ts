@@ -15,7 +15,7 @@ import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { LogPrefix } from "@/lib/turn/log-prefix";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
-import type { Halt } from "@/lib/turn/run";
+import type { Halt } from "@/lib/turn/run-input";
 import { upstreamOf } from "@/lib/turn/upstream";
 import { usageOf } from "@/lib/turn/usage";
 import type { LogWriter } from "./durable-log";

@@ -12,7 +12,8 @@ import type { ChatMessage, Source, TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
 import { foldChunks, textOf, unfoldMessage } from "./fold";
 import { opening, pendingAnswerChunks } from "./log-prefix";
-import { type Halt, runTurn } from "./run";
+import { runTurn } from "./run";
+import type { Halt } from "./run-input";
 
 let provider: Provider;
 beforeAll(async () => {

@@ -11,7 +11,8 @@ import { unlimitedContext } from "@/lib/models/context";
 import * as wires from "@/test/provider-wires";
 import type { ChatMessage, TurnChunk } from "./chunks";
 import { foldChunks, textOf } from "./fold";
-import { type RunInput, runTurn } from "./run";
+import { runTurn } from "./run";
+import type { RunInput } from "./run-input";
 
 type Body = Record<string, unknown>;
 type Refusal = { type: "error"; error: { type: string; message: string } };

@@ -15,7 +15,8 @@ import { foldChunks, textOf } from "./fold";
 import { keptChunks, opening } from "./log-prefix";
 import { generateStatus, type PhaseListener } from "./model-status";
 import { continueInstruction } from "./prompt";
-import { type Halt, type RunInput, type RunPorts, runTurn } from "./run";
+import { runTurn } from "./run";
+import type { Halt, RunInput, RunPorts } from "./run-input";
 
 const canary = "sk-canary-51c2";
 const turnId = "01940000-0000-7000-8000-000000000001";

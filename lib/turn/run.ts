@@ -1,94 +1,14 @@
-// The run of one turn: retrieve → sources → model and tools, as chunks (docs/protocol.md §4). It
-// decides what happens in which order; all effects come in through `RunPorts`. No clock, no I/O, no
-// storage: the consumer decides where chunks go.
-import type { LanguageModel, ToolSet } from "ai";
 import { Consent, hasUntrustedText, resolveApprovals } from "./approval";
-import {
-  type ChatMessage,
-  type MessageMetadata,
-  type SearchMode,
-  type Source,
-  sourceChunk,
-  type TurnChunk,
-  type TurnError,
-} from "./chunks";
-import { type ContextPorts, ContextWindow } from "./context-window";
+import { type MessageMetadata, type Source, sourceChunk, type TurnChunk, type TurnError } from "./chunks";
+import { ContextWindow } from "./context-window";
 import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks } from "./fold";
 import { LogPrefix, opening, PrefixJoiner } from "./log-prefix";
-import { generateStatus, type PhaseListener, ReasoningTimes } from "./model-status";
-import { type CallExtras, modelSteps, StepsEnd } from "./steps";
-import type { TurnPrompt } from "./turn-context";
+import { generateStatus, ReasoningTimes } from "./model-status";
+import type { Halt, RunInput, RunPorts } from "./run-input";
+import { modelSteps, StepsEnd } from "./steps";
 import { ReplayFilter, upstreamOf } from "./upstream";
-import { type Price, priced } from "./usage";
-
-/** Why a run must end early: the `reason` of its abort signal. */
-export type Halt = { status: "stopped" } | { status: "interrupted" | "failed"; error: TurnError };
-
-export type RunInput = {
-  turnId: string;
-  chatId: string;
-  messageId: string;
-  userMessageId: string;
-  /** Catalogue model id, as shown to users. */
-  modelId: string;
-  model: LanguageModel;
-  price?: Price;
-  tools?: ToolSet;
-  /**
-   * The client can show a consent request and send the decision; if not, calls that need consent
-   * are refused.
-   */
-  canAsk?: boolean;
-  /** ISO 8601. */
-  createdAt: string;
-  /** The branch up to and including the question. */
-  history: ChatMessage[];
-  /** The branch has messages older than `history`. */
-  historyIsCut?: boolean;
-  question: string;
-  searchMode: SearchMode;
-  /** Message id of the answer that this one continues. */
-  continues?: string;
-  /** Chunks already in the turn's log (see log-prefix.ts). They are not yielded again. */
-  logPrefix?: TurnChunk[];
-  /**
-   * Resume reading an answer that another process started, if its provider keeps it; see
-   * upstream.ts.
-   */
-  resumesUpstream?: boolean;
-  /** Replaces Rivulet's own instructions. */
-  instructions?: string;
-  settings?: TurnPrompt["settings"];
-  toolChoice?: TurnPrompt["toolChoice"];
-  /** Call options that are not settings. */
-  call?: CallExtras;
-  /** The client answers all tool calls, whatever they are. */
-  clientRunsTools?: boolean;
-  /** False: do not retry a failed call. */
-  repeats?: false | undefined;
-};
-
-export type RunPorts = ContextPorts & {
-  /** Monotonic milliseconds. */
-  nowMs(): number;
-  /** Number of searchable documents. 0 skips the retrieve stage. */
-  countDocuments(): Promise<number>;
-  /** Sources for a question, best first. */
-  search(question: string): Promise<Source[]>;
-  /** An unpredictable code for the fence around this turn's passages. Only the model sees it. */
-  fenceCode(): string;
-  /** The public error for a model failure. */
-  classify(error: unknown): TurnError;
-  ground(answer: string, sources: Source[]): { confidence: number; groundedness: number } | null;
-  /**
-   * Calls the listener when a model that has not started to answer is loading or thinking, and
-   * again when it answers.
-   */
-  onModelPhase(listener: PhaseListener): void;
-  /** Receives every failure, for the log. */
-  report(error: unknown): void;
-};
+import { priced } from "./usage";
 
 /**
  * Yields every chunk of the turn in order, the terminal last. Never throws: a failure becomes an
@@ -263,7 +183,7 @@ async function* generate(
     {
       history: input.history,
       historyIsCut: input.historyIsCut ?? false,
-      partialAnswer: partialAnswer,
+      partialAnswer,
       sources,
       // Random bytes cost a system call, and without sources nothing is fenced.
       fenceCode: sources.length > 0 ? ports.fenceCode() : "",

@@ -127,6 +127,13 @@ describe("KeptAnswer", () => {
       for (const chunk of answer.slice(0, 3)) stuck.unseenPart(chunk);
       expect(stuck.prepareReread()).toBe(expected);
     }
+    const cutOften = new ResumableAnswer(mark);
+    const rereads = Array.from({ length: 30 }, (_, count) => {
+      cutOften.unseenPart({ type: "text-start", id: "t" });
+      cutOften.unseenPart({ type: "text-delta", id: "t", delta: "x".repeat(count + 1) });
+      return cutOften.prepareReread();
+    });
+    expect(rereads.filter(Boolean)).toHaveLength(20);
     const called = new ResumableAnswer(mark);
     called.unseenPart(call);
     expect(called.prepareReread()).toBe(false);

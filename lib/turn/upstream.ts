@@ -100,6 +100,9 @@ export class ReplayFilter {
   }
 }
 
+/** A connection cut every 30 s leaves ten minutes for an answer; each reread starts from its first event. */
+const maxRereads = 20;
+
 /**
  * One model call whose answer the provider keeps: if the connection breaks, the answer is read
  * again.
@@ -109,6 +112,7 @@ export class ResumableAnswer {
   readonly #yielded: TurnChunk[] = [];
   #replayFilter: ReplayFilter | undefined;
   #progressed = false;
+  #rereads = 0;
 
   constructor(mark?: UpstreamMark) {
     this.#mark = mark;
@@ -136,11 +140,13 @@ export class ResumableAnswer {
 
   /**
    * Prepares to read the answer from its first event. False if that is impossible, or pointless
-   * because the last attempt brought nothing new. A called tool may have run, so an answer with a
+   * because the last attempt brought nothing new, or has been done too often. A called tool may have run, so an answer with a
    * call is not read again.
    */
   prepareReread(): boolean {
-    if (!this.#mark || !this.#progressed || this.#yielded.some(isCalled)) return false;
+    if (!this.#mark || !this.#progressed || this.#rereads === maxRereads) return false;
+    if (this.#yielded.some(isCalled)) return false;
+    this.#rereads += 1;
     this.#replayFilter = new ReplayFilter(this.#yielded);
     this.#progressed = false;
     return true;

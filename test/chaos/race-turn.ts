@@ -2,7 +2,7 @@
 import type { LogWriter } from "@/lib/log/durable-log";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
-import type { Halt } from "@/lib/turn/run";
+import type { Halt } from "@/lib/turn/run-input";
 
 export type RacePlan = {
   turnId: string;
