@@ -21,14 +21,14 @@ export type AnswerCall = {
 };
 
 export const answerQuery = z.object({
-  stream: z.enum(["true", "false"]).optional().describe("As a stream, also while the answer is being written."),
+  stream: z.enum(["true", "false"]).optional().describe("Streams the response, even while it is being generated."),
   starting_after: z.coerce
     .number()
     .int()
     .min(0)
     .max(2 ** 31)
     .optional()
-    .describe("With `stream`: only the events behind the one with this number."),
+    .describe("With `stream`: only events after this sequence number."),
 });
 
 export function answerCost(route: AnswerRoute, request: Request): Cost {

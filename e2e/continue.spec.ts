@@ -1,5 +1,5 @@
-// A broken answer continues and reads as one: no word is lost or repeated, whoever started the
-// continuation.
+// A broken answer continues and reads as one: no word is lost or repeated, on whichever device
+// the continuation started.
 import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { dropDatabase } from "@/test/drop-database";

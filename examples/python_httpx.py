@@ -19,7 +19,7 @@ path = f"/api/{os.environ['RIVULET_USER']}/chat/stream"
 
 # region ask
 async def ask(question: str) -> AsyncIterator[Event]:
-    """The events of one answer, across lost connections; whoever reads them knows which is the last."""
+    """The events of one answer, across reconnects; the caller knows which event is the last."""
     headers = {
         "Authorization": f"Bearer {os.environ['RIVULET_TOKEN']}",
         # The same request with the same key is the same turn.

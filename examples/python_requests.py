@@ -18,7 +18,7 @@ url = f"{os.environ.get('RIVULET_URL', 'http://localhost:3000')}/chat/{os.enviro
 
 # region ask
 def ask(question: str) -> Iterator[Event]:
-    """The events of one answer, across lost connections; whoever reads them knows which is the last."""
+    """The events of one answer, across reconnects; the caller knows which event is the last."""
     headers = {
         "Authorization": f"Bearer {os.environ['RIVULET_TOKEN']}",
         # The same request with the same key is the same turn.

@@ -9,8 +9,8 @@ export const exactTime = z.string().regex(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{
 export const createdCursor = z.object({ createdAt: exactTime, id: z.uuid() });
 
 export const pageQuery = z.object({
-  cursor: z.string().max(1_000).optional().describe("The `nextCursor` of the page before."),
-  limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many. Default 50."),
+  cursor: z.string().max(1_000).optional().describe("`nextCursor` of the previous page."),
+  limit: z.coerce.number().int().min(1).max(100).optional().describe("Maximum page size. Default: 50."),
 });
 export type PageQuery = z.output<typeof pageQuery>;
 

@@ -120,7 +120,7 @@ export class StreamSlots {
     this.#claiming = false;
   }
 
-  /** Never throws: the waiters are told the outcome. */
+  /** Never throws: the waiters get the outcome. */
   async #claimFor(holders: Holder[]): Promise<void> {
     const ceiling = env().MAX_OPEN_STREAMS;
     const claims = holders.map(({ userId, open, waiting }) => {

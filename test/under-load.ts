@@ -46,7 +46,10 @@ const faults = 4_096;
 const idleFaultsMs = 8;
 const maxMemoryFactor = 3;
 
-/** The same for work on large bodies, most of whose cost is memory that is written for the first time. */
+/**
+ * The same for work whose cost is page faults: copies of large bodies, and the server's own pages after it forked the
+ * process that parses a file.
+ */
 export function underMemoryLoad(limitMs: number): number {
   const startMs = performance.now();
   // Always mapped anew, while the allocator would hand out memory that was written before.

@@ -35,9 +35,9 @@ export const errorBody = z
   .object({
     error: z.object({
       code: errorCode,
-      message: z.string().describe("For people. Of a bad request it names the field."),
-      requestId: z.string().describe("By which the server's log knows the request."),
-      turnId: z.string().optional().describe("With `turn_running`: the turn that runs."),
+      message: z.string().describe("Human-readable. Names the invalid field of a bad request."),
+      requestId: z.string().describe("Identifies the request in the server's log."),
+      turnId: z.string().optional().describe("With `turn_running`: the running turn."),
     }),
   })
   .meta({ id: "Error" });
@@ -63,12 +63,12 @@ const turnError = z
 export const chat = z
   .object({
     id: z.string(),
-    number: z.int().describe("The user's own small number for it, which the dialects take in place of the id."),
+    number: z.int().describe("The user's number for the chat, which dialects accept instead of the id."),
     title: z.string(),
     pinned: z.boolean(),
     createdAt: time,
     updatedAt: time,
-    liveTurnId: z.string().nullable().describe("The turn that is answering in it."),
+    liveTurnId: z.string().nullable().describe("The chat's running turn."),
   })
   .meta({ id: "Chat" }) satisfies z.ZodType<Chat>;
 
@@ -83,18 +83,15 @@ export const messages = z
         .object({
           id: z.string(),
           role: z.enum(["user", "assistant"]),
-          parts: z.array(z.looseObject({ type: z.string() })).describe("As the AI SDK has them in a `UIMessage`."),
+          parts: z.array(z.looseObject({ type: z.string() })).describe("Parts of an AI SDK `UIMessage`."),
           metadata: z
             .looseObject({})
             .optional()
-            .describe("Of an answer: model, status, usage, timing, confidence, memory."),
+            .describe("For answers: model, status, usage, timing, confidence, memory."),
         })
         .meta({ id: "Message" }),
     ),
-    nextCursor: z
-      .string()
-      .nullable()
-      .describe("Of the page before this one in the conversation; null at its beginning."),
+    nextCursor: z.string().nullable().describe("Cursor of the earlier page; null at the start of the conversation."),
   })
   .meta({ id: "Messages" });
 
@@ -115,7 +112,7 @@ turn satisfies z.ZodType<Pick<ReturnType<typeof describeTurn>, "turnId" | "chatI
 export const stopped = z
   .object({
     turnId: z.string().nullable().describe("Null in a chat without turns."),
-    status: status.nullable().describe("What the turn ended as; `complete` for a stop that came too late."),
+    status: status.nullable().describe("The turn's final state; `complete` if the stop came too late."),
   })
   .meta({ id: "Stopped" }) satisfies z.ZodType<Stopped>;
 
@@ -142,7 +139,7 @@ export const models = z
           label: z.string(),
           provider: z.string(),
           ready: z.boolean(),
-          reason: z.string().optional().describe("Why it is not ready."),
+          reason: z.string().optional().describe("Why it is unavailable."),
           abilities,
         })
         .meta({ id: "Model" }) satisfies z.ZodType<Model>,
@@ -175,10 +172,10 @@ export const sessions = z
         .object({
           id: z.uuid(),
           createdAt: time,
-          lastSeenAt: time.describe("Updated at most once in five minutes."),
+          lastSeenAt: time.describe("Updated at most every five minutes."),
           expiresAt: time,
-          userAgent: z.string().describe("What the browser called itself when it signed in. May be empty."),
-          current: z.boolean().describe("The session of this request."),
+          userAgent: z.string().describe("User agent at sign-in. May be empty."),
+          current: z.boolean().describe("Whether this request uses the session."),
         })
         .meta({ id: "BrowserSession" }) satisfies z.ZodType<Session>,
     ),
@@ -188,7 +185,7 @@ export const sessions = z
 export const newToken = z
   .object({
     id: z.uuid(),
-    token: z.string().describe("Shown here and never again."),
+    token: z.string().describe("Shown only once."),
     userId: z.uuid(),
     expiresAt: time.nullable(),
   })
@@ -197,7 +194,7 @@ export const newToken = z
 const invitation = z
   .object({
     id: z.uuid(),
-    email: z.email().nullable().describe("The only address that may use it; null: any."),
+    email: z.email().nullable().describe("The only address that may use it; null for any."),
     role: z.enum(["user", "admin"]),
     createdAt: time,
     expiresAt: time,
@@ -208,7 +205,7 @@ const invitation = z
 export const invitations = z.object({ invitations: z.array(invitation) }).meta({ id: "Invitations" });
 
 export const newInvitation = invitation
-  .extend({ token: z.string().describe("Shown here and never again. The link is `/sign-in?invite=<token>`.") })
+  .extend({ token: z.string().describe("Shown only once. The link is `/sign-in?invite=<token>`.") })
   .meta({ id: "NewInvitation" });
 
 export const user = z.object({ id: z.uuid(), email: z.email(), name: z.string().nullable() }).meta({ id: "User" });
@@ -220,7 +217,10 @@ export const chatEvent = z.object({ type: z.literal("turn"), turnId: z.uuid(), s
 
 /** An event of `GET /api/health/stream`. */
 export const testEvent = z
-  .object({ index: z.int().min(0).max(9), elapsedMs: z.int().describe("Since the stream began, at the server.") })
+  .object({
+    index: z.int().min(0).max(9),
+    elapsedMs: z.int().describe("Milliseconds since the stream started, by the server's clock."),
+  })
   .meta({ id: "TestEvent" });
 
 /** next-auth's session. */

@@ -93,8 +93,8 @@ function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
     tags: [dialect.name],
     summary: "Follow an answer",
     description: route.chat
-      ? "The chat's live turn from its start, or what comes behind the cursor."
-      : "What comes behind the cursor, which names the turn.",
+      ? "The chat's live turn from its start, or what follows the cursor."
+      : "What follows the cursor, which names the turn.",
     requestParams: {
       ...parameters(route),
       header: lastEventHeader,

@@ -150,7 +150,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
     get: {
       ...operation("Chats", "watchChat", "Hear of the chat's turns"),
       description:
-        "The chat's latest turn and its state, at once and whenever that changes, whoever began it; follow it with " +
+        "The chat's latest turn and its state, immediately and on every change, from any client; follow it with " +
         "`/api/turns/{turnId}/stream`. It ends with the server or the chat, not with a turn: connect again.",
       requestParams: { path: chatId },
       responses: {

@@ -21,7 +21,7 @@ const meanings = {
 } as const;
 export type Refused = keyof typeof meanings;
 
-const headers = { "X-Request-Id": z.string().describe("By which the server's log knows the request.") };
+const headers = { "X-Request-Id": z.string().describe("Identifies the request in the server's log.") };
 const retryAfter = z.string().describe("Seconds to wait.");
 const bearer = { "WWW-Authenticate": z.literal("Bearer") };
 
@@ -49,9 +49,9 @@ export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodO
 }
 
 export const turnHeaders = z.object({
-  "X-Turn-Id": z.uuid().describe("The turn: `GET /api/turns/{turnId}` tells its state."),
+  "X-Turn-Id": z.uuid().describe("The turn; `GET /api/turns/{turnId}` returns its state."),
   "X-Chat-Id": z.string().describe("The chat it belongs to."),
-  "X-Turn-Age-Ms": z.string().regex(/^\d+$/).optional().describe("Of a running turn: milliseconds since it began."),
+  "X-Turn-Age-Ms": z.string().regex(/^\d+$/).optional().describe("Milliseconds since a running turn started."),
 });
 
 export const idempotencyHeader = z.object({
@@ -59,14 +59,14 @@ export const idempotencyHeader = z.object({
     .string()
     .regex(/^[\x21-\x7e]{1,200}$/)
     .optional()
-    .describe("The same key with the same request is the same turn, however often and wherever it is sent."),
+    .describe("Repeating a request with the same key returns the same turn, on any server."),
 });
 
 export const lastEventHeader = z.object({
   "Last-Event-ID": z
     .string()
     .optional()
-    .describe("The `id` of the last event received: the stream goes on behind it, with the same bytes as before."),
+    .describe("`id` of the last event received: the stream resumes after it, byte-identical."),
 });
 
 export const afterQuery = z.object({
@@ -82,7 +82,7 @@ export function eventStreamContent(dialect: Dialect, { examples = false } = {}):
   // OpenAPI 3.1 cannot attach a schema to a single event.
   const schema = `#/components/schemas/${eventName(dialect)}`;
   return {
-    schema: z.string().describe(`Server-Sent Events. The \`data\` of each is JSON, besides a closing \`[DONE]\`.`),
+    schema: z.string().describe(`Server-Sent Events. The \`data\` of each is JSON, except a closing \`[DONE]\`.`),
     ...(examples && { examples: transcripts(dialect) }),
     ...(dialect.description && { "x-event-data": { $ref: schema } }),
   };

@@ -32,7 +32,7 @@ export function Conversation({ chatId, initial, isNew = false }: ConversationPro
   const firstReadId = memoryBegin(messages);
 
   const lastOwnId = messages.findLast(({ role }) => role === "user")?.id;
-  // biome-ignore lint/correctness/useExhaustiveDependencies: whoever writes wants to see what they wrote.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the author wants to see the new message.
   useEffect(toEnd, [lastOwnId]);
 
   return (

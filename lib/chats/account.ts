@@ -31,8 +31,8 @@ export async function changePassword(
 
 export const accountDeletion = z
   .object({
-    password: z.string().max(200).optional().describe("Of the account. A guest has none."),
-    confirm: z.literal(true).optional().describe("For a guest, in place of the password."),
+    password: z.string().max(200).optional().describe("The account's password. Guests have none."),
+    confirm: z.literal(true).optional().describe("For guests, instead of the password."),
   })
   .meta({ id: "AccountDeletion" });
 

@@ -12,7 +12,7 @@ export const decision = z
     id: z
       .string()
       .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\.\d{1,4}$/, "is not the id of a request")
-      .describe("The `approvalId` of a `tool-approval-request`."),
+      .describe("`approvalId` of a `tool-approval-request`."),
     approved: z.boolean(),
   })
   .meta({ id: "Approval" });

@@ -11,7 +11,7 @@ import { compactChunks } from "@/lib/turn/merge";
 const gatherMs = z.coerce.number().int().min(1).max(1_000);
 
 export const gatherHeader = z.object({
-  "X-Gather-Ms": gatherMs.optional().describe("So long text may be gathered that flows faster than anybody reads."),
+  "X-Gather-Ms": gatherMs.optional().describe("Maximum time to batch text that arrives faster than anyone reads."),
 });
 
 /**

@@ -9,8 +9,8 @@ import { credentials } from "./users";
 
 export const invitationInput = z
   .object({
-    email: credentials.shape.email.optional().describe("Only this address may use it. Default: any."),
-    role: z.enum(["user", "admin"]).default("user").describe("What the account will be."),
+    email: credentials.shape.email.optional().describe("The only address that may use it. Default: any."),
+    role: z.enum(["user", "admin"]).default("user").describe("The account's role."),
     expiresInDays: z.int().min(1).max(30).default(7),
   })
   .meta({ id: "InvitationRequest" });

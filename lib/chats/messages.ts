@@ -26,8 +26,8 @@ export const messageListQuery = z.object({
     .string()
     .max(2 * maxIdLength)
     .optional()
-    .describe("The `nextCursor` of the page before. Any message's id: the page ends with that message."),
-  limit: z.coerce.number().int().min(1).max(100).optional().describe("At most so many messages. Default 50."),
+    .describe("`nextCursor` of the previous page, or any message id: the page ends with that message."),
+  limit: z.coerce.number().int().min(1).max(100).optional().describe("Maximum number of messages. Default: 50."),
 });
 
 export type MessagePage = { messages: ChatMessage[]; nextCursor: string | null };

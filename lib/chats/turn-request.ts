@@ -28,7 +28,7 @@ export const userMessage = z
         (value) => JSON.stringify(value ?? null).length <= maxMetadataLength,
         `is longer than ${maxMetadataLength} characters`,
       )
-      .describe("Kept with the message as it is.")
+      .describe("Stored with the message unchanged.")
       .optional(),
   })
   .meta({ id: "UserMessage" });
@@ -36,36 +36,36 @@ export const userMessage = z
 /** Body of `POST /api/chat`. */
 export const chatRequest = z
   .object({
-    id: clientId.optional().describe("The chat. One with this id is made when there is none; default: a new chat."),
+    id: clientId.optional().describe("The chat; created if it does not exist. Default: a new chat."),
     message: z.union([userMessage, z.unknown()]).optional().describe("The new message; a `UserMessage`."),
     messages: z
       .array(z.unknown())
       .optional()
       .describe(
-        "In place of `message`, as stock clients send it: the conversation as the client holds it, the new message last. " +
-          "What comes before that decides where it stands.",
+        "Instead of `message`, as stock clients send it: the client's conversation, ending with the new message. " +
+          "The messages before it determine its parent.",
       ),
     trigger: z
       .enum(["submit-message", "regenerate-message", "continue-message", "answer-approvals"])
       .default("submit-message")
       .describe(
-        "`regenerate-message` answers a question once more; `continue-message` goes on with an answer that was " +
-          "interrupted, stopped or cut off, or that failed behind some text; `answer-approvals` goes on with an answer that asked " +
-          "for consent.",
+        "`regenerate-message` answers a question again; `continue-message` continues an answer that was " +
+          "interrupted, stopped, cut off or failed after some text; `answer-approvals` continues an answer that " +
+          "requested approval.",
       ),
     approvals: z
       .array(decision)
       .min(1)
       .max(maxDecisions)
       .optional()
-      .describe("With `answer-approvals`: what was decided about each request of the answer."),
+      .describe("With `answer-approvals`: the decision on each approval request."),
     messageId: z
       .string()
       .max(2 * maxIdLength)
       .nullish()
       .describe(
-        "With `submit-message`: the question that the last of `messages` replaces. With `regenerate-message`: the answer to make again, or its question. With `continue-message`: the answer to " +
-          "go on with. Default: the last.",
+        "With `submit-message`: the question that the last of `messages` replaces. With `regenerate-message`: the answer " +
+          "to regenerate, or its question. With `continue-message`: the answer to continue. Default: the last.",
       ),
     ...turnOptions,
   })

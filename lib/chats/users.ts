@@ -34,11 +34,7 @@ export const credentials = z.object({
 export const signUpInput = credentials
   .extend({
     name: z.string().trim().min(1).max(100).optional(),
-    invite: z
-      .string()
-      .max(200)
-      .optional()
-      .describe("The token of an invitation, or of the link for the first account."),
+    invite: z.string().max(200).optional().describe("Token of an invitation, or of the first account's link."),
   })
   .meta({ id: "SignUp" });
 
@@ -161,7 +157,7 @@ export const tokenInput = z.object({
  */
 export const tokenRequest = tokenInput
   .extend({
-    guest: z.literal(true).optional().describe("Makes a guest account, and the token for it."),
+    guest: z.literal(true).optional().describe("Creates a guest account and a token for it."),
     email: z.string().optional().describe("With `password`: the token is for this account."),
     password: z.string().optional(),
   })

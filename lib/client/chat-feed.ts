@@ -1,5 +1,5 @@
 // The feed of a chat (docs/protocol.md §5): its latest turn, immediately and on every change,
-// whoever started it. Reconnects for as long as the caller wants it, and is closed while the page
+// from any client. Reconnects for as long as the caller wants it, and is closed while the page
 // is hidden. transport.ts streams the turn's content.
 import { z } from "zod";
 import { type Backoff, backoffMs, type PageEvents, pageWake, pause, untilVisible } from "./backoff";

@@ -15,7 +15,7 @@ const body = z.object({
   include_sources: z
     .boolean()
     .nullish()
-    .describe("The last event of the stream has the sources. It may then be larger than a TCP segment."),
+    .describe("Adds the sources to the last event, which may then exceed a TCP segment."),
   ...snakeTurnOptions,
 });
 
@@ -29,7 +29,7 @@ const event = z.discriminatedUnion("type", [
   z.object({ type: z.literal("content"), content: z.string() }),
   z
     .object({ type: z.literal("metadata"), ...known, sources: sources.optional() })
-    .describe("The last event of an answer; with `sources` when `include_sources` asked for them."),
+    .describe("The last event of an answer; has `sources` if `include_sources` was set."),
   z.object({ type: z.literal("error"), error: z.string(), code: z.string() }),
 ]);
 

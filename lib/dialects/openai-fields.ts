@@ -37,7 +37,7 @@ const passthroughFields = {
   reasoning_effort: text,
   verbosity: text,
   service_tier: text,
-  store: z.boolean().nullish().describe("Without a chat: true also shows the call's chat in the list of chats."),
+  store: z.boolean().nullish().describe("Without a chat: true also lists the call's chat."),
   modalities: z.tuple([z.literal("text")], { error: 'only ["text"] is answered here' }).nullish(),
   prediction: json.nullish(),
   web_search_options: json.nullish(),
@@ -75,7 +75,7 @@ export const completionBody = z.strictObject({
   metadata: z
     .looseObject({ chat_id: chatReference.nullish() })
     .nullish()
-    .describe("`chat_id` is this server's. The rest goes to the provider, where it takes metadata."),
+    .describe("`chat_id` is for this server. The rest goes to the provider, if it accepts metadata."),
   n: z.literal(1, { error: "one answer at a time: must be 1" }).nullish(),
   audio: z.null({ error: "is not answered here" }).optional(),
   tools: z.array(promptTool).max(128).nullish(),

@@ -7,7 +7,7 @@ const annotation = z.object({
   url_citation: z.object({
     url: z.string().describe("A page, or the path of a document on this server."),
     title: z.string(),
-    start_index: z.int().describe("Where in the text the citation stands."),
+    start_index: z.int().describe("Position of the citation in the text."),
     end_index: z.int(),
   }),
 });
@@ -28,7 +28,7 @@ export const usage = z
 const logprobs = z
   .object({ content: z.array(z.json()), refusal: z.null() })
   .nullable()
-  .describe("With `logprobs`, as the provider told them: in a stream, all of them in one chunk before the last.");
+  .describe("With `logprobs`, as the provider sent them. A stream has all of them in one chunk before the last.");
 const finish = z.enum(["stop", "length", "content_filter", "tool_calls", "function_call"]);
 const functionCall = z.object({ name: z.string(), arguments: z.string() }).optional().describe("With `functions`.");
 const identity = { id: z.string(), created: z.int().describe("Seconds since 1970."), model: z.string() };

@@ -21,7 +21,7 @@ export const textBody = z.strictObject({
   prompt: z.union([text, z.tuple([text]).transform(([only]) => only)], {
     error: "must be one text; several prompts and tokens are not taken",
   }),
-  suffix: z.string().nullish().describe("What stands behind the answer. Only where the model's server takes it."),
+  suffix: z.string().nullish().describe("Text that follows the answer. Only if the model's server supports it."),
   stream: z.boolean().nullish(),
   stream_options: z.strictObject({ include_usage: z.boolean().nullish() }).nullish(),
   n: one("answer"),

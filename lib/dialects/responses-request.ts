@@ -58,10 +58,7 @@ export const responseBody = z.strictObject({
   stream: z.boolean().nullish(),
   stream_options: z.strictObject({ include_obfuscation: only(false, "is not supported") }).nullish(),
   background: z.boolean().nullish(),
-  store: z
-    .boolean()
-    .nullish()
-    .describe("False: the response cannot be retrieved. True: its chat is in the list of chats, and kept."),
+  store: z.boolean().nullish().describe("False: the response cannot be retrieved. True: its chat is listed and kept."),
   metadata: z
     .record(z.string().max(64), z.string().max(512))
     .refine((all) => Object.keys(all).length <= 16, "at most 16 keys")
@@ -70,7 +67,7 @@ export const responseBody = z.strictObject({
   tools: z.array(functionTool).max(512).nullish(),
   tool_choice: toolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  max_tool_calls: z.int().positive().nullish().describe("Of tools of the server, of which there are none here."),
+  max_tool_calls: z.int().positive().nullish().describe("For server tools, which this endpoint does not have."),
   max_output_tokens: z.int().positive().nullish(),
   temperature: z.number().min(0).max(2).nullish(),
   top_p: z.number().min(0).max(1).nullish(),
@@ -88,9 +85,12 @@ export const responseBody = z.strictObject({
   user: hint,
   safety_identifier: hint,
   prompt_cache_key: hint,
-  client_metadata: z.record(z.string().max(64), z.string().max(16_384)).nullish().describe("Codex's own; not kept."),
+  client_metadata: z
+    .record(z.string().max(64), z.string().max(16_384))
+    .nullish()
+    .describe("Sent by Codex; not stored."),
   prompt_cache_retention: z.enum(["in_memory", "24h"]).nullish(),
-  search_mode: searchMode.optional().describe("Which documents are searched. Default: `none`."),
+  search_mode: searchMode.optional().describe("Which documents to search. Default: `none`."),
   document_ids: documentIds.optional(),
 });
 type Body = z.output<typeof responseBody>;

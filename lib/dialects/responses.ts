@@ -18,7 +18,7 @@ const bodies = { runningResponse, fullResponse, answer: responseShape };
 const page = z.object({
   limit: z.coerce.number().int().min(1).max(100).default(20),
   order: z.enum(["asc", "desc"]).default("desc"),
-  after: z.string().max(256).optional().describe("The id of an item: the page begins behind it."),
+  after: z.string().max(256).optional().describe("An item id: the page starts after it."),
 });
 const named = { turn: "responseId", turnIdOf: turnOfResponse, bodies: bodies } satisfies Partial<AnswerRoute>;
 const path = "/v1/responses/:responseId";

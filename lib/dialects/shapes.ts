@@ -8,7 +8,7 @@ export const time = z.iso.datetime({ offset: true });
 export const usageShape = z
   .object({ input_tokens: z.int(), output_tokens: z.int(), total_tokens: z.int() })
   .nullable()
-  .describe("Null when the answer ended before its provider told.");
+  .describe("Null if the answer ended before its provider reported it.");
 
 /** `showSource` of dialect-state.ts. */
 export const sourceShape = z.object({
@@ -19,7 +19,7 @@ export const sourceShape = z.object({
     title: z.string(),
     filename: z.string(),
     chunk_id: z.string(),
-    ordinal: z.int().describe("The number by which the answer cites it: `[1]`."),
+    ordinal: z.int().describe("The number the answer cites it by: `[1]`."),
   }),
 });
 
@@ -30,6 +30,6 @@ export function failureShape<Field extends string>(field: Field) {
     [field]: z.string(),
     code: z.string(),
     requestId: z.string(),
-    turnId: z.string().optional().describe("With `turn_running`: the turn that runs."),
+    turnId: z.string().optional().describe("With `turn_running`: the running turn."),
   });
 }

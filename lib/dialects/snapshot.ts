@@ -28,7 +28,7 @@ const message = z.object({
   content: z.string(),
   status: z.enum(["streaming", "complete", "stopped", "failed", "interrupted"]),
   created_at: time,
-  client_metadata: z.unknown().describe("What came with a user message, as it came."),
+  client_metadata: z.unknown().describe("Metadata sent with the user message, unchanged."),
   provider_meta: z.looseObject({ model: z.string().optional() }).nullable(),
 });
 

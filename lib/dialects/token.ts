@@ -13,8 +13,8 @@ const body = z.object({ content: nonBlankText, role: z.literal("user").default("
 
 const pacing = z
   .object({
-    chunk_words: z.coerce.number().int().min(1).max(50).optional().describe("So many words in one event."),
-    delay_ms: z.coerce.number().int().min(0).max(2_000).optional().describe("Milliseconds between two events."),
+    chunk_words: z.coerce.number().int().min(1).max(50).optional().describe("Words per event."),
+    delay_ms: z.coerce.number().int().min(0).max(2_000).optional().describe("Milliseconds between events."),
   })
   .transform(({ chunk_words, delay_ms }) => ({ chunkWords: chunk_words, delayMs: delay_ms }));
 

@@ -9,15 +9,15 @@ const usd = z.number().nonnegative().max(1_000_000);
 
 export const abilities = z
   .strictObject({
-    tools: z.boolean().optional().describe("It takes tools. With `false` it is offered none of the server's."),
-    vision: z.boolean().optional().describe("It reads images."),
-    reasoning: z.boolean().optional().describe("It thinks before it answers."),
-    contextTokens: tokens.optional().describe("The most tokens of prompt and answer together."),
-    maxOutputTokens: tokens.optional().describe("The most tokens of an answer."),
+    tools: z.boolean().optional().describe("Supports tools. If `false`, it gets none of the server's tools."),
+    vision: z.boolean().optional().describe("Supports image input."),
+    reasoning: z.boolean().optional().describe("Reasons before it answers."),
+    contextTokens: tokens.optional().describe("Context window: maximum tokens of prompt and answer."),
+    maxOutputTokens: tokens.optional().describe("Maximum tokens per answer."),
     price: z
       .strictObject({ inputUsd: usd, outputUsd: usd })
       .optional()
-      .describe("US dollars for a million tokens of prompt and of answer."),
+      .describe("US dollars per million input and output tokens."),
   })
   .meta({ id: "Abilities" });
 

@@ -51,7 +51,7 @@ const inputs = {
   list: zodSchema(
     z.object({
       status: z.enum(["all", "pending", "completed"]).default("all"),
-      after_task_id: taskId.optional().describe("Only tasks behind this one"),
+      after_task_id: taskId.optional().describe("Only tasks after this one"),
     }),
   ),
   one: zodSchema(z.object({ task_id: taskId })),

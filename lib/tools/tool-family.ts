@@ -19,7 +19,7 @@ export function destructive<T extends Tool>(tool: T, describe: NonNullable<ToolT
 }
 
 /**
- * A failure the model is told and may act on. The message is fixed or built from the model's own
+ * A failure reported to the model, which may act on it. The message is fixed or built from the model's own
  * input.
  */
 export class ToolFailure extends Error {

@@ -13,10 +13,10 @@ export const clientId = z
     `must be 1 to ${maxIdLength} visible characters`,
   );
 
-export const modelName = z.string().max(200).describe("A model of the catalogue. Default: its first.");
+export const modelName = z.string().max(200).describe("A model from the catalogue. Default: the first.");
 export const searchMode = z
   .enum(["all", "selected", "none"])
-  .describe("Which documents are searched. Default: `selected` where documents are named, else `all`.");
+  .describe("Which documents to search. Default: `selected` if documents are named, else `all`.");
 export const documentIds = z.array(z.uuid()).max(1_000).describe("With `selected`: the documents to search.");
 
 /** Optional fields every dialect accepts. */
