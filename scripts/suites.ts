@@ -12,7 +12,8 @@ import { ensureBuild } from "./production-build.ts";
 import { type Proof, promised, proofsOfPlaywright, proofsOfVitest } from "./proofs.ts";
 import { expressionsAreLinear } from "./regexps.ts";
 
-export type Count = { passed: number; failed: number };
+/** `failures`: what failed, by title. */
+export type Count = { passed: number; failed: number; failures?: string[] };
 export type Suite = { name: string; run(): Promise<Count> };
 
 const nodeModules = path.resolve("node_modules");
@@ -108,10 +109,11 @@ export async function withTestDatabase<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Runs the suites in order and reports after each. A suite that breaks counts as one failure. */
-export async function runSuites(suites: Suite[]): Promise<Count> {
-  const total: Count = { passed: 0, failed: 0 };
+/** Runs the suites in order, then lists their counts and what failed. A suite that breaks counts as one failure. */
+export async function runSuites(suites: Suite[]): Promise<{ passed: number; failed: number }> {
+  const total = { passed: 0, failed: 0 };
   const summary: string[] = [];
+  const failures: string[] = [];
   for (const { name, run } of suites) {
     if (askedToEnd()) break;
     console.log(`\n── ${name}`);
@@ -122,10 +124,11 @@ export async function runSuites(suites: Suite[]): Promise<Count> {
     });
     total.passed += count.passed;
     total.failed += count.failed;
+    for (const title of count.failures ?? []) failures.push(`✗ ${name}: ${title}`);
     const seconds = ((performance.now() - begin) / 1000).toFixed(1);
     summary.push(`${count.failed ? "✗" : "✓"} ${name}: ${count.passed} passed, ${count.failed} failed (${seconds} s)`);
   }
-  console.log(`\n${summary.join("\n")}`);
+  console.log(`\n${[...summary, ...failures].join("\n")}`);
   return total;
 }
 
@@ -190,10 +193,10 @@ function settle(all: Proof[], code: number, collected?: Proof[]): Count {
   // Vitest also reports unselected tests as skipped.
   const tests = collected ? all.filter(({ title }) => promised.test(title)) : all;
   collected?.push(...tests);
-  const passed = tests.filter((test) => test.passed).length;
-  const failed = tests.length - passed;
+  const failures = tests.filter(({ passed }) => !passed).map(({ title }) => title);
+  const failed = failures.length;
   if (tests.length === 0) return one(false);
-  return { passed, failed: code !== 0 ? Math.max(1, failed) : failed };
+  return { passed: tests.length - failed, failed: code !== 0 ? Math.max(1, failed) : failed, failures };
 }
 
 async function withReport(work: (file: string) => Promise<Count>): Promise<Count> {

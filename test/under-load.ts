@@ -6,23 +6,39 @@ const steps = 20_000_000;
 /** Their duration at 2.7 GHz on an otherwise idle core. */
 const idleMs = 30;
 
+/** Pages that a first write maps, 4 kB each. */
+const faults = 4_096;
+/** Their duration where memory is at hand; ten times as long on a virtual machine whose host reclaims it. */
+const idleFaultsMs = 11;
+/** Page faults are a part of any work's cost, never all of it. */
+const maxMemorySlowdown = 3;
+
 function busy(count = steps): number {
   let value = 1;
   for (let step = 0; step < count; step++) value = (Math.imul(value, 1_664_525) + 1_013_904_223) | 0;
   return value;
 }
 
+function touchNewMemory(): void {
+  // Always mapped anew, while the allocator would hand out memory that was written before.
+  const memory = new Uint8Array(new WebAssembly.Memory({ initial: faults / 16 }).buffer);
+  for (let at = 0; at < memory.length; at += 4_096) memory[at] = 1;
+}
+
 // Warms up the JIT.
 busy(steps / 10);
 
 /**
- * 1 on an idle machine; 3 where three processes share each core, or the host gives this machine a
- * third of one.
+ * 1 on an idle machine; 3 where three processes share each core, where the host gives this machine
+ * a third of one, or where a new page of memory costs three times as much.
  */
 function slowdown(): number {
   const startMs = performance.now();
   busy();
-  return Math.max(1, (performance.now() - startMs) / idleMs);
+  const cpuMs = performance.now() - startMs;
+  touchNewMemory();
+  const memoryMs = performance.now() - startMs - cpuMs;
+  return Math.max(1, cpuMs / idleMs, Math.min(maxMemorySlowdown, memoryMs / idleFaultsMs));
 }
 
 /** Call it where the time is compared, right after the measurement. */
@@ -38,23 +54,4 @@ export async function bestOf<Measured>(
 ): Promise<Measured> {
   const measured = await measure();
   return attempts === 1 || isFine(measured) ? measured : bestOf(attempts - 1, measure, isFine);
-}
-
-/** Pages that a first write maps, 4 kB each. */
-const faults = 4_096;
-/** What they take where memory is at hand; ten times as long on a virtual machine whose host reclaims it. */
-const idleFaultsMs = 8;
-const maxMemoryFactor = 3;
-
-/**
- * The same for work whose cost is page faults: copies of large bodies, and the server's own pages after it forked the
- * process that parses a file.
- */
-export function underMemoryLoad(limitMs: number): number {
-  const startMs = performance.now();
-  // Always mapped anew, while the allocator would hand out memory that was written before.
-  const memory = new Uint8Array(new WebAssembly.Memory({ initial: faults / 16 }).buffer);
-  for (let at = 0; at < memory.length; at += 4_096) memory[at] = 1;
-  const factor = (performance.now() - startMs) / idleFaultsMs;
-  return underLoad(limitMs) * Math.min(maxMemoryFactor, Math.max(1, factor));
 }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, type TestContext, test } from "vitest";
 import type { Step } from "@/test/provider";
 import { median, newKey, type TestUser, testCluster } from "@/test/server/cluster";
 import type { EventStream } from "@/test/sse";
-import { bestOf, underMemoryLoad } from "@/test/under-load";
+import { bestOf, underLoad } from "@/test/under-load";
 import type { Order, Toll } from "./attacker-process";
 import { attacks } from "./attacks";
 import { measured, memoryOf } from "./memory";
@@ -151,7 +151,7 @@ for (const name of Object.keys(attacks))
   test(`I23: ${name}: ${neighbours} other users' answers keep streaming`, {
     timeout: 3 * attackMs + 120_000,
   }, async (context) => {
-    const limits = { gapMs: underMemoryLoad(maxGapMs), longestMs: underMemoryLoad(maxLongestMs) };
+    const limits = { gapMs: underLoad(maxGapMs), longestMs: underLoad(maxLongestMs) };
     const felt = await bestOf(
       3,
       () => feltDuring(name, context),

@@ -5,18 +5,24 @@ import { beginTurn, type RacePlan, words } from "./race-turn";
 
 type Order = { leaseMs: number; plans: RacePlan[] };
 
-process.on("message", ({ leaseMs, plans }: Order) => {
+process.once("message", ({ leaseMs, plans }: Order) => {
   const log = new PostgresLog(leaseMs);
-  for (const plan of plans) void run(log, plan);
+  // All clocks start together, once the first words are stored.
+  const started = new Promise<void>((resolve) => process.once("message", () => resolve()));
+  for (const plan of plans) void run(log, plan, started);
 });
 process.on("disconnect", () => process.exit());
 process.send?.({ ready: true });
 
-async function run(log: PostgresLog, { turnId, finishMs, wordMs, silentMs }: RacePlan): Promise<void> {
+async function run(log: PostgresLog, plan: RacePlan, started: Promise<void>): Promise<void> {
+  const { turnId, finishMs, wordMs, silentMs } = plan;
   const turn = beginTurn(log.open(turnId, 1), turnId);
+  const [first, ...others] = silentMs > 0 ? ["", ...words] : words;
+  if (first) turn.say(first);
+  await started;
   const startMs = performance.now();
   await pause(silentMs, turn.signal);
-  for (const word of words) {
+  for (const word of others) {
     if (turn.signal.aborted) break;
     turn.say(word);
     await pause(wordMs, turn.signal);
