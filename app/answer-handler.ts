@@ -2,14 +2,14 @@
 import { z } from "zod";
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import type { User } from "@/lib/auth";
-import { loadTurnContext } from "@/lib/chats/load-turn-context";
-import { stopTurn } from "@/lib/chats/stop";
-import { deleteAnswer, listInput, readAnswer, requireRetrievableTurn } from "@/lib/chats/stored-answers";
 import { withClientStream } from "@/lib/client-streams";
 import type { AnswerRoute, Dialect } from "@/lib/dialects/dialect";
 import { AppError } from "@/lib/errors";
 import { parseInput, turnHeaders } from "@/lib/http";
 import type { Cost } from "@/lib/limits";
+import { loadTurnContext } from "@/lib/services/turns/load-turn-context";
+import { stopTurn } from "@/lib/services/turns/stop";
+import { deleteAnswer, listInput, readAnswer, requireRetrievableTurn } from "@/lib/services/turns/stored-answers";
 import { eventStreamHeaders } from "@/lib/sse";
 
 export type AnswerCall = {

@@ -13,11 +13,11 @@ import {
   sessionSeconds,
   type User,
 } from "@/lib/auth";
-import { endOwnSession, openSession, renewSession } from "@/lib/chats/sessions";
-import { createGuest, credentials, findByPassword } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
 import { describeError, logger } from "@/lib/logger";
+import { endOwnSession, openSession, renewSession } from "@/lib/services/users/sessions";
+import { createGuest, credentials, findByPassword } from "@/lib/services/users/users";
 
 /** The reason for a refused sign-in, passed to the page as next-auth's `code`. */
 class Refused extends CredentialsSignin {

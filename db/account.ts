@@ -13,7 +13,7 @@ export async function replacePassword(id: string, passwordHash: string): Promise
 
 /**
  * Revokes all credentials and turns the account into an unreachable, long-idle guest: what the
- * server does not delete now, the sweep of idle guests does (lib/chats/sweep.ts). Returns the
+ * server does not delete now, the sweep of idle guests does (lib/services/sweep.ts). Returns the
  * running turns.
  */
 export async function detachAccount(id: string): Promise<string[]> {

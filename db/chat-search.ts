@@ -1,6 +1,6 @@
 // Chat search: by title, by the words of a message, and by any substring of a message. A message
 // becomes searchable shortly after it is written, outside the statement that writes it
-// (lib/chats/search-index.ts).
+// (lib/services/chats/search-index.ts).
 import "server-only";
 import { setImmediate as nextTick } from "node:timers/promises";
 import type { ChatCursor, ListedChat } from "./chats";

@@ -42,7 +42,7 @@ export const users = pgTable(
     /** The last task number assigned. */
     lastTaskNumber: integer().notNull().default(0),
     createdAt: instant().notNull().defaultNow(),
-    /** A guest's last request, to the hour. Idle guests are deleted (lib/chats/sweep.ts). */
+    /** A guest's last request, to the hour. Idle guests are deleted (lib/services/sweep.ts). */
     lastSeenAt: instant().notNull().defaultNow(),
   },
   (t) => [index("users_idle_guests").on(t.lastSeenAt).where(sql`email is null`)],

@@ -1,7 +1,7 @@
 // The client kit in React: the hook `useChatStream` supports every dialect, here `agent` with its
 // tools.
 import { useState } from "react";
-import { useChatStream } from "@/components/chat/use-chat-stream";
+import { useChatStream } from "@/components/chat/conversation/use-chat-stream";
 
 type ChatProps = { url: string; token: string; userId: string };
 

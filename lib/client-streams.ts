@@ -68,7 +68,7 @@ export async function withClientStream(
 
 export class ClientStream {
   readonly user: User | null;
-  /** Rechecked while the stream is open (lib/chats/credential-checks.ts). */
+  /** Rechecked while the stream is open (lib/services/users/credential-checks.ts). */
   readonly credential: Credential | null;
   readonly #client: AbortSignal;
   readonly #closed = new AbortController();

@@ -6,7 +6,7 @@ import { type Cost, spend } from "./limits";
 
 /**
  * By method and folder under `app/`. Null: not counted, because load balancers poll it. Sending a
- * turn and signing in have their own limits, counted in lib/chats by user and email, and only for
+ * turn and signing in have their own limits, counted in lib/services by user and email, and only for
  * what they start.
  */
 const costs = {

@@ -4,10 +4,10 @@
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { handleDialect } from "@/app/dialect-handler";
-import { createGuest, createToken } from "@/lib/chats/users";
 import { registry } from "@/lib/dialects/registry";
 import { turnLog } from "@/lib/log/turn-log";
 import { ingestDocument } from "@/lib/retrieval/ingest";
+import { createGuest, createToken } from "@/lib/services/users/users";
 import { testDatabase } from "./database";
 import { type Provider, startProvider } from "./provider";
 

@@ -3,10 +3,10 @@
 // other change.
 import { afterAll, describe, expect, test } from "vitest";
 import { handleDialect } from "@/app/dialect-handler";
-import { createGuest, createToken } from "@/lib/chats/users";
-import { blocksOf, context, dialectContract, log, turns } from "@/lib/dialects/dialect.contract";
 import { createRegistry, registry } from "@/lib/dialects/registry";
 import { turnLog } from "@/lib/log/turn-log";
+import { createGuest, createToken } from "@/lib/services/users/users";
+import { blocksOf, context, dialectContract, log, turns } from "@/test/dialects/dialect.contract";
 import { testDatabase } from "./database";
 import { lines } from "./fixtures/lines";
 

@@ -4,7 +4,6 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { ClientDialect } from "@/lib/client/client-dialect";
 import { clientDialects, type DialectName } from "@/lib/client/dialects";
-import { type Exchange, json } from "@/lib/client/scripted-server";
 import type { TurnRoute } from "@/lib/dialects/dialect";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { registry } from "@/lib/dialects/registry";
@@ -12,6 +11,7 @@ import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks"
 import { parseCursor } from "@/lib/turn/cursor";
 import { foldChunks } from "@/lib/turn/fold";
 import type { TurnContext } from "@/lib/turn/turn-context";
+import { type Exchange, json } from "@/test/client/scripted-server";
 
 const golden = path.join(import.meta.dirname, "golden");
 export const readGolden = (file: string) => JSON.parse(readFileSync(path.join(golden, file), "utf8"));

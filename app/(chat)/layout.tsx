@@ -1,12 +1,12 @@
 import { redirect } from "next/navigation";
 import type { ReactNode } from "react";
 import { currentUser, signOut } from "@/app/session";
-import { ChatsProvider } from "@/components/chat/chats";
 import { SessionProvider } from "@/components/chat/session";
 import { Shell } from "@/components/chat/shell";
+import { ChatsProvider } from "@/components/chat/sidebar/chats";
 import { DocumentsProvider } from "@/components/documents/documents";
-import { listChats } from "@/lib/chats/chats";
 import { defaultModelId, listModels } from "@/lib/models/catalogue";
+import { listChats } from "@/lib/services/chats/chats";
 
 async function signOutAndRedirect() {
   "use server";

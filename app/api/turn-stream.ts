@@ -1,10 +1,6 @@
 // Output of every stream: log → dialect → SSE blocks → response (docs/protocol.md §2).
 import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
 import { v4 as uuidv4 } from "uuid";
-import { followTurn, type Turn } from "@/lib/chats/follow-turn";
-import { gatherDeltas, gatherMsOf } from "@/lib/chats/gather";
-import { loadTurnContext } from "@/lib/chats/load-turn-context";
-import { untilContent } from "@/lib/chats/until-content";
 import type { ClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import type { Dialect, Pacing } from "@/lib/dialects/dialect";
@@ -14,6 +10,10 @@ import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnHeaders } from "@/lib/http";
 import { logger } from "@/lib/logger";
+import { followTurn, type Turn } from "@/lib/services/turns/follow-turn";
+import { gatherDeltas, gatherMsOf } from "@/lib/services/turns/gather";
+import { loadTurnContext } from "@/lib/services/turns/load-turn-context";
+import { untilContent } from "@/lib/services/turns/until-content";
 import { BrokenStream, eventStreamHeaders, type Layout } from "@/lib/sse";
 import { isTerminal, type TurnError } from "@/lib/turn/chunks";
 import { type Cursor, parseCursor } from "@/lib/turn/cursor";

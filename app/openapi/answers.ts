@@ -1,16 +1,16 @@
 // Named response schemas of the native endpoints. The compiler checks each against the return type
 // of its verb; test/server/openapi.test.ts checks them against the real server's responses.
 import { z } from "zod";
-import type { Chat } from "@/lib/chats/chats";
-import type { describeTurn } from "@/lib/chats/follow-turn";
-import type { Invitation } from "@/lib/chats/invitations";
-import type { Session } from "@/lib/chats/sessions";
-import type { Stopped } from "@/lib/chats/stop";
-import type { createToken, Token } from "@/lib/chats/users";
 import type { ErrorCode } from "@/lib/errors";
 import { abilities } from "@/lib/models/abilities";
 import type { Model } from "@/lib/models/catalogue";
 import type { DocumentInfo } from "@/lib/retrieval/ingest";
+import type { Chat } from "@/lib/services/chats/chats";
+import type { describeTurn } from "@/lib/services/turns/follow-turn";
+import type { Stopped } from "@/lib/services/turns/stop";
+import type { Invitation } from "@/lib/services/users/invitations";
+import type { Session } from "@/lib/services/users/sessions";
+import type { createToken, Token } from "@/lib/services/users/users";
 import type { TurnError, TurnState } from "@/lib/turn/chunks";
 
 const time = z.iso.datetime();

@@ -2,17 +2,17 @@
 // say. test/server/openapi.test.ts checks this list against the files and against every response.
 import { z } from "zod";
 import type { ZodOpenApiOperationObject, ZodOpenApiPathsObject } from "zod-openapi";
-import { accountDeletion, passwordChange } from "@/lib/chats/account";
-import { chatChange, chatListQuery, newChat } from "@/lib/chats/chats";
-import { gatherHeader } from "@/lib/chats/gather";
-import { invitationInput } from "@/lib/chats/invitations";
-import { messageListQuery } from "@/lib/chats/messages";
-import { chatRequest } from "@/lib/chats/turn-request";
-import { signUpInput, tokenRequest } from "@/lib/chats/users";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { rag, ragBody } from "@/lib/dialects/rag";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { pageQuery } from "@/lib/list-cursor";
+import { chatChange, chatListQuery, newChat } from "@/lib/services/chats/chats";
+import { messageListQuery } from "@/lib/services/chats/messages";
+import { gatherHeader } from "@/lib/services/turns/gather";
+import { chatRequest } from "@/lib/services/turns/turn-request";
+import { accountDeletion, passwordChange } from "@/lib/services/users/account";
+import { invitationInput } from "@/lib/services/users/invitations";
+import { signUpInput, tokenRequest } from "@/lib/services/users/users";
 import * as answers from "./answers";
 import {
   afterQuery,

@@ -4,10 +4,10 @@ import { redirect } from "next/navigation";
 import { originOf } from "@/app/openapi/origin";
 import { currentCaller } from "@/app/session";
 import { Settings } from "@/components/settings/settings";
-import { listInvitations } from "@/lib/chats/invitations";
-import { listSessions } from "@/lib/chats/sessions";
-import { listTokens } from "@/lib/chats/users";
 import { env } from "@/lib/env";
+import { listInvitations } from "@/lib/services/users/invitations";
+import { listSessions } from "@/lib/services/users/sessions";
+import { listTokens } from "@/lib/services/users/users";
 
 export const metadata: Metadata = { title: "Settings" };
 

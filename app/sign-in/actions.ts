@@ -2,12 +2,12 @@
 import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { currentUser, signIn } from "@/app/session";
-import { isFromThisMachine } from "@/lib/chats/setup-link";
-import { createGuest, credentials, findByPassword, signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
+import { isFromThisMachine } from "@/lib/services/users/setup-link";
+import { createGuest, credentials, findByPassword, signUp, signUpInput } from "@/lib/services/users/users";
 
 /** Null before the first try; then the error and the form's values. */
 export type SignInState = { error: string; email: string; name: string } | null;

@@ -3,9 +3,9 @@ import { headers } from "next/headers";
 import { redirect } from "next/navigation";
 import { currentUser } from "@/app/session";
 import { Mark, Wordmark } from "@/components/ui/mark";
-import { isFromThisMachine } from "@/lib/chats/setup-link";
-import { allowsGuests, signUpMode } from "@/lib/chats/users";
 import { env } from "@/lib/env";
+import { isFromThisMachine } from "@/lib/services/users/setup-link";
+import { allowsGuests, signUpMode } from "@/lib/services/users/users";
 import { continueAsGuest, createAccount, signInWithPassword } from "./actions";
 import { SignInForms } from "./sign-in-forms";
 

@@ -2,9 +2,9 @@
 import { usePathname, useRouter } from "next/navigation";
 import { useEffect, useState } from "react";
 import { v7 as newId } from "uuid";
-import { useChats } from "./chats";
-import { Conversation } from "./conversation";
-import { readNewDraft } from "./draft";
+import { readNewDraft } from "@/components/chat/composer/draft";
+import { Conversation } from "@/components/chat/conversation/conversation";
+import { useChats } from "@/components/chat/sidebar/chats";
 import { useSession } from "./session";
 
 const noMessages = { messages: [], nextCursor: null };

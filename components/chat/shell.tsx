@@ -3,12 +3,12 @@ import { Menu as MenuIcon, X } from "lucide-react";
 import { usePathname } from "next/navigation";
 import { Dialog } from "radix-ui";
 import { type ReactNode, useEffect, useState } from "react";
+import { AccountMenu } from "@/components/chat/sidebar/account-menu";
+import { useChats } from "@/components/chat/sidebar/chats";
+import { Sidebar } from "@/components/chat/sidebar/sidebar";
 import { DocumentsButton } from "@/components/documents/documents";
 import { Button, IconButton } from "@/components/ui/button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
-import { AccountMenu } from "./account-menu";
-import { useChats } from "./chats";
-import { Sidebar } from "./sidebar";
 
 /** The frame around a conversation: chats at the side (a drawer on phones), controls on top. */
 export function Shell({ signOut, children }: { signOut: () => Promise<void>; children: ReactNode }) {

@@ -1,5 +1,5 @@
 "use client";
-import type { Scope } from "@/components/chat/settings";
+import type { Scope } from "@/components/chat/composer/settings";
 import type { SearchMode } from "@/lib/turn/chunks";
 
 const choices: { mode: SearchMode; label: string }[] = [

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { json, type ScriptedServer, startScriptedServer } from "@/test/client/scripted-server";
+import { turnId } from "@/test/client/turn-script";
 import { createApi } from "./api";
-import { json, type ScriptedServer, startScriptedServer } from "./scripted-server";
-import { turnId } from "./turn-script";
 
 let server: ScriptedServer;
 beforeEach(async () => {

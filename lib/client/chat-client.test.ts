@@ -3,11 +3,11 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
+import { cut, type Exchange, json, type ScriptedServer, startScriptedServer } from "@/test/client/scripted-server";
 import { context, names, question, readGolden, type Script, speak, tinyTurn } from "@/test/dialect-server";
 import { type ChatClientOptions, createChatClient, type SendOptions } from "./chat-client";
 import { type ChatEvent, type ChatSource, eventsOf } from "./chat-events";
 import type { DialectName } from "./dialects";
-import { cut, type Exchange, json, type ScriptedServer, startScriptedServer } from "./scripted-server";
 
 let server: ScriptedServer;
 beforeEach(async () => {

@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import {
+  cut,
+  type Exchange,
+  json,
+  type ScriptedServer,
+  startScriptedServer,
+  stream,
+} from "@/test/client/scripted-server";
+import { chatId, preamble, turnId } from "@/test/client/turn-script";
 import { type ChatFeedOptions, followChat, type TurnStatus } from "./chat-feed";
-import { cut, type Exchange, json, type ScriptedServer, startScriptedServer, stream } from "./scripted-server";
-import { chatId, preamble, turnId } from "./turn-script";
 
 let server: ScriptedServer;
 beforeEach(async () => {

@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
+import { json, type ScriptedServer, startScriptedServer } from "@/test/client/scripted-server";
 import { context, readGolden, speak, tinyTurn } from "@/test/dialect-server";
 import { createChatClient } from "./chat-client";
 import { type ChatState, createChatStore } from "./chat-store";
 import type { DialectName } from "./dialects";
-import { json, type ScriptedServer, startScriptedServer } from "./scripted-server";
 
 let server: ScriptedServer;
 beforeEach(async () => {

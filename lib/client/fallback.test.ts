@@ -8,9 +8,9 @@ import {
   type ScriptedServer,
   startScriptedServer,
   stream,
-} from "./scripted-server";
+} from "@/test/client/scripted-server";
+import { chatId, frames, preamble, richTurn, stored, streamAfter, turnId, turnState } from "@/test/client/turn-script";
 import { ResumableChatTransport, type TransportOptions } from "./transport";
-import { chatId, frames, preamble, richTurn, stored, streamAfter, turnId, turnState } from "./turn-script";
 
 let server: ScriptedServer;
 beforeEach(async () => {

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
+import { shortTurn, streamAfter, turnId } from "@/test/client/turn-script";
 import type { Wake } from "./backoff";
 import { type Frame, StreamConnection } from "./stream-connection";
-import { shortTurn, streamAfter, turnId } from "./turn-script";
 
 const encoder = new TextEncoder();
 const wire = streamAfter(shortTurn, null);

@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { RequestError } from "./request";
 import {
   cut,
   type Exchange,
@@ -8,9 +7,10 @@ import {
   type ScriptedServer,
   startScriptedServer,
   stream,
-} from "./scripted-server";
+} from "@/test/client/scripted-server";
+import { chatId, frames, messageId, preamble, shortTurn, streamAfter, turnId } from "@/test/client/turn-script";
+import { RequestError } from "./request";
 import { type ContinueRequest, ResumableChatTransport, type TransportOptions } from "./transport";
-import { chatId, frames, messageId, preamble, shortTurn, streamAfter, turnId } from "./turn-script";
 
 let server: ScriptedServer;
 beforeEach(async () => {

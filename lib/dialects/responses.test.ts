@@ -5,8 +5,8 @@ import { parseInput } from "@/lib/http";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import type { ReferencedMessage, ResolvedReferences, TurnPrompt } from "@/lib/turn/turn-context";
+import { context, turns } from "@/test/dialects/dialect.contract";
 import type { TurnRoute } from "./dialect";
-import { context, turns } from "./dialect.contract";
 import { responses } from "./responses";
 import { itemId, parseItemId } from "./responses-items";
 

@@ -2,8 +2,8 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { formatFrame } from "@/lib/sse";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
+import { context } from "@/test/dialects/dialect.contract";
 import { content } from "./content";
-import { context } from "./dialect.contract";
 import { batchEncoder } from "./encode";
 import { maxPieceBytes, maxSegmentBytes, piecesOf, writesOf } from "./segments";
 

@@ -8,9 +8,9 @@ import { logger } from "@/lib/logger";
 import { startQueryCounter } from "@/test/chaos/query-counter";
 import { noCeilings, testDatabase } from "@/test/database";
 import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
+import { drain, expectEnded, insertTurn, readUntil, ScriptedTurn, textIn, until } from "@/test/log/scripted-turn";
 import { underLoad } from "@/test/under-load";
 import { PostgresLog } from "./postgres-log";
-import { drain, expectEnded, insertTurn, readUntil, ScriptedTurn, textIn, until } from "./scripted-turn";
 
 /** Lease renewals, which also discover stops, run every 10 s: anything faster came another way. */
 const leaseMs = 30_000;

@@ -5,8 +5,6 @@ import { pool } from "@/db/client";
 import { expireLeases } from "@/db/log";
 import { sourceChunk, type TurnChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
-import type { Orphan } from "./durable-log";
-import { PostgresLog } from "./postgres-log";
 import {
   beginning,
   drain,
@@ -18,7 +16,9 @@ import {
   storedLog,
   storedTurn,
   until,
-} from "./scripted-turn";
+} from "@/test/log/scripted-turn";
+import type { Orphan } from "./durable-log";
+import { PostgresLog } from "./postgres-log";
 
 testDatabase();
 const leaseMs = 1_000;

@@ -13,8 +13,17 @@ import type { LoggedChunk } from "@/lib/turn/chunks";
 import { type EmbeddedPostgres, startPostgres } from "@/scripts/postgres";
 import { testDatabase } from "@/test/database";
 import { type DatabaseProxy, startDatabaseProxy } from "@/test/database-proxy";
+import {
+  drain,
+  expectEnded,
+  insertTurn,
+  insertTurns,
+  ScriptedTurn,
+  storedTurn,
+  textIn,
+  until,
+} from "@/test/log/scripted-turn";
 import { PostgresLog } from "./postgres-log";
-import { drain, expectEnded, insertTurn, insertTurns, ScriptedTurn, storedTurn, textIn, until } from "./scripted-turn";
 
 const leaseMs = 30_000;
 

@@ -10,8 +10,7 @@ import { commitChunks, turnsChannel } from "@/db/log";
 import { holdUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
-import { logContract } from "./log.contract";
-import { PostgresLog } from "./postgres-log";
+import { logContract } from "@/test/log/log.contract";
 import {
   drain,
   expectComplete,
@@ -24,7 +23,8 @@ import {
   storedTurn,
   textIn,
   until,
-} from "./scripted-turn";
+} from "@/test/log/scripted-turn";
+import { PostgresLog } from "./postgres-log";
 import { Writer } from "./writer";
 
 const url = testDatabase();

@@ -6,8 +6,6 @@ import { commitChunks, pruneChunks } from "@/db/log";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
 import { endTurn, OpenParts } from "@/lib/turn/ending";
 import { testDatabase } from "@/test/database";
-import { logged } from "@/test/logged";
-import { PostgresLog } from "./postgres-log";
 import {
   beginning,
   drain,
@@ -19,7 +17,9 @@ import {
   storedLog,
   storedTurn,
   until,
-} from "./scripted-turn";
+} from "@/test/log/scripted-turn";
+import { logged } from "@/test/logged";
+import { PostgresLog } from "./postgres-log";
 
 testDatabase();
 const leaseMs = 1_000;

@@ -105,7 +105,7 @@ async function run(key: string, setup: Setup = {}) {
 
 type Asked = Awaited<ReturnType<typeof run>>;
 
-/** The log of the turn that executes a decision, as lib/chats starts it. */
+/** The log of the turn that executes a decision, as lib/services starts it. */
 function decidedLog({ message }: Asked, ...approved: boolean[]): TurnChunk[] {
   const id = turnIds[1] as string;
   const identity = { turnId: id, chatId: "chat-0001", messageId: `answer-${id}`, userMessageId: "question" };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
+import { richTurn } from "@/test/turn/rich-turn";
 import { requireStockChunk } from "./chunk-schema";
 import { type ChatMessage, isTerminal, type TurnChunk } from "./chunks";
 import { endTurn, interruptedError, OpenParts } from "./ending";
 import { foldChunks, textOf, unfoldMessage } from "./fold";
-import { richTurn } from "./rich-turn";
 
 const turnId = "01940000-0000-7000-8000-000000000001";
 

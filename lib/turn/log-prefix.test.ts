@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { richTurn } from "@/test/turn/rich-turn";
 import { type ChatMessage, isTerminal, type StatusData, sourceChunk, type TurnChunk } from "./chunks";
 import { endTurn, interruptedError, OpenParts, unfinishedTool } from "./ending";
 import { foldChunks } from "./fold";
 import { isUnanswered, keptChunks, LogPrefix, opening, PrefixJoiner } from "./log-prefix";
 import { generateStatus } from "./model-status";
-import { richTurn } from "./rich-turn";
 
 const turnId = "01940000-0000-7000-8000-000000000001";
 const head = opening({

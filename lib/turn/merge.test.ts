@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { richTurn } from "@/test/turn/rich-turn";
 import type { LoggedChunk, TurnChunk } from "./chunks";
 import { foldChunks } from "./fold";
 import { compactChunks, joinDeltas, pushJoined, splitDelta } from "./merge";
-import { richTurn } from "./rich-turn";
 
 const text = (delta: string, id = "a"): TurnChunk => ({ type: "text-delta", id, delta });
 const logged = (chunks: TurnChunk[]): LoggedChunk[] =>

@@ -4,9 +4,9 @@
 import { randomUUID } from "node:crypto";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { HeadlessChat } from "@/lib/client/scripted-server";
 import { ResumableChatTransport } from "@/lib/client/transport";
 import type { TurnChunk } from "@/lib/turn/chunks";
+import { HeadlessChat } from "@/test/client/scripted-server";
 import { gateOf, newKey, testCluster, textOf } from "@/test/server/cluster";
 import { type EventStream, openStream } from "@/test/sse";
 import { countCases, sized } from "./trial";

@@ -7,12 +7,12 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { pool } from "@/db/client";
-import { stopTurn } from "@/lib/chats/stop";
 import type { PostgresLog } from "@/lib/log/postgres-log";
-import { drain, expectEnded, insertTurns, storedTurn, textIn, until } from "@/lib/log/scripted-turn";
 import { turnLog } from "@/lib/log/turn-log";
+import { stopTurn } from "@/lib/services/turns/stop";
 import type { FinalState, LoggedChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
+import { drain, expectEnded, insertTurns, storedTurn, textIn, until } from "@/test/log/scripted-turn";
 import { beginTurn, type RacePlan, words } from "./race-turn";
 import { countCases, randomFrom, sized } from "./trial";
 

@@ -4,9 +4,9 @@
 import { randomUUID } from "node:crypto";
 import { DefaultChatTransport, isToolUIPart, lastAssistantMessageIsCompleteWithApprovalResponses } from "ai";
 import { describe, expect, test } from "vitest";
-import { HeadlessChat } from "@/lib/client/scripted-server";
 import { cannotAskText, declinedText } from "@/lib/turn/approval";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import { HeadlessChat } from "@/test/client/scripted-server";
 import { type EventStream, openStream } from "@/test/sse";
 import { gateOf, header, newKey, shapes, type TestServer, type TestUser, testCluster, textOf } from "./cluster";
 

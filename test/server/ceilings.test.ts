@@ -1,5 +1,5 @@
 // One user's ceilings over HTTP: what is refused, the messages, and what makes room again
-// (docs/operations.md, Limits). Parallel additions: lib/chats/ceilings.test.ts.
+// (docs/operations.md, Limits). Parallel additions: lib/services/quotas/ceilings.test.ts.
 import { randomUUID } from "node:crypto";
 import { expect, test } from "vitest";
 import type { TestUser } from "@/test/server";

@@ -1,5 +1,5 @@
 // Password checks are limited to a few at a time: a storm of sign-ins is refused and does not
-// affect others (lib/chats/passwords.ts).
+// affect others (lib/services/users/passwords.ts).
 import { randomUUID } from "node:crypto";
 import { beforeAll, expect, test } from "vitest";
 import { signUp } from "@/test/server";

@@ -3,8 +3,8 @@
 import { randomUUID } from "node:crypto";
 import { DefaultChatTransport, uiMessageChunkSchema } from "ai";
 import { expect, test } from "vitest";
-import { HeadlessChat } from "@/lib/client/scripted-server";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import { HeadlessChat } from "@/test/client/scripted-server";
 import { gated, gateOf, header, newKey, shapes, testCluster, textOf } from "./cluster";
 
 const cluster = testCluster({ env: { HEARTBEAT_MS: "200" } });

@@ -1,9 +1,9 @@
 // DELETE /api/account: deletes the caller's account and everything in it.
 import { setSession } from "@/app/session";
 import { requireCaller } from "@/lib/auth";
-import { accountDeletion, deleteAccount } from "@/lib/chats/account";
 import { clientAddress } from "@/lib/client-address";
 import { readJson, route } from "@/lib/http";
+import { accountDeletion, deleteAccount } from "@/lib/services/users/account";
 
 export const maxDuration = 300;
 

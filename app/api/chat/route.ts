@@ -2,14 +2,14 @@
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
-import { parseSend } from "@/lib/chats/chat-send";
-import { cursorAfterPrefix } from "@/lib/chats/continuation";
-import { requireTurn } from "@/lib/chats/follow-turn";
-import { startTurn } from "@/lib/chats/start";
-import { chatRequest, idempotencyKey } from "@/lib/chats/turn-request";
 import { withClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { readJson, route } from "@/lib/http";
+import { parseSend } from "@/lib/services/turns/chat-send";
+import { cursorAfterPrefix } from "@/lib/services/turns/continuation";
+import { requireTurn } from "@/lib/services/turns/follow-turn";
+import { startTurn } from "@/lib/services/turns/start";
+import { chatRequest, idempotencyKey } from "@/lib/services/turns/turn-request";
 
 export const maxDuration = 300;
 

@@ -1,7 +1,7 @@
 // GET /api/chats?q=&cursor=&limit=: a page of the caller's chats. POST: creates one.
 import { requireUser } from "@/lib/auth";
-import { chatListQuery, createChat, listChats, newChat } from "@/lib/chats/chats";
 import { parseQuery, readJson, route } from "@/lib/http";
+import { chatListQuery, createChat, listChats, newChat } from "@/lib/services/chats/chats";
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);

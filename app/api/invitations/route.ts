@@ -1,7 +1,7 @@
 // GET /api/invitations: all invitations of this server. POST: creates one. Administrators only.
 import { requireAdmin } from "@/lib/auth";
-import { createInvitation, invitationInput, listInvitations } from "@/lib/chats/invitations";
 import { readJson, route } from "@/lib/http";
+import { createInvitation, invitationInput, listInvitations } from "@/lib/services/users/invitations";
 
 export const GET = route(async (request) => {
   await requireAdmin(request);

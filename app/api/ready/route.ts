@@ -1,6 +1,7 @@
 // GET /api/ready: readiness for new turns: the database answers and the server is not draining.
-import { requireReady } from "@/lib/chats/drain";
+
 import { route } from "@/lib/http";
+import { requireReady } from "@/lib/services/turns/drain";
 
 export const dynamic = "force-dynamic";
 

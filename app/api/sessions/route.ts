@@ -1,8 +1,8 @@
 // GET /api/sessions: the caller's sessions. DELETE: signs out everywhere.
 import { setSession } from "@/app/session";
 import { requireCaller } from "@/lib/auth";
-import { endAllSessions, listSessions } from "@/lib/chats/sessions";
 import { route } from "@/lib/http";
+import { endAllSessions, listSessions } from "@/lib/services/users/sessions";
 
 export const GET = route(async (request) => {
   const caller = await requireCaller(request);

@@ -2,12 +2,19 @@
 // for an email address and password, or for a new guest.
 import type { z } from "zod";
 import { type Credential, requireCaller, requireUser, type User } from "@/lib/auth";
-import { createGuest, createToken, credentials, findByPassword, listTokens, tokenRequest } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { AppError } from "@/lib/errors";
 import { parseInput, parseQuery, readJson, requireOwnPageOrProgram, route } from "@/lib/http";
 import { pageQuery } from "@/lib/list-cursor";
 import { admit } from "@/lib/route-costs";
+import {
+  createGuest,
+  createToken,
+  credentials,
+  findByPassword,
+  listTokens,
+  tokenRequest,
+} from "@/lib/services/users/users";
 
 export const GET = route(async (request) => {
   const user = await requireUser(request);

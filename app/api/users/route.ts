@@ -1,12 +1,12 @@
 // POST /api/users: signs up. A signed-in guest keeps chats and documents and gets a new session.
 import { setSession } from "@/app/session";
 import { findCallerByCookie } from "@/lib/auth";
-import { openSession } from "@/lib/chats/sessions";
-import { isFromThisMachine } from "@/lib/chats/setup-link";
-import { signUp, signUpInput } from "@/lib/chats/users";
 import { clientAddress } from "@/lib/client-address";
 import { readJson, requireOwnPageOrProgram, route } from "@/lib/http";
 import { admit } from "@/lib/route-costs";
+import { openSession } from "@/lib/services/users/sessions";
+import { isFromThisMachine } from "@/lib/services/users/setup-link";
+import { signUp, signUpInput } from "@/lib/services/users/users";
 
 export const POST = route(async (request) => {
   requireOwnPageOrProgram(request);

@@ -2,9 +2,9 @@ import type { Metadata } from "next";
 import { notFound, redirect } from "next/navigation";
 import { cache } from "react";
 import { currentUser } from "@/app/session";
-import { Conversation } from "@/components/chat/conversation";
-import { findChat } from "@/lib/chats/chats";
-import { listMessages } from "@/lib/chats/messages";
+import { Conversation } from "@/components/chat/conversation/conversation";
+import { findChat } from "@/lib/services/chats/chats";
+import { listMessages } from "@/lib/services/chats/messages";
 
 type ChatPageProps = { params: Promise<{ id: string }> };
 

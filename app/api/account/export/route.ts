@@ -1,7 +1,7 @@
 // GET /api/account/export: all of the caller's stored data as a JSON Lines download.
 import { requireUser } from "@/lib/auth";
-import { exportAccount } from "@/lib/chats/export";
 import { route } from "@/lib/http";
+import { exportAccount } from "@/lib/services/users/export";
 
 export const maxDuration = 300;
 

@@ -2,10 +2,10 @@
 // asks with its session gets a new one.
 import { setSession } from "@/app/session";
 import { requireCaller } from "@/lib/auth";
-import { changePassword, passwordChange } from "@/lib/chats/account";
-import { openSession } from "@/lib/chats/sessions";
 import { clientAddress } from "@/lib/client-address";
 import { readJson, route } from "@/lib/http";
+import { changePassword, passwordChange } from "@/lib/services/users/account";
+import { openSession } from "@/lib/services/users/sessions";
 
 export const POST = route(async (request) => {
   const { user } = await requireCaller(request);

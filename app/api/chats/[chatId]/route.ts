@@ -1,7 +1,7 @@
 // GET, PATCH (rename, pin) and DELETE of one chat.
 import { requireUser } from "@/lib/auth";
-import { changeChat, chatChange, deleteChat, requireChat } from "@/lib/chats/chats";
 import { readJson, route } from "@/lib/http";
+import { changeChat, chatChange, deleteChat, requireChat } from "@/lib/services/chats/chats";
 
 type Params = { chatId: string };
 

@@ -1,7 +1,7 @@
 // DELETE /api/tokens/{id}: revokes a token immediately.
 import { requireUser } from "@/lib/auth";
-import { revokeToken } from "@/lib/chats/users";
 import { route } from "@/lib/http";
+import { revokeToken } from "@/lib/services/users/users";
 
 export const DELETE = route<{ tokenId: string }>(async (request, { tokenId }) => {
   const user = await requireUser(request);

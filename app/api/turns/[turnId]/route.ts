@@ -1,8 +1,8 @@
 // GET /api/turns/{turnId}: the turn's state. DELETE: stops it.
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
-import { describeTurn, requireTurn } from "@/lib/chats/follow-turn";
-import { stopTurn } from "@/lib/chats/stop";
+import { describeTurn, requireTurn } from "@/lib/services/turns/follow-turn";
+import { stopTurn } from "@/lib/services/turns/stop";
 
 type Params = { turnId: string };
 

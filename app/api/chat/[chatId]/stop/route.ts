@@ -1,7 +1,7 @@
 // POST /api/chat/{chatId}/stop: stops the live turn; answers once its terminal is committed.
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
-import { stopChat } from "@/lib/chats/stop";
+import { stopChat } from "@/lib/services/turns/stop";
 
 export const POST = corsRoute<{ chatId: string }>(async (request, { chatId }) => {
   const user = await requireUser(request);

@@ -7,12 +7,12 @@ import { corsRoute } from "@/app/cors-route";
 import { handleDialect } from "@/app/dialect-handler";
 import { keepAlive } from "@/app/keep-alive";
 import { requireUser } from "@/lib/auth";
-import { findChat } from "@/lib/chats/chats";
-import { findTurnToFollow } from "@/lib/chats/follow-turn";
 import { withClientStream } from "@/lib/client-streams";
 import { aiSdk } from "@/lib/dialects/ai-sdk";
 import { registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
+import { findChat } from "@/lib/services/chats/chats";
+import { findTurnToFollow } from "@/lib/services/turns/follow-turn";
 import { isChatNumber } from "@/lib/turn/turn-options";
 
 export const maxDuration = 300;

@@ -1,10 +1,10 @@
 // GET /api/chats/{chatId}/events: the chat's latest turn now and on change, never its content.
 import { requireUser } from "@/lib/auth";
-import { watchChat } from "@/lib/chats/watch-chat";
 import { withClientStream } from "@/lib/client-streams";
 import { env } from "@/lib/env";
 import { headerId, route } from "@/lib/http";
 import { logger } from "@/lib/logger";
+import { watchChat } from "@/lib/services/chats/watch-chat";
 import { eventStreamHeaders, formatFrame } from "@/lib/sse";
 
 export const maxDuration = 300;

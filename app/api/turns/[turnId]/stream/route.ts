@@ -2,11 +2,11 @@
 import { requestedCursor, turnStream } from "@/app/api/turn-stream";
 import { corsRoute } from "@/app/cors-route";
 import { requireUser } from "@/lib/auth";
-import { requireTurn } from "@/lib/chats/follow-turn";
 import { withClientStream } from "@/lib/client-streams";
 import { dialectQuery, registry } from "@/lib/dialects/registry";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
+import { requireTurn } from "@/lib/services/turns/follow-turn";
 
 export const maxDuration = 300;
 

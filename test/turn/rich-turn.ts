@@ -1,0 +1,138 @@
+// Test fixture: a turn with every chunk type a run can emit: two steps, reasoning, sources, tools
+// with every outcome.
+import { type Source, sourceChunk, type TurnChunk } from "@/lib/turn/chunks";
+
+const turnId = "01940000-0000-7000-8000-000000000001";
+const chatId = "chat-0001";
+const meta = (value: string) => ({ openai: { itemId: value } });
+
+const source: Source = {
+  sourceId: "passage-1",
+  mediaType: "text/markdown",
+  title: "Rivers",
+  filename: "rivers.md",
+  ordinal: 1,
+  score: 0.75,
+  text: "A rivulet is a small river.",
+  documentId: "document-1",
+  chunkId: "passage-1",
+  metadata: { heading: "Small ones", page: 3 },
+};
+
+export const richTurn: TurnChunk[] = [
+  {
+    type: "start",
+    messageId: "message-1",
+    messageMetadata: { turnId, chatId, model: "local", createdAt: "2026-01-02T03:04:05.678Z" },
+  },
+  { type: "data-turn", data: { turnId, chatId, userMessageId: "question-1", status: "running" }, transient: true },
+  {
+    type: "data-status",
+    id: "retrieve",
+    data: { stage: "retrieve", label: "Searching documents…", state: "active" },
+  },
+  sourceChunk(source),
+  {
+    type: "data-status",
+    id: "retrieve",
+    data: { stage: "retrieve", label: "Searching documents…", state: "done", detail: "1 source from 1 document" },
+  },
+  {
+    type: "data-status",
+    id: "generate",
+    data: { stage: "generate", label: "Generating response…", state: "active" },
+  },
+  { type: "start-step" },
+  { type: "reasoning-start", id: "r1", providerMetadata: meta("r1") },
+  { type: "reasoning-delta", id: "r1", delta: "Let me " },
+  { type: "reasoning-delta", id: "r1", delta: "think." },
+  { type: "reasoning-end", id: "r1", providerMetadata: meta("r1 end") },
+  { type: "text-start", id: "t1" },
+  { type: "text-delta", id: "t1", delta: "I will " },
+  { type: "text-delta", id: "t1", delta: "look 👀\nfor\r\n“data: [DONE]”\u2028.", providerMetadata: meta("mid") },
+  { type: "tool-input-start", toolCallId: "ok", toolName: "weather", title: "Weather", providerMetadata: meta("ok") },
+  { type: "tool-input-delta", toolCallId: "ok", inputTextDelta: '{"city":' },
+  { type: "tool-input-delta", toolCallId: "ok", inputTextDelta: '"Oslo"}' },
+  {
+    type: "tool-input-available",
+    toolCallId: "ok",
+    toolName: "weather",
+    title: "Weather",
+    input: { city: "Oslo" },
+    providerMetadata: meta("ok"),
+  },
+  { type: "text-end", id: "t1" },
+  { type: "tool-input-available", toolCallId: "fails", toolName: "weather", input: { city: "Nowhere" } },
+  { type: "tool-input-start", toolCallId: "asked", toolName: "search", dynamic: true, providerExecuted: true },
+  { type: "tool-input-delta", toolCallId: "asked", inputTextDelta: '{"q":"riv' },
+  { type: "tool-input-delta", toolCallId: "asked", inputTextDelta: 'ers"}' },
+  {
+    type: "tool-input-available",
+    toolCallId: "asked",
+    toolName: "search",
+    input: { q: "rivers" },
+    dynamic: true,
+    providerExecuted: true,
+    toolMetadata: { server: "mcp" },
+  },
+  { type: "tool-input-start", toolCallId: "bad", toolName: "weather" },
+  { type: "tool-input-delta", toolCallId: "bad", inputTextDelta: '{"city":' },
+  {
+    type: "tool-input-error",
+    toolCallId: "bad",
+    toolName: "weather",
+    input: '{"city":',
+    errorText: "Not valid JSON.",
+  },
+  { type: "tool-output-available", toolCallId: "ok", output: { degrees: -3 }, preliminary: true },
+  { type: "tool-output-available", toolCallId: "ok", output: { degrees: -4 }, providerMetadata: meta("result") },
+  { type: "tool-output-error", toolCallId: "fails", errorText: "There is no such city." },
+  {
+    type: "tool-output-available",
+    toolCallId: "asked",
+    output: ["a", null, 0.5],
+    dynamic: true,
+    providerExecuted: true,
+  },
+  { type: "source-url", sourceId: "url-1", url: "https://example.com/", title: "Example" },
+  { type: "file", url: "data:image/png;base64,AA==", mediaType: "image/png", providerMetadata: meta("file") },
+  { type: "finish-step" },
+  { type: "start-step" },
+  { type: "reasoning-start", id: "r1" },
+  { type: "reasoning-delta", id: "r1", delta: "Again." },
+  { type: "reasoning-end", id: "r1" },
+  { type: "text-start", id: "t1", providerMetadata: meta("t1") },
+  { type: "text-delta", id: "t1", delta: "It is " },
+  { type: "text-delta", id: "t1", delta: "−4 °C in Oslo [1]." },
+  {
+    type: "text-end",
+    id: "t1",
+    citations: [
+      {
+        source: { type: "source", sourceType: "url", id: "url-1", url: "https://example.com/" },
+        startIndex: 0,
+        endIndex: 5,
+      },
+    ],
+  },
+  { type: "finish-step" },
+  { type: "data-status", id: "generate", data: { stage: "generate", label: "Generating response…", state: "done" } },
+  {
+    type: "message-metadata",
+    messageMetadata: {
+      turnId,
+      chatId,
+      model: "local",
+      createdAt: "2026-01-02T03:04:05.678Z",
+      status: "complete",
+      usage: { inputTokens: 10, outputTokens: 20, totalTokens: 30 },
+      timing: { firstTokenMs: 12, durationMs: 340, tokensPerSecond: 61 },
+      searchMode: "all",
+      confidence: 0.5,
+      groundedness: null,
+      finishReason: "stop",
+    },
+  },
+  { type: "data-turn", data: { turnId, status: "complete" }, transient: true },
+  { type: "finish" },
+];
