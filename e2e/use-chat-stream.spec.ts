@@ -33,7 +33,6 @@ test.beforeAll(async () => {
   const target = process.env.E2E_URL ?? "";
   vite = await createViteServer({
     ...{ root, configFile: false, logLevel: "error", appType: "custom", cacheDir: ".cache/vite" },
-    resolve: { alias: [{ find: /^@\//, replacement: root }] },
     optimizeDeps: { include: ["react", "react-dom/client", "eventsource-parser", "uuid", "zod"] },
     server: {
       ...{ port: 0, host: "localhost", hmr: false, watch: null },

@@ -19,7 +19,7 @@ export function streamLimits({
   return { firstByteMs: heartbeatMs, silenceMs: 2.5 * heartbeatMs, backoff };
 }
 
-/** Streams without a chunk before polling starts: with the default backoff, after some 4 s. */
+/** Streams without a chunk before polling starts: with the default backoff about 2 s on average. */
 export const failuresBeforePolling = 4;
 /** Often enough for an answer whose text cannot be watched anyway. */
 export const pollMs = 3_000;

@@ -88,41 +88,44 @@ test("follows an answer over a cut connection, in plain Node outside the project
   expect(cuts).toBeGreaterThan(2);
 });
 
-test.each(["nodenext", "bundler"])(
-  "its types are whole and its README compiles with module resolution %s",
-  async (moduleResolution) => {
+const compilerOptions = {
+  ...{ target: "es2023", lib: ["es2023", "dom", "dom.iterable"], jsx: "react-jsx", types: [] },
+  ...{ strict: true, noEmit: true, skipLibCheck: true },
+};
+
+/** A type that does not resolve is `any`, which would allow everything that is expected to fail. */
+const typed = `
+  import { createApi, createChatClient } from "rivulet-client";
+  import { useChatStream } from "rivulet-client/react";
+  import { ResumableChatTransport } from "rivulet-client/transport";
+  const { messages } = await createApi().listMessages("chat");
+  messages[0]?.metadata?.usage?.inputTokens satisfies number | undefined;
+  // @ts-expect-error
+  messages[0]?.metadata?.status satisfies number;
+  // @ts-expect-error
+  createChatClient({ dialect: "none" });
+  // @ts-expect-error
+  useChatStream({ dialect: "rag" }).messages satisfies number;
+  // @ts-expect-error
+  (await new ResumableChatTransport().reconnectToStream({ chatId: "chat" })) satisfies number;
+`;
+
+test.each([
+  { module: "nodenext", moduleResolution: "nodenext" },
+  { module: "esnext", moduleResolution: "bundler" },
+])(
+  "types are whole and README compiles with $moduleResolution",
+  async (resolution) => {
     const readme = await readFile(path.join(installed, "README.md"), "utf8");
     const examples = Array.from(readme.matchAll(/^```tsx?\n(.*?)^```$/gms), ([, code = ""]) => code);
     expect(examples.length).toBeGreaterThan(3);
-    const files = examples.map((_, index) => `readme-${index}.tsx`);
-    await Promise.all(files.map((file, index) => writeFile(path.join(folder, file), examples[index] ?? "")));
-    const compilerOptions = {
-      ...{ moduleResolution, module: moduleResolution === "nodenext" ? "nodenext" : "esnext" },
-      ...{ target: "es2023", lib: ["es2023", "dom", "dom.iterable"], strict: true, noEmit: true, skipLibCheck: true },
-      ...{ jsx: "react-jsx", types: [] },
-    };
-    await writeFile(
-      path.join(folder, "tsconfig.json"),
-      JSON.stringify({ compilerOptions, files: ["main.ts", ...files] }),
-    );
-    await writeFile(
-      path.join(folder, "main.ts"),
-      `import { createApi, createChatClient } from "rivulet-client";
-    import { useChatStream } from "rivulet-client/react";
-    import { ResumableChatTransport } from "rivulet-client/transport";
-    const { messages } = await createApi().listMessages("chat");
-    messages[0]?.metadata?.usage?.inputTokens satisfies number | undefined;
-    // A type that does not resolve is \`any\`, which would allow all of these.
-    // @ts-expect-error
-    createChatClient({ dialect: "none" });
-    // @ts-expect-error
-    useChatStream({ dialect: "rag" }).messages satisfies number;
-    // @ts-expect-error
-    messages[0]?.metadata?.status satisfies number;
-    // @ts-expect-error
-    (await new ResumableChatTransport().reconnectToStream({ chatId: "chat" })) satisfies number;`,
-    );
+    const codes = [typed, ...examples];
+    const files = codes.map((_, index) => `code-${index}.tsx`);
+    await Promise.all(files.map((file, index) => writeFile(path.join(folder, file), codes[index] ?? "")));
+    const config = { compilerOptions: { ...compilerOptions, ...resolution }, files };
+    await writeFile(path.join(folder, "tsconfig.json"), JSON.stringify(config));
     const compiler = path.join(root, "node_modules/typescript/bin/tsc");
     await expect(run(process.execPath, [compiler, "-p", folder])).resolves.toMatchObject({ stdout: "" });
   },
+  240_000,
 );
