@@ -1,4 +1,4 @@
-import { createApi } from "@/lib/client/api";
+import { createApi } from "@/packages/client/src/api";
 
 /** The server that delivered this page. */
 export const api = createApi();

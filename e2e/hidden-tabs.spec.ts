@@ -14,7 +14,7 @@ const half = [
 const other = "This was said in the tab in view.";
 /** Over HTTP/1.1. */
 const connectionsOfAHost = 6;
-/** lib/client/backoff.ts, and some more. */
+/** packages/client/src/backoff.ts, and some more. */
 const hiddenMs = 11_000;
 
 test("I3: a visible tab streams while hidden tabs wait for a connection and then show whole answers", async ({

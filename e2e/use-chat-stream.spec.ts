@@ -7,7 +7,7 @@ const root = new URL("..", import.meta.url).pathname;
 const source = `
   import { createElement as h, StrictMode } from "react";
   import { createRoot } from "react-dom/client";
-  import { useChatStream } from "/components/chat/conversation/use-chat-stream.ts";
+  import { useChatStream } from "/packages/client/src/use-chat-stream.ts";
   const { token, userId } = await (await fetch("/api/tokens", {
     method: "POST", headers: { "Content-Type": "application/json" }, body: '{"guest":true}',
   })).json();
@@ -33,7 +33,6 @@ test.beforeAll(async () => {
   const target = process.env.E2E_URL ?? "";
   vite = await createViteServer({
     ...{ root, configFile: false, logLevel: "error", appType: "custom", cacheDir: ".cache/vite" },
-    resolve: { alias: [{ find: /^@\//, replacement: root }] },
     optimizeDeps: { include: ["react", "react-dom/client", "eventsource-parser", "uuid", "zod"] },
     server: {
       ...{ port: 0, host: "localhost", hmr: false, watch: null },

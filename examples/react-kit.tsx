@@ -1,7 +1,8 @@
-// The client kit in React: the hook `useChatStream` supports every dialect, here `agent` with its
-// tools.
+// Rivulet's own client in React: the hook `useChatStream` supports every dialect, here `agent` with
+// its tools. `npm pack` in packages/client makes the package; then, in your project:
+// npm install ./rivulet-client-0.1.0.tgz
 import { useState } from "react";
-import { useChatStream } from "@/components/chat/conversation/use-chat-stream";
+import { useChatStream } from "rivulet-client/react";
 
 type ChatProps = { url: string; token: string; userId: string };
 

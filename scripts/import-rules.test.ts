@@ -27,7 +27,15 @@ const cases: [file: string, allowed: string[], refused: string[]][] = [
   ],
   [
     "components/chat/file.ts",
-    ["@/components/ui/x", "@/lib/client/x", "@/lib/turn/x", "react", "@ai-sdk/react", "next/link", "next/navigation"],
+    [
+      "@/components/ui/x",
+      "@/packages/client/src/x",
+      "@/lib/turn/x",
+      "react",
+      "@ai-sdk/react",
+      "next/link",
+      "next/navigation",
+    ],
     ["@/app/x", "@/db/x", "@/lib/services/x", "@/lib/models/x", "@/lib/env", "next/headers", "next-auth", "../ui/x"],
   ],
   [
@@ -36,7 +44,7 @@ const cases: [file: string, allowed: string[], refused: string[]][] = [
     [
       "@/app/x",
       "@/components/x",
-      "@/lib/client/x",
+      "@/packages/client/src/x",
       "@/lib/dialects/x",
       "next/server",
       "react",
@@ -65,7 +73,11 @@ const cases: [file: string, allowed: string[], refused: string[]][] = [
     ["@/lib/models/x", "@/lib/services/x", "drizzle-orm"],
   ],
   ["lib/models/file.ts", ["@/lib/turn/x", "@/lib/env", "@ai-sdk/openai"], ["@/db/x", "@/lib/log/x", "react", "next"]],
-  ["lib/client/file.ts", ["@/lib/turn/x", "eventsource-parser"], ["@/lib/env", "@/components/x", "react", "next/link"]],
+  [
+    "packages/client/src/file.ts",
+    ["./x.ts", "../../../lib/turn/x.ts", "eventsource-parser", "react"],
+    ["@/lib/turn/x", "@/components/x", "../../../lib/env.ts", "../x.ts", "react-dom", "next/link"],
+  ],
   ["lib/turn/file.ts", ["./x", "ai"], ["@/lib/env", "@/db/x", "@ai-sdk/provider", "@ai-sdk/react", "next"]],
   ["db/file.ts", ["./x", "drizzle-orm/pg-core", "postgres"], ["@/lib/env", "@/lib/turn/x", "next/server", "react-dom"]],
   ["lib/file.ts", ["./x", "zod"], ["@/db/x", "@/lib/turn/x", "@/app/x", "next/server", "next-auth/jwt"]],

@@ -10,7 +10,7 @@ type RunNode = (argv: string[], env: NodeJS.ProcessEnv) => Promise<number>;
 
 export const nextBin = "node_modules/next/dist/bin/next";
 
-const folders = ["app", "components", "db", "lib", "public"];
+const folders = ["app", "components", "db", "lib", "packages/client/src", "public"];
 const notBuilt = /\.(test|contract)\.tsx?$|^(next-env\.d|vitest\.config|drizzle\.config)\.ts$/;
 
 /**

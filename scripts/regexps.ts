@@ -9,7 +9,7 @@ import ts from "typescript";
 type Expression = { file: string; line: number; source: string; flags: string };
 
 /** Code that the server and its pages run. */
-const rooms = ["app", "components", "db", "lib"];
+const rooms = ["app", "components", "db", "lib", "packages/client/src"];
 const notServed = /\.(test|contract)\.tsx?$/;
 
 /** The line above an expression that only gets short texts; it names the bound. */

@@ -2,8 +2,6 @@
 // one recorded turn. Tests decide where streams break.
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import type { ClientDialect } from "@/lib/client/client-dialect";
-import { clientDialects, type DialectName } from "@/lib/client/dialects";
 import type { TurnRoute } from "@/lib/dialects/dialect";
 import { batchEncoder, readFromSeq } from "@/lib/dialects/encode";
 import { registry } from "@/lib/dialects/registry";
@@ -11,6 +9,8 @@ import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks"
 import { parseCursor } from "@/lib/turn/cursor";
 import { foldChunks } from "@/lib/turn/fold";
 import type { TurnContext } from "@/lib/turn/turn-context";
+import type { ClientDialect } from "@/packages/client/src/client-dialect";
+import { clientDialects, type DialectName } from "@/packages/client/src/dialects";
 import { type Exchange, json } from "@/test/client/scripted-server";
 
 const golden = path.join(import.meta.dirname, "golden");

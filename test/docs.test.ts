@@ -50,7 +50,13 @@ test("the launcher reads only documented variables", () => {
   expect(Object.keys(documentedVariables())).toEqual(expect.arrayContaining(names));
 });
 
-const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
+const documents = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "packages/client/README.md",
+].concat(
   readdirSync(path.join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))
     .map((file) => path.join("docs", file)),
@@ -60,7 +66,7 @@ describe.each(documents)("%s", (file) => {
   const text = read(file);
 
   test("names only existing files", () => {
-    const rooms = "app|components|db|docs|e2e|lib|scripts|test";
+    const rooms = "app|components|db|docs|e2e|lib|packages|scripts|test";
     const named = groups(text, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
     // Skips globs, a file name without its folder, and a file that operators write.
     const places = named.filter((name) => !name.includes("*") && name !== "route.ts" && name !== "models.json");
@@ -76,7 +82,7 @@ describe.each(documents)("%s", (file) => {
 describe("docs/reliability.md", () => {
   const document = read("docs/reliability.md");
   const promises = listPromises(document).map(([promise]) => promise);
-  const rooms = ["app", "components", "db", "e2e", "examples", "lib", "scripts", "test"];
+  const rooms = ["app", "components", "db", "e2e", "examples", "lib", "packages/client/src", "scripts", "test"];
   /** The promises at the beginning of test titles. */
   const proved = new Map(
     rooms

@@ -8,7 +8,6 @@ import { z } from "zod";
 import { citations } from "@/components/chat/answer/citation-marks";
 import { undeclaredHost } from "@/components/chat/answer/claimed-host";
 import { visibleTexts } from "@/components/chat/conversation/visible-texts";
-import { StreamConnection } from "@/lib/client/stream-connection";
 import { batchEncoder } from "@/lib/dialects/encode";
 import { promptOf } from "@/lib/dialects/openai-prompt";
 import { registry } from "@/lib/dialects/registry";
@@ -32,6 +31,7 @@ import { truncateToolResults } from "@/lib/turn/prompt-size";
 import { quotePassages } from "@/lib/turn/quote-passages";
 import { modelSteps, StepsEnd } from "@/lib/turn/steps";
 import { contentWords, sentences, withoutMarkup } from "@/lib/words";
+import { StreamConnection } from "@/packages/client/src/stream-connection";
 import { context } from "./dialect-server";
 
 /** Runs of characters that make parsers look ahead or backtrack, all of equal length. */

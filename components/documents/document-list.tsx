@@ -5,7 +5,7 @@ import { useScope } from "@/components/chat/composer/settings";
 import { IconButton } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
 import { MoreButton } from "@/components/ui/more-button";
-import type { Document } from "@/lib/client/api";
+import type { Document } from "@/packages/client/src/api";
 import { ScopeChoice } from "./scope-choice";
 
 type DocumentListProps = {

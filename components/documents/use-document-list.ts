@@ -1,7 +1,7 @@
 "use client";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { api } from "@/components/api";
-import type { Document } from "@/lib/client/api";
+import type { Document } from "@/packages/client/src/api";
 
 export type Upload = { key: string; name: string; error: string | null };
 

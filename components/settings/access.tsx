@@ -1,7 +1,7 @@
 "use client";
 import { useState } from "react";
 import { api } from "@/components/api";
-import type { TokenPage } from "@/lib/client/api";
+import type { TokenPage } from "@/packages/client/src/api";
 import { Problem } from "./problem";
 import { Requests } from "./requests";
 import { NewSecret, SecretForm, useSecrets } from "./secret";

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { api } from "@/components/api";
 import { Button } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
-import type { Invitation } from "@/lib/client/api";
+import type { Invitation } from "@/packages/client/src/api";
 import { day } from "./day";
 import { Problem } from "./problem";
 import { NewSecret, SecretForm, useSecrets } from "./secret";

@@ -1,5 +1,5 @@
 import { useState } from "react";
-import { RequestError } from "@/lib/client/request";
+import { RequestError } from "@/packages/client/src/request";
 
 /** One request at a time, with the server's message on refusal. `attempt` resolves to success. */
 export function useAttempt() {

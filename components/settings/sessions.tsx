@@ -4,7 +4,7 @@ import { useState } from "react";
 import { api } from "@/components/api";
 import { Button } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
-import type { BrowserSession } from "@/lib/client/api";
+import type { BrowserSession } from "@/packages/client/src/api";
 import { browserName, isPhone } from "./browser-name";
 import { day } from "./day";
 import { Problem, useAttempt } from "./problem";

@@ -5,7 +5,7 @@ import { useState } from "react";
 import { api } from "@/components/api";
 import { CopyButton } from "@/components/ui/copy-button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
-import type { BrowserSession, Invitation, TokenPage } from "@/lib/client/api";
+import type { BrowserSession, Invitation, TokenPage } from "@/packages/client/src/api";
 import { Access } from "./access";
 import { Invitations } from "./invitations";
 import { Password } from "./password";

@@ -4,7 +4,7 @@ import { useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
 import { MoreButton } from "@/components/ui/more-button";
-import type { Token } from "@/lib/client/api";
+import type { Token } from "@/packages/client/src/api";
 import { day } from "./day";
 
 type TokenListProps = {

@@ -1,8 +1,8 @@
 // A message is the fold of its chunks, computed with the AI SDK's own code: what a browser renders
 // and what the database keeps cannot differ. Also the inverse, for turns whose chunks are pruned.
 import { createUIMessageStream, type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } from "ai";
-import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks";
-import { pushJoined } from "./merge";
+import type { ChatMessage, MessageMetadata, TurnChunk } from "./chunks.ts";
+import { pushJoined } from "./merge.ts";
 
 /** Chunks processed before yielding to the event loop: a few milliseconds' worth. */
 const chunksPerSlice = 500;

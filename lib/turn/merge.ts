@@ -1,7 +1,7 @@
 // Joins adjacent deltas of one part: in the log while a commit is in flight, in a replay without a
 // cursor, and in the fold. The joined chunk takes the position of its last delta, so a cursor on it
 // keeps its meaning. Pure.
-import type { LoggedChunk, TurnChunk } from "./chunks";
+import type { LoggedChunk, TurnChunk } from "./chunks.ts";
 
 /** In characters. Keeps a stored chunk well below the 256 KiB a reader may have in flight. */
 const maxDeltaLength = 16_384;

@@ -2,9 +2,9 @@
 // third-party EventSources, and one that only records. Each reads one turn to its end.
 import { fetchEventSource } from "@microsoft/fetch-event-source";
 import { EventSource } from "eventsource";
-import { createChatClient } from "@/lib/client/chat-client";
-import { ResumableChatTransport } from "@/lib/client/transport";
 import type { ChatMessage, TurnChunk } from "@/lib/turn/chunks";
+import { createChatClient } from "@/packages/client/src/chat-client";
+import { ResumableChatTransport } from "@/packages/client/src/transport";
 import { type EventStream, openStream } from "@/test/sse";
 
 /** A turn and its request: `text` in `chatId`, with the message's id as the key. */
@@ -132,9 +132,9 @@ export type CutClient = {
 };
 
 export const cutClients: CutClient[] = [
-  { name: "lib/client, ai-sdk", read: chatClient("ai-sdk"), often: true },
-  { name: "lib/client, openai", read: chatClient("openai") },
-  { name: "lib/client, the page's transport", read: pageTransport },
+  { name: "rivulet-client, ai-sdk", read: chatClient("ai-sdk"), often: true },
+  { name: "rivulet-client, openai", read: chatClient("openai") },
+  { name: "rivulet-client, the page's transport", read: pageTransport },
   { name: "eventsource", read: eventSource, often: true },
   { name: "@microsoft/fetch-event-source", read: microsoftEventSource, losesAtLastLineFeed: true, often: true },
   { name: "recorder, ai-sdk", read: recorder("ai-sdk"), records: true, often: true },

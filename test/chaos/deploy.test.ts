@@ -4,8 +4,8 @@
 import { randomUUID } from "node:crypto";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ResumableChatTransport } from "@/lib/client/transport";
 import type { TurnChunk } from "@/lib/turn/chunks";
+import { ResumableChatTransport } from "@/packages/client/src/transport";
 import { HeadlessChat } from "@/test/client/scripted-server";
 import { gateOf, newKey, testCluster, textOf } from "@/test/server/cluster";
 import { type EventStream, openStream } from "@/test/sse";

@@ -1,5 +1,5 @@
-// Test helpers for lib/client: a real HTTP server whose every response the test scripts, and a
-// headless chat on the AI SDK's own client. Imitates neither lib/client nor the real server's
+// Test helpers for packages/client: a real HTTP server whose every response the test scripts, and a
+// headless chat on the AI SDK's own client. Imitates neither the client nor the real server's
 // logic.
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";

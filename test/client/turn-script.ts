@@ -1,4 +1,4 @@
-// Test data for lib/client: a scripted turn with every kind of part, and its wire form.
+// Test data for packages/client: a scripted turn with every kind of part, and its wire form.
 import type { ChatMessage, MessageMetadata, TurnChunk } from "@/lib/turn/chunks";
 
 export const turnId = "0199aaaa-0000-7000-8000-000000000001";

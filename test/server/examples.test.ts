@@ -4,9 +4,10 @@
 import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { build } from "esbuild";
 import { type Browser, type BrowserContext, chromium } from "playwright";
@@ -14,6 +15,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { requirePrograms } from "@/scripts/debian";
 import { startCrlfProxy } from "@/test/crlf-proxy";
 import { startFaultProxy } from "@/test/fault-proxy";
+import { installPackedClient } from "@/test/packed-client";
 import type { Script } from "@/test/provider";
 import type { TestUser } from "@/test/server";
 import { newKey, testCluster } from "./cluster";
@@ -34,6 +36,9 @@ const site = createServer(async (request, response) => {
 await new Promise<void>((resolve) => site.listen(0, resolve));
 const siteUrl = `http://localhost:${(site.address() as AddressInfo).port}`;
 
+/** Has `rivulet-client` installed, for react-kit.tsx. */
+const project = await mkdtemp(path.join(tmpdir(), "rivulet-example-"));
+
 /** A page with only this component, which reads its settings from the URL. */
 async function pageOf(file: string, component: string): Promise<string> {
   const { outputFiles } = await build({
@@ -50,13 +55,18 @@ async function pageOf(file: string, component: string): Promise<string> {
     write: false,
     jsx: "automatic",
     define: { "process.env.NODE_ENV": '"production"' },
+    nodePaths: [path.join(project, "node_modules")],
+    // Without our aliases: the package comes from where it is installed.
+    tsconfigRaw: {},
   });
   return `<!doctype html><body><script type="module">${outputFiles[0]?.text}</script>`;
 }
 const reactPages: Record<string, Promise<string>> = {
   "react.tsx": pageOf("react.tsx", "Ask"),
-  "react-kit.tsx": pageOf("react-kit.tsx", "Chat"),
+  "react-kit.tsx": installPackedClient(project).then(() => pageOf("react-kit.tsx", "Chat")),
 };
+beforeAll(() => Promise.all(Object.values(reactPages)), 300_000);
+afterAll(() => rm(project, { recursive: true, force: true }));
 
 const cluster = testCluster({ env: { CORS_ORIGINS: siteUrl, HEARTBEAT_MS: "50" } });
 

@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished } from "vitest";
-import { RequestError } from "@/lib/client/request";
+import { RequestError } from "@/packages/client/src/request";
 import { describeFailure } from "./describe-failure";
 
 const refused = (code: string, details = {}) =>

@@ -1,4 +1,4 @@
-import { RequestError } from "@/lib/client/request";
+import { RequestError } from "@/packages/client/src/request";
 
 /** A failed request of the conversation, in words for people. */
 export type Failure = { message: string; signIn: boolean };

@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useRef, useState } from "react";
 import { Button } from "@/components/ui/button";
 import { Dialog } from "@/components/ui/dialog";
 import { useLocalStorage } from "@/components/ui/local-storage";
-import { findBuffering } from "@/lib/client/buffering";
+import { findBuffering } from "@/packages/client/src/buffering";
 
 /** In localStorage: once closed, closed in every tab. */
 const closedKey = "rivulet.buffering.closed";

@@ -7,7 +7,7 @@ import { PendingAnswer } from "@/components/chat/answer/answer-status";
 import { Composer } from "@/components/chat/composer/composer";
 import { Suggestions } from "@/components/chat/composer/suggestions";
 import { Button } from "@/components/ui/button";
-import type { MessagePage } from "@/lib/client/api";
+import type { MessagePage } from "@/packages/client/src/api";
 import { BufferingNote } from "./buffering-note";
 import { MemoryLine, memoryBegin } from "./memory-line";
 import { ConnectionLine, FailureNote } from "./notices";

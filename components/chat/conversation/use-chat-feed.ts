@@ -1,6 +1,6 @@
 "use client";
 import { useEffect } from "react";
-import { followChat, type TurnStatus } from "@/lib/client/chat-feed";
+import { followChat, type TurnStatus } from "@/packages/client/src/chat-feed";
 
 /** Reports the chat's latest turn, also from other devices. Null: the chat does not exist yet. */
 export function useChatFeed(chatId: string | null, onTurn: (news: TurnStatus) => void): void {

@@ -9,21 +9,15 @@ import { useDraft } from "@/components/chat/composer/draft";
 import { useModel, useScope } from "@/components/chat/composer/settings";
 import { useChats } from "@/components/chat/sidebar/chats";
 import { useOtherTabs } from "@/components/chat/tabs";
-import type { MessagePage } from "@/lib/client/api";
-import type { TurnStatus } from "@/lib/client/chat-feed";
-import { RequestError } from "@/lib/client/request";
-import { type ContinueRequest, ResumableChatTransport } from "@/lib/client/transport";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import type { MessagePage } from "@/packages/client/src/api";
+import type { TurnStatus } from "@/packages/client/src/chat-feed";
+import { drawMs, gatherMs } from "@/packages/client/src/pacing";
+import { RequestError } from "@/packages/client/src/request";
+import { type ContinueRequest, ResumableChatTransport } from "@/packages/client/src/transport";
 import { useChatFeed } from "./use-chat-feed";
 import { visibleMessages } from "./visible-messages";
 
-/** Drawing more often is invisible: about three frames. */
-const drawMs = 50;
-/**
- * The longest gathering delay that does not make a fast answer late: one frame per token is five
- * times the text's bytes.
- */
-const gatherMs = 400;
 /** Delay before polling an unfinished answer without a stream; doubles up to the cap. */
 const refreshMs = 1_000;
 const maxRefreshMs = 10_000;

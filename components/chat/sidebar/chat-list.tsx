@@ -1,7 +1,7 @@
 "use client";
 import { usePathname } from "next/navigation";
 import { Button } from "@/components/ui/button";
-import type { Chat } from "@/lib/client/api";
+import type { Chat } from "@/packages/client/src/api";
 import { ChatRow } from "./chat-row";
 import { useChats } from "./chats";
 

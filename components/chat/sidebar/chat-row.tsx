@@ -9,7 +9,7 @@ import { Button } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
 import { Mark } from "@/components/ui/mark";
 import { Menu, MenuItem } from "@/components/ui/menu";
-import type { Chat } from "@/lib/client/api";
+import type { Chat } from "@/packages/client/src/api";
 import { useChats } from "./chats";
 import { RenameField } from "./rename-field";
 

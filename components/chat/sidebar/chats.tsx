@@ -2,7 +2,7 @@
 import { createContext, type ReactNode, useCallback, useContext, useEffect, useMemo, useRef, useState } from "react";
 import { v7 as newId } from "uuid";
 import { api } from "@/components/api";
-import type { Chat, ChatPage } from "@/lib/client/api";
+import type { Chat, ChatPage } from "@/packages/client/src/api";
 
 /** Poll interval of the list while a chat in it is answering, to see it end. */
 const pollMs = 3_000;
