@@ -1,10 +1,11 @@
 // The AI SDK's ChatTransport for this server: sends exactly once despite network failures, and
 // follows an answer to its end (docs/protocol.md §2 and §5). Needs neither React nor a window.
 import { asSchema, type ChatTransport, generateId, uiMessageChunkSchema } from "ai";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import { type ChatMessage, isTerminal, type TurnChunk } from "@/lib/turn/chunks";
 import { createApi } from "./api";
 import { type Backoff, type PageEvents, pageWake, type Wake } from "./backoff";
-import { catchUp, type StreamProgress } from "./catch-up";
+import { catchUp } from "./catch-up";
 import { Connection } from "./connection";
 import { Follower, type FollowLimits, type Format } from "./follower";
 import { badResponse, type Http, RequestError, request, turnIdOf } from "./request";
@@ -131,7 +132,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     const leave = () => reading.abort(abortSignal?.reason);
     if (abortSignal?.aborted) leave();
     else abortSignal?.addEventListener("abort", leave, { signal });
-    const received: StreamProgress = { started: false, steps: 0 };
+    const received = new ChunkState();
     const follower = new Follower({
       http,
       format: chunkFormat(http, received),
@@ -156,7 +157,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
 /** Pulled chunk by chunk; cancelling means the reader leaves. */
 function streamOf(
   follower: Follower<TurnChunk>,
-  received: StreamProgress,
+  received: ChunkState,
   leaving: AbortController,
   { gatherMs, document }: TransportOptions,
 ): ReadableStream<TurnChunk> {
@@ -165,8 +166,7 @@ function streamOf(
     async pull(controller) {
       const { done, value } = await chunks.next();
       if (done) return controller.close();
-      received.started = true;
-      if (value.type === "start-step") received.steps += 1;
+      received.apply(value);
       controller.enqueue(value);
     },
     async cancel() {
@@ -179,7 +179,7 @@ function streamOf(
 }
 
 /** Chunks unchanged, resumed on the turn's own path, with catch-up from the stored message. */
-function chunkFormat(http: Http, received: StreamProgress): Format<TurnChunk> {
+function chunkFormat(http: Http, received: ChunkState): Format<TurnChunk> {
   return {
     decode: async (frame) => (frame.data === "[DONE]" ? [] : [await parseChunk(frame)]),
     isLast: isTerminal,
