@@ -23,6 +23,13 @@ type CallState = {
   request?: { id: string; approved?: boolean };
 };
 
+/** An invalid input answers its own call. */
+const inputStates = {
+  "tool-input-start": "streaming",
+  "tool-input-available": "called",
+  "tool-input-error": "answered",
+} as const;
+
 export class ChunkState {
   readonly metadata: Partial<MessageMetadata> = {};
   /** Why the turn failed or was interrupted. */
@@ -95,14 +102,12 @@ export class ChunkState {
         this.openReasonings.delete(chunk.id);
         break;
       case "tool-input-start":
-        this.#setCall(chunk, "streaming");
-        break;
       case "tool-input-available":
-        this.#setCall(chunk, "called");
+      case "tool-input-error": {
+        const { type, toolCallId, toolName: name, dynamic = false } = chunk;
+        this.calls.set(toolCallId, { name, dynamic, state: inputStates[type] });
         break;
-      case "tool-input-error":
-        this.#setCall(chunk, "answered");
-        break;
+      }
       case "tool-approval-request": {
         const call = this.calls.get(chunk.toolCallId);
         if (call) call.request = { id: chunk.approvalId };
@@ -121,13 +126,6 @@ export class ChunkState {
       }
     }
     return "";
-  }
-
-  #setCall(
-    { toolCallId, toolName: name, dynamic = false }: { toolCallId: string; toolName: string; dynamic?: boolean },
-    state: CallState["state"],
-  ): void {
-    this.calls.set(toolCallId, { name, dynamic, state });
   }
 
   #addText(id: string, delta: string): string {
