@@ -2,8 +2,9 @@
 
 import type { Dialect } from "@/lib/dialects/dialect";
 import { batchEncoder } from "@/lib/dialects/encode";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import { isTerminal, sourceChunk, type TurnChunk, type TurnError } from "@/lib/turn/chunks";
-import { endTurn, OpenParts } from "@/lib/turn/ending";
+import { endTurn } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 
@@ -93,8 +94,6 @@ const overloaded: TurnError = {
 };
 
 function ended(chunks: TurnChunk[], error?: TurnError): TurnChunk[] {
-  const open = new OpenParts();
-  for (const chunk of chunks) open.apply(chunk);
   const metadata = {
     usage: { inputTokens: 24, outputTokens: 14, totalTokens: 38 },
     timing: { firstTokenMs: 120, durationMs: 340, tokensPerSecond: 63.6 },
@@ -104,7 +103,7 @@ function ended(chunks: TurnChunk[], error?: TurnError): TurnChunk[] {
     finishReason: "stop" as const,
   };
   const ending = error ? ({ status: "failed", error } as const) : ({ status: "complete", metadata } as const);
-  return [...chunks, ...endTurn(open, { turnId, ...ending })];
+  return [...chunks, ...endTurn(new ChunkState(chunks), { turnId, ...ending })];
 }
 
 const answer = ended([

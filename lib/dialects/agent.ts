@@ -2,12 +2,13 @@
 // `done` and `[DONE]`.
 import { type DynamicToolUIPart, getToolName, isToolUIPart, type ToolUIPart } from "ai";
 import { z } from "zod";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import { truncate } from "@/lib/words";
 import type { Dialect, DialectFrame, RequestInput } from "./dialect";
-import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { nonBlankText, optionsOf } from "./fields";
+import { contentOf, endOf, frame } from "./frames";
 
 const body = z.object({
   message: nonBlankText,
@@ -64,7 +65,7 @@ export const agent: Dialect = {
   contextScope: "turn",
   stateful: true,
   encoder: () => {
-    const state = new DialectState();
+    const state = new ChunkState();
     return ({ chunk }) => {
       const added = state.apply(chunk);
       if (added) return [frame({ type: "text", content: added })];
@@ -116,7 +117,7 @@ export const agent: Dialect = {
   },
 };
 
-function toolFrames(chunk: TurnChunk, state: DialectState): DialectFrame[] {
+function toolFrames(chunk: TurnChunk, { calls }: ChunkState): DialectFrame[] {
   switch (chunk.type) {
     case "tool-input-available":
     // Invalid arguments: the error follows as the call's result.
@@ -124,9 +125,9 @@ function toolFrames(chunk: TurnChunk, state: DialectState): DialectFrame[] {
       return [callFrame(chunk)];
     case "tool-output-available":
       // A preliminary result is superseded by the next one.
-      return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, state.tools.get(chunk.toolCallId), chunk.output)];
+      return chunk.preliminary ? [] : [resultFrame(chunk.toolCallId, calls.get(chunk.toolCallId)?.name, chunk.output)];
     case "tool-output-error":
-      return [failureFrame(chunk.toolCallId, state.tools.get(chunk.toolCallId), chunk.errorText)];
+      return [failureFrame(chunk.toolCallId, calls.get(chunk.toolCallId)?.name, chunk.errorText)];
     default:
       return [];
   }

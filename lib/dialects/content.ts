@@ -1,10 +1,11 @@
 // Dialect `content` (docs/protocol.md §6.2): pieces of content, then one frame with the ids and
 // usage.
 import { z } from "zod";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./dialect";
-import { contentOf, DialectState, endOf, frame, showSource, showUsage, sourcesOf } from "./dialect-state";
 import { nonBlankText, optionsOf } from "./fields";
+import { contentOf, endOf, frame, showSource, showUsage, sourcesOf } from "./frames";
 import { piecesOf } from "./segments";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
@@ -38,7 +39,7 @@ export const content: Dialect = {
   contextScope: "turn",
   stateful: true,
   encoder: (context) => {
-    const state = new DialectState();
+    const state = new ChunkState();
     return ({ chunk }) => {
       const added = state.apply(chunk);
       if (added) return piecesOf(added).map((piece) => frame({ type: "content", content: piece }));

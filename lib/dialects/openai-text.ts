@@ -1,12 +1,13 @@
 // OpenAI's legacy Completions, used by editors for code completion (docs/protocol.md §6.6): a
 // prompt to continue and an optional suffix. Routes of dialect `openai`. Pure.
 import { z } from "zod";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 import { modelName } from "@/lib/turn/turn-options";
 import type { DialectFrame, Encode, TurnInput } from "./dialect";
-import { contentOf, DialectState, endOf, frame } from "./dialect-state";
+import { contentOf, endOf, frame } from "./frames";
 import { showError, turnFailure } from "./openai-errors";
 import { settingFields, settingsOf, withoutNulls } from "./openai-fields";
 import { usage } from "./openai-shapes";
@@ -71,7 +72,7 @@ export function textInputOf(body: unknown): TurnInput {
 }
 
 export function textEncoder(context: TurnContext): Encode {
-  const state = new DialectState();
+  const state = new ChunkState();
   const { includeUsage } = context.view;
   const head = identity(context);
   const choice = (text: string, finish: string | null = null) =>

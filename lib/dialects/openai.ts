@@ -3,12 +3,13 @@
 import { getToolName, isToolUIPart } from "ai";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 import type { Dialect, DialectFrame, ListedModel, TurnInput } from "./dialect";
-import { contentOf, DialectState, endOf, frame, sourcesOf } from "./dialect-state";
 import { optionsOf } from "./fields";
+import { contentOf, endOf, frame, sourcesOf } from "./frames";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import { embeddingAnswer, embeddingBody, embeddingInputOf, showEmbeddings } from "./openai-embeddings";
 import { showError, statusOf, turnFailure } from "./openai-errors";
@@ -25,16 +26,18 @@ export const openai: Dialect = {
   encoder: (context) => {
     const { view } = context;
     if (view.completes) return textEncoder(context);
-    const state = new DialectState();
+    const state = new ChunkState();
     const head = identity(context, "chat.completion.chunk");
     // With include_usage every chunk has the field, but only the last one a value.
     const tail = view.includeUsage ? { usage: null } : {};
     const choice = (delta: object, finish: string | null = null, logprobs: object | null = null) =>
       frame({ ...head, choices: [{ index: 0, delta, logprobs, finish_reason: finish }], ...tail });
+    let text = "";
     let calls = 0;
     const pages: Page[] = [];
     return ({ chunk }) => {
       const added = state.apply(chunk);
+      text += added;
       if (added) return [choice({ content: added })];
       if (chunk.type === "reasoning-delta") return chunk.delta ? [choice({ reasoning_content: chunk.delta })] : [];
       if (chunk.type === "start") return [choice({ role: "assistant", content: "" })];
@@ -51,7 +54,7 @@ export const openai: Dialect = {
       const end = endOf(chunk);
       if (!end) return [];
       if (end === "failed") return [frame({ error: showError(turnFailure(state.error ?? interruptedError)) })];
-      const annotations = annotationsOf(state.text, state.sources, pages);
+      const annotations = annotationsOf(text, state.sources, pages);
       const frames: DialectFrame[] = [
         ...(annotations.length > 0 ? [choice({ annotations })] : []),
         choice({}, finishReason(state.metadata, context)),

@@ -1,11 +1,12 @@
 // Dialect `rag` (docs/protocol.md §6.4): progress, sources, pieces of the answer, and how well the
 // sources support it.
 import { z } from "zod";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import { snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
-import { DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
 import { nonBlankText, optionsOf } from "./fields";
+import { endOf, enteredStage, frame, showSource, showUsage } from "./frames";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
 export const ragBody = z.object({ question: nonBlankText, ...snakeTurnOptions });
@@ -34,20 +35,22 @@ export const rag: Dialect = {
   contextScope: "chat",
   stateful: true,
   encoder: (context) => {
-    const state = new DialectState();
+    const state = new ChunkState();
+    let text = "";
     return ({ chunk }) => {
+      const stage = enteredStage(state, chunk);
       const added = state.apply(chunk);
+      text += added;
       if (added) return [frame({ type: "chunk", content: added })];
       if (chunk.type === "start")
         return [frame({ type: "start", session_id: context.chat?.number, model: context.model })];
-      const stage = state.enteredStage(chunk);
       if (stage) return stageFrames(stage, state);
       if (chunk.type === "data-status" && chunk.data.stage === "generate" && chunk.data.state === "active")
         return [frame({ type: "status", content: chunk.data.label.replace("…", "...") })];
       const end = endOf(chunk);
       if (!end) return [];
       if (end === "failed") return [frame({ type: "error", content: state.error?.message })];
-      return [frame({ type: "metadata", content: closing(state, context) }), frame({ type: "done" })];
+      return [frame({ type: "metadata", content: closing(state, text, context) }), frame({ type: "done" })];
     };
   },
   routes: [
@@ -81,15 +84,15 @@ export const rag: Dialect = {
 };
 
 /** All sources are known when the answer begins. */
-function stageFrames(stage: "retrieve" | "generate", state: DialectState): DialectFrame[] {
+function stageFrames(stage: "retrieve" | "generate", state: ChunkState): DialectFrame[] {
   if (stage === "retrieve") return [frame({ type: "status", content: "Searching documents..." })];
   const generating = frame({ type: "status", content: "Generating response..." });
-  if (!state.searched) return [generating];
+  if (!state.statuses.has("retrieve")) return [generating];
   const sources = state.sources.map(showSource);
   return [frame({ type: "sources", content: sources, chunks_used: sources.length }), generating];
 }
 
-function closing({ metadata, text }: DialectState, { model }: TurnContext): object {
+function closing({ metadata }: ChunkState, text: string, { model }: TurnContext): object {
   const confidence = metadata.confidence ?? null;
   return {
     model,

@@ -1,10 +1,11 @@
 // Converts a turn's chunks to Responses events (docs/protocol.md §6.7). `sequence_number` counts
 // events, so it follows from the log alone. Ended text and reasoning are closed only when the next
 // item begins or the turn ends, since the last item's status depends on the ending. Pure.
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { TurnChunk } from "@/lib/turn/chunks";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import type { DialectFrame, Encode } from "./dialect";
-import { DialectState, endOf } from "./dialect-state";
+import { endOf } from "./frames";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import {
   type Annotation,
@@ -29,7 +30,7 @@ export function responseEvents(context: TurnContext): Encode {
 
 class ResponseEvents {
   readonly #context: TurnContext;
-  readonly #state = new DialectState();
+  readonly #state = new ChunkState();
   readonly #output: OutputItem[] = [];
   readonly #pages: Page[] = [];
   /** Keyed by kind and part id. */

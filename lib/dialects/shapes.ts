@@ -1,16 +1,16 @@
-// Schemas shared by several formats, for the API description. They describe what `dialect-state.ts` and the
+// Schemas shared by several formats, for the API description. They describe what `frames.ts` and the
 // formats write; tests verify that. Output is not validated with them at runtime.
 import { z } from "zod";
 
 export const time = z.iso.datetime({ offset: true });
 
-/** `showUsage` of dialect-state.ts. */
+/** `showUsage` of frames.ts. */
 export const usageShape = z
   .object({ input_tokens: z.int(), output_tokens: z.int(), total_tokens: z.int() })
   .nullable()
   .describe("Null if the answer ended before its provider reported it.");
 
-/** `showSource` of dialect-state.ts. */
+/** `showSource` of frames.ts. */
 export const sourceShape = z.object({
   text: z.string(),
   score: z.number().describe("0 to 1."),

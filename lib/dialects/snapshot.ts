@@ -1,12 +1,13 @@
 // Dialect `snapshot` (docs/protocol.md §6.1): the conversation as one event, then deltas. Status
 // and sources are named events, invisible to clients that listen for plain messages only.
 import { z } from "zod";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import type { StoredMessage, TurnContext } from "@/lib/turn/turn-context";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./dialect";
-import { contentOf, DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
 import { nonBlankText, optionsOf } from "./fields";
+import { contentOf, endOf, enteredStage, frame, showSource, showUsage } from "./frames";
 import { sourceShape, time } from "./shapes";
 
 const body = z.object({
@@ -54,15 +55,16 @@ export const snapshot: Dialect = {
   contextScope: "branch",
   stateful: true,
   encoder: (context) => {
-    const state = new DialectState();
+    const state = new ChunkState();
     return ({ chunk }) => {
+      const stage = enteredStage(state, chunk);
       const delta = state.apply(chunk);
       if (delta) return [frame({ delta, done: false })];
       if (chunk.type === "start") return [{ event: "snapshot", ...frame(snapshotOf(context)) }];
       if (chunk.type === "data-status") {
         const { sinceMs: _, ...status } = chunk.data;
         const frames = [{ event: "status", ...frame(status) }];
-        if (state.enteredStage(chunk) === "generate" && state.searched)
+        if (stage === "generate" && state.statuses.has("retrieve"))
           frames.unshift({ event: "sources", ...frame({ sources: state.sources.map(showSource) }) });
         return frames;
       }

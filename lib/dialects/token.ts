@@ -1,11 +1,12 @@
 // Dialect `token` (docs/protocol.md §6.5): start, tokens, end. A reader may have tokens regrouped
 // by words.
 import { z } from "zod";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { turnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
-import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { nonBlankText } from "./fields";
+import { contentOf, endOf, frame } from "./frames";
 import { failureShape, time } from "./shapes";
 import { WordGroups } from "./word-groups";
 
@@ -38,7 +39,7 @@ export const tokens: Dialect = {
   contextScope: "turn",
   stateful: true,
   encoder: ({ messageId }, { chunkWords }) => {
-    const state = new DialectState();
+    const state = new ChunkState();
     const groups = chunkWords ? new WordGroups(chunkWords) : null;
     return ({ chunk, seq }) => {
       const added = state.apply(chunk);

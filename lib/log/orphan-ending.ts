@@ -4,10 +4,11 @@
 
 import type { AppendRow, ClaimedTurn } from "@/db/log";
 import { logger } from "@/lib/logger";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { ChatMessage, FinalState, LoggedChunk, MessageMetadata, TurnChunk } from "@/lib/turn/chunks";
-import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
+import { endTurn, interruptedError } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
-import { LogPrefix, opening } from "@/lib/turn/log-prefix";
+import { concatText, opening } from "@/lib/turn/log-prefix";
 import { finalRow } from "./writer";
 
 /**
@@ -41,11 +42,9 @@ export async function endOrphan(turn: ClaimedTurn, logged: LoggedChunk[], kept: 
   const status: FinalState = stopRequested ? "stopped" : "interrupted";
   const error = stopRequested ? undefined : interruptedError;
   const stored = logged.map(({ chunk }) => chunk);
-  const open = new OpenParts();
-  for (const chunk of stored) open.apply(chunk);
   const added = [
     ...(lastSeq === 0 ? openingOf(turn) : []),
-    ...endTurn(open, error ? { turnId, status, error } : { turnId, status }),
+    ...endTurn(new ChunkState(stored), error ? { turnId, status, error } : { turnId, status }),
   ];
   const row: AppendRow = {
     turnId,
@@ -75,7 +74,9 @@ function textOnly(chunks: TurnChunk[]): ChatMessage {
   for (const chunk of chunks)
     if ("messageMetadata" in chunk) metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
   // Do not end on half a surrogate pair.
-  const text = new LogPrefix(chunks).text.slice(0, maxTextLength).replace(/[\ud800-\udbff]$/, "");
+  const text = concatText(chunks)
+    .slice(0, maxTextLength)
+    .replace(/[\ud800-\udbff]$/, "");
   return { id: "", role: "assistant", metadata, parts: text ? [{ type: "text", text, state: "done" }] : [] };
 }
 

@@ -3,8 +3,9 @@
 import { afterEach, expect, test } from "vitest";
 import { pool } from "@/db/client";
 import { commitChunks, pruneChunks } from "@/db/log";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
-import { endTurn, OpenParts } from "@/lib/turn/ending";
+import { closeParts, endTurn } from "@/lib/turn/ending";
 import { testDatabase } from "@/test/database";
 import {
   beginning,
@@ -50,10 +51,8 @@ function script(turnId: string): TurnChunk[] {
     { type: "tool-output-available", toolCallId: "c", output: "12:00" },
     { type: "reasoning-end", id: "r" },
   ];
-  const open = new OpenParts();
-  for (const chunk of chunks) open.apply(chunk);
   // Without the terminal, which would end the turn.
-  return [...chunks, ...endTurn(open, { turnId, status: "complete" }).slice(0, -1)];
+  return [...chunks, ...endTurn(new ChunkState(chunks), { turnId, status: "complete" }).slice(0, -1)];
 }
 
 test("I2 I4 I5: an owner that died after any chunk: one terminal, all parts closed, the message equals the log", async () => {
@@ -75,9 +74,7 @@ test("I2 I4 I5: an owner that died after any chunk: one terminal, all parts clos
     const prefix = stored[index] as TurnChunk[];
     expect(logged.slice(0, prefix.length).map(({ chunk }) => chunk)).toEqual(prefix);
     expect(logged[0]).toMatchObject({ chunk: { type: "start", messageId: `answer-${turnId}` } });
-    const open = new OpenParts();
-    for (const { chunk } of logged) open.apply(chunk);
-    expect(open.close()).toEqual([]);
+    expect(closeParts(new ChunkState(logged.map(({ chunk }) => chunk)))).toEqual([]);
     expect(await storedTurn(turnId)).toMatchObject({ epoch: 2 });
   }
 });

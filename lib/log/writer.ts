@@ -13,7 +13,7 @@ import {
 } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
-import { LogPrefix } from "@/lib/turn/log-prefix";
+import { isAnswerContent } from "@/lib/turn/log-prefix";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
 import type { Halt } from "@/lib/turn/run-input";
 import { upstreamOf } from "@/lib/turn/upstream";
@@ -117,7 +117,7 @@ export class Writer implements LogWriter {
 
   #add(added: TurnChunk): void {
     const entry = encode(added);
-    this.#hasContent ||= new LogPrefix([added]).hasContent;
+    this.#hasContent ||= isAnswerContent(added);
     pushJoined(this.#chunks, entry.chunk);
     const last = this.#pending.at(-1);
     const joined = last && joinDeltas(last.chunk, entry.chunk);

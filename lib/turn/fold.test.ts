@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { richTurn } from "@/test/turn/rich-turn";
 import { requireStockChunk } from "./chunk-schema";
+import { ChunkState } from "./chunk-state";
 import { type ChatMessage, isTerminal, type TurnChunk } from "./chunks";
-import { endTurn, interruptedError, OpenParts } from "./ending";
+import { endTurn, interruptedError } from "./ending";
 import { foldChunks, textOf, unfoldMessage } from "./fold";
 
 const turnId = "01940000-0000-7000-8000-000000000001";
@@ -81,9 +82,7 @@ describe("unfoldMessage is the inverse", () => {
   it("I18: for a whole turn, and for one that ended at any of its chunks", async () => {
     for (let cut = 1; cut <= richTurn.length - 3; cut++) {
       const begin = richTurn.slice(0, cut);
-      const open = new OpenParts();
-      for (const chunk of begin) open.apply(chunk);
-      const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
+      const ending = endTurn(new ChunkState(begin), { turnId, status: "interrupted", error: interruptedError });
       const message = stored(await foldChunks([...begin, ...ending]));
       expect(await refold(message)).toEqual(message);
       // Numbered backwards from the terminal's seq: must not need more chunks than the log had.

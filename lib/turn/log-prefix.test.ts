@@ -1,10 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { richTurn } from "@/test/turn/rich-turn";
+import { ChunkState } from "./chunk-state";
 import { type ChatMessage, isTerminal, type StatusData, sourceChunk, type TurnChunk } from "./chunks";
-import { endTurn, interruptedError, OpenParts, unfinishedTool } from "./ending";
+import { endTurn, interruptedError, unfinishedTool } from "./ending";
 import { foldChunks } from "./fold";
-import { isUnanswered, keptChunks, LogPrefix, opening, PrefixJoiner } from "./log-prefix";
-import { generateStatus } from "./model-status";
+import { concatText, isAnswerContent, isUnanswered, keptChunks, opening, openTextOf, PrefixJoiner } from "./log-prefix";
+import { generateStatus, isWaiting } from "./model-status";
 
 const turnId = "01940000-0000-7000-8000-000000000001";
 const head = opening({
@@ -43,9 +44,7 @@ const result: TurnChunk = { type: "tool-output-available", toolCallId: "c", outp
 
 /** The parts of an interrupted answer with these chunks. */
 async function partsOf(chunks: TurnChunk[]): Promise<ChatMessage["parts"]> {
-  const open = new OpenParts();
-  for (const chunk of chunks) open.apply(chunk);
-  const ending = endTurn(open, { turnId, status: "interrupted", error: interruptedError });
+  const ending = endTurn(new ChunkState(chunks), { turnId, status: "interrupted", error: interruptedError });
   return (await foldChunks([...head, ...chunks, ...ending])).parts;
 }
 
@@ -91,16 +90,14 @@ describe("the kept part of an answer", () => {
       "text-start",
       "text-delta",
     ]);
-    const begun = new LogPrefix(kept);
-    expect(begun).toMatchObject({
-      retrieved: true,
-      generating: true,
-      stepOpen: true,
-      hasContent: true,
-      text: "Half an ans",
-    });
-    expect(begun.openText?.text).toBe("Half an ans");
-    expect(begun.sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
+    const { statuses, stepOpen, sources } = new ChunkState(kept);
+    expect(statuses.get("retrieve")?.state).toBe("done");
+    expect(statuses.has("generate")).toBe(true);
+    expect(stepOpen).toBe(true);
+    expect(kept.some(isAnswerContent)).toBe(true);
+    expect(concatText(kept)).toBe("Half an ans");
+    expect(openTextOf(kept)?.text).toBe("Half an ans");
+    expect(sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
     expect(kept.find((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate")).toMatchObject({
       data: { state: "active" },
     });
@@ -120,8 +117,10 @@ describe("the kept part of an answer", () => {
     const waiting = generateStatus("active", "thinking", 4_000);
     const kept = keptChunks(await partsOf([...generating, waiting, { type: "start-step" }, ...text("Half")]));
     expect(kept).toContainEqual(generateStatus("active"));
-    expect(new LogPrefix(kept)).toMatchObject({ generating: true, waiting: false });
-    expect(new LogPrefix([...generating, waiting])).toMatchObject({ generating: true, waiting: true });
+    const isWaitingAfter = (chunks: TurnChunk[]) =>
+      isWaiting(new ChunkState(chunks).statuses.get("generate") as StatusData);
+    expect(isWaitingAfter(kept)).toBe(false);
+    expect(isWaitingAfter([...generating, waiting])).toBe(true);
   });
 
   it("drops a call without a result", async () => {
@@ -167,7 +166,8 @@ describe("the kept part of an answer", () => {
 });
 
 describe("joining", () => {
-  const prefix = (...chunks: TurnChunk[]) => new PrefixJoiner(new LogPrefix(chunks));
+  const prefix = (...chunks: TurnChunk[]) =>
+    new PrefixJoiner({ stepOpen: new ChunkState(chunks).stepOpen, openText: openTextOf(chunks) });
   const open = () => prefix({ type: "start-step" }, ...text("One "));
   const feed = (joint: PrefixJoiner, chunks: TurnChunk[]) => chunks.flatMap((chunk) => joint.join(chunk));
   const model = (id: string, delta: string): TurnChunk[] => [

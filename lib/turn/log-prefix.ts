@@ -2,10 +2,11 @@
 // continued, or what was stored before the turn's owner died. This file describes that prefix and
 // joins the model's chunks to it (docs/protocol.md §4). Pure.
 import { isToolUIPart } from "ai";
-import { type ChatMessage, parseSource, type Source, type TurnChunk } from "./chunks";
+import { ChunkState } from "./chunk-state";
+import { type ChatMessage, parseSource, type TurnChunk } from "./chunks";
 import { unfinishedTool } from "./ending";
 import { unfoldParts } from "./fold";
-import { generateStatus, isWaiting } from "./model-status";
+import { generateStatus } from "./model-status";
 import { isStepState } from "./provider-state";
 
 type Opening = {
@@ -36,81 +37,48 @@ export function opening(input: Opening): TurnChunk[] {
   ];
 }
 
-/** State of a turn after the chunks in its log prefix. */
-export class LogPrefix {
-  /** Opening chunks seen: 0, 1 or 2. */
-  openingCount = 0;
-  retrieving = false;
-  retrieved = false;
-  generating = false;
-  /** The last status says the model is loading or thinking; its owner may have died since. */
-  waiting = false;
-  stepOpen = false;
-  /** The text part still open. */
-  openText: { id: string; text: string } | null = null;
-  /**
-   * True once the log holds answer content: text, reasoning, a tool call or a finished step. The
-   * start of a step or a text alone does not count.
-   */
-  hasContent = false;
-  text = "";
-  readonly sources: Source[] = [];
+const typesWithoutContent = new Set<TurnChunk["type"]>([
+  "start",
+  "start-step",
+  "text-start",
+  "text-end",
+  "source-document",
+  "data-turn",
+  "data-status",
+  "data-upstream",
+]);
 
-  constructor(chunks: Iterable<TurnChunk>) {
-    for (const chunk of chunks) this.#apply(chunk);
-  }
-
-  #apply(chunk: TurnChunk): void {
-    switch (chunk.type) {
-      case "start":
-      case "data-turn":
-        this.openingCount += 1;
-        break;
-      case "data-status":
-        if (chunk.data.stage === "generate") {
-          this.generating = true;
-          this.waiting = isWaiting(chunk);
-        } else if (chunk.data.state === "active") this.retrieving = true;
-        else this.retrieved = true;
-        break;
-      case "data-upstream":
-        break;
-      case "source-document": {
-        const source = parseSource(chunk);
-        if (source) this.sources.push(source);
-        break;
-      }
-      case "start-step":
-        this.stepOpen = true;
-        break;
-      case "finish-step":
-        this.stepOpen = false;
-        this.hasContent = true;
-        break;
-      case "text-start":
-        this.openText = { id: chunk.id, text: "" };
-        break;
-      case "text-delta":
-        this.hasContent = true;
-        this.text += chunk.delta;
-        if (this.openText?.id === chunk.id) this.openText.text += chunk.delta;
-        break;
-      case "text-end":
-        if (this.openText?.id === chunk.id) this.openText = null;
-        break;
-      default:
-        this.hasContent = true;
-    }
-  }
+/**
+ * True for answer content: text, reasoning, a tool call or the end of a step. The start of a step or
+ * a text alone does not count.
+ */
+export function isAnswerContent({ type }: TurnChunk): boolean {
+  return !typesWithoutContent.has(type);
 }
 
 /**
  * True if these chunks hold no answer content, so the run can start as if they were its own
  * opening. Sources count only if retrieval finished: another search might find different ones.
  */
-export function isUnanswered(chunks: Iterable<TurnChunk>): boolean {
-  const { hasContent, sources, retrieved } = new LogPrefix(chunks);
-  return !hasContent && (sources.length === 0 || retrieved);
+export function isUnanswered(chunks: readonly TurnChunk[]): boolean {
+  if (chunks.some(isAnswerContent)) return false;
+  const { sources, statuses } = new ChunkState(chunks);
+  return sources.length === 0 || statuses.get("retrieve")?.state === "done";
+}
+
+/** All text of these chunks, without separators. */
+export function concatText(chunks: readonly TurnChunk[]): string {
+  return chunks.map((chunk) => (chunk.type === "text-delta" ? chunk.delta : "")).join("");
+}
+
+/** The last text part, if these chunks leave it open. */
+export function openTextOf(chunks: readonly TurnChunk[]): { id: string; text: string } | null {
+  const index = chunks.findLastIndex(({ type }) => type === "text-start");
+  const [start, ...said] = index < 0 ? [] : chunks.slice(index);
+  if (start?.type !== "text-start") return null;
+  const { id } = start;
+  if (said.some((chunk) => chunk.type === "text-end" && chunk.id === id)) return null;
+  return { id, text: concatText(said) };
 }
 
 /**
@@ -176,7 +144,7 @@ export class PrefixJoiner {
   /** The open text, and the model's id for its continuation once that has started. */
   #text: { id: string; modelId?: string } | null;
 
-  constructor({ stepOpen, openText }: Pick<LogPrefix, "stepOpen" | "openText">) {
+  constructor({ stepOpen, openText }: { stepOpen: boolean; openText: { id: string } | null }) {
     this.#stepOpen = stepOpen;
     this.#text = openText && { id: openText.id };
   }

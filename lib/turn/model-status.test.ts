@@ -54,9 +54,8 @@ it("tells a waiting status from the default one", () => {
   expect(generateStatus("active", "loading", 1.6).data).toEqual({
     ...{ stage: "generate", label: "The model is loading…", state: "active", sinceMs: 2 },
   });
-  expect([generateStatus("active"), generateStatus("done")].map(isWaiting)).toEqual([false, false]);
-  expect((["loading", "thinking"] as const).map((phase) => isWaiting(generateStatus("active", phase, 0)))).toEqual([
-    true,
-    true,
-  ]);
+  expect([generateStatus("active"), generateStatus("done")].map(({ data }) => isWaiting(data))).toEqual([false, false]);
+  expect((["loading", "thinking"] as const).map((phase) => isWaiting(generateStatus("active", phase, 0).data))).toEqual(
+    [true, true],
+  );
 });

@@ -1,6 +1,6 @@
 // Progress of a model before it answers: the generate stage's label, and how long each reasoning
 // took (docs/protocol.md §4). An answer that starts immediately gets one label and no times. Pure.
-import type { ChatMessage, TurnChunk } from "./chunks";
+import type { ChatMessage, StatusData, TurnChunk } from "./chunks";
 
 /** `answering` from the first text or tool call. */
 export type ModelPhase = "loading" | "thinking" | "answering";
@@ -27,8 +27,8 @@ export function generateStatus(
 }
 
 /** True if the status shows loading or thinking rather than answering. */
-export function isWaiting(chunk: StatusChunk): boolean {
-  return chunk.data.stage === "generate" && chunk.data.label !== labels.answering;
+export function isWaiting({ stage, label }: StatusData): boolean {
+  return stage === "generate" && label !== labels.answering;
 }
 
 /** Shorter reasoning gets no duration. */

@@ -1,10 +1,11 @@
 import { Consent, hasUntrustedText, resolveApprovals } from "./approval";
+import { ChunkState } from "./chunk-state";
 import { type MessageMetadata, type Source, sourceChunk, type TurnChunk, type TurnError } from "./chunks";
 import { ContextWindow } from "./context-window";
-import { type Ending, endTurn, interruptedError, OpenParts } from "./ending";
+import { closeTexts, type Ending, endTurn, interruptedError } from "./ending";
 import { foldChunks } from "./fold";
-import { LogPrefix, opening, PrefixJoiner } from "./log-prefix";
-import { generateStatus, ReasoningTimes } from "./model-status";
+import { concatText, isAnswerContent, opening, openTextOf, PrefixJoiner } from "./log-prefix";
+import { generateStatus, isWaiting, ReasoningTimes } from "./model-status";
 import type { Halt, RunInput, RunPorts } from "./run-input";
 import { modelSteps, StepsEnd } from "./steps";
 import { ReplayFilter, upstreamOf } from "./upstream";
@@ -18,13 +19,16 @@ import { priced } from "./usage";
  */
 export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSignal): AsyncGenerator<TurnChunk> {
   const startMs = ports.nowMs();
-  const open = new OpenParts();
-  for (const chunk of input.logPrefix ?? []) open.apply(chunk);
-  const prefix = new LogPrefix(input.logPrefix ?? []);
-  const { text, sources } = prefix;
-  const progress: Progress = { metadata: { searchMode: input.searchMode }, text, sources, startMs };
+  const { logPrefix = [] } = input;
+  const state = new ChunkState(logPrefix);
+  const progress: Progress = {
+    metadata: { searchMode: input.searchMode },
+    text: concatText(logPrefix),
+    sources: [...state.sources],
+    startMs,
+  };
   let ending: Omit<Ending, "turnId" | "metadata">;
-  const source = runStages(input, ports, signal, progress, prefix);
+  const source = runStages(input, ports, signal, progress, state);
   /** Wakes the loop that waits for the next chunk. */
   let interrupt: (next: Next | null) => void = () => {};
   const onAbort = () => interrupt({ done: true, value: undefined });
@@ -39,7 +43,7 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
   });
   signal.addEventListener("abort", onAbort, { once: true });
   try {
-    yield* opening(input).slice(prefix.openingCount);
+    yield* opening(input).slice(logPrefix.length);
     let pendingRead: Promise<Next> | null = null;
     while (!signal.aborted) {
       pendingRead ??= source.next();
@@ -53,7 +57,7 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
       const entered = phase as TurnChunk | null;
       phase = null;
       if (entered && !next?.done) {
-        open.apply(entered);
+        state.apply(entered);
         yield entered;
       }
       if (!next) continue;
@@ -61,9 +65,9 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
       const { done, value: chunk } = next;
       if (done) break;
       // A truncated stream leaves a text open, yet the SDK still ends the step.
-      const before = chunk.type === "finish-step" ? open.closeTexts() : [];
+      const before = chunk.type === "finish-step" ? closeTexts(state) : [];
       for (const next of [...before, chunk]) {
-        open.apply(next);
+        state.apply(next);
         yield next;
       }
       const durationChunk = reasonings.apply(chunk, ports.nowMs);
@@ -85,13 +89,14 @@ export async function* runTurn(input: RunInput, ports: RunPorts, signal: AbortSi
     // Not awaited: the generator may be blocked on something that never settles.
     source.return().catch(ports.report);
   }
-  yield* endTurn(open, { ...ending, turnId: input.turnId, metadata: turnMetadata(progress, ports) });
+  yield* endTurn(state, { ...ending, turnId: input.turnId, metadata: turnMetadata(progress, ports) });
 }
 
 type Next = IteratorResult<TurnChunk, void>;
 
 type Progress = {
   metadata: Partial<MessageMetadata>;
+  /** Kept only if there are sources to compare it with. */
   text: string;
   sources: Source[];
   startMs: number;
@@ -116,14 +121,16 @@ async function* runStages(
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
-  prefix: LogPrefix,
+  state: ChunkState,
 ): AsyncGenerator<TurnChunk, void, void> {
-  const isSearched = prefix.retrieved || prefix.generating;
-  if (input.searchMode !== "none" && !isSearched) yield* retrieve(input, ports, progress, prefix);
+  const retrieving = state.statuses.get("retrieve");
+  const generating = state.statuses.get("generate");
+  const isSearched = retrieving?.state === "done" || generating;
+  if (input.searchMode !== "none" && !isSearched) yield* retrieve(input, ports, progress, retrieving !== undefined);
   if (signal.aborted) return;
 
-  if (!prefix.generating || prefix.waiting) yield generateStatus("active");
-  yield* generate(input, ports, signal, progress, prefix);
+  if (!generating || isWaiting(generating)) yield generateStatus("active");
+  yield* generate(input, ports, signal, progress, state.stepOpen);
   // When halted, open parts must close first; `endTurn` does that.
   if (signal.aborted) return;
   yield generateStatus("done");
@@ -133,7 +140,7 @@ async function* retrieve(
   input: RunInput,
   ports: RunPorts,
   progress: Progress,
-  { retrieving }: LogPrefix,
+  retrieving: boolean,
 ): AsyncGenerator<TurnChunk> {
   if (!retrieving && (await orRetrievalFailed(ports.countDocuments())) === 0) return;
   const searching = { stage: "retrieve", label: "Searching documents…" } as const;
@@ -157,7 +164,7 @@ async function* generate(
   ports: RunPorts,
   signal: AbortSignal,
   progress: Progress,
-  prefix: LogPrefix,
+  stepOpen: boolean,
 ): AsyncGenerator<TurnChunk> {
   const { question } = input;
   const { sources } = progress;
@@ -167,8 +174,9 @@ async function* generate(
   const resumed = input.resumesUpstream ? upstream : null;
   // Output that is reread is joined to what preceded it, as the first time.
   const before = resumed ? logged.slice(0, resumed.index) : logged;
-  const { hasContent, openText } = resumed ? new LogPrefix(before) : prefix;
-  const joiner = new PrefixJoiner({ stepOpen: prefix.stepOpen, openText });
+  const hasContent = before.some(isAnswerContent);
+  const openText = openTextOf(before);
+  const joiner = new PrefixJoiner({ stepOpen, openText });
   const resolved: TurnChunk[] = [];
   // Settle the consent decisions on the calls of the answer being continued.
   for await (const chunk of resolveApprovals(hasContent ? (await foldChunks(before)).parts : [], input.tools, signal)) {
@@ -235,7 +243,7 @@ async function* generate(
         if (!chunk) continue;
         if (chunk.type === "text-delta") {
           progress.firstTokenMs ??= ports.nowMs() - progress.startMs;
-          progress.text += chunk.delta;
+          if (sources.length > 0) progress.text += chunk.delta;
         }
         yield chunk;
       }

@@ -1,4 +1,6 @@
-// Transcript of one model call and its tool results, in the form the next call sends. Pure.
+// Transcript of one model call and its tool results, in the form the next call sends. Built from the
+// SDK's parts, not from chunks (chunk-state.ts): of a failed call the model gets the SDK's whole error
+// text, a chunk only a fixed sentence. Pure.
 import type {
   AssistantModelMessage,
   ModelMessage,

@@ -1,7 +1,8 @@
 // A turn as both sides of races.test.ts write it. Without Vitest: one side is a plain process.
 import type { LogWriter } from "@/lib/log/durable-log";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import type { FinalState, TurnChunk } from "@/lib/turn/chunks";
-import { endTurn, OpenParts } from "@/lib/turn/ending";
+import { endTurn } from "@/lib/turn/ending";
 import type { Halt } from "@/lib/turn/run-input";
 
 export type RacePlan = {
@@ -24,10 +25,9 @@ type RaceTurn = {
 
 /** `stored`: the chunks already in its log. */
 export function beginTurn(writer: LogWriter, turnId: string, stored: TurnChunk[] = []): RaceTurn {
-  const open = new OpenParts();
-  for (const chunk of stored) open.apply(chunk);
+  const state = new ChunkState(stored);
   const append = (chunk: TurnChunk) => {
-    open.apply(chunk);
+    state.apply(chunk);
     return writer.append(chunk);
   };
   const messageMetadata = { turnId, chatId: `chat-${turnId}`, model: "test", createdAt: "2026-01-01T00:00:00.000Z" };
@@ -43,7 +43,7 @@ export function beginTurn(writer: LogWriter, turnId: string, stored: TurnChunk[]
     say: (delta) => void append({ type: "text-delta", id: "t", delta }),
     async end(status) {
       const halt = writer.signal.aborted ? (writer.signal.reason as Halt) : { status };
-      for (const chunk of endTurn(open, { turnId, ...halt })) await writer.append(chunk);
+      for (const chunk of endTurn(state, { turnId, ...halt })) await writer.append(chunk);
       return writer.ended;
     },
   };

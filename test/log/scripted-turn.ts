@@ -4,8 +4,9 @@ import { expect } from "vitest";
 import { pool } from "@/db/client";
 import { commitChunks, readAllChunks } from "@/db/log";
 import type { LogReader, LogWriter, TurnLog } from "@/lib/log/durable-log";
+import { ChunkState } from "@/lib/turn/chunk-state";
 import { type FinalState, isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
-import { type Ending, endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
+import { type Ending, endTurn, interruptedError } from "@/lib/turn/ending";
 import { foldChunks } from "@/lib/turn/fold";
 import type { Halt } from "@/lib/turn/run-input";
 
@@ -58,13 +59,13 @@ export class ScriptedTurn {
   readonly turnId: string;
   readonly writer: LogWriter;
   text = "";
-  readonly #open = new OpenParts();
+  readonly #state: ChunkState;
 
   /** `stored`: what its log already holds. */
   constructor(log: TurnLog, turnId: string, epoch = 1, stored: LoggedChunk[] = []) {
     this.turnId = turnId;
     this.writer = log.open(turnId, epoch, stored);
-    for (const { chunk } of stored) this.#open.apply(chunk);
+    this.#state = new ChunkState(stored.map(({ chunk }) => chunk));
   }
 
   begin(): this {
@@ -78,7 +79,7 @@ export class ScriptedTurn {
   }
 
   append(chunk: TurnChunk): Promise<void> | undefined {
-    this.#open.apply(chunk);
+    this.#state.apply(chunk);
     return this.writer.append(chunk);
   }
 
@@ -95,7 +96,7 @@ export class ScriptedTurn {
   }
 
   async #end(ending: Omit<Ending, "turnId">): Promise<"stored" | "lost"> {
-    for (const chunk of endTurn(this.#open, { ...ending, turnId: this.turnId })) await this.writer.append(chunk);
+    for (const chunk of endTurn(this.#state, { ...ending, turnId: this.turnId })) await this.writer.append(chunk);
     return this.writer.ended;
   }
 }

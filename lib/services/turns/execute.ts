@@ -20,8 +20,9 @@ import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { outputCapOf } from "@/lib/services/quotas/budget";
 import { toolsFor } from "@/lib/tools/registry";
-import type { ChatMessage, LoggedChunk, MessageMetadata, TurnChunk, TurnError } from "@/lib/turn/chunks";
-import { endTurn, interruptedError, OpenParts } from "@/lib/turn/ending";
+import { ChunkState } from "@/lib/turn/chunk-state";
+import type { ChatMessage, LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
+import { endTurn, interruptedError } from "@/lib/turn/ending";
 import { textOf } from "@/lib/turn/fold";
 import { startChunk } from "@/lib/turn/log-prefix";
 import { runTurn } from "@/lib/turn/run";
@@ -50,17 +51,9 @@ const chunksPerSlice = 64;
  */
 export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
   const writer = turnLog().open(turn.id, turn.epoch, stored);
-  const open = new OpenParts();
+  const state = new ChunkState(stored.map(({ chunk }) => chunk));
   let hasOutput = stored.length > 0;
   const startMs = performance.now();
-  let metadata: Partial<MessageMetadata> = {};
-  let responseId: string | undefined;
-  const track = (chunk: TurnChunk) => {
-    open.apply(chunk);
-    if (chunk.type === "data-upstream") responseId = chunk.data.responseId;
-    if (chunk.type === "message-metadata") metadata = { ...metadata, ...(chunk.messageMetadata as MessageMetadata) };
-  };
-  for (const { chunk } of stored) track(chunk);
   const deadline = setTimeout(() => writer.halt({ status: "failed", error: deadlineError }), env().TURN_DEADLINE_MS);
   try {
     let chunks = 0;
@@ -68,7 +61,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
       // A burst would pass through all the streams without yielding.
       if (++chunks % chunksPerSlice === 0) await setImmediate();
       hasOutput = true;
-      track(chunk);
+      state.apply(chunk);
       const backpressure = writer.append(chunk);
       if (backpressure) await backpressure;
     }
@@ -78,8 +71,8 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
     if (!halted) logger.error({ err: error, turnId: turn.id }, "turn failed");
     if (!hasOutput) await writer.append(startChunk(identityOf(turn)));
     const halt: Halt = halted ? writer.signal.reason : { status: "failed", error: failureOf(error) };
-    for (const chunk of endTurn(open, { ...halt, turnId: turn.id })) {
-      track(chunk);
+    for (const chunk of endTurn(state, { ...halt, turnId: turn.id })) {
+      state.apply(chunk);
       await writer.append(chunk);
     }
   }
@@ -90,6 +83,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   // A lost turn is reported by the process that ends it.
   if (outcome === "lost") return;
   const { model } = optionsOf(turn);
+  const { metadata, responseId } = state;
   reportTurn({ turnId, userId, model, metadata, durationMs });
   if (responseId && metadata.status !== "complete") await cancelAnswer(model, responseId);
 }

@@ -28,8 +28,6 @@ export class Answer implements AsyncIterable<ChatEvent> {
   chatId: string | undefined;
   readonly #options: AnswerOptions;
   readonly #received = new ReceivedAnswer();
-  /** The next text starts a new part of the answer. */
-  #paragraph = false;
   readonly #reading = new AbortController();
   /** Resolves with the first response, or when there will be none. */
   readonly #firstResponse: Promise<void>;
@@ -94,14 +92,8 @@ export class Answer implements AsyncIterable<ChatEvent> {
 
   async *#events(): AsyncGenerator<ChatEvent, void> {
     for await (const decoded of this.#decoded()) {
-      if (decoded.type === "paragraph") {
-        this.#paragraph = this.#received.text !== "";
-        continue;
-      }
-      const event =
-        decoded.type === "text" && this.#paragraph ? { ...decoded, delta: `\n\n${decoded.delta}` } : decoded;
-      if (decoded.type === "text") this.#paragraph = false;
-      this.#received.add(event);
+      const event = this.#received.add(decoded);
+      if (!event) continue;
       // Some formats do not distinguish a stopped answer from a finished one, but we know if we
       // stopped it.
       if (event.type === "done" && (await this.#wasStopped())) yield { type: "stopped" };
@@ -224,7 +216,6 @@ export class Answer implements AsyncIterable<ChatEvent> {
 
   #missingOf(whole: ChatEvent[]): ChatEvent[] {
     const rest = this.#received.missingOf(whole);
-    this.#paragraph = false;
     if (!rest) throw badResponse("The server's answer does not continue what came of it before.", 200);
     return rest;
   }

@@ -1,14 +1,8 @@
 // Chunks that lead from a partially received stream to the stored message (docs/protocol.md §4).
 // Pure.
+import type { ChunkState } from "../../../lib/turn/chunk-state.ts";
 import type { ChatMessage, TurnChunk } from "../../../lib/turn/chunks.ts";
 import { unfoldMessage } from "../../../lib/turn/fold.ts";
-
-/** What a reader has received of a turn so far. */
-export type StreamProgress = {
-  started: boolean;
-  /** Number of `start-step` chunks. */
-  steps: number;
-};
 
 /**
  * Chunks that turn the fold of what was received into exactly `stored`, terminal included.
@@ -17,9 +11,10 @@ export type StreamProgress = {
  * step with its open parts. Earlier steps are complete and stay. Data parts are replaced by id, so
  * those of earlier steps are sent again: their state may have changed.
  */
-export function catchUp(stored: ChatMessage, received: StreamProgress): TurnChunk[] {
+export function catchUp(stored: ChatMessage, received: ChunkState): TurnChunk[] {
   const [start, ...rest] = unfoldMessage(stored) as [TurnChunk, ...TurnChunk[]];
-  if (!received.started) return [start, ...rest];
+  // Nothing came yet: the first chunk names the turn.
+  if (!received.metadata.turnId) return [start, ...rest];
   const chunks: TurnChunk[] = [start, { type: "reset-step" }];
   let steps = 0;
   for (const chunk of rest) {

@@ -81,15 +81,32 @@ function toolEvents(part: ChatMessage["parts"][number]): ChatEvent[] {
   return [call];
 }
 
-/** Tracks what a reader has received, to compute what is missing in a fallback. */
+/**
+ * What a reader has received in any format: restores the breaks between paragraphs, and computes
+ * what is missing in a fallback. Not a `ChunkState` (lib/turn/chunk-state.ts): most formats carry
+ * no chunks, and the fallback must compare the text itself.
+ */
 export class ReceivedAnswer {
-  text = "";
+  #text = "";
+  /** The next text starts a new part of the answer. */
+  #paragraph = false;
   readonly #seen = new Set<string>();
 
-  add(event: ChatEvent): void {
-    if (event.type === "text") this.text += event.delta;
-    else if (event.type === "sources") for (const source of event.sources) this.#seen.add(sourceKey(source));
+  /** Returns the event for the reader; null for `paragraph`, which the next text shows. */
+  add(event: ChatEvent | { type: "paragraph" }): ChatEvent | null {
+    if (event.type === "paragraph") {
+      this.#paragraph = this.#text !== "";
+      return null;
+    }
+    if (event.type === "text") {
+      const shown = this.#paragraph ? { ...event, delta: `\n\n${event.delta}` } : event;
+      this.#paragraph = false;
+      this.#text += shown.delta;
+      return shown;
+    }
+    if (event.type === "sources") for (const source of event.sources) this.#seen.add(sourceKey(source));
     else this.#seen.add(keyOf(event));
+    return event;
   }
 
   /**
@@ -98,8 +115,9 @@ export class ReceivedAnswer {
    */
   missingOf(whole: ChatEvent[]): ChatEvent[] | null {
     const text = whole.map((event) => (event.type === "text" ? event.delta : "")).join("");
-    if (!text.startsWith(this.text)) return null;
-    let skip = this.text.length;
+    if (!text.startsWith(this.#text)) return null;
+    this.#paragraph = false;
+    let skip = this.#text.length;
     return whole.flatMap((event): ChatEvent[] => {
       if (event.type === "text") {
         const delta = event.delta.slice(skip);

@@ -1,10 +1,11 @@
 // The AI SDK's ChatTransport for this server: sends exactly once despite network failures, and
 // follows an answer to its end (docs/protocol.md §2 and §5). Needs neither React nor a window.
 import { asSchema, type ChatTransport, generateId, uiMessageChunkSchema } from "ai";
+import { ChunkState } from "../../../lib/turn/chunk-state.ts";
 import { type ChatMessage, isTerminal, type TurnChunk } from "../../../lib/turn/chunks.ts";
 import { findStoredAnswer } from "./api.ts";
 import { type PageEvents, pageWake, type Wake } from "./backoff.ts";
-import { catchUp, type StreamProgress } from "./catch-up.ts";
+import { catchUp } from "./catch-up.ts";
 import { Connection } from "./connection.ts";
 import { Follower, type FollowLimits, type Format } from "./follower.ts";
 import { failuresBeforePolling, type LimitOptions, pollMs, streamLimits } from "./limits.ts";
@@ -126,7 +127,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
     const leave = () => reading.abort(abortSignal?.reason);
     if (abortSignal?.aborted) leave();
     else abortSignal?.addEventListener("abort", leave, { signal });
-    const received: StreamProgress = { started: false, steps: 0 };
+    const received = new ChunkState();
     const follower = new Follower({
       http,
       format: chunkFormat(http, received),
@@ -151,7 +152,7 @@ export class ResumableChatTransport implements ChatTransport<ChatMessage> {
 /** Pulled chunk by chunk; cancelling means the reader leaves. */
 function streamOf(
   follower: Follower<TurnChunk>,
-  received: StreamProgress,
+  received: ChunkState,
   leaving: AbortController,
   { gatherMs, document }: TransportOptions,
 ): ReadableStream<TurnChunk> {
@@ -160,8 +161,7 @@ function streamOf(
     async pull(controller) {
       const { done, value } = await chunks.next();
       if (done) return controller.close();
-      received.started = true;
-      if (value.type === "start-step") received.steps += 1;
+      received.apply(value);
       controller.enqueue(value);
     },
     async cancel() {
@@ -174,7 +174,7 @@ function streamOf(
 }
 
 /** Chunks unchanged, resumed on the turn's own path, with catch-up from the stored message. */
-function chunkFormat(http: Http, received: StreamProgress): Format<TurnChunk> {
+function chunkFormat(http: Http, received: ChunkState): Format<TurnChunk> {
   return {
     decode: async (frame) => (frame.data === "[DONE]" ? [] : [await parseChunk(frame)]),
     isLast: isTerminal,
