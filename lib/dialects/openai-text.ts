@@ -5,7 +5,7 @@ import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 import { modelName } from "@/lib/turn/turn-options";
-import type { DialectFrame, Encode, TurnInput } from "./dialect";
+import type { DialectFrame, Encode, ParsedRequest } from "./dialect";
 import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { showError, turnFailure } from "./openai-errors";
 import { settingFields, settingsOf, withoutNulls } from "./openai-fields";
@@ -52,21 +52,24 @@ const shape = {
 export const textChunk = z.object({ ...shape, usage: usage.optional() });
 export const textAnswer = z.object({ ...shape, usage });
 
-export function textInputOf(body: unknown): TurnInput {
+export function parseTextRequest(body: unknown): ParsedRequest {
   const { model, prompt, suffix, stream, stream_options: options, user, logit_bias, ...request } = body as Body;
   return {
-    message: {
-      messages: [{ role: "user", parts: [{ type: "text", text: prompt }] }],
-      instructions: "",
-      settings: settingsOf(request),
-      fields: withoutNulls({ user, logit_bias }),
-      completes: { prompt, ...(suffix && { suffix }) },
-    },
-    model,
     stream: stream ?? false,
     stopsWithClient: true,
-    searchMode: "none",
-    view: { includeUsage: options?.include_usage ?? false, completes: true },
+    request: {
+      trigger: "answer-prompt",
+      prompt: {
+        messages: [{ role: "user", parts: [{ type: "text", text: prompt }] }],
+        instructions: "",
+        settings: settingsOf(request),
+        fields: withoutNulls({ user, logit_bias }),
+        completes: { prompt, ...(suffix && { suffix }) },
+      },
+      model,
+      searchMode: "none",
+      view: { includeUsage: options?.include_usage ?? false, completes: true },
+    },
   };
 }
 

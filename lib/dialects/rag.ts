@@ -5,7 +5,7 @@ import type { TurnContext } from "@/lib/turn/turn-context";
 import { snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
 import { DialectState, endOf, frame, showSource, showUsage } from "./dialect-state";
-import { nonBlankText, optionsOf } from "./fields";
+import { asQuestion, nonBlankText, optionsOf } from "./fields";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
 export const ragBody = z.object({ question: nonBlankText, ...snakeTurnOptions });
@@ -61,8 +61,8 @@ export const rag: Dialect = {
       body: ragBody,
       example: { question: "What is a rivulet?", search_mode: "all" },
       parseRequest(input) {
-        const request = input.body as z.output<typeof ragBody>;
-        return { message: request.question, stream: true, ...optionsOf(request) };
+        const { question, ...options } = input.body as z.output<typeof ragBody>;
+        return { stream: true, request: { ...asQuestion(input.messageId, question), ...optionsOf(options) } };
       },
     },
   ],

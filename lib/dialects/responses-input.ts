@@ -6,7 +6,8 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { isTooDeep } from "@/lib/json-depth";
 import type { ChatMessage } from "@/lib/turn/chunks";
-import type { ReferencedMessage, TurnPrompt } from "@/lib/turn/turn-context";
+import type { ReferencedMessage } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { content, orText, plain, userPart } from "./responses-content";
 import { argumentsOf, itemParts, parseItemId } from "./responses-items";
 

@@ -5,7 +5,7 @@ import type { StoredMessage } from "@/lib/turn/turn-context";
 import { turnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
 import { contentOf, DialectState, endOf, frame } from "./dialect-state";
-import { nonBlankText } from "./fields";
+import { asQuestion, nonBlankText } from "./fields";
 import { failureShape, time } from "./shapes";
 import { WordGroups } from "./word-groups";
 
@@ -68,7 +68,8 @@ export const tokens: Dialect = {
       example: { content: "What is a rivulet?", role: "user" },
       parseRequest(input) {
         const { content, model, searchMode, documentIds } = input.body as z.output<typeof body>;
-        return { message: content, stream: true, model, searchMode, documentIds };
+        const options = { model, searchMode, documentIds };
+        return { stream: true, request: { ...asQuestion(input.messageId, content), ...options } };
       },
     },
     {

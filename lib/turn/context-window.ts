@@ -6,29 +6,9 @@ import type { ChatMessage, Memory, Source } from "./chunks";
 import { instructionsFor, modelMessages } from "./prompt";
 import { sizeOf, toolsText, truncateToolResults } from "./prompt-size";
 import { quotePassages } from "./quote-passages";
+import type { ContextPorts } from "./run-input";
 import type { FittedCall, Prompt } from "./steps";
 import { bytesPerToken } from "./usage";
-
-export type ModelContext = {
-  /** Shared by prompt and output of one call; `Infinity` sends everything. */
-  tokens: number;
-  /**
-   * False if `tokens` is a guess. A guess only limits the history: the mandatory part may fit after
-   * all.
-   */
-  known: boolean;
-};
-
-export type ContextPorts = {
-  modelContext(): ModelContext;
-  /** Estimates the model's token count for this text, erring high. */
-  countTokens(text: string): Promise<number>;
-  /**
-   * A call with a prompt of `sentTokens` failed. True if the provider refused it as too long, so
-   * the context must be smaller than that.
-   */
-  contextRefused(error: unknown, sentTokens: number): boolean;
-};
 
 export type Conversation = {
   /** The branch up to and including the question. */

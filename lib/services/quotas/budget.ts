@@ -4,7 +4,8 @@ import type { TurnCeilings, TurnRefused } from "@/db/usage";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { hasPaidModel } from "@/lib/models/catalogue";
-import type { TurnRequest, TurnSettings } from "@/lib/services/turns/turn-request";
+import type { StoredRequest } from "@/lib/services/turns/stored-request";
+import type { TurnRequest } from "@/lib/services/turns/turn-request";
 import { allowsGuests } from "@/lib/services/users/users";
 import { estimateTokens } from "@/lib/turn/usage";
 
@@ -14,7 +15,7 @@ import { estimateTokens } from "@/lib/turn/usage";
  */
 const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
 
-export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCeilings {
+export function ceilingsOf(request: TurnRequest, settings: StoredRequest): TurnCeilings {
   const {
     MAX_RUNNING_TURNS: running,
     MAX_CHATS: chats,
@@ -43,7 +44,7 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
 }
 
 /** A client may request less than the server's cap. */
-export function outputCapOf({ prompt, call = prompt }: TurnSettings): number {
+export function outputCapOf({ prompt, call = prompt }: StoredRequest): number {
   const cap = env().MAX_OUTPUT_TOKENS;
   return Math.min(call?.settings.maxOutputTokens ?? cap, cap);
 }

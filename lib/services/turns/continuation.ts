@@ -11,14 +11,15 @@ import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
 import { keptChunks, pendingAnswerChunks } from "@/lib/turn/log-prefix";
 import { withoutState } from "@/lib/turn/provider-state";
-import { type CallResult, type Decision, type Results, turnOfDecisions } from "./decisions";
-import type { TurnSettings } from "./turn-request";
+import type { CallResult, Decision, Results } from "@/lib/turn/turn-input";
+import { turnOfDecisions } from "./decisions";
+import { type StoredRequest, storedRequestOf } from "./stored-request";
 
 export type Continuation = {
   /** The answer being continued, and its question. */
   messageId: string;
   question: string;
-  settings: TurnSettings;
+  settings: StoredRequest;
   /** Chunks of the new log after its opening. */
   prefixChunks: TurnChunk[];
   /**
@@ -144,8 +145,8 @@ export function forModel(continuation: Continuation, model: string): Continuatio
 }
 
 /** The cursor for a client that has all of the answer being continued. */
-export function cursorAfterPrefix({ id: turnId, request }: TurnRow): Cursor {
-  return { turnId, seq: (request as TurnSettings).begunSeq ?? 0, n: 0 };
+export function cursorAfterPrefix(turn: TurnRow): Cursor {
+  return { turnId: turn.id, seq: storedRequestOf(turn).begunSeq ?? 0, n: 0 };
 }
 
 /** The question and settings of an answer's turn. */
@@ -155,7 +156,7 @@ async function originOf(
 ): Promise<Pick<Continuation, "messageId" | "question" | "settings">> {
   const turn = answer.turnId && (await findTurn(userId, answer.turnId));
   if (!turn || !answer.parentId) throw new Error(`answer ${answer.id} has no turn or no question`);
-  return { messageId: answer.id, question: answer.parentId, settings: turn.request as TurnSettings };
+  return { messageId: answer.id, question: answer.parentId, settings: storedRequestOf(turn) };
 }
 
 function turnRunningError(turnId: string | null): AppError {

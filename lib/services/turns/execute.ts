@@ -26,14 +26,14 @@ import { textOf } from "@/lib/turn/fold";
 import { startChunk } from "@/lib/turn/log-prefix";
 import { runTurn } from "@/lib/turn/run";
 import type { Halt, RunInput, RunPorts } from "@/lib/turn/run-input";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { unlessAborted } from "@/lib/unless-aborted";
 import { clientTools } from "./client-tools";
 import { modelCall } from "./model-call";
-import type { TurnSettings } from "./turn-request";
+import { type StoredRequest, storedRequestOf } from "./stored-request";
 
 /** The turn fields a run needs. */
-export type RunnableTurn = Pick<
+type RunnableTurn = Pick<
   TurnRow,
   "id" | "userId" | "chatId" | "userMessageId" | "messageId" | "request" | "epoch" | "createdAt"
 >;
@@ -89,7 +89,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   const durationMs = performance.now() - startMs;
   // A lost turn is reported by the process that ends it.
   if (outcome === "lost") return;
-  const { model } = optionsOf(turn);
+  const { model } = storedRequestOf(turn);
   reportTurn({ turnId, userId, model, metadata, durationMs });
   if (responseId && metadata.status !== "complete") await cancelAnswer(model, responseId);
 }
@@ -105,10 +105,6 @@ async function cancelAnswer(modelId: string, responseId: string): Promise<void> 
 
 function failureOf(error: unknown): TurnError {
   return isDatabaseUnavailable(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
-}
-
-function optionsOf(turn: RunnableTurn): TurnSettings {
-  return turn.request as TurnSettings;
 }
 
 /** Backoff between read attempts, as for commits. */
@@ -144,7 +140,7 @@ function providerTextOf(error: unknown, sent: string): { provider?: string } {
 
 function identityOf(turn: RunnableTurn) {
   const { id: turnId, chatId, messageId, userMessageId } = turn;
-  const { model: modelId, continues } = optionsOf(turn);
+  const { model: modelId, continues } = storedRequestOf(turn);
   return { turnId, chatId, messageId, userMessageId, modelId, continues, createdAt: turn.createdAt.toISOString() };
 }
 
@@ -178,7 +174,7 @@ async function* chunksOf(
   signal: AbortSignal,
 ): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
-  const options = optionsOf(turn);
+  const options = storedRequestOf(turn);
   const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
   const ready = await requireModel(options.model);
   const { id: modelId, abilities } = ready;
@@ -251,7 +247,7 @@ async function* chunksOf(
  * sends its own history runs its own tools and does not get the server's.
  */
 function promptOf(
-  settings: TurnSettings,
+  settings: StoredRequest,
 ): Pick<RunInput, "settings" | "instructions" | "clientRunsTools" | "repeats" | "tools" | "toolChoice"> {
   const { prompt, call = prompt } = settings;
   const shared = { settings: { ...call?.settings, maxOutputTokens: outputCapOf(settings) } };

@@ -12,7 +12,7 @@ import { logger } from "@/lib/logger";
 import { type ReadyModel, requireModel } from "@/lib/models/catalogue";
 import { localFields } from "@/lib/models/request-fields";
 import { refusalOf } from "@/lib/services/quotas/budget";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { isAnswering, replaces } from "./busy-chat";
 import {
   type Continuation,
@@ -28,7 +28,8 @@ import { fingerprintOf, requireSameContent } from "./fingerprint";
 import { modelCall } from "./model-call";
 import { stopTurnRow } from "./stop";
 import { logPrefixOf, placeFor, readState, type Send, type StoredTurn, storeSend } from "./store-send";
-import { requireTurnLength, type TurnRequest, type TurnSettings } from "./turn-request";
+import type { StoredRequest } from "./stored-request";
+import { requireTurnLength, type TurnRequest } from "./turn-request";
 
 /** Keeps a promise alive after the response ends: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;
@@ -81,7 +82,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = await (found ? continuedSettings(found, request) : settingsOf(request));
+  const options = await (found ? continuedRequest(found, request) : requestToStore(request));
   const continuation = found && forModel(found, options.model);
   const place = await placeFor(userId, request, state.chat);
   await spend(["turn"], { user: userId });
@@ -137,7 +138,7 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
 }
 
 /** Throws if the model is not offered. */
-async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
+async function requestToStore(request: TurnRequest): Promise<StoredRequest> {
   const ready = await requireModel(request.model);
   const { id: model } = ready;
   const call = request.trigger === "submit-message" ? request.call : undefined;
@@ -174,10 +175,10 @@ function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyM
 }
 
 /** The settings of the continued answer; only the model may change. */
-async function continuedSettings(
+async function continuedRequest(
   { settings, messageId }: Continuation,
   { model: modelName = settings.modelName, canAsk }: TurnRequest,
-): Promise<TurnSettings> {
+): Promise<StoredRequest> {
   const ready = await requireModel(modelName ?? settings.model);
   const { id: model } = ready;
   modelCall(ready, settings);

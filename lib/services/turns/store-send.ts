@@ -25,7 +25,8 @@ import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
 import { findPosition, type HistoryPosition } from "./client-history";
 import type { Continuation } from "./continuation";
-import { requireHistoryLength, type TurnRequest, type TurnSettings } from "./turn-request";
+import type { StoredRequest } from "./stored-request";
+import { requireHistoryLength, type TurnRequest } from "./turn-request";
 
 export function readState(
   userId: string,
@@ -42,7 +43,7 @@ export type Send = {
   userId: string;
   request: TurnRequest;
   fingerprint: string;
-  options: TurnSettings;
+  options: StoredRequest;
   continuation: Continuation | undefined;
   /** The question's place in the client's history; undefined: after the chat's newest message. */
   place: HistoryPosition | undefined;
@@ -200,7 +201,7 @@ function answerRow(turn: NewTurn): TurnMessage {
 /** The log prefix of a turn before its run: the kept part of the answer it continues. */
 export function logPrefixOf(
   turn: TurnRow,
-  options: TurnSettings,
+  options: StoredRequest,
   continuation: Continuation | undefined,
 ): LoggedChunk[] {
   if (!continuation) return [];
