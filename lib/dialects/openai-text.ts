@@ -10,7 +10,7 @@ import { contentOf, DialectState, endOf, frame } from "./dialect-state";
 import { showError, turnFailure } from "./openai-errors";
 import { settingFields, settingsOf, withoutNulls } from "./openai-fields";
 import { usage } from "./openai-shapes";
-import { showUsage } from "./openai-usage";
+import { completionUsage } from "./openai-usage";
 
 const text = z.string().min(1, "must not be empty");
 const one = (what: string) => z.literal(1, { error: `one ${what} at a time: must be 1` }).nullish();
@@ -86,14 +86,14 @@ export function textEncoder(context: TurnContext): Encode {
     if (!end) return [];
     if (end === "failed") return [frame({ error: showError(turnFailure(state.error ?? interruptedError)) })];
     const frames: DialectFrame[] = [choice("", finishOf(state.metadata))];
-    if (includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(state.metadata) }));
+    if (includeUsage) frames.push(frame({ ...head, choices: [], usage: completionUsage(state.metadata) }));
     return frames;
   };
 }
 
 export function fullTextResponse({ context, message, metadata }: TurnAnswer): object {
   const choices = [choiceOf(contentOf(message), finishOf(metadata))];
-  return { ...identity(context), choices, usage: showUsage(metadata) };
+  return { ...identity(context), choices, usage: completionUsage(metadata) };
 }
 
 function identity({ turnId, createdAt, model }: TurnContext) {

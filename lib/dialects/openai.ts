@@ -16,7 +16,7 @@ import { type CompletionBody, callOf, completionBody, isSpecific, toolsOf } from
 import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
 import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
 import { fullTextResponse, parseTextRequest, textAnswer, textBody, textChunk, textEncoder } from "./openai-text";
-import { showUsage } from "./openai-usage";
+import { completionUsage } from "./openai-usage";
 
 export const openai: Dialect = {
   name: "openai",
@@ -56,7 +56,7 @@ export const openai: Dialect = {
         ...(annotations.length > 0 ? [choice({ annotations })] : []),
         choice({}, finishReason(state.metadata, context)),
       ];
-      if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(state.metadata) }));
+      if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: completionUsage(state.metadata) }));
       return frames;
     };
   },
@@ -207,7 +207,7 @@ function fullResponse({ context, message, metadata }: TurnAnswer): object {
         finish_reason: finishReason(metadata, context),
       },
     ],
-    usage: showUsage(metadata),
+    usage: completionUsage(metadata),
   };
 }
 

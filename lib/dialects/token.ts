@@ -33,7 +33,7 @@ const messages = z.array(
   }),
 );
 
-export const tokens: Dialect = {
+export const token: Dialect = {
   name: "token",
   contextScope: "turn",
   stateful: true,

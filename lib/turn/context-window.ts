@@ -10,7 +10,7 @@ import type { ContextPorts } from "./run-input";
 import type { FittedCall, Prompt } from "./steps";
 import { bytesPerToken } from "./usage";
 
-export type Conversation = {
+export type PromptInput = {
   /** The branch up to and including the question. */
   history: ChatMessage[];
   /** The chat has older messages than `history`. */
@@ -48,7 +48,7 @@ type FittedPrompt = FittedHistory & { passages: number };
 export class ContextWindow implements Prompt {
   /** What the last call left out; null if nothing. */
   memory: Memory | null = null;
-  readonly #conversation: Conversation;
+  readonly #conversation: PromptInput;
   readonly #ports: ContextPorts;
   /** Exchanges (a question and its answer), oldest first. */
   readonly #exchanges: ChatMessage[][];
@@ -59,7 +59,7 @@ export class ContextWindow implements Prompt {
   #sentTokens = 0;
   #shrunk = false;
 
-  constructor(conversation: Conversation, ports: ContextPorts) {
+  constructor(conversation: PromptInput, ports: ContextPorts) {
     const { history } = conversation;
     this.#conversation = conversation;
     this.#ports = ports;

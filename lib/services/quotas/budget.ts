@@ -63,7 +63,7 @@ const owners = {
   server: "This server's token budget",
 };
 
-export function refusalOf({ reason, resetsAt, resetsInSeconds }: TurnRefused): AppError {
+export function turnRefusedError({ reason, resetsAt, resetsInSeconds }: TurnRefused): AppError {
   if (reason === "running")
     return new AppError(
       "limit_reached",

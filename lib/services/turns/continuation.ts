@@ -39,7 +39,7 @@ export async function requireContinuation(userId: string, chatId: string, messag
   if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such message in this chat.");
   const refuse = (why: string) => new AppError("bad_request", `messageId: ${why}`);
   if (answer.role !== "assistant") throw refuse("names a question. Only an answer can be continued.");
-  if (answer.status === "running") throw turnRunningError(answer.turnId);
+  if (answer.status === "running") throw answerRunningError(answer.turnId);
   const { parts, metadata } = answer as Pick<ChatMessage, "parts" | "metadata">;
   if (answer.status === "complete" && !isCutOff({ parts, metadata }))
     throw refuse("this answer is complete: there is nothing to continue.");
@@ -62,7 +62,7 @@ export async function requireDecidedContinuation(
   const asking = await findTurn(userId, turnId);
   const answer = asking && (await findMessage(userId, asking.messageId));
   if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such request in this chat.");
-  if (answer.status === "running") throw turnRunningError(turnId);
+  if (answer.status === "running") throw answerRunningError(turnId);
   const refuse = (why: string) => new AppError("bad_request", `approvals: ${why}`);
   const [newest] = await listBranch(userId, chatId, { ...lastAnswerLimits, maxMessages: 1 });
   if (newest?.id !== answer.id) throw refuse("the conversation has gone on since. Nothing was done; ask again.");
@@ -120,7 +120,7 @@ export async function requireResultsContinuation(
   results: Results,
 ): Promise<Continuation> {
   const answer = await requireAwaitingAnswer(userId, chatId, results);
-  if (answer.status === "running") throw turnRunningError(answer.turnId);
+  if (answer.status === "running") throw answerRunningError(answer.turnId);
   const resultById = new Map(results.results.map((result) => [result.toolCallId, result]));
   const decisionChunks = callsOf(answer).map((toolCallId): TurnChunk => {
     const result = resultById.get(toolCallId) as CallResult;
@@ -159,7 +159,7 @@ async function originOf(
   return { messageId: answer.id, question: answer.parentId, settings: storedRequestOf(turn) };
 }
 
-function turnRunningError(turnId: string | null): AppError {
+function answerRunningError(turnId: string | null): AppError {
   return new AppError("turn_running", "This answer is still being written. Wait for it or stop it first.", {
     ...(turnId ? { details: { turnId } } : {}),
   });

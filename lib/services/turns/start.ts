@@ -11,7 +11,7 @@ import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
 import { type ReadyModel, requireModel } from "@/lib/models/catalogue";
 import { localFields } from "@/lib/models/request-fields";
-import { refusalOf } from "@/lib/services/quotas/budget";
+import { turnRefusedError } from "@/lib/services/quotas/budget";
 import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { isAnswering, replaces } from "./busy-chat";
 import {
@@ -217,7 +217,7 @@ async function afterRefusal(send: Send, refusal: TurnRefused): Promise<TurnRow |
   const { userId, request } = send;
   const { turnId, chat } = await readState(userId, request);
   if (turnId || (chat && (await findRunningTurn(userId, chat.id)))) return afterConflict(send);
-  throw refusalOf(refusal);
+  throw turnRefusedError(refusal);
 }
 
 /** Some clients number messages per chat: an id is then unique within one chat only. */
