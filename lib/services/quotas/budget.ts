@@ -15,7 +15,7 @@ import { estimateTokens } from "@/lib/turn/usage";
  */
 const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
 
-export function ceilingsOf(request: TurnRequest, settings: StoredRequest): TurnCeilings {
+export function ceilingsOf(request: TurnRequest, stored: StoredRequest): TurnCeilings {
   const {
     MAX_RUNNING_TURNS: running,
     MAX_CHATS: chats,
@@ -31,8 +31,8 @@ export function ceilingsOf(request: TurnRequest, settings: StoredRequest): TurnC
     running,
     chats,
     storedBytes,
-    promptTokens: settings.model === "local" ? 0 : promptTokensOf(request),
-    outputTokens: settings.model === "local" ? 0 : outputCapOf(settings),
+    promptTokens: stored.model === "local" ? 0 : promptTokensOf(request),
+    outputTokens: stored.model === "local" ? 0 : outputCapOf(stored),
     budgets: {
       account: none(account),
       // Guests created before guests were disabled. Free models have no budget and keep working.

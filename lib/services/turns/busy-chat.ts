@@ -28,11 +28,11 @@ export async function isAnswering(
 }
 
 /** Compares only the settings the client specified. */
-function hasSameSettings(settings: StoredRequest, { model, searchMode, documentIds }: TurnRequest): boolean {
+function hasSameSettings(stored: StoredRequest, { model, searchMode, documentIds }: TurnRequest): boolean {
   return (
-    (model === undefined || model === settings.model || model === settings.modelName) &&
-    (searchMode === undefined || searchMode === settings.searchMode) &&
-    (documentIds === undefined || JSON.stringify(documentIds) === JSON.stringify(settings.documentIds))
+    (model === undefined || model === stored.model || model === stored.modelName) &&
+    (searchMode === undefined || searchMode === stored.searchMode) &&
+    (documentIds === undefined || JSON.stringify(documentIds) === JSON.stringify(stored.documentIds))
   );
 }
 

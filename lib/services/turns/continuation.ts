@@ -19,7 +19,7 @@ export type Continuation = {
   /** The answer being continued, and its question. */
   messageId: string;
   question: string;
-  settings: StoredRequest;
+  storedRequest: StoredRequest;
   /** Chunks of the new log after its opening. */
   prefixChunks: TurnChunk[];
   /**
@@ -140,7 +140,7 @@ function callsOf(answer: MessageRow): string[] {
 
 /** Assigns the new answer to this model: provider state of another model is dropped. */
 export function forModel(continuation: Continuation, model: string): Continuation {
-  if (continuation.settings.model === model) return continuation;
+  if (continuation.storedRequest.model === model) return continuation;
   return { ...continuation, prefixChunks: continuation.prefixChunks.map(withoutState) };
 }
 
@@ -149,14 +149,14 @@ export function cursorAfterPrefix(turn: TurnRow): Cursor {
   return { turnId: turn.id, seq: storedRequestOf(turn).begunSeq ?? 0, n: 0 };
 }
 
-/** The question and settings of an answer's turn. */
+/** The question and request of an answer's turn. */
 async function originOf(
   userId: string,
   answer: MessageRow,
-): Promise<Pick<Continuation, "messageId" | "question" | "settings">> {
+): Promise<Pick<Continuation, "messageId" | "question" | "storedRequest">> {
   const turn = answer.turnId && (await findTurn(userId, answer.turnId));
   if (!turn || !answer.parentId) throw new Error(`answer ${answer.id} has no turn or no question`);
-  return { messageId: answer.id, question: answer.parentId, settings: storedRequestOf(turn) };
+  return { messageId: answer.id, question: answer.parentId, storedRequest: storedRequestOf(turn) };
 }
 
 function answerRunningError(turnId: string | null): AppError {

@@ -174,19 +174,19 @@ async function* chunksOf(
   signal: AbortSignal,
 ): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
-  const options = storedRequestOf(turn);
-  const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
-  const ready = await requireModel(options.model);
+  const storedRequest = storedRequestOf(turn);
+  const documentIds = storedRequest.searchMode === "selected" ? (storedRequest.documentIds ?? []) : undefined;
+  const ready = await requireModel(storedRequest.model);
   const { id: modelId, abilities } = ready;
   const { history: messages, historyIsCut } = knownHistory
     ? { history: knownHistory, historyIsCut: false }
     : await retryWhileUnavailable(() => readHistory(turn), signal);
-  const history = insertNotes(messages, options.prompt?.notes);
+  const history = insertNotes(messages, storedRequest.prompt?.notes);
   let sourceText = "";
   const ports: RunPorts = {
     // A client that sends its own history manages its length: it gets the provider's refusal rather
     // than a cut it cannot see.
-    ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
+    ...(storedRequest.prompt && !storedRequest.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
     countDocuments: () => retryWhileUnavailable(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {
@@ -226,16 +226,16 @@ async function* chunksOf(
       history,
       historyIsCut,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
-      searchMode: options.searchMode,
-      canAsk: options.canAsk ?? false,
+      searchMode: storedRequest.searchMode,
+      canAsk: storedRequest.canAsk ?? false,
       logPrefix: stored.map(({ chunk }) => chunk),
       resumesUpstream: ready.background !== undefined,
       tools:
-        env().TOOLS === "on" && !options.prompt
+        env().TOOLS === "on" && !storedRequest.prompt
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))
           : undefined,
-      ...promptOf(options),
-      ...modelCall(ready, options),
+      ...promptOf(storedRequest),
+      ...modelCall(ready, storedRequest),
     },
     ports,
     signal,

@@ -82,13 +82,13 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = await (found ? continuedRequest(found, request) : requestToStore(request));
-  const continuation = found && forModel(found, options.model);
+  const storedRequest = await (found ? continuedRequest(found, request) : requestToStore(request));
+  const continuation = found && forModel(found, storedRequest.model);
   const place = await placeFor(userId, request, state.chat);
   await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();
-  const send: Send = { turnId, userId, request, fingerprint, options, continuation, place };
+  const send: Send = { turnId, userId, request, fingerprint, storedRequest, continuation, place };
   let stored: StoredTurn | null;
   try {
     stored = await storeSend(send, state);
@@ -104,7 +104,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   // An equal send won.
   if (!stored) return afterConflict(send);
   const { turn, history } = stored;
-  keepAlive(execute(turn, logPrefixOf(turn, options, continuation), history));
+  keepAlive(execute(turn, logPrefixOf(turn, storedRequest, continuation), history));
   return turn;
 }
 
@@ -174,15 +174,15 @@ function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyM
     );
 }
 
-/** The settings of the continued answer; only the model may change. */
+/** That of the continued answer; only the model may change. */
 async function continuedRequest(
-  { settings, messageId }: Continuation,
-  { model: modelName = settings.modelName, canAsk }: TurnRequest,
+  { storedRequest, messageId }: Continuation,
+  { model: modelName = storedRequest.modelName, canAsk }: TurnRequest,
 ): Promise<StoredRequest> {
-  const ready = await requireModel(modelName ?? settings.model);
+  const ready = await requireModel(modelName ?? storedRequest.model);
   const { id: model } = ready;
-  modelCall(ready, settings);
-  return { ...settings, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
+  modelCall(ready, storedRequest);
+  return { ...storedRequest, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
 }
 
 /**
