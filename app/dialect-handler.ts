@@ -8,7 +8,7 @@ import { pageNotFound } from "@/app/dialect-not-found";
 import { requireUser, type User } from "@/lib/auth";
 import { type ClientStream, withClientStream } from "@/lib/client-streams";
 import { refuseForeignCookie, withCors } from "@/lib/cors";
-import type { Dialect, EmbeddingRoute, ListRoute, Route, TurnInput, TurnRoute } from "@/lib/dialects/dialect";
+import type { Dialect, EmbeddingRoute, ListRoute, ParsedRequest, Route, TurnRoute } from "@/lib/dialects/dialect";
 import { type Match, methodsOf, type Registry } from "@/lib/dialects/registry";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -104,53 +104,44 @@ async function send({ dialect, route, params, request, user }: Call<TurnRoute>, 
   const references = route.references
     ? await resolveReferences(user.id, route.references(body))
     : { messages: new Map() };
-  const input = route.parseRequest({ body, references, accept: request.headers.get("accept")?.toLowerCase() ?? "" });
+  const messageId = uuidv7();
+  const accept = request.headers.get("accept")?.toLowerCase() ?? "";
+  const parsed = route.parseRequest({ body, references, accept, messageId });
+  const { stream: streams, background = false, stopsWithClient } = parsed;
   const options = readerOptions(route, request);
   const key = idempotencyKey(request);
-  const turnRequest = await turnRequestOf(user.id, route, params, input, key);
+  const turnRequest = await identify(user.id, route, params, parsed, key, messageId);
   // Clients without idempotency keys repeat their question like this after a failed stream.
-  const mayBeLost = !input.stream && key === null && turnRequest.chatIsNew && turnRequest.trigger === "submit-message";
+  const mayBeLost = !streams && key === null && turnRequest.chatIsNew && turnRequest.trigger === "submit-message";
   return withClientStream(request, user, async (stream) => {
     const lost = mayBeLost ? await findUnattendedTurn(user.id, turnRequest) : null;
     const turn = lost ?? (await startTurn(user.id, turnRequest, keepAlive));
-    if (input.stopsWithClient && !key)
-      stream.own({ close: () => stream.abandoned && keepAlive(stopAfterDisconnect(turn)) });
-    const { background = false } = input;
-    if (input.stream && route.streams)
+    if (stopsWithClient && !key) stream.own({ close: () => stream.abandoned && keepAlive(stopAfterDisconnect(turn)) });
+    if (streams && route.streams)
       return turnStream(request, stream, turn, { dialect, refuses: !background, ...options });
     return background ? currentAnswer(route, turn) : fullAnswer({ dialect, route, turn, stream });
   });
 }
 
-async function turnRequestOf(
+/** Adds the chat and the key. `id` is new. */
+async function identify(
   userId: string,
   route: TurnRoute,
   params: Record<string, string>,
-  input: TurnInput,
+  { chat = chatInPath(route, params), request, stopsWithClient }: ParsedRequest,
   key: string | null,
+  id: string,
 ): Promise<TurnRequest> {
-  const { chat = chatInPath(route, params), message: content, parentId, metadata, call, listed = false } = input;
-  const { model, searchMode, documentIds, view } = input;
-  const id = uuidv7();
   const createsByNumber = chat && "number" in chat && route.createsChatByNumber;
-  const shared = {
+  const identity = {
     chatId: chat && !createsByNumber ? await requireChatId(userId, chat) : id,
     chatIsNew: !chat,
     ...(createsByNumber && { chatNumber: chat.number }),
     clientKey: key ?? id,
     keyless: key === null,
-    model,
-    searchMode,
-    documentIds,
-    view,
   };
-  if (typeof content !== "string") {
-    const prompt = input.stopsWithClient && !key ? { ...content, repeats: false as const } : content;
-    return { ...shared, trigger: "answer-prompt", prompt, parentId, listed };
-  }
-  const message = { id, parts: [{ type: "text" as const, text: content }] };
-  const before = input.earlier?.length ? input.earlier : undefined;
-  return { ...shared, trigger: "submit-message", message, metadata, call, before };
+  if (request.trigger !== "answer-prompt" || !stopsWithClient || key) return { ...request, ...identity };
+  return { ...request, ...identity, prompt: { ...request.prompt, repeats: false } };
 }
 
 /** The turn as it is now, also when it ended before the request was repeated. */

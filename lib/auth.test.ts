@@ -5,7 +5,7 @@ import { pool } from "@/db/client";
 import { endSession, insertSession } from "@/db/sessions";
 import { insertToken, insertUser } from "@/db/users";
 import { testDatabase } from "@/test/database";
-import { findCallerByCookie, hashToken, newToken, requireCaller, requireUser, sessionCookie } from "./auth";
+import { findCallerByCookie, generateToken, hashToken, requireCaller, requireUser, sessionCookie } from "./auth";
 
 testDatabase();
 
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 
 async function token(expiresAt: Date | null = null): Promise<string> {
-  const token = newToken();
+  const token = generateToken();
   await insertToken({ id: uuidv7(), userId, name: "t", hash: hashToken(token), expiresAt });
   return token;
 }
@@ -63,7 +63,7 @@ describe("a token", () => {
   });
 
   it("is long and unique", () => {
-    const tokens = new Set(Array.from({ length: 100 }, newToken));
+    const tokens = new Set(Array.from({ length: 100 }, generateToken));
     expect(tokens.size).toBe(100);
     for (const value of tokens) expect(value).toMatch(/^rvl_[A-Za-z0-9_-]{43}$/);
   });

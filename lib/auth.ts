@@ -34,7 +34,7 @@ export function toUser({ id, email, name, role }: CallerRow): User {
 }
 
 /** A new personal access token: 256 random bits, with a prefix that secret scanners recognise. */
-export function newToken(): string {
+export function generateToken(): string {
   return tokenPrefix + randomBytes(32).toString("base64url");
 }
 

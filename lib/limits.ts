@@ -51,7 +51,7 @@ export const limits = {
 } satisfies Record<string, Partial<Record<Scope, Limit>>>;
 
 export type Cost = keyof typeof limits;
-export type Caller = { user?: string; address?: string; email?: string };
+export type LimitSubject = { user?: string; address?: string; email?: string };
 
 /** One limit of one caller. */
 type Counted = { key: string; limit: Limit };
@@ -94,7 +94,7 @@ const unavailableMs = 5_000;
 /**
  * Counts one use against each limit of these costs. Throws rate_limited with the seconds to wait.
  */
-export async function spend(costs: Cost[], who: Caller): Promise<void> {
+export async function spend(costs: Cost[], who: LimitSubject): Promise<void> {
   const counted = countedFor(costs, who);
   for (;;) {
     requireNoneExhausted(counted);
@@ -109,12 +109,12 @@ export async function spend(costs: Cost[], who: Caller): Promise<void> {
 }
 
 /** Returns a use that turned out to cost nothing, for some or all of its limits. */
-export function refund(costs: Cost[], who: Caller, scopes?: Scope[]): void {
+export function refund(costs: Cost[], who: LimitSubject, scopes?: Scope[]): void {
   for (const { key } of countedFor(costs, who, scopes)) counterOf(key).remaining += 1;
 }
 
 /** Refuses a caller whose limits are known to be exhausted, before any query. Counts nothing. */
-export function requireRemaining(costs: Cost[], who: Caller): void {
+export function requireRemaining(costs: Cost[], who: LimitSubject): void {
   requireNoneExhausted(countedFor(costs, who));
 }
 
@@ -135,7 +135,7 @@ function tooMany(seconds: number): AppError {
   });
 }
 
-function countedFor(costs: Cost[], who: Caller, only?: Scope[]): Counted[] {
+function countedFor(costs: Cost[], who: LimitSubject, only?: Scope[]): Counted[] {
   const { RATE_LIMITS } = env();
   if (RATE_LIMITS === "off") return [];
   const factor = RATE_LIMITS === "on" ? 1 : RATE_LIMITS;
@@ -149,7 +149,7 @@ function countedFor(costs: Cost[], who: Caller, only?: Scope[]): Counted[] {
 }
 
 /** Null if not applicable: an address is counted before the user is known. */
-function idOf(scope: Scope, { user, address, email }: Caller): string | null {
+function idOf(scope: Scope, { user, address, email }: LimitSubject): string | null {
   if (scope === "everyone") return "";
   if (scope === "user") return user ?? null;
   if (scope === "address") return address ?? null;

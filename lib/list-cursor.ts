@@ -17,7 +17,7 @@ export type PageQuery = z.output<typeof pageQuery>;
 export const pageSize = 50;
 
 /** Throws bad_request for a cursor that no list issued. */
-export function parseCursor<T>(shape: z.ZodType<T>, cursor: string | undefined): T | undefined {
+export function parseListCursor<T>(shape: z.ZodType<T>, cursor: string | undefined): T | undefined {
   if (cursor === undefined) return undefined;
   try {
     return shape.parse(JSON.parse(Buffer.from(cursor, "base64url").toString()));

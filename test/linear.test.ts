@@ -15,7 +15,7 @@ import { piecesOf } from "@/lib/dialects/segments";
 import { readForm, readJson } from "@/lib/http";
 import { describeError } from "@/lib/logger";
 import { answerStream } from "@/lib/models/answer-stream";
-import { ChatEvents } from "@/lib/models/chat-events";
+import { ChatReader } from "@/lib/models/chat-reader";
 import { extract } from "@/lib/models/extract";
 import { localModel } from "@/lib/models/local";
 import { Normaliser } from "@/lib/models/normaliser";
@@ -151,7 +151,7 @@ function callEvents(text: string): Buffer[] {
 }
 
 function answered(reads: Buffer[]): Promise<void> {
-  const normaliser = new Normaliser(new ChatEvents("http://provider"));
+  const normaliser = new Normaliser(new ChatReader("http://provider"));
   return ignore(answerStream(Readable.from(reads, { objectMode: false }), { normaliser, hold: () => false })).catch(
     unread,
   );

@@ -1,10 +1,10 @@
 import { redirect } from "next/navigation";
 import type { ReactNode } from "react";
 import { currentUser, signOut } from "@/app/session";
-import { SessionProvider } from "@/components/chat/session";
+import { SessionProvider } from "@/components/chat/session-context";
 import { Shell } from "@/components/chat/shell";
-import { ChatsProvider } from "@/components/chat/sidebar/chats";
-import { DocumentsProvider } from "@/components/documents/documents";
+import { ChatsProvider } from "@/components/chat/sidebar/chats-context";
+import { DocumentsProvider } from "@/components/documents/documents-context";
 import { defaultModelId, listModels } from "@/lib/models/catalogue";
 import { listChats } from "@/lib/services/chats/chats";
 

@@ -11,8 +11,8 @@ import {
   parameters,
   type Refused,
   refusals,
-  turnHeaders,
-} from "./refusals";
+  turnHeadersSchema,
+} from "./shared-responses";
 
 export function answerOperations(dialect: Dialect, route: AnswerRoute) {
   const answer = { "application/json": { schema: route.bodies.answer } };
@@ -30,7 +30,7 @@ export function answerOperations(dialect: Dialect, route: AnswerRoute) {
     requestParams: parameters(route),
     ...extra,
     responses: {
-      "200": { description: "Done.", content, ...(content === answer && { headers: turnHeaders }) },
+      "200": { description: "Done.", content, ...(content === answer && { headers: turnHeadersSchema }) },
       ...refusals(refused, dialect.description?.failure),
     },
   });
@@ -52,7 +52,7 @@ export function answerOperations(dialect: Dialect, route: AnswerRoute) {
     [400, 401, 404],
   );
   return {
-    get: { ...read, responses: { ...read.responses, "200": { ...read.responses["200"], headers: turnHeaders } } },
+    get: { ...read, responses: { ...read.responses, "200": { ...read.responses["200"], headers: turnHeadersSchema } } },
     delete: operation("Delete", "Make an answer unreadable", shape),
   };
 }

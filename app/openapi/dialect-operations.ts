@@ -14,8 +14,8 @@ import {
   parameters,
   type Refused,
   refusals,
-  turnHeaders,
-} from "./refusals";
+  turnHeadersSchema,
+} from "./shared-responses";
 
 export async function dialectPaths(dialects: readonly Dialect[]): Promise<ZodOpenApiPathsObject> {
   const paths: ZodOpenApiPathsObject = {};
@@ -78,7 +78,7 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
     responses: {
       "200": {
         description: "The answer.",
-        headers: turnHeaders,
+        headers: turnHeadersSchema,
         content: { ...(route.streams && streams(dialect, route, !route.label)), ...whole },
       },
       ...(route.streams && { "204": { description: nothingLeft } }),
@@ -101,7 +101,7 @@ function follow(dialect: Dialect, route: TurnRoute): ZodOpenApiOperationObject {
       query: route.pacing ? queryOf(route).extend(afterQuery.shape) : afterQuery,
     },
     responses: {
-      "200": { description: "The stream.", headers: turnHeaders, content: streams(dialect, route) },
+      "200": { description: "The stream.", headers: turnHeadersSchema, content: streams(dialect, route) },
       "204": { description: nothingLeft },
       ...refusals([400, 401, ...(route.owner ? [403 as const] : []), 404], dialect.description?.failure),
     },

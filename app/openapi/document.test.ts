@@ -6,7 +6,7 @@ import { registry } from "@/lib/dialects/registry";
 import { type Description, expectValid, operationsOf, validatorOf, valuesOf } from "@/test/api-description";
 import { lines } from "@/test/fixtures/lines";
 import { apiDescription, describe } from "./document";
-import { eventName } from "./refusals";
+import { eventName } from "./shared-responses";
 
 /** As serialized JSON. */
 const description = JSON.parse(JSON.stringify(await apiDescription())) as Description;

@@ -8,7 +8,7 @@ import { registry } from "@/lib/dialects/registry";
 import { chatEvent, testEvent } from "./answers";
 import { dialectPaths } from "./dialect-operations";
 import { nativePaths } from "./native-operations";
-import { eventName } from "./refusals";
+import { eventName } from "./shared-responses";
 
 const tags = [
   { name: "Chat", description: "Ask, follow, stop: in the AI SDK's format." },

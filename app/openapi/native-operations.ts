@@ -22,8 +22,8 @@ import {
   nothingLeft,
   type Refused,
   refusals,
-  turnHeaders,
-} from "./refusals";
+  turnHeadersSchema,
+} from "./shared-responses";
 
 const question = { role: "user", parts: [{ type: "text", text: "What is a rivulet?" }] };
 const anyone = { security: [] };
@@ -65,7 +65,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: {
         "200": {
           description: "The stream.",
-          headers: turnHeaders,
+          headers: turnHeadersSchema,
           content: { "text/event-stream": eventStreamContent(rag), "text/plain": eventStreamContent(rag) },
         },
         "204": { description: nothingLeft },
@@ -100,7 +100,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: {
         "200": {
           description: `The stream, in one of ${registry.dialects.map(({ name }) => `\`${name}\``).join(", ")}.`,
-          headers: turnHeaders,
+          headers: turnHeadersSchema,
           content: { "text/event-stream": eventStreamContent(aiSdk) },
         },
         "204": { description: nothingLeft },
@@ -429,7 +429,7 @@ function okResponse() {
 function streamResponse({ examples = false } = {}) {
   return {
     description: "The stream.",
-    headers: turnHeaders,
+    headers: turnHeadersSchema,
     content: { "text/event-stream": eventStreamContent(aiSdk, { examples }) },
   };
 }

@@ -1,7 +1,15 @@
 import { clsx } from "clsx";
 import type { ReactNode } from "react";
-import { type Answer, curlOf, type Listed, type Media, type Parameter, refName, type Schema } from "./operations";
-import { Field, Fields, Text } from "./schema";
+import {
+  curlOf,
+  type Listed,
+  type Media,
+  type OperationResponse,
+  type Parameter,
+  refName,
+  type Schema,
+} from "./operations";
+import { Fields, SchemaField, Text } from "./schema-fields";
 
 type OperationProps = { operation: Listed; schemas: Record<string, Schema>; origin: string };
 
@@ -86,7 +94,7 @@ function Parameters({ parameters }: { parameters: Parameter[] }) {
         {parameters.map((parameter) => (
           <li key={`${parameter.in} ${parameter.name}`} className="flex gap-3 py-2">
             <span className="w-12 shrink-0 pt-0.5 text-xs text-ink-3">{parameter.in}</span>
-            <Field
+            <SchemaField
               name={parameter.name}
               schema={{ ...parameter.schema, description: parameter.description ?? parameter.schema?.description }}
               required={parameter.required ?? false}
@@ -98,7 +106,7 @@ function Parameters({ parameters }: { parameters: Parameter[] }) {
   );
 }
 
-function AnswerRow({ status, answer }: { status: string; answer: Answer }) {
+function AnswerRow({ status, answer }: { status: string; answer: OperationResponse }) {
   const media = Object.entries(answer.content ?? {});
   return (
     <details className="group border-b border-line first-of-type:border-t">

@@ -26,7 +26,11 @@ export type Media = {
   "x-event-data"?: Schema;
 };
 export type Parameter = { name: string; in: string; required?: boolean; description?: string; schema?: Schema };
-export type Answer = { description: string; headers?: Record<string, unknown>; content?: Record<string, Media> };
+export type OperationResponse = {
+  description: string;
+  headers?: Record<string, unknown>;
+  content?: Record<string, Media>;
+};
 export type Operation = {
   operationId: string;
   tags: string[];
@@ -35,18 +39,18 @@ export type Operation = {
   security?: object[];
   parameters?: Parameter[];
   requestBody?: { content: Record<string, Media> };
-  responses: Record<string, Answer>;
+  responses: Record<string, OperationResponse>;
 };
-export type Description = {
+export type ReferenceDocument = {
   info: { title: string; version: string; description: string };
   tags: { name: string; description: string }[];
   paths: Record<string, Record<string, Operation>>;
   components: { schemas: Record<string, Schema> };
 };
 export type Listed = Operation & { method: string; path: string };
-export type Group = { name: string; description: string; operations: Listed[] };
+export type OperationGroup = { name: string; description: string; operations: Listed[] };
 
-export function groupsOf({ tags, paths }: Description): Group[] {
+export function groupsOf({ tags, paths }: ReferenceDocument): OperationGroup[] {
   const all = Object.entries(paths).flatMap(([path, item]) =>
     Object.entries(item).map(([method, operation]): Listed => ({ ...operation, method: method.toUpperCase(), path })),
   );

@@ -3,9 +3,9 @@ import type { Metadata } from "next";
 import { headers } from "next/headers";
 import { apiDescription } from "@/app/openapi/document";
 import { originOf } from "@/app/openapi/origin";
-import { ReferenceContent } from "./content";
 import { CopyCode } from "./copy-code";
-import type { Description } from "./operations";
+import type { ReferenceDocument } from "./operations";
+import { ReferenceContent } from "./reference-content";
 import { escapeHtml, staticHtml } from "./static-html";
 
 export const metadata: Metadata = {
@@ -19,7 +19,7 @@ const placeholder = "https://origin.invalid";
 let rendered: Promise<string> | undefined;
 
 async function render(): Promise<string> {
-  const description = (await apiDescription()) as unknown as Description;
+  const description = (await apiDescription()) as unknown as ReferenceDocument;
   return staticHtml(<ReferenceContent description={description} origin={placeholder} />);
 }
 

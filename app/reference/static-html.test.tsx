@@ -2,8 +2,8 @@ import { useState } from "react";
 import { renderToStaticMarkup } from "react-dom/server";
 import { expect, it } from "vitest";
 import { apiDescription } from "@/app/openapi/document";
-import { ReferenceContent } from "./content";
-import type { Description } from "./operations";
+import type { ReferenceDocument } from "./operations";
+import { ReferenceContent } from "./reference-content";
 import { staticHtml } from "./static-html";
 
 /** Normalizes entity spelling and void elements, where React's output differs. */
@@ -16,7 +16,7 @@ const normal = (html: string) =>
     .replaceAll("&#39;", "&#x27;");
 
 it("renders the reference as React would", async () => {
-  const description = (await apiDescription()) as unknown as Description;
+  const description = (await apiDescription()) as unknown as ReferenceDocument;
   const content = <ReferenceContent description={description} origin="https://origin.invalid" />;
   const html = await staticHtml(content);
   expect(normal(html)).toBe(renderToStaticMarkup(content));

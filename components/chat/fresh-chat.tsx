@@ -4,8 +4,8 @@ import { useEffect, useState } from "react";
 import { v7 as newId } from "uuid";
 import { readNewDraft } from "@/components/chat/composer/draft";
 import { Conversation } from "@/components/chat/conversation/conversation";
-import { useChats } from "@/components/chat/sidebar/chats";
-import { useSession } from "./session";
+import { useChats } from "@/components/chat/sidebar/chats-context";
+import { useSession } from "./session-context";
 
 const noMessages = { messages: [], nextCursor: null };
 

@@ -4,9 +4,9 @@ import { usePathname } from "next/navigation";
 import { Dialog } from "radix-ui";
 import { type ReactNode, useEffect, useState } from "react";
 import { AccountMenu } from "@/components/chat/sidebar/account-menu";
-import { useChats } from "@/components/chat/sidebar/chats";
+import { useChats } from "@/components/chat/sidebar/chats-context";
 import { Sidebar } from "@/components/chat/sidebar/sidebar";
-import { DocumentsButton } from "@/components/documents/documents";
+import { DocumentsButton } from "@/components/documents/documents-context";
 import { Button, IconButton } from "@/components/ui/button";
 import { ThemeToggle } from "@/components/ui/theme-toggle";
 

@@ -1,7 +1,7 @@
 "use client";
 import { Trash2 } from "lucide-react";
 import { useState } from "react";
-import { useScope } from "@/components/chat/composer/settings";
+import { useScope } from "@/components/chat/composer/next-turn";
 import { IconButton } from "@/components/ui/button";
 import { Confirm } from "@/components/ui/confirm";
 import { MoreButton } from "@/components/ui/more-button";

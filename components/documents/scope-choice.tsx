@@ -1,5 +1,5 @@
 "use client";
-import type { Scope } from "@/components/chat/composer/settings";
+import type { DocumentScope } from "@/components/chat/composer/next-turn";
 import type { SearchMode } from "@/lib/turn/chunks";
 
 const choices: { mode: SearchMode; label: string }[] = [
@@ -9,7 +9,7 @@ const choices: { mode: SearchMode; label: string }[] = [
 ];
 
 /** The composer's choice, here next to the documents' own checkboxes. */
-export function ScopeChoice({ scope, onScope }: { scope: Scope; onScope: (next: Scope) => void }) {
+export function ScopeChoice({ scope, onScope }: { scope: DocumentScope; onScope: (next: DocumentScope) => void }) {
   return (
     <fieldset className="mt-5 flex items-center gap-3">
       <legend className="float-left text-sm text-ink-2">Answers search</legend>

@@ -13,12 +13,12 @@ const requests = {
   rag: () => ({ path: "/chat/1/stream", body: { question } }),
 };
 
-export type Format = keyof typeof requests;
-export const formats = Object.keys(requests) as Format[];
+export type CurlFormat = keyof typeof requests;
+export const formats = Object.keys(requests) as CurlFormat[];
 
 /** For a POSIX shell. Without a token it uses `RIVULET_TOKEN`. */
 export function curlFor(
-  format: Format,
+  format: CurlFormat,
   { address, userId, token }: { address: string; userId: string; token: string | undefined },
 ): string {
   const { path, body } = requests[format](userId);

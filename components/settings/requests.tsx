@@ -3,14 +3,14 @@ import { clsx } from "clsx";
 import Link from "next/link";
 import { useState } from "react";
 import { CopyButton } from "@/components/ui/copy-button";
-import { curlFor, type Format, formats } from "./curl";
+import { type CurlFormat, curlFor, formats } from "./curl";
 import { Section } from "./section";
 
 type RequestsProps = { address: string; userId: string; token: string | undefined };
 
 /** A request to copy, with the token just created, otherwise with a variable. */
 export function Requests({ address, userId, token }: RequestsProps) {
-  const [format, setFormat] = useState<Format>("openai");
+  const [format, setFormat] = useState<CurlFormat>("openai");
   const command = curlFor(format, { address, userId, token });
   return (
     <Section

@@ -7,7 +7,7 @@ import type { TurnChunk } from "@/lib/turn/chunks";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import { truncate } from "@/lib/words";
 import type { Dialect, DialectFrame, RequestInput } from "./dialect";
-import { nonBlankText, optionsOf } from "./fields";
+import { asQuestion, nonBlankText, optionsOf } from "./fields";
 import { contentOf, endOf, frame } from "./frames";
 
 const body = z.object({
@@ -55,9 +55,10 @@ const example = { message: "Add a task: buy milk." };
 /** In characters: enough to display; `data` holds the whole result. */
 const maxResultLength = 200;
 
-const turnInput = (stream: boolean) => (input: RequestInput) => {
+const parseRequest = (stream: boolean) => (input: RequestInput) => {
   const parsed = input.body as z.output<typeof body>;
-  return { chat: parsed.conversation_id ?? undefined, message: parsed.message, stream, ...optionsOf(parsed) };
+  const request = { ...asQuestion(input.messageId, parsed.message), ...optionsOf(parsed) };
+  return { chat: parsed.conversation_id ?? undefined, stream, request };
 };
 
 export const agent: Dialect = {
@@ -90,7 +91,7 @@ export const agent: Dialect = {
       streams: true,
       body,
       example,
-      parseRequest: turnInput(true),
+      parseRequest: parseRequest(true),
     },
     {
       kind: "turn",
@@ -100,7 +101,7 @@ export const agent: Dialect = {
       body,
       example,
       answer,
-      parseRequest: turnInput(false),
+      parseRequest: parseRequest(false),
       fullResponse: ({ context, message }) => ({
         response: contentOf(message),
         conversation_id: context.chatId,

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { ChunkState } from "@/lib/turn/chunk-state";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./dialect";
-import { nonBlankText, optionsOf } from "./fields";
+import { asQuestion, nonBlankText, optionsOf } from "./fields";
 import { contentOf, endOf, frame, showSource, showUsage, sourcesOf } from "./frames";
 import { piecesOf } from "./segments";
 import { failureShape, sourceShape, usageShape } from "./shapes";
@@ -67,14 +67,16 @@ export const content: Dialect = {
       body,
       example: { message: "What is a rivulet?", stream: true },
       answer: z.object({ ...known, content: z.string(), sources }),
-      parseRequest({ body: parsed, accept }) {
+      parseRequest({ body: parsed, accept, messageId }) {
         const request = parsed as z.output<typeof body>;
         return {
           chat: request.conversation_id ?? undefined,
-          message: request.message,
           stream: request.stream ?? accept.includes("text/event-stream"),
-          ...(request.include_sources && { view: { includeSources: true } }),
-          ...optionsOf(request),
+          request: {
+            ...asQuestion(messageId, request.message),
+            ...(request.include_sources && { view: { includeSources: true } }),
+            ...optionsOf(request),
+          },
         };
       },
       fullResponse: ({ context, message, metadata }) => ({

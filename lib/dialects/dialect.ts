@@ -3,17 +3,9 @@
 // storage: the same chunks and context always give the same frames, so any dialect can follow any
 // turn, live or later (docs/protocol.md §6).
 import type { z } from "zod";
-import type { LoggedChunk, SearchMode, TurnError } from "@/lib/turn/chunks";
-import type {
-  ContextScope,
-  ResolvedReferences,
-  StoredMessage,
-  TurnAnswer,
-  TurnCall,
-  TurnContext,
-  TurnPrompt,
-  TurnView,
-} from "@/lib/turn/turn-context";
+import type { LoggedChunk, TurnError } from "@/lib/turn/chunks";
+import type { ContextScope, ResolvedReferences, StoredMessage, TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
+import type { TurnCall, TurnInput } from "@/lib/turn/turn-input";
 import type { ChatReference } from "@/lib/turn/turn-options";
 
 export type DialectFrame = {
@@ -131,7 +123,7 @@ export type TurnRoute = Common & {
    * Maps the request to a turn. Throws AppError `bad_request` for what a schema cannot express, and
    * `not_found` for a missing reference.
    */
-  parseRequest(input: RequestInput): TurnInput;
+  parseRequest(input: RequestInput): ParsedRequest;
   readonly streams: boolean;
   /** The response body for a client that does not stream. */
   fullResponse?(answer: TurnAnswer): unknown;
@@ -199,36 +191,25 @@ export type Embedded = { model: string; embeddings: number[][]; tokens: number }
 
 export type ListedModel = { id: string; provider: string; ready: boolean };
 
-/** `body` is already validated by the route's schema. */
-export type RequestInput = { body: unknown; accept: string; references: ResolvedReferences };
+export type RequestInput = {
+  /** Already validated by the route's schema. */
+  body: unknown;
+  accept: string;
+  references: ResolvedReferences;
+  /** A new id, for a message that has none. */
+  messageId: string;
+};
 
 export type References = { turnId?: string; messageIds: string[] };
 
-export type TurnInput = {
+/** What is asked, and how the client wants the answer. */
+export type ParsedRequest = {
+  request: TurnInput;
   /** Undefined: the path's chat, else a new one. */
   chat?: ChatReference;
-  /**
-   * A string is a new message in that chat. A prompt brings its own history and gets its own chat,
-   * unless it has a parent.
-   */
-  message: string | TurnPrompt;
-  /** The chat message that the prompt follows. */
-  parentId?: string;
-  /** Conversation before the text, according to the client. */
-  earlier?: TurnPrompt["messages"];
-  /** Show a prompt's chat in the user's chat list. */
-  listed?: boolean;
-  /** Call options in a chat; a prompt carries its own. */
-  call?: TurnCall;
-  /** Without an `Idempotency-Key`, the turn stops when the client disconnects. */
-  stopsWithClient?: boolean;
   stream: boolean;
   /** Unless streaming, return `runningResponse` immediately. */
   background?: boolean;
-  model?: string;
-  searchMode?: SearchMode;
-  documentIds?: string[];
-  /** Stored with the user message. */
-  metadata?: unknown;
-  view?: TurnView;
+  /** Without an `Idempotency-Key`, the turn stops when the client disconnects. */
+  stopsWithClient?: boolean;
 };

@@ -5,7 +5,8 @@ import fc from "fast-check";
 import { Stream } from "openai/core/streaming";
 import { describe, expect, test } from "vitest";
 import type { TurnChunk } from "@/lib/turn/chunks";
-import type { TurnContext, TurnView } from "@/lib/turn/turn-context";
+import type { TurnContext } from "@/lib/turn/turn-context";
+import type { TurnView } from "@/lib/turn/turn-input";
 import { dialectContract, type ReadEvent, type Reading } from "@/test/dialects/dialect.contract";
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
@@ -18,7 +19,7 @@ import { createRegistry, registry } from "./registry";
 import { responses } from "./responses";
 import { snapshot } from "./snapshot";
 import { text } from "./text";
-import { tokens } from "./token";
+import { token } from "./token";
 import { WordGroups } from "./word-groups";
 
 /** Formats whose events carry a `type`. */
@@ -50,8 +51,8 @@ const readings: Reading[] = [
   { dialect: content, textOf: typed("content") },
   { dialect: agent, textOf: typed("text") },
   { dialect: rag, textOf: typed("chunk") },
-  { dialect: tokens, textOf: typed("token") },
-  { dialect: tokens, textOf: typed("token"), pacing: { chunkWords: 2 } },
+  { dialect: token, textOf: typed("token") },
+  { dialect: token, textOf: typed("token"), pacing: { chunkWords: 2 } },
   {
     dialect: openai,
     textOf: ({ data }) => (data === "[DONE]" ? "" : (JSON.parse(data).choices?.[0]?.delta.content ?? "")),

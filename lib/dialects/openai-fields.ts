@@ -4,7 +4,7 @@
 // (lib/models/request-fields.ts). Pure.
 import type { JSONValue } from "ai";
 import { z } from "zod";
-import type { TurnCall, TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnCall, TurnPrompt } from "@/lib/turn/turn-input";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import { promptMessage, promptTool } from "./openai-prompt";
 

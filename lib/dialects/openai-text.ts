@@ -6,12 +6,12 @@ import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
 import { modelName } from "@/lib/turn/turn-options";
-import type { DialectFrame, Encode, TurnInput } from "./dialect";
+import type { DialectFrame, Encode, ParsedRequest } from "./dialect";
 import { contentOf, endOf, frame } from "./frames";
 import { showError, turnFailure } from "./openai-errors";
 import { settingFields, settingsOf, withoutNulls } from "./openai-fields";
 import { usage } from "./openai-shapes";
-import { showUsage } from "./openai-usage";
+import { completionUsage } from "./openai-usage";
 
 const text = z.string().min(1, "must not be empty");
 const one = (what: string) => z.literal(1, { error: `one ${what} at a time: must be 1` }).nullish();
@@ -53,21 +53,24 @@ const shape = {
 export const textChunk = z.object({ ...shape, usage: usage.optional() });
 export const textAnswer = z.object({ ...shape, usage });
 
-export function textInputOf(body: unknown): TurnInput {
+export function parseTextRequest(body: unknown): ParsedRequest {
   const { model, prompt, suffix, stream, stream_options: options, user, logit_bias, ...request } = body as Body;
   return {
-    message: {
-      messages: [{ role: "user", parts: [{ type: "text", text: prompt }] }],
-      instructions: "",
-      settings: settingsOf(request),
-      fields: withoutNulls({ user, logit_bias }),
-      completes: { prompt, ...(suffix && { suffix }) },
-    },
-    model,
     stream: stream ?? false,
     stopsWithClient: true,
-    searchMode: "none",
-    view: { includeUsage: options?.include_usage ?? false, completes: true },
+    request: {
+      trigger: "answer-prompt",
+      prompt: {
+        messages: [{ role: "user", parts: [{ type: "text", text: prompt }] }],
+        instructions: "",
+        settings: settingsOf(request),
+        fields: withoutNulls({ user, logit_bias }),
+        completes: { prompt, ...(suffix && { suffix }) },
+      },
+      model,
+      searchMode: "none",
+      view: { includeUsage: options?.include_usage ?? false, completes: true },
+    },
   };
 }
 
@@ -84,14 +87,14 @@ export function textEncoder(context: TurnContext): Encode {
     if (!end) return [];
     if (end === "failed") return [frame({ error: showError(turnFailure(state.error ?? interruptedError)) })];
     const frames: DialectFrame[] = [choice("", finishOf(state.metadata))];
-    if (includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(state.metadata) }));
+    if (includeUsage) frames.push(frame({ ...head, choices: [], usage: completionUsage(state.metadata) }));
     return frames;
   };
 }
 
 export function fullTextResponse({ context, message, metadata }: TurnAnswer): object {
   const choices = [choiceOf(contentOf(message), finishOf(metadata))];
-  return { ...identity(context), choices, usage: showUsage(metadata) };
+  return { ...identity(context), choices, usage: completionUsage(metadata) };
 }
 
 function identity({ turnId, createdAt, model }: TurnContext) {

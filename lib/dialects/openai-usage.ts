@@ -1,7 +1,7 @@
 // Token usage in OpenAI's format. Pure.
 import type { MessageMetadata } from "@/lib/turn/chunks";
 
-export function showUsage({ usage }: Partial<MessageMetadata>) {
+export function completionUsage({ usage }: Partial<MessageMetadata>) {
   if (!usage) return null;
   return {
     prompt_tokens: usage.inputTokens,

@@ -7,8 +7,8 @@ import { ChunkState } from "@/lib/turn/chunk-state";
 import type { MessageMetadata } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import type { TurnAnswer, TurnContext } from "@/lib/turn/turn-context";
-import type { Dialect, DialectFrame, ListedModel, TurnInput } from "./dialect";
-import { optionsOf } from "./fields";
+import type { Dialect, DialectFrame, ListedModel, ParsedRequest } from "./dialect";
+import { asQuestion, optionsOf } from "./fields";
 import { contentOf, endOf, frame, sourcesOf } from "./frames";
 import { annotationsOf, type Page, pageOf } from "./openai-citations";
 import { embeddingAnswer, embeddingBody, embeddingInputOf, showEmbeddings } from "./openai-embeddings";
@@ -16,8 +16,8 @@ import { showError, statusOf, turnFailure } from "./openai-errors";
 import { type CompletionBody, callOf, completionBody, isSpecific, toolsOf } from "./openai-fields";
 import { beforeQuestion, lastQuestion, promptOf } from "./openai-prompt";
 import { completion, completionChunk, failure, model, modelList } from "./openai-shapes";
-import { fullTextResponse, textAnswer, textBody, textChunk, textEncoder, textInputOf } from "./openai-text";
-import { showUsage } from "./openai-usage";
+import { fullTextResponse, parseTextRequest, textAnswer, textBody, textChunk, textEncoder } from "./openai-text";
+import { completionUsage } from "./openai-usage";
 
 export const openai: Dialect = {
   name: "openai",
@@ -59,7 +59,7 @@ export const openai: Dialect = {
         ...(annotations.length > 0 ? [choice({ annotations })] : []),
         choice({}, finishReason(state.metadata, context)),
       ];
-      if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: showUsage(state.metadata) }));
+      if (view.includeUsage) frames.push(frame({ ...head, choices: [], usage: completionUsage(state.metadata) }));
       return frames;
     };
   },
@@ -72,7 +72,7 @@ export const openai: Dialect = {
       streams: true,
       body: completionBody,
       example: { messages: [{ role: "user", content: "What is a rivulet?" }], stream: true },
-      parseRequest: ({ body }) => turnInputOf(body as CompletionBody),
+      parseRequest: ({ body, messageId }) => parseCompletion(body as CompletionBody, messageId),
       fullResponse,
       answer: completion,
     },
@@ -83,7 +83,7 @@ export const openai: Dialect = {
       streams: true,
       body: textBody,
       example: { prompt: "A rivulet is", stream: true },
-      parseRequest: ({ body }) => textInputOf(body),
+      parseRequest: ({ body }) => parseTextRequest(body),
       fullResponse: fullTextResponse,
       answer: textAnswer,
     },
@@ -130,10 +130,10 @@ export const openai: Dialect = {
  * them, so it is as durable as any other. With a chat id, only the last question is new; it follows
  * the chat's history.
  */
-function turnInputOf(request: CompletionBody): TurnInput {
+function parseCompletion(request: CompletionBody, messageId: string): ParsedRequest {
   const chat = request.metadata?.chat_id ?? undefined;
   const options = optionsOf(request);
-  const shared = { stream: request.stream ?? false, ...options };
+  const stream = request.stream ?? false;
   const includeUsage = request.stream_options?.include_usage ?? false;
   if (chat) {
     for (const field of ["tools", "tool_choice", "functions", "function_call"] as const)
@@ -142,24 +142,39 @@ function turnInputOf(request: CompletionBody): TurnInput {
           "bad_request",
           `${field}: the tools of a chat are the server's. Leave metadata.chat_id away to bring your own.`,
         );
-    const question = { message: lastQuestion(request.messages), earlier: beforeQuestion(request.messages) };
+    const question = asQuestion(messageId, lastQuestion(request.messages));
+    const before = beforeQuestion(request.messages);
     const call = callOf(request);
     // As in every dialect, a question with default settings carries no call options: it may be a
     // retry of one sent through another dialect.
-    return { chat, ...question, ...(isSpecific(call) && { call }), view: { includeUsage }, ...shared };
+    return {
+      chat,
+      stream,
+      request: {
+        ...question,
+        ...(before.length > 0 && { before }),
+        ...(isSpecific(call) && { call }),
+        view: { includeUsage },
+        ...options,
+      },
+    };
   }
   const functionCall = Boolean(request.functions) && !request.tools?.length;
   const clientTools = functionCall || Boolean(request.tools?.length);
   const store = request.store ?? false;
   return {
-    message: { ...promptOf(request.messages), ...callOf(request), ...toolsOf(request) },
-    ...shared,
-    listed: store,
+    stream,
     // Nobody can return to it, so disconnecting is how the client stops it.
     stopsWithClient: !store,
-    view: { includeUsage, clientTools, ...(functionCall && { functionCall }) },
-    // A complete prompt triggers no search by itself.
-    searchMode: options.searchMode ?? (options.documentIds ? "selected" : "none"),
+    request: {
+      trigger: "answer-prompt",
+      prompt: { ...promptOf(request.messages), ...callOf(request), ...toolsOf(request) },
+      listed: store,
+      view: { includeUsage, clientTools, ...(functionCall && { functionCall }) },
+      ...options,
+      // A complete prompt triggers no search by itself.
+      searchMode: options.searchMode ?? (options.documentIds ? "selected" : "none"),
+    },
   };
 }
 
@@ -195,7 +210,7 @@ function fullResponse({ context, message, metadata }: TurnAnswer): object {
         finish_reason: finishReason(metadata, context),
       },
     ],
-    usage: showUsage(metadata),
+    usage: completionUsage(metadata),
   };
 }
 

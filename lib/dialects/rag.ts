@@ -5,7 +5,7 @@ import { ChunkState } from "@/lib/turn/chunk-state";
 import type { TurnContext } from "@/lib/turn/turn-context";
 import { snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
-import { nonBlankText, optionsOf } from "./fields";
+import { asQuestion, nonBlankText, optionsOf } from "./fields";
 import { endOf, enteredStage, frame, showSource, showUsage } from "./frames";
 import { failureShape, sourceShape, usageShape } from "./shapes";
 
@@ -64,8 +64,8 @@ export const rag: Dialect = {
       body: ragBody,
       example: { question: "What is a rivulet?", search_mode: "all" },
       parseRequest(input) {
-        const request = input.body as z.output<typeof ragBody>;
-        return { message: request.question, stream: true, ...optionsOf(request) };
+        const { question, ...options } = input.body as z.output<typeof ragBody>;
+        return { stream: true, request: { ...asQuestion(input.messageId, question), ...optionsOf(options) } };
       },
     },
   ],

@@ -9,7 +9,7 @@ import { rag } from "./rag";
 import { responses } from "./responses";
 import { snapshot } from "./snapshot";
 import { text } from "./text";
-import { tokens } from "./token";
+import { token } from "./token";
 
 export type Match = {
   dialect: Dialect;
@@ -50,7 +50,7 @@ export function createRegistry(dialects: readonly Dialect[]): Registry {
   };
 }
 
-export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, tokens, openai, responses]);
+export const registry = createRegistry([aiSdk, text, snapshot, content, agent, rag, token, openai, responses]);
 
 /** Methods of a path, besides OPTIONS. */
 export function methodsOf(route: Route): ("GET" | "POST" | "DELETE")[] {

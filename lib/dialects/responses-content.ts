@@ -40,7 +40,7 @@ export function orText<T extends z.ZodArray>(list: T, listOf: (text: string) => 
     .meta({ type: ["string", "array"] });
 }
 
-export const content = orText(z.array(contentPart, { error: "must be a string or a list of parts" }), (text) => [
+export const messageContent = orText(z.array(contentPart, { error: "must be a string or a list of parts" }), (text) => [
   { type: "input_text", text },
 ]);
 

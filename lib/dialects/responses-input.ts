@@ -6,8 +6,9 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { isTooDeep } from "@/lib/json-depth";
 import type { ChatMessage } from "@/lib/turn/chunks";
-import type { ReferencedMessage, TurnPrompt } from "@/lib/turn/turn-context";
-import { content, orText, plain, userPart } from "./responses-content";
+import type { ReferencedMessage } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
+import { messageContent, orText, plain, userPart } from "./responses-content";
 import { argumentsOf, itemParts, parseItemId } from "./responses-items";
 
 type Part = ChatMessage["parts"][number];
@@ -20,7 +21,7 @@ const items = [
   z.object({
     type: z.literal("message"),
     role: z.enum(["user", "assistant", "system", "developer"]),
-    content,
+    content: messageContent,
     id,
   }),
   z.object({
@@ -30,7 +31,7 @@ const items = [
     arguments: z.string(),
     id,
   }),
-  z.object({ type: z.literal("function_call_output"), call_id: z.string(), output: content, id }),
+  z.object({ type: z.literal("function_call_output"), call_id: z.string(), output: messageContent, id }),
   z.object({
     type: z.literal("reasoning"),
     summary: z.array(z.object({ type: z.literal("summary_text"), text: z.string() })).default([]),
@@ -67,7 +68,7 @@ export function messagesNamed(input: ResponseInput): string[] {
   return Array.from(new Set(ids));
 }
 
-export type Conversation = Pick<TurnPrompt, "messages" | "notes"> & { instructions: string[]; replaces: boolean };
+export type ParsedInput = Pick<TurnPrompt, "messages" | "notes"> & { instructions: string[]; replaces: boolean };
 
 type Answer = TurnPrompt["messages"][number] & { from: string | null };
 
@@ -79,7 +80,7 @@ export function conversationOf(
   input: ResponseInput,
   known: ReadonlyMap<string, ReferencedMessage>,
   continued: ReferencedMessage | null,
-): Conversation {
+): ParsedInput {
   const reader = new InputReader(known);
   if (continued) reader.continue(continued);
   for (const [index, each] of input.entries()) reader.read(each, `input.${index}`);
@@ -164,7 +165,7 @@ class InputReader {
     this.#answer = null;
   }
 
-  end(): Conversation {
+  end(): ParsedInput {
     const [callId] = this.#open.keys();
     if (callId !== undefined)
       throw new AppError("bad_request", `input: No tool output found for function call ${callId}.`);

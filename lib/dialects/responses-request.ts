@@ -2,9 +2,9 @@
 // name; unknown fields are rejected. Pure.
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { documentIds, modelName, searchMode } from "@/lib/turn/turn-options";
-import type { References, RequestInput, TurnInput } from "./dialect";
+import type { ParsedRequest, References, RequestInput } from "./dialect";
 import { withoutNulls } from "./openai-fields";
 import { conversationOf, messagesNamed, responseInput } from "./responses-input";
 import { turnOfResponse } from "./responses-items";
@@ -102,7 +102,7 @@ export function referencesOf(body: unknown): References {
 }
 
 /** Throws AppError `bad_request` or `not_found` naming the field. */
-export function turnInputOf({ body, references }: RequestInput): TurnInput {
+export function parseResponseRequest({ body, references }: RequestInput): ParsedRequest {
   const request = body as Body;
   const { store, stream, input = [], search_mode: mode, document_ids: documents } = request;
   const background = request.background ?? false;
@@ -116,35 +116,39 @@ export function turnInputOf({ body, references }: RequestInput): TurnInput {
   const sealed = request.include?.includes("reasoning.encrypted_content") ?? false;
   const parent = replaces ? turn?.answer.parentId : turn?.answer.id;
   return {
-    ...(turn && { chat: { id: turn.chatId }, parentId: parent ?? undefined }),
-    message: {
-      messages,
-      instructions: joined([request.instructions, before, ...instructions]),
-      ...(notes && { notes }),
-      settings: {
-        temperature: request.temperature ?? undefined,
-        topP: request.top_p ?? undefined,
-        maxOutputTokens: request.max_output_tokens ?? undefined,
-      },
-      fields: fieldsOf(request),
-      ...tools,
-      ...(request.truncation === "auto" && { fitsContext: true }),
-      echo: largeEcho(request),
-    },
+    ...(turn && { chat: { id: turn.chatId } }),
     stream: stream ?? false,
     background,
     stopsWithClient: store === false,
-    listed: store ?? false,
-    model: request.model,
-    searchMode: mode ?? (documents ? "selected" : "none"),
-    documentIds: documents,
-    view: {
-      clientTools: true,
-      ...(store === false && { kept: false }),
-      ...(background && { background }),
-      ...(sealed && { sealsReasoning: true }),
-      ...(system && { system }),
-      echo: smallEcho(request),
+    request: {
+      trigger: "answer-prompt",
+      ...(turn && { parentId: parent ?? undefined }),
+      prompt: {
+        messages,
+        instructions: joined([request.instructions, before, ...instructions]),
+        ...(notes && { notes }),
+        settings: {
+          temperature: request.temperature ?? undefined,
+          topP: request.top_p ?? undefined,
+          maxOutputTokens: request.max_output_tokens ?? undefined,
+        },
+        fields: fieldsOf(request),
+        ...tools,
+        ...(request.truncation === "auto" && { fitsContext: true }),
+        echo: largeEcho(request),
+      },
+      listed: store ?? false,
+      model: request.model,
+      searchMode: mode ?? (documents ? "selected" : "none"),
+      documentIds: documents,
+      view: {
+        clientTools: true,
+        ...(store === false && { kept: false }),
+        ...(background && { background }),
+        ...(sealed && { sealsReasoning: true }),
+        ...(system && { system }),
+        echo: smallEcho(request),
+      },
     },
   };
 }

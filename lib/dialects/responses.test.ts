@@ -4,7 +4,8 @@ import type { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
-import type { ReferencedMessage, ResolvedReferences, TurnPrompt } from "@/lib/turn/turn-context";
+import type { ReferencedMessage, ResolvedReferences } from "@/lib/turn/turn-context";
+import type { TurnInput } from "@/lib/turn/turn-input";
 import { context, turns } from "@/test/dialects/dialect.contract";
 import type { TurnRoute } from "./dialect";
 import { responses } from "./responses";
@@ -13,8 +14,13 @@ import { itemId, parseItemId } from "./responses-items";
 const [route] = responses.routes as [TurnRoute];
 
 function parse(body: object, known: ResolvedReferences = { messages: new Map() }) {
-  const asked = route.parseRequest({ body: parseInput(route.body, body), references: known, accept: "" });
-  return { ...asked, prompt: asked.message as TurnPrompt };
+  const asked = route.parseRequest({
+    body: parseInput(route.body, body),
+    references: known,
+    accept: "",
+    messageId: "new",
+  });
+  return { ...asked, ...(asked.request as TurnInput & { trigger: "answer-prompt" }) };
 }
 
 function refusal(body: object, known?: ResolvedReferences): string {

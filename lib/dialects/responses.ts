@@ -11,7 +11,7 @@ import { showError, statusOf, turnFailure } from "./openai-errors";
 import { responseEvents } from "./responses-events";
 import { inputItemsOf, turnOfResponse } from "./responses-items";
 import { responseObject } from "./responses-object";
-import { referencesOf, responseBody, turnInputOf } from "./responses-request";
+import { parseResponseRequest, referencesOf, responseBody } from "./responses-request";
 import { deletedShape, eventShape, inputShape, responseShape } from "./responses-shapes";
 
 const bodies = { runningResponse, fullResponse, answer: responseShape };
@@ -36,7 +36,7 @@ export const responses: Dialect = {
       body: responseBody,
       example: { input: "What is a rivulet?", stream: true },
       references: referencesOf,
-      parseRequest: turnInputOf,
+      parseRequest: parseResponseRequest,
       ...bodies,
     },
     {

@@ -6,7 +6,7 @@ import type { MessageMetadata } from "@/lib/turn/chunks";
 import type { StoredMessage, TurnContext } from "@/lib/turn/turn-context";
 import { chatReference, snakeTurnOptions } from "@/lib/turn/turn-options";
 import type { Dialect } from "./dialect";
-import { nonBlankText, optionsOf } from "./fields";
+import { asQuestion, nonBlankText, optionsOf } from "./fields";
 import { contentOf, endOf, enteredStage, frame, showSource, showUsage } from "./frames";
 import { sourceShape, time } from "./shapes";
 
@@ -96,10 +96,12 @@ export const snapshot: Dialect = {
         const request = input.body as z.output<typeof body>;
         return {
           chat: request.conversation_id ?? undefined,
-          message: request.text,
           stream: true,
-          metadata: request.metadata ?? undefined,
-          ...optionsOf(request),
+          request: {
+            ...asQuestion(input.messageId, request.text),
+            metadata: request.metadata ?? undefined,
+            ...optionsOf(request),
+          },
         };
       },
     },

@@ -5,7 +5,7 @@ import { ChunkState } from "@/lib/turn/chunk-state";
 import type { StoredMessage } from "@/lib/turn/turn-context";
 import { turnOptions } from "@/lib/turn/turn-options";
 import type { Dialect, DialectFrame } from "./dialect";
-import { nonBlankText } from "./fields";
+import { asQuestion, nonBlankText } from "./fields";
 import { contentOf, endOf, frame } from "./frames";
 import { failureShape, time } from "./shapes";
 import { WordGroups } from "./word-groups";
@@ -34,7 +34,7 @@ const messages = z.array(
   }),
 );
 
-export const tokens: Dialect = {
+export const token: Dialect = {
   name: "token",
   contextScope: "turn",
   stateful: true,
@@ -69,7 +69,8 @@ export const tokens: Dialect = {
       example: { content: "What is a rivulet?", role: "user" },
       parseRequest(input) {
         const { content, model, searchMode, documentIds } = input.body as z.output<typeof body>;
-        return { message: content, stream: true, model, searchMode, documentIds };
+        const options = { model, searchMode, documentIds };
+        return { stream: true, request: { ...asQuestion(input.messageId, content), ...options } };
       },
     },
     {

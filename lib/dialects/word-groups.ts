@@ -1,6 +1,6 @@
 // Regroups text of any granularity into groups of N words, each with its log position. Pure.
 type Place = { seq: number; n: number };
-export type Group = { text: string; at: Place };
+export type WordGroup = { text: string; at: Place };
 
 /**
  * Characters that count as a word: text without spaces, such as Chinese, and runs of white space
@@ -30,8 +30,8 @@ export class WordGroups {
    * everything left. A group's position never covers unsent text: a reader that resumes there with
    * another group size may see a word twice, but never misses one.
    */
-  take(seq: number, text: string, last: boolean): Group[] {
-    const groups: Group[] = [];
+  take(seq: number, text: string, last: boolean): WordGroup[] {
+    const groups: WordGroup[] = [];
     if (last) {
       if (this.#buffer) groups.push(this.#cut(this.#buffer.length));
       return groups;
@@ -52,7 +52,7 @@ export class WordGroups {
     return this.#group.exec(this.#buffer)?.[0].length ?? 0;
   }
 
-  #cut(length: number): Group {
+  #cut(length: number): WordGroup {
     const text = this.#buffer.slice(0, length);
     this.#buffer = this.#buffer.slice(length);
     const sent = this.#ends.findLast((end) => end.length <= length);

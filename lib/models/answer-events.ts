@@ -1,5 +1,5 @@
 // What an event of a provider's stream means for the answer, before any adapter reads it. One
-// reader per API (chat-events.ts, responses-events.ts) converts the events of all imitating servers
+// reader per API (chat-reader.ts, responses-reader.ts) converts the events of all imitating servers
 // into one canonical form. Types and shared helpers; pure.
 import { APICallError, InvalidResponseDataError } from "ai";
 import { parseLenientJson } from "./lenient-json";

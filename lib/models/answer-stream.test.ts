@@ -5,12 +5,12 @@ import { describe, expect, it } from "vitest";
 import type { HeldText, HoldUntilCommit } from "@/lib/next-commit";
 import { truncatedReason } from "./answer-events";
 import { answerStream } from "./answer-stream";
-import { ChatEvents } from "./chat-events";
+import { ChatReader } from "./chat-reader";
 import { Normaliser } from "./normaliser";
 
 const never: HoldUntilCommit = () => false;
 const open = (source: Readable, hold: HoldUntilCommit) =>
-  answerStream(source, { normaliser: new Normaliser(new ChatEvents("http://provider")), hold });
+  answerStream(source, { normaliser: new Normaliser(new ChatReader("http://provider")), hold });
 
 /** One event-loop turn, in which the network would be polled. */
 const aLook = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -134,7 +134,7 @@ it("a failure reported by the provider follows its text, and closes the connecti
 it("counts any bytes as activity", async () => {
   const source = new Readable({ highWaterMark: 0, read() {} });
   let bytes = 0;
-  const normaliser = new Normaliser(new ChatEvents("http://provider"));
+  const normaliser = new Normaliser(new ChatReader("http://provider"));
   const reader = answerStream(source, { normaliser, onBytes: () => bytes++, hold: never }).getReader();
   const first = reader.read();
   for (const text of [": waiting\n\n", "data: {", '"choices":[]}\n\n', chat({ content: "a" })]) {

@@ -5,13 +5,13 @@
 // waits, nor does anything but text once read (docs/performance.md, docs/decisions/0013).
 import { finished, type Readable } from "node:stream";
 import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
-import type { Normaliser, OutputItem } from "./normaliser";
+import type { NormalisedItem, Normaliser } from "./normaliser";
 
-export type AnswerOptions = {
+export type AnswerStreamOptions = {
   /** Reads the bytes and detects the end of the answer. */
   normaliser: Normaliser;
   /** Normaliser output from bytes already read. */
-  initialItems?: OutputItem[];
+  initialItems?: NormalisedItem[];
   /** Called for everything the provider sends, shown or not. */
   onBytes?(): void;
   hold?: HoldUntilCommit;
@@ -26,11 +26,11 @@ export type AnswerOptions = {
  */
 export function answerStream(
   source: Readable,
-  { normaliser, initialItems: initial, onBytes, hold = holdUntilCommit }: AnswerOptions,
+  { normaliser, initialItems: initial, onBytes, hold = holdUntilCommit }: AnswerStreamOptions,
 ): ReadableStream<Uint8Array> {
   let output!: ReadableStreamDefaultController<Uint8Array | string>;
   let encode: (text: string) => Uint8Array | string = (text) => encoder.encode(text);
-  let held: Extract<OutputItem, { type: "delta" }> | null = null;
+  let held: Extract<NormalisedItem, { type: "delta" }> | null = null;
   /**
    * `kept`: held until the commit asks. `asked`: the commit is imminent, and the next read's data
    * joins it. `ready`: that read has happened.
@@ -80,7 +80,7 @@ export function answerStream(
     }
   }
 
-  function next(): OutputItem[] | null {
+  function next(): NormalisedItem[] | null {
     const first = initial;
     initial = undefined;
     if (first) return first;
@@ -88,7 +88,7 @@ export function answerStream(
     return bytes && normaliser.read(bytes);
   }
 
-  function process(items: OutputItem[]): void {
+  function process(items: NormalisedItem[]): void {
     onBytes?.();
     handle(items);
     if (ended) return;
@@ -107,7 +107,7 @@ export function answerStream(
     else drain(source);
   }
 
-  function handle(items: OutputItem[]): void {
+  function handle(items: NormalisedItem[]): void {
     const waited = held !== null;
     let events = "";
     for (const item of items) {

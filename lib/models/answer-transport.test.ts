@@ -18,7 +18,7 @@ import { callAnswers } from "@/test/provider-call-answers";
 import { textAnswers } from "@/test/provider-text-answers";
 import { truncatedReason } from "./answer-events";
 import { answerStream } from "./answer-stream";
-import { ChatEvents } from "./chat-events";
+import { ChatReader } from "./chat-reader";
 import { classifyFailure } from "./failure";
 import { Normaliser } from "./normaliser";
 import { providerFetch } from "./provider-fetch";
@@ -53,7 +53,7 @@ const transports: [name: string, ask: () => Promise<ReadableStream<Uint8Array> |
     "fetch",
     async () => {
       const { body } = await fetch(url, request);
-      const normaliser = new Normaliser(new ChatEvents(url));
+      const normaliser = new Normaliser(new ChatReader(url));
       return answerStream(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), { normaliser });
     },
   ],

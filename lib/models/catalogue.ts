@@ -1,8 +1,8 @@
 // The models this server offers (docs/protocol.md §7): names in, callable models out. An entry is
 // configured, by `MODELS` or models.json, or listed by a server all of whose models are offered
 // (`ollama:*`). Provider protocols are in providers/; the caller chooses the model for a user.
-import { setTimeout as delay } from "node:timers/promises";
 import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
+import { orTimeout } from "@/lib/bounded-wait";
 import { type Env, env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import type { Abilities } from "./abilities";
@@ -100,7 +100,7 @@ function catalogue(): Catalogue {
 /** Waits briefly for servers that have never listed their models. */
 export async function listModels(): Promise<Model[]> {
   const models = catalogue();
-  if (models.awaitsList) await withDeadline(models.refresh(listAgeMs));
+  if (models.awaitsList) await orTimeout(models.refresh(listAgeMs), listWaitMs);
   return models.models;
 }
 
@@ -129,7 +129,7 @@ export function providerSecrets(): string[] {
  */
 export async function requireModel(name?: string): Promise<ReadyModel> {
   const models = catalogue();
-  if (!models.has(name)) await withDeadline(models.refresh(unknownAgeMs));
+  if (!models.has(name)) await orTimeout(models.refresh(unknownAgeMs), listWaitMs);
   const model = models.require(name);
   if (model.abilities.contextTokens === undefined) void models.refresh(unknownContextAgeMs);
   return model;
@@ -143,14 +143,8 @@ export async function requireModel(name?: string): Promise<ReadyModel> {
 export async function requireEmbeddingModel(name?: string): Promise<ReadyEmbeddingModel> {
   const models = catalogue();
   const configured = env().EMBEDDING_MODELS.length > 0;
-  if (!configured && name && !models.has(name)) await withDeadline(models.refresh(unknownAgeMs));
+  if (!configured && name && !models.has(name)) await orTimeout(models.refresh(unknownAgeMs), listWaitMs);
   return models.requireEmbedding(name);
-}
-
-async function withDeadline(answer: Promise<void>): Promise<void> {
-  const left = new AbortController();
-  await Promise.race([answer, delay(listWaitMs, undefined, { signal: left.signal, ref: false }).catch(() => {})]);
-  left.abort();
 }
 
 type Entry = { id: string; provider: string } & ({ name: string; at: Provider } | { reason: string });

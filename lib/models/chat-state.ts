@@ -1,12 +1,12 @@
 // State that Chat Completions servers want back with their reasoning, and under which name: the
 // adapter reads it from several fields, sends it back in one, and drops OpenRouter's
-// `reasoning_details`. chat-events.ts reads the state, endings.ts passes it through the adapter at
+// `reasoning_details`. chat-reader.ts reads the state, endings.ts passes it through the adapter at
 // the end of a step, and this file puts it into the next request (docs/providers.md).
 import type { JSONObject, LanguageModelV4Message, LanguageModelV4Prompt } from "@ai-sdk/provider";
 import type { LanguageModelMiddleware } from "ai";
 import { isObject, type JsonObject } from "./answer-events";
 
-export type ChatState = {
+export type ReasoningState = {
   /** The field the reasoning came in, if not `reasoning_content`; `tags`: inline in the text. */
   field?: "reasoning" | "tags";
   /** OpenRouter's, which carry the signatures and encrypted reasoning of other APIs. */
@@ -39,7 +39,7 @@ export class ChatReasoning {
     }
   }
 
-  get state(): ChatState | null {
+  get state(): ReasoningState | null {
     const details = this.#detailCharacters <= maxDetailCharacters && this.#details.length > 0 && this.#details;
     if (details) return { details };
     if (this.#named) return { field: "reasoning" };
@@ -83,7 +83,7 @@ function withState(message: LanguageModelV4Message, inTurn: boolean): LanguageMo
   if (named) return { ...message, providerOptions: { ...message.providerOptions, ...named.providerOptions } };
   const reasonings = message.content.filter((part) => part.type === "reasoning");
   const state = reasonings
-    .map(({ providerOptions }) => providerOptions?.rivulet as ChatState | undefined)
+    .map(({ providerOptions }) => providerOptions?.rivulet as ReasoningState | undefined)
     .find(Boolean);
   if (!state) return message;
   const text = reasonings.map((part) => part.text).join("");
@@ -96,7 +96,7 @@ function withState(message: LanguageModelV4Message, inTurn: boolean): LanguageMo
 }
 
 /** Reasoning from tags returns only within a turn's own steps; no later request holds it. */
-function fieldsOf({ field, details }: ChatState, text: string, inTurn: boolean): JSONObject {
+function fieldsOf({ field, details }: ReasoningState, text: string, inTurn: boolean): JSONObject {
   if (details) return { reasoning_details: details };
   if (text === "" || (field === "tags" && !inTurn)) return {};
   return field === "reasoning" ? { reasoning: text } : { reasoning_content: text };

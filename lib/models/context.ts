@@ -1,6 +1,6 @@
 // A model's context size: from the operator or its server, else by name, else a default;
 // temporarily less after its server refused a call as too long (decision 0035). Per process.
-import type { ContextPorts, ModelContext } from "@/lib/turn/context-window";
+import type { ContextPorts, ModelContext } from "@/lib/turn/run-input";
 import type { ReadyModel } from "./catalogue";
 import { openaiContextTokens } from "./openai-contexts";
 import { providerReport } from "./provider-report";

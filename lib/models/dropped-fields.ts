@@ -5,10 +5,10 @@ import type { MetadataExtractor } from "@ai-sdk/openai-compatible";
 import type { JSONObject, JSONValue, LanguageModelV4StreamPart } from "@ai-sdk/provider";
 import { truncatedReason } from "./answer-events";
 import type { UrlAnnotation } from "./chat-deltas";
-import { type ChatState, stateField } from "./chat-state";
+import { type ReasoningState, stateField } from "./chat-state";
 import { logprobsField } from "./logprobs";
 
-type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ChatState; [logprobsField]?: JSONValue[] };
+type Delta = { annotations?: UrlAnnotation[]; [stateField]?: ReasoningState; [logprobsField]?: JSONValue[] };
 type Chunk = { choices?: { delta?: Delta }[] };
 
 /** More pages than this are a list, not sources. */
@@ -19,7 +19,7 @@ export const droppedFields: MetadataExtractor = {
   extractMetadata: async () => undefined,
   createStreamExtractor() {
     const pages: UrlAnnotation[] = [];
-    let state: ChatState | undefined;
+    let state: ReasoningState | undefined;
     let logprobs: JSONValue[] | undefined;
     return {
       processChunk(chunk) {

@@ -3,7 +3,7 @@
 import { embedMany } from "ai";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import type { TurnCall } from "@/lib/turn/turn-context";
+import type { TurnCall } from "@/lib/turn/turn-input";
 import { requireEmbeddingModel } from "./catalogue";
 
 export type Embeddings = { model: string; embeddings: number[][]; tokens: number };

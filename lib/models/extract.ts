@@ -2,7 +2,7 @@
 // its citation. Pure. No retrieval here: passages arrive ranked, and their order counts.
 import { contentWords, sentences, truncate, withoutMarkup } from "@/lib/words";
 
-export type Passage = { ordinal: number; title: string; heading?: string; text: string };
+type Passage = { ordinal: number; title: string; heading?: string; text: string };
 
 type Candidate = {
   ordinal: number;

@@ -6,10 +6,10 @@ import { z } from "zod";
 import type { Abilities } from "./abilities";
 import { fetchJson } from "./fetch-json";
 import type { CompatibleServer } from "./providers/compatible";
-import type { ListedModel } from "./providers/provider";
+import type { ProviderModel } from "./providers/provider";
 
 /** A malformed field counts as missing. */
-export const tokens = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
+export const tokenCount = z.coerce.number().int().positive().max(100_000_000).optional().catch(undefined);
 const perToken = z.coerce.number().nonnegative().max(1);
 const words = z.array(z.string()).optional().catch(undefined);
 const flag = z.boolean().optional().catch(undefined);
@@ -20,18 +20,18 @@ const entry = z.object({
   type: text,
   owned_by: text,
   /** vLLM. */
-  max_model_len: tokens,
+  max_model_len: tokenCount,
   /** OpenRouter, Together. */
-  context_length: tokens,
+  context_length: tokenCount,
   /** Groq. */
-  context_window: tokens,
-  max_completion_tokens: tokens,
+  context_window: tokenCount,
+  max_completion_tokens: tokenCount,
   /** Mistral; LM Studio, where the loaded value wins. */
-  max_context_length: tokens,
-  loaded_context_length: tokens,
+  max_context_length: tokenCount,
+  loaded_context_length: tokenCount,
   /** llama.cpp. */
-  meta: z.object({ n_ctx: tokens, n_ctx_train: tokens }).optional().catch(undefined),
-  top_provider: z.object({ context_length: tokens, max_completion_tokens: tokens }).optional().catch(undefined),
+  meta: z.object({ n_ctx: tokenCount, n_ctx_train: tokenCount }).optional().catch(undefined),
+  top_provider: z.object({ context_length: tokenCount, max_completion_tokens: tokenCount }).optional().catch(undefined),
   architecture: z.object({ input_modalities: words, output_modalities: words }).optional().catch(undefined),
   supported_parameters: words,
   /** OpenRouter: US dollars per token. */
@@ -47,7 +47,7 @@ type Entry = z.infer<typeof entry>;
 const list = z.object({ data: z.array(z.unknown()) });
 
 /** Rejects if the server does not list its models. Unreadable entries are skipped. */
-export async function listCompatible(server: CompatibleServer, signal: AbortSignal): Promise<ListedModel[]> {
+export async function listCompatible(server: CompatibleServer, signal: AbortSignal): Promise<ProviderModel[]> {
   const baseURL = withoutTrailingSlash(server.baseURL);
   const entries = await entriesOf(urlOf(server, `${baseURL}/models`), server, signal);
   const root = baseURL?.replace(/\/v1$/, "");
@@ -78,7 +78,7 @@ function headersOf({ apiKey, headers }: CompatibleServer): Record<string, string
   return { ...(apiKey && { authorization: `Bearer ${apiKey}` }), ...headers };
 }
 
-function modelsOf(entries: Entry[]): ListedModel[] {
+function modelsOf(entries: Entry[]): ProviderModel[] {
   return entries.filter(isChatModel).map((each) => ({ name: each.id, abilities: abilitiesOf(each) }));
 }
 
@@ -120,7 +120,7 @@ function abilitiesOf(model: Entry): Abilities {
 }
 
 const props = z.object({
-  default_generation_settings: z.object({ n_ctx: tokens }).optional().catch(undefined),
+  default_generation_settings: z.object({ n_ctx: tokenCount }).optional().catch(undefined),
   modalities: z.object({ vision: flag }).optional().catch(undefined),
 });
 

@@ -2,16 +2,20 @@
 import { withoutTrailingSlash } from "@ai-sdk/provider-utils";
 import { z } from "zod";
 import { fetchJson } from "./fetch-json";
-import { tokens, withoutUnknown } from "./list-compatible";
-import type { ListedModel } from "./providers/provider";
+import { tokenCount, withoutUnknown } from "./list-compatible";
+import type { ProviderModel } from "./providers/provider";
 
 type Access = { baseURL: string; apiKey: string | undefined };
 
 const anthropicList = z.object({ data: z.array(z.unknown()) });
-const anthropicModel = z.object({ id: z.string().min(1).max(200), max_input_tokens: tokens, max_tokens: tokens });
+const anthropicModel = z.object({
+  id: z.string().min(1).max(200),
+  max_input_tokens: tokenCount,
+  max_tokens: tokenCount,
+});
 
 /** All of Anthropic's models are chat models. */
-export async function listAnthropic({ baseURL, apiKey = "" }: Access, signal: AbortSignal): Promise<ListedModel[]> {
+export async function listAnthropic({ baseURL, apiKey = "" }: Access, signal: AbortSignal): Promise<ProviderModel[]> {
   const headers = { "x-api-key": apiKey, "anthropic-version": "2023-06-01" };
   const { data } = anthropicList.parse(
     await fetchJson(`${withoutTrailingSlash(baseURL)}/models?limit=1000`, { headers, signal }),
@@ -27,14 +31,14 @@ export async function listAnthropic({ baseURL, apiKey = "" }: Access, signal: Ab
 const googleList = z.object({ models: z.array(z.unknown()) });
 const googleModel = z.object({
   name: z.string().min(1).max(200),
-  inputTokenLimit: tokens,
-  outputTokenLimit: tokens,
+  inputTokenLimit: tokenCount,
+  outputTokenLimit: tokenCount,
   supportedGenerationMethods: z.array(z.string()).optional().catch(undefined),
   thinking: z.boolean().optional().catch(undefined),
 });
 
 /** Generative models only. Google limits the input, so that counts as the context. */
-export async function listGoogle({ baseURL, apiKey = "" }: Access, signal: AbortSignal): Promise<ListedModel[]> {
+export async function listGoogle({ baseURL, apiKey = "" }: Access, signal: AbortSignal): Promise<ProviderModel[]> {
   const headers = { "x-goog-api-key": apiKey };
   const { models } = googleList.parse(
     await fetchJson(`${withoutTrailingSlash(baseURL)}/models?pageSize=1000`, { headers, signal }),

@@ -2,13 +2,13 @@
 import { z } from "zod";
 import type { Abilities } from "./abilities";
 import { fetchJson } from "./fetch-json";
-import { tokens, withoutUnknown } from "./list-compatible";
-import type { ListedModel } from "./providers/provider";
+import { tokenCount, withoutUnknown } from "./list-compatible";
+import type { ProviderModel } from "./providers/provider";
 
 const tags = z.object({
   models: z.array(z.object({ name: z.string().min(1).max(200), digest: z.string().optional().catch(undefined) })),
 });
-const loaded = z.object({ models: z.array(z.object({ name: z.string(), context_length: tokens })) });
+const loaded = z.object({ models: z.array(z.object({ name: z.string(), context_length: tokenCount })) });
 const shown = z.object({
   capabilities: z.array(z.string()).optional().catch(undefined),
   /** From the model's file, one per line. */
@@ -32,14 +32,14 @@ type Known = {
 const known = new Map<string, Known>();
 
 /** Rejects if the server does not list its models. A model without details is still listed. */
-export async function listOllama(root: string, signal: AbortSignal): Promise<ListedModel[]> {
+export async function listOllama(root: string, signal: AbortSignal): Promise<ProviderModel[]> {
   const { models } = tags.parse(await fetchJson(`${root}/api/tags`, { signal }));
   // Older servers lack this call.
   const running = await fetchJson(`${root}/api/ps`, { signal })
     .then((answer) => loaded.parse(answer).models)
     .catch(() => []);
   const contexts = new Map(running.map(({ name, context_length }) => [name, context_length]));
-  const listed: ListedModel[] = [];
+  const listed: ProviderModel[] = [];
   const offered = models.slice(0, maxModels);
   for (let at = 0; at < offered.length; at += atOnce) {
     const some = await Promise.all(
@@ -77,8 +77,8 @@ async function knownOf(root: string, model: string, digest: string | undefined, 
  * truncates longer prompts.
  */
 function abilitiesOf({ shown: { capabilities, parameters, model_info: info }, contextTokens }: Known): Abilities {
-  const trained = tokens.parse(info?.[`${info?.["general.architecture"]}.context_length`]);
-  const requested = tokens.parse(parameters?.match(/^num_ctx\s+(\d+)/m)?.[1]);
+  const trained = tokenCount.parse(info?.[`${info?.["general.architecture"]}.context_length`]);
+  const requested = tokenCount.parse(parameters?.match(/^num_ctx\s+(\d+)/m)?.[1]);
   const reported = contextTokens ?? requested;
   const context = Math.min(reported ?? Number.POSITIVE_INFINITY, trained ?? Number.POSITIVE_INFINITY);
   const isKnown = reported !== undefined || context <= smallestContext;

@@ -3,7 +3,7 @@
 import { APICallError } from "ai";
 import { logger } from "@/lib/logger";
 import type { Abilities } from "./abilities";
-import type { ListedModel } from "./providers/provider";
+import type { ProviderModel } from "./providers/provider";
 
 /** A list is small; a slower server is busy or gone. */
 const answerWithinMs = 10_000;
@@ -13,7 +13,7 @@ const maxModels = 1_000;
 export type ListOptions = {
   /** Server name for messages: "The server at OLLAMA_BASE_URL". */
   server: string;
-  list(signal: AbortSignal): Promise<ListedModel[]>;
+  list(signal: AbortSignal): Promise<ProviderModel[]>;
   /** Called when the list has changed. */
   onChange(): void;
   withinMs?: number;

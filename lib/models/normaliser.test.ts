@@ -6,15 +6,15 @@ import { chunk, done, frame, hello, type Meaning, meaningOf, stop, usage } from 
 import { callAnswers } from "@/test/provider-call-answers";
 import { textAnswers } from "@/test/provider-text-answers";
 import { truncatedReason } from "./answer-events";
-import { ChatEvents } from "./chat-events";
-import { framesOf, Normaliser, type OutputItem } from "./normaliser";
-import { ResponsesEvents } from "./responses-events";
+import { ChatReader } from "./chat-reader";
+import { framesOf, type NormalisedItem, Normaliser } from "./normaliser";
+import { ResponsesReader } from "./responses-reader";
 
 const answers = [...textAnswers, ...callAnswers];
 
 function read(pieces: Iterable<Uint8Array>): Meaning {
-  const normaliser = new Normaliser(new ChatEvents("http://provider/v1/chat/completions"));
-  const said: OutputItem[] = [];
+  const normaliser = new Normaliser(new ChatReader("http://provider/v1/chat/completions"));
+  const said: NormalisedItem[] = [];
   for (const piece of pieces) said.push(...normaliser.read(piece));
   said.push(...normaliser.finish(false));
   return meaningOf(framesOf(said), normaliser.failure);
@@ -96,7 +96,7 @@ describe("a failure", () => {
   });
 
   it("of an event without an end is detected before it fills memory", () => {
-    const normaliser = new Normaliser(new ChatEvents("http://provider"));
+    const normaliser = new Normaliser(new ChatReader("http://provider"));
     const piece = Buffer.from("x".repeat(1_048_576));
     normaliser.read(Buffer.from("data: "));
     for (let count = 0; count < 20 && !normaliser.failure; count++) normaliser.read(piece);
@@ -118,14 +118,14 @@ it("usage after [DONE] is read", () => {
 });
 
 it("accepts one JSON body instead of a stream", () => {
-  const normaliser = new Normaliser(new ChatEvents("http://provider"));
+  const normaliser = new Normaliser(new ChatReader("http://provider"));
   const message = { role: "assistant", content: "Hello world." };
   const body = { choices: [{ index: 0, message, finish_reason: "stop" }], usage: { total_tokens: 3 } };
   expect(framesOf(normaliser.readJson(body) ?? [])).toMatch(
     /"content":"Hello world."[\s\S]*"finish_reason":"stop"[\s\S]*"total_tokens":3/,
   );
   expect(normaliser.complete).toBe(true);
-  expect(new Normaliser(new ChatEvents("x")).readJson({ page: "<html>" })).toBeNull();
+  expect(new Normaliser(new ChatReader("x")).readJson({ page: "<html>" })).toBeNull();
 });
 
 const event = (type: string, more: object = {}) => `event: ${type}\ndata: ${JSON.stringify({ type, ...more })}\n\n`;
@@ -145,7 +145,7 @@ describe("an implementation of the Responses API that", () => {
 
   /** The adapter's reading of the canonical form. */
   async function read(pieces: Uint8Array[]) {
-    const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
+    const normaliser = new Normaliser(new ResponsesReader("http://provider/v1/responses"));
     const frames = framesOf([...pieces.flatMap((piece) => normaliser.read(piece)), ...normaliser.finish(false)]);
     const fetch = async () => new Response(frames, { headers: { "content-type": "text/event-stream" } });
     const model = createOpenAI({ apiKey: "unused", fetch }).responses("scripted");
@@ -312,7 +312,7 @@ describe("an implementation of the Responses API that", () => {
   });
 
   it("answers with one body", async () => {
-    const normaliser = new Normaliser(new ResponsesEvents("http://provider/v1/responses"));
+    const normaliser = new Normaliser(new ResponsesReader("http://provider/v1/responses"));
     const frames = framesOf(normaliser.readJson({ output: [message, { ...call, arguments: milk }] }) ?? []);
     expect(frames).toContain('"delta":"Hello world."');
     expect(frames).toContain('"call_id":"a"');
@@ -320,7 +320,7 @@ describe("an implementation of the Responses API that", () => {
   });
 
   it("counts as thinking until its first visible content", () => {
-    const normaliser = new Normaliser(new ResponsesEvents("x"));
+    const normaliser = new Normaliser(new ResponsesReader("x"));
     const thinking = (wire: string) => {
       normaliser.read(Buffer.from(wire));
       return normaliser.thinking;

@@ -5,16 +5,16 @@ import { type EventReader, type Item, type ProviderEvent, unreadable } from "./a
 import { EventLines } from "./event-lines";
 
 /** Output for the adapter. */
-export type OutputItem = Extract<Item, { type: "delta" | "frame" }>;
+export type NormalisedItem = Extract<Item, { type: "delta" | "frame" }>;
 
-export function framesOf(items: OutputItem[]): string {
+export function framesOf(items: NormalisedItem[]): string {
   return items.map((item) => (item.type === "frame" ? item.frame : item.frame(item.text))).join("");
 }
 
 export class Normaliser {
   readonly #reader: EventReader;
   readonly #lines: EventLines;
-  #items: OutputItem[] = [];
+  #items: NormalisedItem[] = [];
   #complete = false;
   #failure: Error | null = null;
 
@@ -51,7 +51,7 @@ export class Normaliser {
   }
 
   /** The canonical items that these bytes complete. */
-  read(bytes: Uint8Array): OutputItem[] {
+  read(bytes: Uint8Array): NormalisedItem[] {
     if (this.#ended) return [];
     this.#lines.read(bytes);
     if (this.#lines.overflows) this.#failure ??= unreadable();
@@ -59,14 +59,14 @@ export class Normaliser {
   }
 
   /** The remaining items when the connection ends or fails. */
-  finish(failed: boolean): OutputItem[] {
+  finish(failed: boolean): NormalisedItem[] {
     if (!this.#ended && !failed) this.#lines.end();
     this.#take(() => this.#reader.finish(failed));
     return this.#drain();
   }
 
   /** The items of an answer that came as one JSON body; null if it is none. */
-  readJson(body: unknown): OutputItem[] | null {
+  readJson(body: unknown): NormalisedItem[] | null {
     const items = this.#reader.readJson(body);
     if (!items) return null;
     this.#take(() => items);
@@ -88,8 +88,8 @@ export class Normaliser {
   }
 
   /** Returns and clears the items, adjacent deltas joined. */
-  #drain(): OutputItem[] {
-    const drained: OutputItem[] = [];
+  #drain(): NormalisedItem[] {
+    const drained: NormalisedItem[] = [];
     for (const item of this.#items) {
       const last = drained.at(-1);
       if (item.type === "delta" && last?.type === "delta" && last.key === item.key) last.text += item.text;

@@ -2,7 +2,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Item, JsonObject } from "./answer-events";
-import { ChatEvents } from "./chat-events";
+import { ChatReader } from "./chat-reader";
 import { PlainDeltas } from "./plain-deltas";
 
 const url = "http://provider/v1/chat/completions";
@@ -101,7 +101,7 @@ it("answers have the same meaning with and without the fast path", () => {
 });
 
 function meaningOf(events: string[]) {
-  const reader = new ChatEvents(url);
+  const reader = new ChatReader(url);
   const seen = (item: Item) => ({ ...item, ...("frame" in item && { frame: frameOf(item) }) });
   return [
     ...events.map((data) => ({ items: reader.read({ name: undefined, data }).map(seen), thinking: reader.thinking })),

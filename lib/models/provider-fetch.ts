@@ -9,10 +9,10 @@ import { APICallError, InvalidResponseDataError } from "ai";
 import { logger } from "@/lib/logger";
 import { type EventReader, unreadable } from "./answer-events";
 import { answerStream } from "./answer-stream";
-import { ChatEvents } from "./chat-events";
+import { ChatReader } from "./chat-reader";
 import { framesOf, Normaliser } from "./normaliser";
-import { OtherEvents, OwnChatEvents } from "./other-events";
-import { ResponsesEvents } from "./responses-events";
+import { OtherReader, OwnChatReader } from "./other-readers";
+import { ResponsesReader } from "./responses-reader";
 import { activityOf } from "./silence";
 import { sniff } from "./sniff";
 
@@ -40,14 +40,14 @@ type Readers = [path: RegExp, open: (url: string) => EventReader][];
  * An abort or cancelling the body closes the socket; until then, or its end, the body keeps it.
  */
 export const providerFetch = fetchWith([
-  [/\/chat\/completions$/, (url) => new ChatEvents(url)],
+  [/\/chat\/completions$/, (url) => new ChatReader(url)],
   // Has `text` instead of deltas.
-  [/\/completions$/, (url) => new ChatEvents(url)],
-  [/\/responses(?:\/[^/]+)?$/, (url) => new ResponsesEvents(url)],
+  [/\/completions$/, (url) => new ChatReader(url)],
+  [/\/responses(?:\/[^/]+)?$/, (url) => new ResponsesReader(url)],
 ]);
 
 /** The same for a provider's own package: the response passes unchanged. */
-export const plainFetch = fetchWith([[/\/chat\/completions$/, (url) => new OwnChatEvents(url)]]);
+export const plainFetch = fetchWith([[/\/chat\/completions$/, (url) => new OwnChatReader(url)]]);
 
 function fetchWith(readers: Readers): typeof fetch {
   return (input, init = {}) => exchange(readers, String(input), init);
@@ -187,7 +187,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
         remainingBody(first, body, () => activity.bytes()),
         init,
       );
-    const normaliser = new Normaliser(new OtherEvents());
+    const normaliser = new Normaliser(new OtherReader());
     const items = normaliser.read(first);
     return new Response(answerStream(body, { initialItems: items, normaliser, onBytes: () => activity.bytes() }), init);
   }

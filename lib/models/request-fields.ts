@@ -3,7 +3,7 @@
 // Pure.
 import type { JSONObject, JSONValue, LanguageModelV4CallOptions } from "@ai-sdk/provider";
 import { AppError } from "@/lib/errors";
-import type { TurnCall } from "@/lib/turn/turn-context";
+import type { TurnCall } from "@/lib/turn/turn-input";
 
 type Fields = NonNullable<TurnCall["fields"]>;
 type Setting = keyof TurnCall["settings"];

@@ -11,7 +11,7 @@ import {
 } from "@/db/documents";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { createdCursor, cutPage, type PageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
+import { createdCursor, cutPage, type PageQuery, pageSize, parseListCursor } from "@/lib/list-cursor";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { allowedTypes, mediaTypeOf, type ParsedDocument, type ParseFailure, type UploadedFile } from "./parse";
 import { type ParseKill, parseInProcess, parseLimits } from "./parse-process";
@@ -56,7 +56,7 @@ export async function listDocuments(
   userId: string,
   { cursor, limit = pageSize }: PageQuery = {},
 ): Promise<{ documents: DocumentInfo[]; nextCursor: string | null }> {
-  const rows = await listDocumentRows(userId, { after: parseCursor(createdCursor, cursor), limit: limit + 1 });
+  const rows = await listDocumentRows(userId, { after: parseListCursor(createdCursor, cursor), limit: limit + 1 });
   const { page, nextCursor } = cutPage(rows, limit);
   return { documents: page.map(({ cursor: _, ...row }) => infoOf(row)), nextCursor };
 }

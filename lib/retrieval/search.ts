@@ -33,7 +33,7 @@ const askingLexemes = new Set(
   ),
 );
 
-export type Scope = {
+export type SearchScope = {
   /**
    * Restricts to these documents; unknown and other users' ids are ignored. Undefined: all of the
    * user's.
@@ -46,7 +46,11 @@ export type Scope = {
  * Best first, ordinals 1, 2, 3 …, at most six. Empty if nothing in scope fits, or if the question
  * has no searchable words. Any text is a valid query; there are no operators.
  */
-export async function search(userId: string, query: string, { documentIds, limit }: Scope = {}): Promise<Source[]> {
+export async function search(
+  userId: string,
+  query: string,
+  { documentIds, limit }: SearchScope = {},
+): Promise<Source[]> {
   const ids = documentIds?.filter((id) => validate(id));
   if (ids?.length === 0) return [];
   const lexemes = await lexemesOf(query.slice(0, questionLength).toWellFormed().replaceAll("\0", " "));

@@ -1,7 +1,7 @@
 // Wraps every tool call: equal calls run once, a stop does not wait, and internal errors never
 // leave the server. Knows nothing of what a tool does.
 import type { Tool, ToolExecutionOptions } from "ai";
-import { unlessAborted } from "@/lib/unless-aborted";
+import { unlessAborted } from "@/lib/bounded-wait";
 import { ToolFailure } from "./tool-family";
 
 /**

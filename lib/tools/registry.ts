@@ -1,10 +1,10 @@
 // All tools offered to the model. A new family is one line here (docs/protocol.md §8).
 import type { ToolSet } from "ai";
 import { guardTool } from "./guard";
-import { tasks } from "./tasks";
+import { taskTools } from "./tasks";
 import type { ToolFamily } from "./tool-family";
 
-const families: ToolFamily[] = [tasks];
+const families: ToolFamily[] = [taskTools];
 
 /**
  * The tools for one turn of this user. Failures are `ToolFailure`s; `report` receives the server's

@@ -65,7 +65,7 @@ const inputs = {
   ),
 };
 
-export const tasks: ToolFamily = (userId) => {
+export const taskTools: ToolFamily = (userId) => {
   return {
     add_task: tool({
       description: "Adds a task to the user's task list.",

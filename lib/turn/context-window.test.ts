@@ -2,14 +2,9 @@ import { jsonSchema, type ModelMessage, tool } from "ai";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { ChatMessage, Source } from "./chunks";
-import {
-  ContextExceeded,
-  type ContextPorts,
-  ContextWindow,
-  type Conversation,
-  type ModelContext,
-} from "./context-window";
+import { ContextExceeded, ContextWindow, type PromptInput } from "./context-window";
 import { sizeOf } from "./prompt-size";
+import type { ContextPorts, ModelContext } from "./run-input";
 
 /** One token per character: sums can be done by hand. */
 function portsOf(context: ModelContext | number): ContextPorts & { counted: string[] } {
@@ -52,7 +47,7 @@ const source = (ordinal: number, text: string): Source => ({
   metadata: {},
 });
 
-function windowOf(conversation: Partial<Conversation>, ports: ContextPorts): ContextWindow {
+function windowOf(conversation: Partial<PromptInput>, ports: ContextPorts): ContextWindow {
   const defaults = {
     history: [],
     historyIsCut: false,

@@ -6,31 +6,11 @@ import type { ChatMessage, Memory, Source } from "./chunks";
 import { instructionsFor, modelMessages } from "./prompt";
 import { sizeOf, toolsText, truncateToolResults } from "./prompt-size";
 import { quotePassages } from "./quote-passages";
+import type { ContextPorts } from "./run-input";
 import type { FittedCall, Prompt } from "./steps";
 import { bytesPerToken } from "./usage";
 
-export type ModelContext = {
-  /** Shared by prompt and output of one call; `Infinity` sends everything. */
-  tokens: number;
-  /**
-   * False if `tokens` is a guess. A guess only limits the history: the mandatory part may fit after
-   * all.
-   */
-  known: boolean;
-};
-
-export type ContextPorts = {
-  modelContext(): ModelContext;
-  /** Estimates the model's token count for this text, erring high. */
-  countTokens(text: string): Promise<number>;
-  /**
-   * A call with a prompt of `sentTokens` failed. True if the provider refused it as too long, so
-   * the context must be smaller than that.
-   */
-  contextRefused(error: unknown, sentTokens: number): boolean;
-};
-
-export type Conversation = {
+export type PromptInput = {
   /** The branch up to and including the question. */
   history: ChatMessage[];
   /** The chat has older messages than `history`. */
@@ -68,7 +48,7 @@ type FittedPrompt = FittedHistory & { passages: number };
 export class ContextWindow implements Prompt {
   /** What the last call left out; null if nothing. */
   memory: Memory | null = null;
-  readonly #conversation: Conversation;
+  readonly #conversation: PromptInput;
   readonly #ports: ContextPorts;
   /** Exchanges (a question and its answer), oldest first. */
   readonly #exchanges: ChatMessage[][];
@@ -79,7 +59,7 @@ export class ContextWindow implements Prompt {
   #sentTokens = 0;
   #shrunk = false;
 
-  constructor(conversation: Conversation, ports: ContextPorts) {
+  constructor(conversation: PromptInput, ports: ContextPorts) {
     const { history } = conversation;
     this.#conversation = conversation;
     this.#ports = ports;

@@ -1,14 +1,14 @@
 // What a run gets (its input) and what it may touch (its ports). Types only.
 import type { LanguageModel, ToolSet } from "ai";
 import type { ChatMessage, SearchMode, Source, TurnChunk, TurnError } from "./chunks";
-import type { ContextPorts } from "./context-window";
 import type { PhaseListener } from "./model-status";
-import type { CallExtras } from "./steps";
-import type { TurnPrompt } from "./turn-context";
+import type { TurnPrompt } from "./turn-input";
 import type { Price } from "./usage";
 
 /** Why a run must end early: the `reason` of its abort signal. */
 export type Halt = { status: "stopped" } | { status: "interrupted" | "failed"; error: TurnError };
+
+type ModelParams = Parameters<Extract<LanguageModel, { specificationVersion: "v4" }>["doStream"]>[0];
 
 export type RunInput = {
   turnId: string;
@@ -47,11 +47,35 @@ export type RunInput = {
   settings?: TurnPrompt["settings"];
   toolChoice?: TurnPrompt["toolChoice"];
   /** Call options that are not settings. */
-  call?: CallExtras;
-  /** The client answers all tool calls, whatever they are. */
+  call?: Partial<Pick<ModelParams, "providerOptions" | "reasoning" | "responseFormat">>;
+  /**
+   * The client answers all calls with its next request, including calls of unknown tools or with
+   * invalid JSON.
+   */
   clientRunsTools?: boolean;
   /** False: do not retry a failed call. */
   repeats?: false | undefined;
+};
+
+export type ModelContext = {
+  /** Shared by prompt and output of one call; `Infinity` sends everything. */
+  tokens: number;
+  /**
+   * False if `tokens` is a guess. A guess only limits the history: the mandatory part may fit after
+   * all.
+   */
+  known: boolean;
+};
+
+export type ContextPorts = {
+  modelContext(): ModelContext;
+  /** Estimates the model's token count for this text, erring high. */
+  countTokens(text: string): Promise<number>;
+  /**
+   * A call with a prompt of `sentTokens` failed. True if the provider refused it as too long, so
+   * the context must be smaller than that.
+   */
+  contextRefused(error: unknown, sentTokens: number): boolean;
 };
 
 export type RunPorts = ContextPorts & {

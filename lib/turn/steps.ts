@@ -7,16 +7,15 @@ import {
   type LanguageModel,
   type ModelMessage,
   experimental_streamLanguageModelCall as streamLanguageModelCall,
-  type ToolSet,
   toUIMessageChunk,
   wrapLanguageModel,
 } from "ai";
 import type { Consent } from "./approval";
 import type { TurnChunk, UpstreamMark, Usage } from "./chunks";
 import { StateLimit } from "./provider-state";
+import type { RunInput } from "./run-input";
 import { type ModelPart, StepTranscript } from "./step-transcript";
 import { runTool, type TurnTool, toolFailureText } from "./tool-result";
-import type { TurnPrompt } from "./turn-context";
 import { callIdsOf, uniqueIds } from "./unique-ids";
 import { ResumableAnswer } from "./upstream";
 
@@ -40,33 +39,16 @@ export type Prompt = {
   shrink(error: unknown): boolean;
 };
 
-export type StepsInput = {
-  model: LanguageModel;
-  prompt: Prompt;
-  tools?: ToolSet;
-  /** Without it, every call runs. */
-  consent?: Consent;
-  settings?: TurnPrompt["settings"];
-  toolChoice?: TurnPrompt["toolChoice"];
-  /**
-   * The client answers all calls with its next request, including calls of unknown tools or with
-   * invalid JSON.
-   */
-  clientRunsTools?: boolean;
-  /** Resume reading this response instead of making the first call. */
-  resume?: UpstreamMark;
-} & CallExtras;
+export type StepsInput = Pick<RunInput, "model" | "tools" | "settings" | "toolChoice" | "clientRunsTools"> &
+  NonNullable<RunInput["call"]> & {
+    prompt: Prompt;
+    /** Without it, every call runs. */
+    consent?: Consent;
+    /** Resume reading this response instead of making the first call. */
+    resume?: UpstreamMark;
+  };
 
-type CallInput = Parameters<typeof streamLanguageModelCall>[0];
 type WrappedModel = Extract<LanguageModel, { specificationVersion: "v4" }>;
-type ModelParams = Parameters<WrappedModel["doStream"]>[0];
-
-/** What a client may request for a call besides settings. */
-export type CallExtras = {
-  providerOptions?: CallInput["providerOptions"];
-  reasoning?: ModelParams["reasoning"];
-  responseFormat?: ModelParams["responseFormat"];
-};
 
 /** The provider's adapter does not support an option the client set. `setting` is its SDK name. */
 export class UnsupportedSetting extends Error {

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, expect, test } from "vitest";
-import { eventName } from "@/app/openapi/refusals";
+import { eventName } from "@/app/openapi/shared-responses";
 import type { AnswerRoute, Route } from "@/lib/dialects/dialect";
 import { methodsOf, registry } from "@/lib/dialects/registry";
 import {

@@ -1,5 +1,5 @@
 import { RotateCw, StepForward } from "lucide-react";
-import { useSession } from "@/components/chat/session";
+import { useSession } from "@/components/chat/session-context";
 import { Button, IconButton } from "@/components/ui/button";
 import { CopyButton } from "@/components/ui/copy-button";
 import { Tooltip } from "@/components/ui/tooltip";

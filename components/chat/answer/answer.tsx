@@ -15,7 +15,7 @@ import { endingOf } from "./endings";
 import { Markdown } from "./markdown";
 import { Reasoning } from "./reasoning";
 import { Sources } from "./sources";
-import { ToolCall } from "./tool-call";
+import { ToolCallPanel } from "./tool-call";
 
 type AnswerProps = {
   message: ChatMessage;
@@ -130,7 +130,7 @@ export const Answer = memo(function Answer({
             );
           if (isToolUIPart(part))
             return (
-              <ToolCall
+              <ToolCallPanel
                 key={key}
                 part={part as ToolUIPart | DynamicToolUIPart}
                 running={running}

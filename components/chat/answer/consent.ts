@@ -4,7 +4,7 @@ import type { ChatMessage } from "@/lib/turn/chunks";
 
 export type Approval = { id: string; approved: boolean };
 
-export type Consent = {
+export type ConsentDecisions = {
   /** The decision so far; undefined before one was made. */
   decided: (approvalId: string) => boolean | undefined;
   decide: (approvalId: string, approved: boolean) => void;
@@ -14,7 +14,7 @@ export type Consent = {
 export function useConsent(
   { id, parts }: ChatMessage,
   onDecide: (messageId: string, approvals: Approval[]) => void,
-): Consent {
+): ConsentDecisions {
   const [decisions, setDecisions] = useState<Record<string, boolean>>({});
   return {
     decided: (approvalId) => decisions[approvalId],

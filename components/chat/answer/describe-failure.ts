@@ -1,9 +1,9 @@
 import { RequestError } from "@/packages/client/src/request";
 
 /** A failed request of the conversation, in words for people. */
-export type Failure = { message: string; signIn: boolean };
+export type FailureNotice = { message: string; signIn: boolean };
 
-export function describeFailure(error: unknown): Failure {
+export function describeFailure(error: unknown): FailureNotice {
   if (!(error instanceof RequestError)) {
     // A bug in this page: the user gets a sentence, the console the full error.
     console.error(error);

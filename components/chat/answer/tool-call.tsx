@@ -4,7 +4,7 @@ import type { ReactNode } from "react";
 import { Button } from "@/components/ui/button";
 import { Mark } from "@/components/ui/mark";
 import { visibleLine, visibleText } from "@/lib/turn/foreign-text";
-import type { Consent } from "./consent";
+import type { ConsentDecisions } from "./consent";
 import { summaryOf, ToolData } from "./tool-data";
 
 const states: Record<string, string> = {
@@ -21,11 +21,11 @@ type ToolCallProps = {
   part: ToolUIPart | DynamicToolUIPart;
   running: boolean;
   /** Null when no decision is possible, or not yet. */
-  consent: Consent | null;
+  consent: ConsentDecisions | null;
 };
 
 /** A tool call: name, gist and state on one line, arguments and result inside. */
-export function ToolCall({ part, running, consent }: ToolCallProps) {
+export function ToolCallPanel({ part, running, consent }: ToolCallProps) {
   const ended = part.state.startsWith("output-");
   const name = visibleLine(getToolName(part));
   // A call that could not be parsed has only its raw text.
@@ -65,7 +65,7 @@ export function ToolCall({ part, running, consent }: ToolCallProps) {
   );
 }
 
-type RequestProps = { id: string; requestReason?: string; name: string; consent: Consent };
+type RequestProps = { id: string; requestReason?: string; name: string; consent: ConsentDecisions };
 
 function Request({ id, requestReason, name, consent }: RequestProps) {
   const decided = consent.decided(id);

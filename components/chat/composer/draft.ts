@@ -1,6 +1,6 @@
 "use client";
 import { useCallback, useEffect, useRef, useState } from "react";
-import { useSession } from "@/components/chat/session";
+import { useSession } from "@/components/chat/session-context";
 import { readLocalStorage, writeLocalStorage } from "@/components/ui/local-storage";
 import type { ChatMessage } from "@/lib/turn/chunks";
 

@@ -1,9 +1,9 @@
 "use client";
 import { ChevronDown } from "lucide-react";
-import { useSession } from "@/components/chat/session";
+import { useSession } from "@/components/chat/session-context";
 import { Button } from "@/components/ui/button";
 import { Menu, MenuChoice, MenuOption } from "@/components/ui/menu";
-import { useModel } from "./settings";
+import { useModel } from "./next-turn";
 
 /** Hidden without a choice. */
 export function ModelSelect() {

@@ -1,10 +1,10 @@
 "use client";
 import { ChevronDown, FileSearch } from "lucide-react";
-import { useDocuments } from "@/components/documents/documents";
+import { useDocuments } from "@/components/documents/documents-context";
 import { Button } from "@/components/ui/button";
 import { Menu, MenuChoice, MenuItem, MenuLabel, MenuOption, MenuSeparator } from "@/components/ui/menu";
 import type { SearchMode } from "@/lib/turn/chunks";
-import { useScope } from "./settings";
+import { useScope } from "./next-turn";
 
 /** Which documents the next question searches. */
 export function ScopeSelect() {

@@ -1,5 +1,5 @@
 import Link from "next/link";
-import type { Failure } from "@/components/chat/answer/describe-failure";
+import type { FailureNotice } from "@/components/chat/answer/describe-failure";
 import { Button } from "@/components/ui/button";
 import { Mark } from "@/components/ui/mark";
 
@@ -24,7 +24,7 @@ export function ConnectionLine({ away }: { away: boolean }) {
   );
 }
 
-export function FailureNote({ failure, onRetry }: { failure: Failure; onRetry: (() => void) | undefined }) {
+export function FailureNote({ failure, onRetry }: { failure: FailureNotice; onRetry: (() => void) | undefined }) {
   return (
     <div role="alert" className="flex flex-wrap items-center gap-3 rounded-lg bg-danger-soft px-3.5 py-2.5 text-sm">
       <p className="min-w-0 flex-1 text-pretty text-danger">{failure.message}</p>

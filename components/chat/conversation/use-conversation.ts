@@ -4,10 +4,10 @@ import { useCallback, useEffect, useMemo, useRef, useState, useSyncExternalStore
 import { v7 as newId } from "uuid";
 import { api } from "@/components/api";
 import type { Approval } from "@/components/chat/answer/consent";
-import { describeFailure, type Failure } from "@/components/chat/answer/describe-failure";
+import { describeFailure, type FailureNotice } from "@/components/chat/answer/describe-failure";
 import { useDraft } from "@/components/chat/composer/draft";
-import { useModel, useScope } from "@/components/chat/composer/settings";
-import { useChats } from "@/components/chat/sidebar/chats";
+import { useModel, useScope } from "@/components/chat/composer/next-turn";
+import { useChats } from "@/components/chat/sidebar/chats-context";
 import { useOtherTabs } from "@/components/chat/tabs";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import type { MessagePage } from "@/packages/client/src/api";
@@ -37,7 +37,7 @@ type Options = { chatId: string; initial: MessagePage; isNew: boolean };
 export function useConversation({ chatId, initial: { messages: initial, nextCursor }, isNew }: Options) {
   const [exists, setExists] = useState(!isNew);
   const { draft, setDraft, moveTo } = useDraft(isNew ? "new" : chatId, initial);
-  const [failure, setFailure] = useState<Failure | null>(null);
+  const [failure, setFailure] = useState<FailureNotice | null>(null);
   /** Cursor to the messages before the first one on the page. */
   const [olderCursor, setOlderCursor] = useState(nextCursor);
   const [joining, setJoining] = useState(false);

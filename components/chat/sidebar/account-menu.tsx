@@ -1,7 +1,7 @@
 "use client";
 import { CircleUserRound, LogOut, Settings, UserRoundPlus } from "lucide-react";
 import Link from "next/link";
-import { useSession } from "@/components/chat/session";
+import { useSession } from "@/components/chat/session-context";
 import { IconButton } from "@/components/ui/button";
 import { Menu, MenuItem, MenuSeparator } from "@/components/ui/menu";
 

@@ -2,8 +2,8 @@
 import { usePathname } from "next/navigation";
 import { Button } from "@/components/ui/button";
 import type { Chat } from "@/packages/client/src/api";
-import { ChatRow } from "./chat-row";
-import { useChats } from "./chats";
+import { ChatListItem } from "./chat-list-item";
+import { useChats } from "./chats-context";
 
 export function ChatList() {
   const { chats, more, loadMore, query, failure } = useChats();
@@ -40,7 +40,7 @@ function Group({ title, chats, path }: { title: string; chats: Chat[]; path: str
       <h2 className="px-2.5 pt-1 pb-1.5 text-xs text-ink-3">{title}</h2>
       <ul>
         {chats.map((chat) => (
-          <ChatRow key={chat.id} chat={chat} current={path === `/chat/${chat.id}`} />
+          <ChatListItem key={chat.id} chat={chat} current={path === `/chat/${chat.id}`} />
         ))}
       </ul>
     </section>

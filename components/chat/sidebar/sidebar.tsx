@@ -4,7 +4,7 @@ import Link from "next/link";
 import { useEffect, useState } from "react";
 import { Wordmark } from "@/components/ui/mark";
 import { ChatList } from "./chat-list";
-import { useChats } from "./chats";
+import { useChats } from "./chats-context";
 
 /** Search debounce. */
 const settleMs = 200;

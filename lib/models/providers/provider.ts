@@ -6,7 +6,7 @@ import type { Abilities } from "@/lib/models/abilities";
 import type { FieldSupport } from "@/lib/models/request-fields";
 
 /** A model as listed by its server. */
-export type ListedModel = { name: string; abilities: Abilities };
+export type ProviderModel = { name: string; abilities: Abilities };
 
 /** A model as described by the operator. */
 export type DescribedModel = { label?: string; abilities?: Abilities };
@@ -37,7 +37,7 @@ export type Provider = {
    * The models its server has now. Rejects if the server does not say. Undefined: the operator
    * names the models.
    */
-  list?(signal: AbortSignal): Promise<ListedModel[]>;
+  list?(signal: AbortSignal): Promise<ProviderModel[]>;
   /** By name. */
   described?: Map<string, DescribedModel>;
   /** Set if its answers run in the background and can be resumed (background.ts). */

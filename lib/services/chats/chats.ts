@@ -7,7 +7,7 @@ import * as rows from "@/db/chats";
 import { pool } from "@/db/client";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
-import { cutPage, exactTime, pageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
+import { cutPage, exactTime, pageQuery, pageSize, parseListCursor } from "@/lib/list-cursor";
 import { turnLog } from "@/lib/log/turn-log";
 import { visibleLine } from "@/lib/turn/foreign-text";
 import { type ChatReference, clientId, maxIdLength } from "@/lib/turn/turn-options";
@@ -46,7 +46,7 @@ export async function listChats(
   userId: string,
   { q, cursor, limit = pageSize }: { q?: string; cursor?: string; limit?: number } = {},
 ): Promise<{ chats: Chat[]; nextCursor: string | null }> {
-  const after = parseCursor(cursorShape, cursor);
+  const after = parseListCursor(cursorShape, cursor);
   const input = { ...(after ? { after } : {}), limit: limit + 1 };
   const found = q ? await searchChats(userId, { query: q, ...input }) : await rows.listChats(userId, input);
   const { page, nextCursor } = cutPage(found, limit);

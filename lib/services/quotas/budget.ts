@@ -4,7 +4,8 @@ import type { TurnCeilings, TurnRefused } from "@/db/usage";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { hasPaidModel } from "@/lib/models/catalogue";
-import type { TurnRequest, TurnSettings } from "@/lib/services/turns/turn-request";
+import type { StoredRequest } from "@/lib/services/turns/stored-request";
+import type { TurnRequest } from "@/lib/services/turns/turn-request";
 import { allowsGuests } from "@/lib/services/users/users";
 import { estimateTokens } from "@/lib/turn/usage";
 
@@ -14,7 +15,7 @@ import { estimateTokens } from "@/lib/turn/usage";
  */
 const paidGuestDefaults = { guest: 100_000, allGuests: 1_000_000 };
 
-export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCeilings {
+export function ceilingsOf(request: TurnRequest, stored: StoredRequest): TurnCeilings {
   const {
     MAX_RUNNING_TURNS: running,
     MAX_CHATS: chats,
@@ -30,8 +31,8 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
     running,
     chats,
     storedBytes,
-    promptTokens: settings.model === "local" ? 0 : promptTokensOf(request),
-    outputTokens: settings.model === "local" ? 0 : outputCapOf(settings),
+    promptTokens: stored.model === "local" ? 0 : promptTokensOf(request),
+    outputTokens: stored.model === "local" ? 0 : outputCapOf(stored),
     budgets: {
       account: none(account),
       // Guests created before guests were disabled. Free models have no budget and keep working.
@@ -43,7 +44,7 @@ export function ceilingsOf(request: TurnRequest, settings: TurnSettings): TurnCe
 }
 
 /** A client may request less than the server's cap. */
-export function outputCapOf({ prompt, call = prompt }: TurnSettings): number {
+export function outputCapOf({ prompt, call = prompt }: StoredRequest): number {
   const cap = env().MAX_OUTPUT_TOKENS;
   return Math.min(call?.settings.maxOutputTokens ?? cap, cap);
 }
@@ -62,7 +63,7 @@ const owners = {
   server: "This server's token budget",
 };
 
-export function refusalOf({ reason, resetsAt, resetsInSeconds }: TurnRefused): AppError {
+export function turnRefusedError({ reason, resetsAt, resetsInSeconds }: TurnRefused): AppError {
   if (reason === "running")
     return new AppError(
       "limit_reached",

@@ -5,7 +5,8 @@ import type { TurnRow } from "@/db/turns";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
 import type { HistoryPosition } from "./client-history";
-import type { TurnRequest, TurnSettings } from "./turn-request";
+import { type StoredRequest, storedRequestOf } from "./stored-request";
+import type { TurnRequest } from "./turn-request";
 
 /**
  * True if the running turn answers this request: a client without keys resends the same text when
@@ -17,7 +18,7 @@ export async function isAnswering(
   fingerprint: string,
   place: HistoryPosition | undefined,
 ): Promise<boolean> {
-  if (!request.keyless || !hasSameSettings(running.request as TurnSettings, request)) return false;
+  if (!request.keyless || !hasSameSettings(storedRequestOf(running), request)) return false;
   if (request.trigger === "regenerate-message")
     return place !== undefined && running.fingerprint === fingerprint && request.messageId !== running.messageId;
   if (request.trigger !== "submit-message") return false;
@@ -27,11 +28,11 @@ export async function isAnswering(
 }
 
 /** Compares only the settings the client specified. */
-function hasSameSettings(settings: TurnSettings, { model, searchMode, documentIds }: TurnRequest): boolean {
+function hasSameSettings(stored: StoredRequest, { model, searchMode, documentIds }: TurnRequest): boolean {
   return (
-    (model === undefined || model === settings.model || model === settings.modelName) &&
-    (searchMode === undefined || searchMode === settings.searchMode) &&
-    (documentIds === undefined || JSON.stringify(documentIds) === JSON.stringify(settings.documentIds))
+    (model === undefined || model === stored.model || model === stored.modelName) &&
+    (searchMode === undefined || searchMode === stored.searchMode) &&
+    (documentIds === undefined || JSON.stringify(documentIds) === JSON.stringify(stored.documentIds))
   );
 }
 
@@ -40,7 +41,7 @@ function hasSameSettings(settings: TurnSettings, { model, searchMode, documentId
  * regenerates the answer or asks something else.
  */
 export function replaces(running: TurnRow, request: TurnRequest, place: HistoryPosition): boolean {
-  const { continues, questionName } = running.request as TurnSettings;
+  const { continues, questionName } = storedRequestOf(running);
   const { userMessageId, messageId } = running;
   const isAnswer = (id: string | undefined) => id !== undefined && (id === messageId || id === continues);
   if (place.question.id === userMessageId) return true;

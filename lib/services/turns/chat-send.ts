@@ -4,13 +4,14 @@ import { v7 as uuidv7 } from "uuid";
 import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
-import { type ClientMessage, parseHistory } from "./client-history";
+import type { ClientMessage } from "@/lib/turn/turn-input";
+import { parseHistory } from "./client-history";
 import { decisionKey, decisionsIn, resultsIn } from "./decisions";
 import { chatRequest, type TurnRequest, userMessage } from "./turn-request";
 
 type ChatRequest = z.output<typeof chatRequest>;
 
-export type ChatSend = {
+type ChatSend = {
   request: TurnRequest;
   /** The client already has everything the answer says before this turn. */
   resumesAfterPrefix: boolean;

@@ -10,13 +10,14 @@ import { turnLog } from "@/lib/log/turn-log";
 import { listMessages } from "@/lib/services/chats/messages";
 import { isTerminal } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
+import type { ClientMessage } from "@/lib/turn/turn-input";
 import { testDatabase } from "@/test/database";
 import { type Provider, says, startProvider } from "@/test/provider";
 import { parseSend } from "./chat-send";
-import { type ClientMessage, findPosition } from "./client-history";
+import { findPosition } from "./client-history";
 import { followTurn, requireTurn } from "./follow-turn";
 import { startTurn } from "./start";
-import { chatRequest, type TurnOptions } from "./turn-request";
+import { chatRequest, type TurnRequest } from "./turn-request";
 
 testDatabase();
 
@@ -292,7 +293,7 @@ describe("a send to a busy chat", () => {
     const words = `same words ${chat.chatId}`;
     const turn = await running(chat, [...before, user("2", words)], chat.chatId);
     /** Like dialects, whose messages have no ids. */
-    const say = (options: Partial<TurnOptions> & { keyless?: boolean } = {}) => {
+    const say = (options: Pick<TurnRequest, "model" | "searchMode" | "documentIds" | "keyless"> = {}) => {
       const message = { id: uuidv7(), parts: user("", words).parts };
       const shared = { trigger: "submit-message", chatId: chat.chatId, clientKey: message.id, keyless: true } as const;
       return startTurn(userId, { ...shared, message, ...options }, (work) => void runs.push(work));

@@ -8,10 +8,8 @@ import { type KnownText, listNamed, listTexts, type StoredIdentity } from "@/db/
 import { findMessage, type NewMessage } from "@/db/messages";
 import type { ChatMessage } from "@/lib/turn/chunks";
 import { textOf } from "@/lib/turn/fold";
+import type { ClientMessage } from "@/lib/turn/turn-input";
 import { clientId } from "@/lib/turn/turn-options";
-
-/** A message as its client holds it. Without an id it is matched by its text. */
-export type ClientMessage = Pick<ChatMessage, "role" | "parts"> & { id?: string };
 
 type Item = { id?: string; role: "user" | "assistant"; parts: ChatMessage["parts"]; text: string };
 

@@ -11,14 +11,15 @@ import { isCutOff } from "@/lib/turn/cut-off";
 import { textOf } from "@/lib/turn/fold";
 import { keptChunks, pendingAnswerChunks } from "@/lib/turn/log-prefix";
 import { withoutState } from "@/lib/turn/provider-state";
-import { type CallResult, type Decision, type Results, turnOfDecisions } from "./decisions";
-import type { TurnSettings } from "./turn-request";
+import type { CallResult, Decision, Results } from "@/lib/turn/turn-input";
+import { turnOfDecisions } from "./decisions";
+import { type StoredRequest, storedRequestOf } from "./stored-request";
 
 export type Continuation = {
   /** The answer being continued, and its question. */
   messageId: string;
   question: string;
-  settings: TurnSettings;
+  storedRequest: StoredRequest;
   /** Chunks of the new log after its opening. */
   prefixChunks: TurnChunk[];
   /**
@@ -38,7 +39,7 @@ export async function requireContinuation(userId: string, chatId: string, messag
   if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such message in this chat.");
   const refuse = (why: string) => new AppError("bad_request", `messageId: ${why}`);
   if (answer.role !== "assistant") throw refuse("names a question. Only an answer can be continued.");
-  if (answer.status === "running") throw turnRunningError(answer.turnId);
+  if (answer.status === "running") throw answerRunningError(answer.turnId);
   const { parts, metadata } = answer as Pick<ChatMessage, "parts" | "metadata">;
   if (answer.status === "complete" && !isCutOff({ parts, metadata }))
     throw refuse("this answer is complete: there is nothing to continue.");
@@ -61,7 +62,7 @@ export async function requireDecidedContinuation(
   const asking = await findTurn(userId, turnId);
   const answer = asking && (await findMessage(userId, asking.messageId));
   if (answer?.chatId !== chatId) throw new AppError("not_found", "There is no such request in this chat.");
-  if (answer.status === "running") throw turnRunningError(turnId);
+  if (answer.status === "running") throw answerRunningError(turnId);
   const refuse = (why: string) => new AppError("bad_request", `approvals: ${why}`);
   const [newest] = await listBranch(userId, chatId, { ...lastAnswerLimits, maxMessages: 1 });
   if (newest?.id !== answer.id) throw refuse("the conversation has gone on since. Nothing was done; ask again.");
@@ -119,7 +120,7 @@ export async function requireResultsContinuation(
   results: Results,
 ): Promise<Continuation> {
   const answer = await requireAwaitingAnswer(userId, chatId, results);
-  if (answer.status === "running") throw turnRunningError(answer.turnId);
+  if (answer.status === "running") throw answerRunningError(answer.turnId);
   const resultById = new Map(results.results.map((result) => [result.toolCallId, result]));
   const decisionChunks = callsOf(answer).map((toolCallId): TurnChunk => {
     const result = resultById.get(toolCallId) as CallResult;
@@ -139,26 +140,26 @@ function callsOf(answer: MessageRow): string[] {
 
 /** Assigns the new answer to this model: provider state of another model is dropped. */
 export function forModel(continuation: Continuation, model: string): Continuation {
-  if (continuation.settings.model === model) return continuation;
+  if (continuation.storedRequest.model === model) return continuation;
   return { ...continuation, prefixChunks: continuation.prefixChunks.map(withoutState) };
 }
 
 /** The cursor for a client that has all of the answer being continued. */
-export function cursorAfterPrefix({ id: turnId, request }: TurnRow): Cursor {
-  return { turnId, seq: (request as TurnSettings).begunSeq ?? 0, n: 0 };
+export function cursorAfterPrefix(turn: TurnRow): Cursor {
+  return { turnId: turn.id, seq: storedRequestOf(turn).begunSeq ?? 0, n: 0 };
 }
 
-/** The question and settings of an answer's turn. */
+/** The question and request of an answer's turn. */
 async function originOf(
   userId: string,
   answer: MessageRow,
-): Promise<Pick<Continuation, "messageId" | "question" | "settings">> {
+): Promise<Pick<Continuation, "messageId" | "question" | "storedRequest">> {
   const turn = answer.turnId && (await findTurn(userId, answer.turnId));
   if (!turn || !answer.parentId) throw new Error(`answer ${answer.id} has no turn or no question`);
-  return { messageId: answer.id, question: answer.parentId, settings: turn.request as TurnSettings };
+  return { messageId: answer.id, question: answer.parentId, storedRequest: storedRequestOf(turn) };
 }
 
-function turnRunningError(turnId: string | null): AppError {
+function answerRunningError(turnId: string | null): AppError {
   return new AppError("turn_running", "This answer is still being written. Wait for it or stop it first.", {
     ...(turnId ? { details: { turnId } } : {}),
   });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { AppError } from "@/lib/errors";
 import { turnOfApproval } from "@/lib/turn/approval";
 import type { ChatMessage } from "@/lib/turn/chunks";
+import type { CallResult, Decision, Results } from "@/lib/turn/turn-input";
 import { clientId } from "@/lib/turn/turn-options";
 
 export const decision = z
@@ -16,8 +17,6 @@ export const decision = z
     approved: z.boolean(),
   })
   .meta({ id: "Approval" });
-
-export type Decision = z.output<typeof decision>;
 
 /** No step needs more calls decided one by one. */
 export const maxDecisions = 100;
@@ -63,9 +62,6 @@ const resultPart = z
     ]),
   );
 const answered = answer.extend({ id: clientId });
-
-export type CallResult = { toolCallId: string } & ({ output: unknown } | { errorText: string });
-export type Results = { messageId: string; results: CallResult[] };
 
 /**
  * The client's tool results for this answer's calls; null if the message is no answer or has none.

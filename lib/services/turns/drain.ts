@@ -2,6 +2,7 @@
 // time to finish (docs/operations.md).
 import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
+import { orTimeout } from "@/lib/bounded-wait";
 import { areMigrationsPending } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
@@ -65,7 +66,7 @@ export async function drain(): Promise<void> {
   void streamSlots().withdraw();
   const deadlineMs = performance.now() + DRAIN_MS;
   const leftMs = () => Math.max(0, deadlineMs - performance.now());
-  await Promise.race([Promise.allSettled(shared[startsKey] ?? []), delay(DRAIN_MS, undefined, { ref: false })]);
+  await orTimeout(Promise.allSettled(shared[startsKey] ?? []), DRAIN_MS);
   await log.close(leftMs());
   closeServers();
   const requests = await waitForResponses(leftMs(), finalFlushMs);

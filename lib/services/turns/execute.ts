@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as delay, setImmediate } from "node:timers/promises";
 import { listBranch } from "@/db/messages";
 import type { TurnRow } from "@/db/turns";
+import { unlessAborted } from "@/lib/bounded-wait";
 import { isDatabaseTimeout, isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { env } from "@/lib/env";
 import { trackWork } from "@/lib/event-loop";
@@ -27,14 +28,13 @@ import { textOf } from "@/lib/turn/fold";
 import { startChunk } from "@/lib/turn/log-prefix";
 import { runTurn } from "@/lib/turn/run";
 import type { Halt, RunInput, RunPorts } from "@/lib/turn/run-input";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
-import { unlessAborted } from "@/lib/unless-aborted";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { clientTools } from "./client-tools";
 import { modelCall } from "./model-call";
-import type { TurnSettings } from "./turn-request";
+import { type StoredRequest, storedRequestOf } from "./stored-request";
 
 /** The turn fields a run needs. */
-export type RunnableTurn = Pick<
+type RunnableTurn = Pick<
   TurnRow,
   "id" | "userId" | "chatId" | "userMessageId" | "messageId" | "request" | "epoch" | "createdAt"
 >;
@@ -82,7 +82,7 @@ export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], hi
   const durationMs = performance.now() - startMs;
   // A lost turn is reported by the process that ends it.
   if (outcome === "lost") return;
-  const { model } = optionsOf(turn);
+  const { model } = storedRequestOf(turn);
   const { metadata, responseId } = state;
   reportTurn({ turnId, userId, model, metadata, durationMs });
   if (responseId && metadata.status !== "complete") await cancelAnswer(model, responseId);
@@ -99,10 +99,6 @@ async function cancelAnswer(modelId: string, responseId: string): Promise<void> 
 
 function failureOf(error: unknown): TurnError {
   return isDatabaseUnavailable(error) ? { ...interruptedError, code: "storage" } : classifyFailure(error);
-}
-
-function optionsOf(turn: RunnableTurn): TurnSettings {
-  return turn.request as TurnSettings;
 }
 
 /** Backoff between read attempts, as for commits. */
@@ -138,7 +134,7 @@ function providerTextOf(error: unknown, sent: string): { provider?: string } {
 
 function identityOf(turn: RunnableTurn) {
   const { id: turnId, chatId, messageId, userMessageId } = turn;
-  const { model: modelId, continues } = optionsOf(turn);
+  const { model: modelId, continues } = storedRequestOf(turn);
   return { turnId, chatId, messageId, userMessageId, modelId, continues, createdAt: turn.createdAt.toISOString() };
 }
 
@@ -172,19 +168,19 @@ async function* chunksOf(
   signal: AbortSignal,
 ): AsyncGenerator<TurnChunk> {
   const { userId } = turn;
-  const options = optionsOf(turn);
-  const documentIds = options.searchMode === "selected" ? (options.documentIds ?? []) : undefined;
-  const ready = await requireModel(options.model);
+  const storedRequest = storedRequestOf(turn);
+  const documentIds = storedRequest.searchMode === "selected" ? (storedRequest.documentIds ?? []) : undefined;
+  const ready = await requireModel(storedRequest.model);
   const { id: modelId, abilities } = ready;
   const { history: messages, historyIsCut } = knownHistory
     ? { history: knownHistory, historyIsCut: false }
     : await retryWhileUnavailable(() => readHistory(turn), signal);
-  const history = insertNotes(messages, options.prompt?.notes);
+  const history = insertNotes(messages, storedRequest.prompt?.notes);
   let sourceText = "";
   const ports: RunPorts = {
     // A client that sends its own history manages its length: it gets the provider's refusal rather
     // than a cut it cannot see.
-    ...(options.prompt && !options.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
+    ...(storedRequest.prompt && !storedRequest.prompt.fitsContext ? unlimitedContext : contextOf(ready)),
     nowMs: () => performance.now(),
     countDocuments: () => retryWhileUnavailable(() => countDocuments(userId, documentIds), signal),
     search: async (question) => {
@@ -224,16 +220,16 @@ async function* chunksOf(
       history,
       historyIsCut,
       question: textOf(history.findLast(({ role }) => role === "user") ?? { parts: [] }),
-      searchMode: options.searchMode,
-      canAsk: options.canAsk ?? false,
+      searchMode: storedRequest.searchMode,
+      canAsk: storedRequest.canAsk ?? false,
       logPrefix: stored.map(({ chunk }) => chunk),
       resumesUpstream: ready.background !== undefined,
       tools:
-        env().TOOLS === "on" && !options.prompt
+        env().TOOLS === "on" && !storedRequest.prompt
           ? toolsFor(userId, (error) => logger.error({ err: error, turnId: turn.id }, "tool failed"))
           : undefined,
-      ...promptOf(options),
-      ...modelCall(ready, options),
+      ...promptOf(storedRequest),
+      ...modelCall(ready, storedRequest),
     },
     ports,
     signal,
@@ -245,7 +241,7 @@ async function* chunksOf(
  * sends its own history runs its own tools and does not get the server's.
  */
 function promptOf(
-  settings: TurnSettings,
+  settings: StoredRequest,
 ): Pick<RunInput, "settings" | "instructions" | "clientRunsTools" | "repeats" | "tools" | "toolChoice"> {
   const { prompt, call = prompt } = settings;
   const shared = { settings: { ...call?.settings, maxOutputTokens: outputCapOf(settings) } };

@@ -3,6 +3,7 @@
 // few words in it. Log, turn and other readers are unaffected. The only place where a reader waits
 // for something already stored.
 import { z } from "zod";
+import { orTimeout, timedOut } from "@/lib/bounded-wait";
 import type { LogReader } from "@/lib/log/durable-log";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { compactChunks } from "@/lib/turn/merge";
@@ -57,8 +58,10 @@ export function gatherDeltas(reader: LogReader, gatherMs: number): LogReader {
       for (;;) {
         pendingRead ??= reader.next();
         const batch =
-          held.length === 0 ? await pendingRead : await orLate(pendingRead, returnedMs + gatherMs - performance.now());
-        if (batch === "late") break;
+          held.length === 0
+            ? await pendingRead
+            : await orTimeout(pendingRead, returnedMs + gatherMs - performance.now());
+        if (batch === timedOut) break;
         pendingRead = batch ? undefined : pendingRead;
         if (!batch) break;
         held = compactChunks([...held, ...batch]);
@@ -80,12 +83,4 @@ function isDelta(chunk: TurnChunk): boolean {
 function lengthOf(chunk: TurnChunk): number {
   if (chunk.type === "text-delta" || chunk.type === "reasoning-delta") return chunk.delta.length;
   return chunk.type === "tool-input-delta" ? chunk.inputTextDelta.length : 0;
-}
-
-async function orLate<T>(promise: Promise<T>, ms: number): Promise<T | "late"> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<"late">((resolve) => {
-    timer = setTimeout(resolve, ms, "late");
-  });
-  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer));
 }

@@ -7,14 +7,14 @@ import type { TurnRow } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { toStored } from "@/lib/services/chats/messages";
 import type { ChatContext, ContextScope, TurnContext } from "@/lib/turn/turn-context";
-import type { TurnSettings } from "./turn-request";
+import { storedRequestOf } from "./stored-request";
 
 /** For a longer chat, dialects that load the branch get the newest messages. */
 const branchLimits = { maxMessages: 200, maxBytes: 8 * 1024 * 1024 };
 
 /** Throws not_found if the chat is gone. Anything beyond the turn costs one query each. */
 export async function loadTurnContext(turn: TurnRow, knows: ContextScope): Promise<TurnContext> {
-  const { modelName, model, view, prompt } = turn.request as TurnSettings;
+  const { modelName, model, view, prompt } = storedRequestOf(turn);
   return {
     turnId: turn.id,
     chatId: turn.chatId,
@@ -37,7 +37,7 @@ async function loadChat(turn: TurnRow, withBranch: boolean): Promise<ChatContext
   if (!chat) throw new AppError("not_found", "There is no such chat.");
   return {
     number: chat.number,
-    title: (turn.request as TurnSettings).chatTitle ?? chat.title,
+    title: storedRequestOf(turn).chatTitle ?? chat.title,
     createdAt: chat.createdAt.toISOString(),
     // The transaction that started the turn updated the chat at the same instant.
     updatedAt: turn.createdAt.toISOString(),

@@ -3,11 +3,11 @@
 import { AppError } from "@/lib/errors";
 import type { ReadyModel } from "@/lib/models/catalogue";
 import { callOptions } from "@/lib/models/request-fields";
-import type { TurnSettings } from "./turn-request";
+import type { StoredRequest } from "./stored-request";
 
 export function modelCall(
   { fields, completion, model }: Pick<ReadyModel, "fields" | "completion" | "model">,
-  { prompt, call }: Pick<TurnSettings, "prompt" | "call">,
+  { prompt, call }: Pick<StoredRequest, "prompt" | "call">,
 ) {
   const request = call ?? prompt ?? { settings: {} };
   const completes = prompt?.completes;

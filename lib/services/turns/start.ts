@@ -11,8 +11,8 @@ import { refund, spend } from "@/lib/limits";
 import { logger } from "@/lib/logger";
 import { type ReadyModel, requireModel } from "@/lib/models/catalogue";
 import { localFields } from "@/lib/models/request-fields";
-import { refusalOf } from "@/lib/services/quotas/budget";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
+import { turnRefusedError } from "@/lib/services/quotas/budget";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { isAnswering, replaces } from "./busy-chat";
 import {
   type Continuation,
@@ -28,7 +28,8 @@ import { fingerprintOf, requireSameContent } from "./fingerprint";
 import { modelCall } from "./model-call";
 import { stopTurnRow } from "./stop";
 import { logPrefixOf, placeFor, readState, type Send, type StoredTurn, storeSend } from "./store-send";
-import { requireTurnLength, type TurnRequest, type TurnSettings } from "./turn-request";
+import type { StoredRequest } from "./stored-request";
+import { requireTurnLength, type TurnRequest } from "./turn-request";
 
 /** Keeps a promise alive after the response ends: Next's `after`. */
 export type KeepAlive = (work: Promise<void>) => void;
@@ -81,13 +82,13 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
     if (!winner) throw error;
     return requireSameContent(winner, fingerprint);
   }
-  const options = await (found ? continuedSettings(found, request) : settingsOf(request));
-  const continuation = found && forModel(found, options.model);
+  const storedRequest = await (found ? continuedRequest(found, request) : requestToStore(request));
+  const continuation = found && forModel(found, storedRequest.model);
   const place = await placeFor(userId, request, state.chat);
   await spend(["turn"], { user: userId });
 
   const turnId = uuidv7();
-  const send: Send = { turnId, userId, request, fingerprint, options, continuation, place };
+  const send: Send = { turnId, userId, request, fingerprint, storedRequest, continuation, place };
   let stored: StoredTurn | null;
   try {
     stored = await storeSend(send, state);
@@ -103,7 +104,7 @@ async function start(userId: string, request: TurnRequest, keepAlive: KeepAlive)
   // An equal send won.
   if (!stored) return afterConflict(send);
   const { turn, history } = stored;
-  keepAlive(execute(turn, logPrefixOf(turn, options, continuation), history));
+  keepAlive(execute(turn, logPrefixOf(turn, storedRequest, continuation), history));
   return turn;
 }
 
@@ -137,7 +138,7 @@ async function findStored(turnId: string, userId: string, clientKey: string, err
 }
 
 /** Throws if the model is not offered. */
-async function settingsOf(request: TurnRequest): Promise<TurnSettings> {
+async function requestToStore(request: TurnRequest): Promise<StoredRequest> {
   const ready = await requireModel(request.model);
   const { id: model } = ready;
   const call = request.trigger === "submit-message" ? request.call : undefined;
@@ -173,15 +174,15 @@ function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyM
     );
 }
 
-/** The settings of the continued answer; only the model may change. */
-async function continuedSettings(
-  { settings, messageId }: Continuation,
-  { model: modelName = settings.modelName, canAsk }: TurnRequest,
-): Promise<TurnSettings> {
-  const ready = await requireModel(modelName ?? settings.model);
+/** That of the continued answer; only the model may change. */
+async function continuedRequest(
+  { storedRequest, messageId }: Continuation,
+  { model: modelName = storedRequest.modelName, canAsk }: TurnRequest,
+): Promise<StoredRequest> {
+  const ready = await requireModel(modelName ?? storedRequest.model);
   const { id: model } = ready;
-  modelCall(ready, settings);
-  return { ...settings, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
+  modelCall(ready, storedRequest);
+  return { ...storedRequest, model, modelName: modelName ?? model, continues: messageId, ...(canAsk && { canAsk }) };
 }
 
 /**
@@ -216,7 +217,7 @@ async function afterRefusal(send: Send, refusal: TurnRefused): Promise<TurnRow |
   const { userId, request } = send;
   const { turnId, chat } = await readState(userId, request);
   if (turnId || (chat && (await findRunningTurn(userId, chat.id)))) return afterConflict(send);
-  throw refusalOf(refusal);
+  throw turnRefusedError(refusal);
 }
 
 /** Some clients number messages per chat: an id is then unique within one chat only. */

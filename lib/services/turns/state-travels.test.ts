@@ -7,7 +7,7 @@ import { insertUser } from "@/db/users";
 import { turnLog } from "@/lib/log/turn-log";
 import { listMessages } from "@/lib/services/chats/messages";
 import { exportAccount } from "@/lib/services/users/export";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { testDatabase } from "@/test/database";
 import { type Provider, type Script, says, startProvider } from "@/test/provider";
 import { followTurn } from "./follow-turn";

@@ -25,7 +25,8 @@ import { splitDelta } from "@/lib/turn/merge";
 import { truncate } from "@/lib/words";
 import { findPosition, type HistoryPosition } from "./client-history";
 import type { Continuation } from "./continuation";
-import { requireHistoryLength, type TurnRequest, type TurnSettings } from "./turn-request";
+import type { StoredRequest } from "./stored-request";
+import { requireHistoryLength, type TurnRequest } from "./turn-request";
 
 export function readState(
   userId: string,
@@ -42,7 +43,7 @@ export type Send = {
   userId: string;
   request: TurnRequest;
   fingerprint: string;
-  options: TurnSettings;
+  storedRequest: StoredRequest;
   continuation: Continuation | undefined;
   /** The question's place in the client's history; undefined: after the chat's newest message. */
   place: HistoryPosition | undefined;
@@ -98,7 +99,7 @@ export async function storeSend(send: Send, state: SendState): Promise<StoredTur
  * Null if the chat changed or appeared meanwhile, or its number is taken; nothing is stored then.
  */
 async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolean): Promise<StoredTurn | null> {
-  const { userId, request, fingerprint, options, continuation, place } = send;
+  const { userId, request, fingerprint, storedRequest, continuation, place } = send;
   if (!chat && !place && !createsChat(request)) throw new AppError("not_found", "There is no such chat.");
   const messages = place
     ? unstoredMessages(request, place)
@@ -116,7 +117,7 @@ async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolea
     clientKey: request.clientKey,
     fingerprint,
     request: {
-      ...options,
+      ...storedRequest,
       chatTitle: title,
       begunSeq: prefixLengthOf(continuation),
       questionName: nameOf(request, place),
@@ -130,14 +131,14 @@ async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolea
   const insert = (sql: Statements, at: { newTitle: string } | { updatedAt?: string }) =>
     insertTurn(sql, row, { ...at, listed }, rows, ceilings, env().LEASE_MS);
 
-  const ceilings = ceilingsOf(request, options);
+  const ceilings = ceilingsOf(request, storedRequest);
   const { sql } = pool();
   let turn: TurnRow | null;
   try {
     if (chat && continuation)
       turn = await sql.begin(async (tx) => {
         const inserted = await insert(tx, chat);
-        if (inserted) await insertChunks(tx, inserted.id, logPrefixOf(inserted, options, continuation));
+        if (inserted) await insertChunks(tx, inserted.id, logPrefixOf(inserted, storedRequest, continuation));
         return inserted;
       });
     else if (chat) turn = await insert(sql, chat);
@@ -200,13 +201,13 @@ function answerRow(turn: NewTurn): TurnMessage {
 /** The log prefix of a turn before its run: the kept part of the answer it continues. */
 export function logPrefixOf(
   turn: TurnRow,
-  options: TurnSettings,
+  storedRequest: StoredRequest,
   continuation: Continuation | undefined,
 ): LoggedChunk[] {
   if (!continuation) return [];
-  const begin = { ...turn, turnId: turn.id, modelId: options.model, createdAt: turn.createdAt.toISOString() };
+  const begin = { ...turn, turnId: turn.id, modelId: storedRequest.model, createdAt: turn.createdAt.toISOString() };
   return numbered([
-    ...opening({ ...begin, continues: options.continues }),
+    ...opening({ ...begin, continues: storedRequest.continues }),
     ...keptChunksOf(continuation),
     ...continuation.decisionChunks,
   ]);

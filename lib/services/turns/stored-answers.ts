@@ -11,7 +11,7 @@ import type { ChatMessage, MessageMetadata } from "@/lib/turn/chunks";
 import { withoutState } from "@/lib/turn/provider-state";
 import type { ReferencedMessage, ResolvedReferences, StoredMessage, TurnAnswer } from "@/lib/turn/turn-context";
 import { loadTurnContext } from "./load-turn-context";
-import type { TurnSettings } from "./turn-request";
+import { storedRequestOf } from "./stored-request";
 
 /** Throws not_found. */
 export async function requireRetrievableTurn(userId: string, turnId: string | null): Promise<TurnRow> {
@@ -76,13 +76,13 @@ export async function deleteAnswer(userId: string, turnId: string | null): Promi
   if (turn.state === "running") await turnLog().requestStop(turn.id);
   if (await deleteChat(userId, turn.chatId, turn.id)) return;
   const view = { ...viewOf(turn), kept: false };
-  const hidden = await replaceRequest(turn, { ...(turn.request as TurnSettings), view });
+  const hidden = await replaceRequest(turn, { ...storedRequestOf(turn), view });
   // It was pruned meanwhile, which happens once, or deleted.
   if (!hidden) await deleteAnswer(userId, turnId);
 }
 
-function viewOf({ request }: TurnRow) {
-  return (request as TurnSettings).view ?? {};
+function viewOf(turn: TurnRow) {
+  return storedRequestOf(turn).view ?? {};
 }
 
 function toReferenced(row: MessageRow): ReferencedMessage {

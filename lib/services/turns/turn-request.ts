@@ -3,11 +3,10 @@ import { z } from "zod";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
-import type { ChatMessage, SearchMode } from "@/lib/turn/chunks";
-import type { TurnCall, TurnPrompt, TurnView } from "@/lib/turn/turn-context";
+import type { ChatMessage } from "@/lib/turn/chunks";
+import type { TurnInput } from "@/lib/turn/turn-input";
 import { clientId, maxIdLength, turnOptions } from "@/lib/turn/turn-options";
-import type { ClientMessage } from "./client-history";
-import { type Decision, decision, maxDecisions, type Results } from "./decisions";
+import { decision, maxDecisions } from "./decisions";
 
 const textPart = z.object({ type: z.literal("text"), text: z.string() });
 
@@ -71,9 +70,8 @@ export const chatRequest = z
   })
   .meta({ id: "ChatRequest" });
 
-export type TurnOptions = { model?: string; searchMode?: SearchMode; documentIds?: string[] };
-
-export type TurnRequest = TurnOptions & {
+/** What a client asks for, with its chat and its key. */
+export type TurnRequest = TurnInput & {
   /** Created if the user has no chat with this id. */
   chatId: string;
   /**
@@ -87,65 +85,6 @@ export type TurnRequest = TurnOptions & {
   clientKey: string;
   /** The client sent no key: while its answer runs, the same text is the same send. */
   keyless?: boolean;
-  view?: TurnView;
-  /** The client can show a consent request and send the decision. */
-  canAsk?: boolean;
-} & (
-    | {
-        trigger: "submit-message";
-        message: Pick<ChatMessage, "id" | "parts">;
-        metadata?: unknown;
-        call?: TurnCall;
-        /** The client's conversation before the message. Undefined: the branch in view. */
-        before?: ClientMessage[];
-        /** Replaces the message the client knew by this id. */
-        edits?: string;
-      }
-    | {
-        trigger: "regenerate-message";
-        /** The answer to regenerate, or the question to answer again; undefined: the last. */
-        messageId?: string;
-        /** The question as the client holds it, which wins, and its conversation before that. */
-        message?: Pick<ChatMessage, "id" | "parts">;
-        metadata?: unknown;
-        before?: ClientMessage[];
-      }
-    | {
-        trigger: "continue-message";
-        /** The answer to continue; undefined: the last. Its documents are not searched again. */
-        messageId?: string;
-      }
-    /** Continues the answer that requested these decisions. */
-    | { trigger: "answer-approvals"; decisions: Decision[] }
-    /** Continues the answer whose calls the client's tools have answered. */
-    | ({ trigger: "answer-calls" } & Results)
-    /**
-     * Creates a chat with these messages as its branch, or with `parentId` a branch after that
-     * message, and answers the last of them. Shown in the user's lists only if `listed`.
-     */
-    | { trigger: "answer-prompt"; prompt: TurnPrompt; parentId?: string; listed?: boolean }
-  );
-
-/** The part stored in the turn row, without messages. */
-export type TurnSettings = {
-  /** Catalogue id, and the name by which the client knows it. */
-  model: string;
-  modelName?: string;
-  searchMode: SearchMode;
-  documentIds?: string[];
-  view?: TurnView;
-  canAsk?: boolean;
-  prompt?: Omit<TurnPrompt, "messages">;
-  /** The client's call options in a chat whose history the server holds. */
-  call?: TurnCall;
-  /** As of the turn's start. */
-  chatTitle?: string;
-  /** The client's id for the question, if stored under another. */
-  questionName?: string;
-  /** The answer this turn continues. */
-  continues?: string;
-  /** Length of the log prefix: those chunks are not this turn's own answer. */
-  begunSeq?: number;
 };
 
 /** The validated `Idempotency-Key` header; null if absent. */

@@ -11,7 +11,7 @@ import { listMessages } from "@/lib/services/chats/messages";
 import { type ChatMessage, isTerminal, type LoggedChunk } from "@/lib/turn/chunks";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { continueInstruction } from "@/lib/turn/prompt";
-import type { TurnPrompt } from "@/lib/turn/turn-context";
+import type { TurnPrompt } from "@/lib/turn/turn-input";
 import { noCeilings, testDatabase } from "@/test/database";
 import { logged } from "@/test/logged";
 import { type Provider, says, startProvider } from "@/test/provider";

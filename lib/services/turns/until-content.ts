@@ -1,6 +1,6 @@
 // Waits for an answer's first content or its failure, so that a request that fails at once gets an
 // HTTP status.
-import { setTimeout as sleep } from "node:timers/promises";
+import { orTimeout, timedOut } from "@/lib/bounded-wait";
 import type { LogReader } from "@/lib/log/durable-log";
 import type { LoggedChunk, TurnChunk, TurnError } from "@/lib/turn/chunks";
 
@@ -13,16 +13,13 @@ export async function untilContent(
   waitMs: number,
 ): Promise<{ reader: LogReader; failure?: TurnError | undefined }> {
   const read: (LoggedChunk[] | null)[] = [];
-  const done = new AbortController();
-  const timeout = sleep(waitMs, "timeout" as const, { signal: done.signal, ref: false }).catch(
-    () => "timeout" as const,
-  );
+  const untilMs = performance.now() + waitMs;
   let pending: ReturnType<LogReader["next"]> | null = null;
   let failure: TurnError | undefined;
   for (let content = false; !content && !failure; ) {
     pending ??= source.next();
-    const batch = await Promise.race([pending, timeout]);
-    if (batch === "timeout") break;
+    const batch = await orTimeout(pending, untilMs - performance.now());
+    if (batch === timedOut) break;
     pending = null;
     read.push(batch);
     if (!batch) break;
@@ -31,7 +28,6 @@ export async function untilContent(
       if (!content && chunk.type === "data-turn") failure = chunk.data.error ?? failure;
     }
   }
-  done.abort();
   const next = async () => {
     const batch = read.shift();
     if (batch !== undefined) return batch;

@@ -12,11 +12,11 @@ import {
   listTokens as listRows,
   type TokenRow,
 } from "@/db/users";
-import { type Credential, hashToken, newToken, toUser, type User } from "@/lib/auth";
+import { type Credential, generateToken, hashToken, toUser, type User } from "@/lib/auth";
 import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { refund, spend } from "@/lib/limits";
-import { createdCursor, cutPage, type PageQuery, pageSize, parseCursor } from "@/lib/list-cursor";
+import { createdCursor, cutPage, type PageQuery, pageSize, parseListCursor } from "@/lib/list-cursor";
 import { hasPaidModel } from "@/lib/models/catalogue";
 import { requireUncommonPassword } from "./password-rules";
 import { hashPassword, requirePasswordQueue, verifyPassword } from "./passwords";
@@ -172,7 +172,7 @@ export async function createToken(
   { name, expiresAt }: z.output<typeof tokenInput>,
   by?: Credential,
 ): Promise<{ id: string; token: string; userId: string; expiresAt: string | null }> {
-  const token = newToken();
+  const token = generateToken();
   const row = await insertToken(
     { id: uuidv7(), userId, name, hash: hashToken(token), expiresAt: expiresAt ? new Date(expiresAt) : null },
     { parentId: by?.kind === "token" ? by.id : null, maxTokens: env().MAX_ACCESS_TOKENS },
@@ -188,7 +188,7 @@ export async function listTokens(
   userId: string,
   { cursor, limit = pageSize }: PageQuery = {},
 ): Promise<{ tokens: Token[]; nextCursor: string | null }> {
-  const rows = await listRows(userId, { after: parseCursor(createdCursor, cursor), limit: limit + 1 });
+  const rows = await listRows(userId, { after: parseListCursor(createdCursor, cursor), limit: limit + 1 });
   const { page, nextCursor } = cutPage(rows, limit);
   return { tokens: page.map(describeToken), nextCursor };
 }

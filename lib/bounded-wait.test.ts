@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
-import { unlessAborted } from "./unless-aborted";
+import { orTimeout, timedOut, unlessAborted } from "./bounded-wait";
 
 const never = new Promise<never>(() => {});
 const listeners = (signal: AbortSignal) => getEventListeners(signal, "abort").length;
@@ -18,4 +18,10 @@ it("leaves no listener behind", async () => {
   expect(await unlessAborted(Promise.resolve(1), signal)).toBe(1);
   await expect(unlessAborted(Promise.reject(new Error("broken")), signal)).rejects.toThrow("broken");
   expect(listeners(signal)).toBe(0);
+});
+
+it("stops waiting after the time, with the outcome of work that settled before", async () => {
+  expect(await orTimeout(never, 1)).toBe(timedOut);
+  expect(await orTimeout(Promise.resolve(1), 0)).toBe(1);
+  await expect(orTimeout(Promise.reject(new Error("broken")), 0)).rejects.toThrow("broken");
 });

@@ -1,10 +1,10 @@
 import { Wordmark } from "@/components/ui/mark";
 import { Method, OperationSection } from "./operation";
-import { type Description, type Group, groupsOf } from "./operations";
-import { Fields, Text } from "./schema";
+import { groupsOf, type OperationGroup, type ReferenceDocument } from "./operations";
+import { Fields, Text } from "./schema-fields";
 
 /** The whole reference. Stateless, so that it can be rendered once (static-html.ts). */
-export function ReferenceContent({ description, origin }: { description: Description; origin: string }) {
+export function ReferenceContent({ description, origin }: { description: ReferenceDocument; origin: string }) {
   const groups = groupsOf(description);
   const schemas = Object.entries(description.components.schemas);
   return (
@@ -57,7 +57,7 @@ export function ReferenceContent({ description, origin }: { description: Descrip
   );
 }
 
-function Contents({ groups }: { groups: Group[] }) {
+function Contents({ groups }: { groups: OperationGroup[] }) {
   return (
     <nav
       aria-label="Operations"
@@ -77,7 +77,7 @@ function Contents({ groups }: { groups: Group[] }) {
   );
 }
 
-function GroupLists({ groups }: { groups: Group[] }) {
+function GroupLists({ groups }: { groups: OperationGroup[] }) {
   return groups.map(({ name, operations }) => (
     <div key={name} className="mt-6">
       <p className="text-xs font-semibold text-ink-3">{name}</p>

@@ -23,7 +23,7 @@ export function Fields({ schema, depth = 0 }: { schema: Schema; depth?: number }
       <ul className="divide-y divide-line border-y border-line">
         {Object.entries(object.properties ?? {}).map(([name, field]) => (
           <li key={name} className="py-2">
-            <Field name={name} schema={field} required={object.required?.includes(name) ?? false} />
+            <SchemaField name={name} schema={field} required={object.required?.includes(name) ?? false} />
             {depth < maxDepth && !field.$ref && objectsIn(field).length > 0 && (
               <div className="mt-2 border-l-2 border-line pl-4">
                 <Fields schema={field} depth={depth + 1} />
@@ -36,7 +36,7 @@ export function Fields({ schema, depth = 0 }: { schema: Schema; depth?: number }
   ));
 }
 
-export function Field({ name, schema, required }: { name: string; schema: Schema; required: boolean }) {
+export function SchemaField({ name, schema, required }: { name: string; schema: Schema; required: boolean }) {
   return (
     <div className="flex flex-wrap items-baseline gap-x-2.5 gap-y-1 text-sm">
       <code className="font-mono text-[0.8125rem] font-medium">{name}</code>

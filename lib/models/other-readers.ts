@@ -10,14 +10,14 @@ import {
   reportedFailure,
   truncatedReason,
 } from "./answer-events";
-import { usageGraceMs } from "./chat-events";
+import { usageGraceMs } from "./chat-reader";
 import { failureIn } from "./failure-shapes";
 
 /** Last events of Anthropic's API and the Responses API. */
 const lastEvents = new Set(["message_stop", "response.completed", "response.incomplete", "response.failed"]);
 
 /** Any API. */
-export class OtherEvents implements EventReader {
+export class OtherReader implements EventReader {
   readonly settled = false;
   readonly graceMs = 0;
   readonly thinking = false;
@@ -38,7 +38,7 @@ export class OtherEvents implements EventReader {
 }
 
 /** Chat Completions as extended by a provider: fields only its own package knows must stay. */
-export class OwnChatEvents implements EventReader {
+export class OwnChatReader implements EventReader {
   readonly thinking = false;
   readonly graceMs = usageGraceMs;
   readonly #url: string;

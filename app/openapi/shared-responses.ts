@@ -35,7 +35,7 @@ export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodO
         // A failed turn is not a refusal: it carries the headers of an answer.
         headers:
           status === 502 || status === 504
-            ? turnHeaders
+            ? turnHeadersSchema
             : z.object({
                 ...headers,
                 ...(status === 429 && { "Retry-After": retryAfter }),
@@ -48,7 +48,7 @@ export function refusals(statuses: Refused[], body: z.ZodType = errorBody): ZodO
   );
 }
 
-export const turnHeaders = z.object({
+export const turnHeadersSchema = z.object({
   "X-Turn-Id": z.uuid().describe("The turn; `GET /api/turns/{turnId}` returns its state."),
   "X-Chat-Id": z.string().describe("The chat it belongs to."),
   "X-Turn-Age-Ms": z.string().regex(/^\d+$/).optional().describe("Milliseconds since a running turn started."),

@@ -29,7 +29,7 @@ export const usageGraceMs = 2_000;
 /** Few servers send usage after [DONE], and then in the same packet. */
 const lateUsageGraceMs = 100;
 
-export class ChatEvents implements EventReader {
+export class ChatReader implements EventReader {
   readonly #url: string;
   readonly #tags = new ThinkTags();
   readonly #plain = new PlainDeltas();

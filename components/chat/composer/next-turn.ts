@@ -1,15 +1,15 @@
 "use client";
 import { useCallback } from "react";
-import { useSession } from "@/components/chat/session";
+import { useSession } from "@/components/chat/session-context";
 import { useLocalStorage } from "@/components/ui/local-storage";
 import type { SearchMode } from "@/lib/turn/chunks";
 
-export type Scope = { mode: SearchMode; documentIds: string[] };
+export type DocumentScope = { mode: SearchMode; documentIds: string[] };
 
 const modes: SearchMode[] = ["all", "selected", "none"];
 
-function acceptScope(stored: unknown): Scope {
-  const { mode, documentIds } = (stored ?? {}) as Partial<Scope>;
+function acceptScope(stored: unknown): DocumentScope {
+  const { mode, documentIds } = (stored ?? {}) as Partial<DocumentScope>;
   return {
     mode: modes.find((each) => each === mode) ?? "all",
     documentIds: Array.isArray(documentIds) ? documentIds.filter((id) => typeof id === "string") : [],
@@ -17,7 +17,7 @@ function acceptScope(stored: unknown): Scope {
 }
 
 /** Which documents the next question searches. */
-export function useScope(): [Scope, (next: Scope) => void] {
+export function useScope(): [DocumentScope, (next: DocumentScope) => void] {
   const { user } = useSession();
   return useLocalStorage(`rivulet.${user.id}.scope`, acceptScope);
 }

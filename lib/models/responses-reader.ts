@@ -12,8 +12,8 @@ import {
   reportedFailure,
   unreadable,
 } from "./answer-events";
+import { doneItem, filledEvent, plainItem, plainResponse } from "./canonical-responses";
 import { failureIn, isPing } from "./failure-shapes";
-import { doneItem, filledEvent, plainItem, plainResponse } from "./responses-shapes";
 
 type OutputItem = {
   place: number;
@@ -34,7 +34,7 @@ const reasoningDeltas = new Set([
   "response.reasoning_summary.delta",
 ]);
 
-export class ResponsesEvents implements EventReader {
+export class ResponsesReader implements EventReader {
   readonly settled = false;
   readonly graceMs = 0;
   readonly #url: string;

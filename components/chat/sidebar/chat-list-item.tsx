@@ -10,10 +10,10 @@ import { Confirm } from "@/components/ui/confirm";
 import { Mark } from "@/components/ui/mark";
 import { Menu, MenuItem } from "@/components/ui/menu";
 import type { Chat } from "@/packages/client/src/api";
-import { useChats } from "./chats";
+import { useChats } from "./chats-context";
 import { RenameField } from "./rename-field";
 
-export function ChatRow({ chat, current }: { chat: Chat; current: boolean }) {
+export function ChatListItem({ chat, current }: { chat: Chat; current: boolean }) {
   const { id, title, pinned, liveTurnId } = chat;
   const { change } = useChats();
   const router = useRouter();
