@@ -67,7 +67,11 @@ const cases: [file: string, allowed: string[], refused: string[]][] = [
   ["lib/models/file.ts", ["@/lib/turn/x", "@/lib/env", "@ai-sdk/openai"], ["@/db/x", "@/lib/log/x", "react", "next"]],
   ["lib/client/file.ts", ["@/lib/turn/x", "eventsource-parser"], ["@/lib/env", "@/components/x", "react", "next/link"]],
   ["lib/turn/file.ts", ["./x", "ai"], ["@/lib/env", "@/db/x", "@ai-sdk/provider", "@ai-sdk/react", "next"]],
-  ["db/file.ts", ["./x", "drizzle-orm/pg-core", "postgres"], ["@/lib/env", "@/lib/turn/x", "next/server", "react-dom"]],
+  [
+    "db/file.ts",
+    ["./x", "@/lib/process-singletons", "drizzle-orm/pg-core", "postgres"],
+    ["@/lib/env", "@/lib/turn/x", "next/server", "react-dom"],
+  ],
   ["lib/file.ts", ["./x", "zod"], ["@/db/x", "@/lib/turn/x", "@/app/x", "next/server", "next-auth/jwt"]],
   [
     "lib/auth.ts",

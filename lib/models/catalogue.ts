@@ -1,10 +1,12 @@
 // The models this server offers (docs/protocol.md §7): names in, callable models out. An entry is
 // configured, by `MODELS` or models.json, or listed by a server all of whose models are offered
 // (`ollama:*`). Provider protocols are in providers/; the caller chooses the model for a user.
+
 import { setTimeout as delay } from "node:timers/promises";
 import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { type Env, env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { processSingleton } from "@/lib/process-singletons";
 import type { Abilities } from "./abilities";
 import { localModel } from "./local";
 import { ModelList } from "./model-list";
@@ -83,18 +85,16 @@ const unknownContextAgeMs = 60_000;
 /** How long a request waits for a list. */
 const listWaitMs = 3_000;
 
-// Next bundles each route apart; one catalogue per process means one set of connections per
-// provider.
-const key = Symbol.for("rivulet.models");
-const shared = globalThis as { [key]?: Catalogue };
+/** One per process, so there is one set of connections per provider. */
+const openCatalogue = processSingleton("models", () => {
+  const values = env();
+  return buildCatalogue(values, readModelsFile(values.MODELS_FILE, knownProviders));
+});
 
 function catalogue(): Catalogue {
-  if (!shared[key]) {
-    const values = env();
-    shared[key] = buildCatalogue(values, readModelsFile(values.MODELS_FILE, knownProviders));
-  }
-  void shared[key].refresh(listAgeMs);
-  return shared[key];
+  const opened = openCatalogue();
+  void opened.refresh(listAgeMs);
+  return opened;
 }
 
 /** Waits briefly for servers that have never listed their models. */

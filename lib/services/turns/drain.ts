@@ -1,5 +1,6 @@
 // Shutdown: not ready, then no new turns, readers move on, and live turns and other requests get
 // time to finish (docs/operations.md).
+
 import { setTimeout as delay } from "node:timers/promises";
 import { pool } from "@/db/client";
 import { areMigrationsPending } from "@/lib/database-unavailable";
@@ -7,17 +8,20 @@ import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
+import { processSingleton } from "@/lib/process-singletons";
 import { closeServers, waitForResponses } from "@/lib/requests-in-flight";
 import { releaseWatches } from "@/lib/services/chats/watch-chat";
 import { streamSlots } from "@/lib/stream-slots";
 
-const key = Symbol.for("rivulet.draining");
-const shuttingDownKey = Symbol.for("rivulet.leaving");
-const startsKey = Symbol.for("rivulet.starts");
-const shared = globalThis as { [key]?: boolean; [shuttingDownKey]?: boolean; [startsKey]?: Set<Promise<unknown>> };
+const state = processSingleton("drain", () => ({
+  shuttingDown: false,
+  draining: false,
+  /** Turns being stored. */
+  starts: new Set<Promise<unknown>>(),
+}));
 
 export function isDraining(): boolean {
-  return shared[key] ?? false;
+  return state().draining;
 }
 
 /**
@@ -25,7 +29,7 @@ export function isDraining(): boolean {
  * error if it does not answer.
  */
 export async function requireReady(): Promise<void> {
-  if (shared[shuttingDownKey]) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
+  if (state().shuttingDown) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
   if (areMigrationsPending())
     throw new AppError("unavailable", "The server waits for its database.", { retryAfter: 2 });
   await pool().sql`select 1`;
@@ -33,13 +37,13 @@ export async function requireReady(): Promise<void> {
 
 /** Tracks a turn being stored until it is live: a drain waits for it. */
 export async function trackStart<T>(work: () => Promise<T>): Promise<T> {
-  shared[startsKey] ??= new Set();
+  const { starts } = state();
   const start = work();
-  shared[startsKey].add(start);
+  starts.add(start);
   try {
     return await start;
   } finally {
-    shared[startsKey].delete(start);
+    starts.delete(start);
   }
 }
 
@@ -52,12 +56,12 @@ const finalFlushMs = 500;
  */
 export async function drain(): Promise<void> {
   const { READY_DELAY_MS, DRAIN_MS } = env();
-  shared[shuttingDownKey] = true;
+  state().shuttingDown = true;
   if (READY_DELAY_MS > 0) {
     logger.info({ readyDelayMs: READY_DELAY_MS }, "not ready: who asks for readiness sends no more");
     await delay(READY_DELAY_MS);
   }
-  shared[key] = true;
+  state().draining = true;
   const log = turnLog();
   logger.info({ turns: log.liveCount, drainMs: DRAIN_MS }, "draining: no new turns, live ones may finish");
   log.releaseReaders();
@@ -65,7 +69,7 @@ export async function drain(): Promise<void> {
   void streamSlots().withdraw();
   const deadlineMs = performance.now() + DRAIN_MS;
   const leftMs = () => Math.max(0, deadlineMs - performance.now());
-  await Promise.race([Promise.allSettled(shared[startsKey] ?? []), delay(DRAIN_MS, undefined, { ref: false })]);
+  await Promise.race([Promise.allSettled(state().starts), delay(DRAIN_MS, undefined, { ref: false })]);
   await log.close(leftMs());
   closeServers();
   const requests = await waitForResponses(leftMs(), finalFlushMs);
