@@ -6,7 +6,7 @@ import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel }
 import { requestStop } from "@/db/turns";
 import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
-import { setHoldUntilCommit } from "@/lib/next-commit";
+import type { HoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
 import { Appender } from "./appender";
@@ -32,6 +32,7 @@ const haltMs = 2_000;
 const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
 
 export class PostgresLog implements TurnLog {
+  readonly hold: HoldUntilCommit = (waiting) => this.#appender.hold(waiting);
   readonly #appender: Appender;
   readonly #tails = new Map<string, Tail>();
   readonly #stopReaper: () => void;
@@ -51,7 +52,6 @@ export class PostgresLog implements TurnLog {
       (turnId, logged) => this.#tails.get(turnId)?.push(logged),
       (writer) => this.#release(writer),
     );
-    setHoldUntilCommit((waiting) => this.#appender.hold(waiting));
     this.#stopReaper = startReaper(
       leaseMs,
       (turnId) => this.#appender.writers.has(turnId),
@@ -136,7 +136,6 @@ export class PostgresLog implements TurnLog {
       await settlesWithin(haltMs, Promise.all([givenUp, this.#allEnded()]));
     }
     clearInterval(this.#poll);
-    setHoldUntilCommit(undefined);
     await this.#appender.close();
     await this.#listener.close();
     this.releaseReaders();
