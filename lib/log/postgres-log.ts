@@ -1,4 +1,7 @@
-// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper.
+// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper. A chunk
+// passes Writer.append (queued, numbered), Appender (when to commit, with whom, how often to retry),
+// Writer.committed, Tail.push (the window) and TailReader.next (a cursor). This class decides which
+// tails exist, batches the reads of those written elsewhere, and passes on notifications.
 // NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per second however
 // many readers there are, and four per second if no notifications arrive at all.
 
@@ -14,8 +17,8 @@ import { ChatSubscriptions } from "./chat-subscriptions";
 import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./durable-log";
 import { Listener } from "./listener";
 import { startReaper } from "./reaper";
-import { maxBatchBytes, Tail, TailReader } from "./tail";
-import { Writer } from "./writer";
+import { maxBatchBytes, Tail, type TailOwner, TailReader } from "./tail";
+import type { Writer } from "./writer";
 
 /** Maximum reader delay without notifications; with them, only every fourth poll queries. */
 const pollEveryMs = 250;
@@ -31,7 +34,7 @@ const haltMs = 2_000;
  */
 const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
 
-export class PostgresLog implements TurnLog {
+export class PostgresLog implements TurnLog, TailOwner {
   readonly hold: HoldUntilCommit = (waiting) => this.#appender.hold(waiting);
   readonly #appender: Appender;
   readonly #tails = new Map<string, Tail>();
@@ -47,11 +50,7 @@ export class PostgresLog implements TurnLog {
 
   constructor(leaseMs: number, timing: Partial<Omit<LogTiming, "leaseMs">> = {}) {
     const settings = { leaseMs, ...defaultTiming, ...timing };
-    this.#appender = new Appender(
-      settings,
-      (turnId, logged) => this.#tails.get(turnId)?.push(logged),
-      (writer) => this.#release(writer),
-    );
+    this.#appender = new Appender(settings);
     this.#stopReaper = startReaper(
       leaseMs,
       (turnId) => this.#appender.writers.has(turnId),
@@ -93,18 +92,12 @@ export class PostgresLog implements TurnLog {
   }
 
   open(turnId: string, epoch: number, stored: LoggedChunk[] = []): LogWriter {
-    const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent), stored);
-    this.#appender.add(writer);
     // A reader may exist before the run starts, and may not have read the whole prefix.
-    const tail = this.#tailOf(turnId, 0);
-    tail.push(stored);
-    tail.local = true;
-    return writer;
+    return this.#appender.open(epoch, this.#tailOf(turnId, 0), stored);
   }
 
   read(turnId: string, afterSeq: number): LogReader {
-    const tail = this.#tailOf(turnId, afterSeq);
-    return new TailReader(tail, afterSeq, () => this.#forget(tail));
+    return new TailReader(this.#tailOf(turnId, afterSeq), afterSeq);
   }
 
   async requestStop(turnId: string): Promise<boolean> {
@@ -158,22 +151,10 @@ export class PostgresLog implements TurnLog {
   #tailOf(turnId: string, lastSeq: number): Tail {
     let tail = this.#tails.get(turnId);
     if (!tail) {
-      tail = new Tail(turnId, lastSeq, false, (self) => this.#pull(self));
+      tail = new Tail(turnId, lastSeq, this);
       this.#tails.set(turnId, tail);
     }
     return tail;
-  }
-
-  #forget(tail: Tail): void {
-    if (tail.readers.size === 0 && !tail.local) this.#tails.delete(tail.turnId);
-  }
-
-  #release(writer: Writer): void {
-    const tail = this.#tails.get(writer.turnId);
-    if (!tail) return;
-    tail.local = false;
-    tail.hint();
-    this.#forget(tail);
   }
 
   #halt(turnId: string): void {
@@ -184,9 +165,15 @@ export class PostgresLog implements TurnLog {
     for (const tail of this.#tails.values()) tail.hint();
   }
 
-  #pull(tail: Tail): void {
+  /** For tails only. */
+  pull(tail: Tail): void {
     this.#pendingReads.add(tail);
     if (!this.#reading) void this.#readPending();
+  }
+
+  /** For tails only. */
+  drop(tail: Tail): void {
+    if (this.#tails.get(tail.turnId) === tail) this.#tails.delete(tail.turnId);
   }
 
   /** One read at a time, each for all turns requested meanwhile, like the group commit. */
