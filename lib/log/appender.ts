@@ -11,26 +11,11 @@ import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
 import type { HeldText } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
+import { commitIntervalMs, maxCommitBytes, maxTextsPerCommit, urgentCommitsPerSecond } from "@/lib/turn/pacing";
 import type { LogTiming } from "./durable-log";
 import type { Tail } from "./tail";
 import { type CommitQueue, type TakenRow, Writer } from "./writer";
 
-/** Minimum time between commit starts: at most 40 commits/s. */
-const commitIntervalMs = 25;
-/**
- * A turn's first text skips the interval, up to this many times per second, so a burst of new turns
- * causes at most 70 commits/s.
- */
-const urgentPerSecond = 30;
-/**
- * Texts released per commit, oldest first: 75 × 40/s = 3,000/s, about three quarters of a core from
- * the provider's socket to the reader's. With more streams, each releases more text per turn: 500
- * streams cycle in 170 ms. Texts held for `holdMs` are released beyond this limit, or a busy
- * process would fall further behind each round.
- */
-const maxTextsPerCommit = 75;
-/** Bounds one statement after an outage, when every turn may have its full backlog to store. */
-const maxCommitBytes = 8_388_608;
 /** Backoff between retries of a batch while the database is away. */
 const retryMs = { first: 50, max: 1_000 };
 
@@ -57,7 +42,7 @@ export class Appender implements CommitQueue {
   /** Number of further texts the upcoming commit can take. */
   #remainingTexts = 0;
   #lastStartMs = -Infinity;
-  #urgentCredit = urgentPerSecond;
+  #urgentCredit = urgentCommitsPerSecond;
   #urgentAtMs = 0;
   #closed = false;
 
@@ -177,8 +162,8 @@ export class Appender implements CommitQueue {
 
   #takeUrgentCredit(): boolean {
     const nowMs = performance.now();
-    const earned = ((nowMs - this.#urgentAtMs) / 1_000) * urgentPerSecond;
-    this.#urgentCredit = Math.min(urgentPerSecond, this.#urgentCredit + earned);
+    const earned = ((nowMs - this.#urgentAtMs) / 1_000) * urgentCommitsPerSecond;
+    this.#urgentCredit = Math.min(urgentCommitsPerSecond, this.#urgentCredit + earned);
     this.#urgentAtMs = nowMs;
     if (this.#urgentCredit < 1) return false;
     this.#urgentCredit -= 1;

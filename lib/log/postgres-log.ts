@@ -1,7 +1,7 @@
-// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper. A chunk
-// passes Writer.append (queued, numbered), Appender (when to commit, with whom, how often to retry),
-// Writer.committed, Tail.push (the window) and TailReader.next (a cursor). This class decides which
-// tails exist, batches the reads of those written elsewhere, and passes on notifications.
+// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper. A
+// chunk passes Writer.append (queued, numbered), Appender (when to commit, with whom, how often to
+// retry), Writer.committed, Tail.push (the window) and TailReader.next (a cursor). This class decides
+// which tails exist, batches the reads of turns written elsewhere, and passes on notifications.
 // NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per second however
 // many readers there are, and four per second if no notifications arrive at all.
 
@@ -12,12 +12,13 @@ import { logger } from "@/lib/logger";
 import type { HoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
+import { holdMs, maxBatchBytes } from "@/lib/turn/pacing";
 import { Appender } from "./appender";
 import { ChatSubscriptions } from "./chat-subscriptions";
 import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./durable-log";
 import { Listener } from "./listener";
 import { startReaper } from "./reaper";
-import { maxBatchBytes, Tail, type TailOwner, TailReader } from "./tail";
+import { Tail, type TailOwner, TailReader } from "./tail";
 import type { Writer } from "./writer";
 
 /** Maximum reader delay without notifications; with them, only every fourth poll queries. */
@@ -29,10 +30,9 @@ const maxTurnsPerRead = 100;
 const haltMs = 2_000;
 /**
  * `commitTimeoutMs`: well above a slow commit, and six attempts fit into `maxOutageMs`. `listenCheckMs`:
- * a check is two queries of negligible cost. `holdMs`: too short for a reader to see a pause;
- * provider silence is measured after it.
+ * a check is two queries of negligible cost.
  */
-const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
+const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs };
 
 export class PostgresLog implements TurnLog, TailOwner {
   readonly hold: HoldUntilCommit = (waiting) => this.#appender.hold(waiting);

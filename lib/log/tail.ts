@@ -5,15 +5,9 @@
 import { readPages, type TurnPage } from "@/db/log";
 import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
+import { maxBatchBytes, maxWindowBytes } from "@/lib/turn/pacing";
 import type { LogReader } from "./durable-log";
 
-/**
- * Maximum batch of one `next`: with one write in flight and one prepared, a reader holds at most
- * 256 KiB.
- */
-export const maxBatchBytes = 131_072;
-/** Lets readers lag a few commits; a larger window would cost memory for every live turn. */
-const maxWindowBytes = 524_288;
 /** Retry delay of a reader behind the window while the database is away. */
 const retryMs = 1_000;
 

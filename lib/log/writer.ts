@@ -15,14 +15,12 @@ import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { LogPrefix } from "@/lib/turn/log-prefix";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
+import { maxPendingBytes } from "@/lib/turn/pacing";
 import type { Halt } from "@/lib/turn/run-input";
 import { upstreamOf } from "@/lib/turn/upstream";
 import { usageOf } from "@/lib/turn/usage";
 import type { LogWriter } from "./durable-log";
 import type { Tail } from "./tail";
-
-/** Bytes waiting to be stored before the run is paused. */
-const maxPendingBytes = 1_048_576;
 
 /** `json` is null for a delta that may still grow. */
 type Pending = { chunk: TurnChunk; json: string | null };

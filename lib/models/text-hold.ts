@@ -1,5 +1,5 @@
-// Passes the log's port for held text (lib/next-commit.ts) from a run to the HTTP layer of its calls.
-// Adapters pass nothing but the abort signal through unchanged, so the port is matched by it.
+// Passes the log's port for held text (lib/next-commit.ts) from a run to the HTTP layer of its
+// calls. It is matched by the abort signal, the one thing that adapters pass through unchanged.
 import type { HoldUntilCommit } from "@/lib/next-commit";
 import { processSingleton } from "@/lib/process-singletons";
 
