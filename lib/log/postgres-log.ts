@@ -1,9 +1,9 @@
 // The durable log on Postgres: per process one appender, one LISTEN connection and one reaper. A
 // chunk passes Writer.append (queued, numbered), Appender (when to commit, with whom, how often to
-// retry), Writer.committed, Tail.push (the window) and TailReader.next (a cursor). This class decides
-// which tails exist, batches the reads of turns written elsewhere, and passes on notifications.
-// NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per second however
-// many readers there are, and four per second if no notifications arrive at all.
+// retry), Writer.committed, Tail.push (the window) and TailReader.next (a cursor). This class
+// decides which tails exist, batches the reads of turns written elsewhere, and passes on
+// notifications. NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per
+// second however many readers there are, and four per second if no notifications arrive at all.
 
 import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
