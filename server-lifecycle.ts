@@ -1,5 +1,6 @@
 // The life of one server process: configuration checked, migrations applied, the log listening and
 // reaping; then SIGTERM or SIGINT, drain, exit 0 (docs/operations.md).
+
 import { setTimeout as delay } from "node:timers/promises";
 import { closePool } from "@/db/client";
 import { buildIndexes } from "@/db/indexes";
@@ -11,6 +12,7 @@ import { watchEventLoop } from "@/lib/event-loop";
 import { turnLog } from "@/lib/log/turn-log";
 import { describeError, logger, terminalSafe } from "@/lib/logger";
 import { configuredModels } from "@/lib/models/catalogue";
+import { processSingleton } from "@/lib/process-singletons";
 import { refreshSamples } from "@/lib/retrieval/samples";
 import { keepIndexingMessages } from "@/lib/services/chats/search-index";
 import { watchCount } from "@/lib/services/chats/watch-chat";
@@ -23,15 +25,14 @@ import { heartbeatCount } from "@/lib/sse";
 import { configurationWarnings, noModelWarning } from "@/lib/startup-report";
 import { startPublishingStreams } from "@/lib/stream-slots";
 
-const key = Symbol.for("rivulet.alive");
-const shared = globalThis as { [key]?: boolean };
+const lifecycle = processSingleton("lifecycle", () => ({ started: false }));
 
 /** Retry interval for a database that was unreachable at start. */
 const retryMs = 1_000;
 
 export async function startServerLifecycle(): Promise<void> {
-  if (shared[key]) return;
-  shared[key] = true;
+  if (lifecycle().started) return;
+  lifecycle().started = true;
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, shutDown);
   process.on("SIGUSR2", logOpenCounts);
   watchEventLoop();

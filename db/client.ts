@@ -5,6 +5,7 @@ import type { ExtractTablesWithRelations } from "drizzle-orm";
 import type { PgDatabase } from "drizzle-orm/pg-core";
 import { drizzle, type PostgresJsQueryResultHKT } from "drizzle-orm/postgres-js";
 import postgres from "postgres";
+import { processSingleton } from "@/lib/process-singletons";
 import { BoundedClient } from "./bounded-client";
 import { databaseTraits, serverLimits, setDatabaseTraits } from "./connect";
 import { preparing } from "./prepared";
@@ -19,28 +20,20 @@ const maxConnections = 10;
 /** Limit for one statement of a sweep. */
 const sweepMs = 60_000;
 
-// Next bundles each route separately, so a module-level variable would be one pool per route.
-const key = Symbol.for("rivulet.pool");
-type Shared = { client: BoundedClient; sweeper: BoundedClient; databases: WeakMap<object, Database> };
-const shared = globalThis as { [key]?: Shared };
-
-function open(): Shared {
-  shared[key] ??= {
-    client: new BoundedClient(maxConnections),
-    sweeper: new BoundedClient(1, sweepMs),
-    databases: new WeakMap(),
-  };
-  return shared[key];
-}
+const clients = processSingleton("pool", () => ({
+  client: new BoundedClient(maxConnections),
+  sweeper: new BoundedClient(1, sweepMs),
+  databases: new WeakMap<object, Database>(),
+}));
 
 /** For requests and everything that can be retried. */
 export function pool(): BoundedClient {
-  return open().client;
+  return clients().client;
 }
 
 /** Drizzle on the shared pool. */
 export function database(): Database {
-  const { client, databases } = open();
+  const { client, databases } = clients();
   const { connections } = client;
   let db = databases.get(connections);
   if (!db) {
@@ -55,7 +48,7 @@ export function database(): Database {
  * to a minute. Never for a request.
  */
 export function sweep<T>(work: (sql: postgres.TransactionSql) => Promise<T>): Promise<T> {
-  return open().sweeper.sql.begin(async (tx) => {
+  return clients().sweeper.sql.begin(async (tx) => {
     // Behind a pooler the role has the request pool's limit.
     await tx`select set_config('statement_timeout', ${String(serverLimits(sweepMs).statement_timeout)}, true)`;
     return work(tx);
@@ -64,7 +57,8 @@ export function sweep<T>(work: (sql: postgres.TransactionSql) => Promise<T>): Pr
 
 /** Closes all connections; a later use opens new ones. For shutdown and tests. */
 export async function closePool(): Promise<void> {
-  await Promise.all([shared[key]?.client.close(5), shared[key]?.sweeper.close(5)]);
+  const { client, sweeper } = clients();
+  await Promise.all([client.close(5), sweeper.close(5)]);
 }
 
 /** Stops relying on session state: no prepared statements, no session settings. */

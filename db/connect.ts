@@ -3,6 +3,7 @@
 import "server-only";
 import { createConnection, type Socket } from "node:net";
 import postgres from "postgres";
+import { processSingleton } from "@/lib/process-singletons";
 
 /** Traits of the database, detected along with the migrations (db/migrate.ts). */
 type Traits = {
@@ -12,16 +13,15 @@ type Traits = {
   detectsLostClients?: boolean;
 };
 
-const key = Symbol.for("rivulet.database-traits");
-const shared = globalThis as { [key]?: Traits };
+const detectedTraits = processSingleton<Traits>("database-traits", () => ({}));
 
 export function databaseTraits(): Readonly<Traits> {
-  return shared[key] ?? {};
+  return detectedTraits();
 }
 
 /** For connections opened from now on. */
 export function setDatabaseTraits(traits: Traits): void {
-  shared[key] = { ...shared[key], ...traits };
+  Object.assign(detectedTraits(), traits);
 }
 
 /** How long a request waits before the database counts as unresponsive. */

@@ -2,6 +2,7 @@
 // to short statements, and no user runs more than two, so one user's sixty searches delay no one
 // else.
 import "server-only";
+import { processSingleton } from "@/lib/process-singletons";
 
 /** Of the pool's ten connections. */
 const maxHeavy = 5;
@@ -16,14 +17,12 @@ export class QueueFullError extends Error {
 
 type Queue = { running: number; waiting: (() => void)[] };
 
-const key = Symbol.for("rivulet.fair-share");
-type Shared = { running: number; users: Map<string, Queue> };
-const shared = globalThis as { [key]?: Shared };
+type Schedule = { running: number; users: Map<string, Queue> };
+const schedule = processSingleton<Schedule>("fair-share", () => ({ running: 0, users: new Map() }));
 
 /** Runs the work when it is this user's turn. Throws QueueFullError. Must not be nested. */
 export async function fairShare<T>(userId: string, work: () => PromiseLike<T>): Promise<T> {
-  shared[key] ??= { running: 0, users: new Map() };
-  const state = shared[key];
+  const state = schedule();
   const queue = state.users.get(userId) ?? { running: 0, waiting: [] };
   if (queue.waiting.length >= maxWaitingPerUser)
     throw new QueueFullError("too many statements of this user are waiting");
@@ -43,7 +42,7 @@ export async function fairShare<T>(userId: string, work: () => PromiseLike<T>): 
 }
 
 /** Picks the waiting user with the fewest running; among equals, the least recently served. */
-function startNext(state: Shared): void {
+function startNext(state: Schedule): void {
   while (state.running < maxHeavy) {
     let next: [string, Queue] | undefined;
     for (const entry of state.users) {

@@ -2,7 +2,9 @@
 // request to the end. The one place that guarantees cleanup: when the client disconnects at any
 // moment, the work throws, the response has no body, or the body is never read. Knows nothing of
 // turns or frames.
+
 import { type Credential, credentialOf, type User } from "./auth";
+import { processSingleton } from "./process-singletons";
 import { BrokenStream, eventStream, type Layout } from "./sse";
 import { streamSlots } from "./stream-slots";
 
@@ -31,15 +33,8 @@ type EventSource = {
   layout?: Layout;
 };
 
-// On globalThis because each route is bundled apart.
-const key = Symbol.for("rivulet.client-streams");
-const shared = globalThis as { [key]?: Set<ClientStream> };
-
 /** All open streams of this process. */
-export function clientStreams(): Set<ClientStream> {
-  shared[key] ??= new Set();
-  return shared[key];
-}
+export const clientStreams = processSingleton("client-streams", () => new Set<ClientStream>());
 
 /**
  * Runs `work`, which may open resources for this request with `stream.own` and respond with

@@ -1,4 +1,5 @@
 // Distinguishes "the database is away, retry" from "the database refuses this".
+import { processSingleton } from "./process-singletons";
 
 /**
  * SQLSTATE classes: connection exception, insufficient resources, operator intervention, system
@@ -36,16 +37,15 @@ const connectionCodes = new Set([
 /** Missing table or column: the database has not been migrated. */
 const missingSchemaCodes = new Set(["42P01", "42703"]);
 
-const key = Symbol.for("rivulet.migrations-pending");
-const shared = globalThis as { [key]?: boolean };
+const migrations = processSingleton("migrations", () => ({ pending: false }));
 
 /** Set by a server that started while its database was away: migrations run once it is back. */
 export function setMigrationsPending(pending: boolean): void {
-  shared[key] = pending;
+  migrations().pending = pending;
 }
 
 export function areMigrationsPending(): boolean {
-  return shared[key] ?? false;
+  return migrations().pending;
 }
 
 /** True if repeating the call may succeed. Looks through wrapping errors. */

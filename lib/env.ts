@@ -1,7 +1,9 @@
 // Every environment variable the server reads, parsed once, with its default (README, configuration
 // table). Read on first use, never at import: `next build` evaluates modules without a
 // configuration.
+
 import { z } from "zod";
+import { processSingleton } from "./process-singletons";
 
 /** `min`: a smaller value would break the server, so it is a mistake. */
 const milliseconds = (fallback: number, min: number) =>
@@ -131,15 +133,8 @@ export function parseEnv(source: Record<string, string | undefined>): Env {
   throw new Error(`The configuration is not valid. ${problems.join("; ")}`);
 }
 
-// On globalThis because Next bundles each route apart, and claimed variables are no longer in
-// process.env.
-const key = Symbol.for("rivulet.env");
-const shared = globalThis as { [key]?: Env };
-
-export function env(): Env {
-  shared[key] ??= parseEnv(process.env);
-  return shared[key];
-}
+/** Shared, because claimed variables are no longer in process.env. */
+export const env = processSingleton<Env>("env", () => parseEnv(process.env));
 
 /**
  * Variables that the providers' SDKs read by themselves. For AWS only these: the platform sets
@@ -148,8 +143,7 @@ export function env(): Env {
 const providerVariables =
   /^(?:(?:AI_GATEWAY|ANTHROPIC|AZURE|DEEPSEEK|GOOGLE|GROQ|MISTRAL|OPENAI|OPENROUTER|XAI)_|AWS_(?:ACCESS_KEY_ID|BEARER_TOKEN_BEDROCK|ENDPOINT_URL|REGION|SECRET_ACCESS_KEY|SESSION_TOKEN))/;
 
-const claimedKey = Symbol.for("rivulet.claimed-environment");
-const claimed = globalThis as { [claimedKey]?: Record<string, string> };
+const claimedVariables = processSingleton<Record<string, string>>("claimed-environment", () => ({}));
 
 /**
  * Parses the configuration and removes the providers' variables from process.env, so that no SDK
@@ -158,10 +152,10 @@ const claimed = globalThis as { [claimedKey]?: Record<string, string> };
  */
 export function claimEnvironment(): Env {
   const values = env();
-  claimed[claimedKey] ??= {};
+  const claimed = claimedVariables();
   for (const [name, value] of Object.entries(process.env)) {
     if (!providerVariables.test(name)) continue;
-    claimed[claimedKey][name] = value ?? "";
+    claimed[name] = value ?? "";
     delete process.env[name];
   }
   return values;
@@ -169,5 +163,5 @@ export function claimEnvironment(): Env {
 
 /** A variable named by models.json, claimed or not. Undefined if unset or empty. */
 export function variable(name: string): string | undefined {
-  return claimed[claimedKey]?.[name] || process.env[name] || undefined;
+  return claimedVariables()[name] || process.env[name] || undefined;
 }

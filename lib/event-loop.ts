@@ -1,7 +1,9 @@
 // Monitors event loop delay and logs what ran when the loop was blocked, which delays every other
 // request and answer.
+
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { logger } from "./logger";
+import { processSingleton } from "./process-singletons";
 
 /** Half the delay a reader of an answer may experience. */
 const reportFromMs = 200;
@@ -13,18 +15,15 @@ const maxNames = 10;
 
 type Work = { what: string; endedMs: number | null };
 
-// On globalThis because Next bundles each route apart.
-const key = Symbol.for("rivulet.work");
-const shared = globalThis as { [key]?: Set<Work> };
+const trackedWork = processSingleton("work", () => new Set<Work>());
 
 /**
  * Names work that begins now; call the result when it ends. For the log only: cheap, and nothing
  * waits for it.
  */
 export function trackWork(what: string): () => void {
-  shared[key] ??= new Set();
   const work: Work = { what, endedMs: null };
-  shared[key].add(work);
+  trackedWork().add(work);
   return () => {
     work.endedMs ??= performance.now();
   };
@@ -32,7 +31,7 @@ export function trackWork(what: string): () => void {
 
 /** Work active in the last interval; older finished work is dropped. */
 function takeWork(intervalMs: number): string[] {
-  const work = shared[key] ?? new Set();
+  const work = trackedWork();
   const sinceMs = performance.now() - intervalMs;
   for (const each of work) if (each.endedMs !== null && each.endedMs < sinceMs) work.delete(each);
   const names = new Set(Array.from(work, ({ what }) => what));

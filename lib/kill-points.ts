@@ -2,6 +2,7 @@
 // of a point, and KILL_AT=point:n:stop suspends it by SIGSTOP. Only in the chaos build: callers
 // check `process.env.CHAOS_BUILD === "on"`, which next.config.ts makes a constant, so a production
 // build contains none of this.
+import { processSingleton } from "./process-singletons";
 
 /**
  * In the order a chunk passes them. A commit counts if it stores chunks, a final one if it ends a
@@ -15,13 +16,11 @@ export type KillPoint =
   | "before-final-commit"
   | "after-final-commit";
 
-// On globalThis because Next bundles each route apart.
-const shared = globalThis as { killPointPassages?: number };
-
 export function passKillPoint(point: KillPoint): void {
   if (process.env.CHAOS_BUILD !== "on") return;
   const [name, passage, how] = (process.env.KILL_AT ?? "").split(":");
   if (name !== point) return;
-  shared.killPointPassages = (shared.killPointPassages ?? 0) + 1;
-  if (shared.killPointPassages === Number(passage)) process.kill(process.pid, how === "stop" ? "SIGSTOP" : "SIGKILL");
+  const passages = processSingleton("kill-point-passages", () => ({ count: 0 }))();
+  passages.count += 1;
+  if (passages.count === Number(passage)) process.kill(process.pid, how === "stop" ? "SIGSTOP" : "SIGKILL");
 }

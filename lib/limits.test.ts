@@ -3,27 +3,27 @@ import { closePool, pool } from "@/db/client";
 import { testDatabase } from "@/test/database";
 import { env } from "./env";
 import { type Cost, limits, refund, requireRemaining, spend } from "./limits";
+import { processSingletons } from "./process-singletons";
 
 const databaseUrl = testDatabase();
 
-const shared = globalThis as unknown as Record<symbol, unknown>;
-const state = Symbol.for("rivulet.limits");
 const refusal = { code: "rate_limited", retryAfter: expect.any(Number) };
 
 beforeEach(async () => {
-  shared[state] = undefined;
+  processSingletons.delete("limits");
   await pool().sql`delete from rate_limits`;
 });
 
-/** Another server on the same database: the module keeps its process state under one symbol. */
+/** Another server on the same database: the module keeps its process state in one singleton. */
 function newServer() {
-  let own: unknown;
+  let own: object | undefined;
   return async <T>(work: () => Promise<T>): Promise<T> => {
-    shared[state] = own;
+    if (own) processSingletons.set("limits", own);
+    else processSingletons.delete("limits");
     try {
       return await work();
     } finally {
-      own = shared[state];
+      own = processSingletons.get("limits");
     }
   };
 }
@@ -92,7 +92,7 @@ describe("on one server", () => {
     for (let use = 0; use < limits.turn.user.uses; use++) await spend(["turn"], { user: "ada" });
     await pool().sql`update rate_limits set expires_at = now()`;
     // Like a server that has had no request yet.
-    shared[state] = undefined;
+    processSingletons.delete("limits");
     await spend(["turn"], { user: "ada" });
   });
 
@@ -141,7 +141,8 @@ describe("old counters", () => {
   it("are deleted from the database", async () => {
     await pool()
       .sql`insert into rate_limits values ('old', 1, now() - interval '1 second'), ('new', 1, now() + interval '1 hour')`;
-    shared[state] = { counters: new Map(), sweptMs: performance.now() - 3_600_000, awayUntilMs: 0 };
+    const sweptMs = performance.now() - 3_600_000;
+    processSingletons.set("limits", { counters: new Map(), sweptMs, unavailableUntilMs: 0 });
     await spend(["turn"], { user: "ada" });
     const keys = async () => (await pool().sql`select key from rate_limits order by key`).map(({ key }) => key);
     await expect.poll(keys).toEqual(["new", "turn/everyone/", "turn/user/ada"]);

@@ -2,12 +2,14 @@
 // Postgres, so that limits hold across all servers of a database. A server reserves uses in batches
 // and hands them out from memory, so most requests need no query. Not here: route costs
 // (lib/route-costs.ts) and storage ceilings.
+
 import { createHash } from "node:crypto";
 import { addUses, deleteExpiredCounters } from "@/db/limits";
 import { isDatabaseUnavailable } from "./database-unavailable";
 import { env } from "./env";
 import { AppError } from "./errors";
 import { logger } from "./logger";
+import { processSingleton } from "./process-singletons";
 
 type Limit = { uses: number; seconds: number };
 /** Whose uses are counted together. */
@@ -69,13 +71,11 @@ type Counter = {
 };
 
 type State = { counters: Map<string, Counter>; sweptMs: number; unavailableUntilMs: number };
-const key = Symbol.for("rivulet.limits");
-const shared = globalThis as { [key]?: State };
-
-function state(): State {
-  shared[key] ??= { counters: new Map(), sweptMs: performance.now(), unavailableUntilMs: 0 };
-  return shared[key];
-}
+const state = processSingleton<State>("limits", () => ({
+  counters: new Map(),
+  sweptMs: performance.now(),
+  unavailableUntilMs: 0,
+}));
 
 /**
  * A server reserves as many uses as it has handed out in the window, up to this share of the limit.

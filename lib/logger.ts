@@ -1,6 +1,8 @@
 // The one logger: JSON lines on stdout. Errors are reduced to what an operator may read: providers
 // and drivers put keys, prompts and rows into their messages, so only known classes keep theirs.
+
 import pino from "pino";
+import { processSingleton } from "./process-singletons";
 
 type Described = { name: string; code?: string; status?: number; message?: string; stack?: string; cause?: Described };
 
@@ -49,11 +51,8 @@ const { warn = 40 } = pino.levels.values;
 
 type Output = { stream: ReturnType<typeof pino.destination>; flush(): void; flushSoon(): void };
 
-// On globalThis because Next bundles each route apart, and lines must keep their order.
-const key = Symbol.for("rivulet.log-output");
-const shared = globalThis as { [key]?: Output };
-
-function openOutput(): Output {
+/** Shared, so that lines keep their order. */
+const logOutput = processSingleton<Output>("log-output", () => {
   const stream = pino.destination({ sync: true, minLength: maxGatheredBytes });
   let timer: NodeJS.Timeout | undefined;
   const flush = () => {
@@ -66,10 +65,8 @@ function openOutput(): Output {
   };
   process.on("exit", flush);
   return { stream, flush, flushSoon };
-}
-
-shared[key] ??= openOutput();
-const output = shared[key];
+});
+const output = logOutput();
 
 export const logger = pino(
   {

@@ -1,6 +1,6 @@
-// Lets text sources wait for the log's next commit. Between two commits the log stores nothing, so
-// text can be buffered where that is cheapest, and no reader gets it later. Only the signal passes
-// here, no text; storage never depends on it.
+// The log's port for text sources that wait for its next commit. Between two commits the log stores
+// nothing, so text can be buffered where that is cheapest, and no reader gets it later. Only the
+// signal passes here, no text; storage never depends on it. Types only.
 
 /**
  * A source waiting for a commit. Both are called once, after `hold` has returned, the longest
@@ -18,15 +18,3 @@ export type HeldText = {
  * `waiting` is then dropped.
  */
 export type HoldUntilCommit = (waiting: HeldText) => boolean;
-
-// On globalThis because Next bundles each route apart.
-const key = Symbol.for("rivulet.next-commit");
-const shared = globalThis as { [key]?: HoldUntilCommit };
-
-/** Asks this process's log; without one nothing is held. */
-export const holdUntilCommit: HoldUntilCommit = (waiting) => shared[key]?.(waiting) ?? false;
-
-/** Set by the log; undefined when it closes. */
-export function setHoldUntilCommit(hold: HoldUntilCommit | undefined): void {
-  shared[key] = hold;
-}

@@ -2,6 +2,7 @@
 // untrusted forwarded headers, refuses unknown methods and hosts, and adds security headers. Next
 // has no such hook: its proxy costs streams too much and never sees TRACE. Decisions are in
 // lib/hosts.ts and lib/response-headers.ts.
+
 import { subscribe } from "node:diagnostics_channel";
 import { type IncomingMessage, Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -10,12 +11,10 @@ import { env } from "./env";
 import { trackWork } from "./event-loop";
 import { type HostSettings, hostOf, isAllowedHost, trustForwarded } from "./hosts";
 import { logger } from "./logger";
+import { processSingleton } from "./process-singletons";
 import { trackRequest } from "./requests-in-flight";
 import { securityHeaders } from "./response-headers";
 import { methodsOf, routeName } from "./route-costs";
-
-const key = Symbol.for("rivulet.request-gate");
-const shared = globalThis as { [key]?: WeakSet<Server> };
 
 /**
  * Methods that some route or page supports. Next throws on TRACE, and no handler knows WebDAV's.
@@ -28,9 +27,11 @@ const allow = [...methods].join(", ");
  * that arrives while Next is still loading cannot come from a page that lured a browser here.
  */
 export function installRequestGate(): void {
-  if (shared[key]) return;
+  guardedServers();
+}
+
+const guardedServers = processSingleton("request-gate", () => {
   const guarded = new WeakSet<Server>();
-  shared[key] = guarded;
   const guardOnce = (server: Server) => {
     if (guarded.has(server)) return;
     guarded.add(server);
@@ -43,7 +44,8 @@ export function installRequestGate(): void {
     if (server instanceof Server) guardOnce(server);
   });
   subscribe("http.server.request.start", (message) => guardOnce((message as { server: Server }).server));
-}
+  return guarded;
+});
 
 function guard(server: Server): void {
   const handlers = server.listeners("request");

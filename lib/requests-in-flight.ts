@@ -1,22 +1,19 @@
 // Unanswered requests of this process (pages, uploads and streams) and their servers. For shutdown,
 // which completes what was accepted. Must never depend on what a request is about.
+
 import type { Server, ServerResponse } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
+import { processSingleton } from "./process-singletons";
 import type { eventStreamHeaders } from "./sse";
 
-// On globalThis because the gate and the drain may be bundled apart.
-const key = Symbol.for("rivulet.requests-in-flight");
-type InFlight = { servers: Set<Server>; responses: Set<ServerResponse> };
-const shared = globalThis as { [key]?: InFlight };
+const inFlight = processSingleton("requests-in-flight", () => ({
+  servers: new Set<Server>(),
+  responses: new Set<ServerResponse>(),
+}));
 
 const pollMs = 20;
 /** Set on every stream, including plain text ones. */
 const streamHeader: keyof typeof eventStreamHeaders = "X-Accel-Buffering";
-
-function inFlight(): InFlight {
-  shared[key] ??= { servers: new Set(), responses: new Set() };
-  return shared[key];
-}
 
 /** Counts the request as in flight until its response is sent or its client has disconnected. */
 export function trackRequest(server: Server, response: ServerResponse): void {

@@ -2,6 +2,7 @@ import { createParser, type EventSourceMessage } from "eventsource-parser";
 import fc from "fast-check";
 import { expect, it, vi } from "vitest";
 import { countCases, sized } from "@/test/chaos/trial";
+import { processSingletons } from "./process-singletons";
 import { BrokenStream, eventStream, formatFrame, type Layout } from "./sse";
 
 const opening = ": open\n";
@@ -192,10 +193,9 @@ it("closes when the client leaves before reading anything", async () => {
 it("sends heartbeats only after silence, and only while the client reads", async () => {
   vi.useFakeTimers();
   // Replaces the process's one heartbeat timer: the tests above started it on the real clock.
-  const key = Symbol.for("rivulet.heartbeats");
-  const shared = globalThis as { [key]?: { timer: NodeJS.Timeout } };
-  clearInterval(shared[key]?.timer);
-  delete shared[key];
+  const heartbeats = processSingletons.get("heartbeats") as { timer: NodeJS.Timeout };
+  clearInterval(heartbeats.timer);
+  processSingletons.delete("heartbeats");
   try {
     const stream = controlled(1_000);
     const idle = controlled(1_000);

@@ -2,6 +2,7 @@
 // nothing of turns or dialects.
 
 import { passKillPoint } from "./kill-points";
+import { processSingleton } from "./process-singletons";
 
 /** One SSE block. `data` is one line; `id` is absent where a client must not resume. */
 export type Frame = { event?: string; data: string; id?: string };
@@ -53,10 +54,9 @@ type OpenStream = {
   heartbeat: Uint8Array;
 };
 
-// One timer for all streams of the process, on globalThis because each route is bundled apart.
-const key = Symbol.for("rivulet.heartbeats");
-type HeartbeatState = { streams: Set<OpenStream>; timer: NodeJS.Timeout | null };
-const shared = globalThis as { [key]?: HeartbeatState };
+/** One timer for all streams of the process. */
+type Heartbeats = { streams: Set<OpenStream>; timer: NodeJS.Timeout | null };
+const heartbeats = processSingleton<Heartbeats>("heartbeats", () => ({ streams: new Set(), timer: null }));
 
 const encoder = new TextEncoder();
 
@@ -97,7 +97,7 @@ export function eventStream({
   let lead = layout === "standard" ? retry : "";
   const end = (error?: unknown) => {
     ended = true;
-    shared[key]?.streams.delete(open);
+    heartbeats().streams.delete(open);
     signal?.removeEventListener("abort", onAbort);
     close(error);
   };
@@ -110,7 +110,8 @@ export function eventStream({
     start(controller) {
       const heartbeat = encoder.encode(formatComment("heartbeat", layout));
       open = { controller, lastWriteMs: performance.now(), heartbeatMs, heartbeat };
-      heartbeatState(heartbeatMs).streams.add(open);
+      heartbeats().streams.add(open);
+      startHeartbeats(heartbeatMs);
       const opening = formatComment("open", layout) + (layout === "bare" ? `${retry}\n` : "");
       controller.enqueue(encoder.encode(opening));
       signal?.addEventListener("abort", onAbort, { once: true });
@@ -150,23 +151,21 @@ export function eventStream({
 
 /** Number of streams that get heartbeats. */
 export function heartbeatCount(): number {
-  return shared[key]?.streams.size ?? 0;
+  return heartbeats().streams.size;
 }
 
-function heartbeatState(heartbeatMs: number): HeartbeatState {
-  shared[key] ??= { streams: new Set(), timer: null };
-  const { streams } = shared[key];
+function startHeartbeats(heartbeatMs: number): void {
+  const state = heartbeats();
   // A heartbeat may be early by one tick, a tenth of the first stream's interval; tests use short
   // intervals.
   const tickMs = Math.min(1_000, Math.max(20, heartbeatMs / 10));
-  shared[key].timer ??= setInterval(() => {
+  state.timer ??= setInterval(() => {
     const nowMs = performance.now();
-    for (const stream of streams) {
+    for (const stream of state.streams) {
       if (nowMs - stream.lastWriteMs < stream.heartbeatMs - tickMs) continue;
       stream.lastWriteMs = nowMs;
       // A client that does not read needs no heartbeat.
       if ((stream.controller.desiredSize ?? 0) > 0) stream.controller.enqueue(stream.heartbeat);
     }
   }, tickMs).unref();
-  return shared[key];
 }

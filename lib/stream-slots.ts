@@ -2,12 +2,14 @@
 // (decision 0039). A few streams per user are admitted from memory. Beyond that the server claims
 // slots in the database and publishes how many it holds; unused slots are returned within a second.
 // Knows nothing of requests or responses.
+
 import { randomUUID } from "node:crypto";
 import { claimStreams, publishStreams, type StreamGrant, withdrawStreams } from "@/db/open-streams";
 import { isDatabaseUnavailable } from "./database-unavailable";
 import { env } from "./env";
 import { AppError } from "./errors";
 import { logger } from "./logger";
+import { processSingleton } from "./process-singletons";
 import { repeat } from "./repeat";
 
 /**
@@ -170,14 +172,7 @@ export class StreamSlots {
   }
 }
 
-const key = Symbol.for("rivulet.stream-slots");
-// On globalThis because each route is bundled apart.
-const shared = globalThis as { [key]?: StreamSlots };
-
-export function streamSlots(): StreamSlots {
-  shared[key] ??= new StreamSlots();
-  return shared[key];
-}
+export const streamSlots = processSingleton("stream-slots", () => new StreamSlots());
 
 /** Call once at startup. */
 export function startPublishingStreams(): void {

@@ -79,7 +79,11 @@ const cases: [file: string, allowed: string[], refused: string[]][] = [
     ["@/lib/turn/x", "@/components/x", "../../../lib/env.ts", "../x.ts", "react-dom", "next/link"],
   ],
   ["lib/turn/file.ts", ["./x", "ai"], ["@/lib/env", "@/db/x", "@ai-sdk/provider", "@ai-sdk/react", "next"]],
-  ["db/file.ts", ["./x", "drizzle-orm/pg-core", "postgres"], ["@/lib/env", "@/lib/turn/x", "next/server", "react-dom"]],
+  [
+    "db/file.ts",
+    ["./x", "@/lib/process-singletons", "drizzle-orm/pg-core", "postgres"],
+    ["@/lib/env", "@/lib/turn/x", "next/server", "react-dom"],
+  ],
   ["lib/file.ts", ["./x", "zod"], ["@/db/x", "@/lib/turn/x", "@/app/x", "next/server", "next-auth/jwt"]],
   [
     "lib/auth.ts",

@@ -5,41 +5,25 @@
 
 import type { Sql } from "postgres";
 import { BoundedClient } from "@/db/bounded-client";
-import { type AppendResult, type AppendRow, commitChunks, expireLeases, readPositions } from "@/db/log";
+import { type AppendResult, commitChunks, expireLeases, readPositions } from "@/db/log";
 import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
 import type { HeldText } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
+import { commitIntervalMs, maxCommitBytes, maxTextsPerCommit, urgentCommitsPerSecond } from "@/lib/turn/pacing";
 import type { LogTiming } from "./durable-log";
-import type { Writer } from "./writer";
+import type { Tail } from "./tail";
+import { type CommitQueue, type TakenRow, Writer } from "./writer";
 
-/** Minimum time between commit starts: at most 40 commits/s. */
-const commitIntervalMs = 25;
-/**
- * A turn's first text skips the interval, up to this many times per second, so a burst of new turns
- * causes at most 70 commits/s.
- */
-const urgentPerSecond = 30;
-/**
- * Texts released per commit, oldest first: 75 × 40/s = 3,000/s, about three quarters of a core from
- * the provider's socket to the reader's. With more streams, each releases more text per turn: 500
- * streams cycle in 170 ms. Texts held for `holdMs` are released beyond this limit, or a busy
- * process would fall further behind each round.
- */
-const maxTextsPerCommit = 75;
-/** Bounds one statement after an outage, when every turn may have its full backlog to store. */
-const maxCommitBytes = 8_388_608;
 /** Backoff between retries of a batch while the database is away. */
 const retryMs = { first: 50, max: 1_000 };
 
-type BatchEntry = { writer: Writer; row: AppendRow };
+type BatchEntry = { writer: Writer; row: TakenRow };
 
-export class Appender {
+export class Appender implements CommitQueue {
   readonly writers = new Map<string, Writer>();
   readonly #timing: LogTiming;
-  readonly #onCommitted: (turnId: string, logged: LoggedChunk[]) => void;
-  readonly #onRemoved: (writer: Writer) => void;
   /**
    * A dedicated connection, so commits queue behind no request. Rows may be sent twice, as a
    * commit's answer can be lost.
@@ -58,26 +42,22 @@ export class Appender {
   /** Number of further texts the upcoming commit can take. */
   #remainingTexts = 0;
   #lastStartMs = -Infinity;
-  #urgentCredit = urgentPerSecond;
+  #urgentCredit = urgentCommitsPerSecond;
   #urgentAtMs = 0;
   #closed = false;
 
-  constructor(
-    timing: LogTiming,
-    onCommitted: (turnId: string, logged: LoggedChunk[]) => void,
-    onGone: (writer: Writer) => void,
-  ) {
+  constructor(timing: LogTiming) {
     this.#timing = timing;
-    this.#onCommitted = onCommitted;
-    this.#onRemoved = onGone;
     this.#client = new BoundedClient(1, timing.commitTimeoutMs);
     // A third of the lease: two renewals may be late before anyone takes over.
     this.#renewal = setInterval(() => this.renew(), timing.leaseMs / 3);
     this.#renewal.unref();
   }
 
-  add(writer: Writer): void {
+  open(epoch: number, tail: Tail, stored: LoggedChunk[]): Writer {
+    const writer = new Writer(epoch, tail, this, stored);
     this.writers.set(writer.turnId, writer);
+    return writer;
   }
 
   /** Renews every lease with the next commit, which also reports stop requests. */
@@ -109,7 +89,6 @@ export class Appender {
     await this.#client.close(1);
   }
 
-  /** Adds the writer to the next commit. `urgent`: its first text, which a user is waiting for. */
   schedule(writer: Writer, urgent: boolean): void {
     if (this.#closed) return;
     this.#dirty.add(writer);
@@ -183,8 +162,8 @@ export class Appender {
 
   #takeUrgentCredit(): boolean {
     const nowMs = performance.now();
-    const earned = ((nowMs - this.#urgentAtMs) / 1_000) * urgentPerSecond;
-    this.#urgentCredit = Math.min(urgentPerSecond, this.#urgentCredit + earned);
+    const earned = ((nowMs - this.#urgentAtMs) / 1_000) * urgentCommitsPerSecond;
+    this.#urgentCredit = Math.min(urgentCommitsPerSecond, this.#urgentCredit + earned);
     this.#urgentAtMs = nowMs;
     if (this.#urgentCredit < 1) return false;
     this.#urgentCredit -= 1;
@@ -272,13 +251,12 @@ export class Appender {
     return stored;
   }
 
-  #settle(writer: Writer, row: AppendRow, stopRequested: boolean | undefined): void {
+  #settle(writer: Writer, row: TakenRow, stopRequested: boolean | undefined): void {
     if (stopRequested === undefined) {
       this.#remove(writer, "lost");
       return;
     }
-    const logged = writer.committed(row);
-    if (logged.length > 0) this.#onCommitted(writer.turnId, logged);
+    writer.committed(row);
     if (row.final) this.#remove(writer, "stored");
     else if (stopRequested) writer.halt({ status: "stopped" });
   }
@@ -286,7 +264,6 @@ export class Appender {
   #remove(writer: Writer, outcome: "stored" | "lost"): void {
     this.writers.delete(writer.turnId);
     this.#dirty.delete(writer);
-    this.#onRemoved(writer);
     writer.finish(outcome);
   }
 }

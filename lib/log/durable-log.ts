@@ -1,6 +1,7 @@
 // The contract of the durable log. Writer and readers never meet: a writer appends, every reader
 // follows from a cursor, and a reader sees a chunk only after the transaction that stored it has
 // committed (docs/protocol.md §2). The log must never depend on what a chunk means.
+import type { HoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import type { Halt } from "@/lib/turn/run-input";
 
@@ -75,6 +76,8 @@ export interface TurnLog {
    * Without it such turns are ended like any others.
    */
   onOrphan(run: (orphan: Orphan) => void): void;
+  /** Announces the next commit to sources whose text waits for it. Needs no `this`. */
+  readonly hold: HoldUntilCommit;
   /** Number of turns this process writes. */
   readonly liveCount: number;
   /** Readers open in this process, and the tails they share. */

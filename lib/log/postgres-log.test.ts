@@ -7,7 +7,6 @@ import postgres from "postgres";
 import { afterEach, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { pool } from "@/db/client";
 import { commitChunks, turnsChannel } from "@/db/log";
-import { holdUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { testDatabase } from "@/test/database";
 import { logContract } from "@/test/log/log.contract";
@@ -124,7 +123,7 @@ describe("on Postgres", () => {
         expect(kept).toContain(text);
         told.push(`${word} ${text}`);
       };
-      const holds: boolean = holdUntilCommit({ prepare: () => tell("prepare"), release: () => tell("release") });
+      const holds: boolean = log.hold({ prepare: () => tell("prepare"), release: () => tell("release") });
       (holds ? kept : passed).push(text);
     }
     // When a 1 ms timer fires, all of them have waited longer than that.
@@ -169,11 +168,11 @@ describe("on Postgres", () => {
         released.resolve(heard);
       },
     };
-    while (!holdUntilCommit(waiting)) expect(heard).toBe("");
+    while (!log.hold(waiting)) expect(heard).toBe("");
     // The worst case: the network was just polled, and the next text finds the commit idle.
     await stat(".");
     for (const startMs = performance.now(); performance.now() < startMs + 30; );
-    holdUntilCommit({ prepare() {}, release() {} });
+    log.hold({ prepare() {}, release() {} });
     expect(await released.promise).toBe("said meanwhile");
     const commits = startsMs.length;
     await readUntil(logged, (all) => textIn(all).includes("said meanwhile"));
@@ -195,8 +194,7 @@ describe("on Postgres", () => {
       return rows.length > 0;
     });
     const told: string[] = [];
-    const holds = (): boolean =>
-      holdUntilCommit({ prepare: () => told.push("prepare"), release: () => told.push("release") });
+    const holds = (): boolean => log.hold({ prepare: () => told.push("prepare"), release: () => told.push("release") });
     for (const times of [1, 2]) {
       expect(holds()).toBe(true);
       await until(async () => told.length === 2 * times);
@@ -214,11 +212,11 @@ describe("on Postgres", () => {
     for (let text = 0; text < 350; text++) {
       const calls: string[] = [];
       const waiting = { prepare: () => calls.push("prepare"), release: () => calls.push("release") };
-      if (holdUntilCommit(waiting)) told.push(calls);
+      if (log.hold(waiting)) told.push(calls);
     }
     await log.close(0);
     expect(told).toEqual(Array.from({ length: 275 }, () => ["prepare", "release"]));
-    expect(holdUntilCommit({ prepare() {}, release() {} })).toBe(false);
+    expect(log.hold({ prepare() {}, release() {} })).toBe(false);
   });
 
   describe("commits per second", () => {

@@ -1,21 +1,26 @@
-// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper.
-// NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per second however
-// many readers there are, and four per second if no notifications arrive at all.
+// The durable log on Postgres: per process one appender, one LISTEN connection and one reaper. A
+// chunk passes Writer.append (queued, numbered), Appender (when to commit, with whom, how often to
+// retry), Writer.committed, Tail.push (the window) and TailReader.next (a cursor). This class
+// decides which tails exist, batches the reads of turns written elsewhere, and passes on
+// notifications. NOTIFY is only a hint: a poll finds what a lost notification hid, at one query per
+// second however many readers there are, and four per second if no notifications arrive at all.
 
 import { chatsChannel, listStopRequests, readPages, stopsChannel, turnsChannel } from "@/db/log";
 import { requestStop } from "@/db/turns";
+import { orTimeout, timedOut } from "@/lib/bounded-wait";
 import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { logger } from "@/lib/logger";
-import { setHoldUntilCommit } from "@/lib/next-commit";
+import type { HoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
+import { holdMs, maxBatchBytes } from "@/lib/turn/pacing";
 import { Appender } from "./appender";
 import { ChatSubscriptions } from "./chat-subscriptions";
 import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./durable-log";
 import { Listener } from "./listener";
 import { startReaper } from "./reaper";
-import { maxBatchBytes, Tail, TailReader } from "./tail";
-import { Writer } from "./writer";
+import { Tail, type TailOwner, TailReader } from "./tail";
+import type { Writer } from "./writer";
 
 /** Maximum reader delay without notifications; with them, only every fourth poll queries. */
 const pollEveryMs = 250;
@@ -26,12 +31,12 @@ const maxTurnsPerRead = 100;
 const haltMs = 2_000;
 /**
  * `commitTimeoutMs`: well above a slow commit, and six attempts fit into `maxOutageMs`. `listenCheckMs`:
- * a check is two queries of negligible cost. `holdMs`: too short for a reader to see a pause;
- * provider silence is measured after it.
+ * a check is two queries of negligible cost.
  */
-const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs: 150 };
+const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs };
 
-export class PostgresLog implements TurnLog {
+export class PostgresLog implements TurnLog, TailOwner {
+  readonly hold: HoldUntilCommit = (waiting) => this.#appender.hold(waiting);
   readonly #appender: Appender;
   readonly #tails = new Map<string, Tail>();
   readonly #stopReaper: () => void;
@@ -46,12 +51,7 @@ export class PostgresLog implements TurnLog {
 
   constructor(leaseMs: number, timing: Partial<Omit<LogTiming, "leaseMs">> = {}) {
     const settings = { leaseMs, ...defaultTiming, ...timing };
-    this.#appender = new Appender(
-      settings,
-      (turnId, logged) => this.#tails.get(turnId)?.push(logged),
-      (writer) => this.#release(writer),
-    );
-    setHoldUntilCommit((waiting) => this.#appender.hold(waiting));
+    this.#appender = new Appender(settings);
     this.#stopReaper = startReaper(
       leaseMs,
       (turnId) => this.#appender.writers.has(turnId),
@@ -93,18 +93,12 @@ export class PostgresLog implements TurnLog {
   }
 
   open(turnId: string, epoch: number, stored: LoggedChunk[] = []): LogWriter {
-    const writer = new Writer(turnId, epoch, (self, urgent) => this.#appender.schedule(self, urgent), stored);
-    this.#appender.add(writer);
     // A reader may exist before the run starts, and may not have read the whole prefix.
-    const tail = this.#tailOf(turnId, 0);
-    tail.push(stored);
-    tail.local = true;
-    return writer;
+    return this.#appender.open(epoch, this.#tailOf(turnId, 0), stored);
   }
 
   read(turnId: string, afterSeq: number): LogReader {
-    const tail = this.#tailOf(turnId, afterSeq);
-    return new TailReader(tail, afterSeq, () => this.#forget(tail));
+    return new TailReader(this.#tailOf(turnId, afterSeq), afterSeq);
   }
 
   async requestStop(turnId: string): Promise<boolean> {
@@ -128,15 +122,14 @@ export class PostgresLog implements TurnLog {
 
   async close(timeoutMs: number): Promise<void> {
     this.#stopReaper();
-    if (!(await settlesWithin(timeoutMs, this.#allEnded()))) {
+    if ((await orTimeout(this.#allEnded(), timeoutMs)) === timedOut) {
       const writers = [...this.#appender.writers.values()];
       const givenUp = this.#releaseLeases(writers.filter(({ canHandOver }) => canHandOver));
       for (const writer of writers)
         if (!writer.canHandOver) writer.halt({ status: "interrupted", error: interruptedError });
-      await settlesWithin(haltMs, Promise.all([givenUp, this.#allEnded()]));
+      await orTimeout(Promise.all([givenUp, this.#allEnded()]), haltMs);
     }
     clearInterval(this.#poll);
-    setHoldUntilCommit(undefined);
     await this.#appender.close();
     await this.#listener.close();
     this.releaseReaders();
@@ -159,22 +152,10 @@ export class PostgresLog implements TurnLog {
   #tailOf(turnId: string, lastSeq: number): Tail {
     let tail = this.#tails.get(turnId);
     if (!tail) {
-      tail = new Tail(turnId, lastSeq, false, (self) => this.#pull(self));
+      tail = new Tail(turnId, lastSeq, this);
       this.#tails.set(turnId, tail);
     }
     return tail;
-  }
-
-  #forget(tail: Tail): void {
-    if (tail.readers.size === 0 && !tail.local) this.#tails.delete(tail.turnId);
-  }
-
-  #release(writer: Writer): void {
-    const tail = this.#tails.get(writer.turnId);
-    if (!tail) return;
-    tail.local = false;
-    tail.hint();
-    this.#forget(tail);
   }
 
   #halt(turnId: string): void {
@@ -185,9 +166,15 @@ export class PostgresLog implements TurnLog {
     for (const tail of this.#tails.values()) tail.hint();
   }
 
-  #pull(tail: Tail): void {
+  /** For tails only. */
+  pull(tail: Tail): void {
     this.#pendingReads.add(tail);
     if (!this.#reading) void this.#readPending();
+  }
+
+  /** For tails only. */
+  drop(tail: Tail): void {
+    if (this.#tails.get(tail.turnId) === tail) this.#tails.delete(tail.turnId);
   }
 
   /** One read at a time, each for all turns requested meanwhile, like the group commit. */
@@ -239,10 +226,4 @@ export class PostgresLog implements TurnLog {
       this.#polling = false;
     }
   }
-}
-
-/** False on timeout. */
-function settlesWithin(timeoutMs: number, work: Promise<unknown>): Promise<boolean> {
-  const timeout = new Promise<boolean>((resolve) => setTimeout(() => resolve(false), timeoutMs).unref());
-  return Promise.race([work.then(() => true), timeout]);
 }

@@ -79,7 +79,7 @@ export function startReaper(
   };
 }
 
-class Reaper {
+export class Reaper {
   stopped = false;
   readonly #leaseMs: number;
   readonly #isLocal: (turnId: string) => boolean;

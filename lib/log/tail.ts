@@ -5,36 +5,35 @@
 import { readPages, type TurnPage } from "@/db/log";
 import { isDatabaseUnavailable } from "@/lib/database-unavailable";
 import { isTerminal, type LoggedChunk, type TurnChunk } from "@/lib/turn/chunks";
+import { maxBatchBytes, maxWindowBytes } from "@/lib/turn/pacing";
 import type { LogReader } from "./durable-log";
 
-/**
- * Maximum batch of one `next`: with one write in flight and one prepared, a reader holds at most
- * 256 KiB.
- */
-export const maxBatchBytes = 131_072;
-/** Lets readers lag a few commits; a larger window would cost memory for every live turn. */
-const maxWindowBytes = 524_288;
 /** Retry delay of a reader behind the window while the database is away. */
 const retryMs = 1_000;
 
+export interface TailOwner {
+  /** A reader waits, and the database may hold newer chunks: read them. */
+  pull(tail: Tail): void;
+  /** Neither read nor written any more. */
+  drop(tail: Tail): void;
+}
+
 export class Tail {
   readonly turnId: string;
-  /** True while this process writes the turn: commits feed the window and no read is needed. */
-  local: boolean;
   readonly readers = new Set<TailReader>();
-  /** Requests a read: a reader waits, and the database may hold newer chunks. */
-  readonly #pull: (tail: Tail) => void;
+  readonly #owner: TailOwner;
+  /** This process writes the turn: commits feed the window and no read is needed. */
+  #local = false;
   #mayHaveMore = true;
   #ended = false;
   #window: LoggedChunk[] = [];
   #bytes = 0;
   #lastSeq: number;
 
-  constructor(turnId: string, lastSeq: number, local: boolean, pull: (tail: Tail) => void) {
+  constructor(turnId: string, lastSeq: number, owner: TailOwner) {
     this.turnId = turnId;
     this.#lastSeq = lastSeq;
-    this.local = local;
-    this.#pull = pull;
+    this.#owner = owner;
   }
 
   /** Last committed seq known here. */
@@ -45,6 +44,27 @@ export class Tail {
   /** True if nothing follows `lastSeq`. */
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** From now on this process writes the turn, after `stored`. */
+  startWriting(stored: LoggedChunk[]): void {
+    this.push(stored);
+    this.#local = true;
+  }
+
+  stopWriting(): void {
+    this.#local = false;
+    this.hint();
+    this.#dropIfUnused();
+  }
+
+  remove(reader: TailReader): void {
+    this.readers.delete(reader);
+    this.#dropIfUnused();
+  }
+
+  #dropIfUnused(): void {
+    if (this.readers.size === 0 && !this.#local) this.#owner.drop(this);
   }
 
   /** Adds committed chunks; ignores known ones and never accepts a gap. */
@@ -68,7 +88,7 @@ export class Tail {
 
   /** A reader is up to date and waits. */
   requestRead(): void {
-    if (this.#mayHaveMore && !this.local) this.#pull(this);
+    if (this.#mayHaveMore && !this.#local) this.#owner.pull(this);
   }
 
   /** A hint that arrives after this may concern chunks the read will miss. */
@@ -100,15 +120,13 @@ export class Tail {
 
 export class TailReader implements LogReader {
   readonly #tail: Tail;
-  readonly #onClose: () => void;
   #afterSeq: number;
   #done = false;
   #wake: (() => void) | null = null;
 
-  constructor(tail: Tail, afterSeq: number, onClose: () => void) {
+  constructor(tail: Tail, afterSeq: number) {
     this.#tail = tail;
     this.#afterSeq = afterSeq;
-    this.#onClose = onClose;
     tail.readers.add(this);
   }
 
@@ -142,8 +160,7 @@ export class TailReader implements LogReader {
   close(): void {
     if (this.#done) return;
     this.#done = true;
-    this.#tail.readers.delete(this);
-    this.#onClose();
+    this.#tail.remove(this);
     this.wake();
   }
 

@@ -1,12 +1,7 @@
 // The log of this process: one instance across all bundles.
 import { env } from "@/lib/env";
+import { processSingleton } from "@/lib/process-singletons";
 import type { TurnLog } from "./durable-log";
 import { PostgresLog } from "./postgres-log";
 
-const key = Symbol.for("rivulet.log");
-const shared = globalThis as { [key]?: TurnLog };
-
-export function turnLog(): TurnLog {
-  shared[key] ??= new PostgresLog(env().LEASE_MS);
-  return shared[key];
-}
+export const turnLog = processSingleton<TurnLog>("log", () => new PostgresLog(env().LEASE_MS));

@@ -1,5 +1,5 @@
-// Writes one turn: queues chunks between commits, numbers them, and folds the message at the
-// terminal.
+// Writes one turn: queues chunks between commits, numbers them, gives them to local readers once
+// they are stored, and folds the message at the terminal.
 import type { AppendRow } from "@/db/log";
 import { trackWork } from "@/lib/event-loop";
 import { logger } from "@/lib/logger";
@@ -15,23 +15,31 @@ import { interruptedError } from "@/lib/turn/ending";
 import { foldChunks, textOf } from "@/lib/turn/fold";
 import { isAnswerContent } from "@/lib/turn/log-prefix";
 import { joinDeltas, pushJoined, splitDelta } from "@/lib/turn/merge";
+import { maxPendingBytes } from "@/lib/turn/pacing";
 import type { Halt } from "@/lib/turn/run-input";
 import { upstreamOf } from "@/lib/turn/upstream";
 import { usageOf } from "@/lib/turn/usage";
 import type { LogWriter } from "./durable-log";
-
-/** Bytes waiting to be stored before the run is paused. */
-const maxPendingBytes = 1_048_576;
+import type { Tail } from "./tail";
 
 /** `json` is null for a delta that may still grow. */
 type Pending = { chunk: TurnChunk; json: string | null };
+
+/** Rows of one commit. */
+export type TakenRow = AppendRow & { chunks: LoggedChunk[] };
+
+export interface CommitQueue {
+  /** Adds the writer to the next commit. `urgent`: its first text, which a user is waiting for. */
+  schedule(writer: Writer, urgent: boolean): void;
+}
 
 export class Writer implements LogWriter {
   readonly turnId: string;
   readonly epoch: number;
   readonly ended: Promise<"stored" | "lost">;
   finish!: (outcome: "stored" | "lost") => void;
-  readonly #schedule: (writer: Writer, urgent: boolean) => void;
+  readonly #queue: CommitQueue;
+  readonly #tail: Tail;
   readonly #abort = new AbortController();
   #pending: Pending[] = [];
   #pendingBytes = 0;
@@ -44,15 +52,12 @@ export class Writer implements LogWriter {
   #finished = false;
   #resume: { promise: Promise<void>; resolve: () => void } | null = null;
 
-  constructor(
-    turnId: string,
-    epoch: number,
-    schedule: (writer: Writer, urgent: boolean) => void,
-    stored: LoggedChunk[],
-  ) {
-    this.turnId = turnId;
+  constructor(epoch: number, tail: Tail, queue: CommitQueue, stored: LoggedChunk[]) {
+    this.turnId = tail.turnId;
     this.epoch = epoch;
-    this.#schedule = schedule;
+    this.#tail = tail;
+    this.#queue = queue;
+    tail.startWriting(stored);
     for (const { seq, chunk } of stored) {
       this.#lastSeq = seq;
       pushJoined(this.#chunks, chunk);
@@ -60,6 +65,7 @@ export class Writer implements LogWriter {
     this.ended = new Promise((resolve) => {
       this.finish = (outcome) => {
         this.#finished = true;
+        tail.stopWriting();
         if (outcome === "lost") this.halt({ status: "interrupted", error: interruptedError });
         this.#resume?.resolve();
         resolve(outcome);
@@ -98,7 +104,7 @@ export class Writer implements LogWriter {
     for (const piece of splitDelta(chunk)) this.#add(piece);
     const firstText = !this.#hasText && chunk.type === "text-delta";
     if (firstText) this.#hasText = true;
-    this.#schedule(this, firstText);
+    this.#queue.schedule(this, firstText);
     if (this.#pendingBytes <= maxPendingBytes) return undefined;
     this.#resume ??= Promise.withResolvers<void>();
     return this.#resume.promise;
@@ -112,7 +118,7 @@ export class Writer implements LogWriter {
     this.#final = finalRow(this.#chunks, message);
     end();
     this.#add(terminal);
-    this.#schedule(this, false);
+    this.#queue.schedule(this, false);
   }
 
   #add(added: TurnChunk): void {
@@ -127,7 +133,7 @@ export class Writer implements LogWriter {
   }
 
   /** Rows for the next commit. Until `committed`, the same rows may be sent again. */
-  take(): AppendRow {
+  take(): TakenRow {
     const chunks = this.#pending.map(({ chunk, json }, index) => ({
       seq: this.#lastSeq + index + 1,
       json: json ?? JSON.stringify(chunk),
@@ -140,11 +146,11 @@ export class Writer implements LogWriter {
     return { turnId, epoch, lastSeq: this.#lastSeq, chunks, ...(this.#final ? { final: this.#final } : {}) };
   }
 
-  /** The rows are stored; resume a paused run. */
-  committed(row: AppendRow): LoggedChunk[] {
+  /** The rows are stored: local readers may see them, and a paused run resumes. */
+  committed({ chunks }: TakenRow): void {
     this.#resume?.resolve();
     this.#resume = null;
-    return row.chunks as LoggedChunk[];
+    if (chunks.length > 0) this.#tail.push(chunks);
   }
 }
 

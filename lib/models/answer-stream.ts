@@ -4,7 +4,7 @@
 // stays unread in the system's buffers until just before the commit. An answer's first text never
 // waits, nor does anything but text once read (docs/performance.md, docs/decisions/0013).
 import { finished, type Readable } from "node:stream";
-import { type HoldUntilCommit, holdUntilCommit } from "@/lib/next-commit";
+import type { HoldUntilCommit } from "@/lib/next-commit";
 import type { NormalisedItem, Normaliser } from "./normaliser";
 
 export type AnswerStreamOptions = {
@@ -14,7 +14,7 @@ export type AnswerStreamOptions = {
   initialItems?: NormalisedItem[];
   /** Called for everything the provider sends, shown or not. */
   onBytes?(): void;
-  hold?: HoldUntilCommit;
+  hold: HoldUntilCommit;
 };
 
 /**
@@ -26,7 +26,7 @@ export type AnswerStreamOptions = {
  */
 export function answerStream(
   source: Readable,
-  { normaliser, initialItems: initial, onBytes, hold = holdUntilCommit }: AnswerStreamOptions,
+  { normaliser, initialItems: initial, onBytes, hold }: AnswerStreamOptions,
 ): ReadableStream<Uint8Array> {
   let output!: ReadableStreamDefaultController<Uint8Array | string>;
   let encode: (text: string) => Uint8Array | string = (text) => encoder.encode(text);

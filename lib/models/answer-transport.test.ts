@@ -54,7 +54,10 @@ const transports: [name: string, ask: () => Promise<ReadableStream<Uint8Array> |
     async () => {
       const { body } = await fetch(url, request);
       const normaliser = new Normaliser(new ChatReader(url));
-      return answerStream(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), { normaliser });
+      return answerStream(Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]), {
+        normaliser,
+        hold: () => false,
+      });
     },
   ],
   ["our HTTP layer", async () => (await providerFetch(url, request)).body],

@@ -5,6 +5,7 @@ import type { EmbeddingModelV4, LanguageModelV4 } from "@ai-sdk/provider";
 import { orTimeout } from "@/lib/bounded-wait";
 import { type Env, env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
+import { processSingleton } from "@/lib/process-singletons";
 import type { Abilities } from "./abilities";
 import { localModel } from "./local";
 import { ModelList } from "./model-list";
@@ -83,18 +84,16 @@ const unknownContextAgeMs = 60_000;
 /** How long a request waits for a list. */
 const listWaitMs = 3_000;
 
-// Next bundles each route apart; one catalogue per process means one set of connections per
-// provider.
-const key = Symbol.for("rivulet.models");
-const shared = globalThis as { [key]?: Catalogue };
+/** One per process, so there is one set of connections per provider. */
+const openCatalogue = processSingleton("models", () => {
+  const values = env();
+  return buildCatalogue(values, readModelsFile(values.MODELS_FILE, knownProviders));
+});
 
 function catalogue(): Catalogue {
-  if (!shared[key]) {
-    const values = env();
-    shared[key] = buildCatalogue(values, readModelsFile(values.MODELS_FILE, knownProviders));
-  }
-  void shared[key].refresh(listAgeMs);
-  return shared[key];
+  const opened = openCatalogue();
+  void opened.refresh(listAgeMs);
+  return opened;
 }
 
 /** Waits briefly for servers that have never listed their models. */

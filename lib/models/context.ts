@@ -1,5 +1,6 @@
 // A model's context size: from the operator or its server, else by name, else a default;
 // temporarily less after its server refused a call as too long (decision 0035). Per process.
+import { processSingleton } from "@/lib/process-singletons";
 import type { ContextPorts, ModelContext } from "@/lib/turn/run-input";
 import type { ReadyModel } from "./catalogue";
 import { openaiContextTokens } from "./openai-contexts";
@@ -26,9 +27,8 @@ const margins = { own: 1.05, other: 1.25 };
 
 type Learned = ModelContext & { untilMs: number };
 
-// On globalThis because Next bundles each route apart.
-const key = Symbol.for("rivulet.contexts");
-const shared = globalThis as { [key]?: Map<string, Learned> };
+/** By model id. */
+const learnedContexts = processSingleton("contexts", () => new Map<string, Learned>());
 
 type Model = Pick<ReadyModel, "id" | "provider" | "abilities">;
 
@@ -41,8 +41,7 @@ export const unlimitedContext: ContextPorts = {
 
 export function contextOf(model: Model, nowMs = () => performance.now()): ContextPorts {
   if (model.provider === "local") return unlimitedContext;
-  shared[key] ??= new Map();
-  const learned = shared[key];
+  const learned = learnedContexts();
   const byName = model.provider === "openai" ? openaiContextTokens(model.id.slice("openai:".length)) : null;
   const tokens = model.abilities.contextTokens ?? byName;
   const first: ModelContext = tokens

@@ -2,6 +2,7 @@
 // (timeouts.ts, retries.ts), whatever the provider; reporter and listener are matched by the
 // caller's abort signal, which all layers pass through. Quick answers report nothing.
 
+import { processSingleton } from "@/lib/process-singletons";
 import type { ModelPhase, PhaseListener } from "@/lib/turn/model-status";
 
 type ProgressDelays = {
@@ -77,14 +78,7 @@ export class ModelProgress {
   }
 }
 
-// On globalThis because Next bundles each route apart.
-const key = Symbol.for("rivulet.model-progress");
-const shared = globalThis as { [key]?: WeakMap<AbortSignal, ModelProgress> };
-
-function progressBySignal(): WeakMap<AbortSignal, ModelProgress> {
-  shared[key] ??= new WeakMap();
-  return shared[key];
-}
+const progressBySignal = processSingleton("model-progress", () => new WeakMap<AbortSignal, ModelProgress>());
 
 /** Subscribes to all calls made with this signal. */
 export function onModelPhase(signal: AbortSignal, listener: PhaseListener, limits?: ProgressDelays): void {

@@ -12,12 +12,13 @@ import { brotliCompressSync, gzipSync } from "node:zlib";
 import { createOpenAI } from "@ai-sdk/openai";
 import { APICallError, streamText, wrapLanguageModel } from "ai";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { type HeldText, setHoldUntilCommit } from "@/lib/next-commit";
+import type { HeldText } from "@/lib/next-commit";
 import { selfSigned } from "@/test/certificate";
 import { logged } from "@/test/logged";
 import { underLoad } from "@/test/under-load";
 import { classifyFailure } from "./failure";
 import { providerFetch } from "./provider-fetch";
+import { attachHold } from "./text-hold";
 import { timeouts } from "./timeouts";
 
 /** Resolves with the port; closed with its connections after the test. */
@@ -455,8 +456,9 @@ it("accepts only text bodies", async () => {
 
 it("leaves text that waits for a commit in the system, until its server can write no more", async () => {
   const held: HeldText[] = [];
-  setHoldUntilCommit((waiting) => held.push(waiting) > 0);
-  onTestFinished(() => setHoldUntilCommit(undefined));
+  const { signal } = new AbortController();
+  let committed = false;
+  attachHold(signal, (waiting) => !committed && held.push(waiting) > 0);
   // More than the system's buffers hold on both sides, 4 and 6 MiB at most by default.
   const pieces = 2_048;
   const piece = "x".repeat(16_384);
@@ -465,7 +467,7 @@ it("leaves text that waits for a commit in the system, until its server can writ
     server = socket;
     socket.write(streamHead + httpChunk(said("Hi")));
   });
-  const response = await post(`${url}/v1/chat/completions`, { body: '{"stream":true}' });
+  const response = await post(`${url}/v1/chat/completions`, { body: '{"stream":true}', signal });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   expect((await reader?.read())?.value).toContain('"content":"Hi"');
   const next = reader?.read();
@@ -476,7 +478,7 @@ it("leaves text that waits for a commit in the system, until its server can writ
   const queued = await settled(() => server?.writableLength ?? 0);
   expect(queued).toBeGreaterThan(16 * 1_048_576);
 
-  setHoldUntilCommit(undefined);
+  committed = true;
   held[0]?.prepare();
   held[0]?.release();
   let text = (await next)?.value ?? "";

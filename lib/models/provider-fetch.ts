@@ -15,6 +15,7 @@ import { OtherReader, OwnChatReader } from "./other-readers";
 import { ResponsesReader } from "./responses-reader";
 import { activityOf } from "./silence";
 import { sniff } from "./sniff";
+import { holdOf } from "./text-hold";
 
 /**
  * No read-ahead: unrequested data stays in the system's buffers. A socket option, passed through
@@ -178,6 +179,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     return new Response(null, init);
   }
   const activity = activityOf(signal);
+  const hold = holdOf(signal);
   const { kind, first, body } = await sniff(message, () => activity.bytes());
   init.headers = headersOf(message, "content-encoding");
   if (!reader || status >= 300) {
@@ -189,7 +191,10 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
       );
     const normaliser = new Normaliser(new OtherReader());
     const items = normaliser.read(first);
-    return new Response(answerStream(body, { initialItems: items, normaliser, onBytes: () => activity.bytes() }), init);
+    return new Response(
+      answerStream(body, { initialItems: items, normaliser, onBytes: () => activity.bytes(), hold }),
+      init,
+    );
   }
   const normaliser = new Normaliser(reader);
   init.headers = headersOf(message, "content-encoding", "content-type");
@@ -199,7 +204,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
     // Throw a refusal even with status 200: it can be repaired or retried.
     if (items.length === 0 && isRefusal(normaliser.failure)) throw normaliser.failure;
     const onBytes = () => activity.bytes(normaliser.thinking);
-    return new Response(answerStream(body, { initialItems: items, normaliser, onBytes }), init);
+    return new Response(answerStream(body, { initialItems: items, normaliser, onBytes, hold }), init);
   }
   const json = kind === "json" ? await jsonOf(first, body, () => activity.bytes()) : null;
   const items = json === cutOff ? normaliser.finish(false) : json && normaliser.readJson(json.value);

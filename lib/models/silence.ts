@@ -1,5 +1,6 @@
 // How a provider call's HTTP layer reports activity to the silence limits (timeouts.ts). The two
 // are matched by the call's abort signal, the one thing adapters pass through unchanged.
+import { processSingleton } from "@/lib/process-singletons";
 
 export type Activity = {
   connecting(): void;
@@ -13,14 +14,7 @@ export type Activity = {
 
 const nothing: Activity = { connecting() {}, connected() {}, responding() {}, bytes() {} };
 
-// On globalThis because Next bundles each route apart.
-const key = Symbol.for("rivulet.provider-activity");
-const shared = globalThis as { [key]?: WeakMap<AbortSignal, Activity> };
-
-function watched(): WeakMap<AbortSignal, Activity> {
-  shared[key] ??= new WeakMap();
-  return shared[key];
-}
+const watched = processSingleton("provider-activity", () => new WeakMap<AbortSignal, Activity>());
 
 /** Requests with this signal report to `activity`. */
 export function watchActivity(signal: AbortSignal, activity: Activity): void {

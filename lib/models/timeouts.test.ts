@@ -4,6 +4,7 @@ import { parseEnv } from "@/lib/env";
 import { type Provider, type Script, startProvider } from "@/test/provider";
 import { buildCatalogue } from "./catalogue";
 import { classifyFailure } from "./failure";
+import { attachHold } from "./text-hold";
 import { ProviderTimeoutError } from "./timeouts";
 
 let provider: Provider;
@@ -117,6 +118,38 @@ it("forwards the caller's abort", async () => {
   abort.abort();
   await expect(drained).rejects.toMatchObject({ name: "AbortError" });
   expect(await (await provider.request("abort")).closed).toBe("client");
+});
+
+it.each(apis)("hands the caller's port for held text down to the connection (%s)", async (api) => {
+  const prompt = `${api} held`;
+  provider.on(prompt, [
+    { text: "Hello " },
+    { gate: `${api} Hello ` },
+    { text: "there" },
+    { gate: `${api} there` },
+    { finish: "stop" },
+  ]);
+  const { signal } = new AbortController();
+  let held = 0;
+  attachHold(signal, ({ prepare, release }) => {
+    held += 1;
+    setImmediate(() => setImmediate(release));
+    setImmediate(prepare);
+    return true;
+  });
+  const { stream } = await modelWith(api, 60_000, 60_000).doStream({
+    prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+    abortSignal: signal,
+  });
+  let text = "";
+  for await (const part of stream) {
+    if (part.type !== "text-delta") continue;
+    text += part.delta;
+    provider.open(`${api} ${part.delta}`);
+  }
+  expect(text).toBe("Hello there");
+  // The second text, then the text expected after it.
+  expect(held).toBe(2);
 });
 
 it("classifies a timeout error from another bundle's copy of the class", async () => {

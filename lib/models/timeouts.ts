@@ -6,6 +6,7 @@ import type { LanguageModelMiddleware } from "ai";
 import { restoreDroppedFields } from "./dropped-fields";
 import { type ModelProgress, progressOf } from "./model-progress";
 import { watchActivity } from "./silence";
+import { attachHold, holdOf } from "./text-hold";
 
 /**
  * The provider was silent for too long. The request was aborted; data received before was
@@ -231,6 +232,7 @@ function watch(
   const follow = () => controller.abort(caller?.reason);
   caller?.addEventListener("abort", follow, { once: true });
   if (caller?.aborted) follow();
+  attachHold(signal, holdOf(caller));
   watchActivity(signal, {
     connecting() {
       clearTimeout(connecting);

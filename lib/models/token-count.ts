@@ -1,7 +1,9 @@
 // Counts a text's tokens (decision 0035). Long texts are counted in slices with pauses, since
 // counting blocks the event loop. Counts are cached by the text's hash: a message never changes.
+
 import { hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
+import { processSingleton } from "@/lib/process-singletons";
 
 /**
  * The library is quadratic in the length of a word, and a run of one letter is a word. In slices
@@ -18,17 +20,15 @@ const mergeCacheSize = 2_000;
 type Counter = (text: string) => number;
 type TokenCounts = { counter?: Promise<Counter>; remembered: Map<string, number> };
 
-// On globalThis because Next bundles each route apart, and the vocabulary takes 45 MB.
-const key = Symbol.for("rivulet.tokens");
-const shared = globalThis as { [key]?: TokenCounts };
+/** Shared, since the vocabulary takes 45 MB. */
+const tokenCounts = processSingleton<TokenCounts>("tokens", () => ({ remembered: new Map() }));
 
 /**
  * Uses cl100k_base: the vocabularies of Llama 3 and Qwen derive from it, and OpenAI's newer one
  * rarely yields more tokens.
  */
 export async function countTokens(text: string): Promise<number> {
-  shared[key] ??= { remembered: new Map() };
-  const counts = shared[key];
+  const counts = tokenCounts();
   const digest = hash("sha1", text, "base64");
   const known = counts.remembered.get(digest);
   if (known !== undefined) return known;

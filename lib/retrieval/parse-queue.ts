@@ -1,7 +1,9 @@
 // Limits how many files are parsed at once in this process, and picks the next. Uploads beyond the
 // queue limits are refused: each holds its bytes in memory.
+
 import { availableParallelism } from "node:os";
 import { AppError } from "@/lib/errors";
+import { processSingleton } from "@/lib/process-singletons";
 
 export type QueueLimits = {
   /** Concurrent parses. */
@@ -80,11 +82,4 @@ export class ParseQueue {
   }
 }
 
-// On globalThis because Next bundles each route apart.
-const key = Symbol.for("rivulet.parse-queue");
-const shared = globalThis as { [key]?: ParseQueue };
-
-export function parseQueue(): ParseQueue {
-  shared[key] ??= new ParseQueue();
-  return shared[key];
-}
+export const parseQueue = processSingleton("parse-queue", () => new ParseQueue());

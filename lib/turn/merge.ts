@@ -2,9 +2,7 @@
 // cursor, and in the fold. The joined chunk takes the position of its last delta, so a cursor on it
 // keeps its meaning. Pure.
 import type { LoggedChunk, TurnChunk } from "./chunks.ts";
-
-/** In characters. Keeps a stored chunk well below the 256 KiB a reader may have in flight. */
-const maxDeltaLength = 16_384;
+import { maxDeltaLength } from "./pacing.ts";
 
 /** The joined chunk, or null if the two must stay apart. Inputs are not modified. */
 export function joinDeltas(first: TurnChunk, second: TurnChunk, maxLength = maxDeltaLength): TurnChunk | null {

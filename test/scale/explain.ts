@@ -7,6 +7,7 @@ import postgres from "postgres";
 import { v7 as uuidv7 } from "uuid";
 import { expect } from "vitest";
 import { pool } from "@/db/client";
+import { processSingletons } from "@/lib/process-singletons";
 import { underLoad } from "@/test/under-load";
 
 export type Verb = (...args: never[]) => unknown;
@@ -67,10 +68,7 @@ export class Explainer {
     this.#explainsGeneric = server?.version >= 160_000;
     const debug = (_connection: number, text: string, parameters: unknown[]) => this.#sent.push({ text, parameters });
     pool();
-    const { client, sweeper } = (globalThis as Record<symbol, unknown>)[Symbol.for("rivulet.pool")] as Record<
-      "client" | "sweeper",
-      { sql: postgres.Sql }
-    >;
+    const { client, sweeper } = processSingletons.get("pool") as Record<"client" | "sweeper", { sql: postgres.Sql }>;
     for (const { sql } of [client, sweeper]) Object.assign(sql.options, { debug });
   }
 

@@ -1,9 +1,11 @@
 // Watches a chat: which turn is its latest and its state, now and on every change, whichever device
 // or server started it (docs/protocol.md §5). For the content of a turn see follow-turn.ts. All watchers
 // of a chat in a process share one read per change, and an idle chat is not read at all.
+
 import { findLatestTurn } from "@/db/turns";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
+import { processSingleton } from "@/lib/process-singletons";
 import type { TurnState } from "@/lib/turn/chunks";
 import { requireChat } from "./chats";
 
@@ -19,15 +21,8 @@ export interface ChatWatcher {
   close(): void;
 }
 
-// On globalThis because the route and the drain are bundled apart.
-const key = Symbol.for("rivulet.watches");
 type Watches = { chats: Map<string, WatchedChat>; released: boolean };
-const shared = globalThis as { [key]?: Watches };
-
-function watches(): Watches {
-  shared[key] ??= { chats: new Map(), released: false };
-  return shared[key];
-}
+const watches = processSingleton<Watches>("watches", () => ({ chats: new Map(), released: false }));
 
 /** Throws not_found if the user has no such chat, unavailable during shutdown. */
 export async function watchChat(userId: string, chatId: string): Promise<ChatWatcher> {

@@ -8,17 +8,20 @@ import { env } from "@/lib/env";
 import { AppError } from "@/lib/errors";
 import { turnLog } from "@/lib/log/turn-log";
 import { logger } from "@/lib/logger";
+import { processSingleton } from "@/lib/process-singletons";
 import { closeServers, waitForResponses } from "@/lib/requests-in-flight";
 import { releaseWatches } from "@/lib/services/chats/watch-chat";
 import { streamSlots } from "@/lib/stream-slots";
 
-const key = Symbol.for("rivulet.draining");
-const shuttingDownKey = Symbol.for("rivulet.leaving");
-const startsKey = Symbol.for("rivulet.starts");
-const shared = globalThis as { [key]?: boolean; [shuttingDownKey]?: boolean; [startsKey]?: Set<Promise<unknown>> };
+const state = processSingleton("drain", () => ({
+  shuttingDown: false,
+  draining: false,
+  /** Turns being stored. */
+  starts: new Set<Promise<unknown>>(),
+}));
 
 export function isDraining(): boolean {
-  return shared[key] ?? false;
+  return state().draining;
 }
 
 /**
@@ -26,7 +29,7 @@ export function isDraining(): boolean {
  * error if it does not answer.
  */
 export async function requireReady(): Promise<void> {
-  if (shared[shuttingDownKey]) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
+  if (state().shuttingDown) throw new AppError("unavailable", "The server is shutting down.", { retryAfter: 2 });
   if (areMigrationsPending())
     throw new AppError("unavailable", "The server waits for its database.", { retryAfter: 2 });
   await pool().sql`select 1`;
@@ -34,13 +37,13 @@ export async function requireReady(): Promise<void> {
 
 /** Tracks a turn being stored until it is live: a drain waits for it. */
 export async function trackStart<T>(work: () => Promise<T>): Promise<T> {
-  shared[startsKey] ??= new Set();
+  const { starts } = state();
   const start = work();
-  shared[startsKey].add(start);
+  starts.add(start);
   try {
     return await start;
   } finally {
-    shared[startsKey].delete(start);
+    starts.delete(start);
   }
 }
 
@@ -53,12 +56,12 @@ const finalFlushMs = 500;
  */
 export async function drain(): Promise<void> {
   const { READY_DELAY_MS, DRAIN_MS } = env();
-  shared[shuttingDownKey] = true;
+  state().shuttingDown = true;
   if (READY_DELAY_MS > 0) {
     logger.info({ readyDelayMs: READY_DELAY_MS }, "not ready: who asks for readiness sends no more");
     await delay(READY_DELAY_MS);
   }
-  shared[key] = true;
+  state().draining = true;
   const log = turnLog();
   logger.info({ turns: log.liveCount, drainMs: DRAIN_MS }, "draining: no new turns, live ones may finish");
   log.releaseReaders();
@@ -66,7 +69,7 @@ export async function drain(): Promise<void> {
   void streamSlots().withdraw();
   const deadlineMs = performance.now() + DRAIN_MS;
   const leftMs = () => Math.max(0, deadlineMs - performance.now());
-  await orTimeout(Promise.allSettled(shared[startsKey] ?? []), DRAIN_MS);
+  await orTimeout(Promise.allSettled(state().starts), DRAIN_MS);
   await log.close(leftMs());
   closeServers();
   const requests = await waitForResponses(leftMs(), finalFlushMs);

@@ -17,6 +17,7 @@ import { providerExcerpt } from "@/lib/models/error-excerpt";
 import { classifyFailure, deadlineError } from "@/lib/models/failure";
 import { failureFacts } from "@/lib/models/failure-facts";
 import { onModelPhase } from "@/lib/models/model-progress";
+import { attachHold } from "@/lib/models/text-hold";
 import { ground } from "@/lib/retrieval/ground";
 import { countDocuments, search } from "@/lib/retrieval/search";
 import { outputCapOf } from "@/lib/services/quotas/budget";
@@ -50,7 +51,9 @@ const chunksPerSlice = 64;
  * from the database if omitted. Never rejects.
  */
 export async function execute(turn: RunnableTurn, stored: LoggedChunk[] = [], history?: ChatMessage[]): Promise<void> {
-  const writer = turnLog().open(turn.id, turn.epoch, stored);
+  const log = turnLog();
+  const writer = log.open(turn.id, turn.epoch, stored);
+  attachHold(writer.signal, log.hold);
   const state = new ChunkState(stored.map(({ chunk }) => chunk));
   let hasOutput = stored.length > 0;
   const startMs = performance.now();

@@ -7,9 +7,9 @@ import { orTimeout, timedOut } from "@/lib/bounded-wait";
 import type { LogReader } from "@/lib/log/durable-log";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { compactChunks } from "@/lib/turn/merge";
+import { gatherFromCharactersPerSecond, maxGatheredLength, maxGatherMs } from "@/lib/turn/pacing";
 
-/** Allowed interval. More than a second would be noticeable. */
-const gatherMs = z.coerce.number().int().min(1).max(1_000);
+const gatherMs = z.coerce.number().int().min(1).max(maxGatherMs);
 
 export const gatherHeader = z.object({
   "X-Gather-Ms": gatherMs.optional().describe("Maximum time to batch text that arrives faster than anyone reads."),
@@ -24,11 +24,6 @@ export function gatherMsOf(request: Request): number {
   // A failed schema parse of a missing header would cost more than all other headers.
   return header === null ? 0 : (gatherMs.safeParse(header).data ?? 0);
 }
-
-/** Characters/s, about twenty times reading speed. Below it every delta is sent immediately. */
-const fastFlow = 500;
-/** With this much text the frame overhead is negligible: stop waiting. */
-const enoughText = 2_048;
 
 /**
  * Wraps a reader to join deltas; a joined chunk has the seq of its last. While text flows fast, a
@@ -49,7 +44,7 @@ export function gatherDeltas(reader: LogReader, gatherMs: number): LogReader {
     flow *= Math.exp((flowMs - nowMs) / 1_000);
     flowMs = nowMs;
     for (const { chunk } of batch) flow = isDelta(chunk) ? flow + lengthOf(chunk) : 0;
-    return flow > fastFlow;
+    return flow > gatherFromCharactersPerSecond;
   };
 
   return {
@@ -66,7 +61,7 @@ export function gatherDeltas(reader: LogReader, gatherMs: number): LogReader {
         if (!batch) break;
         held = compactChunks([...held, ...batch]);
         const [first, ...more] = held;
-        const mayWait = first && more.length === 0 && isDelta(first.chunk) && lengthOf(first.chunk) < enoughText;
+        const mayWait = first && more.length === 0 && isDelta(first.chunk) && lengthOf(first.chunk) < maxGatheredLength;
         if (!isFast(batch) || !mayWait) break;
       }
       returnedMs = performance.now();

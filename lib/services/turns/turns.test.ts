@@ -1,7 +1,7 @@
 // Starting, following and stopping turns against a real database, with the local model and a
 // scripted provider.
 import { v7 as uuidv7 } from "uuid";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { pool } from "@/db/client";
 import { findTurn, insertTurn, type TurnRow } from "@/db/turns";
 import { insertUser } from "@/db/users";
@@ -102,6 +102,20 @@ describe("starting", () => {
     expect(answer).toEqual(JSON.parse(JSON.stringify(await foldChunks(logged.map(({ chunk }) => chunk)))));
     expect(answer).toMatchObject({ id: turn.messageId, metadata: { status: "complete", turnId: turn.id } });
     expect(await requireTurn(userId, turn.id)).toMatchObject({ state: "complete", lastSeq: logged.length });
+  });
+
+  it("lets the provider's text wait for the log's next commit", async () => {
+    const hold = vi.spyOn(turnLog(), "hold");
+    const gate = "second text";
+    provider.on("held text", [{ text: "One, " }, { gate }, { text: "two" }, { gate: "end" }, { finish: "stop" }]);
+    const turn = await startTurn(await newUser(), ask("held text"), keepAlive);
+    await readUntil(turn, "One, ");
+    provider.open(gate);
+    await readUntil(turn, "One, two");
+    provider.open("end");
+    await read(turn);
+    expect(hold).toHaveBeenCalled();
+    hold.mockRestore();
   });
 
   it("I7: concurrent sends with one key are one turn and one request", async () => {

@@ -1,7 +1,9 @@
 // Hashes and verifies passwords with argon2id, with bounded concurrency and a short queue. Each
 // hash occupies a core: unbounded parallel sign-ins would starve running answers.
+
 import { hash, verify } from "@node-rs/argon2";
 import { AppError } from "@/lib/errors";
+import { processSingleton } from "@/lib/process-singletons";
 
 /** OWASP's first recommendation: 19 MiB, two passes. About 20 ms. */
 const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
@@ -13,8 +15,8 @@ const maxRunning = 1;
 /** Queue limit: the last one waits under half a second. */
 const maxWaiting = 20;
 
-const key = Symbol.for("rivulet.passwords");
-const shared = globalThis as { [key]?: { running: number; waiting: (() => void)[] } };
+type Queue = { running: number; waiting: (() => void)[] };
+const passwordQueue = processSingleton<Queue>("passwords", () => ({ running: 0, waiting: [] }));
 
 /** Throws rate_limited if the queue is full. */
 export function hashPassword(password: string): Promise<string> {
@@ -34,12 +36,11 @@ export function verifyPassword(passwordHash: string | null, password: string): P
 
 /** Refuses before any database query. */
 export function requirePasswordQueue(): void {
-  if ((shared[key]?.waiting.length ?? 0) >= maxWaiting) throw busy();
+  if (passwordQueue().waiting.length >= maxWaiting) throw busy();
 }
 
 async function queued<T>(work: () => Promise<T>): Promise<T> {
-  shared[key] ??= { running: 0, waiting: [] };
-  const queue = shared[key];
+  const queue = passwordQueue();
   if (queue.running >= maxRunning) {
     if (queue.waiting.length >= maxWaiting) throw busy();
     // A finishing job hands its slot to the next waiter, so no newcomer can take it.
