@@ -61,7 +61,9 @@ describe.each(documents)("%s", (file) => {
 
   test("names only existing files", () => {
     const rooms = "app|components|db|docs|e2e|lib|scripts|test";
-    const named = groups(text, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
+    // A recipe's example adds files.
+    const prose = text.replace(/^```diff .*?^```$/gms, "");
+    const named = groups(prose, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
     // Skips globs, a file name without its folder, and a file that operators write.
     const places = named.filter((name) => !name.includes("*") && name !== "route.ts" && name !== "models.json");
     expect(places.filter((place) => !existsSync(path.join(root, place)))).toEqual([]);
