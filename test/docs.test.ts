@@ -50,7 +50,7 @@ test("the launcher reads only documented variables", () => {
   expect(Object.keys(documentedVariables())).toEqual(expect.arrayContaining(names));
 });
 
-const documents = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
+const documents = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].concat(
   readdirSync(path.join(root, "docs"), { recursive: true, encoding: "utf8" })
     .filter((file) => file.endsWith(".md"))
     .map((file) => path.join("docs", file)),
