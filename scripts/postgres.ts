@@ -86,7 +86,7 @@ export async function startPostgres({
       port = await cluster.ensureRunning(port);
       if (!stopping) keeper = await open();
     } catch (error) {
-      console.error(`The embedded database is gone and does not start again: ${(error as Error).message}`);
+      console.error(`The embedded database has stopped and cannot be restarted: ${(error as Error).message}`);
     }
   }
 
