@@ -45,7 +45,7 @@ async function codex(prompt: string, token = cluster.user.token) {
   return { code, ...told };
 }
 
-test("codex: runs a command for the model and says its answer", async () => {
+test("codex: runs a command for the model and prints the answer", async () => {
   const key = newKey();
   cluster.provider.on(
     key,
@@ -57,7 +57,7 @@ test("codex: runs a command for the model and says its answer", async () => {
   expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain("found");
 });
 
-test("codex: asks again when the connection is cut within an answer", async () => {
+test("codex: retries when the connection is cut within an answer", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { hang: true }], [{ text: "Whole." }, { finish: "stop" }]);
   const asked = codex(key);
