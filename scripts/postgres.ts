@@ -267,8 +267,8 @@ class Cluster {
       closeSync(output);
     }
     const log = program === "pg_ctl" && existsSync(this.#log) ? readFileSync(this.#log, "utf8") : "";
-    const said = `${readFileSync(outputFile, "utf8")}\n${log.split("\n").slice(-6).join("\n")}`.trim();
-    return `The embedded database: ${program} failed in ${this.#home}.\n${said}`;
+    const printed = `${readFileSync(outputFile, "utf8")}\n${log.split("\n").slice(-6).join("\n")}`.trim();
+    return `The embedded database: ${program} failed in ${this.#home}.\n${printed}`;
   }
 }
 

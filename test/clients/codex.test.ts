@@ -34,15 +34,15 @@ async function codex(prompt: string, token = cluster.user.token) {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, HOME: home, CODEX_HOME: home, RIVULET_TOKEN: token },
   });
-  const told = { answer: "", beside: "" };
+  const output = { answer: "", beside: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    told.answer += text;
+    output.answer += text;
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    told.beside += text;
+    output.beside += text;
   });
   const [code] = await once(child, "close");
-  return { code, ...told };
+  return { code, ...output };
 }
 
 test("codex: runs a command for the model and prints the answer", async () => {
