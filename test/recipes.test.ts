@@ -1,7 +1,7 @@
-// Each recipe of CONTRIBUTING.md, followed to the letter on a copy. The recipe for a dialect has its own
-// test, dialect-recipe.test.ts.
+// Each recipe of CONTRIBUTING.md, followed to the letter on a copy. dialect-recipe.test.ts also serves the
+// dialect.
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { copyFileSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -11,6 +11,7 @@ import { drizzle } from "drizzle-orm/postgres-js";
 import { migrate } from "drizzle-orm/postgres-js/migrator";
 import postgres from "postgres";
 import { describe, expect, onTestFinished, test } from "vitest";
+import type { Registry } from "@/lib/dialects/registry";
 import type { Env } from "@/lib/env";
 import { ChatEvents } from "@/lib/models/chat-events";
 import { framesOf, Normaliser } from "@/lib/models/normaliser";
@@ -34,9 +35,16 @@ function connect(): postgres.Sql {
 
 test("every recipe has a test", () => {
   const source = readFileSync(import.meta.filename, "utf8");
-  const others = listRecipes().filter((title) => title !== "A dialect");
-  expect(others.length).toBeGreaterThan(7);
-  expect(others.filter((title) => !source.includes(`applyRecipe("${title}"`))).toEqual([]);
+  expect(listRecipes().length).toBeGreaterThan(8);
+  expect(listRecipes().filter((title) => !source.includes(`applyRecipe("${title}"`))).toEqual([]);
+});
+
+test("a dialect is served by the registry under its path", async () => {
+  const recipe = applyRecipe("A dialect");
+  copyFileSync(path.join(root, "test/fixtures/lines.ts"), path.join(recipe.folder, "lib/dialects/lines.ts"));
+  const { registry } = await recipe.load<{ registry: Registry }>("lib/dialects/registry.ts");
+  expect(registry.match("/lines/5")).toMatchObject({ dialect: { name: "lines" }, params: { chat: "5" } });
+  expect(registry.find("openai")?.name).toBe("openai");
 });
 
 test("a route answers, refuses bad input and strangers, has a cost and is described", async () => {
