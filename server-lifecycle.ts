@@ -51,7 +51,7 @@ async function buildIndexesAndSearch(): Promise<void> {
       await buildIndexes(env().DATABASE_URL as string);
       return keepIndexingMessages();
     } catch (error) {
-      logger.warn({ err: error }, "an index could not be built, some statements stay slow until it is");
+      logger.warn({ err: error }, "an index could not be built; some statements are slow until it is");
       await delay(rebuildMs, undefined, { ref: false });
     }
   }
@@ -78,7 +78,7 @@ function reportDatabase({ newerMigrations, superuser }: DatabaseReport): void {
   if (newerMigrations > 0)
     logger.warn(
       { newerMigrations },
-      "a newer version of Rivulet has upgraded this database; this version still serves, upgrade it soon",
+      "a newer version of Rivulet has upgraded this database; this version can still serve, but upgrade it soon",
     );
   if (superuser)
     logger.warn("the role of DATABASE_URL is a superuser; give Rivulet one that owns its database and nothing more");
@@ -119,7 +119,7 @@ async function startBackgroundWork(): Promise<void> {
   try {
     await refreshSamples();
   } catch (error) {
-    logger.warn({ err: error }, "the sample documents could not be stored, the next start tries again");
+    logger.warn({ err: error }, "the sample documents could not be stored; the next start tries again");
   }
 }
 
@@ -132,7 +132,7 @@ async function printSetupLink(): Promise<void> {
     const link = await setupLink();
     if (link) console.log(`Nobody has an account yet. The first one administers this server: ${link}`);
   } catch (error) {
-    logger.warn({ err: error }, "the setup link could not be made, the next start prints it");
+    logger.warn({ err: error }, "the setup link could not be created; the next start prints it");
   }
 }
 

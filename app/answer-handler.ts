@@ -64,7 +64,10 @@ async function follow({ dialect, request, user }: AnswerCall, turnId: string, af
   const turn = await requireRetrievableTurn(user.id, turnId);
   // The replay of a pruned turn numbers its events differently.
   if (afterFrame !== undefined && turn.prunedAt)
-    throw new AppError("not_found", "The stream of this answer is no longer kept. Read it whole, without `stream`.");
+    throw new AppError(
+      "not_found",
+      "The stream of this answer has expired. Read the complete answer, without `stream`.",
+    );
   const cursor = requestedCursor(request);
   if (cursor && cursor.turnId !== turn.id) throw new AppError("not_found", "There is no such position in this answer.");
   const answer = await withClientStream(request, user, (stream) =>

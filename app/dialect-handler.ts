@@ -96,7 +96,7 @@ function costOf(route: Route, request: Request, resumes: boolean): Cost {
 
 function methodNotAllowed({ method }: Request, route: Route): AppError {
   const allow = [...methodsOf(route), "OPTIONS"].join(", ");
-  return new AppError("method_not_allowed", `This address does not take ${method}. It takes ${allow}.`, { allow });
+  return new AppError("method_not_allowed", `This address does not accept ${method}. It accepts ${allow}.`, { allow });
 }
 
 async function send({ dialect, route, params, request, user }: Call<TurnRoute>, keepAlive: KeepAlive) {

@@ -12,8 +12,8 @@ const html = `<!doctype html>
   h1 { font-size: 1.25rem; margin: 0 0 .75rem; }
 </style>
 <main>
-  <h1>There is no such page</h1>
-  <a href="/">To your chats</a>
+  <h1>Page not found</h1>
+  <a href="/">Go to your chats</a>
 </main>
 </html>
 `;

@@ -9,7 +9,7 @@ export default function ErrorPage({ error }: { error: Error & { digest?: string 
       <Wordmark />
       <h1 className="mt-4 text-xl font-semibold tracking-[-0.02em]">This page cannot be shown right now</h1>
       <p className="text-sm text-pretty text-ink-2">
-        Your chats are kept. The server may be starting, or its database may be away for a moment.
+        Your chats are safe. The server may be starting, or its database may be unreachable for a moment.
       </p>
       {error.digest && <p className="font-mono text-xs text-ink-3">Reference {error.digest}</p>}
       <Button variant="primary" onClick={() => location.reload()} className="mt-2">

@@ -31,7 +31,7 @@ const fast = (streams: number, turns: number): Work => ({ name: `${streams} fast
 const at50 = (streams: number): Work => ({ name: `${streams} at 50/s`, streams, turns: 1, tokens: 500, rate: 50 });
 
 // Enough turns for a few seconds per contender; in a longer round its start matters less.
-const works: Work[] = options.quick
+const workloads: Work[] = options.quick
   ? [fast(1, 20), fast(200, 2), at50(500)]
   : [fast(1, 30), fast(50, 10), fast(200, 3), fast(500, 2), at50(1), at50(50), at50(200), at50(500)];
 const rounds = options.quick ? 1 : 3;
@@ -54,7 +54,7 @@ try {
     pinned,
     rounds,
     contenders: [],
-    works,
+    works: workloads,
     figures: {},
     memory: {},
     readers: [],
@@ -73,7 +73,7 @@ try {
     await measureWork(load, contender, warmUp);
   }
   for (let round = 1; round <= rounds; round++) {
-    for (const work of works) {
+    for (const work of workloads) {
       for (const contender of contenders) {
         say(`round ${round} of ${rounds}: ${work.name}, (${contender.name})`);
         const figures = await measureWork(load, contender, work);

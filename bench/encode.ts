@@ -84,9 +84,9 @@ const subjects: [name: string, run: () => number | Promise<number>][] = [
 const times = new Map<string, number[]>(subjects.map(([name]) => [name, []]));
 for (let round = 0; round < rounds; round++) {
   for (const [name, run] of subjects) {
-    const begun = performance.now();
+    const startMs = performance.now();
     if ((await run()) === 0) throw new Error(`${name} encoded nothing`);
-    times.get(name)?.push(((performance.now() - begun) * 1_000) / chunks.length);
+    times.get(name)?.push(((performance.now() - startMs) * 1_000) / chunks.length);
   }
 }
 for (const [name, values] of times) {

@@ -77,10 +77,10 @@ async function measure(within: Browser, url: string) {
   const opens: number[] = [];
   for (let round = 0; round < 3; round++) {
     const again = await context.newPage();
-    const begun = performance.now();
+    const startMs = performance.now();
     await again.goto(`${url}/chat/${chatId}`, { waitUntil: "commit" });
     await again.getByText(lastWords).first().waitFor();
-    opens.push(performance.now() - begun);
+    opens.push(performance.now() - startMs);
     await again.close();
   }
   return { samples, wireBytes: wire(), textBytes: Buffer.byteLength(text), openMs: quantile(opens, 0.5) };

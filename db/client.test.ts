@@ -50,7 +50,7 @@ test("a silent database fails every running and queued statement in time, repeat
   // One transaction is open, between two of its statements.
   let goOn = () => {};
   const inside = Promise.withResolvers<void>();
-  const begun = pool().sql.begin(async (sql) => {
+  const transaction = pool().sql.begin(async (sql) => {
     await sql`select 1`;
     inside.resolve();
     await new Promise<void>((resolve) => (goOn = resolve));
@@ -60,7 +60,7 @@ test("a silent database fails every running and queued statement in time, repeat
   proxy.stall("both");
   goOn();
   const waves = [
-    begun.then(
+    transaction.then(
       () => ({ codes: ["answered"], slowestMs: 0 }),
       (error) => ({ codes: [error.code], slowestMs: 0 }),
     ),

@@ -51,7 +51,7 @@ test("I24: sign out another browser, change the password, export everything and 
   await expect(page.getByText("The current password is wrong. Nothing was changed.")).toBeVisible();
   await page.getByLabel("Current password").fill(password);
   await page.getByRole("button", { name: "Change password" }).click();
-  await expect(page.getByText("Your password is changed.")).toBeVisible();
+  await expect(page.getByText("Your password has been changed.")).toBeVisible();
   await expect(page.getByText("No tokens yet.")).toBeVisible();
   await expect(sessions).toHaveCount(1);
   await elsewhere.reload();
@@ -71,7 +71,7 @@ test("I24: sign out another browser, change the password, export everything and 
   await page.getByLabel("Email").fill(email);
   await page.getByLabel("Password", { exact: true }).fill("another horse entirely");
   await page.getByRole("button", { name: "Sign in" }).click();
-  await expect(page.getByText("The email or the password is not right.")).toBeVisible();
+  await expect(page.getByText("The email address or the password is wrong.")).toBeVisible();
   await context.close();
 });
 

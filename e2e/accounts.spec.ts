@@ -52,7 +52,7 @@ test("I20: a user cannot see another user's chat", async ({ chat, browser, baseU
   await expect(other.page).not.toHaveURL(/\/sign-in/);
 
   await other.page.goto(`/chat/${chatId}`);
-  await expect(other.page.getByRole("heading", { name: "This chat is not here" })).toBeVisible();
+  await expect(other.page.getByRole("heading", { name: "Chat not found" })).toBeVisible();
   await expect(other.page.getByText(key)).toHaveCount(0);
   await expect(other.page.getByText("Between us.")).toHaveCount(0);
   for (const path of [`/api/chats/${chatId}`, `/api/chats/${chatId}/messages`, `/api/chats/unknown-chat-of-nobody`]) {

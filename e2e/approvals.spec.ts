@@ -40,7 +40,7 @@ test("I21: the approval card says what will happen, survives a reload, and Allow
     await expect(card).toContainText("Deletes the task “Buy milk” for good.");
     await expect(card.getByRole("button", { name: "Deny" })).toBeVisible();
     await expect(chat.answer.locator("summary").last()).toHaveText("delete_taskNeeds your consent");
-    await expect(chat.answer.getByRole("status")).toHaveText("This answer needs your consent to go on.");
+    await expect(chat.answer.getByRole("status")).toHaveText("This answer needs your consent to continue.");
   };
   await check();
   await page.reload();
@@ -70,7 +70,7 @@ test("I21: with one request allowed and one denied, both decisions are sent toge
   const cards = chat.answer.getByRole("region", { name: "Consent to delete_task" });
   await expect(cards).toHaveCount(2);
   await cards.first().getByRole("button", { name: "Deny" }).click();
-  await expect(cards.first()).toContainText("Denied. Decide about the other calls as well.");
+  await expect(cards.first()).toContainText("Denied. Decide on the other calls as well.");
   await cards.last().getByRole("button", { name: "Allow" }).click();
   await provider.open("end");
   await chat.expectStatus("complete");
@@ -107,7 +107,7 @@ test("sending a message instead of a decision is not consent", async ({ chat, pr
   await provider.open("end");
   await chat.ask(`Something else, ${key}`);
   await expect(chat.text).toHaveText("Never mind.");
-  await expect(chat.answers.first().locator("summary").last()).toHaveText("delete_taskNot carried out");
+  await expect(chat.answers.first().locator("summary").last()).toHaveText("delete_taskNot run");
   await expect(chat.answers.first().getByRole("button", { name: "Allow" })).toHaveCount(0);
   await expectTasks(chat, key, "2 tasks");
 });

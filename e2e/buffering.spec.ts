@@ -104,11 +104,11 @@ test("behind a buffering nginx, the answer arrives whole and a note says why and
   await chat.expectStatus("complete");
   watched.expectNothingLostOrTwice();
 
-  await expect(chat.buffering).toContainText("holds answers back");
+  await expect(chat.buffering).toContainText("buffers answers");
   // A single positive test is not trusted.
   expect(tests()).toBe(2);
   await chat.buffering.getByRole("button", { name: "How to fix it" }).click();
-  const fixes = page.getByRole("dialog", { name: "Answers are held back on their way" });
+  const fixes = page.getByRole("dialog", { name: "Answers are being buffered" });
   for (const fix of ["proxy_buffering off;", "flush_interval -1", "Cloudflare", `${buffering.url}${selfTest}`])
     await expect(fixes).toContainText(fix);
   await page.keyboard.press("Escape");
@@ -116,7 +116,7 @@ test("behind a buffering nginx, the answer arrives whole and a note says why and
 
   await chat.chats.getByRole("link", { name: "New chat" }).click();
   await expect(chat.answers).toHaveCount(0);
-  await expect(chat.buffering).toContainText("holds answers back");
+  await expect(chat.buffering).toContainText("buffers answers");
   await chat.buffering.getByRole("button", { name: "Close" }).click();
   await expect(chat.buffering).toBeEmpty();
   await page.reload();

@@ -7,10 +7,10 @@ import { startServer, type TestServer } from "@/test/server";
 import { test as base, ChatPage, expect, fromSetup } from "./journey.ts";
 import { watchAnswer } from "./watch-answer.ts";
 
-const said = "The river was crossed by night, and the boats were";
+const answerText = "The river was crossed by night, and the boats were";
 const rest = " burnt behind the last man so that nobody could turn back.";
-const whole = said + rest;
-const breaksOff = [{ tokens: said }];
+const whole = answerText + rest;
+const breaksOff = [{ tokens: answerText }];
 const goesOn = [{ gate: "on" }, { tokens: rest, perSecond: 40 }, { finish: "stop" as const }];
 
 type Start = (databaseUrl: string, env?: Record<string, string>) => Promise<TestServer>;
@@ -51,7 +51,7 @@ test("Continue appends to the same text and keeps words, scroll and focus", asyn
   const watched = await watchAnswer(page, whole);
   await chat.ask(`How was ${key} crossed?`);
   await chat.expectStatus("interrupted");
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   const top = async () => (await chat.text.boundingBox())?.y;
   const before = await top();
 
@@ -60,13 +60,13 @@ test("Continue appends to the same text and keeps words, scroll and focus", asyn
   await provider.reached("on");
   await expect(chat.answer.getByRole("status")).toContainText("Continuing…");
   await chat.expectStatus("running");
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   await expect(chat.answer).toBeFocused();
   expect(await top()).toBe(before);
   await expect(page.getByRole("button", { name: "Stop" })).toBeVisible();
 
   await page.reload();
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   await expect(chat.answer.getByRole("status")).toContainText("Continuing…");
   await provider.open("on");
   await expect(chat.text).toHaveText(whole);
@@ -90,10 +90,10 @@ test("I12: a continuation can be stopped and continued again", async ({ page, ch
   await chat.ask(`How was ${key} crossed?`);
   await chat.continue.click();
   await provider.reached("stop");
-  await expect(chat.text).toHaveText(said + more);
+  await expect(chat.text).toHaveText(answerText + more);
   await page.getByRole("button", { name: "Stop" }).click();
   await chat.expectStatus("stopped");
-  await expect(chat.text).toHaveText(said + more);
+  await expect(chat.text).toHaveText(answerText + more);
   await chat.continue.click();
   await expect(chat.text).toHaveText(whole);
   await chat.expectStatus("complete");
@@ -116,7 +116,7 @@ test("a continuation that fails to send keeps the answer and its Continue button
   await chat.continue.click();
   await expect(page.getByRole("alert").filter({ hasText: "Too many requests." })).toBeVisible();
   await chat.expectStatus("interrupted");
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   await page.unroute("**/api/chat");
   await chat.continue.click();
   await expect(chat.text).toHaveText(whole);
@@ -130,12 +130,12 @@ test("I5: another server continues the answer of a server that was killed", asyn
   key,
   start,
 }) => {
-  await provider.answers([{ tokens: said }, { gate: "killed" }, { finish: "stop" }], goesOn);
+  await provider.answers([{ tokens: answerText }, { gate: "killed" }, { finish: "stop" }], goesOn);
   const owner = await start(fromSetup("E2E_DATABASE_URL"));
   await chat.signInAsGuest(owner.url);
   await chat.ask(`How was ${key} crossed?`);
   await provider.reached("killed");
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   const chatId = await chat.chatId();
   await owner.kill("SIGKILL");
 
@@ -166,7 +166,7 @@ test("with CONTINUE_INTERRUPTED=auto, an open page sees the answer continue auto
   await chat.ask(`How was ${key} crossed?`);
   await provider.reached("on");
   await expect(chat.answer.getByRole("status")).toContainText("Continuing…");
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   await provider.open("on");
   await expect(chat.text).toHaveText(whole);
   await chat.expectStatus("complete");

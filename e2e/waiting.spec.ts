@@ -1,7 +1,7 @@
 // How the page shows a slow model, and an answer that its provider ended early.
 import { expect, test } from "./journey.ts";
 
-const said = "The river was crossed by night, and the boats were";
+const answerText = "The river was crossed by night, and the boats were";
 const rest = " burnt behind the last man.";
 
 test("loading and thinking show elapsed time, and an answer cut off at its length limit can be continued", async ({
@@ -18,7 +18,7 @@ test("loading and thinking show elapsed time, and an answer cut off at its lengt
       { gate: "think" },
       { reasoning: "Boats burn well." },
       { gate: "reason" },
-      { tokens: said },
+      { tokens: answerText },
       { finish: "length" },
     ],
     [{ tokens: rest }, { finish: "stop" }],
@@ -46,17 +46,17 @@ test("loading and thinking show elapsed time, and an answer cut off at its lengt
   await expect(elapsed).toHaveCount(1);
   await provider.open("reason");
   await chat.expectStatus("complete");
-  await expect(chat.text).toHaveText(said);
+  await expect(chat.text).toHaveText(answerText);
   await expect(reasoning).toContainText(/Thought for \d+ s/);
   await expect(chat.answer.getByText("The answer reached its length limit.", { exact: true })).toBeVisible();
 
   await chat.continue.click();
-  await expect(chat.text).toHaveText(said + rest);
+  await expect(chat.text).toHaveText(answerText + rest);
   await chat.expectStatus("complete");
   await expect(chat.answers).toHaveCount(1);
   await expect(chat.answer.getByText("Cut off")).toHaveCount(0);
   await page.reload();
-  await expect(chat.text).toHaveText(said + rest);
+  await expect(chat.text).toHaveText(answerText + rest);
   await expect(reasoning).toContainText(/Thought for \d+ s/);
 });
 
@@ -65,7 +65,7 @@ test("an answer ended by a content filter says so and offers a new answer instea
   provider,
   key,
 }) => {
-  await provider.answers([{ tokens: said }, { finish: "content_filter" }]);
+  await provider.answers([{ tokens: answerText }, { finish: "content_filter" }]);
   await chat.signInAsGuest();
   await chat.ask(`How was ${key} crossed?`);
   await chat.expectStatus("complete");

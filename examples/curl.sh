@@ -21,7 +21,7 @@ for ((failures = 0; failures < 10; failures++)); do
     line=${line%$'\r'}
     case $line in
       data:*) data=${line#data:} ;;
-      # The last line before the empty one that ends the event.
+      # The event's last line, before the empty line that ends it.
       id:*) cursor=${line#id: } ;;
       '')
         case $(jq -r '.type?' <<<"$data") in
@@ -40,7 +40,7 @@ for ((failures = 0; failures < 10; failures++)); do
   case $(cut -d ' ' -f 2 -s "$head" | head -n 1) in
     200 | 429 | 502 | 503 | 504 | '') sleep 1 ;;
     204) echo && exit ;;
-    # The body of a refusal is one line without an end.
+    # An error response is one line without a newline.
     *) fail "$(jq -r .error <<<"$line")" ;;
   esac
   : >"$head"

@@ -1,4 +1,4 @@
-"""Dialect `agent` with httpx (Debian: python3-httpx), asynchronous. Needs the id of the token's user as well:
+"""Dialect `agent` with httpx (Debian: python3-httpx), asynchronous. Also needs the id of the token's user:
 RIVULET_URL=http://localhost:3000 RIVULET_TOKEN=rvl_… RIVULET_USER=… python3 python_httpx.py "What is a rivulet?"
 """
 
@@ -19,14 +19,14 @@ path = f"/api/{os.environ['RIVULET_USER']}/chat/stream"
 
 # region ask
 async def ask(question: str) -> AsyncIterator[Event]:
-    """The events of one answer, across reconnects; the caller knows which event is the last."""
+    """The events of one answer, across reconnects; the caller recognizes the last one."""
     headers = {
         "Authorization": f"Bearer {os.environ['RIVULET_TOKEN']}",
         # The same request with the same key is the same turn.
         "Idempotency-Key": str(uuid.uuid4()),
     }
     failures = 0
-    # Three heartbeats of the server: a connection that is silent for so long is dead.
+    # Three of the server's heartbeats: a connection silent for this long is dead.
     async with httpx.AsyncClient(base_url=url, timeout=45) as client:
         while failures < 10:
             failures += 1

@@ -1,4 +1,4 @@
-"""Dialect `rag` with requests (Debian: python3-requests). RIVULET_SESSION is the number of the chat, made when unused:
+"""Dialect `rag` with requests (Debian: python3-requests). RIVULET_SESSION is the chat's number, created if unused:
 RIVULET_URL=http://localhost:3000 RIVULET_TOKEN=rvl_… python3 python_requests.py "What is a rivulet?"
 """
 
@@ -18,7 +18,7 @@ url = f"{os.environ.get('RIVULET_URL', 'http://localhost:3000')}/chat/{os.enviro
 
 # region ask
 def ask(question: str) -> Iterator[Event]:
-    """The events of one answer, across reconnects; the caller knows which event is the last."""
+    """The events of one answer, across reconnects; the caller recognizes the last one."""
     headers = {
         "Authorization": f"Bearer {os.environ['RIVULET_TOKEN']}",
         # The same request with the same key is the same turn.
@@ -28,13 +28,13 @@ def ask(question: str) -> Iterator[Event]:
     while failures < 10:
         failures += 1
         try:
-            # Three heartbeats of the server: a connection that is silent for so long is dead.
+            # Three of the server's heartbeats: a connection silent for this long is dead.
             with requests.post(url, json={"question": question}, headers=headers, stream=True, timeout=45) as response:
                 if response.status_code == 204:
                     return
                 if response.status_code == 200:
                     parser = SseParser()
-                    # None: what has arrived, as soon as it has.
+                    # None: yields data as soon as it arrives.
                     for received in response.iter_content(chunk_size=None):
                         for event in parser.feed(received):
                             headers["Last-Event-ID"] = event.id

@@ -14,10 +14,10 @@ class Event:
 
 
 class SseParser:
-    """Feed it what arrives. Comments are skipped; an event that was cut off is not delivered."""
+    """Feed it the bytes as they arrive. Comments are skipped; an incomplete event is not delivered."""
 
     def __init__(self) -> None:
-        # Keeps the first bytes of a character until the others arrive.
+        # Buffers the first bytes of a character until the rest arrives.
         self._decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
         self._line = ""
         self._ended_in_cr = False

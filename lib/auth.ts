@@ -166,7 +166,7 @@ export function sessionClaims({ id, userId, version }: Omit<SessionKey, "rowless
 /** The secret that signs new JWTs, then those still accepted. */
 export function authSecrets(): string[] {
   const { AUTH_SECRET, AUTH_SECRET_PREVIOUS } = env();
-  if (!AUTH_SECRET) throw new Error("AUTH_SECRET is not set. `npm start` makes one.");
+  if (!AUTH_SECRET) throw new Error("AUTH_SECRET is not set. `npm start` generates one.");
   return AUTH_SECRET_PREVIOUS ? [AUTH_SECRET, AUTH_SECRET_PREVIOUS] : [AUTH_SECRET];
 }
 

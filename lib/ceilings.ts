@@ -8,13 +8,13 @@ const noRoom = "RV001";
 
 const sentences = {
   chats: () =>
-    `You have ${env().MAX_CHATS} chats, as many as this server keeps for a user. Nothing was stored; delete a chat you no longer need, then try again.`,
+    `You have ${env().MAX_CHATS} chats, the most that this server stores for a user. Nothing was stored; delete a chat you no longer need, then try again.`,
   tokens: () =>
-    `You have ${env().MAX_ACCESS_TOKENS} tokens, as many as this server keeps for a user. None was made; revoke one you no longer use, then try again.`,
+    `You have ${env().MAX_ACCESS_TOKENS} tokens, the most that this server stores for a user. None was created; revoke one you no longer use, then try again.`,
   documents: () =>
-    `You have ${env().MAX_DOCUMENTS} documents, as many as this server keeps for a user. This one was not stored; delete one you no longer need, then try again.`,
+    `You have ${env().MAX_DOCUMENTS} documents, the most that this server stores for a user. This one was not stored; delete one you no longer need, then try again.`,
   bytes: () =>
-    `Your chats and documents would take more than ${env().MAX_STORED_BYTES} bytes, as much as this server keeps for a user. Nothing was stored; delete chats or documents you no longer need, then try again.`,
+    `Your chats and documents would take more than ${env().MAX_STORED_BYTES} bytes, the most that this server stores for a user. Nothing was stored; delete chats or documents you no longer need, then try again.`,
 };
 
 /** The AppError for a `require_room` error, else null. Looks through wrapping errors. */

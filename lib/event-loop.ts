@@ -49,7 +49,7 @@ export function watchEventLoop(): () => void {
     lookedMs = nowMs;
     const delayMs = Math.round(delays.max / 1e6) - resolutionMs;
     delays.reset();
-    if (delayMs >= reportFromMs) logger.warn({ delayMs, ran }, "the event loop was held");
+    if (delayMs >= reportFromMs) logger.warn({ delayMs, ran }, "the event loop was blocked");
   }, everyMs).unref();
   return () => {
     clearInterval(timer);

@@ -135,7 +135,7 @@ describe("route", () => {
     expect(body.error.message).toBe(
       "The database took too long over this request, so it was cancelled. Nothing was lost; try again in a moment, or ask for less.",
     );
-    expect(lines).toMatchObject([{ level: "warn", msg: "request refused, a statement took too long" }]);
+    expect(lines).toMatchObject([{ level: "warn", msg: "request refused: a statement took too long" }]);
   });
 
   it("reports a user's full queue as 429", async () => {

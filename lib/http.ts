@@ -66,11 +66,11 @@ function errorResponse(error: AppError, requestId: string, { errorBody, statusOf
 }
 
 const databaseUnavailable = [
-  "request refused, database away",
+  "request refused: the database is unreachable",
   "The database cannot be reached. Nothing was lost; try again in a moment.",
 ];
 const databaseTimeout = [
-  "request refused, a statement took too long",
+  "request refused: a statement took too long",
   "The database took too long over this request, so it was cancelled. Nothing was lost; try again in a moment, or ask for less.",
 ] as const;
 
@@ -85,15 +85,15 @@ function toAppError(error: unknown, request: Request, requestId: string): AppErr
   if (isQueueFull(error))
     return new AppError(
       "rate_limited",
-      "Too many of your searches and uploads are under way. This one was not begun; try again when they are done.",
+      "Too many of your searches and uploads are running. This one was not started; try again when they have finished.",
       { cause: error, retryAfter: 5 },
     );
   const full = storageFull(error);
   if (full) return full;
   if (isUnstorableText(error))
-    return new AppError("bad_request", "The request holds a NUL character.", { cause: error });
+    return new AppError("bad_request", "The request contains a NUL character.", { cause: error });
   logger.error({ err: error, requestId, method: request.method, path }, "request failed");
-  return new AppError("internal", `Something went wrong on the server. Its log knows this request as ${requestId}.`, {
+  return new AppError("internal", `Something went wrong on the server. Its log lists this request as ${requestId}.`, {
     cause: error,
   });
 }
@@ -162,7 +162,7 @@ function parseJson(bytes: Uint8Array): unknown {
   }
   throw new AppError(
     "bad_request",
-    `The body is nested deeper than ${maxJsonDepth} levels. Nothing was changed; send it flatter.`,
+    `The body is nested deeper than ${maxJsonDepth} levels. Nothing was changed; nest it less deeply.`,
   );
 }
 
@@ -173,7 +173,7 @@ export function parseInput<T extends z.ZodType>(schema: T, input: unknown): z.ou
   const issue = result.error.issues[0];
   if (issue?.code === "unrecognized_keys") {
     const field = [...issue.path, String(issue.keys[0]).slice(0, 100)].join(".");
-    throw new AppError("bad_request", `${field}: is not known here. Leave it out.`);
+    throw new AppError("bad_request", `${field}: is not a known field. Leave it out.`);
   }
   const field = issue?.path.join(".") || "body";
   throw new AppError("bad_request", `${field}: ${issue?.message ?? "is not valid"}`);

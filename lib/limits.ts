@@ -213,7 +213,7 @@ async function reserveInDatabase(empty: Counted[], counters: Counter[]): Promise
     }
   } catch (error) {
     if (!isDatabaseUnavailable(error)) throw error;
-    logger.debug({ err: error }, "requests are not counted, database away");
+    logger.debug({ err: error }, "requests are not counted: the database is unreachable");
     state().unavailableUntilMs = performance.now() + unavailableMs;
   }
 }
@@ -228,6 +228,6 @@ async function sweep(): Promise<void> {
   try {
     while ((await deleteExpiredCounters(sweepSize)) === sweepSize);
   } catch (error) {
-    if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "old counters were not deleted, will be repeated");
+    if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "expired counters were not deleted; will retry");
   }
 }

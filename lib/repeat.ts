@@ -13,7 +13,7 @@ export function repeat(everyMs: number, work: () => Promise<void>, firstMs = eve
     try {
       await work();
     } catch (error) {
-      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "background work failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "background work failed; will retry");
     }
     if (!stopped) timer = setTimeout(round, everyMs).unref();
   };

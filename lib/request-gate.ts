@@ -140,7 +140,7 @@ function warnAboutProxy({ headers, socket }: IncomingMessage): void {
   warned = true;
   logger.warn(
     { peer: socket.remoteAddress },
-    "X-Forwarded-For is ignored: if a proxy stands in front, set TRUST_PROXY=1, else all its clients share one limit",
+    "X-Forwarded-For is ignored: behind a proxy, set TRUST_PROXY=1, or all its clients share one limit",
   );
 }
 
@@ -170,12 +170,12 @@ type Refusal = { status: number; code: string; message: string; allow?: string }
 
 function refusalOf({ method = "", url = "", headers }: IncomingMessage, known: HostSettings): Refusal | null {
   if (!methods.has(method))
-    return { status: 405, code: "method_not_allowed", message: `This server answers ${allow} only.`, allow };
+    return { status: 405, code: "method_not_allowed", message: `This server accepts only ${allow}.`, allow };
   if (!url.startsWith("/"))
-    return { status: 400, code: "bad_request", message: "The request must name a path, not an address." };
+    return { status: 400, code: "bad_request", message: "The request target must be a path, not a URL." };
   if (isAllowedHost(hostOf(headers), known)) return methodRefusal(method, url);
   const message =
-    "This server does not answer to this host name. Open it by a name it knows, or add the name to ALLOWED_HOSTS or PUBLIC_URL and restart it.";
+    "This server does not accept this host name. Use a name it accepts, or add this one to ALLOWED_HOSTS or PUBLIC_URL and restart it.";
   return { status: 421, code: "unknown_host", message };
 }
 
@@ -187,7 +187,7 @@ function methodRefusal(method: string, url: string): Refusal | null {
   return {
     status: 405,
     code: "method_not_allowed",
-    message: `This address takes ${here}, not ${method}.`,
+    message: `This address accepts ${here}, not ${method}.`,
     allow: here,
   };
 }

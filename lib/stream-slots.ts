@@ -93,7 +93,7 @@ export class StreamSlots {
     try {
       await this.#exclusively(() => withdrawStreams(this.#serverId));
     } catch (error) {
-      logger.debug({ err: error }, "open streams were not withdrawn, they expire");
+      logger.debug({ err: error }, "open streams were not released; they will expire");
     }
   }
 
@@ -138,7 +138,7 @@ export class StreamSlots {
         for (const holder of holders) for (const waiter of holder.waiting.splice(0)) waiter.refuse(error);
         return;
       }
-      logger.debug({ err: error }, "open streams are counted by this server alone, database away");
+      logger.debug({ err: error }, "open streams are counted by this server alone: the database is unreachable");
       this.#unavailableUntilMs = performance.now() + unavailableMs;
     }
     for (const [index, holder] of holders.entries()) {
@@ -201,7 +201,7 @@ function targetOf({ open, published }: Holder): number {
 function limitReached(open: number): AppError {
   return new AppError(
     "limit_reached",
-    `You have ${open} streams open, and no more are allowed. Nothing was started; close a tab or a client, then try again.`,
+    `You have ${open} streams open, the most that this server allows. Nothing was started; close a tab or a client, then try again.`,
     // The end of a stream cannot be predicted.
     { retryAfter: 5 },
   );

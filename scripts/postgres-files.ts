@@ -79,7 +79,9 @@ function linkUnlessLinked(folder: string, link: string): void {
     rmSync(folder, { recursive: true });
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     if (!existsSync(link))
-      throw new Error(`${link} points to a folder that is gone. Remove it to begin with an empty database.`);
+      throw new Error(
+        `${link} points to a folder that no longer exists. Remove the link to start with an empty database.`,
+      );
   }
 }
 

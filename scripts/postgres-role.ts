@@ -18,7 +18,7 @@ export async function behindSentence(sql: postgres.Sql, newest = newestMinors): 
   const known = newest[major];
   if (known === undefined || minor >= known) return undefined;
   return (
-    `The embedded database is PostgreSQL ${major}.${minor}. ${major}.${known} mends bugs and security holes of it: run \`npm ci\`, ` +
+    `The embedded database is PostgreSQL ${major}.${minor}. ${major}.${known} fixes bugs and security holes in it: run \`npm ci\`, ` +
     "stop every Rivulet server that uses this database, and start again."
   );
 }

@@ -138,7 +138,7 @@ test("reports when a newer minor version is available, and knows the packaged on
   expect(newestMinors[major]).toBeGreaterThanOrEqual(minor);
   expect(await query(url, (sql) => behindSentence(sql, { [major]: minor }))).toBeUndefined();
   expect(await query(url, (sql) => behindSentence(sql, { [major]: minor + 1 }))).toBe(
-    `The embedded database is PostgreSQL ${major}.${minor}. ${major}.${minor + 1} mends bugs and security holes of it: run \`npm ci\`, ` +
+    `The embedded database is PostgreSQL ${major}.${minor}. ${major}.${minor + 1} fixes bugs and security holes in it: run \`npm ci\`, ` +
       "stop every Rivulet server that uses this database, and start again.",
   );
 });

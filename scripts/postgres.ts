@@ -86,7 +86,7 @@ export async function startPostgres({
       port = await cluster.ensureRunning(port);
       if (!stopping) keeper = await open();
     } catch (error) {
-      console.error(`The embedded database is gone and does not start again: ${(error as Error).message}`);
+      console.error(`The embedded database has stopped and cannot be restarted: ${(error as Error).message}`);
     }
   }
 
@@ -267,8 +267,8 @@ class Cluster {
       closeSync(output);
     }
     const log = program === "pg_ctl" && existsSync(this.#log) ? readFileSync(this.#log, "utf8") : "";
-    const said = `${readFileSync(outputFile, "utf8")}\n${log.split("\n").slice(-6).join("\n")}`.trim();
-    return `The embedded database: ${program} failed in ${this.#home}.\n${said}`;
+    const printed = `${readFileSync(outputFile, "utf8")}\n${log.split("\n").slice(-6).join("\n")}`.trim();
+    return `The embedded database: ${program} failed in ${this.#home}.\n${printed}`;
   }
 }
 

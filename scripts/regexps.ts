@@ -9,7 +9,7 @@ import ts from "typescript";
 type Expression = { file: string; line: number; source: string; flags: string };
 
 /** Code that the server and its pages run. */
-const rooms = ["app", "components", "db", "lib", "packages/client/src"];
+const folders = ["app", "components", "db", "lib", "packages/client/src"];
 const notServed = /\.(test|contract)\.tsx?$/;
 
 /** The line above an expression that only gets short texts; it names the bound. */
@@ -68,10 +68,10 @@ export async function problemOf({ source, flags }: Pick<Expression, "source" | "
 
 /** True when every expression in the served folders is linear; prints those that are not. */
 export async function expressionsAreLinear(): Promise<boolean> {
-  const files = rooms.flatMap((room) =>
-    readdirSync(room, { recursive: true, encoding: "utf8" })
+  const files = folders.flatMap((folder) =>
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
       .filter((name) => /\.tsx?$/.test(name) && !notServed.test(name))
-      .map((name) => path.join(room, name)),
+      .map((name) => path.join(folder, name)),
   );
   const expressions = files.flatMap((file) => expressionsIn(file, readFileSync(file, "utf8")));
   const problems = await Promise.all(
@@ -79,6 +79,6 @@ export async function expressionsAreLinear(): Promise<boolean> {
   );
   const bad = problems.filter(({ problem }) => problem !== null);
   for (const { file, line, source, problem } of bad) console.error(`${file}:${line}: /${source}/ ${problem}`);
-  if (bad.length === 0) console.log(`${expressions.length} regular expressions in ${rooms.join(", ")}, all linear.`);
+  if (bad.length === 0) console.log(`${expressions.length} regular expressions in ${folders.join(", ")}, all linear.`);
   return bad.length === 0;
 }

@@ -229,7 +229,7 @@ function lockFileIsWhole(file: string): boolean {
       if (!names.has(name)) problems.push(`${name}, needed by ${key || "package.json"}, is missing`);
   }
   for (const problem of problems) console.error(`${file}: ${problem}.`);
-  if (problems.length === 0) console.log(`${file}: ${Object.keys(packages).length} entries, all whole.`);
+  if (problems.length === 0) console.log(`${file}: ${Object.keys(packages).length} entries, all complete.`);
   return problems.length === 0;
 }
 

@@ -12,8 +12,8 @@ import { testDatabase } from "./database";
 import { type Provider, startProvider } from "./provider";
 
 testDatabase();
-const works: Promise<void>[] = [];
-const handle = handleDialect(registry, (work) => void works.push(work));
+const pendingWork: Promise<void>[] = [];
+const handle = handleDialect(registry, (work) => void pendingWork.push(work));
 const user = (content: string) => ({ role: "user" as const, content });
 const stop = { finish: "stop" } as const;
 let provider: Provider;
@@ -36,7 +36,7 @@ beforeAll(async () => {
   await ingestDocument(id, { filename: "stopping.md", bytes });
 });
 afterAll(async () => {
-  await Promise.all(works);
+  await Promise.all(pendingWork);
   await turnLog().close(0);
   await provider.close();
 });

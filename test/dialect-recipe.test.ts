@@ -16,10 +16,10 @@ describe("the contract", () => {
 
 describe("the door", () => {
   testDatabase();
-  const works: Promise<void>[] = [];
-  const door = handleDialect(createRegistry([...registry.dialects, lines]), (work) => void works.push(work));
+  const pendingWork: Promise<void>[] = [];
+  const handler = handleDialect(createRegistry([...registry.dialects, lines]), (work) => void pendingWork.push(work));
   afterAll(async () => {
-    await Promise.all(works);
+    await Promise.all(pendingWork);
     await turnLog().close(0);
   });
 
@@ -29,7 +29,7 @@ describe("the door", () => {
   ) {
     const headers = { authorization: `Bearer ${token}`, "content-type": "application/json", accept };
     const init = { method, headers, ...(method === "POST" && { body: JSON.stringify(body) }) };
-    return door(new Request(`http://localhost${path}`, init));
+    return handler(new Request(`http://localhost${path}`, init));
   }
 
   /** Without comments and the retry delay in the first block. */

@@ -53,6 +53,7 @@ test("the launcher reads only documented variables", () => {
 const documents = [
   "README.md",
   "ARCHITECTURE.md",
+  "CHANGELOG.md",
   "CONTRIBUTING.md",
   "SECURITY.md",
   "packages/client/README.md",
@@ -66,8 +67,13 @@ describe.each(documents)("%s", (file) => {
   const text = read(file);
 
   test("names only existing files", () => {
-    const rooms = "app|components|db|docs|e2e|lib|packages|scripts|test";
-    const named = groups(text, new RegExp(`\`((?:${rooms})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"));
+    const folders = "app|components|db|docs|e2e|lib|packages|scripts|test";
+    // A recipe's example adds files.
+    const prose = text.replace(/^```diff .*?^```$/gms, "");
+    const named = groups(
+      prose,
+      new RegExp(`\`((?:${folders})/[^\`\\s]*|[\\w.-]+\\.(?:cmd|json|md|mjs|ts|tsx))\``, "g"),
+    );
     // Skips globs, a file name without its folder, and a file that operators write.
     const places = named.filter((name) => !name.includes("*") && name !== "route.ts" && name !== "models.json");
     expect(places.filter((place) => !existsSync(path.join(root, place)))).toEqual([]);
@@ -82,12 +88,14 @@ describe.each(documents)("%s", (file) => {
 describe("docs/reliability.md", () => {
   const document = read("docs/reliability.md");
   const promises = listPromises(document).map(([promise]) => promise);
-  const rooms = ["app", "components", "db", "e2e", "examples", "lib", "packages/client/src", "scripts", "test"];
+  const folders = ["app", "components", "db", "e2e", "examples", "lib", "packages/client/src", "scripts", "test"];
   /** The promises at the beginning of test titles. */
   const proved = new Map(
-    rooms
-      .flatMap((room) =>
-        readdirSync(path.join(root, room), { recursive: true, encoding: "utf8" }).map((name) => path.join(room, name)),
+    folders
+      .flatMap((folder) =>
+        readdirSync(path.join(root, folder), { recursive: true, encoding: "utf8" }).map((name) =>
+          path.join(folder, name),
+        ),
       )
       .filter((file) => /\.(test|spec|contract)\.tsx?$/.test(file))
       .map((file) => [file, promisesOf(groups(read(file), /["'`]((?:I\d+ )*I\d+): /g).join(" "))]),

@@ -137,7 +137,7 @@ export const openrouter = chat({
 type ChatShape = {
   reasoning(text: string): object;
   failure: object;
-  usageIn?(told: object): object;
+  usageIn?(usage: object): object;
   before?: string;
 };
 
@@ -154,7 +154,7 @@ function chat({ reasoning, failure, usageIn = (told) => ({ usage: told }), befor
     },
   ];
   const role = chunk({ role: "assistant", content: "" });
-  const said = events({
+  const wire = events({
     answer: [
       role,
       chunk(reasoning("Let me ")),
@@ -173,7 +173,7 @@ function chat({ reasoning, failure, usageIn = (told) => ({ usage: told }), befor
     ],
     failure: [role, chunk({ content: "Hel" }), [null, failure]],
   });
-  return { ...said, answer: Buffer.concat([Buffer.from(before), said.answer]) };
+  return { ...wire, answer: Buffer.concat([Buffer.from(before), wire.answer]) };
 }
 
 export const responses = events({
@@ -230,14 +230,14 @@ function responseStart(): Event[] {
 }
 
 function responseEnd(): Event {
-  const told = {
+  const details = {
     input_tokens: 12,
     input_tokens_details: { cached_tokens: 0 },
     output_tokens: 7,
     output_tokens_details: { reasoning_tokens: 2 },
     total_tokens: 19,
   };
-  return ["response.completed", { type: "response.completed", response: { ...response("completed"), usage: told } }];
+  return ["response.completed", { type: "response.completed", response: { ...response("completed"), usage: details } }];
 }
 
 function reasoningItem(text: string): Event[] {

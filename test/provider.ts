@@ -246,12 +246,12 @@ async function play(
 ): Promise<void> {
   const options = request.body.stream_options as { include_usage?: boolean } | undefined;
   const writer = writerFor(request.shape, request.number, request.model, options?.include_usage === true);
-  let begun = false;
+  let started = false;
   let deltas = 0;
 
   function begin(): void {
-    if (begun || !request.stream) return;
-    begun = true;
+    if (started || !request.stream) return;
+    started = true;
     response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" });
     response.flushHeaders();
   }

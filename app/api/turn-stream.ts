@@ -77,7 +77,7 @@ export async function turnStream(
       const batch = await reader.next();
       isLast = batch?.some(({ chunk }) => isTerminal(chunk)) ?? false;
       isComplete ||= isLast;
-      if (!batch && !isComplete) throw new BrokenStream("this server stops before the turn has ended");
+      if (!batch && !isComplete) throw new BrokenStream("the server is shutting down before the turn has ended");
       const blocks = batch && encode(batch);
       // A batch may hold nothing that this dialect shows.
       if (blocks?.length !== 0) return blocks;
@@ -110,7 +110,7 @@ export async function turnStream(
       first = undefined;
       return blocks;
     },
-    onError: (error) => logger.error({ err: error, turnId: turn.id }, "stream ended early, the client will come back"),
+    onError: (error) => logger.error({ err: error, turnId: turn.id }, "stream ended early; the client will reconnect"),
   });
   return new Response(body, { headers });
 }

@@ -34,10 +34,10 @@ export function answerOperations(dialect: Dialect, route: AnswerRoute) {
       ...refusals(refused, dialect.description?.failure),
     },
   });
-  if (route.kind === "stop") return { post: operation("Stop", "Stop an answer, and get it as it is then", answer) };
+  if (route.kind === "stop") return { post: operation("Stop", "Stop an answer, and get what it has so far", answer) };
   if (route.kind === "input") {
     const requestParams = { ...parameters(route), query: route.query };
-    return { get: operation("ListInput", "What an answer was asked", shape, { requestParams }, [400, 401, 404]) };
+    return { get: operation("ListInput", "The input of an answer", shape, { requestParams }, [400, 401, 404]) };
   }
   const query = answerQuery.extend(afterQuery.shape);
   const read = operation(

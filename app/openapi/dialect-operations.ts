@@ -46,18 +46,18 @@ async function send(dialect: Dialect, route: TurnRoute): Promise<ZodOpenApiOpera
   const whole = route.fullResponse && {
     "application/json": {
       schema: route.answer ?? z.unknown(),
-      examples: { answer: { summary: "The same answer whole", value: route.fullResponse(await wholeAnswer()) } },
+      examples: { answer: { summary: "The same answer, complete", value: route.fullResponse(await wholeAnswer()) } },
     },
   };
   return {
     operationId: operationId(dialect, `${route.streams ? "Stream" : "Answer"}${route.label ?? ""}`),
     tags: [dialect.name],
-    summary: route.streams ? "Ask, and follow the answer" : "Ask, and get the answer whole",
+    summary: route.streams ? "Ask, and follow the answer" : "Ask, and get the complete answer",
     description: [
       dialect.description?.summary,
-      route.streams && whole && "Streamed or whole, as the body's `stream` says.",
+      route.streams && whole && "Streamed or complete, depending on `stream` in the body.",
       route.streams && "With `Last-Event-ID` it starts nothing and follows, as `GET` does.",
-      route.createsChatByNumber && "A number that is not in use makes the chat with that number.",
+      route.createsChatByNumber && "An unused number creates the chat with that number.",
     ]
       .filter(Boolean)
       .join(" "),
@@ -112,7 +112,7 @@ function embed(dialect: Dialect, { body, answer, example }: EmbeddingRoute): Zod
   return {
     operationId: operationId(dialect, "Embed"),
     tags: [dialect.name],
-    summary: "Vectors of texts, by a model of EMBEDDING_MODELS",
+    summary: "Embed texts with a model from EMBEDDING_MODELS",
     requestBody: {
       required: true,
       content: { "application/json": { schema: body, examples: { text: { value: example } } } },
@@ -126,7 +126,7 @@ function embed(dialect: Dialect, { body, answer, example }: EmbeddingRoute): Zod
 
 const listings = {
   messages: ["ListMessages", "The messages of a chat, oldest first"],
-  models: ["ListModels", "The models that can be asked"],
+  models: ["ListModels", "The available models"],
   model: ["FindModel", "One of them, by its id or the part after the first colon"],
 } as const;
 

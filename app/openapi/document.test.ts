@@ -32,8 +32,8 @@ it("names and describes each operation once", () => {
     expect(operation.summary, name).toMatch(/^\S.*[^.]$/);
     expect(operation.tags, name).toHaveLength(1);
     const inPath = Array.from(path.matchAll(/\{(\w+)\}/g), ([, parameter]) => parameter);
-    const told = (operation.parameters ?? []).filter((each) => each.in === "path").map((each) => each.name);
-    expect(told, name).toEqual(inPath);
+    const described = (operation.parameters ?? []).filter((each) => each.in === "path").map((each) => each.name);
+    expect(described, name).toEqual(inPath);
   }
 });
 

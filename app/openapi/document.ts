@@ -12,7 +12,7 @@ import { eventName } from "./shared-responses";
 
 const tags = [
   { name: "Chat", description: "Ask, follow, stop: in the AI SDK's format." },
-  { name: "Turns", description: "One run that answers one message. It goes on without a reader." },
+  { name: "Turns", description: "One run that answers one message. It continues without a reader." },
   { name: "Chats", description: "Conversations." },
   { name: "Documents", description: "What answers may cite." },
   { name: "Models", description: "What can be asked." },
@@ -20,9 +20,9 @@ const tags = [
   { name: "Server", description: "The process itself." },
 ];
 
-const description = `Every answer is a durable, resumable stream of Server-Sent Events. A connection may end at any time: ask
-again with the \`id\` of the last event as \`Last-Event-ID\`, and the stream goes on behind it. A stream that ends without
-its format's last event is not finished.
+const description = `Every answer is a durable, resumable stream of Server-Sent Events. A connection may end at any time: reconnect
+with the \`id\` of the last event as \`Last-Event-ID\`, and the stream resumes after it. A stream that ends without its
+format's last event is not finished.
 
 Programs send \`Authorization: Bearer\` with a token of \`POST /api/tokens\`; browsers have the session cookie. The paths of
 the dialects work with and without a trailing slash.`;

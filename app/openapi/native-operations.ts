@@ -52,7 +52,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   "/api/chat/{chatId}/stream": {
     get: {
       ...operation("Chat", "followChat", "Follow the chat's answer"),
-      description: "The live turn from its start, with the text so far joined; with a cursor what comes behind it.",
+      description: "The live turn from its start, with the text so far joined; with a cursor, what follows it.",
       requestParams: { path: chatId, header: followHeaders, query: afterQuery },
       responses: { "200": streamResponse(), "204": { description: nothingLeft }, ...refusals([400, 401, 404]) },
     },
@@ -76,7 +76,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   "/api/chat/{chatId}/stop": {
     post: {
       ...operation("Chat", "stopChat", "Stop the chat's answer"),
-      description: "Answers when the turn has ended. May be repeated, from any device.",
+      description: "Responds once the turn has ended. May be repeated, from any device.",
       requestParams: { path: chatId },
       responses: json(answers.stopped, [401, 403, 404]),
     },
@@ -115,7 +115,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: json(answers.chatPage, [400, 401]),
     },
     post: {
-      ...operation("Chats", "createChat", "Make a chat"),
+      ...operation("Chats", "createChat", "Create a chat"),
       requestBody: body(newChat, { title: "Rivers" }),
       responses: json(answers.chat, [400, 401, 403, 409, 413], "201"),
     },
@@ -133,7 +133,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: json(answers.chat, [400, 401, 403, 404, 413]),
     },
     delete: {
-      ...operation("Chats", "deleteChat", "Delete a chat with all it holds"),
+      ...operation("Chats", "deleteChat", "Delete a chat and everything in it"),
       requestParams: { path: chatId },
       responses: noContent([401, 403, 404]),
     },
@@ -141,14 +141,14 @@ export const nativePaths: ZodOpenApiPathsObject = {
   "/api/chats/{chatId}/messages": {
     get: {
       ...operation("Chats", "listMessages", "The messages of a chat, the newest page first"),
-      description: "The branch in view, each page oldest first. A running answer comes with its text so far.",
+      description: "The visible branch, each page oldest first. A running answer has its text so far.",
       requestParams: { path: chatId, query: messageListQuery },
       responses: json(answers.messages, [400, 401, 404]),
     },
   },
   "/api/chats/{chatId}/events": {
     get: {
-      ...operation("Chats", "watchChat", "Hear of the chat's turns"),
+      ...operation("Chats", "watchChat", "Watch the chat's turns"),
       description:
         "The chat's latest turn and its state, immediately and on every change, from any client; follow it with " +
         "`/api/turns/{turnId}/stream`. It ends with the server or the chat, not with a turn: connect again.",
@@ -209,7 +209,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: json(answers.tokens, [400, 401]),
     },
     post: {
-      ...operation("Accounts", "createToken", "Make an access token"),
+      ...operation("Accounts", "createToken", "Create an access token"),
       description: "For the caller; with `email` and `password` for that account; with `guest` for a new guest.",
       security: [{ bearer: [] }, { session: [] }, {}],
       requestBody: {
@@ -240,11 +240,11 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/sessions": {
     get: {
-      ...operation("Accounts", "listSessions", "Where the caller is signed in, the last used first"),
+      ...operation("Accounts", "listSessions", "The caller's sessions, most recently used first"),
       responses: json(answers.sessions, [401]),
     },
     delete: {
-      ...operation("Accounts", "signOutEverywhere", "End all sessions, this one too"),
+      ...operation("Accounts", "signOutEverywhere", "End all sessions, including this one"),
       description: "Access tokens stay. Needs a session: a token is refused.",
       responses: noContent([401, 403]),
     },
@@ -259,9 +259,9 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/account": {
     delete: {
-      ...operation("Accounts", "deleteAccount", "Delete the account with everything it holds"),
+      ...operation("Accounts", "deleteAccount", "Delete the account and everything in it"),
       description:
-        "Proved by the password; for a guest by the session and `confirm`. Running answers are stopped. It cannot be undone.",
+        "Requires the password; for a guest, the session and `confirm`. Running answers are stopped. It cannot be undone.",
       requestBody: body(accountDeletion, { password: "correct horse battery staple" }),
       responses: noContent([400, 401, 403, 413, 429]),
     },
@@ -274,7 +274,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: {
         "200": {
           description: "The export.",
-          content: { "application/x-ndjson": { schema: z.string().describe("One JSON object a line.") } },
+          content: { "application/x-ndjson": { schema: z.string().describe("One JSON object per line.") } },
         },
         ...refusals([401, 429]),
       },
@@ -299,7 +299,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
       responses: json(answers.invitations, [401, 403]),
     },
     post: {
-      ...operation("Accounts", "createInvitation", "Invite somebody"),
+      ...operation("Accounts", "createInvitation", "Create an invitation"),
       description: "For administrators. The link works once.",
       requestBody: body(invitationInput, { email: "grace@example.com", expiresInDays: 3 }),
       responses: json(answers.newInvitation, [400, 401, 403, 413, 429], "201"),
@@ -317,7 +317,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
     post: {
       ...operation("Accounts", "signUp", "Sign up"),
       description:
-        "A guest who is signed in keeps chats and documents; the sessions and tokens until then end, and a new session begins.",
+        "A signed-in guest keeps chats and documents; existing sessions and tokens end, and a new session begins.",
       ...anyone,
       requestBody: body(signUpInput, { email: "ada@example.com", password: "correct horse battery staple" }),
       responses: json(answers.user, [400, 403, 409, 413], "201"),
@@ -360,8 +360,8 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/health/stream": {
     get: {
-      ...operation("Server", "testStream", "Ten events in a second, to see whether anything on the way buffers"),
-      description: "Each tells its place and when it was sent. They must arrive as far apart as they were sent.",
+      ...operation("Server", "testStream", "Ten events in a second, to test for buffering on the way"),
+      description: "Each has its index and send time. They must arrive as far apart as they were sent.",
       ...anyone,
       responses: {
         "200": {
@@ -386,7 +386,7 @@ export const nativePaths: ZodOpenApiPathsObject = {
   },
   "/api/ready": {
     get: {
-      ...operation("Server", "getReadiness", "The server takes new turns"),
+      ...operation("Server", "getReadiness", "The server accepts new turns"),
       ...anyone,
       responses: json(answers.ok, []),
     },
@@ -414,12 +414,12 @@ function body(schema: z.ZodType, example: object): ZodOpenApiOperationObject["re
 }
 
 function json(schema: z.ZodType, refused: Refused[], status: "200" | "201" = "200") {
-  const description = status === "201" ? "Made." : "As asked.";
+  const description = status === "201" ? "Created." : "Success.";
   return { [status]: { description, content: { "application/json": { schema } } }, ...refusals(refused) };
 }
 
 function noContent(refused: Refused[]) {
-  return { "204": { description: "Gone." }, ...refusals(refused) };
+  return { "204": { description: "Deleted." }, ...refusals(refused) };
 }
 
 function okResponse() {

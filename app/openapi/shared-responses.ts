@@ -12,12 +12,12 @@ const meanings = {
   403: "`forbidden`: a request from another site with the session cookie, or not for this caller.",
   404: "`not_found`: unknown, or somebody else's; the two look the same.",
   409: "`turn_running`: the chat is still answering. Or `conflict`: it exists already.",
-  413: "`too_large`: the body is over its limit. `storage_full`: the user has as much as one may keep.",
+  413: "`too_large`: the body is over its limit. `storage_full`: the user's storage is full.",
   422: "`key_reused`: the key of this send belongs to another request. Send again with a new key.",
   429: "`rate_limited`: too many requests. `limit_reached`: a ceiling of the user. `budget_exhausted`: no tokens left today.",
   502: "The turn failed: an error of §4 of the protocol. What had arrived of the answer is stored.",
   504: "The turn failed: the provider was silent for too long, or the answer took too long.",
-  503: "`unavailable`: the database is away, the model is not ready, or the server is restarting. Nothing was changed.",
+  503: "`unavailable`: the database is unreachable, the model is not ready, or the server is restarting. Nothing was changed.",
 } as const;
 export type Refused = keyof typeof meanings;
 
@@ -94,7 +94,7 @@ export function parameters({ path, owner, chat, ...route }: Route) {
   const names = Array.from(path.matchAll(/:(\w+)/g), ([, name]) => name as string);
   if (names.length === 0) return {};
   const meaning = (name: string) => {
-    if (name === owner) return "The caller's own id, which `POST /api/tokens` tells.";
+    if (name === owner) return "The caller's own id, as returned by `POST /api/tokens`.";
     if ("turn" in route && name === route.turn) return "The answer, by the `id` that this format gave it.";
     if (name === "model") return "A model's id, slashes and all.";
     return name === chat ? "A chat: its id, or the user's own small number for it." : "";

@@ -23,7 +23,7 @@ export async function signInWithPassword(_before: SignInState, form: FormData): 
     const user = given.success
       ? await findByPassword(given.data.email, given.data.password, clientAddress(await headers()))
       : null;
-    if (!user) throw new AppError("unauthorized", "The email or the password is not right.");
+    if (!user) throw new AppError("unauthorized", "The email address or the password is wrong.");
     return user.id;
   });
 }

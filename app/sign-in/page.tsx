@@ -31,7 +31,7 @@ export default async function SignInPage({ searchParams }: SignInPageProps) {
           </p>
           <p className="mt-4 text-[0.9688rem] leading-relaxed text-pretty text-ink-2">
             Each word is stored on this server before it reaches you. A closed tab, a lost connection or a restarted
-            server costs you nothing: the answer goes on where it was.
+            server costs you nothing: the answer continues where it was.
           </p>
         </div>
       </section>

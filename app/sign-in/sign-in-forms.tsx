@@ -32,7 +32,7 @@ export function SignInForms(props: SignInFormsProps) {
   return (
     <>
       <h1 className="text-xl font-semibold tracking-[-0.02em]">{signingUp ? "Create an account" : "Welcome"}</h1>
-      {upgrade && maySignUp && <p className="mt-1.5 text-sm text-ink-2">Your chats and documents come along.</p>}
+      {upgrade && maySignUp && <p className="mt-1.5 text-sm text-ink-2">You keep your chats and documents.</p>}
       {guestAction && !signingUp && <Guest action={guestAction} days={guestDays} />}
       {!guestAction && !upgrade && !signingUp && (
         <p className="mt-1.5 text-sm text-pretty text-ink-2">This server has no guest accounts. Sign in to ask.</p>
@@ -55,7 +55,7 @@ export function SignInForms(props: SignInFormsProps) {
 function Switch({ signingUp, onSwitch }: { signingUp: boolean; onSwitch: () => void }) {
   return (
     <p className="mt-6 text-sm text-ink-2">
-      {signingUp ? "Have an account already?" : "New here?"}{" "}
+      {signingUp ? "Already have an account?" : "New here?"}{" "}
       <button type="button" onClick={onSwitch} className="font-medium text-water underline-offset-4 hover:underline">
         {signingUp ? "Sign in instead" : "Create an account"}
       </button>
@@ -68,7 +68,7 @@ function Closed({ mode }: { mode: keyof typeof closed }) {
 }
 
 const closed = {
-  off: "This server takes no new accounts.",
+  off: "This server does not accept new accounts.",
   invite: "A new account needs an invitation: ask the administrator of this server for a link.",
   setup:
     "Nobody has an account here yet. The first one administers this server: open the link that the server printed when it started.",
@@ -85,8 +85,8 @@ function Guest({ action, days }: { action: () => Promise<SignInState>; days: num
         <Problem state={state} />
       </form>
       <p className="mt-2.5 text-xs text-pretty text-ink-3">
-        No address needed. Your chats stay with this browser, and are deleted after {days} days without a visit. You can
-        make an account of them later.
+        No email address needed. Your chats are tied to this browser and deleted after {days} days without a visit. You
+        can create an account later and keep them.
       </p>
       <div aria-hidden="true" className="my-7 flex items-center gap-3 text-xs text-ink-3">
         <span className="h-px flex-1 bg-line" />

@@ -21,7 +21,7 @@ export function DocumentList({ documents, onRemove, onMore }: DocumentListProps)
   if (!documents)
     return (
       <p role="status" className="py-6 text-sm text-ink-3">
-        Reading the list…
+        Loading documents…
       </p>
     );
   if (documents.length === 0)

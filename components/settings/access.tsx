@@ -31,7 +31,7 @@ export function Access({ first, userId, address }: AccessProps) {
     <>
       <Section
         title="Access tokens"
-        lead="A token lets a program act as you: ask questions, and read and change your chats and documents. It is good until you revoke it, change your password or delete your account."
+        lead="A token lets a program act as you: ask questions, and read and change your chats and documents. It is valid until you revoke it, change your password or delete your account."
       >
         <SecretForm
           field={{ label: "Name", name: "name", maxLength: 100, placeholder: "What is it for?" }}
@@ -45,7 +45,7 @@ export function Access({ first, userId, address }: AccessProps) {
             title="Your new token"
             text={made.token}
             copyLabel="Copy token"
-            advice="Copy it now: it is shown this once, and only its fingerprint is stored."
+            advice="Copy it now: it is shown only once. The server stores only its hash."
           />
         )}
         <TokenList tokens={tokens} onRevoke={revoke} onMore={nextCursor ? loadMore : null} />

@@ -27,7 +27,7 @@ export function Invitations({ first, address }: InvitationsProps) {
   return (
     <Section
       title="Invitations"
-      lead="You administer this server. A link lets one person make an account here; it works once, for seven days."
+      lead="You administer this server. A link lets one person create an account here; it works once and expires after seven days."
     >
       <SecretForm
         field={{
@@ -49,7 +49,7 @@ export function Invitations({ first, address }: InvitationsProps) {
           title="Your new link"
           text={`${address}/sign-in?invite=${made.token}`}
           copyLabel="Copy link"
-          advice="Send it to the person you invite. It is shown this once, and only its fingerprint is stored."
+          advice="Send it to the person you invite. It is shown only once. The server stores only its hash."
         />
       )}
       <InvitationList invitations={invitations} onRevoke={revoke} />
@@ -86,7 +86,7 @@ function InvitationList({ invitations, onRevoke }: ListProps) {
         open={revoking !== null}
         onOpenChange={(open) => !open && setRevoking(null)}
         title="Revoke this invitation?"
-        description="Its link is refused from now on. This cannot be undone."
+        description="Its link stops working immediately. This cannot be undone."
         action="Revoke"
         onConfirm={() => revoking && void onRevoke(revoking.id)}
       />
@@ -99,6 +99,6 @@ function nameOf({ email }: Invitation): string {
 }
 
 function lifetimeText({ role, createdAt, expiresAt, usedAt }: Invitation): string {
-  const end = usedAt ? `used ${day(usedAt)}` : `good until ${day(expiresAt)}`;
-  return [...(role === "admin" ? ["Administrator"] : []), `Made ${day(createdAt)}`, end].join(" · ");
+  const end = usedAt ? `used ${day(usedAt)}` : `valid until ${day(expiresAt)}`;
+  return [...(role === "admin" ? ["Administrator"] : []), `Created ${day(createdAt)}`, end].join(" · ");
 }

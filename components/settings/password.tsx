@@ -50,7 +50,7 @@ export function Password({ email, onChanged }: PasswordProps) {
           <Problem text={problem} />
           {changed && (
             <p role="status" className="mt-3 rounded-lg bg-water-soft px-3 py-2 text-sm text-pretty">
-              Your password is changed. Other browsers are signed out, and all access tokens are revoked.
+              Your password has been changed. Other browsers are signed out, and all access tokens are revoked.
             </p>
           )}
         </div>

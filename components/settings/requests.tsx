@@ -17,8 +17,8 @@ export function Requests({ address, userId, token }: RequestsProps) {
       title="Try it"
       lead={
         token
-          ? "This command asks a question with your new token and prints the answer as it comes."
-          : "This command asks a question and prints the answer as it comes. Put a token where it says so."
+          ? "This command asks a question with your new token and prints the answer as it arrives."
+          : "This command asks a question and prints the answer as it arrives. Replace the placeholder with a token."
       }
     >
       <div className="overflow-hidden rounded-xl border border-line">

@@ -25,7 +25,7 @@ export function Sessions({ first, guest }: { first: BrowserSession[]; guest: boo
   return (
     <Section
       title="Signed in"
-      lead="The browsers in which you are signed in. Sign out those that you do not know or use."
+      lead="The browsers you are signed in with. Sign out any you do not recognise or no longer use."
     >
       <ul aria-label="Sessions" className="divide-y divide-line border-y border-line">
         {sessions.map(({ id, userAgent, current, createdAt, lastSeenAt }) => {
@@ -68,7 +68,7 @@ export function Sessions({ first, guest }: { first: BrowserSession[]; guest: boo
         open={signingOut}
         onOpenChange={setLeaving}
         title="Sign out everywhere?"
-        description="All browsers are signed out, this one too. Access tokens stay until you revoke them."
+        description="This signs out all browsers, including this one. Access tokens stay valid until you revoke them."
         action="Sign out everywhere"
         onConfirm={() => void endAll()}
       />

@@ -38,7 +38,7 @@ export function TokenList({ tokens, onRevoke, onMore }: TokenListProps) {
         open={revoking !== null}
         onOpenChange={(open) => !open && setRevoking(null)}
         title="Revoke this token?"
-        description={`Programs that use “${revoking?.name ?? ""}” are refused from now on. This cannot be undone.`}
+        description={`Programs that use “${revoking?.name ?? ""}” lose access immediately. This cannot be undone.`}
         action="Revoke"
         onConfirm={() => revoking && void onRevoke(revoking.id)}
       />
@@ -48,5 +48,5 @@ export function TokenList({ tokens, onRevoke, onMore }: TokenListProps) {
 
 function lifetimeText({ createdAt, lastUsedAt, expiresAt }: Token): string {
   const used = lastUsedAt ? `last used ${day(lastUsedAt)}` : "never used";
-  return [`Made ${day(createdAt)}`, used, ...(expiresAt ? [`expires ${day(expiresAt)}`] : [])].join(" · ");
+  return [`Created ${day(createdAt)}`, used, ...(expiresAt ? [`expires ${day(expiresAt)}`] : [])].join(" · ");
 }

@@ -9,7 +9,7 @@ import { Field } from "@/components/ui/field";
 import { Problem, useAttempt } from "./problem";
 import { Section } from "./section";
 
-const loss = "All your chats, documents, tasks and access tokens are deleted for good. Nobody can bring them back.";
+const loss = "All your chats, documents, tasks and access tokens are deleted permanently. They cannot be recovered.";
 
 /** Export and account deletion. */
 export function YourData({ guest }: { guest: boolean }) {
@@ -29,7 +29,7 @@ export function YourData({ guest }: { guest: boolean }) {
           <div className="min-w-60 flex-1">
             <p className="text-sm font-medium">Download everything</p>
             <p className="mt-0.5 text-xs text-pretty text-ink-3">
-              Chats, documents, tasks and what is known of you, as a file of JSON lines.
+              Chats, documents, tasks and your account data, as a JSON Lines file.
             </p>
           </div>
           <a
@@ -45,7 +45,7 @@ export function YourData({ guest }: { guest: boolean }) {
           <div className="min-w-60 flex-1">
             <p className="text-sm font-medium">Delete {guest ? "this guest account" : "your account"}</p>
             <p className="mt-0.5 text-xs text-pretty text-ink-3">
-              With all chats and documents. Running answers are stopped.
+              Including all chats and documents. Running answers are stopped.
             </p>
           </div>
           <Button onClick={() => setLeaving(true)} disabled={pending} className="text-danger!">

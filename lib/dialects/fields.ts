@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { SearchMode } from "@/lib/turn/chunks";
 
 /** Length limits are enforced elsewhere, with 413 or, if the format says so, 400. */
-export const nonBlankText = z.string().refine((text) => text.trim() !== "", "must hold some text");
+export const nonBlankText = z.string().refine((text) => text.trim() !== "", "must contain text");
 
 /** A question in a chat. */
 export function asQuestion(id: string, text: string) {

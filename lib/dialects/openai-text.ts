@@ -32,7 +32,7 @@ export const textBody = z.strictObject({
   logit_bias: z.record(z.string().regex(/^\d{1,9}$/, "must be the number of a token"), z.number()).nullish(),
   user: z.string().max(2_000).nullish(),
   ...settingFields,
-  max_completion_tokens: absent("is not known here: send max_tokens"),
+  max_completion_tokens: absent("is not supported here: send max_tokens"),
 });
 type Body = z.output<typeof textBody>;
 

@@ -210,7 +210,7 @@ export class Appender implements CommitQueue {
           return;
         }
         const awayMs = Math.round(performance.now() - startMs);
-        logger.warn({ err: error, awayMs, turns: batch.length }, "database away, commit is repeated");
+        logger.warn({ err: error, awayMs, turns: batch.length }, "the database is unreachable; the commit is retried");
         await new Promise((resolve) => setTimeout(resolve, waitMs));
       }
     }
@@ -226,7 +226,7 @@ export class Appender implements CommitQueue {
       return;
     }
     const [{ writer }] = batch as [BatchEntry];
-    logger.error({ err: error, turnId: writer.turnId }, "chunks could not be stored, the turn is given up");
+    logger.error({ err: error, turnId: writer.turnId }, "chunks could not be stored; the turn is abandoned");
     this.#remove(writer, "lost");
   }
 

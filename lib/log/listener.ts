@@ -94,7 +94,7 @@ export class Listener {
       setTimeout(() => setImmediate(echo.resolve, false), arrivalTimeoutMs).unref();
       return await echo.promise;
     } catch (error) {
-      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "LISTEN failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "LISTEN failed; will retry");
       this.#discard();
       return null;
     } finally {

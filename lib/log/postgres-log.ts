@@ -143,9 +143,9 @@ export class PostgresLog implements TurnLog, TailOwner {
   async #releaseLeases(writers: Writer[]): Promise<void> {
     try {
       await this.#appender.releaseLeases(writers);
-      if (writers.length > 0) logger.info({ turns: writers.length }, "left turns to other servers");
+      if (writers.length > 0) logger.info({ turns: writers.length }, "handed turns over to other servers");
     } catch (error) {
-      logger.warn({ err: error, turns: writers.length }, "turns wait for the end of their leases");
+      logger.warn({ err: error, turns: writers.length }, "turns wait for their leases to expire");
     }
   }
 
@@ -202,7 +202,7 @@ export class PostgresLog implements TurnLog, TailOwner {
         if (page) tail.endRead(page);
       }
     } catch (error) {
-      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "reading chunks failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "reading chunks failed; will retry");
     }
   }
 
@@ -221,7 +221,7 @@ export class PostgresLog implements TurnLog, TailOwner {
       if (written.length > 0) for (const turnId of await listStopRequests(written)) this.#halt(turnId);
       if (chats) await this.#chatSubscriptions.poll();
     } catch (error) {
-      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "polling failed, will be repeated");
+      if (!isDatabaseUnavailable(error)) logger.error({ err: error }, "polling failed; will retry");
     } finally {
       this.#polling = false;
     }

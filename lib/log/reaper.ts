@@ -202,7 +202,7 @@ export class Reaper {
       await this.#commit([await endOrphan(turn, logged, "text")]);
     } catch (error) {
       if (isDatabaseUnavailable(error)) throw error;
-      logger.error({ err: error, turnId, crashes }, "turn could not be ended, will be repeated after its lease");
+      logger.error({ err: error, turnId, crashes }, "turn could not be ended; will retry after its lease");
     }
   }
 
@@ -227,7 +227,7 @@ async function prepareEnding(turn: ClaimedTurn, logged: LoggedChunk[]): Promise<
   try {
     return await endOrphan(turn, logged, kept);
   } catch (error) {
-    logger.error({ err: error, turnId, crashes, kept }, "turn could not be ended, will be repeated after its lease");
+    logger.error({ err: error, turnId, crashes, kept }, "turn could not be ended; will retry after its lease");
     return null;
   }
 }

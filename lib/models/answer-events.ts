@@ -89,7 +89,7 @@ export function objectOf(data: string): JsonObject | null {
 export function unreadable(cause?: unknown): Error {
   return new InvalidResponseDataError({
     data: undefined,
-    message: "The provider sent something that is no answer.",
+    message: "The provider sent something that is not an answer.",
     ...(cause !== undefined && { cause }),
   });
 }

@@ -59,9 +59,9 @@ it("has the same content, wherever reads are cut and whenever the log asks", asy
           return true;
         };
         const frames = (await through(reads, hold)).join("").split("\n\n").filter(Boolean);
-        const said = frames.map((frame) => JSON.parse(frame.slice(6)).choices[0]);
-        expect(said.map(({ delta }) => delta.content ?? "").join("")).toBe(texts.join(""));
-        expect(said.at(-1).finish_reason).toBe("stop");
+        const choices = frames.map((frame) => JSON.parse(frame.slice(6)).choices[0]);
+        expect(choices.map(({ delta }) => delta.content ?? "").join("")).toBe(texts.join(""));
+        expect(choices.at(-1).finish_reason).toBe("stop");
       },
     ),
   );

@@ -97,13 +97,15 @@ describe.each(transports)("through %s, an answer with", (_, ask) => {
 
     for (const share of [0.3, 0.7]) {
       const cut = bytes.subarray(0, bytes.length * share);
-      const told = await read(ask, (socket) => void socket.end(Buffer.concat([Buffer.from(streamHead), cut])));
+      const outcome = await read(ask, (socket) => void socket.end(Buffer.concat([Buffer.from(streamHead), cut])));
       const { finish = "stop", text = "", calls = [] } = meaning;
       expect([
         { finish: truncatedReason, failed: null },
         { finish, text, calls, failed: null },
       ]).toContainEqual(
-        told.finish === truncatedReason ? { finish: told.finish, failed: told.failed } : expect.objectContaining(told),
+        outcome.finish === truncatedReason
+          ? { finish: outcome.finish, failed: outcome.failed }
+          : expect.objectContaining(outcome),
       );
     }
   });

@@ -152,7 +152,7 @@ describe("require", () => {
     expect(() => catalogue.require(name)).toThrow(
       expect.objectContaining({
         code: "bad_request",
-        publicMessage: "model: not known here. There is: local, ollama:llama3.2:3b, openai:gpt-5-mini.",
+        publicMessage: "model: unknown. Available are: local, ollama:llama3.2:3b, openai:gpt-5-mini.",
       }),
     );
   });

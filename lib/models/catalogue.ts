@@ -237,7 +237,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
     require(name) {
       const found = find(name);
       if (!found)
-        throw new AppError("bad_request", `model: not known here. There is: ${namesOf(models())}.`, {
+        throw new AppError("bad_request", `model: unknown. Available are: ${namesOf(models())}.`, {
           details: { reason: "model_not_found" },
         });
       const { id, label, provider, abilities, reason } = found;
@@ -256,7 +256,7 @@ export function buildCatalogue(env: Env, file: ModelsFile = noModelsFile): Catal
       const { embedding, reason, paid } = provider ?? {};
       if (!id || !provider || !embedding) {
         const details = { reason: "model_not_found" };
-        throw new AppError("bad_request", "model: no such embedding model here. EMBEDDING_MODELS names them.", {
+        throw new AppError("bad_request", "model: unknown embedding model. EMBEDDING_MODELS lists them.", {
           details,
         });
       }

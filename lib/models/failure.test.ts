@@ -148,10 +148,10 @@ describe.each(apis)("a refusal over %s", { concurrent: true }, (api) => {
       provider.on(before, [{ answer: status, body: { error: { message: canary, code } }, headers: atOnce }]);
       provider.on(inside, [{ text: "Hi" }, { error: canary, code }]);
       for (const asked of [before, inside]) {
-        const told = classifyFailure((await outcome(ask(api, asked))).error);
-        expect(told.code).toBe(failure);
-        expect(sentences.filter((each) => each.test(told.message))).toEqual([sentence]);
-        expect(told.message).not.toContain("canary");
+        const classified = classifyFailure((await outcome(ask(api, asked))).error);
+        expect(classified.code).toBe(failure);
+        expect(sentences.filter((each) => each.test(classified.message))).toEqual([sentence]);
+        expect(classified.message).not.toContain("canary");
       }
     },
   );

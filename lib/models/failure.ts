@@ -44,13 +44,13 @@ const failures = {
   },
   contextTooLong: {
     code: "provider_invalid",
-    message: `This conversation is too long for the model. ${keptSentence} Start a new chat, or choose a model that takes more.`,
+    message: `This conversation is too long for the model. ${keptSentence} Start a new chat, or choose a model with a larger context.`,
     retryable: false,
     reason: "context_length_exceeded",
   },
   questionTooLong: {
     code: "provider_invalid",
-    message: `This question is longer than the model can read, so it was not sent. ${keptSentence} Shorten the question, or choose a model that takes more.`,
+    message: `This question is longer than the model can read, so it was not sent. ${keptSentence} Shorten the question, or choose a model with a larger context.`,
     retryable: false,
     reason: "context_length_exceeded",
   },
@@ -74,7 +74,7 @@ const failures = {
   },
   unavailable: {
     code: "provider_unavailable",
-    message: `The model provider could not be reached or broke off. ${keptSentence} Retry in a moment, or choose another model.`,
+    message: `The model provider could not be reached, or broke off its answer. ${keptSentence} Retry in a moment, or choose another model.`,
     retryable: true,
   },
   timeout: {
@@ -102,7 +102,7 @@ const failures = {
 
 export const deadlineError: TurnError = {
   code: "provider_timeout",
-  message: `The answer took longer than an answer may. ${keptSentence} Continue it, or choose another model.`,
+  message: `The answer took longer than this server allows. ${keptSentence} Continue it, or choose another model.`,
   retryable: true,
 };
 

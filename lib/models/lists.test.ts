@@ -259,7 +259,7 @@ describe("a catalogue with a wildcard", () => {
     const { url } = await serving({ "/api/tags": tags("qwen3:8b", "llama3.2:latest"), "/api/show qwen3:8b": llama });
     const catalogue = buildCatalogue(parseEnv({ MODELS: "ollama:*,local", OLLAMA_BASE_URL: url }));
     expect(catalogue.models).toMatchObject([
-      { id: "ollama:*", ready: false, reason: "The model server Ollama has not said yet which models it has." },
+      { id: "ollama:*", ready: false, reason: "The model server Ollama has not listed its models yet." },
       { id: "local", ready: true },
     ]);
     expect([catalogue.awaitsList, catalogue.has()]).toEqual([true, false]);
@@ -399,7 +399,7 @@ describe("models.json", () => {
   it.each<[string, unknown, string]>([
     ["a provider's name", { servers: [{ ...server, name: "openai" }] }, 'servers[0].name: "openai" is taken'],
     ["a duplicate name", { servers: [server, server] }, 'servers[1].name: "lab" is taken'],
-    ["a name with a colon", { servers: [{ ...server, name: "a:b" }] }, "servers[0].name: must be small letters"],
+    ["a name with a colon", { servers: [{ ...server, name: "a:b" }] }, "servers[0].name: must be lowercase letters"],
     ["no address", { servers: [{ name: "lab" }] }, "servers[0].baseUrl: must be an address"],
     ["an unknown field", { servers: [{ ...server, apikey: "x" }] }, "servers[0]:"],
     [
@@ -410,7 +410,7 @@ describe("models.json", () => {
     [
       "headers that are invalid",
       { servers: [{ ...server, headers: { "a b": "c" } }] },
-      "servers[0].headers: must hold names",
+      "servers[0].headers: must contain names",
     ],
     ["an invalid ability", { abilities: { "lab:m": { contextTokens: "8k" } } }, "abilities.lab:m.contextTokens:"],
     ["a list", [], "the file:"],

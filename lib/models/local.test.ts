@@ -108,8 +108,8 @@ describe("a continued answer", () => {
 describe("the stream", () => {
   it("sends the first word at once and the rest word by word", async () => {
     const arrivals: number[] = [];
-    const begun = performance.now();
-    for await (const _ of stream("How are backups made?").textStream) arrivals.push(performance.now() - begun);
+    const startMs = performance.now();
+    for await (const _ of stream("How are backups made?").textStream) arrivals.push(performance.now() - startMs);
     expect(arrivals.length).toBeGreaterThan(5);
     expect(arrivals[0]).toBeLessThan(underLoad(100));
     // 20 ms per word; timers may be late, but never early by more than a millisecond per word.

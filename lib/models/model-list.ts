@@ -38,7 +38,7 @@ export class ModelList {
   /** Why there is no list. */
   get reason(): string {
     const { server } = this.#options;
-    return `${server} ${this.#problem ?? "has not said yet which models it has"}.`;
+    return `${server} ${this.#problem ?? "has not listed its models yet"}.`;
   }
 
   /**

@@ -11,11 +11,14 @@ const modelName = z.string().min(1).max(200);
 const server = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be small letters, digits and hyphens, and begin with a letter"),
+    .regex(/^[a-z][a-z0-9-]{0,31}$/, "must be lowercase letters, digits and hyphens, and begin with a letter"),
   title: z.string().min(1).max(60).optional(),
   baseUrl: z.url({ protocol: /^https?$/, error: "must be an address that begins with http:// or https://" }),
   apiKeyVariable: variableName.optional(),
-  headers: z.record(z.string(), z.string()).refine(areHeaders, "must hold names and values of HTTP headers").optional(),
+  headers: z
+    .record(z.string(), z.string())
+    .refine(areHeaders, "must contain names and values of HTTP headers")
+    .optional(),
   query: z.record(z.string(), z.string()).optional(),
   api: z.enum(["chat", "responses"]).default("chat"),
   models: z

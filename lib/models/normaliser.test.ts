@@ -14,10 +14,10 @@ const answers = [...textAnswers, ...callAnswers];
 
 function read(pieces: Iterable<Uint8Array>): Meaning {
   const normaliser = new Normaliser(new ChatReader("http://provider/v1/chat/completions"));
-  const said: NormalisedItem[] = [];
-  for (const piece of pieces) said.push(...normaliser.read(piece));
-  said.push(...normaliser.finish(false));
-  return meaningOf(framesOf(said), normaliser.failure);
+  const items: NormalisedItem[] = [];
+  for (const piece of pieces) items.push(...normaliser.read(piece));
+  items.push(...normaliser.finish(false));
+  return meaningOf(framesOf(items), normaliser.failure);
 }
 
 const whole = (text: string) => read([Buffer.from(text)]);

@@ -210,7 +210,7 @@ async function responseOf(message: IncomingMessage, { reader, signal }: Origin):
   const items = json === cutOff ? normaliser.finish(false) : json && normaliser.readJson(json.value);
   if (normaliser.failure) throw normaliser.failure;
   if (items) return new Response(framesOf(items), init);
-  logger.warn({ status, kind }, "the provider answered with something that is no answer");
+  logger.warn({ status, kind }, "the provider sent something that is not an answer");
   throw unreadable();
 }
 

@@ -212,5 +212,5 @@ function formatOf(format: JSONValue | undefined): { responseFormat?: JsonFormat;
 }
 
 function refused(field: string): AppError {
-  return new AppError("bad_request", `${field}: the provider of this model does not take it. Leave it out.`);
+  return new AppError("bad_request", `${field}: the provider of this model does not accept it. Leave it out.`);
 }

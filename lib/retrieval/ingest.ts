@@ -88,7 +88,7 @@ function refusal(failure: ParseFailure | ParseKill | "too_many_bytes"): AppError
         `file: this is not text in UTF-8 (or UTF-16 with a byte order mark). Allowed are text files: ${allowedTypes}.`,
       );
     case "no_text":
-      return new AppError("bad_request", `file: there is no text in it. Allowed are text files: ${allowedTypes}.`);
+      return new AppError("bad_request", `file: it contains no text. Allowed are text files: ${allowedTypes}.`);
     case "too_many_bytes":
       return tooLarge(`larger than ${documentBytesLimit / 1024 / 1024} MiB`);
     case "too_many_passages":
@@ -96,7 +96,7 @@ function refusal(failure: ParseFailure | ParseKill | "too_many_bytes"): AppError
     case "timeout":
       return tooLarge(`reading it took longer than ${parseLimits.timeoutMs / 1_000} seconds`);
     case "memory":
-      return tooLarge("reading it takes more memory than a file may use");
+      return tooLarge("reading it takes more memory than is allowed");
   }
 }
 

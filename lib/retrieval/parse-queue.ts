@@ -52,13 +52,13 @@ export class ParseQueue {
     if (this.#countOf(userId) >= maxOfUser)
       throw new AppError(
         "rate_limited",
-        `${maxOfUser} of your uploads are being read already. Nothing of this one was stored; send it again when one of them is done.`,
+        `${maxOfUser} of your uploads are being read already. Nothing of this one was stored; send it again when one of them has finished.`,
         { retryAfter: 5 },
       );
     if (this.#waiting.length >= maxWaiting)
       throw new AppError(
         "unavailable",
-        "The server is reading as many documents as it can. Nothing of this one was stored; send it again in a moment.",
+        "The server is already reading as many documents as it can. Nothing of this one was stored; send it again in a moment.",
         { retryAfter: 10 },
       );
     return new Promise((begin) => {

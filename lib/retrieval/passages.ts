@@ -45,15 +45,15 @@ export async function splitPassages(text: string, { markdown }: { markdown: bool
   // More than one blank line means nothing, and a file full of them would cost seconds.
   const normal = text.replace(/\r\n?/g, "\n").replace(/\n{3,}/g, "\n\n");
   const passages: Passage[] = [];
-  for (const section of markdown ? sectionsOf(normal) : [{ heading: "", text: normal, fence: null }]) {
-    const fenceAt = markdown ? fencesOf(section) : () => null;
-    for (const { start, text: stretch } of cut(section.text, stride)) {
-      for (const piece of await split(stretch)) {
-        const found = markdown ? withWholeFences(piece.text, fenceAt(start + piece.start)) : piece.text;
-        if (passages.length === maxPassages) throw new TooManyPassages();
-        passages.push({ heading: section.heading, text: found });
-      }
-    }
+  const add = (passage: Passage) => {
+    if (passages.length === maxPassages) throw new TooManyPassages();
+    passages.push(passage);
+  };
+  if (!markdown) for await (const { text } of split({ start: 0, text: normal })) add({ heading: "", text });
+  else {
+    const fenceAt = fencesOf(normal);
+    for (const { heading, ...section } of sectionsOf(normal))
+      for await (const { start, text } of split(section)) add({ heading, text: withWholeFences(text, fenceAt(start)) });
   }
   return passages;
 }
@@ -64,20 +64,25 @@ export function firstHeading(markdown: string): string | null {
   return null;
 }
 
-/** `fence`: the opening line of the code block it starts in. */
-type Section = Passage & { fence: string | null };
+/** A stretch of the text, and where it starts. */
+type Piece = { start: number; text: string };
+type Section = Piece & { heading: string };
 
 type Heading = { level: number; text: string };
-type Line = { text: string; fence: string | null; heading: Heading | null };
+/** A code fence: its bars, and its opening line. */
+type Fence = { bars: string; line: string };
+/** `fence` is the one open after the line. */
+type Line = Piece & { fence: Fence | null; heading: Heading | null };
 
 function* linesOf(markdown: string): Generator<Line> {
-  let fence: string | null = null;
+  let fence: Fence | null = null;
   for (let start = 0; start <= markdown.length; ) {
     const end = markdown.indexOf("\n", start);
     const text = markdown.slice(start, end < 0 ? undefined : end);
+    const heading = fence ? null : headingOf(text);
+    fence = fenceAfter(fence, text);
+    yield { start, text, fence, heading };
     start = end < 0 ? markdown.length + 1 : end + 1;
-    yield { text, fence, heading: fence ? null : headingOf(text) };
-    fence = fenceAfter(fence, fenceMark(text));
   }
 }
 
@@ -96,35 +101,28 @@ function withoutClosingMarks(title: string): string {
   return before === "" || before.trimEnd() === before ? title : before.trimEnd();
 }
 
+/** Without the heading lines. A long section is cut, so that memory stays bounded. */
 function* sectionsOf(markdown: string): Generator<Section> {
   const path: string[] = [];
-  let lines: string[] = [];
-  let length = 0;
-  let begins: string | null = null;
-  const section = () => ({ heading: pathOf(path), text: lines.join("\n"), fence: begins });
-  for (const { text, fence, heading } of linesOf(markdown)) {
+  let from = 0;
+  const sectionTo = (end: number) => ({ heading: pathOf(path), start: from, text: markdown.slice(from, end) });
+  for (const { start, text, heading } of linesOf(markdown)) {
+    const length = start - from;
     if (heading || length > stride || (length > stride / 2 && text === "")) {
-      if (length > 0) yield section();
-      lines = [];
-      length = 0;
-      begins = fence;
+      if (length > 0) yield sectionTo(start);
+      from = start;
     }
-    if (heading) {
-      path.length = Math.min(path.length, heading.level - 1);
-      path[heading.level - 1] = heading.text;
-    } else {
-      lines.push(text);
-      length += text.length + 1;
-    }
+    if (!heading) continue;
+    path.length = Math.min(path.length, heading.level - 1);
+    path[heading.level - 1] = heading.text;
+    from = start + text.length + 1;
   }
-  yield section();
+  yield sectionTo(markdown.length);
 }
 
 function pathOf(headings: string[]): string {
   return truncate(headings.filter(Boolean).join(" › "), maxPathLength);
 }
-
-type Piece = { start: number; text: string };
 
 // No single-character separator: it would split emoji. Text without spaces is cut below.
 const splitter = new RecursiveCharacterTextSplitter({
@@ -133,74 +131,69 @@ const splitter = new RecursiveCharacterTextSplitter({
   separators: ["\n\n", "\n", ". ", " "],
 });
 
-async function split(text: string): Promise<Piece[]> {
-  const pieces: Piece[] = [];
-  let from = 0;
-  for (const found of await splitter.splitText(text)) {
-    // The splitter keeps its separators, so every piece is a substring of the text.
-    const start = text.indexOf(found, from);
-    from = start + 1;
-    for (const part of cut(found, passageLength)) pieces.push({ start: start + part.start, text: part.text.trim() });
+async function* split(section: Piece): AsyncGenerator<Piece> {
+  for (const { start, text } of cut(section, stride)) {
+    let from = 0;
+    for (const found of await splitter.splitText(text)) {
+      // The splitter keeps its separators, so every piece is a substring of the text.
+      const at = text.indexOf(found, from);
+      from = at + 1;
+      for (const piece of cut({ start: start + at, text: found }, passageLength)) {
+        const trimmed = piece.text.trim();
+        if (trimmed) yield { ...piece, text: trimmed };
+      }
+    }
   }
-  return pieces.filter((piece) => piece.text !== "");
 }
 
 /**
  * Pieces of at most `limit` characters, cut at white space if there is some in their second half.
  */
-function* cut(text: string, limit: number): Generator<Piece> {
-  let start = 0;
-  while (text.length - start > limit) {
-    const stretch = text.slice(start, start + limit);
+function* cut({ start, text }: Piece, limit: number): Generator<Piece> {
+  let at = 0;
+  while (text.length - at > limit) {
+    const stretch = text.slice(at, at + limit);
     const space = Math.max(stretch.lastIndexOf("\n"), stretch.lastIndexOf(" "));
     const full = truncate(stretch, limit).length;
     const length = space > limit / 2 ? space : full;
-    yield { start, text: text.slice(start, start + length) };
-    start += length;
+    yield { start: start + at, text: text.slice(at, at + length) };
+    at += length;
   }
-  yield { start, text: text.slice(start) };
+  yield { start: start + at, text: text.slice(at) };
 }
 
-function withWholeFences(text: string, open: string | null): string {
-  const opened = open ? `${open}\n${text}` : text;
-  let fence: string | null = null;
-  for (const line of opened.split("\n")) fence = fenceAfter(fence, fenceMark(line));
-  return fence ? `${opened}\n${fence.match(/^(`+|~+)/)?.[0]}` : opened;
+/** Reopens the fence in which the text starts, and closes the one in which it ends. */
+function withWholeFences(text: string, open: Fence | null): string {
+  const opened = open ? `${open.line}\n${text}` : text;
+  let fence: Fence | null = null;
+  for (const line of opened.split("\n")) fence = fenceAfter(fence, line);
+  return fence ? `${opened}\n${fence.bars}` : opened;
 }
 
-/** Returns the opening line of the fence at a position. Positions must not decrease. */
-function fencesOf({ text, fence: begins }: Section): (position: number) => string | null {
-  const changes: { position: number; fence: string | null }[] = [];
-  let fence = begins;
-  let position = 0;
-  for (const line of text.split("\n")) {
-    const after = fenceAfter(fence, fenceMark(line));
-    if (after !== fence) changes.push({ position, fence: after });
-    fence = after;
-    position += line.length + 1;
-  }
-  let next = 0;
-  let current = begins;
-  return (requested) => {
-    for (let change = changes[next]; change && change.position < requested; change = changes[++next])
-      current = change.fence;
-    return current;
+/** Returns the fence open at a position. Positions must not decrease. */
+function fencesOf(markdown: string): (position: number) => Fence | null {
+  const lines = linesOf(markdown);
+  let next = lines.next();
+  let fence: Fence | null = null;
+  return (position) => {
+    for (; !next.done && next.value.start < position; next = lines.next()) fence = next.value.fence;
+    return fence;
   };
+}
+
+/** The fence open after a line. */
+function fenceAfter(open: Fence | null, line: string): Fence | null {
+  const mark = fenceOf(line);
+  if (!mark || !open) return mark ?? open;
+  return mark.line === mark.bars && mark.bars.startsWith(open.bars) ? null : open;
 }
 
 /**
  * Runs of more than a hundred bars are no fence: no text needs them, and each passage would repeat
  * them.
  */
-function fenceMark(line: string): string | null {
+function fenceOf(line: string): Fence | null {
   const [, bars, info = ""] = /^ {0,3}(`{3,100}|~{3,100})(.*)$/s.exec(line) ?? [];
   if (!bars || (bars.startsWith("`") && info.includes("`"))) return null;
-  return bars + truncate(info.trim(), maxFenceInfoLength);
-}
-
-function fenceAfter(open: string | null, mark: string | null): string | null {
-  if (!mark) return open;
-  if (!open) return mark;
-  const bars = open.match(/^(`+|~+)/)?.[0] ?? "";
-  return mark.startsWith(bars) && /^(`+|~+)$/.test(mark) ? null : open;
+  return { bars, line: bars + truncate(info.trim(), maxFenceInfoLength) };
 }

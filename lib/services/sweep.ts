@@ -65,7 +65,7 @@ export async function sweepChunks(): Promise<void> {
       await delay(pauseMs);
     }
   }
-  if (deleted > 0) logger.info({ chunks: deleted }, "deleted chunks of turns that are gone");
+  if (deleted > 0) logger.info({ chunks: deleted }, "deleted chunks of deleted turns");
 }
 
 export async function sweepPrompts(): Promise<void> {
@@ -99,7 +99,7 @@ export async function sweepGuests(days: number): Promise<void> {
     more = guests.length === guestsPerClaim;
     for (const id of guests) if (await deleteWithEverything(id)) deleted += 1;
   }
-  if (deleted > 0) logger.info({ guests: deleted }, "deleted guests that were away for GUEST_DAYS");
+  if (deleted > 0) logger.info({ guests: deleted }, "deleted guests inactive for GUEST_DAYS");
 }
 
 /** For a guest nobody can reach any more. False if unfinished; the next round continues. */

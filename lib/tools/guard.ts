@@ -12,7 +12,7 @@ const patienceMs = 15_000;
 
 /** Claims no more than is known: a statement may have committed before its answer was lost. */
 const broken =
-  "This tool does not work at the moment, and whether it changed anything is not known. Look before trying again.";
+  "This tool is not working at the moment, and it may or may not have changed something. Check before trying again.";
 
 type Execute = (input: unknown, options: ToolExecutionOptions<unknown>) => Promise<unknown>;
 

@@ -216,7 +216,7 @@ describe("every tool", () => {
     const failure = await call("add_task", { title: "canary" }).catch((error: unknown) => error);
     expect(failure).toBeInstanceOf(ToolFailure);
     expect(String(failure)).toBe(
-      "This tool does not work at the moment, and whether it changed anything is not known. Look before trying again.",
+      "This tool is not working at the moment, and it may or may not have changed something. Check before trying again.",
     );
     expect(reported).toEqual([(failure as Error).cause]);
   });

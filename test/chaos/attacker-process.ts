@@ -10,10 +10,10 @@ export type Toll = Record<string, number>;
 process.on("message", async ({ attack, target, forMs }: Order) => {
   const run = attacks[attack];
   if (!run) throw new Error(`There is no attack named ${attack}.`);
-  const toll: Toll = {};
+  const tally: Toll = {};
   const untilMs = performance.now() + forMs;
-  do for (const status of await run(target)) toll[status] = (toll[status] ?? 0) + 1;
+  do for (const status of await run(target)) tally[status] = (tally[status] ?? 0) + 1;
   while (performance.now() < untilMs);
-  process.send?.(toll);
+  process.send?.(tally);
 });
 process.on("disconnect", () => process.exit());

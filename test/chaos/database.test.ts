@@ -58,7 +58,8 @@ async function begin(words: number, perSecond: number, server = cluster.a): Prom
   return { key, script, readers: [own, elsewhere], turnId, chatId: header(own, "x-chat-id") };
 }
 
-const begun = ({ readers }: Live) => Promise.all(readers.map((reader) => reader.until(({ text }) => text.length > 60)));
+const answersBegan = ({ readers }: Live) =>
+  Promise.all(readers.map((reader) => reader.until(({ text }) => text.length > 60)));
 
 /** Complete for both readers, in the log and as the stored message; the provider was asked once. */
 async function checkWhole({ key, script, readers, turnId, chatId }: Live): Promise<void> {
@@ -159,7 +160,7 @@ test("a server whose database never comes up exits on SIGTERM", async () => {
 
 test("I1 I2 I3 I4: database frozen for three seconds: delivery waits, heartbeats continue, then everything arrives once", async (context) => {
   const turns = await Promise.all(Array.from({ length: sized(4, 20) }, () => begin(250, 60)));
-  await Promise.all(turns.map(begun));
+  await Promise.all(turns.map(answersBegan));
   const readers = turns.flatMap((turn) => turn.readers);
   database.freeze();
   const frozenAtMs = performance.now();
@@ -248,7 +249,7 @@ test("I1 I2 I3 I4: database power failure and restart mid-stream: the answer is 
   const random = randomFrom(1);
   for (let round = 0; round < rounds; round++) {
     const turns = await Promise.all(Array.from({ length: 4 }, () => begin(200, 60)));
-    await Promise.all(turns.map(begun));
+    await Promise.all(turns.map(answersBegan));
     await delay(random() * 300);
     await database.stopImmediately();
     const asked = cluster.provider.requests.length;

@@ -73,26 +73,26 @@ function residentBytes(): number {
 /** An endless chunked body, sent as long as the server accepts it, whatever it answers. */
 async function sendEndless({ path, type, begin }: Door) {
   const socket = dial();
-  const said = allOf(socket);
+  const response = allOf(socket);
   const chunk = (bytes: Buffer) =>
     Buffer.concat([Buffer.from(`${bytes.length.toString(16)}\r\n`), bytes, Buffer.from("\r\n")]);
   socket.write(head(path, { "Content-Type": type, "Transfer-Encoding": "chunked" }));
   socket.write(chunk(Buffer.from(begin)));
   const piece = chunk(Buffer.alloc(mebibyte, "x"));
   let gone = false;
-  said.then(() => {
+  response.then(() => {
     gone = true;
   });
   let peak = 0;
   let sent = 0;
   while (!gone && sent < endlessBytes) {
     sent += mebibyte;
-    if (!socket.write(piece)) await Promise.race([new Promise((resolve) => socket.once("drain", resolve)), said]);
+    if (!socket.write(piece)) await Promise.race([new Promise((resolve) => socket.once("drain", resolve)), response]);
     peak = Math.max(peak, residentBytes());
   }
   const hungUp = gone;
   socket.destroy();
-  return { status: statusOf(await said), sent, peak, hungUp };
+  return { status: statusOf(await response), sent, peak, hungUp };
 }
 
 beforeAll(async () => {
@@ -130,12 +130,12 @@ test(`rejects a body of ${endlessBytes / mebibyte} MiB without Content-Length on
 test("rejects an oversized Content-Length before reading the body", async () => {
   for (const { path, type } of doors) {
     const socket = dial();
-    const said = allOf(socket);
+    const response = allOf(socket);
     const first = new Promise<string>((resolve) => socket.once("data", (bytes) => resolve(bytes.toString("latin1"))));
     socket.write(head(path, { "Content-Type": type, "Content-Length": String(1_024 * mebibyte) }));
     expect([path, statusOf(await first)]).toEqual([path, 413]);
     socket.destroy();
-    await said;
+    await response;
   }
 });
 

@@ -254,9 +254,11 @@ test("I10 I4 I5: a server paused past its lease loses its turns, and appends, en
       taken = (await lane.sql`select 1 from turns where id = any(${ids}::uuid[]) and epoch > 1`).length;
     const ended = await Promise.all(over.map(({ live }) => everythingOf(lane, live.turnId)));
 
-    const heard: string[] = [];
+    const received: string[] = [];
     const listeners = await Promise.all(
-      ["rivulet_turns", "rivulet_chats"].map((channel) => lane.sql.listen(channel, (payload) => heard.push(payload))),
+      ["rivulet_turns", "rivulet_chats"].map((channel) =>
+        lane.sql.listen(channel, (payload) => received.push(payload)),
+      ),
     );
     a.signal("SIGCONT");
     // A notices by itself: its readers get what B wrote, and it drops its provider requests.
@@ -267,9 +269,9 @@ test("I10 I4 I5: a server paused past its lease loses its turns, and appends, en
     // Everything A had to notify before a turn of its own has been sent by now.
     expect(await (await lane.send(newKey(), {}, { server: a })).ended).toBe("terminal");
     await lane.sql.notify("rivulet_turns", "last");
-    while (!heard.includes("last")) await new Promise((resolve) => setTimeout(resolve, 5));
+    while (!received.includes("last")) await new Promise((resolve) => setTimeout(resolve, 5));
     for (const { live } of over)
-      expect(heard.filter((told) => told.includes(live.turnId) || told.includes(live.chatId))).toEqual([]);
+      expect(received.filter((payload) => payload.includes(live.turnId) || payload.includes(live.chatId))).toEqual([]);
     expect(await Promise.all(over.map(({ live }) => everythingOf(lane, live.turnId)))).toEqual(ended);
     await Promise.all(listeners.map(({ unlisten }) => unlisten()));
 

@@ -129,20 +129,20 @@ async function feltDuring(name: string, context: TestContext): Promise<{ p99Ms: 
   await Promise.all(streams.map((stream) => stream.until(({ text }) => text !== "")));
   const attacking = attack(name, attackMs);
   const statuses = await everydayUse(attacking);
-  const toll = await attacking;
+  const tally = await attacking;
   const endings = await Promise.all(streams.map(({ ended }) => ended));
   const gaps = gapsOf(streams);
   const longestMs = median(streams.map((stream) => gapsOf([stream]).at(-1) as number));
   const p99Ms = gaps[Math.floor(gaps.length * 0.99)] as number;
   console.log(
-    `${name}: p99 gap ${p99Ms.toFixed(0)} ms, longest ${longestMs.toFixed(0)} ms at the median, largest ${gaps.at(-1)?.toFixed(0)} ms; ${JSON.stringify(toll)}`,
+    `${name}: p99 gap ${p99Ms.toFixed(0)} ms, longest ${longestMs.toFixed(0)} ms at the median, largest ${gaps.at(-1)?.toFixed(0)} ms; ${JSON.stringify(tally)}`,
   );
   expect(streams.map(({ status }) => status)).toEqual(users.map(() => 200));
   expect(endings).toEqual(users.map(() => "terminal"));
   expect(streams.map(({ chunks }) => chunks.at(-1)?.type)).toEqual(users.map(() => "finish"));
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
   // The guest itself gets refusals, never a failure.
-  expect(Object.keys(toll)).not.toContain("500");
+  expect(Object.keys(tally)).not.toContain("500");
   countCases(context, neighbours + statuses.length);
   return { p99Ms, longestMs };
 }
@@ -152,13 +152,13 @@ for (const name of Object.keys(attacks))
     timeout: 3 * attackMs + 120_000,
   }, async (context) => {
     const limits = { gapMs: underLoad(maxGapMs), longestMs: underLoad(maxLongestMs) };
-    const felt = await bestOf(
+    const measured = await bestOf(
       3,
       () => feltDuring(name, context),
       ({ p99Ms, longestMs }) => p99Ms < limits.gapMs && longestMs < limits.longestMs,
     );
-    expect(felt.p99Ms).toBeLessThan(limits.gapMs);
-    expect(felt.longestMs).toBeLessThan(limits.longestMs);
+    expect(measured.p99Ms).toBeLessThan(limits.gapMs);
+    expect(measured.longestMs).toBeLessThan(limits.longestMs);
   });
 
 test("I23: memory and database backends return to their baseline", async () => {

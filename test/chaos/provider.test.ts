@@ -50,11 +50,11 @@ for (const [shape, model] of shapes)
     const half: Script = [{ raw: 'data: {"id":"half' }];
     let cases = 0;
     for (let count = 0; count <= tokens.length; count += sized(2, 1)) {
-      const said: Script = tokens.slice(0, count).map((token) => ({ text: token }));
+      const script: Script = tokens.slice(0, count).map((token) => ({ text: token }));
       for (const end of [[], half, [{ cut: true }], [...half, { cut: true }]] as Script[]) {
         // Before the first token a broken connection is retried, with the SDK's backoff of seconds.
         if (count === 0 && end.some((step) => "cut" in step)) continue;
-        const { stream, state, key } = await run(model, [{ headers: true }, ...said, ...end]);
+        const { stream, state, key } = await run(model, [{ headers: true }, ...script, ...end]);
         expect([count, stream.text]).toEqual([count, tokens.slice(0, count).join("")]);
         expect(["failed", "interrupted"]).toContain(state);
         if (count > 0) expect(cluster.requestsFor(key)).toHaveLength(1);
@@ -141,7 +141,7 @@ test("I22: one user's failure reveals nothing to another", async () => {
       cluster.api("GET", path, { user: other }),
     ),
   );
-  for (const told of [rawOf(theirs), ...lists.map((answer) => answer.text)]) expect(told).not.toContain(secret);
+  for (const body of [rawOf(theirs), ...lists.map((answer) => answer.text)]) expect(body).not.toContain(secret);
 });
 
 for (const [shape, model] of shapes)

@@ -126,10 +126,10 @@ async function race(batch: number): Promise<FinalState[]> {
     ]);
     if (stopMs === null) expect(state).not.toBe("stopped");
     else expect([turnId, answers[index]]).toEqual([turnId, state]);
-    const told = outcomes.find((outcome) => outcome.turnId === turnId)?.outcome;
+    const outcome = outcomes.find((outcome) => outcome.turnId === turnId)?.outcome;
     // An owner that reports the end as stored was not taken over, and vice versa.
-    if (told === "stored") expect(epoch).toBe(1);
-    if (told === "lost") expect(epoch).toBeGreaterThan(1);
+    if (outcome === "stored") expect(epoch).toBe(1);
+    if (outcome === "lost") expect(epoch).toBeGreaterThan(1);
     states.push(state as FinalState);
   }
   return states;

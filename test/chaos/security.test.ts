@@ -135,7 +135,7 @@ async function checkEnd(stream: EventStream, status: string | null, server = clu
 
 test("I4 I11 I12: stop before, after and together with the end, at every token, on either server", async (context) => {
   const random = randomFrom(5);
-  const told = { stopped: 0, complete: 0 };
+  const outcomes = { stopped: 0, complete: 0 };
   let cases = 0;
   for (let round = 0; round < sized(1, 12); round++)
     for (let count = 0; count <= tokens.length; count++)
@@ -156,10 +156,10 @@ test("I4 I11 I12: stop before, after and together with the end, at every token, 
           if (order === "stop") expect([body.status, await closed]).toEqual(["stopped", "client"]);
           if (order === "end") expect(body.status).toBe("complete");
           await checkEnd(stream, body.status, server);
-          told[body.status as "stopped" | "complete"] += 1;
+          outcomes[body.status as "stopped" | "complete"] += 1;
           cases += 1;
         }
-  console.log(`stop told ${told.stopped} stops and ${told.complete} ends`);
+  console.log(`stop told ${outcomes.stopped} stops and ${outcomes.complete} ends`);
   countCases(context, cases);
 });
 

@@ -68,8 +68,8 @@ const whole = "Every word of this answer is made by the server that lives.";
 test("I3 I4 I7 I18: killed before the first token: another server answers in one stream, with one more request", async (context) => {
   const reader = await newGuest(cluster.a.url);
   const silent = (gate: string): Script => [{ gate }];
-  const begun = (gate: string): Script => [{ headers: true }, { gate }];
-  const kinds = [silent, begun].flatMap((first) => [cluster.user, reader].map((user) => ({ first, user })));
+  const startedScript = (gate: string): Script => [{ headers: true }, { gate }];
+  const kinds = [silent, startedScript].flatMap((first) => [cluster.user, reader].map((user) => ({ first, user })));
   const turns = await Promise.all(
     kinds.map(({ first, user }, index) => {
       const key = `${newKey()} What is Rivulet?`;
@@ -204,11 +204,11 @@ test("I2 I12 I18: killed after the k-th token: interrupted, and Continue on the 
         },
       );
       await raw.ended;
-      const said = raw.frames.map(({ data }) => {
+      const deltas = raw.frames.map(({ data }) => {
         const frame = JSON.parse(data) as string | { type: string; content: string };
         return typeof frame === "string" ? frame : frame.type === "content" ? frame.content : "";
       });
-      expect(said.join("")).toBe(script.join(""));
+      expect(deltas.join("")).toBe(script.join(""));
     }
     const complete = await goOn(live, cluster.b);
     expect([complete.status, complete.body]).toEqual([400, expect.stringContaining("complete")]);

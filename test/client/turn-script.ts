@@ -5,11 +5,11 @@ export const turnId = "0199aaaa-0000-7000-8000-000000000001";
 export const chatId = "chat-0001";
 export const messageId = "0199aaaa-0000-7000-8000-000000000002";
 
-const begun = { turnId, chatId, model: "local", createdAt: "2026-11-21T01:00:00.000Z" };
+const turnMetadata = { turnId, chatId, model: "local", createdAt: "2026-11-21T01:00:00.000Z" };
 
 /** A short answer with characters of two, three and four bytes. */
 export const shortTurn: TurnChunk[] = [
-  { type: "start", messageId, messageMetadata: begun },
+  { type: "start", messageId, messageMetadata: turnMetadata },
   { type: "data-turn", data: { turnId, chatId, userMessageId: "user-0001", status: "running" }, transient: true },
   { type: "start-step" },
   { type: "text-start", id: "t" },
@@ -33,7 +33,7 @@ const source = (ordinal: number): TurnChunk => ({
 
 /** Sources, status, reasoning, tools that succeed and fail, and text, over three steps. */
 export const richTurn: TurnChunk[] = [
-  { type: "start", messageId, messageMetadata: begun },
+  { type: "start", messageId, messageMetadata: turnMetadata },
   { type: "data-turn", data: { turnId, chatId, userMessageId: "user-0001", status: "running" }, transient: true },
   { type: "data-status", id: "retrieve", data: { stage: "retrieve", label: "Searching documents…", state: "active" } },
   source(1),
@@ -106,7 +106,7 @@ export function turnState(status: string): object {
   const ended = status === "running" ? null : "2026-11-21T01:00:01.000Z";
   return {
     ...{ turnId, chatId, messageId, userMessageId: "user-0001", status },
-    ...{ createdAt: begun.createdAt, endedAt: ended },
+    ...{ createdAt: turnMetadata.createdAt, endedAt: ended },
   };
 }
 

@@ -48,7 +48,7 @@ function open(token = cluster.user.token) {
   return { thread, shown, status, chatId: () => chatId, close: page.unmount };
 }
 
-test("assistant-ui: shows an answer as it comes, to its end, and the next one behind it", async () => {
+test("assistant-ui: shows an answer as it streams, and the next one below it", async () => {
   const key = newKey();
   cluster.provider.on(key, gated(key, ["Two", " words."]));
   const page = open();
@@ -66,7 +66,7 @@ test("assistant-ui: shows an answer as it comes, to its end, and the next one be
   page.close();
 });
 
-test("assistant-ui: answers an edited question, and makes another answer", async () => {
+test("assistant-ui: answers an edited question, and regenerates an answer", async () => {
   const [first, second] = [newKey(), newKey()];
   cluster.provider.on(first, [{ text: "Old." }, { finish: "stop" }]);
   cluster.provider.on(second, [{ text: "New." }, { finish: "stop" }], [{ text: "Another." }, { finish: "stop" }]);

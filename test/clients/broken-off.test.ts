@@ -102,24 +102,24 @@ async function endings(streams: Record<string, Stream>): Promise<Record<string, 
   const readings = Object.entries(streams).map(([name, stream]) => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { hang: true }]);
-    const begun = Promise.withResolvers<void>();
+    const started = Promise.withResolvers<void>();
     const read = async () => {
       let text = "";
       for await (const piece of stream({ url: server.url, baseURL: `${server.url}/v1`, apiKey: token }, key)) {
         text += piece;
-        if (text.includes("Half")) begun.resolve();
+        if (text.includes("Half")) started.resolve();
       }
     };
     const ended = read().then(
       () => "shown as whole",
       (error: unknown) => {
-        begun.reject(new Error(name, { cause: error }));
+        started.reject(new Error(name, { cause: error }));
         return "reported";
       },
     );
-    return { name, begun: begun.promise, ended };
+    return { name, started: started.promise, ended };
   });
-  await Promise.all(readings.map(({ begun }) => begun));
+  await Promise.all(readings.map(({ started }) => started));
   expect(await server.stop()).toBe(0);
   const ended = await Promise.all(readings.map(async ({ name, ended }) => [name, await ended]));
   return Object.fromEntries(ended);

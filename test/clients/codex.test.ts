@@ -34,18 +34,18 @@ async function codex(prompt: string, token = cluster.user.token) {
     stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, HOME: home, CODEX_HOME: home, RIVULET_TOKEN: token },
   });
-  const told = { answer: "", beside: "" };
+  const output = { answer: "", beside: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
-    told.answer += text;
+    output.answer += text;
   });
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    told.beside += text;
+    output.beside += text;
   });
   const [code] = await once(child, "close");
-  return { code, ...told };
+  return { code, ...output };
 }
 
-test("codex: runs a command for the model and says its answer", async () => {
+test("codex: runs a command for the model and prints the answer", async () => {
   const key = newKey();
   cluster.provider.on(
     key,
@@ -57,7 +57,7 @@ test("codex: runs a command for the model and says its answer", async () => {
   expect(JSON.stringify((await cluster.provider.request(key, 2)).body)).toContain("found");
 });
 
-test("codex: asks again when the connection is cut within an answer", async () => {
+test("codex: retries when the connection is cut within an answer", async () => {
   const key = newKey();
   cluster.provider.on(key, [{ text: "Half" }, { gate: key }, { hang: true }], [{ text: "Whole." }, { finish: "stop" }]);
   const asked = codex(key);

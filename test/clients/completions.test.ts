@@ -41,7 +41,7 @@ describe.each([
     expect([text, ends]).toEqual(["Two words.", ["stop", 5]]);
   });
 
-  test("gets a whole answer", async () => {
+  test("gets a complete answer", async () => {
     const key = newKey();
     cluster.provider.on(key, twoWords);
     const answer = await client().chat.completions.create({ model: "scripted", messages: [user(key)] });
@@ -75,7 +75,7 @@ describe.each([
     expect(asked).toEqual(["Oslo"]);
   });
 
-  test("asks for JSON of a schema", async () => {
+  test("gets JSON that matches a schema", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: '{"city":"Oslo"}' }, { finish: "stop" }]);
     const answer = await client().chat.completions.parse({
@@ -91,7 +91,7 @@ describe.each([
     expect(body.response_format).toMatchObject({ json_schema: { schema: temperature.parameters } });
   });
 
-  test("ends the answer when it hangs up", async () => {
+  test("stops the answer when it disconnects", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { hang: true }]);
     const body = { model: "scripted", messages: [user(key)], stream: true };
@@ -143,7 +143,7 @@ describe.each([
     expect((await result.usage).totalTokens).toBe(5);
   });
 
-  test("gets a whole answer", async () => {
+  test("gets a complete answer", async () => {
     const key = newKey();
     cluster.provider.on(key, twoWords);
     const { text, finishReason } = await ai.generateText({ model: model(), prompt: key, maxRetries: 0 });
@@ -170,7 +170,7 @@ describe.each([
     expect(steps[0].toolResults).toMatchObject([{ input: { city: "Oslo" }, output: "Oslo: -4" }]);
   });
 
-  test("adds no tools and no documents to what was asked", async () => {
+  test("adds no tools and no documents to the request", async () => {
     const key = newKey();
     cluster.provider.on(key, twoWords);
     // With the sample documents, which know the answer.

@@ -160,7 +160,7 @@ const readers: [string, Read][] = [
 ];
 
 describe.each(readers)("%s", (_, read) => {
-  test("follows a turn to its end, cut off within it, without loss or repeat", async () => {
+  test("follows a turn to its end across a cut, without loss or repeats", async () => {
     const key = newKey();
     const cut = cutWithin(key);
     const turnId = await startTurn(key);
@@ -185,7 +185,7 @@ describe.each(readers)("%s", (_, read) => {
 });
 
 describe.each(readers.slice(1))("%s that POSTs", (_, read) => {
-  test("asks once, and resumes by repeating its POST", async () => {
+  test("starts one turn, and resumes by repeating its POST", async () => {
     const key = newKey();
     const cut = cutWithin(key);
     let text = "";

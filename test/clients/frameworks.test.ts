@@ -43,7 +43,7 @@ describe("@openai/agents", async () => {
   const agent = (model = "scripted", tools: unknown[] = []) =>
     new agents.Agent({ name: "Weather", instructions: "Be brief.", model, tools });
 
-  test("runs an agent with a tool to its final output, whole and streamed", async () => {
+  test("runs an agent with a tool to its final output, streaming and not", async () => {
     for (const stream of [false, true]) {
       const asked: string[] = [];
       const temperature = agents.tool({

@@ -53,7 +53,7 @@ describe.each([
     expect(output).toMatchObject([{ type: "message", content: [{ text: "Two words." }] }]);
   });
 
-  test("gets a whole answer, and gets it again by its id", async () => {
+  test("gets a complete answer, and retrieves it by its id", async () => {
     const answer = await client().responses.create({ model: "scripted", input: scriptWords() });
     expect([answer.output_text, answer.status]).toEqual(["Two words.", "completed"]);
     expect((await client().responses.retrieve(answer.id)).output).toEqual(answer.output);
@@ -85,7 +85,7 @@ describe.each([
     expect(says.output_text).toBe("It is -4.");
   });
 
-  test("resumes a background response after the event it had last", async () => {
+  test("resumes a background response after the last event received", async () => {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Two", " words."]));
     const request = { model: "scripted", input: key, background: true, store: true, stream: true };

@@ -41,7 +41,7 @@ describe.each([
     return { id, chat: page.current, shown, close: page.unmount };
   }
 
-  test("shows an answer as it comes, to its end, and the next one behind it", async () => {
+  test("shows an answer as it streams, and the next one below it", async () => {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Two", " words."]));
     const page = open();
@@ -59,7 +59,7 @@ describe.each([
     page.close();
   });
 
-  test("makes another answer", async () => {
+  test("regenerates an answer", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "First." }, { finish: "stop" }], [{ text: "Second." }, { finish: "stop" }]);
     const page = open();
@@ -70,7 +70,7 @@ describe.each([
     page.close();
   });
 
-  test("answers an edited question, in the place of the old one", async () => {
+  test("answers an edited question in place of the old one", async () => {
     const [first, second] = [newKey(), newKey()];
     cluster.provider.on(first, [{ text: "Old." }, { finish: "stop" }]);
     cluster.provider.on(second, [{ text: "New." }, { finish: "stop" }]);
@@ -84,7 +84,7 @@ describe.each([
     page.close();
   });
 
-  test("stops, and asks the next question at once", async () => {
+  test("stops, and sends the next question immediately", async () => {
     const key = newKey();
     cluster.provider.on(key, [{ text: "Half" }, { hang: true }]);
     const page = open();
@@ -100,7 +100,7 @@ describe.each([
     page.close();
   });
 
-  test("asks nothing by itself behind the server's tool calls, nor for a chat that is new", async () => {
+  test("sends nothing by itself after the server's tool calls, or for a new chat", async () => {
     const key = newKey();
     cluster.provider.on(
       key,
@@ -120,7 +120,7 @@ describe.each([
     page.close();
   });
 
-  test("resumes the running answer when a page is opened again", async () => {
+  test("resumes the running answer when a page is reopened", async () => {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Two", " words."]));
     const first = open();
@@ -137,7 +137,7 @@ describe.each([
     page.close();
   });
 
-  test("shows an error when the connection is cut, and the whole answer after a resume", async () => {
+  test("shows an error when the connection is cut, and the complete answer after a resume", async () => {
     const key = newKey();
     cluster.provider.on(key, gated(key, ["Two", " words."]));
     const page = open({ url: proxy.url });

@@ -95,11 +95,11 @@ it("a second question in a chat is sent with the first as history", async () => 
 it("a stop mid-answer closes the server's response and keeps the text", async () => {
   const userId = await newUser();
   const turn = await ask(userId, "openai:endless", "Go");
-  const begun = await read(turn, 0, ({ chunk }) => chunk.type === "text-delta");
+  const firstChunks = await read(turn, 0, ({ chunk }) => chunk.type === "text-delta");
   const left = server.told("left");
   await stopTurn(userId, turn.id);
-  const rest = await read(turn, begun.at(-1)?.seq);
-  const { text, metadata } = await answerOf([...begun, ...rest]);
+  const rest = await read(turn, firstChunks.at(-1)?.seq);
+  const { text, metadata } = await answerOf([...firstChunks, ...rest]);
   expect(metadata.status).toBe("stopped");
   expect("Round and round it goes, ".repeat(1_000)).toContain(text);
   await left;

@@ -293,8 +293,8 @@ async function undoneTurn(insert: typeof turns.insertTurn): Promise<void> {
     ...{ id: uuidv7(), userId, chatId: bigChatId, userMessageId: uuidv7(), messageId: uuidv7(), clientKey: uuidv7() },
     ...{ request: { model: "local" }, fingerprint: "x" },
   };
-  const said = { parentId: "m-20000-4", turnId: null, role: "user" as const, status: "complete", parts: [] };
-  const question = { ...said, metadata: null, text: "", id: turn.userMessageId };
+  const leaf = { parentId: "m-20000-4", turnId: null, role: "user" as const, status: "complete", parts: [] };
+  const question = { ...leaf, metadata: null, text: "", id: turn.userMessageId };
   await pool()
     .sql.begin(async (sql) => {
       await insert(sql, turn, {}, [question], ceilings, 60_000);

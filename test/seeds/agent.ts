@@ -55,8 +55,8 @@ export async function readText(address: string, message: string): Promise<string
   let text = "";
   for (const block of (await response.text()).split("\n\n")) {
     if (block === "data: [DONE]") return text;
-    const said = block.startsWith("data: ") ? (JSON.parse(block.slice(6)) as Chunk) : null;
-    if (said?.type === "text") text += said.content;
+    const chunk = block.startsWith("data: ") ? (JSON.parse(block.slice(6)) as Chunk) : null;
+    if (chunk?.type === "text") text += chunk.content;
   }
   throw new Error("the stream had no [DONE]");
 }

@@ -4,7 +4,7 @@ import axios from "axios";
 
 export type Caller = { url: string; token: string };
 type Content = { type: string; content: string; [name: string]: unknown };
-export type Heard = { text: string; last: Content | undefined };
+export type Received = { text: string; last: Content | undefined };
 type Draw = (text: string) => void;
 
 const headersOf = ({ token }: Caller) => ({
@@ -14,20 +14,20 @@ const headersOf = ({ token }: Caller) => ({
 });
 
 /** Parses one piece from the network on its own. */
-function readPiece(piece: string, heard: Heard, draw?: Draw): void {
+function readPiece(piece: string, received: Received, draw?: Draw): void {
   for (const line of piece.split("\n")) {
     if (!line.startsWith("data: ")) continue;
-    const said = JSON.parse(line.substring(6)) as Content;
-    if (said.type === "content") {
-      heard.text += said.content;
-      draw?.(said.content);
-    } else heard.last = said;
+    const event = JSON.parse(line.substring(6)) as Content;
+    if (event.type === "content") {
+      received.text += event.content;
+      draw?.(event.content);
+    } else received.last = event;
   }
 }
 
 /** `fetch` and its reader, in a browser or in Node. */
-export async function byReader(caller: Caller, body: object, draw?: Draw, signal?: AbortSignal): Promise<Heard> {
-  const heard: Heard = { text: "", last: undefined };
+export async function byReader(caller: Caller, body: object, draw?: Draw, signal?: AbortSignal): Promise<Received> {
+  const received: Received = { text: "", last: undefined };
   const response = await fetch(`${caller.url}/api/v1/chat/`, {
     method: "POST",
     headers: headersOf(caller),
@@ -38,26 +38,26 @@ export async function byReader(caller: Caller, body: object, draw?: Draw, signal
   const decoder = new TextDecoder();
   for (;;) {
     const { done, value } = await reader.read();
-    if (done) return heard;
-    readPiece(decoder.decode(value), heard, draw);
+    if (done) return received;
+    readPiece(decoder.decode(value), received, draw);
   }
 }
 
 /** A Node program that takes the body as a stream of buffers. */
-export async function byBuffers(caller: Caller, body: object): Promise<Heard> {
-  const heard: Heard = { text: "", last: undefined };
+export async function byBuffers(caller: Caller, body: object): Promise<Received> {
+  const received: Received = { text: "", last: undefined };
   const response = await fetch(`${caller.url}/api/v1/chat/`, {
     method: "POST",
     headers: headersOf(caller),
     body: JSON.stringify({ ...body, stream: true }),
   });
   for await (const piece of response.body as unknown as AsyncIterable<Uint8Array>)
-    readPiece(Buffer.from(piece).toString(), heard);
-  return heard;
+    readPiece(Buffer.from(piece).toString(), received);
+  return received;
 }
 
-export async function byAxios(caller: Caller, body: object): Promise<Heard> {
-  const heard: Heard = { text: "", last: undefined };
+export async function byAxios(caller: Caller, body: object): Promise<Received> {
+  const received: Received = { text: "", last: undefined };
   const response = await axios.post(
     `${caller.url}/api/v1/chat/`,
     { ...body, stream: true },
@@ -66,7 +66,7 @@ export async function byAxios(caller: Caller, body: object): Promise<Heard> {
   await new Promise((resolve, reject) => {
     response.data.on("data", (piece: Buffer) => {
       try {
-        readPiece(piece.toString(), heard);
+        readPiece(piece.toString(), received);
       } catch (error) {
         reject(error);
       }
@@ -74,7 +74,7 @@ export async function byAxios(caller: Caller, body: object): Promise<Heard> {
     response.data.on("end", resolve);
     response.data.on("error", reject);
   });
-  return heard;
+  return received;
 }
 
 /** Draws text ten characters at a time, to spare the page. */

@@ -116,11 +116,11 @@ function follow(address: string): Promise<{ text: string; last: unknown }> {
     let text = "";
     const source = new EventSource(address);
     source.onmessage = (event) => {
-      const said = JSON.parse(event.data);
-      if (said.type === "content") text += said.content;
-      if (said.type !== "metadata" && said.type !== "error") return;
+      const data = JSON.parse(event.data);
+      if (data.type === "content") text += data.content;
+      if (data.type !== "metadata" && data.type !== "error") return;
       source.close();
-      resolve({ text, last: said });
+      resolve({ text, last: data });
     };
     source.onerror = () => {
       if (source.readyState === EventSource.CLOSED) reject(new Error("the browser gave up"));

@@ -7,10 +7,10 @@ export function listen(address: string, displaySources: (sources: unknown) => vo
     let text = "";
     const source = new EventSource(address);
     source.onmessage = ({ data }) => {
-      const said = JSON.parse(data) as Said;
-      if (said.type === "chunk") text += said.content;
-      if (said.type === "sources") displaySources(said.content);
-      if (said.type !== "done") return;
+      const event = JSON.parse(data) as Said;
+      if (event.type === "chunk") text += event.content;
+      if (event.type === "sources") displaySources(event.content);
+      if (event.type !== "done") return;
       source.close();
       resolve(text);
     };

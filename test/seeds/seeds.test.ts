@@ -105,12 +105,12 @@ describe("content", () => {
     async (_, read) => {
       const chatId = randomUUID();
       const question = says();
-      const heard = await read(caller(await withLongDocument()), {
+      const received = await read(caller(await withLongDocument()), {
         conversation_id: chatId,
         message: `${question} Has a zebra stripes?`,
       });
-      expect(heard.text).toBe(whole);
-      expect(heard.last).toEqual({
+      expect(received.text).toBe(whole);
+      expect(received.last).toEqual({
         type: "metadata",
         message_id: expect.any(String),
         conversation_id: chatId,
@@ -197,9 +197,9 @@ describe("content", () => {
     const body = JSON.stringify({ message: says(), stream: true });
     const response = await fetch(`${cluster.a.url}/api/v1/chat/`, { method: "POST", headers, body });
     await response.text();
-    const { "content-type": type, ...told } = Object.fromEntries(response.headers);
+    const { "content-type": type, ...otherHeaders } = Object.fromEntries(response.headers);
     expect(type).toBe("text/event-stream; charset=utf-8");
-    expect(told).toMatchObject({
+    expect(otherHeaders).toMatchObject({
       "cache-control": expect.stringContaining("no-cache"),
       connection: "keep-alive",
       "x-accel-buffering": "no",
@@ -210,14 +210,14 @@ describe("content", () => {
 
 describe("agent", () => {
   async function stream(message: string) {
-    const heard = { chunks: [] as Chunk[], done: 0, errors: [] as Error[], broken: [] as string[] };
+    const received = { chunks: [] as Chunk[], done: 0, errors: [] as Error[], broken: [] as string[] };
     await streamChat(caller(), message, {
-      onChunk: (chunk) => heard.chunks.push(chunk),
-      onDone: () => (heard.done += 1),
-      onError: (error) => heard.errors.push(error),
-      onBroken: (data) => heard.broken.push(data),
+      onChunk: (chunk) => received.chunks.push(chunk),
+      onDone: () => (received.done += 1),
+      onError: (error) => received.errors.push(error),
+      onBroken: (data) => received.broken.push(data),
     });
-    return { ...heard, text: heard.chunks.map((chunk) => (chunk.type === "text" ? chunk.content : "")).join("") };
+    return { ...received, text: received.chunks.map((chunk) => (chunk.type === "text" ? chunk.content : "")).join("") };
   }
 
   test("each block is one event to a client that splits at blank lines, and the stream ends once", async () => {
@@ -287,10 +287,10 @@ describe("rag", () => {
       ],
       {},
     );
-    const said = Array.from(out.matchAll(/^data: (.*)$/gm), ([, data]) => JSON.parse(data as string));
-    expect(said[0]).toEqual({ type: "start", session_id: 1, model: "scripted" });
-    expect(said.map((each) => (each.type === "chunk" ? each.content : "")).join("")).toBe(whole);
-    expect(said.at(-1)).toEqual({ type: "done" });
+    const chunks = Array.from(out.matchAll(/^data: (.*)$/gm), ([, data]) => JSON.parse(data as string));
+    expect(chunks[0]).toEqual({ type: "start", session_id: 1, model: "scripted" });
+    expect(chunks.map((each) => (each.type === "chunk" ? each.content : "")).join("")).toBe(whole);
+    expect(chunks.at(-1)).toEqual({ type: "done" });
     expect(JSON.parse(await run(["curl", `${cluster.a.url}/health`], {}))).toEqual({ status: "ok" });
   });
 

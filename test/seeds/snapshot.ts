@@ -11,7 +11,7 @@ export async function streamConversation(
     body: JSON.stringify(body),
   });
   if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
-  const heard = { before: [] as Message[], text: "", done: false, headers: response.headers };
+  const received = { before: [] as Message[], text: "", done: false, headers: response.headers };
   let rest = "";
   for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
     rest += piece;
@@ -20,11 +20,11 @@ export async function streamConversation(
     for (const block of blocks) {
       const event = /^event: (.*)$/m.exec(block)?.[1];
       const data = JSON.parse(/^data: (.*)$/m.exec(block)?.[1] ?? "null");
-      if (event === "snapshot") heard.before = data.messages;
+      if (event === "snapshot") received.before = data.messages;
       if (event || !data) continue;
-      heard.text += data.delta;
-      heard.done = data.done;
+      received.text += data.delta;
+      received.done = data.done;
     }
   }
-  return heard;
+  return received;
 }

@@ -229,7 +229,7 @@ export function header(stream: EventStream, name: "x-turn-id" | "x-chat-id"): st
  */
 export function complaintsOf(server: TestServer): string[] {
   const isComplaint = (line: string) =>
-    /"level":"(warn|error|fatal)"/.test(line) && !line.includes("the event loop was held");
+    /"level":"(warn|error|fatal)"/.test(line) && !line.includes("the event loop was blocked");
   return server.output().split("\n").filter(isComplaint);
 }
 

@@ -254,7 +254,7 @@ describe("I3: resumes through a proxy that cuts at every byte", () => {
         await proxy.close();
       }
     };
-    await Promise.all(Array.from({ length: 400 }, worker));
+    await Promise.all(Array.from({ length: 150 }, worker));
     expect(Object.keys(texts)).toHaveLength(length);
     return Object.values(texts).filter((text) => text !== words);
   }

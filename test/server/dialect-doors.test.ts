@@ -171,7 +171,7 @@ test("an unknown path is a JSON 404 for programs and a page for people; pages st
   const page = await cluster.api("GET", "/nothing/at/all", { headers: { accept: "text/html,*/*" } });
   expect(page.status).toBe(404);
   expect(page.headers.get("content-type")).toBe("text/html; charset=utf-8");
-  expect(page.text).toContain("There is no such page");
+  expect(page.text).toContain("Page not found");
   const wrong = await cluster.api("DELETE", "/v1/models");
   expect([wrong.status, wrong.headers.get("allow")]).toEqual([405, "GET, OPTIONS"]);
   expect(wrong.body).toEqual({ error: expect.objectContaining({ code: "method_not_allowed" }) });

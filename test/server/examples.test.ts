@@ -88,7 +88,7 @@ type Running = {
   /** Resolves when the example has printed this. */
   printed(text: string): Promise<void>;
   /** Everything it printed of the answer, its other output, and whether it reported a failure. */
-  ended: Promise<{ answer: string; said: string; failed: boolean }>;
+  ended: Promise<{ answer: string; output: string; failed: boolean }>;
 };
 type Example = (ask: Ask) => Running | Promise<Running>;
 
@@ -109,25 +109,25 @@ const command =
       },
     });
     let answer = "";
-    let said = "";
+    let output = "";
     const watchers = new Set<() => void>();
     child.stdout.setEncoding("utf8").on("data", (text: string) => {
       answer += text;
       for (const look of watchers) look();
     });
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      said += text;
+      output += text;
     });
     return {
       printed: (text) =>
         new Promise((resolve, reject) => {
           const look = () => answer.includes(text) && resolve();
           watchers.add(look);
-          child.on("close", () => reject(new Error(`It printed ${answer} and then ended: ${said}`)));
+          child.on("close", () => reject(new Error(`It printed ${answer} and then ended: ${output}`)));
           look();
         }),
       ended: new Promise((resolve) =>
-        child.on("close", (code) => resolve({ answer: answer.replace(/\n$/, ""), said, failed: code === 1 })),
+        child.on("close", (code) => resolve({ answer: answer.replace(/\n$/, ""), output, failed: code === 1 })),
       ),
     };
   };
@@ -145,10 +145,10 @@ const page =
     const ended = async () => {
       const status = tab.getByRole("status").filter({ hasText: /^(Done\.|Failed: )/ });
       await status.waitFor();
-      const said = await status.innerText();
+      const statusText = await status.innerText();
       const answer = (await tab.locator("#answer").textContent()) ?? "";
       await context.close();
-      return { answer, said, failed: said !== "Done." };
+      return { answer, output: statusText, failed: statusText !== "Done." };
     };
     return { printed: (text) => tab.locator("#answer", { hasText: text }).waitFor(), ended: ended() };
   };
@@ -249,12 +249,12 @@ describe.each(Object.entries(examples))("%s", (_name, example) => {
   test("reports a missing or invalid token and fails", async () => {
     const result = await run(example, answers, { token: "wrong", userId: randomUUID() });
     expect(result).toMatchObject({ answer: "", failed: true, asked: 0 });
-    expect(result.said).toContain("Sign in, or send a valid token as `Authorization: Bearer …`.");
+    expect(result.output).toContain("Sign in, or send a valid token as `Authorization: Bearer …`.");
   });
 
   test("prints a failed answer's partial text and the reason", async () => {
     const result = await run(example, () => [{ text: "Half" }, { error: "overloaded" }]);
     expect(result).toMatchObject({ answer: "Half", failed: true });
-    expect(result.said).toMatch(/[A-Z][^\n]+\.\n?$/);
+    expect(result.output).toMatch(/[A-Z][^\n]+\.\n?$/);
   });
 });

@@ -8,7 +8,7 @@ import { header, newKey, outline, rawOf, secretKey, shapes, testCluster, textOf 
 
 const cluster = testCluster({ env: { FIRST_CHUNK_TIMEOUT_MS: "1200", CHUNK_TIMEOUT_MS: "800" } });
 const prompt = "prompt-canary-71c0";
-const told = "provider-words-canary-5b1e";
+const providerWords = "provider-words-canary-5b1e";
 /** The SDK waits two seconds before a retry unless the provider names a delay. */
 const soon = { "retry-after-ms": "20" };
 const requestsFor = (key: string) => cluster.provider.requests.filter((request) => request.prompt.includes(key));
@@ -28,7 +28,13 @@ async function run(model: string, ...scripts: Script[]): Promise<Ended> {
   expect(stored.metadata).toMatchObject({ status: state });
   expect(await cluster.turn(header(stream, "x-turn-id"))).toMatchObject({ status: state });
   const follow = await cluster.api("GET", `/api/turns/${header(stream, "x-turn-id")}`);
-  for (const secret of [secretKey, told, prompt, `127.0.0.1:${cluster.provider.port}`, `:${cluster.provider.port}/`]) {
+  for (const secret of [
+    secretKey,
+    providerWords,
+    prompt,
+    `127.0.0.1:${cluster.provider.port}`,
+    `:${cluster.provider.port}/`,
+  ]) {
     expect(rawOf(stream)).not.toContain(secret);
     expect(follow.text).not.toContain(secret);
     expect(JSON.stringify(stored)).not.toContain(secret);
@@ -40,7 +46,12 @@ async function run(model: string, ...scripts: Script[]): Promise<Ended> {
 const quoting = (status: number, headers = {}): Script => [
   {
     answer: status,
-    body: { error: { message: `${told}: ${secretKey} at ${cluster.provider.url} said ${prompt}`, code: told } },
+    body: {
+      error: {
+        message: `${providerWords}: ${secretKey} at ${cluster.provider.url} said ${prompt}`,
+        code: providerWords,
+      },
+    },
     headers,
   },
 ];
@@ -93,8 +104,8 @@ test.each(shapes)(
     const tokens = ["One", " two", " three", " four"];
     for (const end of [[], [{ cut: true }]] as Script[]) {
       for (const count of end.length > 0 ? [1, 3] : [0, 1, 2, 4]) {
-        const said: Script = tokens.slice(0, count).map((text) => ({ text }));
-        const { stream, state, code } = await run(model, [{ headers: true }, ...said, ...end]);
+        const script: Script = tokens.slice(0, count).map((text) => ({ text }));
+        const { stream, state, code } = await run(model, [{ headers: true }, ...script, ...end]);
         const words = outline(stream.chunks);
         expect(words).not.toContain("finish");
         expect([words.at(-1), stream.text]).toEqual(["error", tokens.slice(0, count).join("")]);
@@ -112,9 +123,9 @@ test.each(shapes)(
 
 test.each(shapes)("I22 I2: garbage fails the turn and keeps the text before it, %s", async (_shape, model) => {
   const garbage: Script[] = [
-    [{ text: "Good" }, { raw: `data: {"${told}\n\n` }, { text: " bad" }, { finish: "stop" }],
+    [{ text: "Good" }, { raw: `data: {"${providerWords}\n\n` }, { text: " bad" }, { finish: "stop" }],
     [{ text: "Good" }, { raw: `data: ${"[".repeat(1_000)}\n\n` }, { finish: "stop" }],
-    [{ text: "Good" }, { error: `${told} ${secretKey}` }, { finish: "stop" }],
+    [{ text: "Good" }, { error: `${providerWords} ${secretKey}` }, { finish: "stop" }],
   ];
   for (const script of garbage) {
     const { stream, state, code } = await run(model, script);
@@ -122,10 +133,10 @@ test.each(shapes)("I22 I2: garbage fails the turn and keeps the text before it, 
     expect(code).toMatch(/^provider_/);
     expect(stream.text).toBe("Good");
   }
-  const page = await run(model, [{ answer: 200, body: `<html><body>${told} ${secretKey}</body></html>` }]);
+  const page = await run(model, [{ answer: 200, body: `<html><body>${providerWords} ${secretKey}</body></html>` }]);
   expect(outline(page.stream.chunks)).not.toContain("finish");
   expect(page.stream.text).toBe("");
-  const answerless = await run(model, [{ answer: 200, body: { [told]: secretKey } }]);
+  const answerless = await run(model, [{ answer: 200, body: { [providerWords]: secretKey } }]);
   expect(outline(answerless.stream.chunks)).not.toContain("finish");
 });
 
@@ -139,7 +150,7 @@ test.each(shapes)("a single line of two megabytes arrives whole, %s", async (_sh
 test("I22: the server's output contains none of the secrets", () => {
   const output = cluster.a.output();
   expect(output).toContain("turn failed");
-  for (const secret of [secretKey, told, prompt, `127.0.0.1:${cluster.provider.port}`])
+  for (const secret of [secretKey, providerWords, prompt, `127.0.0.1:${cluster.provider.port}`])
     expect(output).not.toContain(secret);
 });
 
@@ -150,10 +161,10 @@ test("I22: LOG_PROVIDER_ERRORS=on logs the provider's error without key or promp
   cluster.provider.on(key, [{ answer: 401, body: { error: { message } } }]);
   for (const each of [server, cluster.a]) await (await cluster.send(key, {}, { server: each })).ended;
   const lines = (output: string) => output.split("\n").filter((line) => line.includes('"msg":"turn failed"'));
-  const said = lines(server.output()).map((line) => JSON.parse(line).provider);
-  expect(said).toEqual([expect.stringMatching(/^Project archived\. Key .*please$/)]);
-  expect(said[0]).not.toContain(key);
-  expect(said[0]).not.toContain(secretKey);
+  const providerMessages = lines(server.output()).map((line) => JSON.parse(line).provider);
+  expect(providerMessages).toEqual([expect.stringMatching(/^Project archived\. Key .*please$/)]);
+  expect(providerMessages[0]).not.toContain(key);
+  expect(providerMessages[0]).not.toContain(secretKey);
   for (const line of lines(cluster.a.output())) expect(JSON.parse(line)).not.toHaveProperty("provider");
   expect(await server.stop()).toBe(0);
 });

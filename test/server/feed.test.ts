@@ -142,18 +142,18 @@ test("I14: two hundred feeds cost no more queries than one, even when events occ
   const alone = await during(() => sleep(windowMs));
   feeds.push(...(await Promise.all(Array.from({ length: 199 }, () => feed(chatId, server)))));
   const together = await during(() => sleep(windowMs));
-  const told = await during(async () => {
+  const duringTurn = await during(async () => {
     const { stream, key } = await runningTurn(chatId);
     cluster.provider.open(gateOf(key, 0));
     await stream.ended;
     for (const each of feeds) await each.until((stream) => statuses(stream).at(-1) === "complete");
   });
   console.log(
-    `statements: ${alone} in ${windowMs} ms with one feed, ${together} with 200, ${told} for a turn's two events`,
+    `statements: ${alone} in ${windowMs} ms with one feed, ${together} with 200, ${duringTurn} for a turn's two events`,
   );
   // A server's timers may add a query or two to a window; one per feed would be far more.
   expect(together).toBeLessThan(alone + 10);
-  expect(told).toBeLessThan(alone + 20);
+  expect(duringTurn).toBeLessThan(alone + 20);
 
   for (const each of feeds) each.close();
   await server.kill("SIGKILL");

@@ -159,7 +159,7 @@ describe("hosts", () => {
       }
     const page = await rawRequest(cluster.a.port, "/", { headers: { host: "rebound.example", accept: "text/html" } });
     expect([page.status, page.headers["content-type"]]).toEqual([421, "text/plain; charset=utf-8"]);
-    expect(page.text).toMatch(/^This server does not answer to this host name\./);
+    expect(page.text).toMatch(/^This server does not accept this host name\./);
     expect(page.headers["content-security-policy"]).toBeDefined();
   });
 

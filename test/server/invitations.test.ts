@@ -81,6 +81,6 @@ test("SIGN_UP=off: no new account, with or without an invitation", async () => {
   const server = await cluster.start({ env: { SIGN_UP: "off" } });
   const { token } = (await cluster.api<Invitation>("POST", "/api/invitations", { user: admin, body: {} })).body;
   expect((await join({ email: newEmail(), invite: token }, server)).status).toBe(403);
-  expect(await pageOf("/sign-in?new", server)).toContain("This server takes no new accounts.");
+  expect(await pageOf("/sign-in?new", server)).toContain("This server does not accept new accounts.");
   await server.kill("SIGKILL");
 }, 60_000);

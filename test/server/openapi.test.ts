@@ -52,8 +52,8 @@ function nativeOperations(): string[] {
 function dialectOperations(): string[] {
   return registry.dialects.flatMap(({ routes }) =>
     routes.flatMap((route) => {
-      const told = route.path.replace(/:(\w+)\*?/g, "{$1}");
-      return methodsOf(route).map((method) => `${method} ${told}`);
+      const documentedPath = route.path.replace(/:(\w+)\*?/g, "{$1}");
+      return methodsOf(route).map((method) => `${method} ${documentedPath}`);
     }),
   );
 }
@@ -101,15 +101,15 @@ async function call(id: string, status: number, { path: values = {}, query = "",
   const text = request.leaves ? await firstEvent(answer) : await answer.text();
   expect([id, answer.status, answer.status === status ? "" : text]).toEqual([id, status, ""]);
   called.add(`${id} ${status < 400 ? "answers" : "refuses"}`);
-  const told = operation.responses[status];
-  if (!told) throw new Error(`${id}: ${status} is not in the description`);
-  for (const [name, { required, schema }] of Object.entries(told.headers ?? {})) {
+  const described = operation.responses[status];
+  if (!described) throw new Error(`${id}: ${status} is not in the description`);
+  for (const [name, { required, schema }] of Object.entries(described.headers ?? {})) {
     const value = answer.headers.get(name);
     expect(value !== null || !required, `${id} ${status}: ${name}`).toBe(true);
     if (value !== null) expectValid(validator(schema), value, `${id} ${status}: ${name}`);
   }
   const type = answer.headers.get("content-type")?.split(";")[0] ?? "";
-  const media = told.content?.[type];
+  const media = described.content?.[type];
   expect([id, status, type, media !== undefined]).toEqual([id, status, type, type !== "" && status !== 302]);
   if (!media) return { text, headers: answer.headers, value: undefined };
   const streamed = media["x-event-data"];

@@ -15,7 +15,7 @@ const guess = "wrong horse battery";
  * The effect on another user: the longest wait for /api/ready, and the longest gap in an answer at
  * 20 ms per token.
  */
-async function feltDuring(bodyOf: () => object) {
+async function measureDuring(bodyOf: () => object) {
   const key = newKey();
   const words = Array.from({ length: 150 }, (_, index) => `word${index}`).join(" ");
   cluster.provider.on(key, [{ tokens: words, perSecond: 50 }, { finish: "stop" }]);
@@ -50,9 +50,9 @@ async function feltDuring(bodyOf: () => object) {
 }
 
 /** Baseline: as many requests, refused before any password check. */
-let plain: Awaited<ReturnType<typeof feltDuring>>;
+let plain: Awaited<ReturnType<typeof measureDuring>>;
 beforeAll(async () => {
-  plain = await feltDuring(() => ({ email: "somebody@example.com", password: "short" }));
+  plain = await measureDuring(() => ({ email: "somebody@example.com", password: "short" }));
   expect(new Set(plain.answers.map(({ status }) => status))).toEqual(new Set([400]));
 }, 60_000);
 
@@ -65,20 +65,20 @@ test.each([
 ])("300 sign-ins at once %s: the excess is 429; another user's answer and /api/ready continue", async (_, emailOf) => {
   const isBearable = ({ readyMs, gapMs }: typeof plain) =>
     readyMs < bearable(plain.readyMs) && gapMs < bearable(plain.gapMs);
-  const felt = await bestOf(3, () => storms(emailOf), isBearable);
-  expect(felt.readyMs).toBeLessThan(bearable(plain.readyMs));
-  expect(felt.gapMs).toBeLessThan(bearable(plain.gapMs));
+  const timings = await bestOf(3, () => storms(emailOf), isBearable);
+  expect(timings.readyMs).toBeLessThan(bearable(plain.readyMs));
+  expect(timings.gapMs).toBeLessThan(bearable(plain.gapMs));
 });
 
 async function storms(emailOf: () => string): Promise<typeof plain> {
-  const felt = await feltDuring(() => ({ email: emailOf(), password: guess }));
-  expect([...new Set(felt.answers.map(({ status }) => status))].sort()).toEqual([401, 429]);
-  for (const refused of felt.answers.filter(({ status }) => status === 429))
+  const timings = await measureDuring(() => ({ email: emailOf(), password: guess }));
+  expect([...new Set(timings.answers.map(({ status }) => status))].sort()).toEqual([401, 429]);
+  for (const refused of timings.answers.filter(({ status }) => status === 429))
     expect(refused.headers.get("retry-after")).toBe("1");
-  return felt;
+  return timings;
 }
 
 test("correct passwords are accepted again as soon as the storm ends", async () => {
-  await feltDuring(() => ({ email: "somebody@example.com", password: guess }));
+  await measureDuring(() => ({ email: "somebody@example.com", password: guess }));
   await signUp(cluster.a.url, { email: `${randomUUID()}@example.com`, password: "a long enough password" });
 });

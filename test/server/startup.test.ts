@@ -60,8 +60,8 @@ test("an unusable model is reported at start, and the others work", async () => 
     .output()
     .split("\n")
     .filter((line) => line.includes('"level":"warn"'));
-  const told = warnings.map((line) => JSON.parse(line).msg).filter((text) => text.includes("MODELS"));
-  expect(told).toEqual([
+  const messages = warnings.map((line) => JSON.parse(line).msg).filter((text) => text.includes("MODELS"));
+  expect(messages).toEqual([
     expect.stringMatching(/^The model "gpt-5.*" of MODELS cannot be used\. MODELS has an entry that is none of/),
     'The model "ollama:m" of MODELS cannot be used. OLLAMA_BASE_URL is not set.',
   ]);

@@ -74,7 +74,7 @@ export function AnswerDetails({ metadata, note, text, onRegenerate, onContinue }
           {usage && <span>{number.format(usage.totalTokens)} tokens</span>}
           {usage?.costUsd !== undefined && <span>{dollars.format(usage.costUsd)}</span>}
           {memory?.leftOutPassages && (
-            <Tooltip label="All sources together are longer than the model can read. It did not read the last ones.">
+            <Tooltip label="Together, the sources are longer than the model can read. It did not read the last ones.">
               {/* biome-ignore lint/a11y/noNoninteractiveTabindex: the explanation must be reachable by keyboard. */}
               <span tabIndex={0}>{sourcesNotRead(memory.leftOutPassages)}</span>
             </Tooltip>

@@ -12,7 +12,7 @@ export function describeFailure(error: unknown): FailureNotice {
   if (error.code === "unauthorized")
     return { message: "Your session has ended. What you typed stays in the message box.", signIn: true };
   if (error.code === "turn_running")
-    return { message: "This chat is already answering. Your message waits in the composer.", signIn: false };
+    return { message: "This chat is already answering. Your message stays in the message box.", signIn: false };
   return { message: error.message + resetTimeText(error), signIn: false };
 }
 

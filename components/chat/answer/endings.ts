@@ -24,7 +24,7 @@ export const byFinishReason: Record<FinishReason, (parts: ChatMessage["parts"]) 
   length: () => cutOff("The answer reached its length limit."),
   "content-filter": () => cutOff("The provider’s content filter ended this answer."),
   "tool-calls": (parts) => {
-    if (openRequests(parts).length > 0) return { announced: "This answer needs your consent to go on." };
+    if (openRequests(parts).length > 0) return { announced: "This answer needs your consent to continue." };
     // Other calls are run by the client that requested them.
     return isOutOfSteps(parts) ? cutOff("The answer reached its limit of tool calls.") : complete;
   },

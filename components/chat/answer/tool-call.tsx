@@ -43,7 +43,7 @@ export function ToolCallPanel({ part, running, consent }: ToolCallProps) {
           <span className="shrink-0 font-mono">{name}</span>
           <span className="min-w-0 flex-1 truncate text-ink-2">{summaryOf(input, part.output)}</span>
           <span className={part.state === "output-error" ? "text-danger" : "text-ink-3"}>
-            {asks && !consent ? "Not carried out" : states[part.state]}
+            {asks && !consent ? "Not run" : states[part.state]}
           </span>
           <ChevronRight aria-hidden="true" className="size-3.5 text-ink-3 transition-transform group-open:rotate-90" />
         </summary>
@@ -77,7 +77,7 @@ function Request({ id, requestReason, name, consent }: RequestProps) {
           <p className="font-medium wrap-anywhere">{requestReason ? visibleLine(requestReason) : `Run ${name}?`}</p>
           <p className="mt-0.5 text-pretty text-ink-2">
             This cannot be undone. Text from documents or other sources is part of this conversation and may have led
-            the model to it. Nothing happens until you allow it.
+            the model to this call. Nothing happens until you allow it.
           </p>
         </div>
       </div>
@@ -91,7 +91,7 @@ function Request({ id, requestReason, name, consent }: RequestProps) {
           </>
         ) : (
           <p role="status" className="text-ink-3">
-            {decided ? "Allowed." : "Denied."} Decide about the other calls as well.
+            {decided ? "Allowed." : "Denied."} Decide on the other calls as well.
           </p>
         )}
       </div>

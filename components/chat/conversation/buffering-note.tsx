@@ -81,7 +81,7 @@ export function BufferingNote({ running }: { running: boolean }) {
       {shown && !closed && (
         <div className="flex items-center gap-1 rounded-lg border border-line bg-bank py-1 pr-1 pl-3.5 text-[0.8125rem]">
           <p className="min-w-0 flex-1 py-1 text-pretty text-ink-2">
-            Something on the way holds answers back: they come late and in one piece.{" "}
+            Something between you and the server buffers answers: they arrive late and all at once.{" "}
             <button
               type="button"
               onClick={() => setOpen(true)}
@@ -106,28 +106,27 @@ function Fixes({ open, onOpenChange }: { open: boolean; onOpenChange: (open: boo
     <Dialog
       open={open}
       onOpenChange={onOpenChange}
-      title="Answers are held back on their way"
-      description="The server sends every word as soon as it is stored. A test of ten events, a tenth of a second apart, came here in one piece. No answer is lost by that; it only comes late. Most often a reverse proxy in front of the server buffers."
+      title="Answers are being buffered"
+      description="The server sends every word as soon as it is stored. Ten test events, sent a tenth of a second apart, arrived here all at once. No answer is lost; it only arrives late. The usual cause is a reverse proxy in front of the server."
     >
       <div className="grid gap-5 overflow-y-auto px-5 pt-1 pb-6 text-sm text-ink-2">
         <Fix name="nginx" code="proxy_buffering off;">
           The streams carry <Code>X-Accel-Buffering: no</Code>, which turns its buffering off. That does not help when{" "}
-          <Code>proxy_ignore_headers</Code> names this header, or when a second nginx stands between this one and the
-          server and keeps the header to itself. Then write into the <Code>location</Code> of each:
+          <Code>proxy_ignore_headers</Code> names this header, or when a second nginx between this one and the server
+          removes it. In that case, add this to the <Code>location</Code> of each:
         </Fix>
         <Fix name="Caddy" code={"reverse_proxy 127.0.0.1:3000 {\n\tflush_interval -1\n}"}>
-          It passes event streams on at once by itself, unless <Code>response_buffers</Code> (
-          <Code>buffer_responses</Code> in older versions) is set: remove that. To have every response passed on at
-          once:
+          It flushes event streams immediately, unless <Code>response_buffers</Code> (<Code>buffer_responses</Code> in
+          older versions) is set: remove it. To flush every response immediately:
         </Fix>
         <Fix name="Cloudflare">
-          It passes streams on as they come by default. Look whether Response Buffering is on for the zone, or set
+          It forwards streams as they arrive by default. Check whether Response Buffering is on for the zone, or set
           “Response body buffering” to None in a Configuration Rule. Quick tunnels (<Code>trycloudflare.com</Code>) do
           not stream Server-Sent Events: use a named tunnel.
         </Fix>
-        <Fix name="To see it yourself" code={open ? `curl -N ${window.location.origin}/api/health/stream` : ""}>
+        <Fix name="Test it yourself" code={open ? `curl -N ${window.location.origin}/api/health/stream` : ""}>
           Ten lines, one after the other, mean that nothing buffers. Ten lines at once mean that something does. Run it
-          on the server as well, and behind each proxy: the first one where the lines come at once is the one.
+          on the server as well, and behind each proxy: the first one where they arrive all at once is the culprit.
         </Fix>
       </div>
     </Dialog>

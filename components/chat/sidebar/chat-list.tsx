@@ -19,7 +19,7 @@ export function ChatList() {
       )}
       {chats.length === 0 && (
         <p className="px-2.5 py-2 text-[0.8125rem] text-ink-3">
-          {query ? "No chat has these words." : "Your chats will be listed here."}
+          {query ? "No chat contains these words." : "Your chats will be listed here."}
         </p>
       )}
       <Group title="Pinned" chats={pinned} path={path} />

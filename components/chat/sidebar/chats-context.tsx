@@ -47,7 +47,7 @@ export function ChatsProvider({ first, children }: { first: ChatPage; children: 
       setFailure(null);
       return true;
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : "The list of chats cannot be reached.");
+      setFailure(error instanceof Error ? error.message : "The list of chats could not be loaded.");
       return false;
     }
   }, []);

@@ -175,25 +175,25 @@ async function ask({ name, model, variables }: Case, url: string, messages: Mode
     maxRetries: 0,
     onError: () => {},
   });
-  const heard = { text: "", reasoning: "", finishReason: "", error: undefined as unknown };
+  const received = { text: "", reasoning: "", finishReason: "", error: undefined as unknown };
   const calls: unknown[] = [];
   const callIds: string[] = [];
   let usage: unknown;
   for await (const part of result.stream) {
-    if (part.type === "text-delta") heard.text += part.text;
-    if (part.type === "reasoning-delta") heard.reasoning += part.text;
+    if (part.type === "text-delta") received.text += part.text;
+    if (part.type === "reasoning-delta") received.reasoning += part.text;
     if (part.type === "tool-call") {
       calls.push([part.toolName, part.input]);
       callIds.push(part.toolCallId);
     }
-    if (part.type === "error") heard.error = part.error;
+    if (part.type === "error") received.error = part.error;
     if (part.type === "finish") {
-      heard.finishReason = part.finishReason;
+      received.finishReason = part.finishReason;
       usage = [part.totalUsage.inputTokens, part.totalUsage.outputTokens];
     }
   }
-  const said = heard.error ? [] : (await result.response).messages;
-  return { ...heard, calls, callIds, usage, said };
+  const responseMessages = received.error ? [] : (await result.response).messages;
+  return { ...received, calls, callIds, usage, responseMessages };
 }
 
 const question: ModelMessage = { role: "user", content: "How is the weather in Oslo?" };
@@ -234,7 +234,7 @@ describe.each(cases)("$name", (each) => {
     expect(first.finishReason).toBe("tool-calls");
     const output = { type: "json" as const, value: { degrees: -3 } };
     const result = { type: "tool-result" as const, toolCallId: first.callIds[0] ?? "", toolName: "weather", output };
-    const second = await ask(each, url, [question, ...first.said, { role: "tool", content: [result] }]);
+    const second = await ask(each, url, [question, ...first.responseMessages, { role: "tool", content: [result] }]);
     expect(second.text).toBe("Hello there.");
     const sent = JSON.stringify(seen[1]?.body);
     expect(sent).toMatch(/degrees\\*":-3/);
@@ -243,16 +243,16 @@ describe.each(cases)("$name", (each) => {
 
   it("fails with its class and keeps its text when it reports an error mid-stream", async () => {
     const { url } = await answering(reply(wire, wire.failure));
-    const heard = await ask(each, url, [question]);
-    expect(heard.text).toBe("Hel");
-    expect(classifyFailure(heard.error).code).toBe(each.failure);
+    const received = await ask(each, url, [question]);
+    expect(received.text).toBe("Hel");
+    expect(classifyFailure(received.error).code).toBe(each.failure);
   });
 
   it("is interrupted when its stream ends early, and fails when its connection does", async () => {
     const ended = await answering(reply(wire, beginning(wire.answer)));
     const cut = await answering(reply(wire, beginning(wire.answer), { cut: true }));
-    const heard = [await ask(each, ended.url, [question]), await ask(each, cut.url, [question])];
-    const endings = heard.map(({ error, finishReason }) => (error ? classifyFailure(error).code : finishReason));
+    const received = [await ask(each, ended.url, [question]), await ask(each, cut.url, [question])];
+    const endings = received.map(({ error, finishReason }) => (error ? classifyFailure(error).code : finishReason));
     expect(endings).toEqual(["interrupted", "provider_unavailable"]);
   });
 

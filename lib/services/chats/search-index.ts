@@ -21,7 +21,7 @@ export async function keepIndexingMessages(): Promise<void> {
     } catch (error) {
       // An unreachable database is logged elsewhere.
       const level = isDatabaseUnavailable(error) ? "debug" : "warn";
-      logger[level]({ err: error }, "new messages are not searchable yet, the next try follows");
+      logger[level]({ err: error }, "new messages are not searchable yet; will retry");
       await delay(retryMs, undefined, { ref: false });
     }
   }

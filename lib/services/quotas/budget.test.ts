@@ -363,7 +363,7 @@ describe("a turn", () => {
     Object.assign(env(), { GUESTS: "off" });
     await expect(startTurn(guestId, ask("free"), keepAlive)).rejects.toMatchObject({
       code: "forbidden",
-      publicMessage: expect.stringMatching(/Nothing was sent; create an account to go on/),
+      publicMessage: expect.stringMatching(/Nothing was sent; create an account to continue/),
     });
     await finished(await startTurn(guestId, ask("costs nothing", "local"), keepAlive));
     Object.assign(env(), { GUESTS: "on" });

@@ -67,7 +67,7 @@ export function turnRefusedError({ reason, resetsAt, resetsInSeconds }: TurnRefu
   if (reason === "running")
     return new AppError(
       "limit_reached",
-      `At most ${env().MAX_RUNNING_TURNS} of your answers may be written at a time. Nothing was sent; ` +
+      `At most ${env().MAX_RUNNING_TURNS} of your answers can run at once. Nothing was sent; ` +
         "wait for one of them to end or stop it, then send again.",
       // The end of a running turn cannot be predicted.
       { retryAfter: 5 },
@@ -75,12 +75,12 @@ export function turnRefusedError({ reason, resetsAt, resetsInSeconds }: TurnRefu
   if (reason === "guest" && !allowsGuests())
     return new AppError(
       "forbidden",
-      "Guests may not ask this model any more. Nothing was sent; create an account to go on, your chats come along.",
+      "Guests can no longer use this model. Nothing was sent; create an account to continue with your chats.",
     );
   return new AppError(
     "budget_exhausted",
-    `${owners[reason]} for today has no room for this question. Nothing was sent. Try again after 00:00 UTC, when it ` +
-      "resets, or sooner: answers that are being written hold a share until they end.",
+    `${owners[reason]} for today does not cover this question. Nothing was sent. Try again after 00:00 UTC, when it ` +
+      "resets, or sooner: running answers reserve a share until they end.",
     { retryAfter: resetsInSeconds, details: { resetsAt: resetsAt.toISOString() } },
   );
 }

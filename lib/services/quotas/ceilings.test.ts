@@ -84,7 +84,7 @@ describe("the chat limit", () => {
 });
 
 it("the token limit keeps four of nine concurrent creations, and revoking one frees a slot", async () => {
-  const full = /^You have 4 tokens, .* None was made; revoke one/;
+  const full = /^You have 4 tokens, .* None was created; revoke one/;
   const add = () => createToken(userId, tokenInput.parse({}));
   const [first, ...others] = await made(many(9, add), full);
   expect(others).toHaveLength(3);

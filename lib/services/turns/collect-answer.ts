@@ -20,7 +20,7 @@ export async function collectAnswer(turn: Turn, stream: Pick<ClientStream, "own"
     for (const { chunk } of batch) pushJoined(chunks, chunk);
   const last = chunks.at(-1);
   if (!last || !isTerminal(last))
-    throw new AppError("unavailable", "The server is restarting. The answer goes on; ask for it again in a moment.", {
+    throw new AppError("unavailable", "The server is restarting. The answer continues; ask for it again in a moment.", {
       retryAfter: 2,
     });
   const message = await foldChunks(chunks);

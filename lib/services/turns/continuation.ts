@@ -44,7 +44,7 @@ export async function requireContinuation(userId: string, chatId: string, messag
   if (answer.status === "complete" && !isCutOff({ parts, metadata }))
     throw refuse("this answer is complete: there is nothing to continue.");
   if (answer.status === "failed" && textOf({ parts }).trim() === "")
-    throw refuse("nothing of this answer was written. Use regenerate-message to ask for it again.");
+    throw refuse("this answer has no text. Use regenerate-message to ask for it again.");
   return { ...(await originOf(userId, answer)), prefixChunks: keptChunks(parts), decisionChunks: [] };
 }
 
@@ -65,7 +65,7 @@ export async function requireDecidedContinuation(
   if (answer.status === "running") throw answerRunningError(turnId);
   const refuse = (why: string) => new AppError("bad_request", `approvals: ${why}`);
   const [newest] = await listBranch(userId, chatId, { ...lastAnswerLimits, maxMessages: 1 });
-  if (newest?.id !== answer.id) throw refuse("the conversation has gone on since. Nothing was done; ask again.");
+  if (newest?.id !== answer.id) throw refuse("the conversation has continued since. Nothing was done; ask again.");
   const parts = answer.parts as ChatMessage["parts"];
   const waiting = openRequests(parts).map(({ approvalId }) => approvalId);
   if (waiting.length === 0) throw refuse("nothing in this answer waits for a decision.");

@@ -90,7 +90,7 @@ async function readStored(turn: TurnRow, cursor: Cursor | null): Promise<LogRead
   if (cursor && cursor.seq < turn.lastSeq)
     throw new AppError(
       "not_found",
-      "The stream of this turn is no longer kept. Its message is: read the chat's messages.",
+      "The stream of this turn has expired. Its message is kept: read the chat's messages.",
     );
   const row = await findMessage(turn.userId, turn.messageId);
   if (!row) throw new AppError("not_found", "There is no such turn.");

@@ -17,6 +17,6 @@ export function modelCall(
       call: callOptions(fields, { ...request, fields: { ...request.fields, ...completes } }),
     };
   if (completes?.suffix)
-    throw new AppError("bad_request", "suffix: the provider of this model does not take it. Leave it out.");
+    throw new AppError("bad_request", "suffix: the provider of this model does not accept it. Leave it out.");
   return { model, call: callOptions(fields, request) };
 }

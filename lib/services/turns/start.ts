@@ -164,13 +164,13 @@ function requireReadable({ messages }: TurnPrompt, { fields, abilities }: ReadyM
   if (!fields.names && parts.some((part) => part.type === "text" && part.providerMetadata?.openaiCompatible?.name))
     throw new AppError(
       "bad_request",
-      "messages: the provider of this model takes no `name` in messages. Leave it out.",
+      "messages: the provider of this model does not accept `name` in messages. Leave it out.",
     );
   const sees = abilities.vision ?? fields !== localFields;
   if (!sees && parts.some((part) => part.type === "file"))
     throw new AppError(
       "bad_request",
-      "messages: this model reads text only. Choose one that sees, or leave files out.",
+      "messages: this model reads only text. Choose one that accepts files, or leave the files out.",
     );
 }
 

@@ -31,7 +31,7 @@ export async function stopAfterDisconnect({ id, state }: TurnRow): Promise<void>
   try {
     await turnLog().requestStop(id);
   } catch (error) {
-    logger.warn({ err: error, turnId: id }, "the turn of a client that left could not be stopped, and goes on");
+    logger.warn({ err: error, turnId: id }, "the turn of a client that left could not be stopped, and continues");
   }
 }
 

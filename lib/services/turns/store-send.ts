@@ -160,7 +160,7 @@ async function tryStoreSend(send: Send, chat: SendState["chat"], isRetry: boolea
     if (place && !isRetry) return null;
     throw new AppError(
       "bad_request",
-      "message.id: is used by another message already. Send a new id with a new message.",
+      "message.id: is already used by another message. Send a new id with a new message.",
       { cause: error },
     );
   }

@@ -20,7 +20,7 @@ export const userMessage = z
     parts: z
       .array(textPart)
       .min(1)
-      .refine((parts) => parts.some((part) => part.text.trim() !== ""), "must hold some text"),
+      .refine((parts) => parts.some((part) => part.text.trim() !== ""), "must contain text"),
     metadata: z
       .unknown()
       .refine(

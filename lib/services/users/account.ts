@@ -50,7 +50,7 @@ export async function deleteAccount(
   if (!user.guest) await provePassword(user, password ?? "", address);
   else {
     requireSession(caller);
-    if (!confirm) throw new AppError("bad_request", "confirm: must be true. Everything is deleted for good.");
+    if (!confirm) throw new AppError("bad_request", "confirm: must be true. Everything is deleted permanently.");
   }
   for (const turnId of await detachAccount(user.id)) await turnLog().requestStop(turnId);
   await deleteWithEverything(user.id);

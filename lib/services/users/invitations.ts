@@ -38,7 +38,7 @@ export async function createInvitation(
     expiresInDays,
   );
   if (!row)
-    throw new AppError("limit_reached", "There are 200 open invitations. Nothing was made; revoke some first.", {
+    throw new AppError("limit_reached", "There are 200 open invitations. None was created; revoke some first.", {
       retryAfter: 60,
     });
   return { ...describeInvitation(row), token };

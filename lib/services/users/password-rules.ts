@@ -22,5 +22,5 @@ export async function requireUncommonPassword(email: string, password: string): 
   if (lower === email || lower === localPart)
     throw new AppError("bad_request", "password: must not be your email address. Choose another one.");
   if ((await commonPasswords()).has(lower))
-    throw new AppError("bad_request", "password: must not be one that many people use. Choose another one.");
+    throw new AppError("bad_request", "password: must not be a common one. Choose another one.");
 }

@@ -100,10 +100,10 @@ export async function signUpMode(local: boolean): Promise<"first" | "setup" | "o
 }
 
 const closedSentences = {
-  off: "This server takes no new accounts. Sign in with one that you have.",
-  invite: "An account needs an invitation here. Ask the administrator of this server for a link.",
+  off: "This server does not accept new accounts. Sign in with an existing one.",
+  invite: "An account here needs an invitation. Ask the administrator of this server for a link.",
   setup:
-    "The first account administers this server and needs the setup link. No account was made; open the link that the " +
+    "The first account administers this server and needs the setup link. No account was created; open the link that the " +
     "server printed when it started.",
 };
 
@@ -114,7 +114,7 @@ function closed(mode: keyof typeof closedSentences): AppError {
 function invalidInvitation(): AppError {
   return new AppError(
     "forbidden",
-    "This invitation was used, has expired, or is for another email address. No account was made; ask for a new link.",
+    "This invitation was used, has expired, or is for another email address. No account was created; ask for a new link.",
   );
 }
 
@@ -177,7 +177,7 @@ export async function createToken(
     { id: uuidv7(), userId, name, hash: hashToken(token), expiresAt: expiresAt ? new Date(expiresAt) : null },
     { parentId: by?.kind === "token" ? by.id : null, maxTokens: env().MAX_ACCESS_TOKENS },
   );
-  if (!row) throw new AppError("unauthorized", "The token was revoked or has expired. Nothing was made.");
+  if (!row) throw new AppError("unauthorized", "The token was revoked or has expired. No token was created.");
   return { id: row.id, token, userId, expiresAt: row.expiresAt?.toISOString() ?? null };
 }
 
@@ -209,5 +209,5 @@ function describeToken(row: TokenRow): Token {
 }
 
 function emailTakenError(): AppError {
-  return new AppError("conflict", "email: this address has an account already. Sign in instead.");
+  return new AppError("conflict", "email: this address already has an account. Sign in instead.");
 }

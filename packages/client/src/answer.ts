@@ -182,7 +182,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
   /** The answer in one piece, minus what has arrived: the same question with the same key. */
   async #fetchWhole(signal: AbortSignal): Promise<ChatEvent[]> {
     const { fullResponse } = this.#options.dialect;
-    if (!fullResponse) throw new Error("This format has no whole answer.");
+    if (!fullResponse) throw new Error("This format has no complete answer.");
     try {
       const response = await this.#post(fullResponse.ask(this.#question()), "application/json", signal);
       const body = await abortableRead(signal, () => response.text());
@@ -216,7 +216,7 @@ export class Answer implements AsyncIterable<ChatEvent> {
 
   #missingOf(whole: ChatEvent[]): ChatEvent[] {
     const rest = this.#received.missingOf(whole);
-    if (!rest) throw badResponse("The server's answer does not continue what came of it before.", 200);
+    if (!rest) throw badResponse("The server's answer does not continue what it sent before.", 200);
     return rest;
   }
 }

@@ -40,7 +40,7 @@ async function listen(http: Http, signal: AbortSignal): Promise<Arrival[]> {
     for await (const { data } of line.frames(response)) {
       arrivals.push({ sentMs: parseElapsedMs(data, response.status), arrivedMs: performance.now() });
     }
-    if (arrivals.length < eventsPerTest) throw badResponse("The test broke off.", response.status);
+    if (arrivals.length < eventsPerTest) throw badResponse("The test was interrupted.", response.status);
     return arrivals;
   } finally {
     line.close();

@@ -143,7 +143,7 @@ test("allows one answer at a time; leaving disconnects and stops nothing", async
   const { store } = open("content", context.chatId);
   const sent = store.send("One");
   await expect.poll(() => store.getSnapshot().streamedText, { interval: 1 }).toBe("Grüße ");
-  await expect(store.send("Two")).rejects.toThrow("on its way");
+  await expect(store.send("Two")).rejects.toThrow("in progress");
   store.leave();
   await sent;
   await server.exchanges[0]?.left;

@@ -114,7 +114,7 @@ export function createChatStore(client: ChatClient, { chat }: { chat?: Question[
       return () => listeners.delete(listener);
     },
     async send(text, options = {}) {
-      if (state.isStreaming) throw new Error("An answer is on its way. Wait for its end, or cancel it.");
+      if (state.isStreaming) throw new Error("An answer is in progress. Wait for it to end, or cancel it.");
       const key = uuidv4();
       set({ messages: [...state.messages, { id: key, role: "user", text }] });
       await ask({ ...options, text }, key);

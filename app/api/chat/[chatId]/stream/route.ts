@@ -36,9 +36,13 @@ export const POST = corsRoute<{ chatId: string }>(async (request, { chatId }) =>
   if (isChatNumber(chatId)) return numbered(request, chatId);
   await requireUser(request);
   const allow = "GET, HEAD, OPTIONS";
-  throw new AppError("method_not_allowed", `Only a chat's number takes POST here. This address takes ${allow}.`, {
-    allow,
-  });
+  throw new AppError(
+    "method_not_allowed",
+    `This address accepts POST only with a chat's number. With an id it accepts ${allow}.`,
+    {
+      allow,
+    },
+  );
 });
 
 export { preflight as OPTIONS } from "@/lib/cors";

@@ -20,7 +20,7 @@ export const GET = route<{ chatId: string }>(async (request, { chatId }) => {
         // No event id: there is nothing to resume, and a new feed starts with the current state.
         return turn && formatFrame({ data: JSON.stringify({ type: "turn", ...turn }) });
       },
-      onError: (error) => logger.warn({ err: error, chatId }, "feed ended early, the client will come back"),
+      onError: (error) => logger.warn({ err: error, chatId }, "feed ended early; the client will reconnect"),
     });
     return new Response(body, { headers: { ...eventStreamHeaders, "X-Chat-Id": headerId(chatId) } });
   });
