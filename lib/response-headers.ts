@@ -6,7 +6,7 @@
  * Hash of the script in public/sse-test.html, which is static and cannot have a nonce. A test
  * compares the two.
  */
-export const testPageScriptHash = "sha256-1W8MyO7WU7tVYop3BtkgbecbUTJKdaXtYfVF7zjvERQ=";
+export const testPageScriptHash = "sha256-K6H6v7/lOV7RDGebFkdstk5mw9AB+dtMCrhXxRPPC4E=";
 
 /**
  * For anything but pages: nothing may run, should a browser ever render it. next-auth's sign-out
