@@ -11,6 +11,7 @@ import { askedToEnd, runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
 import { type Proof, promised, proofsOfPlaywright, proofsOfVitest } from "./proofs.ts";
 import { expressionsAreLinear } from "./regexps.ts";
+import { slowTests } from "./slow-tests.ts";
 
 /** `failures`: what failed, by title. */
 export type Count = { passed: number; failed: number; failures?: string[] };
@@ -52,13 +53,25 @@ export const builds: Suite = {
 };
 
 export const unitTests = vitest("unit and contract tests", "unit");
-/** This and the suites below need the builds. */
-export const serverTests = vitest("tests of the production server", "server*");
+/** The tests of the production server and of clients, and the failure bench need the builds. */
 export const clientTests = vitest("clients people use", "clients");
-/** Needs no build. */
-export const scaleTests = vitest("statements on large tables", "scale");
-/** Sized by CHAOS. */
-export const failureTests = vitest("failure bench, fast part", "chaos*");
+
+/** What `npm test` runs; with the slow tests, what `npm run test:all` runs. */
+export function allSuites({ slow }: { slow: boolean }): Suite[] {
+  const only: Selection = slow ? {} : { quick: true };
+  return [
+    builds,
+    ...checks,
+    programs,
+    vitest("unit and contract tests", "unit", only),
+    ...(slow ? [vitest("statements on large tables", "scale")] : []),
+    vitest("tests of the production server", "server*", only),
+    ...(slow ? [clientTests] : []),
+    // Sized by CHAOS.
+    vitest("failure bench", "chaos*", only),
+    playwright("browser journeys", only),
+  ];
+}
 
 /**
  * Ensures all programs that tests need and npm does not provide; later suites find Chromium in
@@ -74,15 +87,13 @@ export const programs: Suite = {
   },
 };
 
-export const journeys = playwright("browser journeys");
-
-/** All of the above, limited to tests that prove a promise; the results go to `collected`. */
+/** The suites limited to tests that prove a promise; the results go to `collected`. */
 export function proofSuites(collected: Proof[]): Suite[] {
   return [
-    vitest("unit and contract tests", "unit", collected),
-    vitest("tests of the production server", "server*", collected),
-    vitest("failure bench", "chaos*", collected),
-    playwright("browser journeys", collected),
+    vitest("unit and contract tests", "unit", { collected }),
+    vitest("tests of the production server", "server*", { collected }),
+    vitest("failure bench", "chaos*", { collected }),
+    playwright("browser journeys", { collected }),
   ];
 }
 
@@ -142,11 +153,15 @@ function check(name: string, commands: string[][]): Suite {
   };
 }
 
-/**
- * The vitest.config.ts projects with this name, which may end in `*`; with `collected`, only tests
- * that prove a promise.
- */
-function vitest(name: string, project: string, collected?: Proof[]): Suite {
+type Selection = {
+  /** Only tests that prove a promise, whose results go here. */
+  collected?: Proof[];
+  /** Without `slowTests`. */
+  quick?: boolean;
+};
+
+/** The vitest.config.ts projects with this name, which may end in `*`. */
+function vitest(name: string, project: string, { collected, quick }: Selection = {}): Suite {
   return {
     name,
     run: () =>
@@ -154,6 +169,7 @@ function vitest(name: string, project: string, collected?: Proof[]): Suite {
         const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--project", project];
         const shown = collected ? ["--reporter=verbose", "--hideSkippedTests"] : ["--reporter=default"];
         const selection = collected ? ["-t", promised.source] : [];
+        if (quick) selection.push(...slowTests.map((file) => `--exclude=${file}`));
         const env = { ...process.env, NODE_ENV: "test" as const };
         const code = await runNode(
           [...argv, ...selection, ...shown, "--reporter=json", `--outputFile.json=${report}`],
@@ -164,13 +180,15 @@ function vitest(name: string, project: string, collected?: Proof[]): Suite {
   };
 }
 
-function playwright(name: string, collected?: Proof[]): Suite {
+function playwright(name: string, { collected, quick }: Selection = {}): Suite {
   return {
     name,
     run: () =>
       withReport(async (report) => {
         const argv = [path.join(nodeModules, "playwright/cli.js"), "test", "--config=e2e/playwright.config.ts"];
         const selection = collected ? ["--grep", promised.source] : [];
+        // Playwright's pattern is tested against a title that begins with the file.
+        if (quick) selection.push("--grep-invert", slowTests.map((file) => path.basename(file)).join("|"));
         const code = await runNode([...argv, ...selection, "--reporter=list,json"], {
           ...process.env,
           PLAYWRIGHT_JSON_OUTPUT_NAME: report,

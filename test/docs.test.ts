@@ -4,6 +4,7 @@ import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { parseEnv } from "@/lib/env";
 import { listPromises, promisesOf } from "@/scripts/proofs";
+import { slowFolders, slowTests } from "@/scripts/slow-tests";
 
 const root = path.dirname(import.meta.dirname);
 const read = (file: string) => readFileSync(path.join(root, file), "utf8");
@@ -112,6 +113,15 @@ describe("docs/reliability.md", () => {
       expect([promise, files.length > 0]).toEqual([promise, true]);
       expect([promise, files.filter((file) => !proved.get(file)?.includes(promise))]).toEqual([promise, []]);
     }
+  });
+
+  test("`npm test` proves every promise, without the slow tests", () => {
+    for (const file of slowTests) expect([file, existsSync(path.join(root, file))]).toEqual([file, true]);
+    const quick = [...proved].filter(
+      ([file]) => !slowTests.includes(file) && !slowFolders.some((folder) => file.startsWith(folder)),
+    );
+    const named = new Set(quick.flatMap(([, each]) => each));
+    expect(promises.filter((promise) => !named.has(promise))).toEqual([]);
   });
 
   test("lists every promise that a title names", () => {

@@ -2,7 +2,7 @@
 // promises that they prove (docs/reliability.md): "I5 I2: …".
 import type { TestContext } from "vitest";
 
-/** `npm run chaos` runs everything; `npm test` runs a part that takes a minute or two. */
+/** `npm run chaos` runs everything; `npm run test:all` runs a part that takes minutes. */
 const full = process.env.CHAOS === "full";
 
 export function sized<T>(fast: T, all: T): T {
