@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import type { AppError } from "@/lib/errors";
 import { parseInput } from "@/lib/http";
-import type { LoggedChunk } from "@/lib/turn/chunks";
+import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import type { ReferencedMessage, ResolvedReferences, TurnPrompt } from "@/lib/turn/turn-context";
 import { context, turns } from "@/test/dialects/dialect.contract";
@@ -55,6 +55,14 @@ test.each(turns)("%s: a later read equals the last event", async (_, chunks) => 
   const last = JSON.parse(frames.at(-1)?.data ?? "{}");
   const whole = route.fullResponse?.({ context, message, metadata: message.metadata ?? {} });
   expect(JSON.parse(JSON.stringify(whole))).toEqual(last.response);
+});
+
+test.each(["text", "reasoning"] as const)("an empty %s delta is no event", (kind) => {
+  const encode = responses.encoder(context, {});
+  const eventsOf = (chunk: TurnChunk) => encode({ seq: 1, chunk, json: "" } as LoggedChunk);
+  eventsOf({ type: `${kind}-start`, id: "1" });
+  expect(eventsOf({ type: `${kind}-delta`, id: "1", delta: "" })).toEqual([]);
+  expect(eventsOf({ type: `${kind}-delta`, id: "1", delta: "a" })).not.toEqual([]);
 });
 
 describe("what goes before", () => {

@@ -29,6 +29,7 @@ describe("a model", () => {
     const plain = { type: "reasoning", text: "Hm." } as const;
     expect(spoken([step, plain, { type: "text", text: "So." }])).toEqual([step, { type: "text", text: "So." }]);
     expect(spoken([step, plain, call])).toEqual([step, plain, call]);
+    expect(spoken([step, { type: "reasoning", text: "" }, call])).toEqual([step, call]);
   });
 
   it("does not get trailing reasoning of a step", () => {

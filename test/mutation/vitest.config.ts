@@ -14,7 +14,11 @@ export default defineConfig({
   },
   test: {
     environment: "node",
-    include: ["lib/{log,turn,dialects}/**/*.test.ts"],
+    include: [
+      "lib/{log,turn,dialects}/**/*.test.ts",
+      "lib/services/turns/*.test.ts",
+      "test/{chat-completions,dialect-recipe}.test.ts",
+    ],
     globalSetup: ["test/postgres.ts"],
     setupFiles: ["test/seed.ts", "test/mutation/skip-slow.ts"],
     // A mutant must fail soon.
