@@ -95,6 +95,9 @@ describe("what goes before", () => {
       /^bad_request input\.1\.call_id: /,
     );
     expect(refusal({ input: [{ role: "user", content: "Hi" }, output] })).toMatch(/^bad_request input\.1\.call_id: /);
+    expect(refusal({ input: [{ role: "assistant", content: "Hi" }] })).toBe(
+      "bad_request input: must hold a user message",
+    );
     expect(refusal({ previous_response_id, input: "Hi" })).toMatch(/^not_found previous_response_id: /);
     const unkept = { ...known, turn: { chatId: "chat", view: { kept: false }, answer } };
     expect(refusal({ previous_response_id, input: [output] }, unkept)).toMatch(/^not_found previous_response_id: /);
@@ -129,6 +132,8 @@ describe("what goes before", () => {
     const call = { type: "function_call", call_id: "c1", name: "weather", arguments: '{"city":' };
     const { messages } = parse({ input: [{ role: "user", content: "Hi" }, call, output] }).prompt;
     expect(messages[1]?.parts).toMatchObject([{ input: '{"city":', output: "-4" }]);
+    const noArguments = [{ role: "user", content: "Hi" }, { ...call, arguments: " " }, output];
+    expect(parse({ input: noArguments }).prompt.messages[1]?.parts[0]).toHaveProperty("input", {});
   });
 });
 
@@ -136,6 +141,29 @@ test("nothing of the server's is offered, searched or listed unless asked for", 
   const plain = parse({ input: "Hi" });
   expect(plain).toMatchObject({ searchMode: "none", listed: false, prompt: { tools: [], instructions: "" } });
   expect(parse({ input: "Hi", search_mode: "all", store: true })).toMatchObject({ searchMode: "all", listed: true });
+});
+
+test("the response repeats what was asked for, defaults filled in and nulls left out", () => {
+  const tool = { type: "function", name: "a", parameters: { type: "object", properties: {} } };
+  const { prompt, view } = parse({
+    input: "Hi",
+    instructions: "Be brief.",
+    tools: [tool, { ...tool, name: "b", strict: true }],
+    text: { verbosity: "low" },
+    temperature: 0.5,
+    top_p: null,
+    service_tier: "auto",
+    reasoning: { effort: "low" },
+  });
+  expect(prompt.echo).toEqual({
+    instructions: "Be brief.",
+    tools: [
+      expect.objectContaining({ name: "a", strict: false }),
+      expect.objectContaining({ name: "b", strict: true }),
+    ],
+    text: { format: { type: "text" }, verbosity: "low" },
+  });
+  expect(view?.echo).toEqual({ temperature: 0.5, reasoning: { effort: "low", summary: null } });
 });
 
 test("allowed_tools offers only those tools; a chosen tool must exist", () => {

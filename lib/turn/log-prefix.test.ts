@@ -100,6 +100,7 @@ describe("the kept part of an answer", () => {
       text: "Half an ans",
     });
     expect(begun.openText?.text).toBe("Half an ans");
+    expect(new LogPrefix([...kept, { type: "text-end", id: begun.openText?.id ?? "" }]).openText).toBeNull();
     expect(begun.sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
     expect(kept.find((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate")).toMatchObject({
       data: { state: "active" },

@@ -257,13 +257,15 @@ function isWrongCall(step: Step): boolean {
   return "tool" in step && (step.tool === "nobody's" || step.arguments.join("") === "{}");
 }
 
-it.each(apis)("a call cut off with its answer ends the turn without another request: %s", async (api) => {
+it.each(
+  apis.flatMap((api) => [[api, "length", "length"] as const, [api, "content_filter", "content-filter"] as const]),
+)("a call cut off with its answer ends the turn without another request: %s, %s", async (api, finish, reason) => {
   const question = `question ${++asks}!`;
-  ours.on(question, [{ tool: "words", arguments: ['{"city":"Bo'] }, { finish: "length" }], says("Not asked."));
+  ours.on(question, [{ tool: "words", arguments: ['{"city":"Bo'] }, { finish }], says("Not asked."));
   const end = new StepsEnd();
   const input = { model: modelOf(ours, api), prompt: asked(question), tools: toolbox(), providerOptions: {} };
   for await (const _ of modelSteps(input, end, never));
-  expect(end.finishReason).toBe("length");
+  expect(end.finishReason).toBe(reason);
   expect(ours.requests.filter((request) => request.prompt === question)).toHaveLength(1);
 });
 
