@@ -11,7 +11,7 @@ import { withTestDatabase } from "./suites.ts";
 const { values } = parseArgs({
   options: { sample: { type: "string" }, minutes: { type: "string" }, seed: { type: "string" } },
 });
-const sample = Number(values.sample ?? 300);
+const sample = Number(values.sample ?? 240);
 const minutes = Number(values.minutes ?? 25);
 const seed = values.seed ?? String(randomInt(0x7fff_ffff));
 
@@ -19,7 +19,8 @@ const seed = values.seed ?? String(randomInt(0x7fff_ffff));
 const installation = installationOf(path.resolve("test/mutation"), "stryker", path.resolve(".cache"));
 installApart(installation, [".npmrc"]);
 
-console.log(`${sample} mutants, at most ${minutes} minutes. The same sample: npm run mutation -- --seed ${seed}`);
+const again = `npm run mutation -- --sample ${sample} --seed ${seed}`;
+console.log(`${sample} mutants, at most ${minutes} minutes. The same mutants again: ${again}`);
 const file = path.resolve(".cache/mutation.jsonl");
 rmSync(file, { force: true });
 const begin = performance.now();
@@ -28,6 +29,8 @@ const env = { ...process.env, MUTATION_SAMPLE: String(sample), MUTATION_SEED: se
 const code = await withTestDatabase(() =>
   runNode([stryker, "run", "test/mutation/stryker.config.ts"], env, { timeout: minutes * 60_000 }),
 );
+// Stryker leaves its copy behind when it is stopped.
+rmSync(".cache/mutation", { recursive: true, force: true });
 const results = existsSync(file) ? readResults() : [];
 print(results);
 const took = ((performance.now() - begin) / 60_000).toFixed(1);

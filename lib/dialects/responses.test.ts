@@ -98,6 +98,7 @@ describe("what goes before", () => {
     expect(refusal({ input: [{ role: "assistant", content: "Hi" }] })).toBe(
       "bad_request input: must hold a user message",
     );
+    for (const item of ["Hi", null, []]) expect(refusal({ input: [item] })).toMatch(/^bad_request .*input\.0/);
     expect(refusal({ previous_response_id, input: "Hi" })).toMatch(/^not_found previous_response_id: /);
     const unkept = { ...known, turn: { chatId: "chat", view: { kept: false }, answer } };
     expect(refusal({ previous_response_id, input: [output] }, unkept)).toMatch(/^not_found previous_response_id: /);

@@ -17,6 +17,7 @@ export default defineConfig({
     include: [
       "lib/{log,turn,dialects}/**/*.test.ts",
       "lib/services/turns/*.test.ts",
+      "components/chat/answer/endings.test.ts",
       "test/{chat-completions,dialect-recipe}.test.ts",
     ],
     globalSetup: ["test/postgres.ts"],
