@@ -194,10 +194,12 @@ test("a client's reasoning precedes the call it led to", () => {
   ]);
 });
 
+const noReferences = { messages: new Map() };
+
 test("an answer streams if the body asks for it, else as the Accept header says", () => {
   const [route] = content.routes as [TurnRoute];
   const streams = (stream: boolean | undefined, accept: string) =>
-    route.parseRequest({ body: { message: "Hi", stream }, accept }).stream;
+    route.parseRequest({ body: { message: "Hi", stream }, references: noReferences, accept }).stream;
   const stream = "text/event-stream, */*";
   expect([streams(true, "*/*"), streams(undefined, stream)]).toEqual([true, true]);
   expect([streams(false, stream), streams(undefined, "application/json")]).toEqual([false, false]);
@@ -206,5 +208,7 @@ test("an answer streams if the body asks for it, else as the Accept header says"
 test("the snapshot's request keeps the client's metadata", () => {
   const [route] = snapshot.routes as [TurnRoute];
   const metadata = { client: "docs" };
-  expect(route.parseRequest({ body: { text: "Hi", metadata }, accept: "" })).toMatchObject({ metadata });
+  expect(route.parseRequest({ body: { text: "Hi", metadata }, references: noReferences, accept: "" })).toMatchObject({
+    metadata,
+  });
 });

@@ -1,7 +1,7 @@
 // Request parsing of dialect `openai`. What reaches the provider is in test/chat-completions.test.ts.
 import { expect, test } from "vitest";
 import { parseInput } from "@/lib/http";
-import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
+import type { LoggedChunk, MessageMetadata, TurnChunk } from "@/lib/turn/chunks";
 import type { TurnPrompt, TurnView } from "@/lib/turn/turn-context";
 import { context } from "@/test/dialects/dialect.contract";
 import type { TurnRoute } from "./dialect";
@@ -9,7 +9,7 @@ import { openai } from "./openai";
 
 const [chat, text] = openai.routes as unknown as [TurnRoute, TurnRoute];
 const parse = (route: TurnRoute, body: object) =>
-  route.parseRequest({ body: parseInput(route.body, body), accept: "" });
+  route.parseRequest({ body: parseInput(route.body, body), references: { messages: new Map() }, accept: "" });
 const ask = (body: object) => parse(chat, { messages: [{ role: "user", content: "Hi" }], ...body });
 
 test("a completion is listed, and outlives its client, only if it is to be stored", () => {
@@ -45,10 +45,11 @@ test("a tool choice belongs to the tools; without them the provider decides abou
 });
 
 test("a text completion's frames mention usage only if asked to", () => {
+  const usage = { inputTokens: 1, outputTokens: 2, totalTokens: 3 };
   const chunks: TurnChunk[] = [
     { type: "text-start", id: "t" },
     { type: "text-delta", id: "t", delta: "a" },
-    { type: "message-metadata", messageMetadata: { usage: { inputTokens: 1, outputTokens: 2, totalTokens: 3 } } },
+    { type: "message-metadata", messageMetadata: { usage } as MessageMetadata },
     { type: "finish" },
   ];
   const framesWith = (options?: object) => {
