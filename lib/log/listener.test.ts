@@ -86,7 +86,7 @@ test("replaces a silent LISTEN connection without reporting an outage", async ()
 test("closing the log ends its LISTEN connection", async () => {
   const log = openLog();
   await until(() => log.receivesNotifications);
-  expect(await listenerPids()).toHaveLength(1);
+  await until(async () => (await listenerPids()).length === 1);
   await log.close(0);
   await until(async () => (await listenerPids()).length === 0);
 });

@@ -31,7 +31,7 @@ class Sample {
 
   async init() {}
 
-  /** Called once, with all mutants; the order of the groups is the order of the tests. */
+  /** Called once, with all mutants. They are tested in the order of the groups. */
   async group(mutants: Mutant[]) {
     const byRank = mutants.map((mutant) => ({
       id: mutant.id,
