@@ -11,7 +11,7 @@ import { dialectContract, type ReadEvent, type Reading } from "@/test/dialects/d
 import { agent } from "./agent";
 import { aiSdk } from "./ai-sdk";
 import { content } from "./content";
-import type { Dialect } from "./dialect";
+import type { Dialect, TurnRoute } from "./dialect";
 import { openai } from "./openai";
 import { promptOf } from "./openai-prompt";
 import { rag } from "./rag";
@@ -193,4 +193,23 @@ test("a client's reasoning precedes the call it led to", () => {
     { type: "reasoning", text: "The clock." },
     { type: "tool-clock", toolCallId: "c", output: "12:00" },
   ]);
+});
+
+const unresolved = { references: { messages: new Map() }, messageId: "message-0001" };
+
+test("an answer streams if the body asks for it, else as the Accept header says", () => {
+  const [route] = content.routes as [TurnRoute];
+  const streams = (stream: boolean | undefined, accept: string) =>
+    route.parseRequest({ body: { message: "Hi", stream }, accept, ...unresolved }).stream;
+  const stream = "text/event-stream, */*";
+  expect([streams(true, "*/*"), streams(undefined, stream)]).toEqual([true, true]);
+  expect([streams(false, stream), streams(undefined, "application/json")]).toEqual([false, false]);
+});
+
+test("the snapshot's request keeps the client's metadata", () => {
+  const [route] = snapshot.routes as [TurnRoute];
+  const metadata = { client: "docs" };
+  expect(route.parseRequest({ body: { text: "Hi", metadata }, accept: "", ...unresolved })).toMatchObject({
+    request: { metadata },
+  });
 });

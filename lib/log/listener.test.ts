@@ -83,6 +83,14 @@ test("replaces a silent LISTEN connection without reporting an outage", async ()
   expect(warn).not.toHaveBeenCalledWith(deaf);
 });
 
+test("closing the log ends its LISTEN connection", async () => {
+  const log = openLog();
+  await until(() => log.receivesNotifications);
+  await until(async () => (await listenerPids()).length === 1);
+  await log.close(0);
+  await until(async () => (await listenerPids()).length === 0);
+});
+
 test("I15: without notifications: logs it once, serves readers, stops and watched chats by polling; logs their return", async () => {
   const warn = vi.spyOn(logger, "warn");
   const info = vi.spyOn(logger, "info");

@@ -285,6 +285,16 @@ describe("on Postgres", () => {
     await listener.end();
   });
 
+  test("I11 I15: the next commit reports a stop whose notification was lost", async () => {
+    const log = openLog();
+    const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
+    await pool().sql`update turns set stop_requested_at = now() where id = ${turn.turnId}`;
+    turn.say("a");
+    await until(() => turn.writer.signal.aborted);
+    expect(turn.writer.signal.reason).toMatchObject({ status: "stopped" });
+    expect(await turn.end("stopped")).toBe("stored");
+  });
+
   test("deleting a turn ends its run and its readers on every server", async () => {
     const [log, other] = [openLog(), openLog()];
     const turnId = await insertTurn(leaseMs);

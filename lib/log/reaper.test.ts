@@ -1,6 +1,6 @@
 // Turns whose owner died (docs/reliability.md I2, I4, I5, I10): ended once, by a surviving process,
 // with what was stored.
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { pool } from "@/db/client";
 import { commitChunks, pruneChunks } from "@/db/log";
 import { ChunkState } from "@/lib/turn/chunk-state";
@@ -74,7 +74,8 @@ test("I2 I4 I5: an owner that died after any chunk: one terminal, all parts clos
     expect(read).toEqual(logged);
     const prefix = stored[index] as TurnChunk[];
     expect(logged.slice(0, prefix.length).map(({ chunk }) => chunk)).toEqual(prefix);
-    expect(logged[0]).toMatchObject({ chunk: { type: "start", messageId: `answer-${turnId}` } });
+    const starts = logged.filter(({ chunk }) => chunk.type === "start");
+    expect(starts).toMatchObject([{ seq: 1, chunk: { messageId: `answer-${turnId}` } }]);
     expect(closeParts(new ChunkState(logged.map(({ chunk }) => chunk)))).toEqual([]);
     expect(await storedTurn(turnId)).toMatchObject({ epoch: 2 });
   }
@@ -112,6 +113,21 @@ test("ends in one round more orphaned answers than one query returns", async () 
   const states = await pool().sql`
     select state, count(*)::int as turns from turns where id = any(${turnIds}::uuid[]) group by state`;
   expect([...states]).toEqual([{ state: "stopped", turns: 1_100 }]);
+});
+
+test.each([-2, 2])("I16: leases follow the database's clock while this process's is %i days off", async (days) => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + days * 86_400_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  const [alive, dead] = [await insertTurn(60_000), await insertTurn(1)];
+  await pool().sql`update turns set stop_requested_at = now() where id in (${alive}, ${dead})`;
+  const reaper = new Reaper(
+    60_000,
+    () => false,
+    () => null,
+  );
+  await reaper.round();
+  expect(await storedTurn(alive)).toMatchObject({ state: "running", epoch: 1 });
+  expect(await storedTurn(dead)).toMatchObject({ state: "stopped", epoch: 2 });
 });
 
 test("logs a turn ended by the reaper like any other", async () => {

@@ -99,6 +99,14 @@ describe("a conversation that fits", () => {
 });
 
 describe("a conversation that is too long", () => {
+  it("because of a file, which has no text to count", async () => {
+    const image = { type: "file", mediaType: "image/png", url: "https://example.org/a.png" } as const;
+    const look: ChatMessage = { id: "q0", role: "user", parts: [{ type: "text", text: "Look." }, image] };
+    const window = windowOf({ history: [look, said("a0", "I see."), user("question", "And now?")] }, portsOf(1_000));
+    await window.fit([]);
+    expect(window.memory).toEqual({ firstMessageId: "question" });
+  });
+
   it("drops its oldest exchanges, question and answer together", async () => {
     // An exchange takes 216 tokens.
     const window = windowOf({ history: chat(20) }, portsOf(1_000));

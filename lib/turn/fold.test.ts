@@ -67,6 +67,13 @@ describe("foldChunks", () => {
     expect(problems).toEqual([]);
   });
 
+  it("keeps data unless it is marked as transient", async () => {
+    const data = (name: string, transient?: boolean) => ({ type: `data-${name}`, data: name, transient }) as unknown;
+    const chunks = [data("kept"), data("also", false), data("dropped", true)] as TurnChunk[];
+    const { parts } = await foldChunks(chunks);
+    expect(parts.map(({ type }) => type)).toEqual(["data-kept", "data-also"]);
+  });
+
   it("does not modify the chunks", async () => {
     const chunks = structuredClone(richTurn);
     await foldChunks(chunks);

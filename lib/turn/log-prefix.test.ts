@@ -96,7 +96,9 @@ describe("the kept part of an answer", () => {
     expect(stepOpen).toBe(true);
     expect(kept.some(isAnswerContent)).toBe(true);
     expect(concatText(kept)).toBe("Half an ans");
-    expect(openTextOf(kept)?.text).toBe("Half an ans");
+    const openText = openTextOf(kept);
+    expect(openText?.text).toBe("Half an ans");
+    expect(openTextOf([...kept, { type: "text-end", id: openText?.id ?? "" }])).toBeNull();
     expect(sources).toMatchObject([{ ordinal: 1, title: "Rivers" }]);
     expect(kept.find((chunk) => chunk.type === "data-status" && chunk.data.stage === "generate")).toMatchObject({
       data: { state: "active" },

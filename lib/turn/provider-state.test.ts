@@ -29,17 +29,21 @@ describe("a model", () => {
     const plain = { type: "reasoning", text: "Hm." } as const;
     expect(spoken([step, plain, { type: "text", text: "So." }])).toEqual([step, { type: "text", text: "So." }]);
     expect(spoken([step, plain, call])).toEqual([step, plain, call]);
+    expect(spoken([step, { type: "reasoning", text: "" }, call])).toEqual([step, call]);
   });
 
   it("does not get trailing reasoning of a step", () => {
     expect(spoken([step, reasoning, step, text, reasoning])).toEqual([step, step, text]);
     const unfinished = { type: "tool-clock", toolCallId: "c", state: "input-available", input: {} } as const;
     expect(spoken([step, reasoning, unfinished])).toEqual([step, unfinished]);
+    const empty = { type: "text", text: "" } as const;
+    expect(spoken([step, reasoning, empty])).toEqual([step, empty]);
   });
 
   it("gets a step's state at its end, unless the step has no content", () => {
     const ofStep = { type: "reasoning", text: "", providerMetadata: { rivulet: { field: "reasoning" } } } as const;
     expect(spoken([step, text, ofStep])).toEqual([step, text, ofStep]);
+    expect(spoken([text, ofStep])).toEqual([text, ofStep]);
     expect(spoken([step, ofStep])).toEqual([step]);
   });
 

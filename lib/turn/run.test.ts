@@ -18,6 +18,7 @@ import { generateStatus, type PhaseListener } from "./model-status";
 import { continueInstruction } from "./prompt";
 import { runTurn } from "./run";
 import type { Halt, RunInput, RunPorts } from "./run-input";
+import { markChunk } from "./upstream";
 
 const canary = "sk-canary-51c2";
 const turnId = "01940000-0000-7000-8000-000000000001";
@@ -726,4 +727,20 @@ describe("before the answer begins", () => {
       "Generating response… done",
     ]);
   });
+});
+
+it("records where the history it sent begins if the chat has earlier messages", async () => {
+  const setup = { model: scripted("chat") };
+  provider.on("cut history", says("So."), says("So."));
+  expect((await run("cut history", { ...setup, historyIsCut: true })).metadata.memory).toEqual({
+    firstMessageId: "question-1",
+  });
+  expect((await run("cut history", setup)).metadata).not.toHaveProperty("memory");
+});
+
+it("asks again for an answer that another server requested but none of which is stored", async () => {
+  provider.on("marked", says("So."));
+  const logPrefix = [...opening(identity), markChunk({ responseId: "resp_1", after: 0 })];
+  const { text, metadata } = await run("marked", { model: scripted("chat"), logPrefix });
+  expect([text, metadata.status]).toEqual(["So.", "complete"]);
 });

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { parseEnv } from "@/lib/env";
 import { buildCatalogue } from "@/lib/models/catalogue";
+import { startFaultProxy } from "@/test/fault-proxy";
 import { type Provider, type Script, type Step, says, startProvider } from "@/test/provider";
 import type { TurnChunk } from "./chunks";
 import { modelSteps, type Prompt, StepsEnd } from "./steps";
@@ -257,13 +258,15 @@ function isWrongCall(step: Step): boolean {
   return "tool" in step && (step.tool === "nobody's" || step.arguments.join("") === "{}");
 }
 
-it.each(apis)("a call cut off with its answer ends the turn without another request: %s", async (api) => {
+it.each(
+  apis.flatMap((api) => [[api, "length", "length"] as const, [api, "content_filter", "content-filter"] as const]),
+)("a call cut off with its answer ends the turn without another request: %s, %s", async (api, finish, reason) => {
   const question = `question ${++asks}!`;
-  ours.on(question, [{ tool: "words", arguments: ['{"city":"Bo'] }, { finish: "length" }], says("Not asked."));
+  ours.on(question, [{ tool: "words", arguments: ['{"city":"Bo'] }, { finish }], says("Not asked."));
   const end = new StepsEnd();
   const input = { model: modelOf(ours, api), prompt: asked(question), tools: toolbox(), providerOptions: {} };
   for await (const _ of modelSteps(input, end, never));
-  expect(end.finishReason).toBe("length");
+  expect(end.finishReason).toBe(reason);
   expect(ours.requests.filter((request) => request.prompt === question)).toHaveLength(1);
 });
 
@@ -291,4 +294,28 @@ it("calls whose ids restart in each answer get unique ids, in the provider reque
   const { body } = await ours.request(question, 3);
   const ids = (body.messages as { tool_call_id?: string }[]).flatMap(({ tool_call_id: id }) => id ?? []);
   expect(ids).toEqual(["0", "0-2", "0-3"]);
+});
+
+it("a background answer whose connection breaks is read again, without repeating what arrived", async () => {
+  const provider = await startProvider();
+  const proxy = await startFaultProxy(provider.port);
+  const question = "a broken connection";
+  provider.on(question, [{ text: "One " }, { gate: "rest" }, { text: "two" }, { finish: "stop" }]);
+  const variables = { MODELS: "openai:scripted", OPENAI_BASE_URL: `${proxy.url}/v1`, OPENAI_BACKGROUND: "on" };
+  const { model } = buildCatalogue(parseEnv({ ...variables, OPENAI_API: "responses" })).require();
+  const texts: string[] = [];
+  const end = new StepsEnd();
+  for await (const chunk of modelSteps({ model, prompt: asked(question), providerOptions: {} }, end, never)) {
+    if (chunk.type !== "text-delta") continue;
+    texts.push(chunk.delta);
+    if (chunk.delta === "One ") {
+      proxy.down();
+      proxy.up();
+      provider.open("rest");
+    }
+  }
+  expect([texts.join(""), end.finishReason]).toEqual(["One two", "stop"]);
+  expect(provider.requests).toHaveLength(1);
+  expect(provider.resumed).toHaveLength(1);
+  await Promise.all([proxy.close(), provider.close()]);
 });

@@ -1,40 +1,17 @@
 // Installs the clients of package.json, once per version of package-lock.json, and loads them. They are no dependencies of
 // the application: together they are 700 MB.
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { cacheFolder } from "@/scripts/cache-folder.mjs";
+import { installApart, installationOf } from "@/scripts/install-apart";
 
-const here = import.meta.dirname;
-const lockHash = createHash("sha256")
-  .update(readFileSync(path.join(here, "package-lock.json")))
-  .digest("hex");
+const installation = installationOf(import.meta.dirname, "clients", cacheFolder());
 /** Holds node_modules. */
-export const clientsFolder = path.join(cacheFolder(), `clients-${lockHash.slice(0, 16)}`);
+export const clientsFolder = installation.to;
 
 /** Vitest's global setup of the project `clients`. The first run on a machine takes a minute. */
 export function setup(): void {
-  if (existsSync(clientsFolder)) return;
-  console.log("Installing the clients of test/clients/package-lock.json …");
-  const fresh = mkdtempSync(`${clientsFolder}-`);
-  for (const file of ["package.json", "package-lock.json"]) copyFileSync(path.join(here, file), path.join(fresh, file));
-  // Imports from here resolve in this folder and are Node's own: the test runner transforms nothing.
-  writeFileSync(path.join(fresh, "load.cjs"), "module.exports = (name) => import(name);\n");
-  const argv = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"];
-  const { status } = spawnSync("npm", argv, { cwd: fresh, stdio: "inherit", shell: process.platform === "win32" });
-  if (status !== 0) {
-    rmSync(fresh, { recursive: true, force: true });
-    throw new Error("The clients could not be installed; the lines above say why.");
-  }
-  try {
-    renameSync(fresh, clientsFolder);
-  } catch (error) {
-    rmSync(fresh, { recursive: true, force: true });
-    // Another run was faster: its folder is as good as ours.
-    if (!existsSync(clientsFolder)) throw error;
-  }
+  installApart(installation, ["load.cjs"]);
 }
 
 /**
