@@ -5,7 +5,7 @@ import { parseInput } from "@/lib/http";
 import type { LoggedChunk, TurnChunk } from "@/lib/turn/chunks";
 import { foldChunks } from "@/lib/turn/fold";
 import type { ReferencedMessage, ResolvedReferences } from "@/lib/turn/turn-context";
-import type { TurnInput } from "@/lib/turn/turn-input";
+import type { TurnInput, TurnView } from "@/lib/turn/turn-input";
 import { context, turns } from "@/test/dialects/dialect.contract";
 import type { TurnRoute } from "./dialect";
 import { responses } from "./responses";
