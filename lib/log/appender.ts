@@ -11,7 +11,7 @@ import { type KillPoint, passKillPoint } from "@/lib/kill-points";
 import { logger } from "@/lib/logger";
 import type { HeldText } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
-import { commitIntervalMs, maxCommitBytes, maxTextsPerCommit, urgentCommitsPerSecond } from "@/lib/turn/pacing";
+import { maxCommitBytes, maxTextsPerCommit, urgentCommitsPerSecond } from "@/lib/turn/pacing";
 import type { LogTiming } from "./durable-log";
 import type { Tail } from "./tail";
 import { type CommitQueue, type TakenRow, Writer } from "./writer";
@@ -135,7 +135,7 @@ export class Appender implements CommitQueue {
   }
 
   #commitDelayMs(): number {
-    return Math.ceil(this.#lastStartMs + commitIntervalMs - performance.now());
+    return Math.ceil(this.#lastStartMs + this.#timing.commitIntervalMs - performance.now());
   }
 
   #scheduleCommit(): void {

@@ -102,6 +102,8 @@ export type LogTiming = {
   maxOutageMs: number;
   /** A commit unanswered for this long is retried on another connection. */
   commitTimeoutMs: number;
+  /** Between the starts of two commits, unless text is urgent. */
+  commitIntervalMs: number;
   /** Interval of the check that notifications arrive. */
   listenCheckMs: number;
   /** Text held this long for a commit is released regardless (lib/next-commit.ts). */

@@ -13,7 +13,7 @@ import { logger } from "@/lib/logger";
 import type { HoldUntilCommit } from "@/lib/next-commit";
 import type { LoggedChunk } from "@/lib/turn/chunks";
 import { interruptedError } from "@/lib/turn/ending";
-import { holdMs, maxBatchBytes } from "@/lib/turn/pacing";
+import { commitIntervalMs, holdMs, maxBatchBytes } from "@/lib/turn/pacing";
 import { Appender } from "./appender";
 import { ChatSubscriptions } from "./chat-subscriptions";
 import type { LogReader, LogTiming, LogWriter, Orphan, TurnLog } from "./durable-log";
@@ -33,7 +33,13 @@ const haltMs = 2_000;
  * `commitTimeoutMs`: well above a slow commit, and six attempts fit into `maxOutageMs`. `listenCheckMs`:
  * a check is two queries of negligible cost.
  */
-const defaultTiming = { maxOutageMs: 30_000, commitTimeoutMs: 5_000, listenCheckMs: 15_000, holdMs };
+const defaultTiming = {
+  maxOutageMs: 30_000,
+  commitTimeoutMs: 5_000,
+  commitIntervalMs,
+  listenCheckMs: 15_000,
+  holdMs,
+};
 
 export class PostgresLog implements TurnLog, TailOwner {
   readonly hold: HoldUntilCommit = (waiting) => this.#appender.hold(waiting);

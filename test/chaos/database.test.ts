@@ -407,7 +407,7 @@ for (const name of sized(
     const awayAtMs = performance.now();
     expect(await request.closed).toBe("client");
     expect(performance.now() - awayAtMs).toBeGreaterThan(25_000);
-    expect(performance.now() - awayAtMs).toBeLessThan(45_000);
+    expect(performance.now() - awayAtMs).toBeLessThan(underLoad(45_000));
     await database.start();
     expect(await stream.ended).toBe("terminal");
     expect(outline(stream.chunks).slice(-2)).toEqual(["turn interrupted", "error"]);

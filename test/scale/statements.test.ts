@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deleteChat } from "@/db/chats";
 import { pool, sweep } from "@/db/client";
 import { testDatabase } from "@/test/database";
+import { underLoad } from "@/test/under-load";
 import { inBackground, ofRoutes } from "./calls";
 import { excused } from "./excused";
 import { Explainer, forgotten, largeTables, modulesOfDb } from "./explain";
@@ -93,6 +94,6 @@ it("deletes a chat of 2,000 turns, then a user with 18,000 chats, without a tabl
   await deleteChat(heavy.userId, heavy.bigChatId);
   await direct`delete from users where id = ${heavy.userId}`;
   // Over nine minutes without the foreign key's index, seconds with it: any bound in between works.
-  expect(performance.now() - startMs).toBeLessThan(90_000);
+  expect(performance.now() - startMs).toBeLessThan(underLoad(90_000));
   await direct.end();
-}, 120_000);
+}, 600_000);
