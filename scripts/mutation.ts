@@ -33,9 +33,11 @@ const code = await withTestDatabase(() =>
 rmSync(".cache/mutation", { recursive: true, force: true });
 const results = existsSync(file) ? readResults() : [];
 print(results);
-const took = ((performance.now() - begin) / 60_000).toFixed(1);
-console.log(`\n${results.length} of ${sample} mutants tested in ${took} minutes, seed ${seed}.`);
-process.exitCode = askedToEnd() || results.length === 0 ? code || 1 : 0;
+const took = (performance.now() - begin) / 60_000;
+console.log(`\n${results.length} of ${sample} mutants tested in ${took.toFixed(1)} minutes, seed ${seed}.`);
+const broke = code !== 0 && took < minutes;
+if (broke) console.error(`Stryker ended early, with exit code ${code}.`);
+process.exitCode = askedToEnd() || broke ? code || 1 : 0;
 
 function readResults(): MutantResult[] {
   const lines = readFileSync(file, "utf8").trim().split("\n");
