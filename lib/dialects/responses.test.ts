@@ -252,3 +252,21 @@ test("an item id can be decoded for any message id", () => {
   expect(parseItemId(itemId("message", "my_message_7", 3))).toEqual({ messageId: "my_message_7", index: 3 });
   for (const id of ["", "msg_", "msg_x", "x_y_1", "msg_x_1_output"]) expect(parseItemId(id)).toBeNull();
 });
+
+test.each([
+  ["messages", "input"],
+  ["max_completion_tokens", "max_output_tokens"],
+  ["temperature", "temperature"],
+  ["toString", "toString"],
+  ["__proto__", "__proto__"],
+])("a refusal that names %s names %s in its sentence and its param", (theirs, ours) => {
+  const details = { param: theirs };
+  const refusal = {
+    status: 400,
+    code: "bad_request",
+    message: `${theirs}: not here`,
+    requestId: "r",
+    details,
+  } as const;
+  expect(responses.failure?.(refusal)).toMatchObject({ error: { message: `${ours}: not here`, param: ours } });
+});

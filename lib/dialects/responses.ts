@@ -60,21 +60,19 @@ export const responses: Dialect = {
 };
 
 /** Maps Chat Completions field names, used in provider refusals, to this API's. */
-const ownFieldNames: Record<string, string> = {
-  messages: "input",
-  max_completion_tokens: "max_output_tokens",
-  reasoning_effort: "reasoning.effort",
-  response_format: "text.format",
-  verbosity: "text.verbosity",
-};
+const ownFieldNames = new Map([
+  ["messages", "input"],
+  ["max_completion_tokens", "max_output_tokens"],
+  ["reasoning_effort", "reasoning.effort"],
+  ["response_format", "text.format"],
+  ["verbosity", "text.verbosity"],
+]);
 
 function withOwnFieldNames<T extends Omit<Failure, "requestId">>(failure: T): T {
   const { message, details } = failure;
   const [, field = ""] = /^([\w.]{1,200}): /.exec(message) ?? [];
-  const renamed = Object.hasOwn(ownFieldNames, field)
-    ? `${ownFieldNames[field]}${message.slice(field.length)}`
-    : message;
-  const param = ownFieldNames[String(details?.param)];
+  const renamed = (ownFieldNames.get(field) ?? field) + message.slice(field.length);
+  const param = ownFieldNames.get(String(details?.param));
   return { ...failure, message: renamed, ...(param && { details: { ...details, param } }) };
 }
 
