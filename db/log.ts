@@ -110,10 +110,10 @@ export async function commitChunks(
       group by part
     ), notified as (
       select count(pg_notify(${turnsChannel}, ids)) as count from groups
-    ), told as (
+    ), announced as (
       select count(pg_notify(${chatsChannel}, user_id || ' ' || chat_id)) as count from live where ended_at is not null
     )
-    select live.id, live.stop_requested from live, notified, told`;
+    select live.id, live.stop_requested from live, notified, announced`;
   return result.map((row) => ({ turnId: row.id, stopRequested: row.stop_requested }));
 }
 

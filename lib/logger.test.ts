@@ -110,6 +110,6 @@ it("writes warnings and errors at once, and buffers other lines until flush or e
   const argv = ["--import", "./scripts/imports.mjs", "--input-type=module-typescript", "--eval", script];
   const { stdout } = spawnSync(process.execPath, argv, { encoding: "utf8" });
   const lines = stdout.trim().split("\n");
-  const told = lines.map((line) => (line.startsWith("{") ? JSON.parse(line).msg : line));
-  expect(told).toEqual(["nothing so far", "first", "second", "both", "third"]);
+  const messages = lines.map((line) => (line.startsWith("{") ? JSON.parse(line).msg : line));
+  expect(messages).toEqual(["nothing so far", "first", "second", "both", "third"]);
 });

@@ -119,7 +119,7 @@ export const deepseek = chat({
 export const groq = chat({
   reasoning: (text) => ({ reasoning: text }),
   failure: { error: { message: "Over capacity", type: "internal_server_error" } },
-  usageIn: (told) => ({ x_groq: { id: "req_1", usage: told } }),
+  usageIn: (usage) => ({ x_groq: { id: "req_1", usage } }),
 });
 
 export const openrouter = chat({
@@ -141,7 +141,7 @@ type ChatShape = {
   before?: string;
 };
 
-function chat({ reasoning, failure, usageIn = (told) => ({ usage: told }), before = "" }: ChatShape): Wire {
+function chat({ reasoning, failure, usageIn = (usage) => ({ usage }), before = "" }: ChatShape): Wire {
   const chunk = (delta: object, finish_reason: string | null = null, more = {}): Event => [
     null,
     {
@@ -260,8 +260,8 @@ function reasoningItem(text: string): Event[] {
   ];
 }
 
-function item(state: "added" | "done", output_index: number, told: object): Event {
-  return [`response.output_item.${state}`, { type: `response.output_item.${state}`, output_index, item: told }];
+function item(state: "added" | "done", output_index: number, content: object): Event {
+  return [`response.output_item.${state}`, { type: `response.output_item.${state}`, output_index, item: content }];
 }
 
 function textDelta(delta: string, output_index = 1): Event {

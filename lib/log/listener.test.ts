@@ -99,7 +99,7 @@ test("I15: without notifications: logs it once, serves readers, stops and watche
   await until(() => warn.mock.calls.length >= 2);
 
   const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
-  const told = watchTurn(other, await chatOf(turn.turnId));
+  const watched = watchTurn(other, await chatOf(turn.turnId));
   const remote = other.read(turn.turnId, 0);
   await readUntil(remote, (all) => all.length === 5);
   const delaysMs: number[] = [];
@@ -113,10 +113,10 @@ test("I15: without notifications: logs it once, serves readers, stops and watche
   expect(Math.min(...delaysMs)).toBeLessThan(underLoad(400));
   console.info(`without notifications a chunk takes up to ${Math.round(Math.max(...delaysMs))} ms`);
   await expectQuickStop(log, other);
-  await until(() => told.count > 0);
-  const before = told.count;
+  await until(() => watched.count > 0);
+  const before = watched.count;
   expect(await turn.end()).toBe("stored");
-  await until(() => told.count > before);
+  await until(() => watched.count > before);
 
   // It keeps polling, but does not keep warning.
   expect(warn.mock.calls).toEqual([[deaf], [deaf]]);

@@ -112,12 +112,12 @@ describe("on Postgres", () => {
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const passed: number[] = [];
     const kept: number[] = [];
-    const told: string[] = [];
+    const sequence: string[] = [];
     for (let text = 0; text < 350; text++) {
       const tell = (word: string) => {
         // Never from within the call that holds the text.
         expect(kept).toContain(text);
-        told.push(`${word} ${text}`);
+        sequence.push(`${word} ${text}`);
       };
       const holds: boolean = log.hold({ prepare: () => tell("prepare"), release: () => tell("release") });
       (holds ? kept : passed).push(text);
@@ -125,14 +125,14 @@ describe("on Postgres", () => {
     // When a 1 ms timer fires, all of them have waited longer than that.
     for (const keptMs = performance.now(); performance.now() < keptMs + 2; );
     expect(passed).toEqual(Array.from({ length: 75 }, (_, text) => text));
-    expect(told).toEqual([]);
-    await until(async () => told.length === 2 * kept.length);
+    expect(sequence).toEqual([]);
+    await until(async () => sequence.length === 2 * kept.length);
     const waits = [...kept];
     const steps = sizes.flatMap((size) => {
       const texts = waits.splice(0, size);
       return [...texts.map((text) => `prepare ${text}`), ...texts.map((text) => `release ${text}`)];
     });
-    expect(told).toEqual(steps);
+    expect(sequence).toEqual(steps);
     await turn.end();
   });
 
@@ -151,19 +151,19 @@ describe("on Postgres", () => {
     const turn = new ScriptedTurn(log, await insertTurn(leaseMs)).begin();
     const logged = log.read(turn.turnId, 0);
     await readUntil(logged, (all) => all.length === 5);
-    let heard = "";
-    reader.on("data", (bytes) => (heard += bytes)).pause();
+    let received = "";
+    reader.on("data", (bytes) => (received += bytes)).pause();
     turn.say("first");
     await readUntil(logged, (all) => textIn(all) === "first");
     const released = Promise.withResolvers<string>();
     const waiting = {
       prepare: () => void reader.resume(),
       release() {
-        turn.say(heard);
-        released.resolve(heard);
+        turn.say(received);
+        released.resolve(received);
       },
     };
-    while (!log.hold(waiting)) expect(heard).toBe("");
+    while (!log.hold(waiting)) expect(received).toBe("");
     // The worst case: the network was just polled, and the next text finds the commit idle.
     await stat(".");
     for (const startMs = performance.now(); performance.now() < startMs + 30; );
@@ -187,13 +187,14 @@ describe("on Postgres", () => {
         .sql`select 1 from pg_locks where relation = 'turn_chunks'::regclass and mode = 'RowExclusiveLock' and not granted`;
       return rows.length > 0;
     });
-    const told: string[] = [];
-    const holds = (): boolean => log.hold({ prepare: () => told.push("prepare"), release: () => told.push("release") });
+    const calls: string[] = [];
+    const holds = (): boolean =>
+      log.hold({ prepare: () => calls.push("prepare"), release: () => calls.push("release") });
     for (const times of [1, 2]) {
       expect(holds()).toBe(true);
-      await until(async () => told.length === 2 * times);
+      await until(async () => calls.length === 2 * times);
     }
-    expect(told).toEqual(["prepare", "release", "prepare", "release"]);
+    expect(calls).toEqual(["prepare", "release", "prepare", "release"]);
     await sql.unsafe("commit");
     await sql.end();
     await turn.end();
@@ -202,14 +203,14 @@ describe("on Postgres", () => {
   test("closing the log releases held text and holds no more", async () => {
     const log = openLog();
     log.open(await insertTurn(leaseMs), 1);
-    const told: string[][] = [];
+    const histories: string[][] = [];
     for (let text = 0; text < 350; text++) {
       const calls: string[] = [];
       const waiting = { prepare: () => calls.push("prepare"), release: () => calls.push("release") };
-      if (log.hold(waiting)) told.push(calls);
+      if (log.hold(waiting)) histories.push(calls);
     }
     await log.close(0);
-    expect(told).toEqual(Array.from({ length: 275 }, () => ["prepare", "release"]));
+    expect(histories).toEqual(Array.from({ length: 275 }, () => ["prepare", "release"]));
     expect(log.hold({ prepare() {}, release() {} })).toBe(false);
   });
 
@@ -263,8 +264,8 @@ describe("on Postgres", () => {
     turn.say("mine");
     await readUntil(log.read(turnId, 0), (all) => textIn(all) === "mine");
     const listener = postgres(url(), { max: 1 });
-    const heard: string[] = [];
-    await listener.listen(turnsChannel, (payload) => heard.push(payload));
+    const received: string[] = [];
+    await listener.listen(turnsChannel, (payload) => received.push(payload));
     await pool().sql`update turns set epoch = epoch + 1 where id = ${turnId}`;
     const before = await storedLog(turnId);
     turn.say("not mine");
@@ -274,8 +275,8 @@ describe("on Postgres", () => {
     expect(await storedLog(turnId)).toEqual(before);
     expect(await storedTurn(turnId)).toMatchObject({ state: "running", epoch: 2, message: { status: "running" } });
     await pool().sql.notify(turnsChannel, "last");
-    await until(() => heard.includes("last"));
-    expect(heard).toEqual(["last"]);
+    await until(() => received.includes("last"));
+    expect(received).toEqual(["last"]);
     await listener.end();
   });
 

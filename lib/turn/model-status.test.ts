@@ -4,7 +4,7 @@ import { foldChunks, unfoldParts } from "./fold";
 import { generateStatus, isWaiting, ReasoningTimes, reasoningMs } from "./model-status";
 
 /** Each chunk at its time, followed by the status that it causes. */
-function told(times: ReasoningTimes, chunks: [atMs: number, chunk: TurnChunk][]): TurnChunk[] {
+function withStatus(times: ReasoningTimes, chunks: [atMs: number, chunk: TurnChunk][]): TurnChunk[] {
   return chunks.flatMap(([atMs, chunk]) => [chunk, times.apply(chunk, () => atMs) ?? []].flat());
 }
 
@@ -12,7 +12,7 @@ const durationsIn = (chunks: TurnChunk[]) =>
   chunks.flatMap((chunk) => (chunk.type === "data-reasoning" ? [chunk.data.durationMs] : []));
 
 it("reports the reasoning time after the reasoning, and the message keeps it", async () => {
-  const chunks = told(new ReasoningTimes(), [
+  const chunks = withStatus(new ReasoningTimes(), [
     [0, { type: "start-step" }],
     [100, { type: "reasoning-start", id: "r" }],
     [200, { type: "reasoning-delta", id: "r", delta: "Hm." }],
@@ -34,13 +34,13 @@ it("reports nothing for short reasoning", () => {
     [999, { type: "reasoning-end", id: "r" }],
     [5_000, { type: "reasoning-end", id: "unknown" }],
   ];
-  expect(told(new ReasoningTimes(), chunks)).toEqual(chunks.map(([, chunk]) => chunk));
+  expect(withStatus(new ReasoningTimes(), chunks)).toEqual(chunks.map(([, chunk]) => chunk));
 });
 
 it("counts silent thinking before visible reasoning once", () => {
   const times = new ReasoningTimes();
   times.enter("thinking", 1_000);
-  const chunks = told(times, [
+  const chunks = withStatus(times, [
     [20_000, { type: "reasoning-start", id: "1" }],
     [21_000, { type: "reasoning-end", id: "1" }],
     [21_000, { type: "reasoning-start", id: "2" }],

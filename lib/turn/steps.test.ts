@@ -97,8 +97,8 @@ function comparable({ chunks, end }: Run) {
     names.set(key, id);
     return { ...chunk, id };
   });
-  const told = named.map((chunk) => ("errorText" in chunk ? { ...chunk, errorText: "" } : chunk));
-  return { chunks: told, end };
+  const shown = named.map((chunk) => ("errorText" in chunk ? { ...chunk, errorText: "" } : chunk));
+  return { chunks: shown, end };
 }
 
 it("ends between two calls when the answer has used up its token cap", async () => {

@@ -114,7 +114,7 @@ const verbs: CrowdVerbs = {
     const gapsMs = spread(gaps);
     return { alive: readers.length - closed, fewest: Math.min(...perReader), gapsMs, silentMs: Math.max(...silence) };
   },
-  async heard(text, sinceMs) {
+  async received(text, sinceMs) {
     await until(() => readers.every((reader) => reader.text === text));
     return spread(readers.map(({ textMs }) => textMs - sinceMs));
   },

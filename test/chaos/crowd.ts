@@ -13,13 +13,13 @@ export type CrowdVerbs = {
   /** Since `listen`: the gap before each heartbeat, and the longest current silence. */
   beats(): Promise<{ alive: number; fewest: number; gapsMs: Gaps; silentMs: number }>;
   /** Resolves once each reader has this text, with its last piece's delay after `sinceMs`. */
-  heard(text: string, sinceMs: number): Promise<Gaps>;
+  received(text: string, sinceMs: number): Promise<Gaps>;
   /** Resolves once all connections are closed. */
   ended(): Promise<{ terminals: number; breaches: string[] }>;
 };
 
 export type Crowd = CrowdVerbs & {
-  /** The clock used by `heard`. */
+  /** The clock used by `received`. */
   nowMs(): number;
   close(): Promise<void>;
 };
@@ -48,7 +48,7 @@ export async function startCrowd(): Promise<Crowd> {
       return call.promise;
     };
   const verbs = Object.fromEntries(
-    (["open", "listen", "beats", "heard", "ended"] as const).map((verb) => [verb, ask(verb)]),
+    (["open", "listen", "beats", "received", "ended"] as const).map((verb) => [verb, ask(verb)]),
   ) as unknown as CrowdVerbs;
   return {
     ...verbs,

@@ -206,7 +206,7 @@ test.for(Array.from({ length: kills }, (_, index) => index + 1))(
     const broken = turns.filter((_, index) => states[index] === "interrupted");
     console.log(
       `SIGKILL ${kill} of ${name.toUpperCase()} at ${target} of ${length} characters: ${broken.length} of ${turns.length} turns interrupted, ` +
-        `slowest reader told after ${Math.round(slowestMs)} ms so far (limit ${silenceMs} ms)`,
+        `slowest reader informed after ${Math.round(slowestMs)} ms so far (limit ${silenceMs} ms)`,
     );
   },
 );

@@ -159,7 +159,7 @@ test("I4 I11 I12: stop before, after and together with the end, at every token, 
           outcomes[body.status as "stopped" | "complete"] += 1;
           cases += 1;
         }
-  console.log(`stop told ${outcomes.stopped} stops and ${outcomes.complete} ends`);
+  console.log(`stop reported ${outcomes.stopped} stops and ${outcomes.complete} ends`);
   countCases(context, cases);
 });
 

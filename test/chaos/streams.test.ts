@@ -73,7 +73,7 @@ test(
     const before = residentKiB(crowded);
     const openedMs = crowd.nowMs();
     await crowd.open(urls, cluster.user.token, streams - few);
-    await crowd.heard("Ready.", crowd.nowMs());
+    await crowd.received("Ready.", crowd.nowMs());
     const openMs = crowd.nowMs() - openedMs;
 
     await crowd.listen();
@@ -84,7 +84,7 @@ test(
     const countBefore = counter.count();
     const sentMs = crowd.nowMs();
     cluster.provider.open(gateOf(key, 0));
-    const arrival = await crowd.heard("Ready. Token.", sentMs);
+    const arrival = await crowd.received("Ready. Token.", sentMs);
     const countAfter = counter.count();
     cluster.provider.open(gateOf(key, 1));
     const ended = await crowd.ended();

@@ -78,12 +78,12 @@ export class LlamaServer {
     const settings = JSON.stringify({ port, models: Object.fromEntries(configured) });
     const child = fork(script, [settings], { cwd: folder, stdio: ["ignore", "ignore", "ignore", "ipc"] });
     const server = new LlamaServer(port, child);
-    await server.told("listening");
+    await server.reported("listening");
     return server;
   }
 
   /** Resolves at the server's next message of this kind: it listens, or how a response ended. */
-  async told(what: "listening" | "whole" | "left"): Promise<void> {
+  async reported(what: "listening" | "whole" | "left"): Promise<void> {
     for await (const [message] of on(this.#process, "message", { close: ["exit"] })) if (message === what) return;
     throw new Error("The model server ended.");
   }

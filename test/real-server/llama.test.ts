@@ -96,7 +96,7 @@ it("a stop mid-answer closes the server's response and keeps the text", async ()
   const userId = await newUser();
   const turn = await ask(userId, "openai:endless", "Go");
   const firstChunks = await read(turn, 0, ({ chunk }) => chunk.type === "text-delta");
-  const left = server.told("left");
+  const left = server.reported("left");
   await stopTurn(userId, turn.id);
   const rest = await read(turn, firstChunks.at(-1)?.seq);
   const { text, metadata } = await answerOf([...firstChunks, ...rest]);

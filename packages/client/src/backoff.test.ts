@@ -73,18 +73,18 @@ class Page extends EventTarget {
 
 it("reports a hidden page after a delay, even if opened in the background, and never for Infinity", async () => {
   const document = new Page();
-  const told: string[] = [];
-  const unsubscribe = pageWake({ document, hiddenMs: 1_000 })((reason) => told.push(reason));
+  const reasons: string[] = [];
+  const unsubscribe = pageWake({ document, hiddenMs: 1_000 })((reason) => reasons.push(reason));
   document.become("hidden");
   await vi.advanceTimersByTimeAsync(999);
   document.become("visible");
   await vi.advanceTimersByTimeAsync(1_000);
-  expect(told).toEqual(["visible"]);
+  expect(reasons).toEqual(["visible"]);
   document.become("hidden");
-  const background = pageWake({ document, hiddenMs: 1_000 })((reason) => told.push(`background ${reason}`));
-  const never = pageWake({ document, hiddenMs: Number.POSITIVE_INFINITY })((reason) => told.push(`never ${reason}`));
+  const background = pageWake({ document, hiddenMs: 1_000 })((reason) => reasons.push(`background ${reason}`));
+  const never = pageWake({ document, hiddenMs: Number.POSITIVE_INFINITY })((reason) => reasons.push(`never ${reason}`));
   await vi.advanceTimersByTimeAsync(60_000);
-  expect(told).toEqual(["visible", "hidden", "background hidden"]);
+  expect(reasons).toEqual(["visible", "hidden", "background hidden"]);
   document.become("visible");
   document.become("hidden");
   for (const each of [unsubscribe, background, never]) each();

@@ -24,7 +24,7 @@ function open(dialect: DialectName, options: Partial<ChatClientOptions> = {}) {
   return createChatClient({ baseUrl: server.url, token: "rvl_x", userId: "user-0001", dialect, ...fast, ...options });
 }
 
-async function hear(dialect: DialectName, options?: Partial<ChatClientOptions>, sending?: SendOptions) {
+async function receive(dialect: DialectName, options?: Partial<ChatClientOptions>, sending?: SendOptions) {
   const events: ChatEvent[] = [];
   for await (const event of open(dialect, options).send(question, sending)) events.push(event);
   return events;
@@ -54,7 +54,7 @@ const tells = {
 };
 
 /** The part of a stored answer that the format conveys. */
-function toldOf(name: DialectName, stored: ChatEvent[]): ChatEvent[] {
+function streamedEventsOf(name: DialectName, stored: ChatEvent[]): ChatEvent[] {
   const untold = new Set<string>([
     ...(tells.sources.has(name) ? [] : ["sources"]),
     ...(tells.calls.has(name) ? [] : ["tool-call"]),
@@ -68,11 +68,11 @@ function toldOf(name: DialectName, stored: ChatEvent[]): ChatEvent[] {
   });
 }
 
-function expectAnswer(heard: ChatEvent[], expected: ChatEvent[]): void {
-  expect(textOf(heard)).toBe(textOf(expected));
-  expect(sourcesOf(heard)).toEqual(sourcesOf(expected));
-  expect(sorted(toolsOf(heard))).toEqual(sorted(toolsOf(expected)));
-  expect(heard.at(-1)).toEqual(expected.at(-1));
+function expectAnswer(received: ChatEvent[], expected: ChatEvent[]): void {
+  expect(textOf(received)).toBe(textOf(expected));
+  expect(sourcesOf(received)).toEqual(sourcesOf(expected));
+  expect(sorted(toolsOf(received))).toEqual(sorted(toolsOf(expected)));
+  expect(received.at(-1)).toEqual(expected.at(-1));
 }
 
 describe.each(names)("%s", (name) => {
@@ -80,26 +80,26 @@ describe.each(names)("%s", (name) => {
 
   test.each(golden)("the recorded turn %s, streamed", async (_, turn) => {
     server.answer = script(turn);
-    expectAnswer(await hear(name), toldOf(name, await storedEvents(turn, name)));
+    expectAnswer(await receive(name), streamedEventsOf(name, await storedEvents(turn, name)));
   });
 
   test.each(golden)("I3: %s, cut after every block, gives the same events", async (_, turn) => {
     server.answer = script(turn);
-    const uncut = await hear(name);
+    const uncut = await receive(name);
     server.exchanges.length = 0;
     server.answer = script(turn, (exchange, blocks) => {
       exchange.response.write(blocks[0] ?? "");
       cut(exchange);
       return true;
     });
-    expect(await hear(name)).toEqual(uncut);
+    expect(await receive(name)).toEqual(uncut);
     const posts = server.exchanges.filter(({ method }) => method === "POST");
     expect(new Set(posts.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
   });
 
   test.each(golden)("I18: %s, broken after any block and never streamed again: the same events", async (_, turn) => {
     const stored = await storedEvents(turn, name);
-    const told = toldOf(name, stored);
+    const streamed = streamedEventsOf(name, stored);
     let blocks: string[] = [];
     for (let k = 0; k === 0 || k < blocks.length; k++) {
       let streams = 0;
@@ -110,13 +110,13 @@ describe.each(names)("%s", (name) => {
         cut(exchange);
         return true;
       });
-      const heard = await hear(name);
-      expect(textOf(heard), `after ${k} blocks`).toBe(textOf(stored));
+      const received = await receive(name);
+      expect(textOf(received), `after ${k} blocks`).toBe(textOf(stored));
       // The stored message may tell more; it is not fetched when the stream got that far.
-      expect([told, stored].map(sourcesOf)).toContainEqual(sourcesOf(heard));
-      expect(sorted(toolsOf(stored))).toEqual(expect.arrayContaining(sorted(toolsOf(heard))));
-      expect(sorted(toolsOf(heard))).toEqual(expect.arrayContaining(sorted(toolsOf(told))));
-      expect([told.at(-1), stored.at(-1)]).toContainEqual(heard.at(-1));
+      expect([streamed, stored].map(sourcesOf)).toContainEqual(sourcesOf(received));
+      expect(sorted(toolsOf(stored))).toEqual(expect.arrayContaining(sorted(toolsOf(received))));
+      expect(sorted(toolsOf(received))).toEqual(expect.arrayContaining(sorted(toolsOf(streamed))));
+      expect([streamed.at(-1), stored.at(-1)]).toContainEqual(received.at(-1));
     }
   });
 
@@ -126,7 +126,7 @@ describe.each(names)("%s", (name) => {
       if (method === (name === "text" ? "GET" : "POST") && wire.length === 0) wire = Buffer.from(blocks.join(""));
       return false;
     });
-    const uncut = await hear(name);
+    const uncut = await receive(name);
     expect(textOf(uncut)).toBe("Grüße 日本🌊");
     // Where to cut the next stream: `text` opens one only after its native question.
     const cuts: number[] = [];
@@ -142,7 +142,7 @@ describe.each(names)("%s", (name) => {
     });
     for (let at = 0; at <= wire.length; at++) {
       cuts.push(at);
-      expect(await hear(name), `cut at ${at}`).toEqual(uncut);
+      expect(await receive(name), `cut at ${at}`).toEqual(uncut);
     }
   }, 120_000);
 
@@ -151,7 +151,7 @@ describe.each(names)("%s", (name) => {
     const failure = { status: 401, code: "unauthorized", message: "Sign in.", requestId: "r1" };
     const body = registry.find(name)?.failure?.(failure) ?? { error: failure };
     server.answer = (exchange) => json(exchange, 401, body);
-    await expect(hear(name)).rejects.toMatchObject({ name: "RequestError", status: 401, message: "Sign in." });
+    await expect(receive(name)).rejects.toMatchObject({ name: "RequestError", status: 401, message: "Sign in." });
     expect(server.exchanges).toHaveLength(1);
   });
 
@@ -163,7 +163,7 @@ describe.each(names)("%s", (name) => {
       response.writeHead(200, { "Content-Type": "text/event-stream", "X-Turn-Id": context.turnId });
       response.write(`data: ${data}\nid: ${context.turnId}.1\n\n`);
     };
-    await expect(hear(name)).rejects.toMatchObject({ code: "bad_response" });
+    await expect(receive(name)).rejects.toMatchObject({ code: "bad_response" });
   });
 
   test("stop ends the turn on the server, and the answer ends as stopped", async () => {
@@ -266,8 +266,8 @@ test.each(["content", "agent", "openai"] as const)("%s: without streams, a JSON 
     if (accept.includes("text/event-stream")) return void exchange.response.writeHead(502).end("<html>");
     answer(exchange);
   };
-  const heard = await hear(name, { attempts: 2 });
-  expectAnswer(heard, toldOf(name, await storedEvents(turn, name)));
+  const received = await receive(name, { attempts: 2 });
+  expectAnswer(received, streamedEventsOf(name, await storedEvents(turn, name)));
   expect(new Set(server.exchanges.map(({ headers }) => headers["idempotency-key"])).size).toBe(1);
 });
 
@@ -282,7 +282,7 @@ test("limits attempts", async () => {
     },
   });
   server.answer = (exchange) => (exchange.number === 1 ? answer(exchange) : void exchange.response.socket?.destroy());
-  await expect(hear("rag", { attempts: 3 })).rejects.toMatchObject({ code: "unreachable" });
+  await expect(receive("rag", { attempts: 3 })).rejects.toMatchObject({ code: "unreachable" });
   // The first stream failed too; then the second and, after two failed streams, the turn's state.
   expect(server.exchanges.map(({ method, path }) => `${method} ${path}`)).toEqual([
     `POST /chat/${context.chatId}/stream`,
@@ -293,7 +293,7 @@ test("limits attempts", async () => {
 
 test("gives up on a question that cannot be sent at all", async () => {
   server.answer = ({ response }) => response.socket?.destroy();
-  await expect(hear("snapshot", { attempts: 3 })).rejects.toMatchObject({ code: "unreachable" });
+  await expect(receive("snapshot", { attempts: 3 })).rejects.toMatchObject({ code: "unreachable" });
   expect(server.exchanges).toHaveLength(3);
 });
 
@@ -302,7 +302,7 @@ test("an answer that exceeds its timeout is abandoned", async () => {
     response.writeHead(200, { "Content-Type": "text/event-stream", "X-Turn-Id": context.turnId });
     response.write(": open\n\n");
   };
-  await expect(hear("content", { timeoutMs: 100 })).rejects.toMatchObject({ code: "timeout" });
+  await expect(receive("content", { timeoutMs: 100 })).rejects.toMatchObject({ code: "timeout" });
   await server.exchanges[0]?.left;
   expect(server.exchanges).toHaveLength(1);
 });
@@ -313,8 +313,8 @@ test("an abort disconnects with its reason and does not stop the turn", async ()
     response.write(": open\n\n");
   };
   const leaving = new AbortController();
-  const heard = hear("token", {}, { signal: leaving.signal });
-  const rejected = expect(heard).rejects.toThrow("enough");
+  const received = receive("token", {}, { signal: leaving.signal });
+  const rejected = expect(received).rejects.toThrow("enough");
   const post = await server.exchange(() => true);
   leaving.abort(new Error("enough"));
   await rejected;
@@ -338,8 +338,8 @@ test("with a buffer, the same answer arrives in fewer pieces", async () => {
   const words = Array.from({ length: 40 }, (_, n): TurnChunk => ({ type: "text-delta", id: "t", delta: `w${n} ` }));
   const turn = tinyTurn.flatMap((chunk) => (chunk.type === "text-delta" ? words : [chunk]));
   server.answer = speak({ name: "content", turn });
-  const single = await hear("content");
-  const joined = await hear("content", { buffer: { pieces: 10, intervalMs: 60_000 } });
+  const single = await receive("content");
+  const joined = await receive("content", { buffer: { pieces: 10, intervalMs: 60_000 } });
   expect(joined.filter(({ type }) => type === "text")).toHaveLength(8);
   expect(textOf(joined)).toBe(textOf(single));
   expect(joined.slice(-2)).toEqual(single.slice(-2));

@@ -22,25 +22,25 @@ const tell = (exchange: Exchange, ...statuses: string[]) =>
   stream(exchange, turnId, preamble + statuses.map((status) => event(news(status))).join(""));
 
 function open(options: Partial<ChatFeedOptions> = {}) {
-  const heard: TurnStatus[] = [];
+  const received: TurnStatus[] = [];
   const leaving = new AbortController();
   const ended = followChat({
     ...{ baseUrl: server.url, chatId, signal: leaving.signal, backoff: { minMs: 1, maxMs: 2 } },
-    onTurn: (each) => heard.push(each),
+    onTurn: (each) => received.push(each),
     ...options,
   });
   ended.catch(() => {});
-  const statuses = () => heard.map(({ status }) => status);
-  return { heard, statuses, leaving, ended };
+  const statuses = () => received.map(({ status }) => status);
+  return { received, statuses, leaving, ended };
 }
 
 test("delivers every event in order, and disconnects on leaving", async () => {
   server.answer = (exchange) => tell(exchange, "complete", "running");
-  const { statuses, leaving, ended, heard } = open();
+  const { statuses, leaving, ended, received } = open();
   const exchange = await server.exchange(({ path }) => path === `/api/chats/${chatId}/events`);
   await vi.waitFor(() => expect(statuses()).toEqual(["complete", "running"]));
   exchange.response.write(event(news("stopped")));
-  await vi.waitFor(() => expect(heard.at(-1)).toEqual(news("stopped")));
+  await vi.waitFor(() => expect(received.at(-1)).toEqual(news("stopped")));
   leaving.abort(new Error("left"));
   await expect(ended).rejects.toThrow("left");
   await exchange.left;

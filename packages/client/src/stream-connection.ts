@@ -68,7 +68,7 @@ export class StreamConnection {
 
   #checkSilence = () => {
     const leftMs = this.#limitMs - (Date.now() - this.#lastByteAt);
-    if (leftMs <= 0) this.#close(unreachable(new Error(`Nothing was heard for ${this.#limitMs} ms.`)));
+    if (leftMs <= 0) this.#close(unreachable(new Error(`No byte arrived for ${this.#limitMs} ms.`)));
     else this.#timer = setTimeout(this.#checkSilence, leftMs);
   };
 
