@@ -3,12 +3,19 @@
 
 /** Files of Vitest and, in `e2e/`, of Playwright. */
 export const slowTests = [
+  "db/client.test.ts",
+  "e2e/account.spec.ts",
   "e2e/buffering.spec.ts",
+  "e2e/continue.spec.ts",
   "e2e/faults.spec.ts",
+  "e2e/foreign-text.spec.ts",
   "e2e/hidden-tabs.spec.ts",
+  "e2e/long-chat.spec.ts",
   "e2e/settings.spec.ts",
   "e2e/sse-test.spec.ts",
   "e2e/use-chat-stream.spec.ts",
+  "lib/log/outage.test.ts",
+  "packages/client/src/chat-client.test.ts",
   "packages/client/src/package.test.ts",
   "scripts/postgres.test.ts",
   "test/chaos/background.test.ts",
@@ -18,6 +25,7 @@ export const slowTests = [
   "test/chaos/deploy.test.ts",
   "test/chaos/in-a-row.test.ts",
   "test/chaos/input.test.ts",
+  "test/chaos/kill-points.test.ts",
   "test/chaos/kills.test.ts",
   "test/chaos/one-bad-neighbour.test.ts",
   "test/chaos/pgbouncer.test.ts",
@@ -27,8 +35,13 @@ export const slowTests = [
   "test/chaos/streams.test.ts",
   "test/chaos/takeover.test.ts",
   "test/linear.test.ts",
+  "test/seeds/seeds.test.ts",
+  "test/server/crash.test.ts",
   "test/server/dialect-clients.test.ts",
   "test/server/examples.test.ts",
+  "test/server/headers.test.ts",
+  "test/server/load.test.ts",
+  "test/server/sign-in-storm.test.ts",
 ];
 
 /** Folders of suites that only `npm run test:all` has. */

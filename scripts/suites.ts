@@ -61,7 +61,7 @@ export const clientTests = vitest("clients people use", "clients");
 export function allSuites({ slow }: { slow: boolean }): Suite[] {
   const only: Selection = slow ? {} : { quick: true };
   return [
-    builds,
+    slow ? builds : productionBuild,
     ...checks,
     programs,
     vitest("unit and contract tests", "unit", only),
