@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { defineConfig } from "vitest/config";
+import { slowTests } from "./scripts/slow-tests.ts";
 
 const root = import.meta.dirname;
 /** Run alone: tests that measure times, memory or transactions, or drive a browser. */
@@ -23,7 +24,17 @@ const measuring = {
   chaos: ["one-bad-neighbour", "streams"],
 };
 const filesOf = (folder: keyof typeof measuring) => measuring[folder].map((name) => `test/${folder}/${name}.test.ts`);
-const exclude = ["**/node_modules/**", ".next/**", ".next-chaos/**", ".data/**", ".cache/**", "e2e/**", "bench/**"];
+const exclude = [
+  "**/node_modules/**",
+  ".next/**",
+  ".next-chaos/**",
+  ".data/**",
+  ".cache/**",
+  "e2e/**",
+  "bench/**",
+  // Set by `npm test`.
+  ...(process.env.QUICK_TESTS === "on" ? slowTests : []),
+];
 
 const chaosTimeout = process.env.CHAOS === "full" ? 900_000 : 120_000;
 

@@ -170,8 +170,7 @@ function vitest(name: string, project: string, { collected, quick }: Selection =
         const argv = [path.join(nodeModules, "vitest/vitest.mjs"), "run", "--project", project];
         const shown = collected ? ["--reporter=verbose", "--hideSkippedTests"] : ["--reporter=default"];
         const selection = collected ? ["-t", promised.source] : [];
-        if (quick) selection.push(...slowTests.map((file) => `--exclude=${file}`));
-        const env = { ...process.env, NODE_ENV: "test" as const };
+        const env = { ...process.env, NODE_ENV: "test" as const, QUICK_TESTS: quick ? "on" : "" };
         const code = await runNode(
           [...argv, ...selection, ...shown, "--reporter=json", `--outputFile.json=${report}`],
           env,
