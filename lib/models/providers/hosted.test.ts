@@ -10,17 +10,17 @@ import { buildCatalogue } from "@/lib/models/catalogue";
 import { classifyFailure } from "@/lib/models/failure";
 import * as wires from "@/test/provider-wires";
 
-type Seen = { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown> };
+type ReceivedRequest = { path: string; headers: IncomingHttpHeaders; body: Record<string, unknown> };
 /** With `piece`, sent in writes of that many bytes. */
 type Reply = { bytes: Buffer; contentType: string; status?: number; cut?: boolean; piece?: number };
 
 /** Answers with these replies in turn. */
 async function answering(...replies: Reply[]) {
-  const seen: Seen[] = [];
+  const seen: ReceivedRequest[] = [];
   const server = createServer(async (request, response) => {
     const pieces: Buffer[] = [];
     for await (const piece of request) pieces.push(piece);
-    const body = JSON.parse(Buffer.concat(pieces).toString()) as Seen["body"];
+    const body = JSON.parse(Buffer.concat(pieces).toString()) as ReceivedRequest["body"];
     const reply = replies[Math.min(seen.length, replies.length - 1)] as Reply;
     seen.push({ path: request.url ?? "", headers: request.headers, body });
     response.writeHead(reply.status ?? 200, { "content-type": reply.contentType });
