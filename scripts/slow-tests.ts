@@ -46,3 +46,9 @@ export const slowTests = [
 
 /** Folders of suites that only `npm run test:all` has. */
 export const slowFolders = ["test/clients/", "test/scale/"];
+
+/** For Playwright's `--grep-invert`: its titles begin with the file. */
+export const slowJourneys = slowTests
+  .filter((file) => file.startsWith("e2e/"))
+  .map((file) => file.slice("e2e/".length))
+  .join("|");

@@ -11,7 +11,7 @@ import { askedToEnd, runNode } from "./processes.ts";
 import { ensureBuild } from "./production-build.ts";
 import { type Proof, promised, proofsOfPlaywright, proofsOfVitest } from "./proofs.ts";
 import { expressionsAreLinear } from "./regexps.ts";
-import { slowTests } from "./slow-tests.ts";
+import { slowJourneys } from "./slow-tests.ts";
 
 /** `failures`: what failed, by title. */
 export type Count = { passed: number; failed: number; failures?: string[] };
@@ -187,8 +187,7 @@ function playwright(name: string, { collected, quick }: Selection = {}): Suite {
       withReport(async (report) => {
         const argv = [path.join(nodeModules, "playwright/cli.js"), "test", "--config=e2e/playwright.config.ts"];
         const selection = collected ? ["--grep", promised.source] : [];
-        // Playwright's pattern is tested against a title that begins with the file.
-        if (quick) selection.push("--grep-invert", slowTests.map((file) => path.basename(file)).join("|"));
+        if (quick) selection.push("--grep-invert", slowJourneys);
         const code = await runNode([...argv, ...selection, "--reporter=list,json"], {
           ...process.env,
           PLAYWRIGHT_JSON_OUTPUT_NAME: report,

@@ -67,9 +67,12 @@ async function calledBy(work: () => Promise<void>): Promise<Map<string, number>>
 }
 
 test("one message takes the documented path", async () => {
-  // Loads everything; only the second message is measured.
+  // Loads everything; only later messages are measured.
   await ask("first");
-  const called = await calledBy(() => ask("second"));
+  const runs = [];
+  for (const text of ["second", "third", "fourth"]) runs.push(await calledBy(() => ask(text)));
+  // The fewest: timers of other parts may fire during a message.
+  const [called = new Map<string, number>()] = runs.toSorted((a, b) => a.size - b.size);
   const functions = [...called.values()].reduce((sum, count) => sum + count, 0);
   console.log(`${[...called.keys()].sort().join("\n")}\n${functions} functions in ${called.size} files`);
 
